@@ -1,0 +1,57 @@
+/**
+ * The import arrows of the house: main -> cli -> roles -> { http, agent } -> flows -> modules -> { db, ssh } -> lib.
+ * docs/architecture.md says why; this file is what holds it.
+ */
+const rule = (name, path, to) => ({ name, severity: 'error', from: { path, pathNot: '\\.test\\.ts$' }, to: { path: to } });
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    rule('lib-is-a-leaf', '^src/lib/', '^src/(?!lib/)'),
+    rule('config-only-lib', '^src/config/', '^src/(?!config/|lib/)'),
+    rule('db-only-lib', '^src/db/', '^src/(?!lib/|db/)'),
+    rule('ssh-only-lib', '^src/ssh/', '^src/(?!lib/|ssh/)'),
+    rule('modules-only-db-ssh-lib', '^src/modules/', '^src/(?!modules/|db/|ssh/|lib/)'),
+    {
+      name: 'modules-by-the-door',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/modules/' },
+      to: { path: '^src/modules/', pathNot: '^src/modules/[^/]+/index\\.ts$' },
+    },
+    {
+      name: 'modules-know-each-other-by-the-door',
+      severity: 'error',
+      from: { path: '^src/modules/([^/]+)/' },
+      to: { path: '^src/modules/', pathNot: ['^src/modules/$1/', '^src/modules/[^/]+/index\\.ts$'] },
+    },
+    rule('flows-only-modules-db-ssh-lib', '^src/flows/', '^src/(?!flows/|modules/|db/|ssh/|lib/)'),
+    rule('http-only-flows-modules-lib', '^src/http/', '^src/(?!http/|flows/|modules/|db/|lib/)'),
+    rule('agent-only-lib', '^src/agent/', '^src/(?!agent/|lib/)'),
+    rule('cli-only-config-roles-lib', '^src/cli/', '^src/(?!cli/|config/|roles/|lib/|db/)'),
+    {
+      name: 'one-role-one-file',
+      severity: 'error',
+      from: { path: '^src/roles/([^/]+)\\.ts$', pathNot: '^src/roles/index\\.ts$' },
+      to: { path: '^src/roles/', pathNot: '^src/roles/(role|control-plane|$1)\\.ts$' },
+    },
+    {
+      name: 'agent-never-reaches-the-database',
+      severity: 'error',
+      from: { path: '^src/(roles/agent|agent-main)\\.ts$' },
+      to: { path: '^src/(db|ssh|modules|flows|http)/', reachable: true },
+    },
+    {
+      name: 'knex-in-db-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/db/' },
+      to: { path: 'node_modules/(knex|mysql2)', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'ssh-library-in-ssh-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/ssh/' },
+      to: { path: 'node_modules/(ssh2|node-ssh)' },
+    },
+  ],
+  options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' } },
+};
