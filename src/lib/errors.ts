@@ -1,0 +1,60 @@
+/**
+ * The closed set of things that go wrong in a way somebody outside can act on. http/error-map gives each its status; a
+ * missing one does not compile.
+ */
+export type ErrorCode =
+  | 'invalid_request'
+  | 'unauthenticated'
+  | 'bad_credentials'
+  | 'forbidden'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'username_taken'
+  | 'key_taken'
+  | 'node_known'
+  | 'host_key_changed'
+  | 'node_retired'
+  | 'state_conflict'
+  | 'idempotency_key_reused'
+  | 'quota_exceeded'
+  | 'duration_too_long'
+  | 'lease_over'
+  | 'public_key_missing'
+  | 'impossible_requirements'
+  | 'body_too_large'
+  | 'unsupported_media_type'
+  | 'too_many_requests'
+  | 'no_node_free'
+  | 'provisioning_failed'
+  | 'unavailable'
+  | 'internal';
+
+export interface ErrorExtras {
+  /** Seconds after which a repetition makes sense. */
+  retryAfterSeconds?: number;
+  /** Further members of the problem document; snake_case, never a secret. */
+  details?: Record<string, unknown>;
+  cause?: unknown;
+}
+
+/** An error with a code that callers may act on and a message that says what to do next. Anything else thrown is a bug. */
+export class OrionError extends Error {
+  override name = 'OrionError';
+  readonly retryAfterSeconds: number | undefined;
+  readonly details: Record<string, unknown>;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    extras: ErrorExtras = {},
+  ) {
+    super(message, { cause: extras.cause });
+    this.retryAfterSeconds = extras.retryAfterSeconds;
+    this.details = extras.details ?? {};
+  }
+}
+
+/** The message of anything thrown, for a log field or a stored `last_error`. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

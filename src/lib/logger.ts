@@ -1,0 +1,42 @@
+import { redact } from './redact';
+
+export type LogFields = Record<string, unknown>;
+
+/** Messages are constant; data goes into fields. Secrets are redacted by field name and by known value (lib/redact). */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A logger that adds `fields` to every line. */
+  child(fields: LogFields): Logger;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
+
+export type LogSink = (level: LogLevel, message: string, fields: LogFields) => void;
+
+/** A logger over a sink; fields pass through redaction and errors become plain objects on the way. */
+export function createLogger(level: LogLevel, sink: LogSink, base: LogFields = {}): Logger {
+  const at = (lineLevel: LogLevel) => (message: string, fields: LogFields = {}) => {
+    if (RANK[lineLevel] >= RANK[level]) {
+      sink(lineLevel, message, redact({ ...base, ...fields }) as LogFields);
+    }
+  };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => createLogger(level, sink, { ...base, ...fields }),
+  };
+}
+
+/** JSON lines on stderr without any library: what the agent uses, to stay light. */
+export const jsonLineSink: LogSink = (level, message, fields) => {
+  process.stderr.write(`${JSON.stringify({ timestamp: new Date().toISOString(), level, message, ...fields })}\n`);
+};
+
+export const silentLogger = createLogger('silent', () => undefined);

@@ -1,0 +1,81 @@
+import { backoffSeconds } from './backoff';
+import type { Clock } from './clock';
+import type { Logger } from './logger';
+
+/** What a pass tells its loop: `more` means "there was a full batch, come again at once". */
+export type PassResult = 'more' | 'done';
+
+export interface LoopOptions {
+  name: string;
+  intervalMs: number;
+  clock: Clock;
+  logger: Logger;
+  /** One pass. It must give up soon after `signal` aborts. */
+  pass: (signal: AbortSignal) => Promise<PassResult>;
+  /** Called after each pass, for metrics. */
+  onPass?: (outcome: 'ok' | 'error', durationMs: number) => void;
+}
+
+/** A background loop: passes never overlap, waits are jittered (±20 %) and abortable, failures back off. */
+export interface Loop {
+  start(): void;
+  /** One pass now, outside the rhythm; tests call it. Throws what the pass throws. */
+  runOnce(): Promise<PassResult>;
+  /** Wakes the loop if it is waiting. */
+  nudge(): void;
+  /** Stops, after waiting for the pass in hand. */
+  stop(): Promise<void>;
+}
+
+const FAILURE_BACKOFF = { firstSeconds: 0.5, maxSeconds: 15 };
+
+export function createLoop(options: LoopOptions): Loop {
+  const { clock, intervalMs, logger, name } = options;
+  const stopping = new AbortController();
+  let wake = new AbortController();
+  let running: Promise<void> | undefined;
+  let failures = 0;
+
+  const attempt = async (): Promise<PassResult> => {
+    const startedAt = clock.monotonicMs();
+    try {
+      const result = await options.pass(stopping.signal);
+      failures = 0;
+      options.onPass?.('ok', clock.monotonicMs() - startedAt);
+      return result;
+    } catch (error) {
+      failures += 1;
+      options.onPass?.('error', clock.monotonicMs() - startedAt);
+      if (!stopping.signal.aborted) {
+        logger.error('loop pass failed', { loop: name, failures, error });
+      }
+      return 'done';
+    }
+  };
+
+  const pauseMs = (): number =>
+    failures > 0
+      ? Math.max(intervalMs, backoffSeconds(FAILURE_BACKOFF, failures, Math.random()) * 1000)
+      : intervalMs * (0.8 + 0.4 * Math.random());
+
+  const run = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      const result = await attempt();
+      if (result === 'more') {
+        continue;
+      }
+      await clock.sleep(pauseMs(), AbortSignal.any([stopping.signal, wake.signal]));
+      wake = wake.signal.aborted ? new AbortController() : wake;
+    }
+  };
+
+  return {
+    start: () => void (running ??= run()),
+    runOnce: () => options.pass(stopping.signal),
+    nudge: () => wake.abort(),
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
+}

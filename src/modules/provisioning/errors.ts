@@ -1,0 +1,20 @@
+/**
+ * `unreachable`: no SSH session (refused, timeout, login denied); the node's health is in doubt.
+ * `host_key_changed`: somebody else answered; the node is quarantined.
+ * `stale`: the node's fence refused an account that was already wiped there; the caller lost its claim long ago.
+ * `deadline`: the play was killed at its deadline; it may still have worked.
+ * `failed`: anything else: the node is reachable but cannot do it.
+ */
+export type ProvisioningFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'deadline' | 'failed';
+
+export class ProvisioningError extends Error {
+  override name = 'ProvisioningError';
+  constructor(
+    readonly failure: ProvisioningFailure,
+    message: string,
+    /** Tail of the play's output, capped and redacted. */
+    readonly output = '',
+  ) {
+    super(message);
+  }
+}
