@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# First program of a worker, already in its own mount, pid, uts and ipc namespaces: makes the root, enters it, and becomes
+# the init. Usage: worker-boot.sh NAME ADDRESS PORT PROJECT NODE, with ORION_WORKERS naming the state directory.
+set -euo pipefail
+name=$1 address=$2 port=$3 project=$4 node=$5
+
+cd -- "$ORION_WORKERS"
+exec </dev/null >>"$name/logs/init.log" 2>&1 3>>"$name/logs/sshd.log" 4>>"$name/logs/agent.log"
+
+# The host's /proc is still mounted: it tells the pid by which the host knows this process.
+IFS= read -r stat </proc/self/stat
+read -ra fields <<<"${stat##*) }"
+printf '%s %s\n' "${stat%% *}" "${fields[19]}" >"$name/pid"
+
+umask 022
+# Relative, for the options of an overlay are split at commas and colons, which the path of the state directory may have.
+mount -t overlay -o "lowerdir=template,upperdir=$name/upper,workdir=$name/work" overlay "$name/root"
+agent_files=$PWD/$name/agent
+cd -- "$name/root"
+
+for dir in usr opt bin sbin lib lib32 lib64 libx32; do
+  if [[ -d $dir && ! -L $dir ]]; then mount --bind -o ro "/$dir" "$dir"; fi
+done
+# A lease must not look into the project (its state holds secrets): the folders on the way to it are root's alone.
+if [[ ! -e ./$project ]]; then (umask 077 && mkdir -p -- "./$project"); fi
+mount --bind -o ro "$project" "./$project"
+if [[ -d ./$project/.orion ]]; then mount -t tmpfs -o ro,mode=0700 none "./$project/.orion"; fi
+case $node in
+  /usr/* | /opt/*) ;;
+  *) : >node && mount --bind -o ro "$node" node && node=/node ;;
+esac
+
+mount -t proc -o nosuid,nodev,noexec proc proc
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
+mount -t tmpfs -o mode=755,nosuid,nodev tmpfs run
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
+mount -t mqueue mqueue dev/mqueue || :
+printf '%s' "$name" >proc/sys/kernel/hostname
+# Kernel settings are not namespaced: a worker's root must not turn the host's.
+mount --bind -o ro proc/sys proc/sys
+
+mkdir -p run/sshd run/user etc/orion
+mkdir -m 1777 run/lock
+printf '%s\n' "$name" >etc/hostname
+printf '127.0.0.1 localhost\n%s %s\n' "$address" "$name" >etc/hosts
+if [[ -d $agent_files ]]; then cp -a -- "$agent_files/." etc/orion/; fi
+
+pivot_root . mnt
+cd /
+umount -l /mnt
+exec setpriv --bounding-set -sys_time,-sys_module,-sys_rawio \
+  env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "ORION_WORKERS=$ORION_WORKERS" \
+  bash "$project/scripts/lib/worker-init.sh" "$address" "$port" "$project" "$node"
