@@ -41,20 +41,24 @@ choose_subnet() {
 
 # Mounts the state directory, or takes up the one that is there. Sets SUBNET.
 open_state() {
-  if state_is_mounted; then
-    [[ -f $STATE/subnet ]] || die "$STATE is a mount of somebody else's"
-    SUBNET=$(<"$STATE/subnet")
-    return
-  fi
-  mkdir -p -- "$STATE"
-  rmdir -- "$STATE" 2>/dev/null || die "$STATE is not empty; give another --state-dir"
-  mkdir -- "$STATE"
   local lock
   exec {lock}<"$SUBNET_LOCK"
   flock "$lock"
-  if [[ -z ${SUBNET:-} ]]; then choose_subnet; elif ! subnet_is_free "$SUBNET"; then die "subnet $SUBNET is in use"; fi
-  mount -t tmpfs -o mode=0700 "$SUBNET_MARK$SUBNET" "$STATE"
+  if state_is_mounted; then
+    [[ -f $STATE/subnet ]] || die "$STATE is a mount of somebody else's"
+    SUBNET=$(<"$STATE/subnet")
+  else
+    mount_state
+  fi
   exec {lock}<&-
+}
+
+mount_state() {
+  mkdir -p -- "$STATE"
+  rmdir -- "$STATE" 2>/dev/null || die "$STATE is not empty; give another --state-dir"
+  mkdir -- "$STATE"
+  if [[ -z $SUBNET ]]; then choose_subnet; elif ! subnet_is_free "$SUBNET"; then die "subnet $SUBNET is in use"; fi
+  mount -t tmpfs -o mode=0700 "$SUBNET_MARK$SUBNET" "$STATE"
   printf '%s\n' "$SUBNET" >"$STATE/subnet"
 }
 
@@ -62,6 +66,7 @@ open_state() {
 lock_state() {
   exec {STATE_LOCK}<"$STATE"
   flock "$STATE_LOCK"
+  [[ -f $STATE/subnet ]] || die "$STATE was removed meanwhile"
 }
 
 # The lower layer: a copy of /etc without the host's secrets and Orion accounts, an empty skeleton of the rest.
