@@ -1,0 +1,41 @@
+import { describe, expect, it } from '@jest/globals';
+import { hostname } from 'node:os';
+import { loadAgentConfig } from './agent';
+import { ConfigError } from './env';
+
+const API_ENDPOINT = 'http://control:80';
+
+describe('the configuration of the agent', () => {
+  it('needs no more than the endpoint', () => {
+    const config = loadAgentConfig({ API_ENDPOINT });
+    expect(config).toMatchObject({ endpoint: API_ENDPOINT, hostname: hostname(), sshPort: 22, stateDir: '/var/lib/orion', fenceGraceSeconds: 60, manageAccounts: true });
+    expect(config.address).toBeUndefined();
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it.each([
+    ['2222', undefined, 2222],
+    [':2222', undefined, 2222],
+    ['worker-1:2222', 'worker-1', 2222],
+    ['[fd00::1]:22', 'fd00::1', 22],
+  ])('takes MY_HOST_PORT=%s apart', (text, address, sshPort) => {
+    expect(loadAgentConfig({ API_ENDPOINT, MY_HOST_PORT: text })).toMatchObject({ address, sshPort });
+  });
+
+  it('prefers MY_ADDRESS over the host in MY_HOST_PORT', () => {
+    expect(loadAgentConfig({ API_ENDPOINT, MY_HOST_PORT: 'a:22', MY_ADDRESS: 'b' }).address).toBe('b');
+  });
+
+  it('reads labels', () => {
+    expect(loadAgentConfig({ API_ENDPOINT, ORION_LABELS: 'zone=eu-1, gpu=,team/x=a=b' }).labels).toEqual({ zone: 'eu-1', gpu: '', 'team/x': 'a=b' });
+  });
+
+  it('names every faulty variable', () => {
+    const load = (): unknown =>
+      loadAgentConfig({ MY_HOST_PORT: '0', MY_HOSTNAME: 'a b', ORION_LABELS: '=x', ORION_STATE_DIR: 'relative', LOG_LEVEL: 'loud', ORION_CPUS: '0' });
+    expect(load).toThrow(ConfigError);
+    for (const name of ['API_ENDPOINT', 'MY_HOST_PORT', 'MY_HOSTNAME', 'ORION_LABELS', 'ORION_STATE_DIR', 'LOG_LEVEL', 'ORION_CPUS']) {
+      expect(load).toThrow(new RegExp(`^ +${name}: `, 'm'));
+    }
+  });
+});

@@ -1,0 +1,99 @@
+import { hostname } from 'node:os';
+import type { LogLevel } from '../lib/logger';
+import { createEnvReader, type EnvReader } from './env';
+
+/** What the agent is told by its environment. Frozen. */
+export interface AgentConfig {
+  /** Base URL of the control plane, without a trailing slash. */
+  endpoint: string;
+  hostname: string;
+  sshPort: number;
+  /** The address by which the control plane dials this node; absent: the one it sees the agent call from. */
+  address: string | undefined;
+  joinToken: string | undefined;
+  labels: Record<string, string>;
+  /** Absolute path of the node's Orion state; accounts/ below it is written by provisioning. */
+  stateDir: string;
+  hostKeyFile: string;
+  fenceGraceSeconds: number;
+  /** File with certificates trusted in addition to Node's own, for https. */
+  caFile: string | undefined;
+  /** Whether the agent touches accounts of this machine at all (management account, fence). */
+  manageAccounts: boolean;
+  /** Stand-ins for measured facts. */
+  cpus: number | undefined;
+  memoryMb: number | undefined;
+  logLevel: LogLevel;
+}
+
+const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
+const ADDRESS = /^[A-Za-z0-9.:_-]{1,253}$/;
+const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
+const LABEL_VALUE = /^[A-Za-z0-9._/:@=+ -]{0,128}$/;
+
+/** Reads the agent's configuration; throws one ConfigError that lists every fault. */
+export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
+  const reader = createEnvReader(env);
+  const ssh = readSshPort(reader);
+  const config: AgentConfig = {
+    endpoint: reader.url('API_ENDPOINT'),
+    hostname: readMatching(reader, 'MY_HOSTNAME', HOST_NAME) ?? hostname(),
+    sshPort: ssh.port,
+    address: readMatching(reader, 'MY_ADDRESS', ADDRESS) ?? ssh.host,
+    joinToken: reader.optionalText('ORION_JOIN_TOKEN', { secret: true })?.trim(),
+    labels: readLabels(reader),
+    stateDir: readAbsolute(reader, 'ORION_STATE_DIR', '/var/lib/orion'),
+    hostKeyFile: readAbsolute(reader, 'ORION_HOST_KEY_FILE', '/etc/ssh/ssh_host_ed25519_key.pub'),
+    fenceGraceSeconds: reader.integer('ORION_FENCE_GRACE_SECONDS', { default: 60, min: 0, max: 86_400 }),
+    caFile: reader.optionalText('ORION_CA_FILE'),
+    manageAccounts: reader.boolean('ORION_MANAGE_ACCOUNTS', { default: true }),
+    cpus: reader.optionalInteger('ORION_CPUS', { min: 1, max: 65_536 }),
+    memoryMb: reader.optionalInteger('ORION_MEMORY_MB', { min: 1 }),
+    logLevel: reader.choice<LogLevel>('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], { default: 'info' }),
+  };
+  reader.finish();
+  Object.freeze(config.labels);
+  return Object.freeze(config);
+}
+
+/** `22`, `:22`, `host:22` or `[v6]:22`. */
+function readSshPort(reader: EnvReader): { host: string | undefined; port: number } {
+  const text = reader.text('MY_HOST_PORT', { default: '22' }).trim();
+  const match = /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))?:)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || !(port >= 1 && port <= 65_535)) {
+    reader.fault('MY_HOST_PORT', `must be a port or host:port (it is ${JSON.stringify(text)})`);
+    return { host: undefined, port: 22 };
+  }
+  return { host: match[1] ?? match[2], port };
+}
+
+function readMatching(reader: EnvReader, name: string, pattern: RegExp): string | undefined {
+  const value = reader.optionalText(name)?.trim();
+  if (value !== undefined && !pattern.test(value)) {
+    reader.fault(name, `is not a usable name (it is ${JSON.stringify(value)})`);
+  }
+  return value;
+}
+
+function readAbsolute(reader: EnvReader, name: string, fallback: string): string {
+  const path = reader.text(name, { default: fallback });
+  if (!path.startsWith('/') || path.split('/').includes('..')) {
+    reader.fault(name, `must be an absolute path (it is ${JSON.stringify(path)})`);
+  }
+  return path.replace(/(.)\/+$/, '$1');
+}
+
+function readLabels(reader: EnvReader): Record<string, string> {
+  const pairs = (reader.optionalText('ORION_LABELS') ?? '').split(',').map((pair) => pair.trim());
+  const labels: Record<string, string> = {};
+  for (const pair of pairs.filter((text) => text !== '')) {
+    const [, name = '', value = ''] = /^([^=]*)=(.*)$/.exec(pair) ?? [];
+    if (!LABEL_NAME.test(name) || !LABEL_VALUE.test(value)) {
+      reader.fault('ORION_LABELS', `must be name=value pairs separated by commas (${JSON.stringify(pair)} is none)`);
+      continue;
+    }
+    labels[name] = value;
+  }
+  return labels;
+}
