@@ -1,0 +1,79 @@
+import { request as plainRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { withDeadline } from '../lib/clock';
+
+export interface PostOptions {
+  body: unknown;
+  /** Bearer credential, when there is one. */
+  credential?: string;
+  /** PEM certificates trusted in addition to Node's own; https only. */
+  ca?: string;
+  /** From dialling to the last byte of the answer. */
+  timeoutMs: number;
+  maxBytes: number;
+  signal?: AbortSignal;
+}
+
+export interface HttpAnswer {
+  status: number;
+  /** Seconds from Retry-After; only the delta form is understood. */
+  retryAfterSeconds: number | undefined;
+  location: string | undefined;
+  text: string;
+}
+
+/**
+ * One POST of JSON on a connection of its own (heartbeats are rarer than servers keep idle connections, and a new one reaches
+ * whichever replica is alive). Follows no redirect. Rejects when nothing whole came back in time, or more than `maxBytes`.
+ */
+export async function postJson(url: string, options: PostOptions): Promise<HttpAnswer> {
+  const send = url.startsWith('https:') ? await secureRequest(options.ca) : plainRequest;
+  return withDeadline(options.timeoutMs, (signal) => exchange(send, url, { ...options, signal }), options.signal);
+}
+
+type Send = (url: string, options: RequestOptions, onResponse: (response: IncomingMessage) => void) => ReturnType<typeof plainRequest>;
+
+// Loaded only when needed: TLS costs megabytes in a process that is to stay small.
+async function secureRequest(ca: string | undefined): Promise<Send> {
+  const [{ request }, { rootCertificates }] = await Promise.all([import('node:https'), import('node:tls')]);
+  const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };
+  return (url, options, onResponse) => request(url, { ...options, ...trust }, onResponse);
+}
+
+function exchange(send: Send, url: string, options: PostOptions): Promise<HttpAnswer> {
+  const body = JSON.stringify(options.body);
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    accept: 'application/json, application/problem+json',
+    ...(options.credential === undefined ? {} : { authorization: `Bearer ${options.credential}` }),
+  };
+  return new Promise((resolve, reject) => {
+    const request = send(url, { method: 'POST', headers, agent: false, signal: options.signal }, (response) => {
+      collect(response, options.maxBytes).then(resolve, (error: unknown) => {
+        request.destroy();
+        reject(error instanceof Error ? error : new Error(String(error)));
+      });
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+async function collect(response: IncomingMessage, maxBytes: number): Promise<HttpAnswer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) {
+      throw new Error(`the answer is larger than ${maxBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  const retryAfter = response.headers['retry-after'] ?? '';
+  return {
+    status: response.statusCode ?? 0,
+    retryAfterSeconds: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined,
+    location: response.headers.location,
+    text: Buffer.concat(chunks).toString('utf8'),
+  };
+}

@@ -1,0 +1,102 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { interpret, type Answer } from './control-plane';
+import { heartbeatPauseSeconds, judgeAnswer, retrySeconds } from './verdict';
+import { parseHeartbeatAnswer, parseRegistration } from './wire';
+
+const refused = (status: number, extras: { code?: string; retryAfterSeconds?: number } = {}): Answer<unknown> => ({
+  kind: 'refused',
+  status,
+  code: extras.code ?? '',
+  detail: '',
+  retryAfterSeconds: extras.retryAfterSeconds,
+});
+const failed: Answer<unknown> = { kind: 'failed', reason: 'no connection' };
+
+describe('the verdict on an answer', () => {
+  it.each<[Answer<unknown>, string]>([
+    [{ kind: 'ok', value: 1 }, 'accepted'],
+    [refused(401), 'unauthenticated'],
+    [refused(403), 'unauthenticated'],
+    [refused(410, { code: 'node_retired' }), 'retired'],
+    [refused(410), 'try_again'],
+    [refused(404, { code: 'node_retired' }), 'try_again'],
+    [refused(503), 'try_again'],
+    [failed, 'try_again'],
+  ])('%j is %s', (answer, verdict) => {
+    expect(judgeAnswer(answer)).toBe(verdict);
+  });
+
+  it('waits at least 0.5 s and at most 30 s, and longer only when asked to or shut out', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 10_000 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (failures, random) => {
+        const seconds = retrySeconds(failed, failures, random);
+        expect(seconds).toBeGreaterThanOrEqual(0.5);
+        expect(seconds).toBeLessThanOrEqual(30);
+        expect(retrySeconds(refused(401), failures, random)).toBeLessThanOrEqual(300);
+        expect(retrySeconds(refused(503, { retryAfterSeconds: 90 }), failures, random)).toBeGreaterThanOrEqual(90);
+        expect(retrySeconds(refused(503, { retryAfterSeconds: 999_999 }), failures, random)).toBeLessThanOrEqual(3600);
+      }),
+    );
+  });
+
+  it('spreads heartbeats by a tenth of the interval', () => {
+    expect(heartbeatPauseSeconds(10, 0)).toBeCloseTo(9);
+    expect(heartbeatPauseSeconds(10, 0.999)).toBeCloseTo(11, 1);
+  });
+});
+
+describe('the meaning of an HTTP answer', () => {
+  const http = (status: number, body: unknown, extras = {}) => ({
+    status,
+    text: typeof body === 'string' ? body : JSON.stringify(body),
+    retryAfterSeconds: undefined,
+    location: undefined,
+    ...extras,
+  });
+  const good = { node_id: 7, status: 'unknown', heartbeat_interval_seconds: 10, management: { username: 'orion-mgmt', public_keys: ['x'] } };
+
+  it('takes a good registration', () => {
+    expect(interpret(http(201, { ...good, credential: 'orion_node_abc' }), parseRegistration)).toEqual({
+      kind: 'ok',
+      value: {
+        nodeId: '7',
+        status: 'unknown',
+        credential: 'orion_node_abc',
+        heartbeatIntervalSeconds: 10,
+        management: { username: 'orion-mgmt', publicKeys: ['x'] },
+      },
+    });
+  });
+
+  it('keeps a hostile interval within bounds', () => {
+    expect(parseRegistration({ ...good, heartbeat_interval_seconds: 0 }).heartbeatIntervalSeconds).toBe(0.2);
+    expect(parseRegistration({ ...good, heartbeat_interval_seconds: 1e9 }).heartbeatIntervalSeconds).toBe(3600);
+  });
+
+  it.each([
+    ['garbage', '<html>'],
+    ['a list', []],
+    ['nothing', 'null'],
+    ['no id', { ...good, node_id: undefined }],
+    ['a credential that would break a header', { ...good, credential: 'abcdefgh\r\nX: y' }],
+    ['keys that are no texts', { ...good, management: { username: 'orion-mgmt', public_keys: [1] } }],
+    ['an interval that is no number', { ...good, heartbeat_interval_seconds: '10' }],
+  ])('fails on %s', (_what, body) => {
+    expect(interpret(http(200, body), parseRegistration).kind).toBe('failed');
+  });
+
+  it('fails on a redirect and says where it led', () => {
+    expect(interpret(http(302, '', { location: 'http://elsewhere' }), parseRegistration)).toMatchObject({ kind: 'failed', reason: expect.stringContaining('http://elsewhere') as unknown });
+  });
+
+  it('takes the code and the detail of a problem', () => {
+    expect(interpret(http(409, { code: 'node_known', detail: 'ask' }), parseRegistration)).toMatchObject({ kind: 'refused', code: 'node_known', detail: 'ask' });
+    expect(interpret(http(502, 'Bad gateway'), parseRegistration)).toMatchObject({ kind: 'refused', status: 502, code: '' });
+  });
+
+  it('fails on a remaining time that is no usable number', () => {
+    const answer = { status: 'alive', heartbeat_interval_seconds: 10, accounts: [{ username: 'orn-a', remaining_seconds: 1e300 }] };
+    expect(() => parseHeartbeatAnswer(answer)).toThrow('remaining_seconds');
+  });
+});

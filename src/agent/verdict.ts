@@ -1,0 +1,35 @@
+import { backoffSeconds } from '../lib/backoff';
+import type { Answer } from './control-plane';
+
+/** What an answer means for the agent's membership. */
+export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'try_again';
+
+const RETRY = { firstSeconds: 1, maxSeconds: 30 };
+/** For refusals that only a person can lift. */
+const SHUT_OUT = { firstSeconds: 10, maxSeconds: 300 };
+const MAX_RETRY_AFTER_SECONDS = 3600;
+
+export function judgeAnswer(answer: Answer<unknown>): Verdict {
+  if (answer.kind === 'ok') {
+    return 'accepted';
+  }
+  if (answer.kind === 'refused' && answer.status === 410 && answer.code === 'node_retired') {
+    return 'retired';
+  }
+  return answer.kind === 'refused' && (answer.status === 401 || answer.status === 403) ? 'unauthenticated' : 'try_again';
+}
+
+/**
+ * Seconds until the next attempt after the `failures`-th failure in a row: jittered backoff, slower where a person has to act,
+ * and never before the Retry-After that the control plane asked for.
+ */
+export function retrySeconds(answer: Answer<unknown>, failures: number, random: number): number {
+  const policy = judgeAnswer(answer) === 'unauthenticated' ? SHUT_OUT : RETRY;
+  const asked = answer.kind === 'refused' ? Math.min(answer.retryAfterSeconds ?? 0, MAX_RETRY_AFTER_SECONDS) : 0;
+  return Math.max(backoffSeconds(policy, failures, random), asked);
+}
+
+/** Seconds to the next heartbeat: the interval ±10 %, so that a fleet that started together drifts apart. */
+export function heartbeatPauseSeconds(intervalSeconds: number, random: number): number {
+  return intervalSeconds * (0.9 + 0.2 * random);
+}
