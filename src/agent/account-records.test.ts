@@ -1,0 +1,135 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '../lib/logger';
+import type { Clock } from '../lib/clock';
+import { createAccountRecords, parseRecord, type AccountRecord } from './account-records';
+import { createCredentialStore } from './credential-store';
+import { createFence } from './fence';
+
+const NOW = 1_800_000_000;
+let stateDir: string;
+
+const write = async (username: string, extra: object = {}): Promise<void> => {
+  const record = { username, uid: 20_001, lease_id: 1, generation: 1, ends_at: NOW + 100, ...extra };
+  await writeFile(join(stateDir, 'accounts', `${username}.json`), JSON.stringify(record), { mode: 0o600 });
+};
+const read = async (username: string): Promise<unknown> =>
+  JSON.parse(await readFile(join(stateDir, 'accounts', `${username}.json`), 'utf8')) as unknown;
+
+beforeEach(async () => {
+  stateDir = await mkdtemp(join(tmpdir(), 'orion-records-'));
+  await mkdir(join(stateDir, 'accounts'));
+});
+afterEach(() => rm(stateDir, { recursive: true, force: true }));
+
+describe('account records', () => {
+  it('change only what is asked and keep what provisioning wrote', async () => {
+    await write('orn-a', { note: 'kept' });
+    const records = createAccountRecords(stateDir);
+    await Promise.all([records.update('orn-a', { ends_at: NOW + 5 }), records.update('orn-a', { ended: true })]);
+    expect(await read('orn-a')).toEqual({ username: 'orn-a', uid: 20_001, lease_id: 1, generation: 1, ends_at: NOW + 5, note: 'kept', ended: true });
+  });
+
+  it('are not brought back once removed', async () => {
+    const records = createAccountRecords(stateDir);
+    await records.update('orn-gone', { ended: true });
+    expect(await readdir(join(stateDir, 'accounts'))).toEqual([]);
+  });
+
+  it('do not hide behind a broken neighbour', async () => {
+    await write('orn-a');
+    await writeFile(join(stateDir, 'accounts', 'orn-b.json'), '{');
+    await mkdir(join(stateDir, 'accounts', 'orn-c.json'));
+    const { records, faulty } = await createAccountRecords(stateDir).list();
+    expect(records.map((record) => record.username)).toEqual(['orn-a']);
+    expect(faulty.sort()).toEqual(['orn-b.json', 'orn-c.json']);
+  });
+
+  it.each([
+    ['root', { username: 'orn-a', uid: 0, ends_at: 1 }],
+    ['a system account', { username: 'orn-a', uid: 999, ends_at: 1 }],
+    ['everybody', { username: 'orn-a', uid: 4_294_967_295, ends_at: 1 }],
+    ['another name', { username: 'orn-b', uid: 20_001, ends_at: 1 }],
+    ['no end', { username: 'orn-a', uid: 20_001 }],
+    ['null', null],
+  ])('that name %s are not acted on', (_what, record) => {
+    expect(parseRecord(JSON.stringify(record), 'orn-a.json')).toBeNull();
+  });
+});
+
+describe('the fence', () => {
+  let monotonicMs = 0;
+  const clock: Clock = { now: () => new Date(NOW * 1000 + monotonicMs), monotonicMs: () => monotonicMs, sleep: () => Promise.resolve() };
+  const open = () => {
+    monotonicMs = 0;
+    const records = createAccountRecords(stateDir);
+    const ended: string[] = [];
+    const endAccount = async (record: AccountRecord): Promise<void> => {
+      if (record.username === 'orn-stuck') {
+        throw new Error('processes survive');
+      }
+      ended.push(record.username);
+      await records.update(record.username, { ended: true });
+    };
+    return { ended, fence: createFence({ records, endAccount, clock, logger: silentLogger, graceSeconds: 10 }) };
+  };
+
+  it('follows the remaining time of the control plane, for known accounts that it has not ended', async () => {
+    await write('orn-a');
+    await write('orn-b', { ended: true });
+    const { fence } = open();
+    const accounts = ['orn-a', 'orn-b', 'orn-c'].map((username) => ({ username, remainingSeconds: 500 }));
+    await fence.noteContact({ heartbeatIntervalSeconds: 1, accounts });
+    expect(await read('orn-a')).toMatchObject({ ends_at: NOW + 500 });
+    expect(await read('orn-b')).toMatchObject({ ends_at: NOW + 100 });
+    expect((await readdir(join(stateDir, 'accounts'))).sort()).toEqual(['orn-a.json', 'orn-b.json']);
+  });
+
+  it('ends an account once, after the end and the grace, and tells of it', async () => {
+    await write('orn-a');
+    const { ended, fence } = open();
+    await fence.runOnce();
+    monotonicMs = 109_000;
+    await fence.runOnce();
+    expect(ended).toEqual([]);
+    monotonicMs = 111_000;
+    await fence.runOnce();
+    await fence.runOnce();
+    expect(ended).toEqual(['orn-a']);
+    expect(await fence.listEnded()).toEqual(['orn-a']);
+  });
+
+  it('leaves it to the control plane while that is heard', async () => {
+    await write('orn-a');
+    const { ended, fence } = open();
+    monotonicMs = 200_000;
+    await fence.noteContact({ heartbeatIntervalSeconds: 1, accounts: [] });
+    monotonicMs = 205_000;
+    await fence.runOnce();
+    expect(ended).toEqual([]);
+  });
+
+  it('does not let one account that cannot be ended keep the others alive', async () => {
+    await write('orn-stuck', { ends_at: NOW - 100 });
+    await write('orn-z', { ends_at: NOW - 100 });
+    const { ended, fence } = open();
+    monotonicMs = 200_000;
+    await expect(fence.runOnce()).rejects.toThrow('could not be ended');
+    expect(ended).toEqual(['orn-z']);
+  });
+});
+
+describe('the credential store', () => {
+  it('gives back what was saved, from a file for root alone, and forgets', async () => {
+    const store = createCredentialStore(stateDir);
+    expect(await store.find()).toBeUndefined();
+    await store.save('orion_node_first');
+    await store.save('orion_node_second');
+    expect(await store.find()).toBe('orion_node_second');
+    expect(await readdir(join(stateDir, 'agent'))).toEqual(['credential']);
+    await store.clear();
+    expect(await store.find()).toBeUndefined();
+  });
+});

@@ -1,0 +1,113 @@
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hasCode, readTextIfPresent, writeFileAtomic } from './files';
+import { isOrionAccount } from './passwd';
+
+/** What provisioning noted on this node about an account that it made. */
+export interface AccountRecord {
+  username: string;
+  uid: number;
+  /** Unix seconds by this node's clock. */
+  endsAtSeconds: number;
+  /** This node ended the account by itself. */
+  ended: boolean;
+}
+
+/** The folder of records, which provisioning writes and removes and the agent only ever updates. */
+export interface AccountRecords {
+  /** The readable records; `faulty` names the files that are none. */
+  list(): Promise<{ records: AccountRecord[]; faulty: string[] }>;
+  /** Changes fields of an existing record; does nothing when it is gone. Never brings a removed one back. */
+  update(username: string, change: { ends_at?: number; ended?: boolean }): Promise<void>;
+  /** Forgets a record. "Already gone" is success. */
+  remove(username: string): Promise<void>;
+}
+
+/** Never ends anything below: these are the machine's own accounts. */
+const FIRST_UID = 1000;
+/** (uid_t) -1 */
+const NO_UID = 2 ** 32 - 1;
+
+export function createAccountRecords(stateDir: string): AccountRecords {
+  const folder = join(stateDir, 'accounts');
+  const fileOf = (username: string): string => join(folder, `${username}.json`);
+  let queue: Promise<void> = Promise.resolve();
+
+  const update = async (username: string, change: object): Promise<void> => {
+    const file = fileOf(username);
+    const before = await readTextIfPresent(file);
+    if (before === undefined) {
+      return;
+    }
+    const seen = await stat(file);
+    const content = `${JSON.stringify({ ...(JSON.parse(before) as object), ...change })}\n`;
+    await writeFileAtomic(file, content, { mode: seen.mode & 0o777, stillWanted: () => isUntouched(file, seen) });
+  };
+
+  return {
+    list: async () => {
+      const names = (await readFolder(folder)).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
+      const read = await Promise.all(names.map(async (name) => ({ name, record: await readRecord(join(folder, name), name) })));
+      return {
+        records: read.flatMap(({ record }) => (record ? [record] : [])),
+        faulty: read.filter(({ record }) => record === null).map(({ name }) => name),
+      };
+    },
+    update: (username, change) => {
+      const turn = queue.then(() => update(username, change));
+      queue = turn.catch(() => undefined);
+      return turn;
+    },
+    remove: (username) => rm(fileOf(username), { force: true }),
+  };
+}
+
+/** A record out of the text of its file, or null when it is none that may be acted on. */
+export function parseRecord(text: string, fileName: string): AccountRecord | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const { username, uid, ends_at: endsAt, ended } = (value ?? {}) as Record<string, unknown>;
+  const named = typeof username === 'string' && isOrionAccount(username) && fileName === `${username}.json`;
+  if (!named || !isPlacementUid(uid) || !Number.isFinite(endsAt)) {
+    return null;
+  }
+  return { username, uid, endsAtSeconds: Number(endsAt), ended: ended === true };
+}
+
+function isPlacementUid(uid: unknown): uid is number {
+  return typeof uid === 'number' && Number.isInteger(uid) && uid >= FIRST_UID && uid < NO_UID;
+}
+
+/** undefined: the file is gone. */
+async function readRecord(path: string, name: string): Promise<AccountRecord | null | undefined> {
+  try {
+    const text = await readTextIfPresent(path);
+    return text === undefined ? undefined : parseRecord(text, name);
+  } catch {
+    return null;
+  }
+}
+
+async function readFolder(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) {
+      return [];
+    }
+    throw error;
+  }
+}
+
+async function isUntouched(file: string, seen: { ino: number; mtimeMs: number }): Promise<boolean> {
+  try {
+    const { ino, mtimeMs } = await stat(file);
+    return ino === seen.ino && mtimeMs === seen.mtimeMs;
+  } catch {
+    return false;
+  }
+}

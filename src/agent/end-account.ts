@@ -1,0 +1,49 @@
+import type { Clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
+import type { AccountRecord, AccountRecords } from './account-records';
+import { runIfInstalled } from './command';
+import { moveLoginKeysAway } from './login-keys';
+import { listAccounts, type PasswdEntry } from './passwd';
+import { killProcessesOf } from './processes';
+
+export interface EndAccountDeps {
+  records: AccountRecords;
+  clock: Clock;
+  logger: Logger;
+}
+
+/**
+ * Ends an account on this node: nobody can log in to it any more, and none of its processes lives. Files stay: removing them is the wipe's work.
+ * Repeating it is harmless. Throws when something survived; the record is then not marked.
+ */
+export async function endAccount(record: AccountRecord, { records, clock, logger }: EndAccountDeps): Promise<void> {
+  const { username, uid } = record;
+  const accounts = await listAccounts();
+  const account = accounts.find((entry) => entry.name === username);
+  assertOwnUid(record, account, accounts);
+  // New logins are shut out first: what is killed afterwards cannot come back.
+  const keys = account ? await shutOut(account) : [];
+  const killed = await killProcessesOf(uid, account?.gid ?? uid, clock);
+  if (account) {
+    await records.update(username, { ended: true });
+  } else {
+    await records.remove(username);
+  }
+  logger.warn('lease over and control plane out of reach: account ended by this node', { username, uid, killed, keys, existed: account !== undefined });
+}
+
+/** A record that does not agree with the machine's accounts is acted on by nobody: it might name somebody else's uid. */
+function assertOwnUid({ username, uid }: AccountRecord, account: PasswdEntry | undefined, accounts: PasswdEntry[]): void {
+  const stranger = accounts.find((entry) => entry.uid === uid && entry.name !== username);
+  if (stranger || (account && account.uid !== uid)) {
+    throw new Error(`the record of ${username} says uid ${uid}, the machine's accounts say otherwise`);
+  }
+}
+
+async function shutOut(account: PasswdEntry): Promise<string[]> {
+  const locked = (await runIfInstalled('usermod', ['-L', '-e', '1', account.name])) || (await runIfInstalled('passwd', ['-l', account.name]));
+  if (!locked) {
+    throw new Error('neither usermod nor passwd is installed');
+  }
+  return moveLoginKeysAway(account.home);
+}

@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, rename, type FileHandle } from 'node:fs/promises';
+import { hasCode } from './files';
+
+const KEY_FILES = ['authorized_keys', 'authorized_keys2'];
+const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP'];
+
+/**
+ * Renames the key files in `home`/.ssh, so that no login finds them. The home belongs to somebody who may put a symbolic link anywhere in it
+ * at any time: each folder is opened without following links, and the next step starts from the open folder. Links are left alone:
+ * sshd's check of ownership does not accept what they lead to, and the account is locked besides.
+ */
+export async function moveLoginKeysAway(home: string): Promise<string[]> {
+  const homeFolder = await openFolder(home);
+  try {
+    const sshFolder = homeFolder && (await openFolder(`${pathOf(homeFolder)}/.ssh`));
+    try {
+      return sshFolder ? await moveAll(pathOf(sshFolder)) : [];
+    } finally {
+      await sshFolder?.close();
+    }
+  } finally {
+    await homeFolder?.close();
+  }
+}
+
+const pathOf = (folder: FileHandle): string => `/proc/self/fd/${folder.fd}`;
+
+async function openFolder(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (ABSENT.some((code) => hasCode(error, code))) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+async function moveAll(folder: string): Promise<string[]> {
+  const moved: string[] = [];
+  for (const name of KEY_FILES) {
+    try {
+      await rename(`${folder}/${name}`, `${folder}/${name}.ended-${randomBytes(6).toString('hex')}`);
+      moved.push(name);
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) {
+        throw error;
+      }
+    }
+  }
+  return moved;
+}
