@@ -1,0 +1,75 @@
+#!/usr/bin/env node
+import { agentVersion } from './agent/version';
+import { loadAgentConfig, type AgentConfig } from './config/agent';
+import { systemClock } from './lib/clock';
+import { messageOf } from './lib/errors';
+import { createLogger, jsonLineSink } from './lib/logger';
+import { leaveAsAgent, startAgent, type AgentDeps } from './roles/agent';
+
+const HELP = `orion-agent: makes this machine a node of an Orion fleet
+
+  orion-agent             enrol and keep in touch until stopped
+  orion-agent leave       hand over the leases, leave the fleet, remove what was made here
+  orion-agent --version
+
+Environment: API_ENDPOINT (required), ORION_JOIN_TOKEN or ORION_JOIN_TOKEN_FILE, MY_HOST_PORT (22),
+MY_HOSTNAME, MY_ADDRESS, ORION_LABELS (k=v,k=v), ORION_STATE_DIR (/var/lib/orion), ORION_HOST_KEY_FILE,
+ORION_FENCE_GRACE_SECONDS (60), ORION_CA_FILE, ORION_MANAGE_ACCOUNTS (true), ORION_CPUS, ORION_MEMORY_MB, LOG_LEVEL.
+`;
+
+/** Aborts at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function stopSignal(): AbortSignal {
+  const stopping = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (stopping.signal.aborted) {
+        process.exit(1);
+      }
+      stopping.abort();
+    });
+  }
+  return stopping.signal;
+}
+
+async function run(config: AgentConfig, deps: AgentDeps, signal: AbortSignal): Promise<number> {
+  deps.logger.info('agent starts', { version: agentVersion, endpoint: config.endpoint, hostname: config.hostname });
+  const role = await startAgent(config, deps);
+  const stopped = new Promise<'stopped'>((resolve) => {
+    signal.addEventListener('abort', () => resolve('stopped'), { once: true });
+  });
+  const outcome = await Promise.race([role.ended, role.failed, stopped]);
+  await role.stop();
+  if (outcome instanceof Error) {
+    deps.logger.error('agent failed', { error: outcome });
+    return 1;
+  }
+  deps.logger.info('agent stops');
+  return 0;
+}
+
+async function main(args: string[]): Promise<number> {
+  const [command] = args;
+  if (command === '--version' || command === '--help' || command === '-h') {
+    process.stdout.write(command === '--version' ? `${agentVersion}\n` : HELP);
+    return 0;
+  }
+  if (args.length > 1 || (command !== undefined && command !== 'leave')) {
+    process.stderr.write(`orion-agent: no such command: ${args.join(' ')}\n\n${HELP}`);
+    return 1;
+  }
+  const config = loadAgentConfig(process.env);
+  const deps: AgentDeps = { logger: createLogger(config.logLevel, jsonLineSink, { role: 'agent' }), clock: systemClock };
+  const signal = stopSignal();
+  if (command === 'leave') {
+    return (await leaveAsAgent(config, deps, signal)) ? 0 : 1;
+  }
+  return run(config, deps, signal);
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(`orion-agent: ${messageOf(error)}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,78 @@
+import { statfs } from 'node:fs/promises';
+import { availableParallelism, freemem, loadavg, machine, release, totalmem } from 'node:os';
+import { readTextIfPresent } from './files';
+import { normalisePublicKey } from './public-key';
+import { agentVersion } from './version';
+
+/** What a node says of itself at registration; the wire's names. */
+export interface Facts {
+  cpus: number;
+  memory_mb: number;
+  disk_mb: number;
+  os: string;
+  arch: string;
+  kernel: string;
+  agent_version: string;
+}
+
+/** What changes and goes with each heartbeat. */
+export interface Vitals {
+  load1: number;
+  memory_free_mb: number;
+  disk_free_mb: number;
+}
+
+const MIB = 1024 * 1024;
+
+export async function readFacts(overrides: { cpus?: number; memoryMb?: number }): Promise<Facts> {
+  const [disk, osRelease, cpuMax] = await Promise.all([
+    statfs('/'),
+    readTextIfPresent('/etc/os-release'),
+    readTextIfPresent('/sys/fs/cgroup/cpu.max'),
+  ]);
+  return {
+    cpus: overrides.cpus ?? usableCpus(availableParallelism(), cpuMax ?? ''),
+    memory_mb: overrides.memoryMb ?? Math.floor(usableMemory(totalmem(), process.constrainedMemory()) / MIB),
+    disk_mb: Math.floor((disk.blocks * disk.bsize) / MIB),
+    os: osName(osRelease ?? ''),
+    arch: machine(),
+    kernel: release(),
+    agent_version: agentVersion,
+  };
+}
+
+export async function readVitals(): Promise<Vitals> {
+  const disk = await statfs('/');
+  return {
+    load1: Math.round((loadavg()[0] ?? 0) * 100) / 100,
+    memory_free_mb: Math.floor(freemem() / MIB),
+    disk_free_mb: Math.floor((disk.bavail * disk.bsize) / MIB),
+  };
+}
+
+/** The node's public host key as `type base64`; throws when the file holds none (yet). Read anew each time: it may be replaced. */
+export async function readHostKey(file: string): Promise<string> {
+  const key = normalisePublicKey((await readTextIfPresent(file)) ?? '');
+  if (key === undefined) {
+    throw new Error(`${file} holds no SSH host key: start sshd once, or set ORION_HOST_KEY_FILE`);
+  }
+  return key;
+}
+
+/** PRETTY_NAME of an os-release file, or "Linux". */
+export function osName(osRelease: string): string {
+  const match = /^PRETTY_NAME=(?:"([^"\n]*)"|'([^'\n]*)'|(.*))$/m.exec(osRelease);
+  return match?.[1] ?? match?.[2] ?? match?.[3] ?? 'Linux';
+}
+
+/** The smaller of the CPUs and the cgroup's quota ("max 100000" or "150000 100000"), at least 1. */
+export function usableCpus(cpus: number, cpuMax: string): number {
+  const [quota, period] = cpuMax.trim().split(/\s+/).map(Number);
+  const limit = quota && period ? Math.floor(quota / period) : cpus;
+  return Math.max(1, Math.min(cpus, limit));
+}
+
+/** The smaller of the memory and the cgroup's limit, which is 0 or huge where there is none. */
+export function usableMemory(totalBytes: number, constrainedBytes: number | undefined): number {
+  return constrainedBytes ? Math.min(totalBytes, constrainedBytes) : totalBytes;
+}

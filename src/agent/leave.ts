@@ -1,0 +1,57 @@
+import type { Clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
+import type { ControlPlane } from './control-plane';
+import type { CredentialStore } from './credential-store';
+import { judgeAnswer, retrySeconds } from './verdict';
+
+export interface LeaveDeps {
+  controlPlane: ControlPlane;
+  credentials: CredentialStore;
+  /** Removes what the agent made on this machine. */
+  removeAccount: () => Promise<void>;
+  clock: Clock;
+  logger: Logger;
+}
+
+const PAUSE_MS = 3000;
+
+/**
+ * Leaves the fleet: asks until the control plane has moved and wiped everything, then removes the management account and the agent's state.
+ * Resolves true when this machine is free, false when it was told to stop before or the control plane does not know it.
+ */
+export async function leaveFleet(deps: LeaveDeps, signal: AbortSignal): Promise<boolean> {
+  const credential = await deps.credentials.find();
+  if (credential === undefined) {
+    deps.logger.info('this machine is not enrolled');
+    await forget(deps);
+    return true;
+  }
+  for (let failures = 0; !signal.aborted; ) {
+    const answer = await deps.controlPlane.leave(credential, signal);
+    if (judgeAnswer(answer) === 'retired' || (answer.kind === 'ok' && answer.value.left)) {
+      await forget(deps);
+      deps.logger.info('left: nothing of Orion remains but its program');
+      return true;
+    }
+    if (judgeAnswer(answer) === 'unauthenticated') {
+      deps.logger.error('the control plane does not know this node: ask an operator to retire it, then remove the state directory', { ...answer });
+      return false;
+    }
+    if (answer.kind === 'ok') {
+      failures = 0;
+      deps.logger.info('leaving, waiting for the control plane', { ...answer.value });
+      await deps.clock.sleep(PAUSE_MS, signal);
+    } else {
+      failures += 1;
+      deps.logger.warn('control plane out of reach or refusing, will be tried again', { ...answer, failures });
+      await deps.clock.sleep(retrySeconds(answer, failures, Math.random()) * 1000, signal);
+    }
+  }
+  return false;
+}
+
+// The credential goes first: its absence tells an agent that still runs here to end, and not to bring the account back.
+async function forget({ credentials, removeAccount }: LeaveDeps): Promise<void> {
+  await credentials.clear();
+  await removeAccount();
+}

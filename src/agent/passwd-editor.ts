@@ -1,0 +1,62 @@
+import { open, readFile, rm, stat } from 'node:fs/promises';
+import { messageOf } from '../lib/errors';
+import type { Clock } from '../lib/clock';
+import { hasCode, writeFileAtomic } from './files';
+
+const LOCK_ATTEMPTS = 100;
+const LOCK_PAUSE_MS = 100;
+
+/**
+ * Adds or removes one account where the shadow tools are missing (BusyBox). `line` undefined removes. Takes the lock files that the
+ * shadow tools take, and replaces each file whole.
+ */
+export interface PasswdEditor {
+  setEntry(name: string, lines: { passwd: string; shadow: string } | undefined): Promise<void>;
+}
+
+export function createPasswdEditor(clock: Clock, etcDir = '/etc'): PasswdEditor {
+  const edit = async (file: string, name: string, line: string | undefined): Promise<void> => {
+    const path = `${etcDir}/${file}`;
+    const release = await lock(`${path}.lock`, clock);
+    try {
+      const { mode, uid, gid } = await stat(path);
+      const content = withEntry(await readFile(path, 'utf8'), name, line);
+      await writeFileAtomic(path, content, { mode: mode & 0o777, owner: { uid, gid } });
+    } finally {
+      await release();
+    }
+  };
+  return {
+    setEntry: async (name, lines) => {
+      // An account without a shadow entry is harmless, one without a passwd entry is a stray: shadow first when adding, last when removing.
+      const shadow = (): Promise<void> => edit('shadow', name, lines?.shadow);
+      const passwd = (): Promise<void> => edit('passwd', name, lines?.passwd);
+      for (const step of lines ? [shadow, passwd] : [passwd, shadow]) {
+        await step();
+      }
+    },
+  };
+}
+
+/** A passwd or shadow file with the entry of `name` replaced by `line`, or removed. */
+export function withEntry(content: string, name: string, line: string | undefined): string {
+  const others = content.split('\n').filter((existing) => existing !== '' && !existing.startsWith(`${name}:`));
+  return `${[...others, ...(line === undefined ? [] : [line])].join('\n')}\n`;
+}
+
+async function lock(path: string, clock: Clock): Promise<() => Promise<void>> {
+  for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt += 1) {
+    try {
+      const file = await open(path, 'wx', 0o600);
+      await file.writeFile(String(process.pid));
+      await file.close();
+      return () => rm(path, { force: true });
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) {
+        throw new Error(`cannot lock ${path}: ${messageOf(error)}`, { cause: error });
+      }
+    }
+    await clock.sleep(LOCK_PAUSE_MS);
+  }
+  throw new Error(`${path} is held by another program: remove it if none runs`);
+}

@@ -1,0 +1,27 @@
+import { readFile } from 'node:fs/promises';
+
+export interface PasswdEntry {
+  name: string;
+  uid: number;
+  gid: number;
+  home: string;
+}
+
+/** The entries of a passwd file; lines that are none are passed over. */
+export function parsePasswd(text: string): PasswdEntry[] {
+  return text.split('\n').flatMap((line) => {
+    const [name, , uid, gid, , home] = line.split(':');
+    const usable = name && home !== undefined && /^\d+$/.test(uid ?? '') && /^\d+$/.test(gid ?? '');
+    return usable ? [{ name, uid: Number(uid), gid: Number(gid), home }] : [];
+  });
+}
+
+/** The local accounts of this machine. */
+export async function listAccounts(file = '/etc/passwd'): Promise<PasswdEntry[]> {
+  return parsePasswd(await readFile(file, 'utf8'));
+}
+
+/** Whether a name is one that Orion generates for a placement. */
+export function isOrionAccount(name: string): boolean {
+  return /^orn-[a-z0-9_-]{1,28}$/.test(name);
+}

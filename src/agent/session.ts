@@ -1,0 +1,161 @@
+import type { Clock } from '../lib/clock';
+import { messageOf } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { Answer, ControlPlane } from './control-plane';
+import type { CredentialStore } from './credential-store';
+import { heartbeatPauseSeconds, judgeAnswer, retrySeconds } from './verdict';
+import type { HeartbeatAnswer, HeartbeatBody, Management, RegisterBody, Registration } from './wire';
+
+/** Why a session ended: told to stop, retired by an operator, or `leave` was run beside it. */
+export type SessionEnd = 'stopped' | 'retired' | 'left';
+
+export interface SessionDeps {
+  controlPlane: ControlPlane;
+  credentials: CredentialStore;
+  clock: Clock;
+  logger: Logger;
+  describeSelf: () => Promise<RegisterBody>;
+  describeState: () => Promise<HeartbeatBody>;
+  /** Installs what the answer asks for. A failure is logged and does not end the session. */
+  applyManagement: (management: Management) => Promise<void>;
+  onHeartbeat: (answer: HeartbeatAnswer) => Promise<void>;
+}
+
+interface State {
+  credential: string | undefined;
+  registered: boolean;
+  /** Turns with each refusal: a credential that is refused may keep a good join token from being seen, and may be good again later. */
+  presentCredential: boolean;
+  status: string;
+  failures: number;
+  signal: AbortSignal;
+}
+
+type Step = { end: SessionEnd } | { pauseSeconds: number };
+
+/** Registers and then calls home until `signal` aborts or the membership is over. Never rejects, never gives up, one call at a time. */
+export async function runSession(deps: SessionDeps, signal: AbortSignal): Promise<SessionEnd> {
+  const state: State = { credential: await deps.credentials.find(), registered: false, presentCredential: true, status: '', failures: 0, signal };
+  while (!signal.aborted) {
+    const step = await takeStep(deps, state);
+    if ('end' in step) {
+      return step.end;
+    }
+    await deps.clock.sleep(step.pauseSeconds * 1000, signal);
+  }
+  return 'stopped';
+}
+
+async function takeStep(deps: SessionDeps, state: State): Promise<Step> {
+  try {
+    if (await wasForgotten(deps, state)) {
+      return { end: 'left' };
+    }
+    return state.registered && state.credential !== undefined
+      ? await callHome(deps, state, state.credential)
+      : await register(deps, state);
+  } catch (error) {
+    return retry(deps, state, { kind: 'failed', reason: messageOf(error) });
+  }
+}
+
+async function wasForgotten({ credentials }: SessionDeps, { credential }: State): Promise<boolean> {
+  return credential !== undefined && (await credentials.find()) === undefined;
+}
+
+async function register(deps: SessionDeps, state: State): Promise<Step> {
+  const presented = state.presentCredential ? state.credential : undefined;
+  const answer = await deps.controlPlane.register(await deps.describeSelf(), presented, state.signal);
+  if (answer.kind !== 'ok') {
+    return refused(deps, state, answer);
+  }
+  const { nodeId, status, credential, management } = answer.value;
+  if (credential !== undefined) {
+    await deps.credentials.save(credential);
+    state.credential = credential;
+  }
+  if (state.credential === undefined) {
+    return waitForCredential(deps, state, answer.value);
+  }
+  state.registered = true;
+  // A credential the server has just refused must not bring the two of us into a tight circle.
+  const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, Math.random()) : 0;
+  deps.logger.info('registered', { nodeId, status });
+  state.status = status;
+  await apply(deps, management);
+  return { pauseSeconds };
+}
+
+function waitForCredential(deps: SessionDeps, state: State, { nodeId, status, heartbeatIntervalSeconds }: Registration): Step {
+  if (state.status !== status) {
+    state.status = status;
+    deps.logger.warn('no credential yet: approve this node at the control plane, or give it a join token', { nodeId, status });
+  }
+  state.failures = 0;
+  return { pauseSeconds: heartbeatPauseSeconds(heartbeatIntervalSeconds, Math.random()) };
+}
+
+async function callHome(deps: SessionDeps, state: State, credential: string): Promise<Step> {
+  const answer = await deps.controlPlane.heartbeat(await deps.describeState(), credential, state.signal);
+  if (answer.kind !== 'ok') {
+    return refused(deps, state, answer);
+  }
+  if (await wasForgotten(deps, state)) {
+    return { end: 'left' };
+  }
+  const { status, heartbeatIntervalSeconds, management } = answer.value;
+  if (state.failures > 0 || state.status !== status) {
+    deps.logger.info('control plane answered', { status, before: state.status, failures: state.failures });
+  }
+  Object.assign(state, { status, failures: 0, presentCredential: true });
+  await attempt(deps, 'remaining times could not be noted', () => deps.onHeartbeat(answer.value));
+  await apply(deps, management);
+  return { pauseSeconds: heartbeatPauseSeconds(heartbeatIntervalSeconds, Math.random()) };
+}
+
+function refused(deps: SessionDeps, state: State, answer: Exclude<Answer<unknown>, { kind: 'ok' }>): Step {
+  const verdict = judgeAnswer(answer);
+  if (verdict === 'retired') {
+    deps.logger.warn('this node was retired by an operator: the agent stops');
+    return { end: 'retired' };
+  }
+  if (answer.kind === 'refused' && answer.status === 401) {
+    const wasRegistered = state.registered;
+    state.registered = false;
+    state.presentCredential = !state.presentCredential;
+    if (wasRegistered && state.failures === 0) {
+      state.failures = 1;
+      deps.logger.warn('the credential was refused: registering again', { detail: answer.detail });
+      return { pauseSeconds: 0 };
+    }
+  }
+  return retry(deps, state, answer);
+}
+
+function retry({ logger }: SessionDeps, state: State, answer: Exclude<Answer<unknown>, { kind: 'ok' }>): Step {
+  if (state.signal.aborted) {
+    return { end: 'stopped' };
+  }
+  state.failures += 1;
+  const pauseSeconds = retrySeconds(answer, state.failures, Math.random());
+  const message =
+    judgeAnswer(answer) === 'unauthenticated'
+      ? 'the control plane does not admit this node: give it a fresh join token (ORION_JOIN_TOKEN) or approve it, then wait or restart the agent'
+      : 'control plane out of reach or refusing, will be tried again';
+  logger.warn(message, { ...answer, failures: state.failures, pauseSeconds: Math.round(pauseSeconds * 10) / 10 });
+  return { pauseSeconds };
+}
+
+async function apply(deps: SessionDeps, management: Management | undefined): Promise<void> {
+  if (management) {
+    await attempt(deps, 'management account could not be brought up to date', () => deps.applyManagement(management));
+  }
+}
+
+async function attempt({ logger }: SessionDeps, failure: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    logger.error(failure, { error });
+  }
+}

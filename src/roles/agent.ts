@@ -1,0 +1,141 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { createAccountRecords } from '../agent/account-records';
+import { createControlPlane, type ControlPlane } from '../agent/control-plane';
+import { createCredentialStore } from '../agent/credential-store';
+import { endAccount } from '../agent/end-account';
+import { readFacts, readHostKey, readVitals } from '../agent/facts';
+import { createFence, type Fence } from '../agent/fence';
+import { leaveFleet } from '../agent/leave';
+import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
+import { isOrionAccount, listAccounts } from '../agent/passwd';
+import { createPasswdEditor } from '../agent/passwd-editor';
+import { runSession, type SessionDeps } from '../agent/session';
+import type { HeartbeatBody, RegisterBody } from '../agent/wire';
+import type { AgentConfig } from '../config/agent';
+import type { Clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
+import { createLoop } from '../lib/loop';
+import type { RunningRole } from './role';
+
+export interface AgentDeps {
+  logger: Logger;
+  clock: Clock;
+}
+
+const FENCE_INTERVAL_MS = 5000;
+
+/** Starts the agent; returns at once and goes on until `stop`, or until this node is retired or leaves (`ended`). */
+export async function startAgent(config: AgentConfig, { logger, clock }: AgentDeps): Promise<RunningRole> {
+  const controlPlane = await openControlPlane(config);
+  const management = createAccount(config, clock);
+  const fence = createNodeFence(config, { logger, clock });
+  await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
+
+  const stopping = new AbortController();
+  const fenceLoop = createLoop({
+    name: 'fence',
+    intervalMs: Math.min(FENCE_INTERVAL_MS, Math.max(200, config.fenceGraceSeconds * 250)),
+    clock,
+    logger,
+    pass: () => fence.runOnce().then(() => 'done' as const),
+  });
+  const deps: SessionDeps = {
+    controlPlane,
+    credentials: createCredentialStore(config.stateDir),
+    clock,
+    logger,
+    describeSelf: () => describeSelf(config),
+    describeState: () => describeState(config, fence),
+    applyManagement: (answer) => (config.manageAccounts ? management.ensure(answer) : Promise.resolve()),
+    onHeartbeat: (answer) => (config.manageAccounts ? fence.noteContact(answer) : Promise.resolve()),
+  };
+  if (config.manageAccounts) {
+    fenceLoop.start();
+  }
+  const session = runSession(deps, stopping.signal).then(async (end) => {
+    if (end !== 'stopped' && config.manageAccounts) {
+      await management.remove();
+    }
+    return end;
+  });
+  const stop = async (): Promise<void> => {
+    stopping.abort();
+    await fenceLoop.stop();
+    await session.catch(() => undefined);
+  };
+  return { stop, ended: over(session), failed: failureOf(session) };
+}
+
+/** Takes this machine out of the fleet; see leaveFleet for what the answer means. */
+export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal: AbortSignal): Promise<boolean> {
+  const management = createAccount(config, deps.clock);
+  return leaveFleet(
+    {
+      ...deps,
+      controlPlane: await openControlPlane(config),
+      credentials: createCredentialStore(config.stateDir),
+      removeAccount: () => (config.manageAccounts ? management.remove() : Promise.resolve()),
+    },
+    signal,
+  );
+}
+
+async function openControlPlane({ endpoint, caFile }: AgentConfig): Promise<ControlPlane> {
+  return createControlPlane({ endpoint, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') });
+}
+
+function createAccount(config: AgentConfig, clock: Clock): ManagementAccount {
+  return createManagementAccount(config.stateDir, createPasswdEditor(clock));
+}
+
+function createNodeFence(config: AgentConfig, { logger, clock }: AgentDeps): Fence {
+  const records = createAccountRecords(config.stateDir);
+  return createFence({
+    records,
+    endAccount: (record) => endAccount(record, { records, clock, logger }),
+    clock,
+    logger,
+    graceSeconds: config.fenceGraceSeconds,
+  });
+}
+
+async function describeSelf(config: AgentConfig): Promise<RegisterBody> {
+  return {
+    hostname: config.hostname,
+    ssh_port: config.sshPort,
+    address: config.address,
+    host_key: await readHostKey(config.hostKeyFile),
+    join_token: config.joinToken,
+    labels: config.labels,
+    facts: await readFacts(config),
+  };
+}
+
+async function describeState(config: AgentConfig, fence: Fence): Promise<HeartbeatBody> {
+  const [vitals, accounts, ended, hostKey] = await Promise.all([
+    readVitals(),
+    listAccounts(),
+    fence.listEnded(),
+    readHostKey(config.hostKeyFile),
+  ]);
+  return {
+    ...vitals,
+    accounts: accounts.map((account) => account.name).filter(isOrionAccount),
+    ended_accounts: ended,
+    ssh_port: config.sshPort,
+    host_key: hostKey,
+  };
+}
+
+/** Resolves when the session is over of its own accord; otherwise never. */
+function over(session: Promise<string>): Promise<void> {
+  return new Promise((resolve) => {
+    session.then((end) => (end === 'stopped' ? undefined : resolve()), () => undefined);
+  });
+}
+
+function failureOf(session: Promise<string>): Promise<Error> {
+  return new Promise((resolve) => {
+    session.catch((error: unknown) => resolve(error instanceof Error ? error : new Error(String(error))));
+  });
+}
