@@ -1,0 +1,137 @@
+# Looks for anything left of Orion accounts; changes nothing. POSIX sh with Debian's or BusyBox's tools.
+# Arguments: name uid [name uid ...]. Prints "FOUND <kind> <what>" lines and at last "VERIFIED <number of them>".
+# Shares nothing with the wipe on purpose: a mistake there must not be repeated here.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+umask 077
+MAX=200
+
+work=$(mktemp -d /tmp/.orion-verify.XXXXXX) || exit 3
+trap 'rm -rf "$work"' EXIT
+trap 'exit 4' HUP INT TERM
+out=$work/found
+: >"$out"
+
+found() { printf 'FOUND %s %s\n' "$1" "$(printf %s "$2" | tr '\n\r' '??')" >>"$out"; }
+# NUL-separated names on stdin
+found_each() { tr '\n\r\0' '??\n' | head -n $MAX | while IFS= read -r what; do printf 'FOUND %s %s\n' "$1" "$what"; done >>"$out"; }
+
+names= uids=
+add_name() { case " $names " in *" $1 "*) ;; *) names="$names $1" ;; esac; }
+add_uid() { case " $uids " in *" $1 "*) ;; *) uids="$uids $1" ;; esac; }
+
+while [ $# -ge 2 ]; do
+  case $1 in orn-*[!a-z0-9-]* | orn-) exit 5 ;; orn-*) ;; *) exit 5 ;; esac
+  case $2 in '' | *[!0-9]* | 0*) exit 5 ;; esac
+  add_name "$1"
+  add_uid "$2"
+  shift 2
+done
+[ $# -eq 0 ] || exit 5
+
+# Orion accounts that nobody asked about
+for file in /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid; do
+  [ -r "$file" ] || continue
+  for name in $(sed -n 's/^\(orn-[a-z0-9-]*\):.*/\1/p' "$file"); do add_name "$name"; done
+done
+for uid in $(sed -n 's/^orn-[a-z0-9-]*:[^:]*:\([1-9][0-9]*\):.*/\1/p' /etc/passwd); do add_uid "$uid"; done
+for record in /var/lib/orion/accounts/* /var/lib/orion/accounts/.[!.]*; do
+  { [ -e "$record" ] || [ -L "$record" ]; } && found record "$record"
+  [ -f "$record" ] && for uid in $(sed -n 's/.*"uid": *\([1-9][0-9]*\).*/\1/p' "$record"); do add_uid "$uid"; done
+done
+
+for file in /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid; do
+  [ -r "$file" ] || continue
+  kind=${file#/etc/}
+  for name in $names; do
+    grep -q "^$name:" "$file" && found "$kind" "$name"
+    case $kind in group | gshadow) grep -Eq "[:,]$name(,|:|\$)" "$file" && found "$kind-member" "$name" ;; esac
+  done
+  for uid in $uids; do
+    case $kind in passwd | group) grep -q "^[^:]*:[^:]*:$uid:" "$file" && found "$kind" "uid $uid" ;; esac
+  done
+done
+
+for name in $names; do
+  for path in "/home/$name" "/var/spool/cron/crontabs/$name" "/var/spool/cron/$name" "/etc/crontabs/$name" "/var/mail/$name" \
+    "/var/spool/mail/$name" "/var/lib/systemd/linger/$name" "/etc/security/limits.d/$name.conf" "/etc/sudoers.d/$name"; do
+    { [ -e "$path" ] || [ -L "$path" ]; } && found path "$path"
+  done
+  for file in /etc/sudoers /etc/sudoers.d/*; do
+    [ -f "$file" ] && grep -Eq "(^|[^A-Za-z0-9_-])$name([^A-Za-z0-9_-]|\$)" "$file" && found sudoers "$file"
+  done
+done
+for uid in $uids; do [ -e "/run/user/$uid" ] && found path "/run/user/$uid"; done
+
+# Threads, not processes: a main thread that has ended shows a zombie while the others live on.
+awk -v uids="$uids" '
+  BEGIN { n = split(uids, list, " "); for (i = 1; i <= n; i++) wanted[list[i]] = 1
+    while (("ls -d /proc/[0-9]*/task/[0-9]*/status" | getline file) > 0) {
+      state = ""
+      while ((getline line < file) > 0) {
+        split(line, field, "[ \t]+")
+        if (field[1] == "State:") state = field[2]
+        if (field[1] == "Uid:") {
+          if (state != "Z" && state != "X" && (field[2] in wanted || field[3] in wanted || field[4] in wanted || field[5] in wanted)) {
+            split(file, part, "/"); if (!(part[3] in said)) { said[part[3]] = 1; print "FOUND process " part[3] }
+          }
+          break
+        }
+      }
+      close(file)
+    }
+  }' 2>/dev/null >>"$out" || found unchecked processes
+
+for kind in shm sem msg; do
+  [ -r "/proc/sysvipc/$kind" ] || continue
+  awk -v uids="$uids" -v kind="$kind" '
+    BEGIN { n = split(uids, list, " "); for (i = 1; i <= n; i++) wanted[list[i]] = 1 }
+    NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+    $column["uid"] in wanted || $column["cuid"] in wanted { print "FOUND " kind " " $2 }' "/proc/sysvipc/$kind" >>"$out" || found unchecked "$kind"
+done
+
+owned= # find's expression for "belongs to one of them"; numbers are not names here, -user takes both and BusyBox has no -uid
+for uid in $uids; do owned="$owned${owned:+ -o} -user $uid -o -group $uid"; done
+
+# Everything owned that is below $1 on the same file system; a vanished file is no error, any other is a place that was not looked at.
+look() {
+  # shellcheck disable=SC2086
+  find "$1" -xdev \( $owned \) -print0 2>"$work/errors" | found_each "$2"
+  grep -v -e 'No such file' "$work/errors" | head -n 5 | while IFS= read -r line; do printf 'FOUND unchecked %s\n' "$line"; done >>"$out"
+  return 0
+}
+
+if [ -n "$owned" ]; then
+  for spool in /var/spool/cron/atjobs /var/spool/at; do [ -d "$spool" ] && look "$spool" at-job; done
+
+  queues=$(sed -n 's/^\([^ ]* \)\{4\}\([^ ]*\) [^-]*- mqueue .*/\2/p' /proc/self/mountinfo | head -n 1)
+  if [ -n "$queues" ]; then
+    look "$queues" mqueue
+  elif grep -q mqueue /proc/filesystems; then
+    mkdir "$work/mq"
+    # shellcheck disable=SC2086
+    unshare -m sh -c 'mount -t mqueue mqueue "$1" && shift && exec find "$@" -print0' sh "$work/mq" "$work/mq" \( $owned \) \
+      2>"$work/errors" >"$work/queues" || found unchecked "mqueue $(head -n 1 "$work/errors")"
+    found_each mqueue <"$work/queues"
+  fi
+
+  looked=0
+  sed 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) \([^ ]*\) [^-]*- \([^ ]*\) [^ ]* \(.*\)$/\3 \2,\4 \1/' /proc/self/mountinfo >"$work/mounts"
+  while read -r type options point; do
+    case $type in
+      proc | sysfs | cgroup | cgroup2 | devpts | mqueue | securityfs | debugfs | tracefs | pstore | bpf | configfs | fusectl | rpc_pipefs) continue ;;
+      binfmt_misc | autofs | nsfs | efivarfs | selinuxfs | fuse.lxcfs | fuse.gvfsd-fuse) continue ;;
+    esac
+    case ",$options," in *,ro,*) continue ;; esac
+    # mountinfo writes blanks as octal escapes; the x keeps a newline at the end of a name
+    point=$(printf "$(printf %s "$point" | sed 's/%/%%/g')x")
+    point=${point%x}
+    [ -d "$point" ] && look "$point" file && looked=$((looked + 1))
+  done <"$work/mounts"
+  [ "$looked" -gt 0 ] || found unchecked 'no writable mount was recognised'
+fi
+
+sort -u "$out" >"$work/sorted"
+head -n $MAX "$work/sorted"
+echo "VERIFIED $(wc -l <"$work/sorted" | tr -d ' ')"

@@ -1,0 +1,294 @@
+#!/usr/bin/python3
+# -*- coding: utf-8 -*-
+DOCUMENTATION = r'''
+module: orion_account
+short_description: Makes one Orion account present, with its keys, its end and its limits
+description:
+  - Idempotent. Refuses with C(stale=true) a uid that the node's fence has passed, and any name or uid that belongs to something else.
+options:
+  username: {type: str, required: true, description: Generated name, orn-…}
+  uid: {type: int, required: true, description: Also the gid of the private group}
+  lease_id: {type: int, required: true}
+  generation: {type: int, required: true}
+  public_keys: {type: list, elements: str, required: true, description: One OpenSSH public key each, without options}
+  password_hash: {type: str, description: A crypt(3) hash, or null for no password}
+  remaining_seconds: {type: int, required: true, description: Until the end of the lease; added to the node's own clock}
+  limit_seconds: {type: int, default: 40, description: The module gives up after this time}
+  max_processes: {type: int, default: 1024}
+  max_open_files: {type: int, default: 8192}
+'''
+import os
+import re
+import stat
+import subprocess
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.orion_node import (
+    NO_FOLLOW_DIR, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
+    set_shadow_field, shadow_of, take_lock, tool, write_file)
+import json
+
+GRACE_SECONDS = 60
+SAME_END_SECONDS = 5
+DAY = 86400
+KEY = re.compile(r'(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\r\n]*)?')
+LIMITS_DIR = '/etc/security/limits.d'
+NO_PASSWORD = '*'  # not '!': without PAM sshd takes '!' for a locked account and refuses its keys too
+
+
+class Account:
+    def __init__(self, params):
+        self.name, self.uid = params['username'], params['uid']
+        self.home = '/home/' + self.name
+        self.shell = '/bin/bash' if os.path.exists('/bin/bash') else '/bin/sh'
+        self.params = params
+        self.actions = []
+        self.old_record = read_record(self.name)
+        ends_at = now() + params['remaining_seconds']
+        known = self.old_record.get('ends_at')
+        self.ends_at = known if isinstance(known, int) and abs(known - ends_at) < SAME_END_SECONDS else ends_at
+
+    def did(self, what):
+        self.actions.append(what)
+
+    # -- refusing ----------------------------------------------------------------------------------------------------------
+
+    def refuse_foreign(self):
+        """Nothing that is not this very placement's is ever adopted."""
+        for fields in entries('/etc/passwd'):
+            self._refuse_halves(fields[0], fields[2], 'user')
+        for fields in entries('/etc/group'):
+            self._refuse_halves(fields[0], fields[2], 'group')
+        for key in ('uid', 'lease_id', 'generation'):
+            if self.old_record.get(key, self.params[key]) != self.params[key]:
+                raise Trouble('%s is recorded here with another %s' % (self.name, key))
+
+    def _refuse_halves(self, name, number, kind):
+        if (name == self.name) != (number == str(self.uid)):
+            raise Trouble('the %s %s has the id %s here: it is not the account %s with %d' % (kind, name, number, self.name, self.uid))
+
+    # -- making ------------------------------------------------------------------------------------------------------------
+
+    def make_group(self):
+        if any(fields[0] == self.name for fields in entries('/etc/group')):
+            return
+        run(*(['groupadd', '-g', str(self.uid), self.name] if tool('groupadd') else ['addgroup', '-g', str(self.uid), self.name]))
+        self.did('group')
+
+    def make_user(self):
+        if any(fields[0] == self.name for fields in entries('/etc/passwd')):
+            return
+        uid = str(self.uid)
+        if tool('useradd'):
+            # No subordinate ids: files owned by those would escape a wipe that looks for the uid. -l: no huge sparse lastlog.
+            run('useradd', '-l', '-M', '-N', '-K', 'SUB_UID_COUNT=0', '-K', 'SUB_GID_COUNT=0', '-u', uid, '-g', uid,
+                '-d', self.home, '-s', self.shell, self.name)
+        else:
+            run('adduser', '-D', '-H', '-h', self.home, '-s', self.shell, '-u', uid, '-G', self.name, self.name)
+        self.did('user')
+
+    def drop_groups(self):
+        for fields in entries('/etc/group'):
+            if fields[0] != self.name and self.name in fields[-1].split(','):
+                run(*(['gpasswd', '-d', self.name, fields[0]] if tool('gpasswd') else ['delgroup', self.name, fields[0]]))
+                self.did('left group ' + fields[0])
+
+    def set_shadow(self):
+        # An account expires when the day begins: two days later leaves at least one whole day, whatever the time of day and zone.
+        wanted = [self.params['password_hash'] or NO_PASSWORD, str(self.ends_at // DAY + 2)]
+        known = shadow_of(self.name)
+        if known is None:
+            raise Trouble('%s has no shadow entry' % self.name)
+        if known[0] != wanted[0]:
+            self._set_password(wanted[0])
+        if known[1] != wanted[1]:
+            if tool('chage'):
+                run('chage', '-E', wanted[1], self.name)
+            else:
+                set_shadow_field(self.name, 7, wanted[1])
+            self.did('expiry')
+        if shadow_of(self.name) != wanted:
+            raise Trouble('the shadow entry of %s did not take' % self.name)
+
+    def _set_password(self, crypted):
+        done = subprocess.run([tool('chpasswd') or 'chpasswd', '-e'], input=('%s:%s\n' % (self.name, crypted)).encode(),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+        if done.returncode != 0:
+            raise Trouble('chpasswd failed (%d)' % done.returncode)
+        self.did('password')
+
+    def make_home(self):
+        try:
+            os.mkdir(self.home, 0o700)
+            self.did('home')
+        except FileExistsError:
+            pass
+        home = os.open(self.home, NO_FOLLOW_DIR)
+        try:
+            known = os.fstat(home)
+            if known.st_uid not in (0, self.uid):
+                raise Trouble('%s belongs to uid %d' % (self.home, known.st_uid))
+            if known.st_uid == 0:  # new, or left by a run that was cut short
+                self._fill_from_skeleton(home)
+                os.fchown(home, self.uid, self.uid)
+            if stat.S_IMODE(known.st_mode) != 0o700:
+                os.fchmod(home, 0o700)
+                self.did('home mode')
+            self.write_keys(home)
+        finally:
+            os.close(home)
+
+    def _fill_from_skeleton(self, home):
+        """Plain files only. The home is still root's here, so nobody can have put a trap into it."""
+        for name in (os.listdir('/etc/skel') if os.path.isdir('/etc/skel') else []):
+            source = '/etc/skel/' + name
+            if os.path.isfile(source) and not os.path.islink(source):
+                self._write_at(home, name, read_text(source), 0o644)
+
+    # -- keys --------------------------------------------------------------------------------------------------------------
+
+    def write_keys(self, home):
+        """The home is the tenant's: everything goes through descriptors that follow no link and are known to be the tenant's."""
+        self._set_aside_unless_directory(home, '.ssh')
+        try:
+            os.mkdir('.ssh', 0o700, dir_fd=home)
+            os.chown('.ssh', self.uid, self.uid, dir_fd=home, follow_symlinks=False)
+        except FileExistsError:
+            pass
+        ssh = os.open('.ssh', NO_FOLLOW_DIR, dir_fd=home)
+        try:
+            if os.fstat(ssh).st_uid not in (0, self.uid):
+                raise Trouble('%s/.ssh belongs to another' % self.home)
+            if stat.S_IMODE(os.fstat(ssh).st_mode) != 0o700:
+                os.fchmod(ssh, 0o700)
+            wanted = self.key_lines()
+            if self._read_at(ssh, 'authorized_keys') != wanted:
+                self._write_at(ssh, 'authorized_keys', wanted, 0o600)
+                self.did('keys')
+        finally:
+            os.close(ssh)
+
+    def key_lines(self):
+        options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS)
+        return ''.join('%s %s\n' % (options, key.strip()) for key in self.params['public_keys'])
+
+    def _set_aside_unless_directory(self, parent, name):
+        try:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                os.rename(name, '%s.aside-%d' % (name, now()), src_dir_fd=parent, dst_dir_fd=parent)
+        except FileNotFoundError:
+            pass
+
+    def _read_at(self, parent, name):
+        """The content of a plain file of the tenant's with mode 0600, else None: O_NONBLOCK because it may be a fifo."""
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        except OSError:
+            return None
+        with os.fdopen(descriptor, errors='replace') as file:
+            known = os.fstat(descriptor)
+            plain = stat.S_ISREG(known.st_mode) and known.st_uid == self.uid and stat.S_IMODE(known.st_mode) == 0o600
+            return file.read(1 << 20) if plain else None
+
+    def _write_at(self, parent, name, text, mode):
+        beside = '.orion-%d-%d' % (os.getpid(), time.monotonic_ns())
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+        try:
+            with os.fdopen(descriptor, 'w') as file:
+                file.write(text)
+                file.flush()
+                os.fchown(descriptor, self.uid, self.uid)
+                os.fchmod(descriptor, mode)
+            try:
+                os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+            except IsADirectoryError:
+                os.rename(name, '%s.aside-%d' % (name, now()), src_dir_fd=parent, dst_dir_fd=parent)
+                os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            os.unlink(beside, dir_fd=parent)
+            raise
+
+    # -- limits and record ---------------------------------------------------------------------------------------------------
+
+    def write_limits(self):
+        if not os.path.isdir(LIMITS_DIR):
+            return
+        values = (('nproc', self.params['max_processes']), ('nofile', self.params['max_open_files']), ('core', 0))
+        text = ''.join('%s hard %s %d\n' % (self.name, item, value) for item, value in values)
+        path = '%s/%s.conf' % (LIMITS_DIR, self.name)
+        if read_text(path) != text:
+            write_file(path, text, 0o644)
+            self.did('limits')
+
+    def write_record(self):
+        """First of all: an account without its record would be hidden from whoever cleans by records."""
+        record = {'username': self.name, 'uid': self.uid, 'ends_at': self.ends_at,
+                  'lease_id': self.params['lease_id'], 'generation': self.params['generation']}
+        if record != self.old_record:
+            write_file(record_path(self.name), json.dumps(record) + '\n', 0o600)
+            self.did('record')
+
+
+def expiry_time(instant):
+    """sshd reads the value in its local time; since 9.1 a Z makes it UTC. An hour that a clock change repeats is never taken early."""
+    if openssh_version() >= (9, 1):
+        return time.strftime('%Y%m%d%H%M%SZ', time.gmtime(instant))
+    local = time.strftime('%Y%m%d%H%M%S', time.localtime(instant))
+    while time.mktime(time.strptime(local, '%Y%m%d%H%M%S')) < instant:
+        instant += 1800
+        local = time.strftime('%Y%m%d%H%M%S', time.localtime(instant))
+    return local
+
+
+def openssh_version():
+    path = tool('sshd')
+    if path is None:
+        return (0, 0)
+    # Older ones do not know -V and say their version along with the complaint.
+    done = subprocess.run([path, '-V'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10)
+    found = re.search(rb'OpenSSH_(\d+)\.(\d+)', done.stdout)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+def check(params):
+    check_account(params['username'], params['uid'])
+    for key in params['public_keys']:
+        if not KEY.fullmatch(key.strip()):
+            raise Trouble('not an OpenSSH public key: %.40r' % key)
+    if re.search(r'[:\s]', params['password_hash'] or ''):
+        raise Trouble('not a password hash')
+    if params['remaining_seconds'] <= 0:
+        raise Trouble('the lease is over')
+
+
+def main():
+    number = {'type': 'int', 'required': True}
+    module = AnsibleModule(argument_spec={
+        'username': {'type': 'str', 'required': True}, 'uid': number, 'lease_id': number, 'generation': number,
+        'public_keys': {'type': 'list', 'elements': 'str', 'required': True, 'no_log': False},
+        'password_hash': {'type': 'str', 'no_log': True}, 'remaining_seconds': number,
+        'limit_seconds': {'type': 'int', 'default': 40},
+        'max_processes': {'type': 'int', 'default': 1024}, 'max_open_files': {'type': 'int', 'default': 8192}})
+    params = module.params
+    os.umask(0o077)
+    try:
+        check(params)
+        limit_time(params['limit_seconds'])
+        take_lock()
+        fence = read_fence()
+        if params['uid'] <= fence:
+            module.fail_json(msg='uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), stale=True, fence=fence)
+        account = Account(params)
+        account.refuse_foreign()
+        for step in (account.write_record, account.make_group, account.make_user, account.drop_groups, account.make_home,
+                     account.set_shadow, account.write_limits):
+            step()
+    except (Trouble, OSError, subprocess.SubprocessError) as error:
+        module.fail_json(msg=str(error), stale=False)
+    module.exit_json(changed=bool(account.actions), username=account.name, uid=account.uid, ends_at=account.ends_at,
+                     actions=account.actions)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,170 @@
+# -*- coding: utf-8 -*-
+"""Finds and removes the files of some ids on every writable mount. Works with directory descriptors only: a path may be longer than
+PATH_MAX, hold a newline, or be turned into a link under one's hands."""
+import array
+import fcntl
+import os
+import re
+import stat
+
+from ansible.module_utils.orion_node import NO_FOLLOW_DIR
+
+PSEUDO = frozenset(('proc', 'sysfs', 'cgroup', 'cgroup2', 'devpts', 'mqueue', 'securityfs', 'debugfs', 'tracefs', 'pstore', 'bpf', 'configfs',
+                    'fusectl', 'rpc_pipefs', 'binfmt_misc', 'autofs', 'nsfs', 'efivarfs', 'selinuxfs', 'fuse.lxcfs', 'fuse.gvfsd-fuse'))
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
+FS_IMMUTABLE, FS_APPEND = 0x10, 0x20
+NAMES_KEPT = 50
+
+
+def mounts():
+    """[mount point, type, options] of this mount namespace."""
+    found = []
+    with open('/proc/self/mountinfo', 'rb') as file:
+        for line in file:
+            before, _, after = line.partition(b' - ')
+            fields, rest = before.split(), after.split()
+            point = re.sub(rb'\\([0-7]{3})', lambda match: bytes([int(match.group(1), 8)]), fields[4])
+            options = set(fields[5].split(b',')) | set(rest[-1].split(b','))
+            found.append([point, rest[0].decode(), options])
+    return found
+
+
+def writable_mounts():
+    return [point for point, kind, options in mounts() if kind not in PSEUDO and b'ro' not in options]
+
+
+class Sweep:
+    """One pass over the writable mounts. After `run`: `removed` (count), `names` (some of them), `troubles`."""
+
+    def __init__(self, ids):
+        self.ids, self.removed, self.names, self.troubles = frozenset(ids), 0, [], []
+
+    def run(self):
+        for point in writable_mounts():
+            try:
+                descriptor = os.open(point, NO_FOLLOW_DIR)
+            except NotADirectoryError:
+                continue  # a single file mounted over another
+            except OSError as error:
+                self._trouble(point, error)
+                continue
+            self._walk(descriptor, os.fstat(descriptor).st_dev, point)
+        return self
+
+    def _walk(self, descriptor, device, path):
+        """Takes over `descriptor`. Recursion is safe: only directories of others are entered, and their depth is the node's own."""
+        try:
+            with os.scandir(descriptor) as scan:
+                # The listing is completed first: removing while reading a directory may skip entries.
+                listed = [(entry.name, entry.stat(follow_symlinks=False)) for entry in scan]
+            for name, known in listed:
+                self._visit(descriptor, os.fsencode(name), (known, device, path))
+        except OSError as error:
+            self._trouble(path, error)
+        finally:
+            os.close(descriptor)
+
+    def _visit(self, parent, name, at):
+        known, device, path = at
+        is_directory = stat.S_ISDIR(known.st_mode)
+        # Only directories tell their device reliably: on an overlay a file may show the device of the layer below.
+        if is_directory and known.st_dev != device:
+            return
+        if known.st_uid in self.ids or (known.st_gid in self.ids and not is_directory):
+            self.remove(parent, name, path)
+            return
+        if known.st_gid in self.ids:
+            os.chown(name, known.st_uid, 0, dir_fd=parent, follow_symlinks=False)
+        if is_directory:
+            self._walk(os.open(name, NO_FOLLOW_DIR, dir_fd=parent), device, path.rstrip(b'/') + b'/' + name)
+
+    def remove(self, parent, name, path):
+        """Removes an entry of the directory `parent`, with its content if it is a directory. Gone already is fine."""
+        try:
+            remove_entry(parent, name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._trouble(path.rstrip(b'/') + b'/' + name, error)
+            return
+        self.removed += 1
+        if len(self.names) < NAMES_KEPT:
+            self.names.append((path.rstrip(b'/') + b'/' + name).decode(errors='backslashreplace'))
+
+    def _trouble(self, path, error):
+        if not isinstance(error, FileNotFoundError):
+            self.troubles.append('%s: %s' % (path.decode(errors='backslashreplace'), error.strerror))
+
+
+def remove_entry(parent, name):
+    if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        _forced(parent, name, lambda: os.unlink(name, dir_fd=parent))
+        return
+    top = os.open(name, NO_FOLLOW_DIR, dir_fd=parent)
+    try:
+        _empty(top, top, [0])
+    finally:
+        os.close(top)
+    _forced(parent, name, lambda: os.rmdir(name, dir_fd=parent))
+
+
+def _empty(directory, top, counter):
+    """Empties a directory. Each subdirectory is first moved up into `top`, so that no depth ever needs a long path or many
+    descriptors; where that cannot be (EXDEV for a directory of an overlay's lower layer) it is entered in place."""
+    for name in os.listdir(directory):
+        known = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISDIR(known.st_mode):
+            _forced(directory, name, lambda name=name: os.unlink(name, dir_fd=directory))
+        elif directory == top or not _moved(directory, name, (top, counter)):
+            _empty_and_drop(directory, name, (top, counter))
+    if directory == top and os.listdir(top):
+        _empty(top, top, counter)
+
+
+def _moved(directory, name, up):
+    top, counter = up
+    counter[0] += 1
+    try:
+        os.rename(name, '.orion-wipe-%d-%d' % (os.getpid(), counter[0]), src_dir_fd=directory, dst_dir_fd=top)
+        return True
+    except OSError:
+        return False
+
+
+def _empty_and_drop(directory, name, up):
+    top, counter = up
+    child = os.open(name, NO_FOLLOW_DIR, dir_fd=directory)
+    try:
+        if os.fstat(child).st_dev != os.fstat(top).st_dev:
+            raise OSError(16, 'another file system is mounted inside')
+        _unprotect(child)
+        _empty(child, top, counter)
+    finally:
+        os.close(child)
+    _forced(directory, name, lambda: os.rmdir(name, dir_fd=directory))
+
+
+def _forced(parent, name, remove):
+    """Once more without the immutable and append-only flags if the first attempt is refused."""
+    try:
+        remove()
+    except PermissionError:
+        _unprotect(parent)
+        try:
+            entry = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        except OSError:
+            entry = None
+        if entry is not None:
+            _unprotect(entry)
+            os.close(entry)
+        remove()
+
+
+def _unprotect(descriptor):
+    flags = array.array('L', [0])
+    try:
+        fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, flags, True)
+        if flags[0] & (FS_IMMUTABLE | FS_APPEND):
+            fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, array.array('L', [flags[0] & ~(FS_IMMUTABLE | FS_APPEND)]))
+    except OSError:
+        pass

@@ -1,0 +1,180 @@
+# -*- coding: utf-8 -*-
+"""What orion_account and orion_wipe share: the node's lock, its fence, its account files. Python's standard library only."""
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import time
+
+STATE = '/var/lib/orion'
+LOCK = STATE + '/lock'
+FENCE = STATE + '/fence'
+RECORDS = STATE + '/accounts'
+
+NAME = re.compile(r'orn-[a-z0-9][a-z0-9-]{0,27}')
+MIN_UID = 1000
+MAX_UID = 2000000000
+NO_FOLLOW_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Trouble(Exception):
+    """Something an operator has to know; its text says what."""
+
+
+class Expired(Trouble):
+    """The module's own time limit has passed."""
+
+
+def limit_time(seconds):
+    """Raises Expired in the main thread after `seconds`; the controller's deadline does not end what runs on the node."""
+    def expire(_signal, _frame):
+        raise Expired('not finished within %d s' % seconds)
+    signal.signal(signal.SIGALRM, expire)
+    signal.alarm(max(1, int(seconds)))
+
+
+def check_account(name, uid):
+    if not NAME.fullmatch(name):
+        raise Trouble('%r is not the name of an Orion account (orn-…)' % name)
+    if not MIN_UID <= uid <= MAX_UID:
+        raise Trouble('uid %r is outside of %d–%d' % (uid, MIN_UID, MAX_UID))
+
+
+def take_lock():
+    """The lock under which accounts of this node change; freed when the process ends. Waits until the time limit."""
+    os.makedirs(STATE, mode=0o755, exist_ok=True)
+    os.makedirs(RECORDS, mode=0o700, exist_ok=True)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def read_fence():
+    """The highest uid that was wiped here. An unreadable fence is an error: guessing 0 would let stale work in."""
+    try:
+        with open(FENCE) as file:
+            return int(file.read().strip())
+    except FileNotFoundError:
+        return 0
+    except ValueError:
+        raise Trouble('%s does not hold a number' % FENCE)
+
+
+def raise_fence(uid):
+    """Returns whether the fence moved; it never goes down."""
+    if uid <= read_fence():
+        return False
+    write_file(FENCE, '%d\n' % uid, 0o600)
+    return True
+
+
+def write_file(path, text, mode, owner=(0, 0)):
+    """Replaces a file of root's at once, and durably: a fence or a record that a power cut forgets is worth nothing."""
+    beside = '%s.orion-%d' % (path, os.getpid())
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, 'w', errors='surrogateescape') as file:
+            file.write(text)
+            file.flush()
+            os.fchown(file.fileno(), *owner)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.rename(beside, path)
+    except BaseException:
+        try:
+            os.unlink(beside)
+        except OSError:
+            pass
+        raise
+
+
+def read_text(path):
+    try:
+        with open(path, errors='surrogateescape') as file:
+            return file.read()
+    except FileNotFoundError:
+        return ''
+
+
+def entries(path):
+    """The colon-separated lines of an account file. Read from the file itself: what counts is this node, no directory service."""
+    return [line.split(':') for line in read_text(path).splitlines() if ':' in line]
+
+
+def drop_lines(path, unwanted):
+    """Removes the lines for which `unwanted(line)` holds; returns how many."""
+    text = read_text(path)
+    lines = text.splitlines(True)
+    kept = [line for line in lines if not unwanted(line)]
+    if len(kept) < len(lines):
+        known = os.stat(path)
+        write_file(path, ''.join(kept), stat.S_IMODE(known.st_mode), (known.st_uid, known.st_gid))
+    return len(lines) - len(kept)
+
+
+class password_files_lock:
+    """lckpwdf(3)'s lock, which the shadow tools take too. Held only around edits made here, never around a tool."""
+
+    def __enter__(self):
+        self.descriptor = os.open('/etc/.pwd.lock', os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_):
+        os.close(self.descriptor)
+
+
+def set_shadow_field(name, index, value):
+    """Edits one field of a shadow entry (1 password, 7 expiry in days); BusyBox has no tool for the expiry."""
+    with password_files_lock():
+        lines = read_text('/etc/shadow').splitlines()
+        for number, line in enumerate(lines):
+            fields = line.split(':')
+            if fields[0] == name and len(fields) == 9 and fields[index] != value:
+                fields[index] = value
+                lines[number] = ':'.join(fields)
+                known = os.stat('/etc/shadow')
+                write_file('/etc/shadow', '\n'.join(lines) + '\n', stat.S_IMODE(known.st_mode), (known.st_uid, known.st_gid))
+                return True
+    return False
+
+
+def shadow_of(name):
+    """[password, expiry] as they stand, or None."""
+    for fields in entries('/etc/shadow'):
+        if fields[0] == name and len(fields) == 9:
+            return [fields[1], fields[7]]
+    return None
+
+
+def tool(name):
+    return shutil.which(name, path='/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin')
+
+
+def run(*command):
+    """Runs a tool by its bare name; Trouble with its own words when it fails."""
+    path = tool(command[0])
+    if path is None:
+        raise Trouble('%s is not installed' % command[0])
+    done = subprocess.run([path] + list(command[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    if done.returncode != 0:
+        raise Trouble('%s failed (%d): %s' % (command[0], done.returncode, done.stdout.decode(errors='replace').strip()[-500:]))
+
+
+def record_path(name):
+    return '%s/%s.json' % (RECORDS, name)
+
+
+def read_record(name):
+    try:
+        record = json.loads(read_text(record_path(name)) or '{}')
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def now():
+    return int(time.time())

@@ -1,0 +1,104 @@
+import pLimit from 'p-limit';
+import type { Clock } from '../../lib/clock';
+import type { Logger } from '../../lib/logger';
+import { createPlayRunner, type PlayRequest, type PlayResult } from './ansible/run-play';
+import { ProvisioningError, type ProvisioningFailure } from './errors';
+import { parseFindings } from './findings';
+import type { AccountName, AccountSpec, NodeTarget, PlayReport, Provisioner } from './types';
+
+export interface AnsibleProvisionerDeps {
+  /** The control plane's private key; must be readable by its owner only. */
+  privateKeyFile: string;
+  /** The account on the nodes that Orion works as; it needs root's rights. */
+  managementUser?: string;
+  playbooksDir: string;
+  /** Plays at once in this process; the others wait. A play is about 0.8 s of CPU here. */
+  concurrency: number;
+  /** For each play, from its start; waiting for a free place does not count. */
+  deadlineSeconds: number;
+  clock: Clock;
+  logger: Logger;
+  /** Name or path of ansible-playbook. */
+  ansiblePlaybook?: string;
+}
+
+type Play = Omit<PlayRequest, 'deadlineMs' | 'vars'> & { vars: (waitedSeconds: number) => Record<string, unknown> };
+
+/** What the module on the node leaves to the way back: it gives up itself before the play is killed over its head. */
+const WAY_BACK_SECONDS = 5;
+
+/** The provisioner that works with Ansible: one play, one task and one SSH connection for each call. */
+export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): Provisioner {
+  const { clock, deadlineSeconds } = deps;
+  const runPlay = createPlayRunner({ ...deps, managementUser: deps.managementUser ?? 'orion-mgmt', executable: deps.ansiblePlaybook });
+  const limit = pLimit(deps.concurrency);
+  const limitSeconds = Math.max(5, deadlineSeconds - WAY_BACK_SECONDS);
+
+  const run = async ({ vars, ...play }: Play): Promise<PlayResult> => {
+    const askedAt = clock.monotonicMs();
+    const result = await limit(() => {
+      const waitedSeconds = (clock.monotonicMs() - askedAt) / 1000;
+      return runPlay({ ...play, vars: vars(waitedSeconds), deadlineMs: deadlineSeconds * 1000 });
+    });
+    if (result.status !== 'ok') {
+      throw new ProvisioningError(failureOf(result), result.message, result.output);
+    }
+    return result;
+  };
+
+  return {
+    ensurePresent: async (target, spec, signal) =>
+      reportOf(await run({ playbook: 'create_user.yml', target, signal, vars: (waited) => accountVars(spec, waited, limitSeconds) })),
+    wipe: async (target, accounts, signal) =>
+      reportOf(await run({ playbook: 'delete_user.yml', target, signal, vars: () => ({ ...namesOf(accounts), limit_seconds: limitSeconds }) })),
+    verifyClean: async (target: NodeTarget, accounts: AccountName[], signal?: AbortSignal) => {
+      const play = await run({ playbook: 'verify_clean.yml', target, signal, vars: () => namesOf(accounts) });
+      const { stdout } = play.result;
+      const findings = typeof stdout === 'string' ? parseFindings(stdout) : undefined;
+      if (findings === undefined) {
+        throw new ProvisioningError('failed', 'the verification did not come to its end', play.output);
+      }
+      return { clean: findings.length === 0, findings, durationMs: play.durationMs };
+    },
+  };
+}
+
+function accountVars(spec: AccountSpec, waitedSeconds: number, limitSeconds: number): Record<string, unknown> {
+  return {
+    username: spec.username,
+    uid: spec.uid,
+    lease_id: spec.leaseId,
+    generation: spec.generation,
+    public_keys: spec.publicKeys,
+    password_hash: spec.passwordHash,
+    // The lease did not stand still while the play waited for its turn.
+    remaining_seconds: Math.ceil(spec.remainingSeconds - waitedSeconds),
+    limit_seconds: limitSeconds,
+  };
+}
+
+const namesOf = (accounts: AccountName[]): Record<string, unknown> => ({
+  accounts: accounts.map(({ username, uid }) => ({ username, uid })),
+});
+
+function reportOf({ changed, durationMs, result }: PlayResult): PlayReport {
+  const details = Object.fromEntries(Object.entries(result).filter(([name]) => name !== 'changed'));
+  return { changed, durationMs, details };
+}
+
+function failureOf(result: PlayResult): ProvisioningFailure {
+  if (result.status === 'failed' && result.result['stale'] === true) {
+    return 'stale';
+  }
+  switch (result.status) {
+    case 'unreachable':
+    case 'host_key_changed':
+    case 'deadline':
+      return result.status;
+    case 'aborted':
+      return 'deadline';
+    case 'ok':
+    case 'failed':
+      return 'failed';
+  }
+}

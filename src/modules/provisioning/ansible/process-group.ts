@@ -1,0 +1,43 @@
+import { readdir, readFile } from 'node:fs/promises';
+import type { Clock } from '../../../lib/clock';
+import { PLAY_MARK } from './environment';
+
+const ROUNDS = 50;
+const PAUSE_MS = 20;
+
+/**
+ * Kills a whole play: its process group, then, until none is found, whatever carries its mark in the environment. The second part
+ * is for children that left the group: Ansible's workers and ssh masters may call setsid.
+ * Returns the pids that are still there in the end; normally none.
+ */
+export async function killPlay(groupId: number, mark: string, clock: Clock): Promise<number[]> {
+  signal(-groupId);
+  let left: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    left = await markedProcesses(mark);
+    if (left.length === 0) {
+      return [];
+    }
+    left.forEach(signal);
+    await clock.sleep(PAUSE_MS);
+  }
+  return left;
+}
+
+/** Pids of the processes whose environment carries the mark of the play. A zombie has no environment any more. */
+export async function markedProcesses(mark: string): Promise<number[]> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
+  const entry = `\0${PLAY_MARK}=${mark}\0`;
+  const marked = await Promise.all(
+    pids.map(async (pid) => `\0${await readFile(`/proc/${String(pid)}/environ`, 'latin1').catch(() => '')}`.includes(entry)),
+  );
+  return pids.filter((_, index) => marked[index]);
+}
+
+function signal(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // gone already
+  }
+}

@@ -1,0 +1,152 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { access } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Clock } from '../../../lib/clock';
+import type { Logger } from '../../../lib/logger';
+import { redact, redactText } from '../../../lib/redact';
+import type { NodeTarget } from '../types';
+import { createCapture } from './capture';
+import { playEnvironment } from './environment';
+import { outcomeOf, type Outcome } from './outcome';
+import { createPlayDirectory, type PlayDirectory } from './play-directory';
+import { killPlay } from './process-group';
+import { faultOfTarget } from './ssh-config';
+
+export interface PlayRequest {
+  /** File name in the playbooks directory. */
+  playbook: string;
+  target: NodeTarget;
+  /** Passed by a private file, never on a command line and never rendered as templates. */
+  vars: Record<string, unknown>;
+  deadlineMs: number;
+  signal?: AbortSignal;
+}
+
+export interface PlayResult extends Outcome {
+  durationMs: number;
+  /** Tail of what it printed, at most 64 KiB, redacted. */
+  output: string;
+}
+
+/** Runs one playbook against one node. Never rejects for what the node or Ansible does: that is in the result's status. */
+export type RunPlay = (request: PlayRequest) => Promise<PlayResult>;
+
+export interface PlayRunnerDeps {
+  privateKeyFile: string;
+  managementUser: string;
+  playbooksDir: string;
+  clock: Clock;
+  logger: Logger;
+  /** Name or path of ansible-playbook. */
+  executable?: string;
+}
+
+interface Finished {
+  exitCode: number | null;
+  cut: 'deadline' | 'aborted' | undefined;
+  stdout: string;
+  stderr: string;
+}
+
+const MAX_OUTPUT = 64 * 1024;
+const MAX_RESULT = 1024 * 1024;
+
+const failure = (message: string): Outcome => ({ status: 'failed', changed: false, result: {}, message });
+
+export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
+  const paths = { privateKeyFile: resolve(deps.privateKeyFile), playbooksDir: resolve(deps.playbooksDir) };
+
+  const play = async (request: PlayRequest): Promise<[Outcome, string]> => {
+    const fault = faultOfTarget(request.target) ?? (await unreadable(paths.privateKeyFile));
+    if (fault !== undefined) {
+      return [failure(fault), ''];
+    }
+    const directory = await createPlayDirectory({ ...deps, ...paths, ...request });
+    try {
+      const finished = await runProcess({ ...deps, ...paths }, request, directory);
+      return [outcomeOfRun(finished, request.deadlineMs), finished.stdout + finished.stderr];
+    } catch (error) {
+      return [failure(explainSpawn(error)), ''];
+    } finally {
+      await directory.remove();
+    }
+  };
+
+  return async (request) => {
+    const startedAt = deps.clock.monotonicMs();
+    const [outcome, said] = request.signal?.aborted ? [{ ...failure('stopped by the caller'), status: 'aborted' as const }, ''] : await play(request);
+    const durationMs = deps.clock.monotonicMs() - startedAt;
+    deps.logger.info('play ended', { playbook: request.playbook, nodeId: request.target.nodeId, status: outcome.status, durationMs });
+    return {
+      ...outcome,
+      result: redact(outcome.result) as Record<string, unknown>,
+      message: redactText(outcome.message),
+      durationMs,
+      output: redactText(said).slice(-MAX_OUTPUT),
+    };
+  };
+}
+
+function outcomeOfRun(finished: Finished, deadlineMs: number): Outcome {
+  if (finished.cut === 'deadline') {
+    return { ...failure(`killed at its deadline of ${String(Math.round(deadlineMs / 1000))} s; it may still have worked`), status: 'deadline' };
+  }
+  if (finished.cut === 'aborted') {
+    return { ...failure('stopped by the caller; it may still have worked'), status: 'aborted' };
+  }
+  return outcomeOf(finished.exitCode, finished.stdout, finished.stderr);
+}
+
+async function runProcess(deps: PlayRunnerDeps, request: PlayRequest, directory: PlayDirectory): Promise<Finished> {
+  const args = ['-i', directory.inventory, '-e', `@${directory.vars}`, join(deps.playbooksDir, request.playbook)];
+  const child = spawn(deps.executable ?? 'ansible-playbook', args, {
+    cwd: directory.path,
+    detached: true, // a process group of its own, to be killed as a whole
+    env: playEnvironment(directory, deps.playbooksDir),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const stdout = createCapture(child.stdout, MAX_RESULT);
+  const stderr = createCapture(child.stderr, MAX_OUTPUT);
+  const ended = new AbortController();
+  let cut: Finished['cut'];
+  const watch = async (): Promise<void> => {
+    await deps.clock.sleep(request.deadlineMs, request.signal ? AbortSignal.any([ended.signal, request.signal]) : ended.signal);
+    if (ended.signal.aborted || child.pid === undefined) {
+      return;
+    }
+    cut = request.signal?.aborted ? 'aborted' : 'deadline';
+    const left = await killPlay(child.pid, directory.path, deps.clock);
+    if (left.length > 0) {
+      deps.logger.error('processes of a play do not die', { playbook: request.playbook, pids: left });
+    }
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  const watching = watch();
+  try {
+    const exitCode = await closed(child);
+    return { exitCode, cut, stdout: stdout(), stderr: stderr() };
+  } finally {
+    ended.abort();
+    await watching;
+  }
+}
+
+function closed(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolveCode, reject) => {
+    child.once('error', reject);
+    child.once('close', resolveCode);
+  });
+}
+
+async function unreadable(privateKeyFile: string): Promise<string | undefined> {
+  return access(privateKeyFile).then(
+    () => undefined,
+    () => `the private key ${privateKeyFile} cannot be read`,
+  );
+}
+
+function explainSpawn(error: unknown): string {
+  const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return missing ? 'ansible-playbook is not installed on the control plane: install ansible-core' : `ansible-playbook cannot be started: ${String(error)}`;
+}

@@ -1,0 +1,3 @@
+export { createAnsibleProvisioner, type AnsibleProvisionerDeps } from './ansible-provisioner';
+export { ProvisioningError, type ProvisioningFailure } from './errors';
+export type { AccountName, AccountSpec, NodeTarget, PlayReport, Provisioner, VerifyReport } from './types';
