@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import { eventually } from './eventually';
+import type { Lab } from './lab';
+import { projectDir } from './paths';
+import { childCoverageEnv, startProcess, type LabProcess } from './process';
+
+export interface OrionOptions {
+  /** Its whole configuration; the caller also sets the port in it. */
+  env: Record<string, string>;
+  /** Where /readyz answers, on 127.0.0.1. */
+  port: number;
+  readyTimeoutMs?: number;
+}
+
+export interface OrionProcess extends LabProcess {
+  role: string;
+  /** `http://127.0.0.1:port`, no trailing slash. */
+  url: string;
+}
+
+/** Starts `node dist/main.js --role=<role>` and waits until it says that it is ready; throws with its log when it does not. */
+export async function startOrion(lab: Lab, role: string, options: OrionOptions): Promise<OrionProcess> {
+  const url = `http://127.0.0.1:${options.port}`;
+  const child = startProcess(lab, {
+    name: `orion-${role.replaceAll(',', '-')}`,
+    command: process.execPath,
+    args: ['--enable-source-maps', join(projectDir, 'dist', 'main.js'), `--role=${role}`],
+    env: { ...childCoverageEnv(), ...options.env },
+    cwd: projectDir,
+  });
+  const isReady = async (): Promise<boolean> => {
+    if (!child.running()) {
+      return true;
+    }
+    return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2000) })).ok;
+  };
+  try {
+    await eventually(isReady, { what: `${role} is ready`, timeoutMs: options.readyTimeoutMs ?? 20_000 });
+  } catch (error) {
+    throw new Error(`${role} did not become ready: ${child.log().slice(-4000)}`, { cause: error });
+  }
+  if (!child.running()) {
+    throw new Error(`${role} ended at once: ${child.log().slice(-4000)}`);
+  }
+  return { ...child, role, url };
+}

@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../../src/lib/clock';
+import type { Lab } from './lab';
+import { killGroup } from './run';
+
+export interface ProcessSpec {
+  /** Names the log file. */
+  name: string;
+  command: string;
+  args: string[];
+  /** Added to PATH, HOME, LANG and TMPDIR; nothing else of this process's environment is passed on. */
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+export interface ExitStatus {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** A server as a process: leader of its own group, output in a file, dead at the latest when the lab closes. */
+export interface LabProcess {
+  pid: number;
+  logFile: string;
+  exited: Promise<ExitStatus>;
+  running(): boolean;
+  /** What it has written so far. */
+  log(): string;
+  /** SIGTERM, and SIGKILL to its group after `limitMs` (default 10 s). Resolves when it is gone. */
+  stop(limitMs?: number): Promise<ExitStatus>;
+  /** SIGKILL to it alone; its children stay, as they do in life, until the lab closes. */
+  kill9(): Promise<ExitStatus>;
+  /** SIGSTOP to its group, and SIGCONT. */
+  pause(): void;
+  resume(): void;
+}
+
+let count = 0;
+
+export function startProcess(lab: Lab, spec: ProcessSpec): LabProcess {
+  const logFile = join(lab.dir, `${spec.name}-${++count}.log`);
+  const log = openSync(logFile, 'a');
+  const child = spawn(spec.command, spec.args, {
+    cwd: spec.cwd,
+    env: { ...baseEnv(), ...spec.env },
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  const pid = child.pid;
+  if (pid === undefined) {
+    throw new Error(`cannot start ${spec.command}`);
+  }
+  lab.note({ kind: 'process', pid });
+  if (lab.background) {
+    child.unref();
+  }
+  let status: ExitStatus | undefined;
+  const exited = new Promise<ExitStatus>((resolve) => {
+    child.once('exit', (code, signal) => resolve((status = { code, signal })));
+  });
+  const signal = (name: NodeJS.Signals, target: number): void => {
+    if (!status) {
+      process.kill(target, name);
+    }
+  };
+  const self: LabProcess = {
+    pid,
+    logFile,
+    exited,
+    running: () => status === undefined,
+    log: () => readFileSync(logFile, 'utf8'),
+    stop: async (limitMs = 10_000) => {
+      signal('SIGCONT', -pid);
+      signal('SIGTERM', pid);
+      const timely = await Promise.race([exited, systemClock.sleep(limitMs)]);
+      if (!timely) {
+        killGroup(pid);
+      }
+      return exited;
+    },
+    kill9: () => {
+      signal('SIGKILL', pid);
+      return exited;
+    },
+    pause: () => signal('SIGSTOP', -pid),
+    resume: () => signal('SIGCONT', -pid),
+  };
+  lab.push(spec.name, async () => {
+    await self.stop();
+    killGroup(pid);
+  });
+  return self;
+}
+
+function baseEnv(): Record<string, string> {
+  const names = ['PATH', 'HOME', 'LANG', 'TMPDIR'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+}
+
+/** The setting by which Node writes its coverage, when the test run collects that of child processes. */
+export function childCoverageEnv(): Record<string, string> {
+  const dir = process.env['ORION_CHILD_COVERAGE'] ?? process.env['NODE_V8_COVERAGE'];
+  return dir ? { NODE_V8_COVERAGE: dir } : {};
+}

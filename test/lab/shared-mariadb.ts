@@ -1,0 +1,60 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { eventually } from './eventually';
+import { startTimeOf } from './guard';
+import { createLab } from './lab';
+import { createDatabase, startMariaDb, type DatabaseAccess, type MariaDbAddress } from './mariadb';
+
+export interface SharedMariaDb extends MariaDbAddress {
+  createDatabase(name?: string): Promise<DatabaseAccess>;
+}
+
+/**
+ * The one server that all test files of a jest run share, whichever worker they run in: the first to ask starts it, and it ends by
+ * itself with the run. Not for tests that stop it; those start one of their own.
+ */
+export async function sharedMariaDb(): Promise<SharedMariaDb> {
+  const address = await findOrStart(runPid());
+  return { ...address, createDatabase: (name) => createDatabase(address, name) };
+}
+
+/** The process that lives as long as the run: jest's own, which is the parent when the tests run in a child of it. */
+function runPid(): number {
+  return process.send ? process.ppid : process.pid;
+}
+
+async function findOrStart(pid: number): Promise<MariaDbAddress> {
+  const place = join(tmpdir(), `orion-lab-run-${pid}-${startTimeOf(pid) ?? '0'}`);
+  const file = join(place, 'mariadb.json');
+  const mayStart = (): boolean => {
+    try {
+      mkdirSync(join(place, 'starting'));
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  mkdirSync(place, { recursive: true, mode: 0o700 });
+  if (!existsSync(file) && mayStart()) {
+    await startFor(pid, place, file).catch((error: unknown) => {
+      rmdirSync(join(place, 'starting'));
+      throw error;
+    });
+  }
+  await eventually(() => existsSync(file), { what: 'the shared MariaDB is up', timeoutMs: 60_000 });
+  return JSON.parse(readFileSync(file, 'utf8')) as MariaDbAddress;
+}
+
+/** This lab is never closed by hand: its guard ends it when the run is over. */
+async function startFor(pid: number, place: string, file: string): Promise<void> {
+  const lab = createLab({ watchedPid: pid });
+  lab.note({ kind: 'dir', path: place });
+  const server = await startMariaDb(lab).catch(async (error: unknown) => {
+    await lab.close();
+    throw error;
+  });
+  const { host, port, socket } = server;
+  writeFileSync(`${file}.new`, JSON.stringify({ host, port, socket }));
+  renameSync(`${file}.new`, file);
+}
