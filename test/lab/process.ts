@@ -75,7 +75,9 @@ export function startProcess(lab: Lab, spec: ProcessSpec): LabProcess {
     stop: async (limitMs = 10_000) => {
       signal('SIGCONT', -pid);
       signal('SIGTERM', pid);
-      const timely = await Promise.race([exited, systemClock.sleep(limitMs)]);
+      const waiting = new AbortController();
+      const timely = await Promise.race([exited, systemClock.sleep(limitMs, waiting.signal)]);
+      waiting.abort();
       if (!timely) {
         killGroup(pid);
       }
