@@ -1,0 +1,44 @@
+import type { Knex } from 'knex';
+import type { Db } from './transaction';
+
+export type Bindings = readonly Knex.RawBinding[];
+
+/** The rows of a SELECT. */
+export async function selectRows<Row>(db: Db, sql: string, bindings: Bindings = []): Promise<Row[]> {
+  const [rows] = (await db.raw(sql, bindings)) as [Row[], unknown];
+  return rows;
+}
+
+/** The first row of a SELECT, or undefined. */
+export async function selectFirst<Row>(db: Db, sql: string, bindings: Bindings = []): Promise<Row | undefined> {
+  return (await selectRows<Row>(db, sql, bindings))[0];
+}
+
+/** Rows found by the WHERE of an UPDATE or removed by a DELETE. Zero after a guarded UPDATE means: the guard did not hold. */
+export async function execute(db: Db, sql: string, bindings: Bindings = []): Promise<number> {
+  const [result] = (await db.raw(sql, bindings)) as [{ affectedRows: number }, unknown];
+  return result.affectedRows;
+}
+
+/** The AUTO_INCREMENT id of an INSERT. */
+export async function insertRow(db: Db, sql: string, bindings: Bindings = []): Promise<number> {
+  const [result] = (await db.raw(sql, bindings)) as [{ insertId: number }, unknown];
+  return result.insertId;
+}
+
+/** SQL for "`seconds` from now" by the database's clock; `seconds` may be fractional. Rounded to a millisecond. */
+export const IN_SECONDS = 'TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))';
+
+/** A JSON column comes as text (MariaDB) or as a value (MySQL); this gives the value. */
+export function fromJson<T>(column: unknown): T {
+  return (typeof column === 'string' ? JSON.parse(column) : column) as T;
+}
+
+/** The database's clock: the only one that decides. */
+export async function databaseNow(db: Db): Promise<Date> {
+  const row = await selectFirst<{ now: Date }>(db, 'SELECT UTC_TIMESTAMP(3) AS now');
+  if (!row) {
+    throw new Error('the database did not tell its time');
+  }
+  return row.now;
+}

@@ -1,0 +1,52 @@
+import type { Knex } from 'knex';
+import { OrionError } from '../lib/errors';
+
+declare const inTransaction: unique symbol;
+
+/** A transaction handle. Claims demand it by type: outside a transaction SKIP LOCKED protects nothing. */
+export type Tx = Knex.Transaction & { readonly [inTransaction]: true };
+
+/** For reads and single statements: a pool or a transaction. */
+export type Db = Knex | Tx;
+
+const RETRIABLE = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
+const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ER_SERVER_SHUTDOWN', 'ER_CONNECTION_KILLED', 'ENOENT']);
+const MAX_ATTEMPTS = 6;
+
+/** The code of a driver error, '' for anything else. */
+export function sqlCodeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+/** True for a violated UNIQUE key; `key` narrows it to one by name. */
+export function isDuplicate(error: unknown, key?: string): boolean {
+  return sqlCodeOf(error) === 'ER_DUP_ENTRY' && (key === undefined || (error as Error).message.includes(key));
+}
+
+/** True when the database could not be reached or went away: nothing is known about what was being committed. */
+export function isDatabaseGone(error: unknown): boolean {
+  return LOST.has(sqlCodeOf(error)) || (error instanceof Error && error.name === 'KnexTimeoutError');
+}
+
+/**
+ * Runs `work` in one READ COMMITTED transaction. (The pool sets the level for the session, which spares a round trip.) Deadlocks and lock timeouts roll back and run `work` again (so it must have no
+ * other effects); anything else rolls back and is thrown. A connection lost during COMMIT may have committed: it surfaces as
+ * `unavailable`, and only an idempotency key makes repeating safe. Refuses to nest: the handle is passed on instead.
+ */
+export async function transaction<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
+  if (db.isTransaction) {
+    throw new Error('transactions do not nest: pass the handle on');
+  }
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await db.transaction((tx) => work(tx as Tx));
+    } catch (error) {
+      if (RETRIABLE.has(sqlCodeOf(error)) && attempt < MAX_ATTEMPTS) {
+        continue;
+      }
+      throw isDatabaseGone(error)
+        ? new OrionError('unavailable', 'The database does not answer. Repeat the request, with the same Idempotency-Key if it had one.', { retryAfterSeconds: 2, cause: error })
+        : error;
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import { randomSecret, sha256 } from '../lib/ids';
+import type { User } from '../modules/accounts';
+import { insertJoinToken, type JoinToken, type Labels } from '../modules/nodes';
+import type { FlowContext } from './context';
+
+export interface JoinTokenOrder {
+  name: string;
+  maxUses: number;
+  ttlSeconds: number;
+  labels: Labels;
+  by: User;
+}
+
+/** Issues a join token. `secret` is shown this once; only its hash is stored. */
+export async function issueJoinToken(ctx: FlowContext, { by, ...order }: JoinTokenOrder): Promise<{ token: JoinToken; secret: string }> {
+  const secret = randomSecret('orion_join_');
+  const token = await insertJoinToken(ctx.db, { ...order, tokenHash: sha256(secret), createdBy: by.id });
+  return { token, secret };
+}

@@ -1,0 +1,55 @@
+import { type Tx, transaction } from '../db/transaction';
+import { recordEvent } from '../modules/audit';
+import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postponeMigration, stopWaiting } from '../modules/leases';
+import { lockNode, LOST, type Node } from '../modules/nodes';
+import type { WorkContext } from './context';
+import { moveLease } from './move-lease';
+import { judgeBrake } from './watch-fleet';
+
+/** What became of the longest waiting lease. `none`: no lease is due. */
+export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' } | { outcome: 'moved'; placement: ClaimedPlacement };
+
+/**
+ * R21: takes one lease that has to leave its node and moves it; the caller then makes the returned placement present. No node free: it is
+ * logged, shown in the lease's timeline, and tried again until one appears or the lease ends. Under the brake (I8) nothing moves.
+ */
+export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep> {
+  if (await judgeBrake(ctx)) {
+    return { outcome: 'braked' };
+  }
+  let taken: Lease | undefined;
+  try {
+    return await transaction(ctx.db, async (tx) => {
+      taken = await lockDueMigration(tx);
+      return taken ? await step(tx, ctx, taken) : { outcome: 'none' };
+    });
+  } catch (error) {
+    // I10: one poisoned lease must not stand at the head of the queue.
+    if (taken) {
+      await postponeMigration(ctx.db, taken.id, ctx.settings.migrateIntervalSeconds);
+    }
+    throw error;
+  }
+}
+
+const mustLeave = (node: Node | undefined): boolean => node !== undefined && (LOST.includes(node.status) || node.drained);
+
+async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationStep> {
+  const node = lease.occupiedNodeId === null ? undefined : await lockNode(tx, lease.occupiedNodeId);
+  if (!mustLeave(node)) {
+    await stopWaiting(tx, lease.id);
+    return { outcome: 'not_needed' };
+  }
+  const placement = await moveLease(tx, ctx, lease);
+  if (placement) {
+    ctx.logger.info('lease moved', { leaseId: lease.id, fromNode: lease.occupiedNodeId, toNode: placement.nodeId, generation: placement.generation });
+    return { outcome: 'moved', placement };
+  }
+  const began = await markWaiting(tx, lease, ctx.settings.migrateIntervalSeconds);
+  ctx.logger.warn('no node to move a lease to', { leaseId: lease.id, nodeId: lease.occupiedNodeId });
+  if (began) {
+    ctx.metrics.migrations.inc({ result: 'waiting' });
+    await recordEvent(tx, { type: 'lease.waiting', actor: ctx.actor, leaseId: lease.id, nodeId: lease.occupiedNodeId ?? undefined, userId: lease.userId });
+  }
+  return { outcome: 'waiting' };
+}

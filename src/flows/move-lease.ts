@@ -1,0 +1,31 @@
+import type { Tx } from '../db/transaction';
+import { recordEvent } from '../modules/audit';
+import { type ClaimedPlacement, insertPlacement, type Lease, relocateLease, retirePlacement } from '../modules/leases';
+import { claimFreeNodes, occupyNode, vacateNode } from '../modules/nodes';
+import type { FlowContext } from './context';
+
+/**
+ * Moves a running lease, locked by the caller, to a free node: the old placement is to be wiped, the next generation is made and claimed for
+ * the caller. `ends_at` is not touched (I4). Null: no node is free, nothing changed.
+ */
+export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise<ClaimedPlacement | null> {
+  const free = await claimFreeNodes(tx, lease.requirements, 1);
+  const node = free.found === 'enough' ? free.nodes[0] : undefined;
+  if (!node || lease.occupiedNodeId === null) {
+    return null;
+  }
+  await retirePlacement(tx, lease.id);
+  await vacateNode(tx, lease.occupiedNodeId, lease.id);
+  await relocateLease(tx, lease.id, node.id);
+  await occupyNode(tx, node.id, lease.id);
+  const generation = lease.generation + 1;
+  await recordEvent(tx, {
+    type: 'lease.moved',
+    actor: ctx.actor,
+    leaseId: lease.id,
+    nodeId: node.id,
+    userId: lease.userId,
+    data: { from_node: lease.occupiedNodeId, to_node: node.id, generation },
+  });
+  return insertPlacement(tx, { leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds });
+}

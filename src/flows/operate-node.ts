@@ -1,0 +1,103 @@
+import { type Tx, transaction } from '../db/transaction';
+import { OrionError } from '../lib/errors';
+import { fingerprintOf } from '../lib/host-key';
+import { actorOf, type User } from '../modules/accounts';
+import { recordEvent } from '../modules/audit';
+import { markMigrating } from '../modules/leases';
+import { acceptOfferedHostKey, approveNode, findNode, lockNode, lockNodeByHostKey, type Node, retireNode, setDrained } from '../modules/nodes';
+import type { FlowContext } from './context';
+import { abandonNode, quarantine } from './quarantine-node';
+
+export interface NodeOrder {
+  nodeId: number;
+  by: User;
+}
+
+/** Runs `order` on the locked node and returns the node as it is afterwards. Throws not_found, and node_retired for a retired one. */
+async function operate(ctx: FlowContext, { nodeId }: NodeOrder, order: (tx: Tx, node: Node) => Promise<void>): Promise<Node> {
+  await transaction(ctx.db, async (tx) => {
+    const node = await lockNode(tx, nodeId);
+    if (!node) {
+      throw new OrionError('not_found', 'There is no such node. `GET /api/nodes` lists them.');
+    }
+    if (node.status === 'retired') {
+      throw new OrionError('state_conflict', 'The node is retired for good. To use the machine again, let it enrol anew.');
+    }
+    await order(tx, node);
+  });
+  const node = await findNode(ctx.db, nodeId);
+  if (!node) {
+    throw new Error('a node vanished');
+  }
+  return node;
+}
+
+export interface Approval extends NodeOrder {
+  /** Fingerprint of the changed host key that the operator has checked; required when the node offers one. */
+  hostKeyFingerprint: string | null;
+}
+
+/** Lets a pending or quarantined node in. One that came with another host key needs the operator to name that key. */
+export async function approve(ctx: FlowContext, order: Approval): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    if (node.status !== 'pending' && node.status !== 'quarantined') {
+      throw new OrionError('state_conflict', `The node is ${node.status}; only pending and quarantined nodes are approved.`);
+    }
+    if (node.offeredHostKey !== null) {
+      await acceptHostKey(tx, node, order.hostKeyFingerprint);
+    }
+    await approveNode(tx, node.id);
+    await recordEvent(tx, { type: 'node.approved', actor: actorOf(order.by), nodeId: node.id, data: { before: node.status } });
+  });
+}
+
+async function acceptHostKey(tx: Tx, node: Node, named: string | null): Promise<void> {
+  const offered = node.offeredHostKey ?? '';
+  const fingerprint = fingerprintOf(offered);
+  if (named !== fingerprint) {
+    throw new OrionError('state_conflict', `The node now shows the host key ${fingerprint}. Check it on the machine itself and approve with "host_key_fingerprint" set to it.`, {
+      details: { offered_host_key_fingerprint: fingerprint },
+    });
+  }
+  const twin = await lockNodeByHostKey(tx, fingerprint);
+  if (twin && twin.id !== node.id) {
+    throw new OrionError('state_conflict', `Node ${twin.id} has that host key already: retire one of the two.`);
+  }
+  await acceptOfferedHostKey(tx, node.id, offered, fingerprint);
+}
+
+export interface Drain extends NodeOrder {
+  /** Also move the lease that is on it. */
+  move: boolean;
+}
+
+/** Nothing new comes onto the node; with `move`, its lease goes elsewhere. */
+export async function drain(ctx: FlowContext, order: Drain): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    await setDrained(tx, node.id, true);
+    await recordEvent(tx, { type: 'node.drained', actor: actorOf(order.by), nodeId: node.id, data: { move: order.move } });
+    if (order.move && node.leaseId !== null && (await markMigrating(tx, node.leaseId))) {
+      await recordEvent(tx, { type: 'lease.migrating', actor: actorOf(order.by), leaseId: node.leaseId, nodeId: node.id, data: { reason: 'its node is drained' } });
+    }
+  });
+}
+
+export async function undrain(ctx: FlowContext, order: NodeOrder): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    await setDrained(tx, node.id, false);
+    await recordEvent(tx, { type: 'node.undrained', actor: actorOf(order.by), nodeId: node.id });
+  });
+}
+
+export async function quarantineByOrder(ctx: FlowContext, order: NodeOrder & { reason: string }): Promise<Node> {
+  return operate(ctx, order, (tx, node) => quarantine(tx, ctx, { nodeId: node.id, reason: order.reason, actor: actorOf(order.by) }));
+}
+
+/** Out for good. Its lease moves; accounts that were still to be wiped there stay on record as such. */
+export async function retire(ctx: FlowContext, order: NodeOrder): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    await abandonNode(tx, { id: node.id, leaseId: node.leaseId, actor: actorOf(order.by) });
+    await retireNode(tx, node.id, `retired by ${actorOf(order.by)}`);
+    await recordEvent(tx, { type: 'node.retired', actor: actorOf(order.by), nodeId: node.id });
+  });
+}

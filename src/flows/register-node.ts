@@ -1,0 +1,105 @@
+import { type Tx, transaction } from '../db/transaction';
+import { OrionError } from '../lib/errors';
+import { fingerprintOf } from '../lib/host-key';
+import { randomSecret, sha256 } from '../lib/ids';
+import { recordEvent } from '../modules/audit';
+import { consumeJoinToken, type Facts, type Labels, lockNodeByHostKey, lockNode, type Node, type NodeStatus, upsertNode } from '../modules/nodes';
+import type { FlowContext } from './context';
+import { quarantine } from './quarantine-node';
+
+/** What registration needs besides the usual. */
+export interface EnrolmentContext extends FlowContext {
+  enrolment: 'token' | 'open';
+  /** The first uid that placements on a node get. */
+  firstUid: number;
+}
+
+export interface NodeRegistration {
+  hostname: string;
+  address: string;
+  sshPort: number;
+  /** `type base64`. */
+  hostKey: string;
+  joinToken: string | null;
+  cpus: number;
+  memoryMb: number;
+  labels: Labels;
+  facts: Facts;
+  /** The node that the shown credential belongs to, or null without one. */
+  known: Node | null;
+}
+
+export interface Registered {
+  nodeId: number;
+  status: NodeStatus;
+  /** Only when a new one was issued: shown this once. */
+  credential: string | null;
+}
+
+/**
+ * R1, R3: a machine announces itself. Its identity is its host key: a known machine is updated, never doubled. Who may: the holder of the node's
+ * credential; a valid join token; without either, the node is `pending` until an operator approves it (or at once under open enrolment).
+ *
+ * Throws unauthenticated (bad token), node_retired, node_known (somebody else's machine), host_key_changed (the node is quarantined).
+ */
+export async function registerNode(ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered> {
+  const result = await transaction(ctx.db, (tx) => register(tx, ctx, request));
+  // Thrown only now: the quarantine that goes with it has to be committed.
+  if (result === 'host_key_changed') {
+    throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');
+  }
+  return result;
+}
+
+async function register(tx: Tx, ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered | 'host_key_changed'> {
+  if (request.known) {
+    return reregister(tx, ctx, { request, nodeId: request.known.id });
+  }
+  const fingerprint = fingerprintOf(request.hostKey);
+  const twin = await lockNodeByHostKey(tx, fingerprint);
+  const token = request.joinToken === null ? undefined : await consumeJoinToken(tx, sha256(request.joinToken));
+  if (request.joinToken !== null && !token) {
+    throw new OrionError('unauthenticated', 'The join token is unknown, used up, expired or revoked. Ask an operator for a new one: `orion token create`.');
+  }
+  const admitted = token !== undefined || ctx.enrolment === 'open';
+  if (twin && !admitted && twin.status !== 'pending') {
+    throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
+  }
+  const status = twin?.status === 'quarantined' ? 'quarantined' : admitted ? 'unknown' : 'pending';
+  return upsert(tx, ctx, { request, status, labels: { ...request.labels, ...token?.labels }, newCredential: true });
+}
+
+/** The machine shows its credential: an agent that was restarted, or a machine that came back. */
+async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: NodeRegistration; nodeId: number }): Promise<Registered | 'host_key_changed'> {
+  const node = await lockNode(tx, nodeId);
+  if (!node || node.status === 'retired') {
+    throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');
+  }
+  if (node.hostKey !== request.hostKey) {
+    await quarantine(tx, ctx, { nodeId, reason: 'it came back with another host key', offeredHostKey: request.hostKey, actor: `node:${nodeId}` });
+    return 'host_key_changed';
+  }
+  const status = node.status === 'pending' || node.status === 'quarantined' ? node.status : 'unknown';
+  // Labels that came with the join token are the operator's: the machine cannot take them off.
+  return upsert(tx, ctx, { request, status, labels: { ...request.labels, ...node.labels }, newCredential: false });
+}
+
+interface Upsert {
+  request: NodeRegistration;
+  status: 'pending' | 'unknown' | 'quarantined';
+  labels: Labels;
+  newCredential: boolean;
+}
+
+async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, labels, newCredential }: Upsert): Promise<Registered> {
+  const credential = newCredential ? randomSecret('orion_node_') : null;
+  const { hostname, address, sshPort, hostKey, cpus, memoryMb, facts } = request;
+  const nodeId = await upsertNode(tx, {
+    hostname, address, sshPort, hostKey, cpus, memoryMb, facts, labels, status,
+    fingerprint: fingerprintOf(hostKey),
+    credentialHash: credential === null ? null : sha256(credential),
+    firstUid: ctx.firstUid,
+  });
+  await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data: { hostname, address, status } });
+  return { nodeId, status, credential };
+}

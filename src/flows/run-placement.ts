@@ -1,0 +1,151 @@
+import { type Tx, transaction } from '../db/transaction';
+import { backoffSeconds } from '../lib/backoff';
+import { messageOf } from '../lib/errors';
+import { recordEvent } from '../modules/audit';
+import {
+  activateLease, type ClaimedPlacement, claimDuePlacements, decideAfterFailure, findLease, isRunning, type Lease, lockLease, markMigrating,
+  parkPlacement, reclaimPlacement, renewPlacement, settlePlacementFailed, settlePresent,
+} from '../modules/leases';
+import { countProvisionFailure, findNode, LOST, type Node, resetProvisionFailures, suspectNode } from '../modules/nodes';
+import { type PlayReport, ProvisioningError, type ProvisioningFailure } from '../modules/provisioning';
+import type { WorkContext } from './context';
+import { failRent } from './end-lease';
+import { ClaimLostError, keepClaim } from './keep-claim';
+import { moveLease } from './move-lease';
+import { quarantine } from './quarantine-node';
+
+/** A lease that was moved this often while it was being provisioned is given up: the fault is not the nodes'. */
+const MAX_GENERATIONS_PER_RENT = 4;
+
+/** Claims placements that have to be made present or brought up to date. */
+export function claimPlacements(ctx: WorkContext, limit: number): Promise<ClaimedPlacement[]> {
+  return transaction(ctx.db, (tx) => claimDuePlacements(tx, limit, ctx.settings.claimSeconds));
+}
+
+/**
+ * Makes a claimed placement present. When its node fails, the lease is moved and the next placement is worked on, until one is there, or the
+ * claim is lost, or nothing can be done for now (then it is due again later). Never throws for a node's sake.
+ */
+export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement): Promise<void> {
+  let next: ClaimedPlacement | null = claimed;
+  while (next) {
+    next = await attempt(ctx, next);
+  }
+}
+
+async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
+  const [lease, node] = await Promise.all([findLease(ctx.db, placement.leaseId), findNode(ctx.db, placement.nodeId)]);
+  if (!lease || !node || !isRunning(lease.state) || lease.generation !== placement.generation || lease.remainingSeconds <= 0) {
+    return null;
+  }
+  if (LOST.includes(node.status)) {
+    await transaction(ctx.db, (tx) => parkPlacement(tx, lease.id));
+    return null;
+  }
+  const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
+  try {
+    const report = await ensurePresent(ctx, placement, { lease, node });
+    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, report }));
+    logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });
+    ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
+    return null;
+  } catch (error) {
+    if (error instanceof ClaimLostError) {
+      logger.warn('placement taken by another', {});
+      ctx.metrics.placements.inc({ result: 'lost' });
+      return null;
+    }
+    const failure = error instanceof ProvisioningError ? error.failure : 'failed';
+    logger.warn('placement failed', { failure, error });
+    ctx.metrics.placements.inc({ result: failure });
+    return transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: messageOf(error) }));
+  }
+}
+
+function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: { lease: Lease; node: Node }): Promise<PlayReport> {
+  const target = { nodeId: node.id, address: node.address, port: node.sshPort, hostKey: node.hostKey };
+  const { username, uid, generation } = placement;
+  const { id: leaseId, publicKeys, passwordHash, remainingSeconds } = lease;
+  return keepClaim(
+    ctx,
+    () => renewPlacement(ctx.db, placement, ctx.settings.claimSeconds),
+    (signal) => ctx.provisioner.ensurePresent(target, { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds }, signal),
+  );
+}
+
+interface Success {
+  ctx: WorkContext;
+  placement: ClaimedPlacement;
+  lease: Lease;
+  report: PlayReport;
+}
+
+async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success): Promise<boolean> {
+  if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
+    return false;
+  }
+  await resetProvisionFailures(tx, placement.nodeId);
+  const activated = await activateLease(tx, lease.id, placement.generation);
+  await recordEvent(tx, {
+    type: activated ? 'lease.active' : 'placement.refreshed',
+    actor: ctx.actor,
+    leaseId: lease.id,
+    nodeId: placement.nodeId,
+    userId: lease.userId,
+    data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? lease.migratingSeconds : null },
+  });
+  if (activated && lease.migratingSeconds !== null) {
+    ctx.metrics.migrations.inc({ result: 'ok' });
+    ctx.metrics.migrationSeconds.observe(lease.migratingSeconds);
+  }
+  return true;
+}
+
+interface Failure {
+  ctx: WorkContext;
+  placement: ClaimedPlacement;
+  failure: ProvisioningFailure;
+  message: string;
+}
+
+/** What follows a failure, decided and written in one transaction; returns what to work on next, or null. */
+async function settleFailure(tx: Tx, { ctx, placement, failure, message }: Failure): Promise<ClaimedPlacement | null> {
+  const lease = await lockLease(tx, placement.leaseId);
+  const attempts = placement.attempts + 1;
+  const retrySeconds = backoffSeconds(ctx.settings.retry, attempts, Math.random());
+  if (!lease || !(await settlePlacementFailed(tx, placement, { message, retrySeconds }))) {
+    return null;
+  }
+  const { nodeId, generation, leaseId } = placement;
+  await recordEvent(tx, { type: 'placement.failed', actor: ctx.actor, leaseId, nodeId, userId: lease.userId, data: { failure, message: message.slice(0, 300), generation } });
+  if (placement.state === 'present') {
+    // Bringing an account up to date failed: the account is there, and whether its node is well is for the probes to say.
+    await suspectNode(tx, nodeId, message);
+    return null;
+  }
+  await blameNode(tx, { ctx, nodeId, failure, message });
+  if (decideAfterFailure({ failure, attempts }) === 'retry') {
+    return reclaimPlacement(tx, placement, ctx.settings.claimSeconds);
+  }
+  const rentIsNew = lease.state === 'provisioning';
+  const moved = rentIsNew && generation >= MAX_GENERATIONS_PER_RENT ? null : await moveLease(tx, ctx, lease);
+  if (!moved && rentIsNew) {
+    await failRent(tx, lease.rentId, ctx.actor);
+  } else if (!moved) {
+    await markMigrating(tx, leaseId);
+  }
+  return moved;
+}
+
+async function blameNode(tx: Tx, { ctx, nodeId, failure, message }: { ctx: WorkContext; nodeId: number; failure: ProvisioningFailure; message: string }): Promise<void> {
+  if (failure === 'host_key_changed') {
+    await quarantine(tx, ctx, { nodeId, reason: message, leaveLease: true });
+    return;
+  }
+  if (failure === 'unreachable' || failure === 'deadline') {
+    await suspectNode(tx, nodeId, message);
+  }
+  if ((await countProvisionFailure(tx, nodeId)) >= ctx.settings.maxProvisionFailures) {
+    await quarantine(tx, ctx, { nodeId, reason: `provisioning failed ${ctx.settings.maxProvisionFailures} times in a row: ${message}`, leaveLease: true });
+  }
+}

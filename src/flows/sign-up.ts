@@ -1,0 +1,22 @@
+import { isDuplicate } from '../db/transaction';
+import { OrionError } from '../lib/errors';
+import { hashPassword, insertUser, type Role, type User } from '../modules/accounts';
+import type { FlowContext } from './context';
+
+export interface SignUp {
+  username: string;
+  password: string;
+  role: Role;
+  maxLeases: number;
+  maxLeaseHours: number;
+}
+
+/** R10: creates an account. The name is a platform name only: no machine ever sees it. Throws username_taken. */
+export async function signUp(ctx: Pick<FlowContext, 'db'>, { password, ...user }: SignUp): Promise<User> {
+  const passwordHash = await hashPassword(password);
+  try {
+    return await insertUser(ctx.db, { ...user, passwordHash });
+  } catch (error) {
+    throw isDuplicate(error, 'users_username') ? new OrionError('username_taken', 'That username is taken. Choose another.') : error;
+  }
+}

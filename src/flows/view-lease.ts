@@ -1,0 +1,21 @@
+import type { Db } from '../db/transaction';
+import { type Lease, listCurrentPlacements, type Placement } from '../modules/leases';
+import { findNodes, type Node } from '../modules/nodes';
+
+/** A lease with where it is now. */
+export interface LeaseView {
+  lease: Lease;
+  placement: Placement | null;
+  node: Node | null;
+}
+
+/** Adds to leases their current placements and nodes, in two queries whatever their number. */
+export async function viewLeases(db: Db, leases: Lease[]): Promise<LeaseView[]> {
+  const placements = await listCurrentPlacements(db, leases.map(({ id }) => id));
+  const nodes = await findNodes(db, [...new Set(placements.map(({ nodeId }) => nodeId))]);
+  return leases.map((lease) => {
+    const placement = placements.find(({ leaseId }) => leaseId === lease.id) ?? null;
+    const node = nodes.find(({ id }) => id === placement?.nodeId) ?? null;
+    return { lease, placement, node };
+  });
+}

@@ -1,0 +1,100 @@
+import { type Tx, transaction } from '../db/transaction';
+import { backoffSeconds } from '../lib/backoff';
+import { messageOf } from '../lib/errors';
+import { recordEvent } from '../modules/audit';
+import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../modules/leases';
+import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, suspectNode } from '../modules/nodes';
+import { type PlayReport, ProvisioningError, type VerifyReport } from '../modules/provisioning';
+import type { WorkContext } from './context';
+import { ClaimLostError, keepClaim } from './keep-claim';
+import { quarantine } from './quarantine-node';
+
+/** Claims dirty nodes that can be reached and hold no lease. */
+export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe[]> {
+  return transaction(ctx.db, (tx) => claimDueWipes(tx, limit, ctx.settings.claimSeconds));
+}
+
+interface WipeReport {
+  wipe: PlayReport;
+  verify: VerifyReport;
+}
+
+/** Something was still there after the wipe. */
+class NotCleanError extends Error {
+  constructor(readonly findings: string[]) {
+    super(`left after the wipe: ${findings.slice(0, 5).join('; ')}${findings.length > 5 ? ` and ${findings.length - 5} more` : ''}`);
+  }
+}
+
+/**
+ * R22–R24: wipes a claimed node, verifies it over a new connection, and only then calls it clean (I5). A failure is retried with backoff; too
+ * many put the node into quarantine (I9). Never throws for a node's sake.
+ */
+export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<void> {
+  const logger = ctx.logger.child({ nodeId: claim.node.id });
+  const startedAt = ctx.clock.monotonicMs();
+  const placements = await listPlacementsToWipe(ctx.db, claim.node.id);
+  try {
+    const report = await keepClaim(
+      ctx,
+      () => renewWipe(ctx.db, claim, ctx.settings.claimSeconds),
+      (signal) => wipeAndVerify(ctx, { claim, placements, signal }),
+    );
+    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, claim, placements, report }));
+    ctx.metrics.wipes.inc({ result: settled ? 'ok' : 'lost' });
+    ctx.metrics.wipeSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
+    logger.info(settled ? 'node wiped' : 'wipe taken by another', { accounts: placements.length, durationMs: ctx.clock.monotonicMs() - startedAt });
+  } catch (error) {
+    if (error instanceof ClaimLostError) {
+      ctx.metrics.wipes.inc({ result: 'lost' });
+      logger.warn('wipe taken by another', {});
+      return;
+    }
+    ctx.metrics.wipes.inc({ result: 'failed' });
+    logger.error('wipe failed', { error, output: error instanceof ProvisioningError ? error.output : undefined });
+    await transaction(ctx.db, (tx) => settleFailure(tx, { ctx, claim, error }));
+  }
+}
+
+async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { claim: ClaimedWipe; placements: Placement[]; signal: AbortSignal }): Promise<WipeReport> {
+  const { id: nodeId, address, sshPort: port, hostKey } = claim.node;
+  const target = { nodeId, address, port, hostKey };
+  const accounts = placements.map(({ username, uid }) => ({ username, uid }));
+  const wipe = await ctx.provisioner.wipe(target, accounts, signal);
+  const verify = await ctx.provisioner.verifyClean(target, accounts, signal);
+  if (!verify.clean) {
+    throw new NotCleanError(verify.findings);
+  }
+  return { wipe, verify };
+}
+
+async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
+  if (!(await settleWiped(tx, claim))) {
+    return false;
+  }
+  await settlePlacementsWiped(tx, placements.map(({ id }) => id), report);
+  await recordEvent(tx, { type: 'node.wiped', actor: ctx.actor, nodeId: claim.node.id, data: { accounts: placements.length, ...report.wipe.details } });
+  for (const { leaseId, generation } of placements) {
+    await recordEvent(tx, { type: 'placement.wiped', actor: ctx.actor, leaseId, nodeId: claim.node.id, data: { generation } });
+  }
+  for (const leaseId of await endLeases(tx, placements.map((placement) => placement.leaseId))) {
+    await recordEvent(tx, { type: 'lease.ended', actor: ctx.actor, leaseId, nodeId: claim.node.id });
+  }
+  return true;
+}
+
+async function settleFailure(tx: Tx, { ctx, claim, error }: { ctx: WorkContext; claim: ClaimedWipe; error: unknown }): Promise<void> {
+  const failures = claim.node.wipeFailures + 1;
+  const message = messageOf(error);
+  if (!(await settleWipeFailed(tx, claim, backoffSeconds(ctx.settings.retry, failures, Math.random())))) {
+    return;
+  }
+  const findings = error instanceof NotCleanError ? error.findings.slice(0, 20) : [];
+  await recordEvent(tx, { type: 'node.wipe_failed', actor: ctx.actor, nodeId: claim.node.id, data: { failures, message: message.slice(0, 300), findings } });
+  const failure = error instanceof ProvisioningError ? error.failure : 'failed';
+  if (failure === 'host_key_changed' || failures >= ctx.settings.maxWipeFailures) {
+    await quarantine(tx, ctx, { nodeId: claim.node.id, reason: `it could not be wiped (${failures} attempts): ${message}` });
+  } else if (failure === 'unreachable' || failure === 'deadline') {
+    await suspectNode(tx, claim.node.id, message);
+  }
+}

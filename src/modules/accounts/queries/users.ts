@@ -1,0 +1,110 @@
+import { execute, insertRow, selectFirst, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import type { Role, User } from '../types';
+
+interface UserRow {
+  id: number;
+  username: string;
+  role: Role;
+  max_leases: number;
+  max_lease_hours: number;
+  disabled_at: Date | null;
+  created_at: Date;
+}
+
+const COLUMNS = 'id, username, role, max_leases, max_lease_hours, disabled_at, created_at';
+
+const toUser = (row: UserRow): User => ({
+  id: row.id,
+  username: row.username,
+  role: row.role,
+  maxLeases: row.max_leases,
+  maxLeaseHours: row.max_lease_hours,
+  disabledAt: row.disabled_at,
+  createdAt: row.created_at,
+});
+
+export interface NewUser {
+  username: string;
+  passwordHash: string;
+  role: Role;
+  maxLeases: number;
+  maxLeaseHours: number;
+}
+
+/** Throws ER_DUP_ENTRY on `users_username` when the name is taken. */
+export async function insertUser(db: Db, user: NewUser): Promise<User> {
+  const id = await insertRow(db, 'INSERT INTO users (username, password_hash, role, max_leases, max_lease_hours) VALUES (?, ?, ?, ?, ?)', [
+    user.username,
+    user.passwordHash,
+    user.role,
+    user.maxLeases,
+    user.maxLeaseHours,
+  ]);
+  const created = await findUser(db, id);
+  if (!created) {
+    throw new Error('a user vanished');
+  }
+  return created;
+}
+
+export async function findUser(db: Db, id: number): Promise<User | undefined> {
+  const row = await selectFirst<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE id = ?`, [id]);
+  return row && toUser(row);
+}
+
+/** The user, locked: rents of one user are counted one after the other. */
+export async function lockUser(tx: Tx, id: number): Promise<User | undefined> {
+  const row = await selectFirst<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id = ? FOR UPDATE`, [id]);
+  return row && toUser(row);
+}
+
+export async function findUserByName(db: Db, username: string): Promise<User | undefined> {
+  const row = await selectFirst<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE username = ?`, [username]);
+  return row && toUser(row);
+}
+
+/** The user with the stored password hash, for the login alone. */
+export async function findUserForLogin(db: Db, username: string): Promise<{ user: User; passwordHash: string } | undefined> {
+  const row = await selectFirst<UserRow & { password_hash: string }>(db, `SELECT ${COLUMNS}, password_hash FROM users WHERE username = ?`, [username]);
+  return row && { user: toUser(row), passwordHash: row.password_hash };
+}
+
+/** The user that a token names, if the token was not revoked and the user not disabled. */
+export async function findUserOfToken(db: Db, userId: number, tokenId: string): Promise<User | undefined> {
+  const row = await selectFirst<UserRow>(
+    db,
+    `SELECT ${COLUMNS} FROM users WHERE id = ? AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = ?)`,
+    [userId, tokenId],
+  );
+  return row && toUser(row);
+}
+
+export async function listUsers(db: Db, afterId: number, limit: number): Promise<User[]> {
+  return (await selectRows<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE id > ? ORDER BY id LIMIT ?`, [afterId, limit])).map(toUser);
+}
+
+export interface UserChange {
+  maxLeases?: number | undefined;
+  maxLeaseHours?: number | undefined;
+  role?: Role | undefined;
+  disabled?: boolean | undefined;
+}
+
+/** Zero rows: no such user; undefined is returned. */
+export async function updateUser(db: Db, id: number, change: UserChange): Promise<User | undefined> {
+  await execute(
+    db,
+    `UPDATE users SET max_leases = COALESCE(?, max_leases), max_lease_hours = COALESCE(?, max_lease_hours), role = COALESCE(?, role),
+            disabled_at = CASE WHEN ? IS NULL THEN disabled_at WHEN ? THEN COALESCE(disabled_at, UTC_TIMESTAMP(3)) ELSE NULL END
+      WHERE id = ?`,
+    [change.maxLeases ?? null, change.maxLeaseHours ?? null, change.role ?? null, change.disabled ?? null, change.disabled ?? null, id],
+  );
+  return findUser(db, id);
+}
+
+/** The token is good for nothing from here on. Rows past their expiry are dropped in passing. */
+export async function revokeToken(db: Db, tokenId: string, expiresAtSeconds: number): Promise<void> {
+  await execute(db, 'INSERT IGNORE INTO revoked_tokens (jti, expires_at) VALUES (?, FROM_UNIXTIME(?))', [tokenId, expiresAtSeconds]);
+  await execute(db, 'DELETE FROM revoked_tokens WHERE expires_at < UTC_TIMESTAMP(3) - INTERVAL 1 HOUR LIMIT 100');
+}

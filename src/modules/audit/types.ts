@@ -1,0 +1,29 @@
+/** Everything that happens to a lease or a node and that somebody may want to read later; see docs/glossary.md. */
+export type EventType =
+  | 'lease.requested' | 'lease.active' | 'lease.migrating' | 'lease.waiting' | 'lease.moved' | 'lease.resumed' | 'lease.extended'
+  | 'lease.ending' | 'lease.ended' | 'lease.failed'
+  | 'placement.present' | 'placement.refreshed' | 'placement.failed' | 'placement.wiped'
+  | 'node.registered' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
+  | 'node.drained' | 'node.undrained' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed'
+  | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew';
+
+export interface NewEvent {
+  type: EventType;
+  /** Who did it: `user:7`, `admin:1`, `node:3`, `scheduler`, `api`. */
+  actor: string;
+  leaseId?: number | undefined;
+  nodeId?: number | undefined;
+  /** The lease's owner, when it has to do with one. */
+  userId?: number | undefined;
+  data?: Record<string, unknown>;
+}
+
+export interface RecordedEvent {
+  id: number;
+  at: Date;
+  type: EventType;
+  actor: string;
+  leaseId: number | null;
+  nodeId: number | null;
+  data: Record<string, unknown>;
+}

@@ -1,0 +1,186 @@
+import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import { newClaimToken } from '../../../lib/ids';
+import type { ClaimedPlacement, Placement, PlacementState } from '../types';
+
+interface PlacementRow {
+  id: number;
+  lease_id: number;
+  node_id: number;
+  generation: number;
+  current_lease_id: number | null;
+  state: PlacementState;
+  username: string;
+  uid: number;
+  attempts: number;
+  last_error: string | null;
+  created_at: Date;
+  present_at: Date | null;
+  wiped_at: Date | null;
+}
+
+const COLUMNS = 'id, lease_id, node_id, generation, current_lease_id, state, username, uid, attempts, last_error, created_at, present_at, wiped_at';
+
+const toPlacement = (row: PlacementRow): Placement => ({
+  id: row.id,
+  leaseId: row.lease_id,
+  nodeId: row.node_id,
+  generation: row.generation,
+  current: row.current_lease_id !== null,
+  state: row.state,
+  username: row.username,
+  uid: row.uid,
+  attempts: row.attempts,
+  lastError: row.last_error,
+  createdAt: row.created_at,
+  presentAt: row.present_at,
+  wipedAt: row.wiped_at,
+});
+
+export async function listPlacementsOfLease(db: Db, leaseId: number): Promise<Placement[]> {
+  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE lease_id = ? ORDER BY generation`, [leaseId])).map(toPlacement);
+}
+
+export async function listCurrentPlacements(db: Db, leaseIds: number[]): Promise<Placement[]> {
+  if (leaseIds.length === 0) {
+    return [];
+  }
+  const marks = leaseIds.map(() => '?').join(',');
+  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE current_lease_id IN (${marks})`, leaseIds)).map(toPlacement);
+}
+
+/** Accounts that should be gone from the node and are not known to be. */
+export async function listPlacementsToWipe(db: Db, nodeId: number): Promise<Placement[]> {
+  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE node_id = ? AND state = 'wiping'`, [nodeId])).map(toPlacement);
+}
+
+/** What the node should be told of its current account: its agent ends it by itself when nobody can be reached after the end. */
+export async function listAccountsOnNode(db: Db, nodeId: number): Promise<{ username: string; remainingSeconds: number }[]> {
+  const rows = await selectRows<{ username: string; remaining: string | number }>(
+    db,
+    `SELECT p.username, GREATEST(0, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000) AS remaining
+       FROM placements p JOIN leases l ON l.id = p.current_lease_id WHERE p.node_id = ?`,
+    [nodeId],
+  );
+  return rows.map(({ username, remaining }) => ({ username, remainingSeconds: Number(remaining) }));
+}
+
+const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
+  id: row.id,
+  token,
+  leaseId: row.lease_id,
+  nodeId: row.node_id,
+  generation: row.generation,
+  username: row.username,
+  uid: row.uid,
+  attempts: row.attempts,
+  state: row.state === 'present' ? 'present' : 'creating',
+});
+
+/** Claims up to `limit` placements that have to be made present or brought up to date, the longest due first. */
+export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedPlacement[]> {
+  const rows = await selectRows<PlacementRow>(
+    tx,
+    `SELECT ${COLUMNS} FROM placements WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
+    [limit],
+  );
+  if (rows.length === 0) {
+    return [];
+  }
+  const token = newClaimToken();
+  await execute(
+    tx,
+    `UPDATE placements SET claim_token = ?, due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
+    [token, claimSeconds, ...rows.map(({ id }) => id)],
+  );
+  return rows.map((row) => toClaimed(row, token));
+}
+
+/** Prolongs a claim. False: it was lost; stop, change nothing. */
+export async function renewPlacement(db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> {
+  return (await execute(db, `UPDATE placements SET due_at = ${IN_SECONDS} WHERE id = ? AND claim_token = ?`, [claimSeconds, id, token])) === 1;
+}
+
+/**
+ * Settles: the account is there, with the end `appliedEndsAt`; when the lease was extended meanwhile it stays due, to be brought up to
+ * date. False: the claim was lost; nothing changed.
+ */
+export async function settlePresent(tx: Tx, { id, token }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE placements p JOIN leases l ON l.id = p.lease_id
+        SET p.state = 'present', p.claim_token = NULL, p.attempts = 0, p.last_error = NULL, p.report = ?,
+            p.present_at = COALESCE(p.present_at, UTC_TIMESTAMP(3)), p.due_at = IF(l.ends_at = ?, NULL, UTC_TIMESTAMP(3))
+      WHERE p.id = ? AND p.claim_token = ? AND p.state IN ('creating','present')`,
+    [JSON.stringify(outcome.report), outcome.appliedEndsAt, id, token],
+  );
+  return changed === 1;
+}
+
+/** Settles a failure: tried again on the same node after `retrySeconds`. False: the claim was lost. */
+export async function settlePlacementFailed(tx: Tx, { id, token }: ClaimedPlacement, failure: { message: string; retrySeconds: number }): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE placements SET attempts = attempts + 1, last_error = ?, claim_token = NULL, due_at = ${IN_SECONDS} WHERE id = ? AND claim_token = ?`,
+    [failure.message.slice(0, 1000), failure.retrySeconds, id, token],
+  );
+  return changed === 1;
+}
+
+/** Takes a failed placement again at once, under the claim just settled by the same transaction. */
+export async function reclaimPlacement(tx: Tx, placement: ClaimedPlacement, claimSeconds: number): Promise<ClaimedPlacement> {
+  const token = newClaimToken();
+  await execute(tx, `UPDATE placements SET claim_token = ?, due_at = ${IN_SECONDS} WHERE id = ?`, [token, claimSeconds, placement.id]);
+  return { ...placement, token, attempts: placement.attempts + 1 };
+}
+
+/** Something has to be done about the lease's account: bring it up to date. Leaves a claim in hand alone: its settling looks again. */
+export async function refreshPlacement(tx: Tx, leaseId: number): Promise<void> {
+  await execute(tx, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3) WHERE current_lease_id = ? AND claim_token IS NULL', [leaseId]);
+}
+
+/** The node of the current placement is lost: nobody need try to reach it. Any claim on it ends. */
+export async function parkPlacement(tx: Tx, leaseId: number): Promise<void> {
+  await execute(tx, 'UPDATE placements SET due_at = NULL, claim_token = NULL WHERE current_lease_id = ?', [leaseId]);
+}
+
+/** The node of a waiting lease came back before a new one was found: its account is made sure of, right there. */
+export async function resumePlacement(tx: Tx, leaseId: number): Promise<void> {
+  await execute(
+    tx,
+    "UPDATE placements SET state = 'creating', due_at = UTC_TIMESTAMP(3), claim_token = NULL, attempts = 0 WHERE current_lease_id = ?",
+    [leaseId],
+  );
+}
+
+/** The current placement of the lease is to be wiped: it is current no more and any claim on it ends. */
+export async function retirePlacement(tx: Tx, leaseId: number): Promise<void> {
+  await execute(
+    tx,
+    "UPDATE placements SET state = 'wiping', current_lease_id = NULL, due_at = NULL, claim_token = NULL WHERE current_lease_id = ?",
+    [leaseId],
+  );
+}
+
+/** The verified wipe of these placements. */
+export async function settlePlacementsWiped(tx: Tx, ids: number[], report: unknown): Promise<void> {
+  if (ids.length > 0) {
+    await execute(
+      tx,
+      `UPDATE placements SET state = 'wiped', wiped_at = UTC_TIMESTAMP(3), report = ?, last_error = NULL WHERE state = 'wiping' AND id IN (${ids.map(() => '?').join(',')})`,
+      [JSON.stringify(report), ...ids],
+    );
+  }
+}
+
+/** How long the longest due placement has been waiting, and how many are due. For the lag metric. */
+export async function findQueueLag(db: Db): Promise<{ placements: number; wipes: number; probes: number }> {
+  const row = await selectFirst<Record<'placements' | 'wipes' | 'probes', string | number | null>>(
+    db,
+    `SELECT (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due_at), UTC_TIMESTAMP(3)) / 1000000 FROM placements) AS placements,
+            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(wipe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS wipes,
+            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(probe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS probes`,
+  );
+  const lag = (value: string | number | null | undefined): number => Math.max(0, Number(value ?? 0));
+  return { placements: lag(row?.placements), wipes: lag(row?.wipes), probes: lag(row?.probes) };
+}

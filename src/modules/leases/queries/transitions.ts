@@ -1,0 +1,125 @@
+import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import type { EndReason, Lease, LeaseState } from '../types';
+import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
+
+/** Running states, in which the expiry looks for leases; one query each, so that the index serves filter and order. */
+const EXPIRING: readonly LeaseState[] = ['active', 'migrating', 'provisioning'];
+
+/** Locks up to `limit` leases whose end has passed by the database's clock, skipping those in other hands. */
+export async function lockExpiredLeases(tx: Tx, limit: number): Promise<Lease[]> {
+  const found: Lease[] = [];
+  for (const state of EXPIRING) {
+    const rows = await selectRows<LeaseRow>(
+      tx,
+      `SELECT ${LEASE_COLUMNS} FROM leases WHERE state = ? AND ends_at <= UTC_TIMESTAMP(3) ORDER BY ends_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
+      [state, limit - found.length],
+    );
+    found.push(...rows.map(toLease));
+    if (found.length >= limit) {
+      break;
+    }
+  }
+  return found;
+}
+
+/** Locks the longest due lease that waits to be moved, or none. */
+export async function lockDueMigration(tx: Tx): Promise<Lease | undefined> {
+  const row = await selectFirst<LeaseRow>(
+    tx,
+    `SELECT ${LEASE_COLUMNS} FROM leases WHERE state = 'migrating' AND due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
+  );
+  return row && toLease(row);
+}
+
+/** The account is there. Zero rows: the lease ended or moved on meanwhile. */
+export async function activateLease(tx: Tx, leaseId: number, generation: number): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE leases SET state = 'active', activated_at = COALESCE(activated_at, UTC_TIMESTAMP(3)), due_at = NULL, waiting_since = NULL, migrating_since = NULL
+      WHERE id = ? AND generation = ? AND state IN ('provisioning','migrating')`,
+    [leaseId, generation],
+  );
+  return changed === 1;
+}
+
+/** The lease's node is lost or has to be left: it is looked at by the next migration pass. Zero rows: it was not running. */
+export async function markMigrating(tx: Tx, leaseId: number): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE leases SET state = 'migrating', due_at = UTC_TIMESTAMP(3), migrating_since = COALESCE(migrating_since, UTC_TIMESTAMP(3))
+      WHERE id = ? AND state IN ('active','migrating')`,
+    [leaseId],
+  );
+  return changed === 1;
+}
+
+/** Nothing to move to: looked at again in `seconds`. True when it began to wait only now. */
+export async function markWaiting(tx: Tx, lease: Lease, seconds: number): Promise<boolean> {
+  await execute(tx, `UPDATE leases SET due_at = ${IN_SECONDS}, waiting_since = COALESCE(waiting_since, UTC_TIMESTAMP(3)) WHERE id = ?`, [seconds, lease.id]);
+  return lease.waitingSince === null;
+}
+
+/** Takes a migrating lease off the queue of migrations: its node came back and its account is being made sure of there. */
+export async function stopWaiting(tx: Tx, leaseId: number): Promise<void> {
+  await execute(tx, "UPDATE leases SET due_at = NULL, waiting_since = NULL WHERE id = ? AND state = 'migrating'", [leaseId]);
+}
+
+/** Puts off a migration whose attempt threw, so that it does not stand at the head of the queue. */
+export async function postponeMigration(db: Db, leaseId: number, seconds: number): Promise<void> {
+  await execute(db, `UPDATE leases SET due_at = ${IN_SECONDS} WHERE id = ? AND state = 'migrating'`, [seconds, leaseId]);
+}
+
+/**
+ * The end of a running lease: it holds no node from here on. `ending` while its account is being wiped, `ended` at once when there is no node to
+ * wipe it on now, `failed` when it never came to be. Zero rows: it was over already.
+ */
+export async function closeLease(tx: Tx, leaseId: number, to: 'ending' | 'ended' | 'failed', reason: EndReason): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE leases SET state = ?, occupied_node_id = NULL, due_at = NULL, waiting_since = NULL, end_reason = ?, password_hash = NULL,
+            ended_at = IF(? = 'ending', NULL, UTC_TIMESTAMP(3))
+      WHERE id = ? AND state IN ('provisioning','active','migrating')`,
+    [to, reason, to, leaseId],
+  );
+  return changed === 1;
+}
+
+/** The wipe is done, or can only be done once the node comes back: leases that were `ending` are over. Returns their ids. */
+export async function endLeases(tx: Tx, leaseIds: number[]): Promise<number[]> {
+  const ended: number[] = [];
+  for (const id of leaseIds) {
+    if ((await execute(tx, "UPDATE leases SET state = 'ended', ended_at = UTC_TIMESTAMP(3) WHERE id = ? AND state = 'ending'", [id])) === 1) {
+      ended.push(id);
+    }
+  }
+  return ended;
+}
+
+export interface Extension {
+  leaseId: number;
+  idempotencyKey: string | null;
+  seconds: number;
+  extendedBy: number;
+}
+
+/** I4: moves the end and records it, in the caller's transaction, on a lease that the caller has locked and found running. */
+export async function extendEnd(tx: Tx, { leaseId, idempotencyKey, seconds, extendedBy }: Extension): Promise<void> {
+  await execute(
+    tx,
+    `INSERT INTO extensions (lease_id, idempotency_key, ends_before, ends_after, extended_by)
+     SELECT id, ?, ends_at, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, ends_at), ? FROM leases WHERE id = ?`,
+    [idempotencyKey, seconds, extendedBy, leaseId],
+  );
+  await execute(tx, 'UPDATE leases SET ends_at = TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, ends_at) WHERE id = ?', [seconds, leaseId]);
+}
+
+/** Seconds by which the extension of this key moved the end, or undefined when the key is new. */
+export async function findExtension(db: Db, leaseId: number, idempotencyKey: string): Promise<number | undefined> {
+  const row = await selectFirst<{ seconds: string | number }>(
+    db,
+    'SELECT TIMESTAMPDIFF(MICROSECOND, ends_before, ends_after) / 1000000 AS seconds FROM extensions WHERE lease_id = ? AND idempotency_key = ?',
+    [leaseId, idempotencyKey],
+  );
+  return row && Number(row.seconds);
+}

@@ -1,0 +1,38 @@
+import type { Labels, Requirements } from './types';
+
+/** A free node as placement sees it. */
+export interface Candidate {
+  id: number;
+  cpus: number;
+  memoryMb: number;
+  labels: Labels;
+  /** It died within the last hour. */
+  flappedLately: boolean;
+}
+
+/** One CPU weighs as much as this much memory when what is left over is added up: the common shape of machines. */
+const MEMORY_MB_PER_CPU = 2048;
+
+export function satisfies(node: Pick<Candidate, 'cpus' | 'memoryMb' | 'labels'>, wanted: Requirements): boolean {
+  return (
+    node.cpus >= wanted.cpus &&
+    node.memoryMb >= wanted.memoryMb &&
+    Object.entries(wanted.labels).every(([name, value]) => node.labels[name] === value)
+  );
+}
+
+function leftOver(node: Candidate, wanted: Requirements): number {
+  return node.cpus - wanted.cpus + (node.memoryMb - wanted.memoryMb) / MEMORY_MB_PER_CPU;
+}
+
+/**
+ * Ranks the nodes that satisfy `wanted`, best first: reliable ones before those that flapped lately, then the tightest fit (best-fit
+ * bin packing), ties spread at random so that concurrent rents do not all reach for the same machine. Pure but for `random`.
+ */
+export function rankCandidates(candidates: Candidate[], wanted: Requirements, random: () => number): Candidate[] {
+  return candidates
+    .filter((node) => satisfies(node, wanted))
+    .map((node) => ({ node, left: leftOver(node, wanted), tie: random() }))
+    .sort((a, b) => Number(a.node.flappedLately) - Number(b.node.flappedLately) || a.left - b.left || a.tie - b.tie)
+    .map(({ node }) => node);
+}

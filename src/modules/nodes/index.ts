@@ -1,0 +1,12 @@
+export * from './types';
+export * from './health';
+export { rankCandidates, satisfies, type Candidate } from './choose';
+export * from './queries/claim-free-nodes';
+export * from './queries/find-nodes';
+export * from './queries/fleet';
+export * from './queries/join-tokens';
+export * from './queries/occupancy';
+export * from './queries/operate';
+export * from './queries/probes';
+export * from './queries/registration';
+export * from './queries/wipes';

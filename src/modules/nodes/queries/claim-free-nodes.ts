@@ -1,0 +1,113 @@
+import { fromJson, selectFirst, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import { type Candidate, rankCandidates } from '../choose';
+import type { Labels, Node, Requirements } from '../types';
+import { NODE_COLUMNS, type NodeRow, toNode } from './row';
+
+/** How many free nodes are ranked at a time: enough to choose well, few enough to stay cheap at 100,000 nodes. */
+const CANDIDATES = 64;
+
+export type FreeNodes =
+  | { found: 'enough'; nodes: ClaimedNode[] }
+  /** Fewer are free than wanted. */
+  | { found: 'too_few' }
+  /** Enough are free, but others are claiming them this very moment: ask again. */
+  | { found: 'busy' };
+
+/** A node that this transaction holds, with the uid that the new placement gets there. */
+export type ClaimedNode = Node & { nextUid: number };
+
+/**
+ * The claim: locks `count` free nodes that satisfy `wanted` for this transaction, the best first (see rankCandidates), without ever
+ * waiting for a row that another transaction holds. The caller must make them occupied (occupyNode) in the same transaction.
+ */
+export async function claimFreeNodes(tx: Tx, wanted: Requirements, count: number): Promise<FreeNodes> {
+  const candidates = await listCandidates(tx, wanted, CANDIDATES + count);
+  if (candidates.length < count) {
+    return { found: 'too_few' };
+  }
+  const nodes: ClaimedNode[] = [];
+  for (const candidate of rankCandidates(candidates, wanted, Math.random)) {
+    const node = await lockFreeNode(tx, candidate.id);
+    if (node) {
+      nodes.push(node);
+    }
+    if (nodes.length === count) {
+      return { found: 'enough', nodes };
+    }
+  }
+  return { found: 'busy' };
+}
+
+async function lockFreeNode(tx: Tx, id: number): Promise<ClaimedNode | undefined> {
+  const row = await selectFirst<NodeRow & { next_uid: number }>(
+    tx,
+    `SELECT ${NODE_COLUMNS}, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`,
+    [id],
+  );
+  return row && { ...toNode(row), nextUid: row.next_uid };
+}
+
+interface CandidateRow {
+  id: number;
+  cpus: number;
+  memory_mb: number;
+  labels: unknown;
+  flapped: number;
+}
+
+async function listCandidates(db: Db, wanted: Requirements, limit: number): Promise<Candidate[]> {
+  const { sql, bindings } = requirementsSql(wanted);
+  const rows = await selectRows<CandidateRow>(
+    db,
+    `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
+       FROM nodes WHERE leasable = 1 AND ${sql} ORDER BY cpus, memory_mb, id LIMIT ?`,
+    [...bindings, limit],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    cpus: row.cpus,
+    memoryMb: row.memory_mb,
+    labels: fromJson<Labels>(row.labels),
+    flappedLately: row.flapped === 1,
+  }));
+}
+
+function requirementsSql({ cpus, memoryMb, labels }: Requirements): { sql: string; bindings: (string | number)[] } {
+  const names = Object.keys(labels);
+  return {
+    sql: ['cpus >= ? AND memory_mb >= ?', ...names.map(() => 'JSON_VALUE(labels, ?) = ?')].join(' AND '),
+    bindings: [cpus, memoryMb, ...names.flatMap((name) => [`$."${name}"`, labels[name] ?? ''])],
+  };
+}
+
+/** True when some enrolled node, free or not, could ever satisfy this: tells "come back later" from "ask for less". */
+export async function couldEverSatisfy(db: Db, wanted: Requirements, count: number): Promise<boolean> {
+  const { sql, bindings } = requirementsSql(wanted);
+  const rows = await selectRows(
+    db,
+    `SELECT id FROM nodes WHERE status IN ('unknown','alive','suspect','dead') AND drained = 0 AND ${sql} LIMIT ?`,
+    [...bindings, count],
+  );
+  return rows.length >= count;
+}
+
+export interface NodesInUse {
+  /** When the next lease ends, or null when none runs. */
+  nextEndAt: Date | null;
+  /** Seconds until then, at least 1. */
+  retryAfterSeconds: number;
+}
+
+const DEFAULT_RETRY_SECONDS = 30;
+
+/** What a caller who found nothing free can wait for. */
+export async function findNextEnd(db: Db): Promise<NodesInUse> {
+  const row = await selectFirst<{ ends_at: Date | null; seconds: number | null }>(
+    db,
+    `SELECT MIN(ends_at) AS ends_at, CEIL(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(ends_at)) / 1000000) AS seconds
+       FROM leases WHERE state IN ('provisioning','active','migrating') AND ends_at > UTC_TIMESTAMP(3)`,
+  );
+  const seconds = row?.seconds === null || row === undefined ? DEFAULT_RETRY_SECONDS : Number(row.seconds);
+  return { nextEndAt: row?.ends_at ?? null, retryAfterSeconds: Math.max(1, seconds) };
+}

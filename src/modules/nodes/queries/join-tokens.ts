@@ -1,0 +1,86 @@
+import { execute, fromJson, insertRow, selectFirst, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import type { Labels } from '../types';
+
+export interface JoinToken {
+  id: number;
+  name: string;
+  maxUses: number;
+  uses: number;
+  labels: Labels;
+  expiresAt: Date;
+  revokedAt: Date | null;
+  createdAt: Date;
+}
+
+interface JoinTokenRow {
+  id: number;
+  name: string;
+  max_uses: number;
+  uses: number;
+  labels: unknown;
+  expires_at: Date;
+  revoked_at: Date | null;
+  created_at: Date;
+}
+
+const COLUMNS = 'id, name, max_uses, uses, labels, expires_at, revoked_at, created_at';
+
+const toJoinToken = (row: JoinTokenRow): JoinToken => ({
+  id: row.id,
+  name: row.name,
+  maxUses: row.max_uses,
+  uses: row.uses,
+  labels: fromJson<Labels>(row.labels),
+  expiresAt: row.expires_at,
+  revokedAt: row.revoked_at,
+  createdAt: row.created_at,
+});
+
+export interface NewJoinToken {
+  name: string;
+  tokenHash: string;
+  maxUses: number;
+  ttlSeconds: number;
+  labels: Labels;
+  createdBy: number;
+}
+
+export async function insertJoinToken(db: Db, token: NewJoinToken): Promise<JoinToken> {
+  const id = await insertRow(
+    db,
+    `INSERT INTO join_tokens (name, token_hash, max_uses, labels, expires_at, created_by)
+     VALUES (?, ?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND, ?)`,
+    [token.name, token.tokenHash, token.maxUses, JSON.stringify(token.labels), token.ttlSeconds, token.createdBy],
+  );
+  const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);
+  if (!row) {
+    throw new Error('a join token vanished');
+  }
+  return toJoinToken(row);
+}
+
+/** Uses the token up by one. Undefined: unknown, used up, expired or revoked; which of these is nobody's business. */
+export async function consumeJoinToken(tx: Tx, tokenHash: string): Promise<JoinToken | undefined> {
+  const changed = await execute(
+    tx,
+    'UPDATE join_tokens SET uses = uses + 1 WHERE token_hash = ? AND uses < max_uses AND revoked_at IS NULL AND expires_at > UTC_TIMESTAMP(3)',
+    [tokenHash],
+  );
+  if (changed === 0) {
+    return undefined;
+  }
+  const row = await selectFirst<JoinTokenRow>(tx, `SELECT ${COLUMNS} FROM join_tokens WHERE token_hash = ?`, [tokenHash]);
+  return row && toJoinToken(row);
+}
+
+export async function listJoinTokens(db: Db, afterId: number, limit: number): Promise<JoinToken[]> {
+  return (await selectRows<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id > ? ORDER BY id LIMIT ?`, [afterId, limit])).map(toJoinToken);
+}
+
+/** Zero rows: no such token. Revoking twice is fine. */
+export async function revokeJoinToken(db: Db, id: number): Promise<JoinToken | undefined> {
+  await execute(db, 'UPDATE join_tokens SET revoked_at = COALESCE(revoked_at, UTC_TIMESTAMP(3)) WHERE id = ?', [id]);
+  const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);
+  return row && toJoinToken(row);
+}

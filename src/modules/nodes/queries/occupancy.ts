@@ -1,0 +1,28 @@
+import { execute } from '../../../db/sql';
+import type { Tx } from '../../../db/transaction';
+
+/** Marks a claimed node as occupied and uses up one uid. Throws when it was occupied already: the claim was no claim. */
+export async function occupyNode(tx: Tx, nodeId: number, leaseId: number): Promise<void> {
+  const changed = await execute(
+    tx,
+    'UPDATE nodes SET lease_id = ?, last_leased_at = UTC_TIMESTAMP(3), next_uid = next_uid + 1 WHERE id = ? AND lease_id IS NULL',
+    [leaseId, nodeId],
+  );
+  if (changed !== 1) {
+    throw new Error(`node ${nodeId} is occupied already`);
+  }
+}
+
+/**
+ * Takes a lease off its node. The node is dirty from here on; a reachable one is due for its wipe at once, a lost one when it
+ * comes back. Zero rows (the node holds another lease, or none) change nothing.
+ */
+export async function vacateNode(tx: Tx, nodeId: number, leaseId: number): Promise<void> {
+  await execute(
+    tx,
+    `UPDATE nodes SET lease_id = NULL, dirty = 1, wipe_token = NULL, wipe_failures = 0,
+            wipe_due_at = IF(status IN ('alive','suspect'), UTC_TIMESTAMP(3), NULL)
+      WHERE id = ? AND lease_id = ?`,
+    [nodeId, leaseId],
+  );
+}

@@ -1,0 +1,60 @@
+import { execute, selectFirst } from '../../../db/sql';
+import type { Tx } from '../../../db/transaction';
+
+/** Out of service until an operator approves it again; neither probed nor wiped meanwhile, and dirty. */
+export async function quarantineNode(tx: Tx, nodeId: number, reason: string, offeredHostKey?: string): Promise<void> {
+  await execute(
+    tx,
+    `UPDATE nodes SET status = 'quarantined', status_reason = ?, status_since = UTC_TIMESTAMP(3), dirty = 1, offered_host_key = COALESCE(?, offered_host_key),
+            probe_due_at = NULL, probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL
+      WHERE id = ? AND status <> 'retired'`,
+    [reason.slice(0, 500), offeredHostKey ?? null, nodeId],
+  );
+}
+
+/** Lets a pending or quarantined node in: it is verified and wiped before anybody may lease it. Zero rows: it was neither. */
+export async function approveNode(tx: Tx, nodeId: number): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE nodes SET status = 'unknown', status_reason = NULL, status_since = UTC_TIMESTAMP(3), dirty = 1, probe_failures = 0, first_failed_at = NULL,
+            wipe_failures = 0, provision_failures = 0, probe_due_at = UTC_TIMESTAMP(3), probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL
+      WHERE id = ? AND status IN ('pending','quarantined')`,
+    [nodeId],
+  );
+  return changed === 1;
+}
+
+/** Pins the key that the node offered instead of its old one. */
+export async function acceptOfferedHostKey(tx: Tx, nodeId: number, hostKey: string, fingerprint: string): Promise<void> {
+  await execute(tx, 'UPDATE nodes SET host_key = ?, host_key_fingerprint = ?, offered_host_key = NULL WHERE id = ?', [hostKey, fingerprint, nodeId]);
+}
+
+export async function setDrained(tx: Tx, nodeId: number, drained: boolean): Promise<void> {
+  await execute(tx, 'UPDATE nodes SET drained = ?, leaving = IF(?, leaving, 0) WHERE id = ?', [drained, drained, nodeId]);
+}
+
+/** The machine wants to go: nothing new comes onto it. */
+export async function setLeaving(tx: Tx, nodeId: number): Promise<void> {
+  await execute(tx, 'UPDATE nodes SET drained = 1, leaving = 1 WHERE id = ?', [nodeId]);
+}
+
+/** Out for good. The row stays (its placements are history); the host key is given back so that the machine may enrol anew. */
+export async function retireNode(tx: Tx, nodeId: number, reason: string): Promise<void> {
+  await execute(
+    tx,
+    `UPDATE nodes SET status = 'retired', status_reason = ?, status_since = UTC_TIMESTAMP(3), drained = 1, host_key_fingerprint = NULL,
+            probe_due_at = NULL, probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL
+      WHERE id = ?`,
+    [reason, nodeId],
+  );
+}
+
+/** Counts one failure of provisioning on the node and returns the new number; success resets it. */
+export async function countProvisionFailure(tx: Tx, nodeId: number): Promise<number> {
+  await execute(tx, 'UPDATE nodes SET provision_failures = provision_failures + 1 WHERE id = ?', [nodeId]);
+  return (await selectFirst<{ n: number }>(tx, 'SELECT provision_failures AS n FROM nodes WHERE id = ?', [nodeId]))?.n ?? 0;
+}
+
+export async function resetProvisionFailures(tx: Tx, nodeId: number): Promise<void> {
+  await execute(tx, 'UPDATE nodes SET provision_failures = 0 WHERE id = ? AND provision_failures > 0', [nodeId]);
+}

@@ -1,0 +1,198 @@
+import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import { newClaimToken } from '../../../lib/ids';
+import type { Verdict } from '../health';
+import type { NodeStatus } from '../types';
+
+/** A node taken for one probe. */
+export interface ClaimedProbe {
+  nodeId: number;
+  token: string;
+  address: string;
+  sshPort: number;
+  hostKey: string;
+  /** How late the probe is, for the lag metric. */
+  lagSeconds: number;
+}
+
+interface DueRow {
+  id: number;
+  address: string;
+  ssh_port: number;
+  host_key: string;
+  lag: number;
+}
+
+/** Claims up to `limit` nodes whose probe is due, the longest due first, for `claimSeconds`. Empty: nothing is due. */
+export async function claimDueProbes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedProbe[]> {
+  const rows = await selectRows<DueRow>(
+    tx,
+    `SELECT id, address, ssh_port, host_key, TIMESTAMPDIFF(MICROSECOND, probe_due_at, UTC_TIMESTAMP(3)) / 1000000 AS lag
+       FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3) ORDER BY probe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
+    [limit],
+  );
+  if (rows.length === 0) {
+    return [];
+  }
+  const token = newClaimToken();
+  await execute(
+    tx,
+    `UPDATE nodes SET probe_token = ?, probe_due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
+    [token, claimSeconds, ...rows.map(({ id }) => id)],
+  );
+  return rows.map((row) => ({ nodeId: row.id, token, address: row.address, sshPort: row.ssh_port, hostKey: row.host_key, lagSeconds: Number(row.lag) }));
+}
+
+/** The settling of the common case in one statement: alive before, alive now. False: not that case, or the claim was lost. */
+export async function settleStillAlive(db: Db, claim: ClaimedProbe, nextProbeSeconds: number): Promise<boolean> {
+  const changed = await execute(
+    db,
+    `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3)
+      WHERE id = ? AND probe_token = ? AND status = 'alive'`,
+    [nextProbeSeconds, claim.nodeId, claim.token],
+  );
+  return changed === 1;
+}
+
+export interface ProbedNode {
+  status: NodeStatus;
+  failures: number;
+  firstFailedAt: Date | null;
+  leaseId: number | null;
+  dirty: boolean;
+  now: Date;
+  judgedSince: Date;
+}
+
+/** The lease that occupies the node now; looked at before locking, so that locks are taken lease first, node second. */
+export async function findOccupant(db: Db, nodeId: number): Promise<number | null> {
+  return (await selectFirst<{ lease_id: number | null }>(db, 'SELECT lease_id FROM nodes WHERE id = ?', [nodeId]))?.lease_id ?? null;
+}
+
+/** The probed node, locked; undefined when the claim was lost. */
+export async function lockProbedNode(tx: Tx, claim: ClaimedProbe): Promise<ProbedNode | undefined> {
+  const row = await selectFirst<{
+    status: NodeStatus;
+    probe_failures: number;
+    first_failed_at: Date | null;
+    lease_id: number | null;
+    dirty: number;
+    now: Date;
+    judged_since: Date;
+  }>(
+    tx,
+    `SELECT n.status, n.probe_failures, n.first_failed_at, n.lease_id, n.dirty, UTC_TIMESTAMP(3) AS now,
+            (SELECT judged_since FROM control_plane WHERE id = 1) AS judged_since
+       FROM nodes n WHERE n.id = ? AND n.probe_token = ? FOR UPDATE`,
+    [claim.nodeId, claim.token],
+  );
+  return (
+    row && {
+      status: row.status,
+      failures: row.probe_failures,
+      firstFailedAt: row.first_failed_at,
+      leaseId: row.lease_id,
+      dirty: row.dirty === 1,
+      now: row.now,
+      judgedSince: row.judged_since,
+    }
+  );
+}
+
+/**
+ * Writes a verdict on the locked node and ends the claim. A death cancels wipes; a return makes the node dirty and, when no lease
+ * waits on it, due for its wipe.
+ */
+export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & { reason: string | null }): Promise<void> {
+  const watched = verdict.status !== 'quarantined';
+  await execute(
+    tx,
+    `UPDATE nodes SET
+       status_since = IF(status = ?, status_since, UTC_TIMESTAMP(3)), status = ?, status_reason = ?,
+       probe_failures = ?, first_failed_at = ?, last_checked_at = UTC_TIMESTAMP(3), probe_token = NULL,
+       probe_due_at = IF(?, ${IN_SECONDS}, NULL),
+       last_death_at = IF(?, UTC_TIMESTAMP(3), last_death_at),
+       dirty = IF(?, 1, dirty),
+       wipe_token = IF(?, NULL, wipe_token),
+       wipe_due_at = CASE WHEN ? THEN NULL WHEN ? AND lease_id IS NULL THEN UTC_TIMESTAMP(3) ELSE wipe_due_at END
+     WHERE id = ?`,
+    [
+      verdict.status, verdict.status, verdict.reason,
+      verdict.failures, verdict.firstFailedAt,
+      watched, verdict.nextProbeSeconds,
+      verdict.died,
+      verdict.died || verdict.returned || !watched,
+      verdict.died || verdict.returned || !watched,
+      verdict.died || !watched, verdict.returned,
+      nodeId,
+    ],
+  );
+}
+
+const LOOK_AROUND = 20;
+
+/**
+ * One failure makes the scheduler look around: some nodes not checked for a few seconds become due now, so that a death is judged
+ * with fresh evidence of how the rest of the fleet fares (I8).
+ */
+export async function lookAround(db: Db): Promise<void> {
+  await execute(
+    db,
+    `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)
+      WHERE status = 'alive' AND probe_token IS NULL AND probe_due_at > UTC_TIMESTAMP(3)
+        AND (last_checked_at IS NULL OR last_checked_at < UTC_TIMESTAMP(3) - INTERVAL 5 SECOND)
+      ORDER BY last_checked_at LIMIT ?`,
+    [LOOK_AROUND],
+  );
+}
+
+/** Makes the next probe due at once, unless one is under way. */
+export async function probeSoon(db: Db, nodeId: number): Promise<void> {
+  await execute(
+    db,
+    "UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) WHERE id = ? AND probe_token IS NULL AND status IN ('unknown','alive','suspect','dead')",
+    [nodeId],
+  );
+}
+
+/**
+ * Nodes whose agent has been silent for `overdueSeconds` become suspect and due for a probe; once per silence, since a node that then
+ * answers over SSH is alive although its agent is not. Silence from before the control plane's own outage does not count.
+ * Returns the ids.
+ */
+export async function suspectSilentNodes(tx: Tx, overdueSeconds: number, limit: number): Promise<number[]> {
+  const rows = await selectRows<{ id: number }>(
+    tx,
+    `SELECT n.id FROM nodes n JOIN control_plane c ON c.id = 1
+      WHERE n.status = 'alive' AND n.last_heartbeat_at < TIMESTAMPADD(MICROSECOND, ROUND(? * -1000000), UTC_TIMESTAMP(3))
+        AND c.judged_since < TIMESTAMPADD(MICROSECOND, ROUND(? * -1000000), UTC_TIMESTAMP(3))
+        AND (n.last_checked_at IS NULL OR n.last_checked_at < TIMESTAMPADD(MICROSECOND, ROUND(? * 1000000), n.last_heartbeat_at))
+      LIMIT ?`,
+    [overdueSeconds, overdueSeconds, overdueSeconds, limit],
+  );
+  const suspected: number[] = [];
+  for (const { id } of rows) {
+    const changed = await execute(
+      tx,
+      `UPDATE nodes SET status = 'suspect', status_reason = 'its agent is silent', status_since = UTC_TIMESTAMP(3),
+              probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)
+        WHERE id = ? AND status = 'alive'`,
+      [id],
+    );
+    if (changed === 1) {
+      suspected.push(id);
+    }
+  }
+  return suspected;
+}
+
+/** A failure seen outside a probe: the node is not handed out until a probe says that it is well, and that probe is due now. */
+export async function suspectNode(db: Db, nodeId: number, reason: string): Promise<void> {
+  await execute(
+    db,
+    `UPDATE nodes SET status_since = IF(status = 'alive', UTC_TIMESTAMP(3), status_since), status_reason = IF(status = 'alive', ?, status_reason),
+            status = IF(status = 'alive', 'suspect', status), probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)
+      WHERE id = ? AND status IN ('unknown','alive','suspect')`,
+    [reason.slice(0, 500), nodeId],
+  );
+}

@@ -1,0 +1,69 @@
+import { fromJson } from '../../../db/sql';
+import type { Facts, Labels, Node, NodeStatus } from '../types';
+
+export interface NodeRow {
+  id: number;
+  hostname: string;
+  address: string;
+  ssh_port: number;
+  host_key: string;
+  offered_host_key: string | null;
+  status: NodeStatus;
+  status_reason: string | null;
+  status_since: Date;
+  drained: number;
+  leaving: number;
+  dirty: number;
+  lease_id: number | null;
+  leasable: number;
+  cpus: number;
+  memory_mb: number;
+  labels: unknown;
+  facts: unknown;
+  last_death_at: Date | null;
+  probe_failures: number;
+  first_failed_at: Date | null;
+  last_checked_at: Date | null;
+  last_heartbeat_at: Date | null;
+  wipe_failures: number;
+  wiped_at: Date | null;
+  provision_failures: number;
+  registered_at: Date;
+}
+
+/** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
+export const NODE_COLUMNS = `id, hostname, address, ssh_port, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
+  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at, last_heartbeat_at,
+  wipe_failures, wiped_at, provision_failures, registered_at`;
+
+export function toNode(row: NodeRow): Node {
+  return {
+    id: row.id,
+    hostname: row.hostname,
+    address: row.address,
+    sshPort: row.ssh_port,
+    hostKey: row.host_key,
+    offeredHostKey: row.offered_host_key,
+    status: row.status,
+    statusReason: row.status_reason,
+    statusSince: row.status_since,
+    drained: row.drained === 1,
+    leaving: row.leaving === 1,
+    dirty: row.dirty === 1,
+    leaseId: row.lease_id,
+    leasable: row.leasable === 1,
+    cpus: row.cpus,
+    memoryMb: row.memory_mb,
+    labels: fromJson<Labels>(row.labels),
+    facts: fromJson<Facts>(row.facts),
+    lastDeathAt: row.last_death_at,
+    probeFailures: row.probe_failures,
+    firstFailedAt: row.first_failed_at,
+    lastCheckedAt: row.last_checked_at,
+    lastHeartbeatAt: row.last_heartbeat_at,
+    wipeFailures: row.wipe_failures,
+    wipedAt: row.wiped_at,
+    provisionFailures: row.provision_failures,
+    registeredAt: row.registered_at,
+  };
+}

@@ -1,0 +1,56 @@
+import { execute, IN_SECONDS, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import { newClaimToken } from '../../../lib/ids';
+import { NODE_COLUMNS, type NodeRow, toNode } from './row';
+import type { Node } from '../types';
+
+/** A dirty node taken to be wiped. */
+export interface ClaimedWipe {
+  node: Node;
+  token: string;
+}
+
+/** Claims up to `limit` nodes that are due for a wipe, for `claimSeconds`. Only vacant, reachable nodes are ever due. */
+export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedWipe[]> {
+  const rows = await selectRows<NodeRow>(
+    tx,
+    `SELECT ${NODE_COLUMNS} FROM nodes WHERE wipe_due_at <= UTC_TIMESTAMP(3) ORDER BY wipe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
+    [limit],
+  );
+  if (rows.length === 0) {
+    return [];
+  }
+  const token = newClaimToken();
+  await execute(
+    tx,
+    `UPDATE nodes SET wipe_token = ?, wipe_due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
+    [token, claimSeconds, ...rows.map(({ id }) => id)],
+  );
+  return rows.map((row) => ({ node: toNode(row), token }));
+}
+
+/** Prolongs a wipe's claim. False: it was lost; stop, change nothing. */
+export async function renewWipe(db: Db, { node, token }: ClaimedWipe, claimSeconds: number): Promise<boolean> {
+  return (await execute(db, `UPDATE nodes SET wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [claimSeconds, node.id, token])) === 1;
+}
+
+/** Settles a verified wipe: the node is clean. False: the claim was lost, or a lease got onto the node; nothing changed. */
+export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE nodes SET dirty = 0, wipe_token = NULL, wipe_due_at = NULL, wipe_failures = 0, wiped_at = UTC_TIMESTAMP(3)
+      WHERE id = ? AND wipe_token = ? AND lease_id IS NULL`,
+    [node.id, token],
+  );
+  return changed === 1;
+}
+
+/** Settles a failed wipe: tried again after `retrySeconds`. False: the claim was lost. */
+export async function settleWipeFailed(tx: Tx, { node, token }: ClaimedWipe, retrySeconds: number): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE nodes SET wipe_failures = wipe_failures + 1, wipe_token = NULL, wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`,
+    [retrySeconds, node.id, token],
+  );
+  return changed === 1;
+}

@@ -1,0 +1,60 @@
+/** See docs/states.md. `drained` and `dirty` are flags beside it. */
+export type NodeStatus = 'pending' | 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined' | 'retired';
+
+export type Labels = Record<string, string>;
+
+/** What a rent may ask of a node. */
+export interface Requirements {
+  cpus: number;
+  memoryMb: number;
+  labels: Labels;
+}
+
+/** What the agent says of its machine, for people to look at; placement uses cpus, memory and labels only. */
+export interface Facts {
+  disk_mb?: number;
+  os?: string;
+  arch?: string;
+  kernel?: string;
+  agent_version?: string;
+  load1?: number;
+  memory_free_mb?: number;
+  disk_free_mb?: number;
+}
+
+export interface Node {
+  id: number;
+  hostname: string;
+  address: string;
+  sshPort: number;
+  /** Pinned: `type base64`. */
+  hostKey: string;
+  offeredHostKey: string | null;
+  status: NodeStatus;
+  statusReason: string | null;
+  statusSince: Date;
+  drained: boolean;
+  leaving: boolean;
+  dirty: boolean;
+  leaseId: number | null;
+  leasable: boolean;
+  cpus: number;
+  memoryMb: number;
+  labels: Labels;
+  facts: Facts;
+  lastDeathAt: Date | null;
+  probeFailures: number;
+  firstFailedAt: Date | null;
+  lastCheckedAt: Date | null;
+  lastHeartbeatAt: Date | null;
+  wipeFailures: number;
+  wipedAt: Date | null;
+  provisionFailures: number;
+  registeredAt: Date;
+}
+
+/** Statuses in which a node answers SSH as far as is known, so that work may be sent to it. */
+export const REACHABLE: readonly NodeStatus[] = ['alive', 'suspect'];
+
+/** Statuses from which a lease must move away. */
+export const LOST: readonly NodeStatus[] = ['dead', 'quarantined', 'retired'];

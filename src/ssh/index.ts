@@ -1,0 +1,3 @@
+export { dialDirectly, type Dial, type SshTarget } from './dial';
+export { createProber, type Prober, type ProbeResult } from './prober';
+export { HostKeyChangedError, runOnNode, type SessionSettings } from './session';

@@ -1,0 +1,41 @@
+import { type Clock, withDeadline } from '../lib/clock';
+import { messageOf } from '../lib/errors';
+import type { SshTarget } from './dial';
+import { HostKeyChangedError, runOnNode, type SessionSettings } from './session';
+
+export interface ProbeResult {
+  outcome: 'ok' | 'failed' | 'host_key_changed';
+  /** Why, when it is not ok. */
+  reason: string | null;
+  durationMs: number;
+}
+
+/** Tells whether a node can be logged in to and runs a command. Never throws, never takes longer than its deadline. */
+export interface Prober {
+  probe(target: SshTarget, signal?: AbortSignal): Promise<ProbeResult>;
+}
+
+export interface ProberDeps extends SessionSettings {
+  clock: Clock;
+  timeoutMs: number;
+}
+
+const ANSWER = 'orion-ok';
+
+/** A prober that makes a fresh login each time: slower than a kept connection, and proof that a new login works. */
+export function createProber(deps: ProberDeps): Prober {
+  const ask = async (target: SshTarget, parent?: AbortSignal): Promise<Omit<ProbeResult, 'durationMs'>> => {
+    try {
+      const said = await withDeadline(deps.timeoutMs, (signal) => runOnNode(deps, target, { command: `echo ${ANSWER}`, signal }), parent);
+      return said.trim() === ANSWER ? { outcome: 'ok', reason: null } : { outcome: 'failed', reason: 'it answers, but not what it was asked' };
+    } catch (error) {
+      return { outcome: error instanceof HostKeyChangedError ? 'host_key_changed' : 'failed', reason: messageOf(error) };
+    }
+  };
+  return {
+    probe: async (target, signal) => {
+      const startedAt = deps.clock.monotonicMs();
+      return { ...(await ask(target, signal)), durationMs: deps.clock.monotonicMs() - startedAt };
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import type { Duplex } from 'node:stream';
+import { NodeSSH } from 'node-ssh';
+import type { Dial, SshTarget } from './dial';
+
+export interface SessionSettings {
+  dial: Dial;
+  username: string;
+  privateKey: string;
+}
+
+/** The server showed another key than the pinned one: it is not the machine that enrolled. */
+export class HostKeyChangedError extends Error {
+  override name = 'HostKeyChangedError';
+}
+
+const MAX_OUTPUT_BYTES = 16_384;
+
+/** What a server may sign with under a pinned key of this type. */
+function algorithmsFor(hostKeyType: string): string[] {
+  return hostKeyType === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [hostKeyType];
+}
+
+/**
+ * Logs in to a node, verifying its pinned host key, runs one command and returns what it printed (at most 16 KiB: more ends the session).
+ * There is no deadline of its own: the caller's `signal` cuts the connection whatever the other side does.
+ */
+export async function runOnNode(settings: SessionSettings, target: SshTarget, job: { command: string; signal: AbortSignal }): Promise<string> {
+  const stream = await settings.dial(target, job.signal);
+  const session = new NodeSSH();
+  const cut = (): void => void stream.destroy();
+  job.signal.addEventListener('abort', cut, { once: true });
+  try {
+    await logIn(session, stream, { settings, target });
+    return await execute(session, job.command);
+  } finally {
+    job.signal.removeEventListener('abort', cut);
+    session.dispose();
+    stream.destroy();
+  }
+}
+
+async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { settings: SessionSettings; target: SshTarget }): Promise<void> {
+  const [type = '', blob = ''] = target.hostKey.split(' ');
+  let changed = false;
+  try {
+    await session.connect({
+      sock: stream,
+      username: settings.username,
+      privateKey: settings.privateKey,
+      // The caller's signal is the deadline.
+      readyTimeout: 0,
+      algorithms: { serverHostKey: algorithmsFor(type) as never },
+      hostVerifier: (key: Buffer) => {
+        changed = key.toString('base64') !== blob;
+        return !changed;
+      },
+    });
+  } catch (error) {
+    throw changed ? new HostKeyChangedError(`node ${target.nodeId} showed another host key than the pinned one`, { cause: error }) : error;
+  }
+}
+
+async function execute(session: NodeSSH, command: string): Promise<string> {
+  let received = 0;
+  const count = (chunk: Buffer): void => {
+    received += chunk.length;
+    if (received > MAX_OUTPUT_BYTES) {
+      session.dispose();
+    }
+  };
+  const { code, stdout } = await session.execCommand(command, { onStdout: count, onStderr: count });
+  if (code !== 0) {
+    throw new Error(`the command ended with ${code ?? 'no exit code'}`);
+  }
+  return stdout;
+}
