@@ -111,6 +111,23 @@ describe('the fence', () => {
     expect(ended).toEqual([]);
   });
 
+  it('stops in the middle when the control plane comes back', async () => {
+    await write('orn-a', { ends_at: NOW - 100 });
+    await write('orn-b', { ends_at: NOW - 100 });
+    monotonicMs = 0;
+    const ended: string[] = [];
+    const endAccount = async ({ username }: AccountRecord): Promise<void> => {
+      ended.push(username);
+      monotonicMs += 1000;
+      await fence.noteContact({ heartbeatIntervalSeconds: 1, accounts: [] });
+    };
+    const records = createAccountRecords(stateDir);
+    const fence = createFence({ records, endAccount, clock, logger: silentLogger, graceSeconds: 10 });
+    monotonicMs = 200_000;
+    await fence.runOnce();
+    expect(ended).toHaveLength(1);
+  });
+
   it('does not let one account that cannot be ended keep the others alive', async () => {
     await write('orn-stuck', { ends_at: NOW - 100 });
     await write('orn-z', { ends_at: NOW - 100 });

@@ -46,7 +46,13 @@ export function createFence({ records, endAccount, clock, logger, graceSeconds }
   return {
     runOnce: async () => {
       const failures: unknown[] = [];
-      for (const account of await look()) {
+      const due = await look();
+      const silentSince = lastContactMs;
+      for (const account of due) {
+        // Ending one takes seconds; a control plane that came back meanwhile decides over the others.
+        if (lastContactMs !== silentSince) {
+          break;
+        }
         try {
           await endAccount(account);
         } catch (error) {

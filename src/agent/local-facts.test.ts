@@ -1,7 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { osName, readFacts, readVitals, usableCpus, usableMemory } from './facts';
 import { isOrionAccount, parsePasswd } from './passwd';
-import { withEntry } from './passwd-editor';
+import { systemClock } from '../lib/clock';
+import { createPasswdEditor, withEntry } from './passwd-editor';
 import { belongsTo, listProcessesOf } from './processes';
 
 describe('facts', () => {
@@ -49,6 +53,22 @@ describe('the passwd file', () => {
   });
 });
 
+describe('the passwd editor', () => {
+  it('adds and removes an account whole, keeps modes, and leaves no lock behind', async () => {
+    const etc = await mkdtemp(join(tmpdir(), 'orion-etc-'));
+    await writeFile(join(etc, 'passwd'), 'root:x:0:0:root:/root:/bin/sh\n', { mode: 0o644 });
+    await writeFile(join(etc, 'shadow'), 'root:*::0:99999:7:::\n', { mode: 0o640 });
+    const editor = createPasswdEditor(systemClock, etc);
+    await editor.setEntry('orion-mgmt', { passwd: 'orion-mgmt:x:0:0::/h:/bin/sh', shadow: 'orion-mgmt:*::0:99999:7:::' });
+    expect(await readFile(join(etc, 'passwd'), 'utf8')).toBe('root:x:0:0:root:/root:/bin/sh\norion-mgmt:x:0:0::/h:/bin/sh\n');
+    expect((await stat(join(etc, 'shadow'))).mode & 0o777).toBe(0o640);
+    await editor.setEntry('orion-mgmt', undefined);
+    expect(await readFile(join(etc, 'shadow'), 'utf8')).toBe('root:*::0:99999:7:::\n');
+    expect((await readdir(etc)).sort()).toEqual(['passwd', 'shadow']);
+    await rm(etc, { recursive: true });
+  });
+});
+
 describe('the process scan', () => {
   const status = (uids: string, state = 'S (sleeping)'): string => `Name:\tx\nState:\t${state}\nUid:\t${uids}\nGid:\t0\t0\t0\t0\n`;
 
@@ -56,6 +76,7 @@ describe('the process scan', () => {
     expect(belongsTo(status('20001\t0\t0\t0'), 20_001)).toBe(true);
     expect(belongsTo(status('0\t0\t20001\t0'), 20_001)).toBe(true);
     expect(belongsTo(status('20001\t20001\t20001\t20001', 'Z (zombie)'), 20_001)).toBe(false);
+    expect(belongsTo(`${status('20001\t20001\t20001\t20001', 'Z (zombie)')}Threads:\t3\n`, 20_001)).toBe(true);
     expect(belongsTo(status('200011\t0\t0\t0'), 20_001)).toBe(false);
     expect(belongsTo('', 0)).toBe(false);
   });

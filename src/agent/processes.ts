@@ -10,7 +10,9 @@ const LIMIT_MS = 30_000;
 /** Whether a /proc/PID/status is that of a living process with `uid` among its real, effective, saved and file system uid. */
 export function belongsTo(status: string, uid: number): boolean {
   const uids = /^Uid:\s+(.+)$/m.exec(status)?.[1]?.split(/\s+/).map(Number) ?? [];
-  return uids.includes(uid) && !/^State:\s+[ZX]/m.test(status);
+  // A process whose first thread has ended looks like a zombie while its other threads live on.
+  const dead = /^State:\s+[ZX]/m.test(status) && Number(/^Threads:\s+(\d+)/m.exec(status)?.[1] ?? 0) <= 1;
+  return uids.includes(uid) && !dead;
 }
 
 /** The ids of the living processes of a uid. */
