@@ -21,10 +21,6 @@ cd -- "$name/root"
 for dir in usr opt bin sbin lib lib32 lib64 libx32; do
   if [[ -d $dir && ! -L $dir ]]; then mount --bind -o ro "/$dir" "$dir"; fi
 done
-# A lease must not look into the project (its state holds secrets): the folders on the way to it are root's alone.
-if [[ ! -e ./$project ]]; then (umask 077 && mkdir -p -- "./$project"); fi
-mount --bind -o ro "$project" "./$project"
-if [[ -d ./$project/.orion ]]; then mount -t tmpfs -o ro,mode=0700 none "./$project/.orion"; fi
 case $node in
   /usr/* | /opt/*) ;;
   *) : >node && mount --bind -o ro "$node" node && node=/node ;;
@@ -39,6 +35,16 @@ mount -t mqueue mqueue dev/mqueue || :
 printf '%s' "$name" >proc/sys/kernel/hostname
 # Kernel settings are not namespaced: a worker's root must not turn the host's.
 mount --bind -o ro proc/sys proc/sys
+
+# A lease must not look into the project, whose state holds secrets, wherever it lies: it is mounted in a folder of root's
+# alone, and at its own path is a link. Below /usr and /opt it is there already, as on the host.
+mkdir -m 700 run/orion
+mkdir run/orion/project
+mount --bind -o ro "$project" run/orion/project
+case $project in
+  /usr/* | /opt/*) ;;
+  *) mkdir -p -- "./${project%/*}" && ln -sfnT /run/orion/project "./$project" ;;
+esac
 
 mkdir -p run/sshd run/user etc/orion
 mkdir -m 1777 run/lock

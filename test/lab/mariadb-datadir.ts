@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { projectDir } from './paths';
 import { runOrThrow } from './run';
@@ -16,10 +17,12 @@ async function initialisedDataDir(): Promise<string> {
     return kept;
   }
   mkdirSync(cache, { recursive: true });
+  // mariadb-install-db cannot cope with a space in a path, which the project's may have.
+  const made = mkdtempSync(join(/\s/.test(tmpdir()) ? '/tmp' : tmpdir(), 'orion-lab-db-'));
   const fresh = mkdtempSync(join(cache, 'new-'));
   await runOrThrow('mariadb-install-db', [
     '--no-defaults',
-    `--datadir=${fresh}`,
+    `--datadir=${made}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
     '--skip-name-resolve',
@@ -27,6 +30,8 @@ async function initialisedDataDir(): Promise<string> {
     '--innodb-log-file-size=32M',
     '--innodb-flush-method=nosync',
   ]);
+  await runOrThrow('cp', ['-a', `${made}/.`, fresh]);
+  rmSync(made, { recursive: true, force: true });
   try {
     renameSync(fresh, kept);
   } catch {

@@ -66,7 +66,9 @@ export async function launchWorkers(lab: Lab, n: number, options: LaunchOptions 
       return added;
     },
     remove: async () => {
-      await saveCoverage(fleet);
+      if (existsSync(stateDir)) {
+        await saveCoverage(fleet);
+      }
       await call('--remove');
     },
   };
