@@ -14,8 +14,8 @@ out=$work/found
 : >"$out"
 
 found() { printf 'FOUND %s %s\n' "$1" "$(printf %s "$2" | tr '\n\r' '??')" >>"$out"; }
-# NUL-separated names on stdin
-found_each() { tr '\n\r\0' '??\n' | head -n $MAX | while IFS= read -r what; do printf 'FOUND %s %s\n' "$1" "$what"; done >>"$out"; }
+# NUL-separated names on stdin; a path may be megabytes long, its beginning says enough
+found_each() { tr '\n\r\0' '??\n' | head -n $MAX | cut -c 1-500 | while IFS= read -r what; do printf 'FOUND %s %s\n' "$1" "$what"; done >>"$out"; }
 
 names= uids=
 add_name() { case " $names " in *" $1 "*) ;; *) names="$names $1" ;; esac; }

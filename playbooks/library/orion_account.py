@@ -186,10 +186,12 @@ class Account:
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
         except OSError:
             return None
+        known = os.fstat(descriptor)
+        if not stat.S_ISREG(known.st_mode) or known.st_uid != self.uid or stat.S_IMODE(known.st_mode) != 0o600:
+            os.close(descriptor)
+            return None
         with os.fdopen(descriptor, errors='replace') as file:
-            known = os.fstat(descriptor)
-            plain = stat.S_ISREG(known.st_mode) and known.st_uid == self.uid and stat.S_IMODE(known.st_mode) == 0o600
-            return file.read(1 << 20) if plain else None
+            return file.read(1 << 20)
 
     def _write_at(self, parent, name, text, mode):
         beside = '.orion-%d-%d' % (os.getpid(), time.monotonic_ns())

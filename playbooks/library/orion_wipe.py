@@ -44,8 +44,8 @@ class Wipe:
             return action()
         except Expired:
             raise
-        except (Trouble, OSError, ValueError, subprocess.SubprocessError) as error:
-            self.troubles.append('%s: %s' % (what, error))
+        except Exception as error:  # whatever it is: it must not keep the other steps from being done
+            self.troubles.append('%s: %s' % (what, error if isinstance(error, Trouble) else repr(error)))
             self.troubled.update([name] if name else self.accounts)
             return None
 

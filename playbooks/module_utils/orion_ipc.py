@@ -38,7 +38,7 @@ def _sysv(kind, uids):
         return []
     columns = {name: index for index, name in enumerate(rows[0])}
     own = [row for row in rows[1:] if int(row[columns['uid']]) in uids or int(row[columns['cuid']]) in uids]
-    return [int(row[columns[kind + 'id']]) for row in own]
+    return [int(row[1]) for row in own]  # behind the key: shmid, semid, msqid
 
 
 def remove_queues(uids):

@@ -53,7 +53,11 @@ function statusOf(last: TaskResult, exitCode: number | null): PlayStatus {
   return last.event === 'ok' && exitCode === 0 ? 'ok' : 'failed';
 }
 
-const messageOf = ({ result }: TaskResult): string => (typeof result['msg'] === 'string' ? result['msg'] : '');
+/** A module that ended without an answer (no Python there, a bug in it) says why on its stderr only. */
+function messageOf({ result }: TaskResult): string {
+  const texts = [result['msg'], result['module_stderr']].filter((text) => typeof text === 'string');
+  return texts.map((text) => text.trim().slice(-1500)).join(': ');
+}
 
 function isEvent(event: unknown): event is TaskResult['event'] {
   return event === 'ok' || event === 'failed' || event === 'unreachable';

@@ -147,6 +147,6 @@ async function unreadable(privateKeyFile: string): Promise<string | undefined> {
 }
 
 function explainSpawn(error: unknown): string {
-  const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  const missing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
   return missing ? 'ansible-playbook is not installed on the control plane: install ansible-core' : `ansible-playbook cannot be started: ${String(error)}`;
 }

@@ -44,7 +44,7 @@ export function sshConfig(target: NodeTarget, files: { privateKey: string; known
     ['ServerAliveCountMax', '3'],
     ['ControlMaster', 'no'],
     ['ControlPath', 'none'],
-    ['LogLevel', 'ERROR'],
+    ['LogLevel', 'INFO'], // at ERROR it does not say that no host key type fits
   ];
   return `Host *\n${options.map(([name, value]) => `  ${name} ${value}\n`).join('')}`;
 }

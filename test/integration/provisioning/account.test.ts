@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { sshExec, type Worker } from '../../lab';
+import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
+
+describe('ensurePresent', () => {
+  let bench: Bench;
+  let worker: Worker;
+  const present = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['ensurePresent']> =>
+    bench.provisioner.ensurePresent(nodeOf(worker), spec);
+  const record = async (username: string): Promise<Record<string, number>> =>
+    JSON.parse(await asRoot(worker, `cat /var/lib/orion/accounts/${username}.json`)) as Record<string, number>;
+
+  beforeAll(async () => {
+    bench = await createBench();
+    worker = bench.workers[0] as Worker;
+  }, 60_000);
+  afterAll(() => bench.lab.close(), 60_000);
+
+  it('makes an account that its key opens, without any right of root', async () => {
+    const spec = aSpec(bench.tenantKey);
+    const report = await present(spec);
+    expect(report.changed).toBe(true);
+    const tenant = tenantOf(worker, spec.username, bench.tenantKey);
+    expect(await asTenant(tenant, 'id')).toBe(
+      `uid=${String(spec.uid)}(${spec.username}) gid=${String(spec.uid)}(${spec.username}) groups=${String(spec.uid)}(${spec.username})`,
+    );
+    expect((await sshExec(tenant, 'sudo -n true')).code).not.toBe(0);
+    expect((await sshExec(tenant, 'cat /etc/shadow')).code).not.toBe(0);
+    expect(await asRoot(worker, `stat -c '%a %U' /home/${spec.username} /home/${spec.username}/.ssh/authorized_keys`)).toBe(
+      `700 ${spec.username}\n600 ${spec.username}`,
+    );
+    expect(await asRoot(worker, `grep -c '^${spec.username}:' /etc/subuid /etc/subgid || :`)).not.toMatch(/:[1-9]/);
+  }, 30_000);
+
+  it('keeps one account out of the home of another', async () => {
+    const [mine, other] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
+    await present(mine);
+    await present(other);
+    const tenant = tenantOf(worker, mine.username, bench.tenantKey);
+    expect((await sshExec(tenant, `ls /home/${other.username}`)).code).not.toBe(0);
+  }, 30_000);
+
+  it('changes nothing the second time', async () => {
+    const spec = aSpec(bench.tenantKey);
+    await present(spec);
+    const again = await present(spec);
+    expect(again.changed).toBe(false);
+    expect(again.details['actions']).toEqual([]);
+  }, 30_000);
+
+  it('moves every form of the end when the lease is extended', async () => {
+    const spec = aSpec(bench.tenantKey);
+    await present(spec);
+    const before = await record(spec.username);
+    const report = await present({ ...spec, remainingSeconds: 3600 + 5 * 86_400 });
+    expect(report.changed).toBe(true);
+    const after = await record(spec.username);
+    expect((after['ends_at'] ?? 0) - (before['ends_at'] ?? 0)).toBeGreaterThan(5 * 86_400 - 10);
+    const shadow = await asRoot(worker, `grep '^${spec.username}:' /etc/shadow`);
+    expect(Number(shadow.split(':')[7])).toBe(Math.floor((after['ends_at'] ?? 0) / 86_400) + 2);
+    const expiry = new Date(((after['ends_at'] ?? 0) + 60) * 1000).toISOString().replace(/[-:T]|\.\d+/g, '');
+    expect(await asRoot(worker, `cat /home/${spec.username}/.ssh/authorized_keys`)).toContain(
+      `restrict,pty,port-forwarding,expiry-time="${expiry}" ${bench.tenantKey.publicKey}`,
+    );
+  }, 30_000);
+
+  it('refuses logins by key after the end, whatever the time zone of the node', async () => {
+    const spec = aSpec(bench.tenantKey);
+    await present(spec);
+    const tenant = tenantOf(worker, spec.username, bench.tenantKey);
+    await asTenant(tenant, 'true');
+    await asRoot(worker, `sed -i 's/expiry-time="[0-9]*Z"/expiry-time="20200101000000Z"/' /home/${spec.username}/.ssh/authorized_keys`);
+    expect((await sshExec(tenant, 'true')).code).toBe(255);
+    expect((await present(spec)).changed).toBe(true);
+    await asTenant(tenant, 'true');
+  }, 30_000);
+
+  it.each([
+    ['a name of the machine', { username: 'root' }],
+    ['a uid of the machine', { uid: 33 }],
+    ['a name that climbs out of /home', { username: 'orn-../../root' }],
+    ['a key with options of its own', { publicKeys: ['command="id" ssh-ed25519 AAAA'] }],
+  ])('refuses %s', async (_, change) => {
+    await expect(present(aSpec(bench.tenantKey, change))).rejects.toMatchObject({ failure: 'failed' });
+    expect(await asRoot(worker, 'grep -c "^root:" /etc/passwd; cat /var/lib/orion/accounts/root.json 2>/dev/null || :')).toBe('1');
+  }, 30_000);
+
+  it('refuses a uid and a name that belong to something else', async () => {
+    const [first, second] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
+    await present(first);
+    await expect(present({ ...second, uid: first.uid })).rejects.toMatchObject({ failure: 'failed' });
+    await expect(present({ ...second, username: first.username })).rejects.toMatchObject({ failure: 'failed' });
+    await expect(present({ ...first, generation: 2 })).rejects.toMatchObject({ failure: 'failed' });
+    await expect(asRoot(worker, `id ${second.username}`)).rejects.toThrow();
+  }, 30_000);
+
+  it('never renders a key comment as a template on the control plane', async () => {
+    const spec = aSpec(bench.tenantKey);
+    const comment = `{{ lookup('pipe', 'touch ${bench.lab.dir}/rendered') }}{% raw %}`;
+    await present({ ...spec, publicKeys: [`${bench.tenantKey.publicKey} ${comment}`] });
+    expect(await asRoot(worker, `cat /home/${spec.username}/.ssh/authorized_keys`)).toContain(comment);
+  }, 30_000);
+
+  it('writes through no link that the tenant put into its home', async () => {
+    const spec = aSpec(bench.tenantKey);
+    await present(spec);
+    const tenant = tenantOf(worker, spec.username, bench.tenantKey);
+    await asRoot(worker, 'mkdir -p /root/target && rm -rf /root/target/*');
+    await asTenant(tenant, 'mv .ssh was && ln -s /root/target .ssh');
+    await present(spec);
+    expect(await asRoot(worker, 'ls -A /root/target')).toBe('');
+    await asTenant(tenant, 'cd .ssh && rm authorized_keys && ln -s /root/target/keys authorized_keys');
+    await present(spec);
+    expect(await asRoot(worker, 'ls -A /root/target')).toBe('');
+    await asTenant(tenant, 'cd .ssh && rm authorized_keys && mkfifo authorized_keys');
+    await present(spec);
+    await asTenant(tenant, 'cd .ssh && rm authorized_keys && mkdir -p authorized_keys/x');
+    await present(spec);
+    await asTenant(tenant, 'true');
+  }, 60_000);
+
+  it('opens an account by password only if a hash was given', async () => {
+    const hash = '$6$saltsaltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/';
+    const [plain, withPassword] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey, { passwordHash: hash })];
+    await present(plain);
+    await present(withPassword);
+    expect((await asRoot(worker, `grep '^${plain.username}:' /etc/shadow`)).split(':')[1]).toBe('*');
+    expect((await asRoot(worker, `grep '^${withPassword.username}:' /etc/shadow`)).split(':')[1]).toBe(hash);
+  }, 30_000);
+});

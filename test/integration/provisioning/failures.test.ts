@@ -1,0 +1,138 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ProvisioningError } from '../../../src/modules/provisioning';
+import { eventually, generateSshKeyPair, type Worker } from '../../lab';
+import { aSpec, asRoot, createBench, nodeOf, provisionerWith, type Bench } from './support';
+
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+};
+const pids = (): string[] => readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+const playDirectories = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('orion-play-'));
+/** Processes that a play with this inventory alias started, by their environment: also those that left its process group. */
+const processesOfPlays = (own: Set<string>): string[] =>
+  pids().filter((pid) => {
+    const mark = /ORION_PLAY=([^\0]+)/.exec(read(`/proc/${pid}/environ`))?.[1];
+    return mark !== undefined && own.has(mark) && readlinkSync('/proc/self/ns/pid') !== '';
+  });
+
+describe('when a node is not as it should be', () => {
+  let bench: Bench;
+  let worker: Worker;
+  let silent: Server;
+  const held = new Set<Socket>();
+
+  beforeAll(async () => {
+    bench = await createBench();
+    worker = bench.workers[0] as Worker;
+    silent = createServer((socket) => held.add(socket));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  }, 60_000);
+  afterAll(async () => {
+    held.forEach((socket) => socket.destroy());
+    silent.close();
+    await bench.lab.close();
+  }, 60_000);
+
+  const failureOf = async (work: Promise<unknown>): Promise<ProvisioningError> => {
+    const error: unknown = await work.then(() => undefined, (reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ProvisioningError);
+    return error as ProvisioningError;
+  };
+
+  it('tells that another host key answered', async () => {
+    const other = (await generateSshKeyPair(bench.lab.dir)).publicKey.split(' ').slice(0, 2).join(' ');
+    const target = { ...nodeOf(worker), hostKey: other };
+    expect((await failureOf(bench.provisioner.verifyClean(target, []))).failure).toBe('host_key_changed');
+  }, 30_000);
+
+  it('tells so too when the node has no key of the pinned type', async () => {
+    const target = { ...nodeOf(worker), hostKey: 'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==' };
+    expect(await failureOf(bench.provisioner.verifyClean(target, []))).toMatchObject({ failure: 'host_key_changed', message: expect.stringContaining('host key') });
+  }, 30_000);
+
+  it('is unreachable when nothing listens', async () => {
+    const target = { ...nodeOf(worker), port: 1 };
+    expect((await failureOf(bench.provisioner.wipe(target, []))).failure).toBe('unreachable');
+  }, 30_000);
+
+  it('is unreachable when the login is refused', async () => {
+    const stranger = provisionerWith(await generateSshKeyPair(bench.lab.dir));
+    expect((await failureOf(stranger.wipe(nodeOf(worker), []))).failure).toBe('unreachable');
+  }, 30_000);
+
+  it('gives up at the deadline on a listener that says nothing, and leaves no process and no file', async () => {
+    const hasty = provisionerWith(bench.managementKey, { deadlineSeconds: 4 });
+    const before = new Set(playDirectories());
+    const target = { ...nodeOf(worker), address: '127.0.0.1', port: (silent.address() as AddressInfo).port };
+    const startedAt = performance.now();
+    const failing = failureOf(hasty.wipe(target, []));
+    const own = await eventually(() => {
+      const marks = playDirectories().filter((name) => !before.has(name)).map((name) => `${tmpdir()}/${name}`);
+      return held.size > 0 && marks.length > 0 ? new Set(marks) : undefined;
+    }, { what: 'the play is connected' });
+    expect(processesOfPlays(own).length).toBeGreaterThan(1);
+    expect((await failing).failure).toBe('deadline');
+    expect(performance.now() - startedAt).toBeLessThan(5_500);
+    expect(processesOfPlays(own)).toEqual([]);
+    expect(playDirectories().filter((name) => own.has(`${tmpdir()}/${name}`))).toEqual([]);
+  }, 30_000);
+
+  it('gives up at the deadline on a node that froze', async () => {
+    const hasty = provisionerWith(bench.managementKey, { deadlineSeconds: 4 });
+    await worker.freeze();
+    try {
+      expect((await failureOf(hasty.ensurePresent(nodeOf(worker), aSpec(bench.tenantKey)))).failure).toBe('deadline');
+    } finally {
+      await worker.thaw();
+    }
+  }, 30_000);
+
+  it('stops at once when the caller aborts', async () => {
+    const stop = new AbortController();
+    const target = { ...nodeOf(worker), address: '127.0.0.1', port: (silent.address() as AddressInfo).port };
+    const count = held.size;
+    const failing = failureOf(bench.provisioner.wipe(target, [], stop.signal));
+    await eventually(() => held.size > count, { what: 'the play is connected' });
+    const abortedAt = performance.now();
+    stop.abort();
+    expect((await failing).failure).toBe('deadline');
+    expect(performance.now() - abortedAt).toBeLessThan(1_500);
+  }, 30_000);
+
+  it('names what is missing when Ansible is not installed', async () => {
+    const bare = provisionerWith(bench.managementKey, { ansiblePlaybook: 'ansible-playbook-of-nobody' });
+    const error = await failureOf(bare.wipe(nodeOf(worker), []));
+    expect(error).toMatchObject({ failure: 'failed', message: expect.stringContaining('install ansible-core') });
+  });
+
+  it('shows no secret in the arguments of a process, here or on the node, nor in what it reports', async () => {
+    const hash = '$6$saltsaltsalt$NeverShowThisHashToAnybodyAtAllNeverShowThisHashToAnybodyAtAllNeverShowThisHashToAny';
+    const spec = aSpec(bench.tenantKey, { passwordHash: hash });
+    let seen = 0;
+    let done = false;
+    const blob = spec.publicKeys[0]?.split(' ')[1] ?? '';
+    const work = bench.provisioner.ensurePresent(nodeOf(worker), spec).finally(() => (done = true));
+    const leaks = new Set<string>();
+    await eventually(() => {
+      for (const pid of pids()) {
+        const args = read(`/proc/${pid}/cmdline`);
+        seen += args.includes('ansible-playbook') ? 1 : 0;
+        if (args.includes('NeverShowThis') || args.includes(blob)) {
+          leaks.add(args);
+        }
+      }
+      return done;
+    }, { what: 'the play has ended', everyMs: 1, timeoutMs: 20_000 });
+    expect(JSON.stringify(await work)).not.toContain('NeverShowThis');
+    expect(seen).toBeGreaterThan(5);
+    expect([...leaks]).toEqual([]);
+    expect(await asRoot(worker, `grep '^${spec.username}:' /etc/shadow`)).toContain(hash);
+  }, 30_000);
+});

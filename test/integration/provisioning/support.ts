@@ -1,0 +1,90 @@
+import { join } from 'node:path';
+import { systemClock } from '../../../src/lib/clock';
+import { silentLogger } from '../../../src/lib/logger';
+import { createAnsibleProvisioner, type AccountSpec, type NodeTarget, type Provisioner } from '../../../src/modules/provisioning';
+import {
+  createLab, generateSshKeyPair, launchWorkers, projectDir, sshExec,
+  type Lab, type RunResult, type SshExecOptions, type SshKeyPair, type SshTarget, type Worker,
+} from '../../lab';
+
+export interface Bench {
+  lab: Lab;
+  workers: Worker[];
+  managementKey: SshKeyPair;
+  tenantKey: SshKeyPair;
+  provisioner: Provisioner;
+}
+
+export interface BenchOptions {
+  workers?: number;
+  concurrency?: number;
+  deadlineSeconds?: number;
+}
+
+const playbooksDir = join(projectDir, 'playbooks');
+
+/** Workers with the management account, and a provisioner that may log in to it. */
+export async function createBench(options: BenchOptions = {}): Promise<Bench> {
+  const lab = createLab();
+  try {
+    const fleet = await launchWorkers(lab, options.workers ?? 1);
+    const managementKey = await generateSshKeyPair(join(lab.dir, 'control plane'));
+    const tenantKey = await generateSshKeyPair(join(lab.dir, 'tenant'));
+    await Promise.all(fleet.workers.map((worker) => addManagement(worker, managementKey.publicKey)));
+    const provisioner = provisionerWith(managementKey, options);
+    return { lab, workers: fleet.workers, managementKey, tenantKey, provisioner };
+  } catch (error) {
+    await lab.close();
+    throw error;
+  }
+}
+
+export function provisionerWith(key: SshKeyPair, options: BenchOptions & { ansiblePlaybook?: string } = {}): Provisioner {
+  const { concurrency = 2, deadlineSeconds = 90, ansiblePlaybook } = options;
+  return createAnsibleProvisioner({
+    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, ansiblePlaybook, clock: systemClock, logger: silentLogger,
+  });
+}
+
+async function addManagement(worker: Worker, publicKey: string): Promise<void> {
+  const script = `
+    useradd -o -u 0 -g 0 -M -d /var/lib/orion/mgmt -s /bin/sh -p '*' orion-mgmt 2>/dev/null
+    umask 077; mkdir -p /var/lib/orion/mgmt/.ssh; cat > /var/lib/orion/mgmt/.ssh/authorized_keys`;
+  await asRoot(worker, script, `restrict ${publicKey}\n`);
+}
+
+/** Runs a shell command on a worker past sshd and gives its stdout; throws when it fails. */
+export async function asRoot(worker: Worker, command: string, input = ''): Promise<string> {
+  const result = await worker.exec(command, { input });
+  if (result.code !== 0) {
+    throw new Error(`on ${worker.name}: ${command}: ${String(result.code)} ${result.stderr}`);
+  }
+  return result.stdout.trim();
+}
+
+export const nodeOf = (worker: Worker, nodeId = 1): NodeTarget => ({
+  nodeId, address: worker.address, port: worker.port, hostKey: worker.hostKey,
+});
+
+let lastUid = 30_000;
+
+/** An account that no test had before. */
+export function aSpec(key: SshKeyPair, change: Partial<AccountSpec> = {}): AccountSpec {
+  const uid = (lastUid += 1);
+  return {
+    username: `orn-t${String(uid)}`, uid, leaseId: uid, generation: 1, publicKeys: [key.publicKey], passwordHash: null, remainingSeconds: 3600, ...change,
+  };
+}
+
+export function tenantOf(worker: Worker, user: string, key: SshKeyPair): SshTarget {
+  return { address: worker.address, port: worker.port, hostKey: worker.hostKey, user, keyFile: key.keyFile };
+}
+
+/** Runs a command as a tenant over OpenSSH; throws when it fails. */
+export async function asTenant(target: SshTarget, command: string, options: SshExecOptions = {}): Promise<string> {
+  const result: RunResult = await sshExec(target, command, options);
+  if (result.code !== 0) {
+    throw new Error(`as ${target.user}: ${String(result.code)} ${result.stderr}`);
+  }
+  return result.stdout.trim();
+}
