@@ -85,6 +85,7 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success)
     return false;
   }
   await resetProvisionFailures(tx, placement.nodeId);
+  const migratingSeconds = (await findLease(tx, lease.id))?.migratingSeconds ?? null;
   const activated = await activateLease(tx, lease.id, placement.generation);
   await recordEvent(tx, {
     type: activated ? 'lease.active' : 'placement.refreshed',
@@ -92,11 +93,11 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success)
     leaseId: lease.id,
     nodeId: placement.nodeId,
     userId: lease.userId,
-    data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? lease.migratingSeconds : null },
+    data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? migratingSeconds : null },
   });
-  if (activated && lease.migratingSeconds !== null) {
+  if (activated && migratingSeconds !== null) {
     ctx.metrics.migrations.inc({ result: 'ok' });
-    ctx.metrics.migrationSeconds.observe(lease.migratingSeconds);
+    ctx.metrics.migrationSeconds.observe(migratingSeconds);
   }
   return true;
 }

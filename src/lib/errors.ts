@@ -20,7 +20,6 @@ export type ErrorCode =
   | 'duration_too_long'
   | 'lease_over'
   | 'public_key_missing'
-  | 'impossible_requirements'
   | 'body_too_large'
   | 'unsupported_media_type'
   | 'too_many_requests'

@@ -13,7 +13,8 @@ export interface WorkPool {
   idle(): Promise<void>;
 }
 
-export function createWorkPool(size: number, logger: Logger, onDone: () => void = () => undefined): WorkPool {
+/** @param onRoom called when a pool that was full has room again */
+export function createWorkPool(size: number, logger: Logger, onRoom: () => void = () => undefined): WorkPool {
   const running = new Set<Promise<void>>();
   const guard = async (task: () => Promise<void>): Promise<void> => {
     try {
@@ -26,8 +27,11 @@ export function createWorkPool(size: number, logger: Logger, onDone: () => void 
     room: () => Math.max(0, size - running.size),
     start: (task) => {
       const run = guard(task).then(() => {
+        const wasFull = running.size >= size;
         running.delete(run);
-        onDone();
+        if (wasFull) {
+          onRoom();
+        }
       });
       running.add(run);
     },

@@ -70,3 +70,12 @@ export async function countRunningLeases(tx: Tx, userId: number): Promise<number
 export async function countLeases(db: Db): Promise<{ state: string; count: number }[]> {
   return selectRows(db, 'SELECT state, COUNT(*) AS count FROM leases GROUP BY state');
 }
+
+/** Which of these leases are the user's. */
+export async function selectOwnedLeases(db: Db, userId: number, leaseIds: number[]): Promise<Set<number>> {
+  if (leaseIds.length === 0) {
+    return new Set();
+  }
+  const rows = await selectRows<{ id: number }>(db, `SELECT id FROM leases WHERE user_id = ? AND id IN (${leaseIds.map(() => '?').join(',')})`, [userId, ...leaseIds]);
+  return new Set(rows.map(({ id }) => id));
+}

@@ -1,0 +1,158 @@
+import { readFileSync } from 'node:fs';
+import { messageOf } from '../lib/errors';
+import type { LogLevel } from '../lib/logger';
+import { readDatabase, type DatabaseConfig } from './database';
+import { createEnvReader, type EnvReader } from './env';
+
+export interface ControlPlaneConfig {
+  logLevel: LogLevel;
+  database: DatabaseConfig;
+  http: { host: string; port: number; trustProxy: string | false; drainSeconds: number };
+  ops: { host: string; port: number };
+  jwt: { key: string; ttlSeconds: number };
+  ssh: { privateKeyFile: string; privateKey: string; extraPublicKeys: string[]; managementUser: string };
+  accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
+  limits: { loginsPerAddress: number; loginsPerName: number; signupsPerAddress: number; registrationsPerAddress: number };
+  enrolment: 'token' | 'open';
+  firstUid: number;
+  heartbeat: { intervalSeconds: number; overdueSeconds: number };
+  probe: { intervalSeconds: number; suspectIntervalSeconds: number; timeoutSeconds: number; deadAfterFailures: number; concurrency: number };
+  work: { claimSeconds: number; playTimeoutSeconds: number; playConcurrency: number; rentWaitSeconds: number; outageSeconds: number };
+  intervals: { migrateSeconds: number; expireSeconds: number; workSeconds: number; watchSeconds: number };
+  retry: { firstSeconds: number; maxSeconds: number };
+  maxWipeFailures: number;
+  maxProvisionFailures: number;
+}
+
+/** Fractions of a second are allowed, for tests and impatient fleets. */
+function seconds(env: EnvReader, name: string, { default: fallback, min = 0.05, max = 86_400 }: { default: number; min?: number; max?: number }): number {
+  const value = Number(env.text(name, { default: String(fallback) }));
+  if (!Number.isFinite(value) || value < min || value > max) {
+    env.fault(name, `must be a number of seconds from ${min} to ${max}`);
+    return fallback;
+  }
+  return value;
+}
+
+function readSsh(env: EnvReader): ControlPlaneConfig['ssh'] {
+  const privateKeyFile = env.text('ORION_SSH_KEY_FILE');
+  let privateKey = '';
+  if (privateKeyFile) {
+    try {
+      privateKey = readFileSync(privateKeyFile, 'utf8');
+    } catch (error) {
+      env.fault('ORION_SSH_KEY_FILE', messageOf(error));
+    }
+  }
+  const extra = env.text('ORION_SSH_EXTRA_PUBLIC_KEYS', { default: '' });
+  return {
+    privateKeyFile,
+    privateKey,
+    extraPublicKeys: extra.split('\n').map((line) => line.trim()).filter((line) => line !== ''),
+    managementUser: env.text('ORION_MANAGEMENT_USER', { default: 'orion-mgmt' }),
+  };
+}
+
+const MIN_JWT_KEY_LENGTH = 32;
+
+function readJwt(env: EnvReader): ControlPlaneConfig['jwt'] {
+  const key = env.text('ORION_JWT_KEY', { secret: true });
+  if (key !== '' && key.length < MIN_JWT_KEY_LENGTH) {
+    env.fault('ORION_JWT_KEY', `must have at least ${MIN_JWT_KEY_LENGTH} characters`);
+  }
+  return { key, ttlSeconds: env.integer('ORION_JWT_TTL_SECONDS', { default: 12 * 3600, min: 60, max: 30 * 86_400 }) };
+}
+
+function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'limits'> {
+  const proxy = env.text('ORION_TRUST_PROXY', { default: 'false' });
+  return {
+    http: {
+      host: env.text('ORION_HTTP_HOST', { default: '0.0.0.0' }),
+      port: env.integer('ORION_HTTP_PORT', { default: 3000, min: 0, max: 65535 }),
+      trustProxy: proxy === 'false' ? false : proxy,
+      drainSeconds: seconds(env, 'ORION_DRAIN_SECONDS', { default: 3, min: 0, max: 300 }),
+    },
+    ops: {
+      host: env.text('ORION_OPS_HOST', { default: '0.0.0.0' }),
+      port: env.integer('ORION_OPS_PORT', { default: 9464, min: 0, max: 65535 }),
+    },
+    limits: {
+      loginsPerAddress: env.integer('ORION_LIMIT_LOGINS_PER_ADDRESS', { default: 60, min: 1 }),
+      loginsPerName: env.integer('ORION_LIMIT_LOGINS_PER_NAME', { default: 10, min: 1 }),
+      signupsPerAddress: env.integer('ORION_LIMIT_SIGNUPS_PER_ADDRESS', { default: 20, min: 1 }),
+      registrationsPerAddress: env.integer('ORION_LIMIT_REGISTRATIONS_PER_ADDRESS', { default: 60, min: 1 }),
+    },
+  };
+}
+
+function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enrolment' | 'firstUid' | 'heartbeat'> {
+  const heartbeat = seconds(env, 'ORION_HEARTBEAT_INTERVAL_SECONDS', { default: 10 });
+  return {
+    accounts: {
+      signup: env.choice('ORION_SIGNUP', ['open', 'closed'], { default: 'open' }),
+      maxLeases: env.integer('ORION_MAX_LEASES', { default: 5, min: 0 }),
+      maxLeaseHours: env.integer('ORION_MAX_LEASE_HOURS', { default: 24, min: 1 }),
+      minLeaseSeconds: env.integer('ORION_MIN_LEASE_SECONDS', { default: 60, min: 1 }),
+    },
+    enrolment: env.choice('ORION_ENROLMENT', ['token', 'open'], { default: 'token' }),
+    firstUid: env.integer('ORION_FIRST_UID', { default: 70_000, min: 10_000, max: 2_000_000_000 }),
+    heartbeat: { intervalSeconds: heartbeat, overdueSeconds: seconds(env, 'ORION_HEARTBEAT_OVERDUE_SECONDS', { default: heartbeat * 2.5 }) },
+  };
+}
+
+function readWork(env: EnvReader): Pick<ControlPlaneConfig, 'probe' | 'work' | 'intervals' | 'retry' | 'maxWipeFailures' | 'maxProvisionFailures'> {
+  return {
+    probe: {
+      intervalSeconds: seconds(env, 'ORION_PROBE_INTERVAL_SECONDS', { default: 30 }),
+      suspectIntervalSeconds: seconds(env, 'ORION_SUSPECT_INTERVAL_SECONDS', { default: 5 }),
+      timeoutSeconds: seconds(env, 'ORION_PROBE_TIMEOUT_SECONDS', { default: 5 }),
+      deadAfterFailures: env.integer('ORION_DEAD_AFTER_FAILURES', { default: 3, min: 1, max: 100 }),
+      concurrency: env.integer('ORION_PROBE_CONCURRENCY', { default: 32, min: 1, max: 1000 }),
+    },
+    work: {
+      claimSeconds: seconds(env, 'ORION_CLAIM_SECONDS', { default: 30, min: 1 }),
+      playTimeoutSeconds: seconds(env, 'ORION_PLAY_TIMEOUT_SECONDS', { default: 60, min: 5 }),
+      playConcurrency: env.integer('ORION_PLAY_CONCURRENCY', { default: 4, min: 1, max: 64 }),
+      rentWaitSeconds: seconds(env, 'ORION_RENT_WAIT_SECONDS', { default: 60, min: 0 }),
+      outageSeconds: seconds(env, 'ORION_OUTAGE_SECONDS', { default: 10, min: 1 }),
+    },
+    intervals: {
+      migrateSeconds: seconds(env, 'ORION_MIGRATE_INTERVAL_SECONDS', { default: 10 }),
+      expireSeconds: seconds(env, 'ORION_EXPIRE_INTERVAL_SECONDS', { default: 5, max: 60 }),
+      workSeconds: seconds(env, 'ORION_WORK_INTERVAL_SECONDS', { default: 1 }),
+      watchSeconds: seconds(env, 'ORION_WATCH_INTERVAL_SECONDS', { default: 2 }),
+    },
+    retry: {
+      firstSeconds: seconds(env, 'ORION_RETRY_FIRST_SECONDS', { default: 5 }),
+      maxSeconds: seconds(env, 'ORION_RETRY_MAX_SECONDS', { default: 300 }),
+    },
+    maxWipeFailures: env.integer('ORION_MAX_WIPE_FAILURES', { default: 5, min: 1 }),
+    maxProvisionFailures: env.integer('ORION_MAX_PROVISION_FAILURES', { default: 3, min: 1 }),
+  };
+}
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+/** Settings of the roles api and scheduler. Throws one ConfigError that names every fault. */
+export function loadControlPlaneConfig(source: NodeJS.ProcessEnv): Readonly<ControlPlaneConfig> {
+  const env = createEnvReader(source);
+  const config = {
+    logLevel: env.choice('LOG_LEVEL', [...LOG_LEVELS], { default: 'info' }),
+    database: readDatabase(env),
+    ...readHttp(env),
+    jwt: readJwt(env),
+    ssh: readSsh(env),
+    ...readLeasing(env),
+    ...readWork(env),
+  };
+  env.finish();
+  return Object.freeze(config);
+}
+
+/** Settings of commands that need the database alone. */
+export function loadDatabaseConfig(source: NodeJS.ProcessEnv): DatabaseConfig {
+  const env = createEnvReader(source);
+  const database = readDatabase(env);
+  env.finish();
+  return database;
+}

@@ -1,0 +1,19 @@
+import type { User, UserKey } from '../../modules/accounts';
+
+export const presentUser = (user: User): Record<string, unknown> => ({
+  id: user.id,
+  username: user.username,
+  role: user.role,
+  max_leases: user.maxLeases,
+  max_lease_hours: user.maxLeaseHours,
+  disabled: user.disabledAt !== null,
+  created_at: user.createdAt.toISOString(),
+});
+
+export const presentKey = (key: UserKey): Record<string, unknown> => ({
+  id: key.id,
+  name: key.name,
+  public_key: key.publicKey,
+  fingerprint: key.fingerprint,
+  created_at: key.createdAt.toISOString(),
+});

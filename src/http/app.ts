@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import type { Server } from 'node:http';
+import express, { type Express, type RequestHandler, Router } from 'express';
+import helmet from 'helmet';
+import type { Clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
+import type { Metrics } from '../modules/telemetry';
+import { addAccountRoutes } from './accounts/router';
+import { createAuthenticator } from './auth';
+import type { ApiDeps } from './deps';
+import { createRegistry, generateOpenApi } from './docs/openapi';
+import { createDocsRouter } from './docs/router';
+import { createHealthRouter, type HealthDeps } from './health/router';
+import { addLeaseRoutes } from './leases/router';
+import { addNodeRoutes } from './nodes/router';
+import { createErrorHandler, notFound } from './problem';
+import { createRouteMaker } from './route';
+import { addWorkerRoutes } from './workers/router';
+
+const BODY_LIMIT = '64kb';
+const REQUEST_ID = /^[\w-]{1,64}$/;
+
+interface Observing {
+  logger: Logger;
+  metrics: Metrics;
+  clock: Clock;
+}
+
+/** Gives each request an id (a trusted caller's own is kept), logs its end, measures it. */
+function observe({ logger, metrics, clock }: Observing): RequestHandler {
+  return (req, res, next) => {
+    const given = req.get('X-Request-Id') ?? '';
+    const requestId = REQUEST_ID.test(given) ? given : randomUUID();
+    const startedAt = clock.monotonicMs();
+    res.locals.requestId = requestId;
+    res.setHeader('X-Request-Id', requestId);
+    res.on('close', () => {
+      const durationMs = clock.monotonicMs() - startedAt;
+      const route = (req.route as { path?: string } | undefined)?.path ?? 'none';
+      metrics.httpSeconds.observe({ method: req.method, route, status: String(res.statusCode) }, durationMs / 1000);
+      const { user } = (res.locals.principal as { user?: { id: number } } | undefined) ?? {};
+      logger.debug('request', { requestId, method: req.method, route, status: res.statusCode, durationMs: Math.round(durationMs), userId: user?.id });
+    });
+    next();
+  };
+}
+
+/** Health routes alone: what a role without an API serves. */
+export function createOpsApp(health: HealthDeps): Express {
+  const app = express().disable('x-powered-by');
+  app.use(createHealthRouter(health));
+  return app;
+}
+
+/** The whole API. It holds no state: any replica serves any request (R16). */
+export function createApp({ api, health, jwtKey }: { api: ApiDeps; health: HealthDeps; jwtKey: string }): Express {
+  const { ctx, settings } = api;
+  const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
+  const router = Router();
+  const registry = createRegistry();
+  const auth = createAuthenticator(ctx.db, jwtKey);
+  const routes = createRouteMaker({ router, registry, auth });
+  addAccountRoutes(routes, api);
+  addLeaseRoutes(routes, api);
+  addNodeRoutes(routes, api);
+  addWorkerRoutes(routes, api, auth);
+
+  app.use(createHealthRouter(health));
+  app.use(observe({ logger: ctx.logger, metrics: ctx.metrics, clock: ctx.clock }));
+  app.use(helmet());
+  app.use(express.json({ limit: BODY_LIMIT, strict: true }));
+  app.use(router);
+  app.use(createDocsRouter(generateOpenApi(registry)));
+  app.use(notFound);
+  app.use(createErrorHandler(ctx.logger));
+  return app;
+}
+
+export interface Listening {
+  server: Server;
+  port: number;
+  /** Stops accepting, lets requests in flight finish, cuts those that outlast the limit. */
+  close(limitMs: number): Promise<void>;
+}
+
+/** Listens on host:port (0: any free port). Rejects when that cannot be had. */
+export function listen(app: Express, { host, port, clock }: { host: string; port: number; clock: Clock }): Promise<Listening> {
+  return new Promise((resolve, reject) => {
+    const server = app.listen(port, host, (error?: Error) => {
+      if (error) {
+        reject(error);
+        return;
+      }
+      // Slow senders of headers or bodies hold a connection for this long at most.
+      server.headersTimeout = 15_000;
+      server.requestTimeout = 30_000;
+      server.keepAliveTimeout = 65_000;
+      const address = server.address();
+      resolve({ server, port: typeof address === 'object' && address ? address.port : port, close: (limitMs) => close(server, { clock, limitMs }) });
+    });
+  });
+}
+
+async function close(server: Server, { clock, limitMs }: { clock: Clock; limitMs: number }): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const done = new AbortController();
+  void closed.then(() => done.abort());
+  await clock.sleep(limitMs, done.signal);
+  server.closeAllConnections();
+  await closed;
+}

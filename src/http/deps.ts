@@ -1,0 +1,27 @@
+import type { WorkContext } from '../flows/context';
+import type { EnrolmentContext } from '../flows/register-node';
+import type { TokenSettings } from '../modules/accounts';
+import type { NodeFeed } from './nodes/feed';
+import type { Limits } from './limits';
+
+export interface ApiSettings {
+  signup: 'open' | 'closed';
+  /** Quotas that a new account gets. */
+  maxLeases: number;
+  maxLeaseHours: number;
+  minLeaseSeconds: number;
+  heartbeatIntervalSeconds: number;
+  managementUser: string;
+  /** Public keys of the control plane, for the agents' management account. */
+  managementKeys: string[];
+  /** What Express trusts about `X-Forwarded-For`: `loopback`, addresses, or false. */
+  trustProxy: string | false;
+}
+
+/** What the routers are given. */
+export interface ApiDeps {
+  ctx: WorkContext & EnrolmentContext & { tokens: TokenSettings };
+  settings: ApiSettings;
+  limits: Limits;
+  feed: NodeFeed;
+}

@@ -1,0 +1,25 @@
+import { OpenApiGeneratorV31, OpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
+
+/** The registry that routes document themselves in. */
+export function createRegistry(): OpenAPIRegistry {
+  const registry = new OpenAPIRegistry();
+  registry.registerComponent('securitySchemes', 'accessToken', { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From POST /api/login' });
+  registry.registerComponent('securitySchemes', 'nodeCredential', { type: 'http', scheme: 'bearer', description: 'From POST /api/workers/register' });
+  registry.registerComponent('schemas', 'Problem', {
+    type: 'object',
+    description: 'RFC 9457. `code` is stable; `detail` says what to do next.',
+    properties: { type: { type: 'string' }, title: { type: 'string' }, status: { type: 'integer' }, code: { type: 'string' }, detail: { type: 'string' }, request_id: { type: 'string' } },
+    required: ['type', 'title', 'status', 'code', 'detail', 'request_id'],
+  });
+  return registry;
+}
+
+export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
+
+export function generateOpenApi(registry: OpenAPIRegistry): OpenApiDocument {
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: { title: 'Orion', version: '1', description: 'Leases machines that enrol themselves.' },
+    servers: [{ url: '/' }],
+  });
+}

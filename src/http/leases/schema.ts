@@ -1,0 +1,106 @@
+import { z } from 'zod';
+
+const MAX_HOURS = 24 * 366;
+const labelName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,62}$/, 'use 1 to 63 letters, digits, dots, dashes, slashes');
+const labelValue = z.string().regex(/^[a-zA-Z0-9._/-]{0,63}$/, 'use up to 63 letters, digits, dots, dashes, slashes');
+
+export const labels = z.record(labelName, labelValue).refine((all) => Object.keys(all).length <= 32, 'use at most 32 labels').meta({ id: 'Labels', example: { zone: 'lab-1' } });
+
+export const requirements = z
+  .strictObject({
+    cpus: z.int().min(1).max(4096).default(1),
+    memory_mb: z.int().min(0).max(1_000_000_000).default(0),
+    labels: labels.default({}),
+  })
+  .meta({ id: 'Requirements' });
+
+const duration = {
+  duration_hours: z.number().positive().max(MAX_HOURS).optional().meta({ example: 2 }),
+  duration_minutes: z.number().positive().max(MAX_HOURS * 60).optional(),
+};
+
+interface Duration {
+  duration_hours?: number | undefined;
+  duration_minutes?: number | undefined;
+}
+
+const exactlyOne = (body: Duration): boolean => (body.duration_hours === undefined) !== (body.duration_minutes === undefined);
+const EXACTLY_ONE = { error: 'give either duration_hours or duration_minutes', path: ['duration_hours'] };
+
+/** Seconds that a body asks for, once it is valid. */
+export const secondsOf = ({ duration_hours: hours, duration_minutes: minutes }: Duration): number => (hours ?? 0) * 3600 + (minutes ?? 0) * 60;
+
+const clientId = z.union([z.int().min(1), z.string().min(1).max(64)]);
+
+export const rentBody = z
+  .strictObject({
+    ...duration,
+    client_id: clientId.optional().meta({ description: 'Id or name of the account that gets the leases; an admin may rent for another. Default: you.' }),
+    count: z.int().min(1).max(100).default(1),
+    requirements: requirements.default({ cpus: 1, memory_mb: 0, labels: {} }),
+    ssh_public_key: z.string().max(8192).optional().meta({ description: 'One OpenSSH public key. Default: the keys of the account.' }),
+    with_password: z.boolean().default(false).meta({ description: 'Also make a password; it is shown once.' }),
+  })
+  .refine(exactlyOne, EXACTLY_ONE)
+  .meta({ id: 'Rent' });
+
+export const extendBody = z.strictObject({ lease_id: z.int().min(1), ...duration }).refine(exactlyOne, EXACTLY_ONE).meta({ id: 'Extend' });
+export const releaseBody = z.strictObject({ lease_id: z.int().min(1) }).meta({ id: 'Release' });
+
+export const leaseQuery = {
+  scope: z.enum(['mine', 'all']).default('mine').meta({ description: 'all: every account\'s, for admins' }),
+  running: z.enum(['true', 'false']).default('false').meta({ description: 'true: leave out those that are over' }),
+};
+
+const time = z.iso.datetime();
+const access = z
+  .object({
+    host: z.string(),
+    port: z.int(),
+    username: z.string(),
+    host_key: z.string(),
+    host_key_fingerprint: z.string(),
+    known_hosts: z.string().meta({ description: 'A line for a known_hosts file' }),
+    command: z.string(),
+  })
+  .meta({ id: 'Access' });
+
+const leaseFields = {
+  id: z.int(),
+  state: z.enum(['provisioning', 'active', 'migrating', 'ending', 'ended', 'failed']),
+  client_id: z.int(),
+  created_at: time,
+  ends_at: time,
+  remaining_seconds: z.number(),
+  generation: z.int(),
+  waiting_since: time.nullable(),
+  ended_at: time.nullable(),
+  end_reason: z.string().nullable(),
+  requirements: z.object({ cpus: z.int(), memory_mb: z.int(), labels }),
+  node: z.object({ id: z.int(), hostname: z.string(), status: z.string() }).nullable(),
+  access: access.nullable().meta({ description: 'null while no account is there' }),
+};
+
+export const leaseAnswer = z.object(leaseFields).meta({ id: 'Lease' });
+
+export const leaseDetail = z
+  .object({
+    ...leaseFields,
+    events: z.array(z.object({ at: time, type: z.string(), actor: z.string(), data: z.record(z.string(), z.unknown()) })),
+    placements: z.array(
+      z.object({
+        generation: z.int(),
+        node_id: z.int(),
+        state: z.enum(['creating', 'present', 'wiping', 'wiped']),
+        created_at: time,
+        present_at: time.nullable(),
+        wiped_at: time.nullable(),
+        last_error: z.string().nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'LeaseDetail' });
+
+export const rentAnswer = z
+  .object({ leases: z.array(leaseAnswer), password: z.string().nullable().meta({ description: 'Shown this once, when asked for' }) })
+  .meta({ id: 'Rented' });

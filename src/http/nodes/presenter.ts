@@ -1,0 +1,41 @@
+import { fingerprintOf } from '../../lib/host-key';
+import type { Node } from '../../modules/nodes';
+
+const time = (at: Date | null): string | null => at?.toISOString() ?? null;
+
+/** What any client may know of a node that is free or its own. `mine`: the lease on it is the client's. */
+export function presentNode(node: Node, mine: boolean): Record<string, unknown> {
+  return {
+    id: node.id,
+    hostname: node.hostname,
+    status: node.status,
+    cpus: node.cpus,
+    memory_mb: node.memoryMb,
+    labels: node.labels,
+    free: node.leasable,
+    lease_id: mine ? node.leaseId : null,
+  };
+}
+
+export function presentNodeForAdmin(node: Node): Record<string, unknown> {
+  return {
+    ...presentNode(node, true),
+    address: node.address,
+    ssh_port: node.sshPort,
+    status_reason: node.statusReason,
+    status_since: node.statusSince.toISOString(),
+    drained: node.drained,
+    leaving: node.leaving,
+    dirty: node.dirty,
+    host_key_fingerprint: fingerprintOf(node.hostKey),
+    offered_host_key_fingerprint: node.offeredHostKey === null ? null : fingerprintOf(node.offeredHostKey),
+    facts: node.facts,
+    last_checked_at: time(node.lastCheckedAt),
+    last_heartbeat_at: time(node.lastHeartbeatAt),
+    last_death_at: time(node.lastDeathAt),
+    wiped_at: time(node.wipedAt),
+    wipe_failures: node.wipeFailures,
+    provision_failures: node.provisionFailures,
+    registered_at: node.registeredAt.toISOString(),
+  };
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { labels } from '../leases/schema';
+
+const time = z.iso.datetime().nullable();
+const forAdmins = {
+  address: z.string(),
+  ssh_port: z.int(),
+  status_reason: z.string().nullable(),
+  status_since: time,
+  drained: z.boolean(),
+  leaving: z.boolean(),
+  dirty: z.boolean(),
+  host_key_fingerprint: z.string(),
+  offered_host_key_fingerprint: z.string().nullable(),
+  facts: z.record(z.string(), z.unknown()),
+  last_checked_at: time,
+  last_heartbeat_at: time,
+  last_death_at: time,
+  wiped_at: time,
+  wipe_failures: z.int(),
+  provision_failures: z.int(),
+  registered_at: time,
+};
+
+const STATUSES = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'] as const;
+
+export const nodeAnswer = z
+  .object({
+    id: z.int(),
+    hostname: z.string(),
+    status: z.enum(STATUSES),
+    cpus: z.int(),
+    memory_mb: z.int(),
+    labels,
+    free: z.boolean().meta({ description: 'It could be leased now' }),
+    lease_id: z.int().nullable().meta({ description: 'The lease on it, if it is yours' }),
+    ...z.object(forAdmins).partial().shape,
+  })
+  .meta({ id: 'Node', description: 'Members from address on are for admins only.' });
+
+export const nodeQuery = { status: z.enum(STATUSES).optional() };
+
+export const approveBody = z.strictObject({ host_key_fingerprint: z.string().max(100).optional() }).meta({ id: 'Approve' });
+export const drainBody = z.strictObject({ move: z.boolean().default(false) }).meta({ id: 'Drain' });
+export const quarantineBody = z.strictObject({ reason: z.string().min(1).max(300) }).meta({ id: 'Quarantine' });
+
+export const tokenBody = z
+  .strictObject({
+    name: z.string().min(1).max(64).regex(/^[^\p{Cc}]*$/u, 'use printable characters'),
+    max_uses: z.int().min(1).max(100_000).default(1),
+    ttl_hours: z.number().positive().max(24 * 366).default(24),
+    labels: labels.default({}),
+  })
+  .meta({ id: 'NewJoinToken' });
+
+const tokenFields = {
+  id: z.int(),
+  name: z.string(),
+  max_uses: z.int(),
+  uses: z.int(),
+  labels,
+  expires_at: z.iso.datetime(),
+  revoked_at: time,
+  created_at: z.iso.datetime(),
+};
+export const tokenAnswer = z.object(tokenFields).meta({ id: 'JoinToken' });
+export const newTokenAnswer = z.object({ ...tokenFields, token: z.string().meta({ description: 'Shown this once' }) }).meta({ id: 'IssuedJoinToken' });

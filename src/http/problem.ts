@@ -1,0 +1,87 @@
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import { isDatabaseGone } from '../db/transaction';
+import { type ErrorCode, OrionError } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+
+/** The one place that knows what each error is in HTTP. A code without a status does not compile. */
+const STATUS: Record<ErrorCode, { status: number; title: string }> = {
+  invalid_request: { status: 400, title: 'The request is not valid' },
+  unauthenticated: { status: 401, title: 'Authentication is needed' },
+  bad_credentials: { status: 401, title: 'The credentials are wrong' },
+  forbidden: { status: 403, title: 'That is not allowed' },
+  not_found: { status: 404, title: 'There is no such thing' },
+  method_not_allowed: { status: 405, title: 'That method is not offered here' },
+  username_taken: { status: 409, title: 'The username is taken' },
+  key_taken: { status: 409, title: 'The key is there already' },
+  node_known: { status: 409, title: 'The machine is enrolled already' },
+  host_key_changed: { status: 409, title: 'The host key changed' },
+  state_conflict: { status: 409, title: 'The state does not allow it' },
+  node_retired: { status: 410, title: 'The node is retired' },
+  body_too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, title: 'The body must be JSON' },
+  idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for something else' },
+  quota_exceeded: { status: 422, title: 'The quota is used up' },
+  duration_too_long: { status: 422, title: 'The duration is too long' },
+  lease_over: { status: 422, title: 'The lease is over' },
+  public_key_missing: { status: 422, title: 'There is no key to log in with' },
+  too_many_requests: { status: 429, title: 'Too many requests' },
+  internal: { status: 500, title: 'Something went wrong here' },
+  no_node_free: { status: 503, title: 'No node is free' },
+  provisioning_failed: { status: 503, title: 'No account could be made' },
+  unavailable: { status: 503, title: 'The service is not available now' },
+};
+
+/** What goes wrong in Express' own middleware, by the `type` that body-parser gives. */
+const BODY_ERRORS: Record<string, [ErrorCode, string]> = {
+  'entity.too.large': ['body_too_large', 'The body is larger than 64 KiB.'],
+  'entity.parse.failed': ['invalid_request', 'The body is not valid JSON.'],
+  'encoding.unsupported': ['unsupported_media_type', 'Send the body as plain UTF-8 JSON.'],
+  'charset.unsupported': ['unsupported_media_type', 'Send the body as UTF-8.'],
+  'request.aborted': ['invalid_request', 'The request broke off.'],
+  'request.size.invalid': ['invalid_request', 'The body is not as long as Content-Length says.'],
+};
+
+function toOrionError(error: unknown): OrionError {
+  if (error instanceof OrionError) {
+    return error;
+  }
+  if (isDatabaseGone(error)) {
+    return new OrionError('unavailable', 'The database does not answer. Try again, with the same Idempotency-Key if the request had one.', { retryAfterSeconds: 2, cause: error });
+  }
+  const type = error instanceof Error && 'type' in error ? String(error.type) : '';
+  const [code, detail] = BODY_ERRORS[type] ?? (error instanceof URIError ? (['invalid_request', 'The path is not valid.'] as const) : ['internal', '']);
+  return code === 'internal'
+    ? new OrionError('internal', 'This is a fault of the service. Report it with the request id.', { cause: error })
+    : new OrionError(code, detail);
+}
+
+/** Sends an error as application/problem+json (RFC 9457). */
+export function sendProblem(res: Response, error: OrionError): void {
+  const { status, title } = STATUS[error.code];
+  if (error.retryAfterSeconds !== undefined) {
+    res.setHeader('Retry-After', String(Math.ceil(error.retryAfterSeconds)));
+  }
+  if (status === 401) {
+    res.setHeader('WWW-Authenticate', 'Bearer realm="orion"');
+  }
+  const problem = { type: `urn:orion:problem:${error.code}`, title, status, code: error.code, detail: error.message, request_id: res.locals.requestId as string, ...error.details };
+  res.status(status).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+export function createErrorHandler(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, req, res, next) => {
+    const problem = toOrionError(error);
+    if (problem.code === 'internal' || problem.code === 'unavailable') {
+      logger.error('request failed', { requestId: res.locals.requestId as string, method: req.method, path: req.path, error: problem.cause ?? problem });
+    }
+    if (res.headersSent) {
+      next(error);
+      return;
+    }
+    sendProblem(res, problem);
+  };
+}
+
+export const notFound: RequestHandler = () => {
+  throw new OrionError('not_found', 'There is nothing at this path. /api/docs lists what there is.');
+};

@@ -1,0 +1,74 @@
+import type { Response } from 'express';
+import { z } from 'zod';
+import { leaveNode } from '../../flows/leave-node';
+import { takeHeartbeat } from '../../flows/record-heartbeat';
+import { type NodeRegistration, registerNode } from '../../flows/register-node';
+import { OrionError } from '../../lib/errors';
+import { parseSshPublicKey } from '../../modules/accounts';
+import type { Node } from '../../modules/nodes';
+import type { ApiDeps } from '../deps';
+import type { Authenticator } from '../auth';
+import type { RouteMaker } from '../route';
+import { heartbeatAnswer, heartbeatBody, leaveAnswer, registerAnswer, registerBody } from './schema';
+
+const nodeOf = (res: Response): Node => res.locals.node as Node;
+const knownNodeOf = (res: Response): Node | null => (res.locals.node as Node | undefined) ?? null;
+
+const IPV4_MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/;
+
+/** What the agents call. */
+export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits }: ApiDeps, auth: Authenticator): void {
+  const management = { username: settings.managementUser, public_keys: settings.managementKeys };
+  const usual = { management, heartbeat_interval_seconds: settings.heartbeatIntervalSeconds };
+
+  for (const path of ['/api/workers/register', '/api/register']) {
+    routes.add(
+      {
+        method: 'post', path, summary: 'A machine announces itself', access: 'public', body: registerBody, guards: [auth.optionalNode, ...limits.register], problems: [401, 409, 410, 429],
+        answers: { 200: { description: 'Known, updated', schema: registerAnswer }, 201: { description: 'Enrolled', schema: registerAnswer }, 202: { description: 'Waits for an operator', schema: registerAnswer } },
+      },
+      async ({ body, req, res }) => {
+        const known = knownNodeOf(res);
+        const { nodeId, status, credential } = await registerNode(ctx, toRegistration(body, { known, callerAddress: req.ip ?? '' }));
+        const answer = { node_id: nodeId, status, ...(credential === null ? {} : { credential }), ...usual };
+        return { status: status === 'pending' ? 202 : known ? 200 : 201, body: answer, headers: { 'Cache-Control': 'no-store' } };
+      },
+    );
+  }
+  routes.add(
+    { method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home', access: 'node', body: heartbeatBody, answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } }, problems: [410] },
+    async ({ body, res }) => {
+      const { load1, memory_free_mb, disk_free_mb, host_key } = body;
+      const { status, accounts } = await takeHeartbeat(ctx, { node: nodeOf(res), facts: { load1, memory_free_mb, disk_free_mb }, hostKey: host_key === undefined ? null : parseHostKey(host_key) });
+      return { status: 200, body: { status, ...usual, accounts: accounts.map(({ username, remainingSeconds }) => ({ username, remaining_seconds: remainingSeconds })) } };
+    },
+  );
+  routes.add(
+    { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } } },
+    async ({ res }) => ({ status: 200, body: await leaveNode(ctx, nodeOf(res).id) }),
+  );
+}
+
+function parseHostKey(line: string): string {
+  try {
+    return parseSshPublicKey(line).line;
+  } catch (error) {
+    throw error instanceof OrionError ? new OrionError('invalid_request', `host_key: ${error.message}`) : error;
+  }
+}
+
+function toRegistration(body: z.output<typeof registerBody>, { known, callerAddress }: { known: Node | null; callerAddress: string }): NodeRegistration {
+  const { cpus, memory_mb: memoryMb, ...facts } = body.facts;
+  return {
+    hostname: body.hostname,
+    address: body.address ?? IPV4_MAPPED.exec(callerAddress)?.[1] ?? callerAddress,
+    sshPort: body.ssh_port,
+    hostKey: parseHostKey(body.host_key),
+    joinToken: body.join_token ?? null,
+    cpus: cpus ?? 1,
+    memoryMb: memoryMb ?? 0,
+    labels: body.labels,
+    facts,
+    known,
+  };
+}

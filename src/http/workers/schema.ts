@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { labels } from '../leases/schema';
+
+const HOST = /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/;
+const IPV6 = /^[0-9a-fA-F:.]{2,45}$/;
+
+const port = z.int().min(1).max(65535);
+const megabytes = z.number().min(0).max(1e12).transform(Math.round);
+const text = z.string().max(200);
+
+export const hostKey = z.string().max(2000).meta({ description: 'Public host key: `type base64`', example: 'ssh-ed25519 AAAA…' });
+
+const facts = z
+  .object({ cpus: z.int().min(1).max(100_000), memory_mb: megabytes, disk_mb: megabytes, os: text, arch: text, kernel: text, agent_version: text })
+  .partial()
+  .meta({ id: 'Facts' });
+
+export const registerBody = z
+  .object({
+    hostname: z.string().regex(HOST, 'use a host name'),
+    ssh_port: port.default(22),
+    address: z.union([z.string().regex(HOST), z.string().regex(IPV6)]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
+    host_key: hostKey,
+    join_token: z.string().max(200).optional(),
+    labels: labels.default({}),
+    facts: facts.default({}),
+  })
+  .meta({ id: 'Register' });
+
+const management = z.object({ username: z.string(), public_keys: z.array(z.string()) });
+
+export const registerAnswer = z
+  .object({
+    node_id: z.int(),
+    status: z.string(),
+    credential: z.string().optional().meta({ description: 'Shown this once, when a new one was issued' }),
+    management,
+    heartbeat_interval_seconds: z.number(),
+  })
+  .meta({ id: 'Registered' });
+
+export const heartbeatBody = z
+  .object({
+    load1: z.number().min(0).max(1e6),
+    memory_free_mb: megabytes,
+    disk_free_mb: megabytes,
+    accounts: z.array(z.string().max(64)).max(1000),
+    ssh_port: port,
+    host_key: hostKey,
+  })
+  .partial()
+  .meta({ id: 'Heartbeat' });
+
+export const heartbeatAnswer = z
+  .object({
+    status: z.string(),
+    heartbeat_interval_seconds: z.number(),
+    management,
+    accounts: z.array(z.object({ username: z.string(), remaining_seconds: z.number() })),
+  })
+  .meta({ id: 'HeartbeatAnswer' });
+
+export const leaveAnswer = z.object({ left: z.boolean(), status: z.string(), detail: z.string() }).meta({ id: 'Leaving' });

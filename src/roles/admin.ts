@@ -1,0 +1,23 @@
+import type { Writable } from 'node:stream';
+import { loadDatabaseConfig } from '../config/control-plane';
+import { createDatabase } from '../db/connection';
+import { signUp } from '../flows/sign-up';
+
+/** An operator's own limits; they can be changed like anybody's. */
+const ADMIN_QUOTA = { maxLeases: 1000, maxLeaseHours: 24 * 30 };
+
+/** `orion admin create`: the first admin, made by whoever holds the database's password. Resolves with the exit code. */
+export async function createAdmin(
+  { username, password }: { username: string; password: string },
+  env: NodeJS.ProcessEnv,
+  io: { stdout: Writable },
+): Promise<number> {
+  const db = createDatabase(loadDatabaseConfig(env));
+  try {
+    const user = await signUp({ db }, { username, password, role: 'admin', ...ADMIN_QUOTA });
+    io.stdout.write(`admin ${user.username} (id ${user.id}) created\n`);
+    return 0;
+  } finally {
+    await db.destroy();
+  }
+}

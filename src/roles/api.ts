@@ -1,0 +1,43 @@
+import { createApp, listen } from '../http/app';
+import { createLimits } from '../http/limits';
+import { createNodeFeed } from '../http/nodes/feed';
+import { publicKeyOf } from '../ssh';
+import { type ControlPlane, createWorkContext } from './control-plane';
+import type { RunningRole } from './role';
+
+/** Requests in flight get this long to finish when the process stops; a rent waits for Ansible. */
+const CLOSE_LIMIT_MS = 25_000;
+
+/** The API: stateless, any number of replicas. */
+export async function startApi(plane: ControlPlane): Promise<RunningRole> {
+  const { config, db, clock, logger, readiness, metrics } = plane;
+  const { accounts, jwt, ssh, http } = config;
+  const tokens = { key: jwt.key, ttlSeconds: jwt.ttlSeconds };
+  const ctx = { ...createWorkContext(plane, 'api'), enrolment: config.enrolment, firstUid: config.firstUid, tokens };
+  const feed = createNodeFeed({ db, clock, logger });
+  const app = createApp({
+    jwtKey: jwt.key,
+    health: { db, readiness, metrics, logger },
+    api: {
+      ctx,
+      feed,
+      limits: createLimits(db, config.limits),
+      settings: {
+        ...accounts,
+        heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,
+        managementUser: ssh.managementUser,
+        managementKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys],
+        trustProxy: http.trustProxy,
+      },
+    },
+  });
+  const listening = await listen(app, { host: http.host, port: http.port, clock });
+  feed.start();
+  logger.info('listening', { host: http.host, port: listening.port });
+  return {
+    stop: async () => {
+      await listening.close(CLOSE_LIMIT_MS);
+      await feed.stop();
+    },
+  };
+}

@@ -1,0 +1,87 @@
+import { join } from 'node:path';
+import type { Knex } from 'knex';
+import type { ControlPlaneConfig } from '../config/control-plane';
+import { createDatabase } from '../db/connection';
+import { createMigrator } from '../db/migrate';
+import type { FlowSettings, WorkContext } from '../flows/context';
+import { type Clock, systemClock } from '../lib/clock';
+import { type Closer, createCloser } from '../lib/closer';
+import { messageOf } from '../lib/errors';
+import { createLogger, type Logger } from '../lib/logger';
+import { packageRoot } from '../lib/package-root';
+import { createReadiness, type Readiness } from '../lib/readiness';
+import { createWinstonSink } from '../lib/winston-sink';
+import { createAnsibleProvisioner, type Provisioner } from '../modules/provisioning';
+import { createMetrics, type Metrics } from '../modules/telemetry';
+
+/** What the roles of one control-plane process share. */
+export interface ControlPlane {
+  config: Readonly<ControlPlaneConfig>;
+  db: Knex;
+  clock: Clock;
+  logger: Logger;
+  metrics: Metrics;
+  readiness: Readiness;
+  provisioner: Provisioner;
+  closer: Closer;
+}
+
+export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
+  const clock = systemClock;
+  const logger = createLogger(config.logLevel, createWinstonSink(), { role: roles.join(',') });
+  const closer = createCloser(logger);
+  const db = createDatabase(config.database);
+  closer.push('database', () => db.destroy());
+  const provisioner = createAnsibleProvisioner({
+    privateKeyFile: config.ssh.privateKeyFile,
+    managementUser: config.ssh.managementUser,
+    playbooksDir: join(packageRoot(), 'playbooks'),
+    concurrency: config.work.playConcurrency,
+    deadlineSeconds: config.work.playTimeoutSeconds,
+    clock,
+    logger,
+  });
+  return { config, db, clock, logger, metrics: createMetrics(), readiness: createReadiness(), provisioner, closer };
+}
+
+/** The context in which the flows of one role run. */
+export function createWorkContext(plane: ControlPlane, actor: string): WorkContext {
+  const { db, clock, logger, metrics, provisioner } = plane;
+  return { db, clock, logger: logger.child({ actor }), metrics, provisioner, actor, settings: toSettings(plane.config) };
+}
+
+function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
+  const { probe, work, heartbeat, retry, intervals, maxWipeFailures, maxProvisionFailures } = config;
+  return {
+    claimSeconds: work.claimSeconds,
+    rentWaitSeconds: work.rentWaitSeconds,
+    outageSeconds: work.outageSeconds,
+    health: { deadAfterFailures: probe.deadAfterFailures, intervalSeconds: probe.intervalSeconds, suspectIntervalSeconds: probe.suspectIntervalSeconds },
+    heartbeatOverdueSeconds: heartbeat.overdueSeconds,
+    migrateIntervalSeconds: intervals.migrateSeconds,
+    retry,
+    maxWipeFailures,
+    maxProvisionFailures,
+  };
+}
+
+const WAIT_MS = 1_000;
+
+/** Waits until the database answers and has every migration; meanwhile readiness says why not. Gives up only when `signal` aborts. */
+export async function waitForSchema({ db, clock, logger, readiness }: ControlPlane, signal: AbortSignal): Promise<void> {
+  const migrator = createMigrator(db, join(packageRoot(), 'migrations'));
+  for (let told = ''; !signal.aborted; await clock.sleep(WAIT_MS, signal)) {
+    const reason = await migrator.status().then(
+      ({ pending }) => (pending.length > 0 ? 'the schema is not up to date: run `orion migrate up`' : null),
+      (error: unknown) => `the database does not answer: ${messageOf(error)}`,
+    );
+    if (reason === null) {
+      return;
+    }
+    readiness.set(reason);
+    if (reason !== told) {
+      logger.warn('waiting for the database', { reason });
+      told = reason;
+    }
+  }
+}

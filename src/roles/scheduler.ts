@@ -1,0 +1,88 @@
+import { expireLeases } from '../flows/expire-leases';
+import { migrateNextLease } from '../flows/migrate-leases';
+import { claimProbes, probeNode } from '../flows/probe-node';
+import { claimPlacements, runPlacement } from '../flows/run-placement';
+import { watchFleet } from '../flows/watch-fleet';
+import { claimWipes, wipeNode } from '../flows/wipe-node';
+import { createLoop, type Loop, type PassResult } from '../lib/loop';
+import { createWorkPool, type WorkPool } from '../lib/work-pool';
+import { createProber, dialDirectly } from '../ssh';
+import { type ControlPlane, createWorkContext } from './control-plane';
+import type { RunningRole } from './role';
+
+/** Plays beyond those that run at once are claimed too, so that none of the runner's places is empty. */
+const QUEUED_PER_PLAY = 2;
+const PROBE_PASS_MS = 250;
+
+/** Claims as much as there is room for and starts it. A pool that was full nudges its loop when it has room again. */
+async function fill<T>(pool: WorkPool, claim: (room: number) => Promise<T[]>, work: (claimed: T) => Promise<void>): Promise<PassResult> {
+  const room = pool.room();
+  if (room === 0) {
+    return 'done';
+  }
+  const claimed = await claim(room);
+  for (const item of claimed) {
+    pool.start(() => work(item));
+  }
+  return 'done';
+}
+
+/** The self-healing: every loop by claim, work, settle, so that any number of schedulers share the work (R25). */
+export function startScheduler(plane: ControlPlane): RunningRole {
+  const { config, clock, logger, metrics } = plane;
+  const { intervals, probe, work } = config;
+  const ctx = createWorkContext(plane, 'scheduler');
+  const prober = createProber({
+    dial: dialDirectly,
+    username: config.ssh.managementUser,
+    privateKey: config.ssh.privateKey,
+    timeoutMs: probe.timeoutSeconds * 1000,
+    clock,
+  });
+  const loops: Loop[] = [];
+  const loop = (name: string, seconds: number, pass: () => Promise<PassResult>): Loop => {
+    const made = createLoop({ name, intervalMs: seconds * 1000, clock, logger, pass, onPass: (outcome) => metrics.loopPasses.inc({ loop: name, outcome }) });
+    loops.push(made);
+    return made;
+  };
+  const pools: WorkPool[] = [];
+  const workers = (name: string, options: { size: number; seconds: number }, pass: (pool: WorkPool) => Promise<PassResult>): void => {
+    const pool: WorkPool = createWorkPool(options.size, logger, () => refill.nudge());
+    const refill = loop(name, options.seconds, () => pass(pool));
+    pools.push(pool);
+  };
+
+  const plays = work.playConcurrency * QUEUED_PER_PLAY;
+  const probeContext = { ...ctx, prober };
+  loop('watch', intervals.watchSeconds, async () => {
+    await watchFleet(ctx);
+    return 'done';
+  });
+  loop('expire', intervals.expireSeconds, () => expireLeases(ctx));
+  workers('probe', { size: probe.concurrency, seconds: PROBE_PASS_MS / 1000 }, (pool) =>
+    fill(pool, (room) => claimProbes(probeContext, room), (claim) => probeNode(probeContext, claim)));
+  workers('wipe', { size: plays, seconds: intervals.workSeconds }, (pool) =>
+    fill(pool, (room) => claimWipes(ctx, room), (claim) => wipeNode(ctx, claim)));
+  workers('placement', { size: plays, seconds: intervals.workSeconds }, (pool) =>
+    fill(pool, (room) => claimPlacements(ctx, room), (claim) => runPlacement(ctx, claim)));
+  workers('migrate', { size: plays, seconds: Math.min(intervals.migrateSeconds, intervals.workSeconds) }, async (pool) => {
+    if (pool.room() === 0) {
+      return 'done';
+    }
+    const step = await migrateNextLease(ctx);
+    if (step.outcome === 'moved') {
+      const { placement } = step;
+      pool.start(() => runPlacement(ctx, placement));
+    }
+    return step.outcome === 'none' || step.outcome === 'braked' ? 'done' : 'more';
+  });
+
+  loops.forEach((each) => each.start());
+  logger.info('scheduling', { probeIntervalSeconds: probe.intervalSeconds });
+  return {
+    stop: async () => {
+      await Promise.all(loops.map((each) => each.stop()));
+      await Promise.all(pools.map((pool) => pool.idle()));
+    },
+  };
+}
