@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Knex } from 'knex';
-import { selectFirst } from './sql';
+import { databaseName, selectFirst } from './sql';
 
 interface MigrationModule {
   up(knex: Knex): Promise<void>;
@@ -28,8 +28,7 @@ const LOCK_WAIT_SECONDS = 120;
  */
 async function exclusively<T>(db: Knex, work: () => Promise<T>): Promise<T> {
   return db.transaction(async (holder) => {
-    const database = String(db.client.database());
-    const name = `${LOCK_NAME}:${database}`;
+    const name = `${LOCK_NAME}:${databaseName(db)}`;
     const row = await selectFirst<{ got: number | null }>(holder as never, 'SELECT GET_LOCK(?, ?) AS got', [name, LOCK_WAIT_SECONDS]);
     if (row?.got !== 1) {
       throw new Error(`another process has been migrating this database for ${LOCK_WAIT_SECONDS} s; see SHOW PROCESSLIST`);

@@ -30,6 +30,7 @@ export async function insertRow(db: Db, sql: string, bindings: Bindings = []): P
 export const IN_SECONDS = 'TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))';
 
 /** A JSON column comes as text (MariaDB) or as a value (MySQL); this gives the value. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller says what its column holds
 export function fromJson<T>(column: unknown): T {
   return (typeof column === 'string' ? JSON.parse(column) : column) as T;
 }
@@ -41,4 +42,9 @@ export async function databaseNow(db: Db): Promise<Date> {
     throw new Error('the database did not tell its time');
   }
   return row.now;
+}
+
+/** The name of the database that this pool is connected to. */
+export function databaseName(db: Knex): string {
+  return (db.client as { database: () => string }).database();
 }

@@ -21,7 +21,7 @@ export async function endLease(tx: Tx, lease: Lease, { reason, actor }: Ending):
   const reachable = node !== undefined && REACHABLE.includes(node.status);
   const failed = reason === 'rent_failed';
   await retirePlacement(tx, lease.id);
-  await closeLease(tx, lease.id, failed ? 'failed' : reachable ? 'ending' : 'ended', reason);
+  await closeLease(tx, lease.id, { to: failed ? 'failed' : reachable ? 'ending' : 'ended', reason });
   await vacateNode(tx, nodeId, lease.id);
   await recordEvent(tx, {
     type: failed ? 'lease.failed' : reachable ? 'lease.ending' : 'lease.ended',

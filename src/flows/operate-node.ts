@@ -63,7 +63,7 @@ async function acceptHostKey(tx: Tx, node: Node, named: string | null): Promise<
   if (twin && twin.id !== node.id) {
     throw new OrionError('state_conflict', `Node ${twin.id} has that host key already: retire one of the two.`);
   }
-  await acceptOfferedHostKey(tx, node.id, offered, fingerprint);
+  await acceptOfferedHostKey(tx, node.id, { hostKey: offered, fingerprint });
 }
 
 export interface Drain extends NodeOrder {

@@ -23,7 +23,7 @@ export async function quarantine(tx: Tx, ctx: FlowContext, { nodeId, reason, off
   if (!leaveLease) {
     await abandonNode(tx, { ...node, actor });
   }
-  await quarantineNode(tx, nodeId, reason, offeredHostKey);
+  await quarantineNode(tx, nodeId, { reason, offeredHostKey });
   await recordEvent(tx, { type: 'node.quarantined', actor, nodeId, data: { reason: reason.slice(0, 300) } });
   ctx.logger.error('node quarantined', { nodeId, reason });
 }

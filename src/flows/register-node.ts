@@ -3,7 +3,7 @@ import { OrionError } from '../lib/errors';
 import { fingerprintOf } from '../lib/host-key';
 import { randomSecret, sha256 } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
-import { consumeJoinToken, type Facts, type Labels, lockNodeByHostKey, lockNode, type Node, type NodeStatus, upsertNode } from '../modules/nodes';
+import { consumeJoinToken, type Facts, type JoinToken, type Labels, lockNodeByHostKey, lockNode, type Node, type NodeStatus, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { quarantine } from './quarantine-node';
 
@@ -55,18 +55,25 @@ async function register(tx: Tx, ctx: EnrolmentContext, request: NodeRegistration
   if (request.known) {
     return reregister(tx, ctx, { request, nodeId: request.known.id });
   }
-  const fingerprint = fingerprintOf(request.hostKey);
-  const twin = await lockNodeByHostKey(tx, fingerprint);
-  const token = request.joinToken === null ? undefined : await consumeJoinToken(tx, sha256(request.joinToken));
-  if (request.joinToken !== null && !token) {
-    throw new OrionError('unauthenticated', 'The join token is unknown, used up, expired or revoked. Ask an operator for a new one: `orion token create`.');
-  }
+  const twin = await lockNodeByHostKey(tx, fingerprintOf(request.hostKey));
+  const token = await useJoinToken(tx, request.joinToken);
   const admitted = token !== undefined || ctx.enrolment === 'open';
   if (twin && !admitted && twin.status !== 'pending') {
     throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
   }
   const status = twin?.status === 'quarantined' ? 'quarantined' : admitted ? 'unknown' : 'pending';
   return upsert(tx, ctx, { request, status, labels: { ...request.labels, ...token?.labels }, newCredential: true });
+}
+
+async function useJoinToken(tx: Tx, secret: string | null): Promise<JoinToken | undefined> {
+  if (secret === null) {
+    return undefined;
+  }
+  const token = await consumeJoinToken(tx, sha256(secret));
+  if (!token) {
+    throw new OrionError('unauthenticated', 'The join token is unknown, used up, expired or revoked. Ask an operator for a new one: `orion token create`.');
+  }
+  return token;
 }
 
 /** The machine shows its credential: an agent that was restarted, or a machine that came back. */

@@ -34,14 +34,11 @@ export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement):
 }
 
 async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
-  const [lease, node] = await Promise.all([findLease(ctx.db, placement.leaseId), findNode(ctx.db, placement.nodeId)]);
-  if (!lease || !node || !isRunning(lease.state) || lease.generation !== placement.generation || lease.remainingSeconds <= 0) {
+  const job = await findJob(ctx, placement);
+  if (!job) {
     return null;
   }
-  if (LOST.includes(node.status)) {
-    await transaction(ctx.db, (tx) => parkPlacement(tx, lease.id));
-    return null;
-  }
+  const { lease, node } = job;
   const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
   try {
     const report = await ensurePresent(ctx, placement, { lease, node });
@@ -60,6 +57,19 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
     ctx.metrics.placements.inc({ result: failure });
     return transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: messageOf(error) }));
   }
+}
+
+/** What the placement is for, or undefined when there is nothing to do: its lease is over or has moved on, or its node is lost. */
+async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<{ lease: Lease; node: Node } | undefined> {
+  const [lease, node] = await Promise.all([findLease(ctx.db, placement.leaseId), findNode(ctx.db, placement.nodeId)]);
+  if (!lease || !node || !isRunning(lease.state) || lease.generation !== placement.generation || lease.remainingSeconds <= 0) {
+    return undefined;
+  }
+  if (LOST.includes(node.status)) {
+    await transaction(ctx.db, (tx) => parkPlacement(tx, lease.id));
+    return undefined;
+  }
+  return { lease, node };
 }
 
 function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: { lease: Lease; node: Node }): Promise<PlayReport> {

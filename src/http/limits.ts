@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express';
 import type { Knex } from 'knex';
 import { RateLimiterMySQL, RateLimiterRes } from 'rate-limiter-flexible';
+import { databaseName } from '../db/sql';
 import { OrionError } from '../lib/errors';
 
 export interface LimitSettings {
@@ -23,7 +24,7 @@ export interface Limits {
 /** Limits that all replicas share, since they count in the database. They come before any password is hashed. */
 export function createLimits(db: Knex, settings: LimitSettings): Limits {
   const limit = (name: string, points: number, seconds: number): RateLimiterMySQL =>
-    new RateLimiterMySQL({ storeClient: db, storeType: 'knex', dbName: String(db.client.database()), tableName: 'rate_limits', tableCreated: true, keyPrefix: name, points, duration: seconds });
+    new RateLimiterMySQL({ storeClient: db, storeType: 'knex', dbName: databaseName(db), tableName: 'rate_limits', tableCreated: true, keyPrefix: name, points, duration: seconds });
   const guard =
     (limiter: RateLimiterMySQL, keyOf: (req: Request) => string): RequestHandler =>
     async (req, _res, next) => {

@@ -69,6 +69,8 @@ export function sendProblem(res: Response, error: OrionError): void {
 }
 
 export function createErrorHandler(logger: Logger): ErrorRequestHandler {
+  // Express knows an error handler by its four parameters.
+  // eslint-disable-next-line @typescript-eslint/max-params
   return (error: unknown, req, res, next) => {
     const problem = toOrionError(error);
     if (problem.code === 'internal' || problem.code === 'unavailable') {

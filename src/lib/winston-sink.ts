@@ -9,7 +9,9 @@ export function createWinstonSink(pretty = process.stderr.isTTY): LogSink {
   const logger = winston.createLogger({
     level: 'debug',
     format,
-    transports: [new winston.transports.Stream({ stream: process.stderr })],
+    // winston's types give its transports another base class than the one that it asks for.
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
+    transports: [new winston.transports.Console({ stderrLevels: ['debug', 'info', 'warn', 'error'], forceConsole: false })],
   });
   return (level, message, fields) => void logger.log(level, message, fields);
 }

@@ -70,7 +70,8 @@ const WAIT_MS = 1_000;
 /** Waits until the database answers and has every migration; meanwhile readiness says why not. Gives up only when `signal` aborts. */
 export async function waitForSchema({ db, clock, logger, readiness }: ControlPlane, signal: AbortSignal): Promise<void> {
   const migrator = createMigrator(db, join(packageRoot(), 'migrations'));
-  for (let told = ''; !signal.aborted; await clock.sleep(WAIT_MS, signal)) {
+  let told = '';
+  while (!signal.aborted) {
     const reason = await migrator.status().then(
       ({ pending }) => (pending.length > 0 ? 'the schema is not up to date: run `orion migrate up`' : null),
       (error: unknown) => `the database does not answer: ${messageOf(error)}`,
@@ -83,5 +84,6 @@ export async function waitForSchema({ db, clock, logger, readiness }: ControlPla
       logger.warn('waiting for the database', { reason });
       told = reason;
     }
+    await clock.sleep(WAIT_MS, signal);
   }
 }

@@ -41,7 +41,7 @@ export async function runOnNode(settings: SessionSettings, target: SshTarget, jo
 
 async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { settings: SessionSettings; target: SshTarget }): Promise<void> {
   const [type = '', blob = ''] = target.hostKey.split(' ');
-  let changed = false;
+  let changed = false as boolean;
   try {
     await session.connect({
       sock: stream,

@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { leaveNode } from '../../flows/leave-node';
 import { takeHeartbeat } from '../../flows/record-heartbeat';
 import { type NodeRegistration, registerNode } from '../../flows/register-node';

@@ -38,6 +38,22 @@ function readFields(blob: Buffer): Buffer[] {
   return fields;
 }
 
+function checkFields(type: string, [name, ...fields]: Buffer[]): void {
+  if (name?.toString('latin1') !== type || fields.length === 0) {
+    refuse('its two halves do not agree');
+  }
+  checkLength(type, fields);
+}
+
+function checkLength(type: string, fields: Buffer[]): void {
+  if (type === 'ssh-rsa' && (fields[1]?.length ?? 0) < MIN_RSA_MODULUS_BYTES) {
+    refuse('RSA keys need at least 2048 bits');
+  }
+  if (type === 'ssh-ed25519' && fields[0]?.length !== 32) {
+    refuse('an ed25519 key has 32 bytes');
+  }
+}
+
 /** Parses what may become a line of somebody's authorized_keys. Throws `invalid_request` for anything that is not exactly one plain key. */
 export function parseSshPublicKey(text: string): SshPublicKey {
   const trimmed = text.trim();
@@ -55,15 +71,6 @@ export function parseSshPublicKey(text: string): SshPublicKey {
   if (blob.toString('base64') !== encoded) {
     return refuse('its second word is not base64');
   }
-  const [name, ...fields] = readFields(blob);
-  if (name?.toString('latin1') !== type || fields.length === 0) {
-    return refuse('its two halves do not agree');
-  }
-  if (type === 'ssh-rsa' && (fields[1]?.length ?? 0) < MIN_RSA_MODULUS_BYTES) {
-    return refuse('RSA keys need at least 2048 bits');
-  }
-  if (type === 'ssh-ed25519' && fields[0]?.length !== 32) {
-    return refuse('an ed25519 key has 32 bytes');
-  }
+  checkFields(type, readFields(blob));
   return { line: `${type} ${encoded}`, fingerprint: fingerprintOfBlob(blob), comment: comment.join(' ').slice(0, 64) };
 }

@@ -74,7 +74,7 @@ export async function postponeMigration(db: Db, leaseId: number, seconds: number
  * The end of a running lease: it holds no node from here on. `ending` while its account is being wiped, `ended` at once when there is no node to
  * wipe it on now, `failed` when it never came to be. Zero rows: it was over already.
  */
-export async function closeLease(tx: Tx, leaseId: number, to: 'ending' | 'ended' | 'failed', reason: EndReason): Promise<boolean> {
+export async function closeLease(tx: Tx, leaseId: number, { to, reason }: { to: 'ending' | 'ended' | 'failed'; reason: EndReason }): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE leases SET state = ?, occupied_node_id = NULL, due_at = NULL, waiting_since = NULL, end_reason = ?, password_hash = NULL,

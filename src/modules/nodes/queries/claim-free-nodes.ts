@@ -103,11 +103,11 @@ const DEFAULT_RETRY_SECONDS = 30;
 
 /** What a caller who found nothing free can wait for. */
 export async function findNextEnd(db: Db): Promise<NodesInUse> {
-  const row = await selectFirst<{ ends_at: Date | null; seconds: number | null }>(
+  const row = await selectFirst<{ ends_at: Date | null; seconds: string | number | null }>(
     db,
     `SELECT MIN(ends_at) AS ends_at, CEIL(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(ends_at)) / 1000000) AS seconds
        FROM leases WHERE state IN ('provisioning','active','migrating') AND ends_at > UTC_TIMESTAMP(3)`,
   );
-  const seconds = row?.seconds === null || row === undefined ? DEFAULT_RETRY_SECONDS : Number(row.seconds);
+  const seconds = Number(row?.seconds ?? DEFAULT_RETRY_SECONDS);
   return { nextEndAt: row?.ends_at ?? null, retryAfterSeconds: Math.max(1, seconds) };
 }

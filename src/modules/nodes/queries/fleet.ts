@@ -7,7 +7,7 @@ const RECENT_DEATH_MINUTES = 5;
 
 /** @param evidenceSeconds how old a successful check may be to count as evidence of health */
 export async function countFleet(db: Db, evidenceSeconds: number): Promise<FleetCounts> {
-  const row = await selectFirst<{ healthy: number | null; failing: number | null }>(
+  const row = await selectFirst<{ healthy: string | null; failing: string | null }>(
     db,
     `SELECT SUM(status = 'alive' AND last_checked_at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND) AS healthy,
             SUM(status = 'suspect' OR (status IN ('dead','unknown') AND last_death_at > UTC_TIMESTAMP(3) - INTERVAL ? MINUTE)) AS failing

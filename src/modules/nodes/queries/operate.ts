@@ -2,7 +2,7 @@ import { execute, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 
 /** Out of service until an operator approves it again; neither probed nor wiped meanwhile, and dirty. */
-export async function quarantineNode(tx: Tx, nodeId: number, reason: string, offeredHostKey?: string): Promise<void> {
+export async function quarantineNode(tx: Tx, nodeId: number, { reason, offeredHostKey }: { reason: string; offeredHostKey?: string | undefined }): Promise<void> {
   await execute(
     tx,
     `UPDATE nodes SET status = 'quarantined', status_reason = ?, status_since = UTC_TIMESTAMP(3), dirty = 1, offered_host_key = COALESCE(?, offered_host_key),
@@ -25,7 +25,7 @@ export async function approveNode(tx: Tx, nodeId: number): Promise<boolean> {
 }
 
 /** Pins the key that the node offered instead of its old one. */
-export async function acceptOfferedHostKey(tx: Tx, nodeId: number, hostKey: string, fingerprint: string): Promise<void> {
+export async function acceptOfferedHostKey(tx: Tx, nodeId: number, { hostKey, fingerprint }: { hostKey: string; fingerprint: string }): Promise<void> {
   await execute(tx, 'UPDATE nodes SET host_key = ?, host_key_fingerprint = ?, offered_host_key = NULL WHERE id = ?', [hostKey, fingerprint, nodeId]);
 }
 

@@ -20,7 +20,7 @@ interface DueRow {
   address: string;
   ssh_port: number;
   host_key: string;
-  lag: number;
+  lag: string | number;
 }
 
 /** Claims up to `limit` nodes whose probe is due, the longest due first, for `claimSeconds`. Empty: nothing is due. */
