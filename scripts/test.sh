@@ -5,7 +5,7 @@
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 FAILED=0
-JEST=''
+JEST='' GUARD=''
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/orion-test-XXXXXX")
 
 # All that tests make lies in RUN. The guards of labs end what a killed test left running; then the folder may go.
@@ -21,6 +21,7 @@ clean_up() {
     sleep 0.2
   done
   rm -rf -- "$RUN"
+  [[ -z $GUARD ]] || kill "$GUARD" 2>/dev/null
 }
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -37,10 +38,20 @@ stage() {
   fi
 }
 
+# For when this script is killed outright: see reap.sh. Its start time is the 22nd field of stat, counted after the name.
+start_guard() {
+  local stat fields
+  IFS= read -r stat <"/proc/$$/stat"
+  read -ra fields <<<"${stat##*) }"
+  printf 'dir\t%s\n' "$RUN" >"$RUN/guard.list"
+  setsid bash scripts/lib/reap.sh "$$" "${fields[19]}" "$RUN/guard.list" </dev/null >/dev/null 2>&1 &
+  GUARD=$!
+}
+
 # In a process group of its own, in the background, so that a signal to this script is acted on at once and reaches all of it.
 tests() {
   TMPDIR=$RUN ORION_CHILD_COVERAGE=$RUN/v8 NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
-    setsid node node_modules/jest/bin/jest.js --ci --maxWorkers=2 --coverage --coverageDirectory="$RUN/coverage" \
+    setsid setpriv --pdeathsig KILL node node_modules/jest/bin/jest.js --ci --maxWorkers=2 --coverage --coverageDirectory="$RUN/coverage" \
     --json --outputFile="$RUN/jest.json" "$@" >"$RUN/jest.out" &
   JEST=$!
   wait "$JEST"
@@ -60,6 +71,7 @@ summary() {
 }
 
 mkdir -- "$RUN/v8"
+start_guard
 if ((EUID != 0)); then
   printf 'test.sh: must run as root: tests start namespaces, sshd and MariaDB of their own\n' >&2
   FAILED=1

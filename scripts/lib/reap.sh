@@ -23,6 +23,15 @@ kill_group() {
   if is_there "$1" "$2" || [[ ! -e /proc/$1 ]]; then kill -KILL -- "-$1" 2>/dev/null; fi
 }
 
+# Labs within a folder have guards of their own, which need their notes until they are done.
+await_labs() {
+  local i
+  for ((i = 0; i < 150; i++)); do
+    compgen -G "$1/orion-lab-*" >/dev/null || return 0
+    nap 0.2
+  done
+}
+
 undo() {
   local kind value
   while IFS=$'\t' read -r kind value; do
@@ -30,7 +39,7 @@ undo() {
     case $kind in
       process) kill_group "${value% *}" "${value#* }" ;;
       workers) "$here/../launch-workers.sh" --state-dir "$value" --remove ;;
-      dir) rm -rf -- "$value" ;;
+      dir) await_labs "$value"; rm -rf -- "$value" ;;
     esac
   done <<<"$NOTES"
 }
