@@ -1,0 +1,152 @@
+import type { IncomingMessage } from 'node:http';
+import { backoffSeconds } from '../lib/backoff';
+import type { Clock } from '../lib/clock';
+import { ApiError, CliError, NoAnswerError, type Problem } from './errors';
+import { EXIT } from './exit-codes';
+import type { HttpAnswer, HttpClient } from './http';
+
+export interface ApiRequest {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Below the server's URL, with its query: `/api/leases?running=true`. */
+  path: string;
+  body?: Record<string, unknown>;
+  /** Makes a POST safe to repeat. */
+  idempotencyKey?: string;
+  /** A POST that changes nothing when it is repeated, even without a key. */
+  repeatable?: boolean;
+  /** Default 15 s. */
+  timeoutMs?: number;
+  /** Told before each repetition. */
+  onRetry?: (reason: string, attempt: number) => void;
+}
+
+export interface ApiAnswer {
+  status: number;
+  /** The JSON as it came; undefined when there was no body. */
+  body: unknown;
+  text: string;
+  /** The Idempotent-Replayed header: the answer of an earlier request with the same key. */
+  replayed: boolean;
+}
+
+export interface ApiClient {
+  server: string;
+  /**
+   * Asks, and repeats what is safe to repeat (GET, PATCH, DELETE, a POST with a key) when the connection breaks, with the same key, a few times
+   * with backoff. Throws ApiError for any answer that is no success, NoAnswerError when there was none.
+   */
+  call(request: ApiRequest): Promise<ApiAnswer>;
+  /** Opens an event stream. Throws as `call` does, but never repeats. */
+  openStream(path: string, signal?: AbortSignal): Promise<IncomingMessage>;
+  close(): void;
+}
+
+export interface ApiDeps {
+  server: string;
+  token: string | undefined;
+  http: HttpClient;
+  clock: Clock;
+}
+
+export const MAX_ATTEMPTS = 5;
+const DEFAULT_TIMEOUT_MS = 15_000;
+const BACKOFF = { firstSeconds: 0.5, maxSeconds: 5 };
+
+export function createApiClient({ server, token, http, clock }: ApiDeps): ApiClient {
+  const headers: Record<string, string> = { accept: 'application/json, application/problem+json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+  const ask = async (request: ApiRequest): Promise<HttpAnswer> => {
+    const { method, path, body, idempotencyKey, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
+    const key: Record<string, string> = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    try {
+      const answer = await http.send({ method, url: server + path, headers: { ...headers, ...key }, body: text, timeoutMs });
+      if (isFromNobody(answer)) {
+        throw new Error(`a proxy answered with status ${answer.status}`);
+      }
+      return answer;
+    } catch (error) {
+      throw error instanceof CliError ? error : new NoAnswerError(server, error);
+    }
+  };
+  return {
+    server,
+    call: async (request) => {
+      const attempts = isRepeatable(request) ? MAX_ATTEMPTS : 1;
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return toAnswer(await ask(request));
+        } catch (error) {
+          if (attempt >= attempts || !passes(error)) {
+            throw error;
+          }
+          request.onRetry?.((error as Error).message, attempt + 1);
+          await clock.sleep(pauseSeconds(error, attempt) * 1000);
+        }
+      }
+    },
+    openStream: async (path, signal) => {
+      const request = { method: 'GET', url: server + path, headers: { ...headers, accept: 'text/event-stream' }, timeoutMs: DEFAULT_TIMEOUT_MS };
+      const response = await http.open(request, signal).catch((error: unknown) => Promise.reject(error instanceof CliError ? error : new NoAnswerError(server, error)));
+      if (response.statusCode !== 200) {
+        response.destroy();
+        throw new ApiError(response.statusCode ?? 0, {}, undefined);
+      }
+      return response;
+    },
+    close: () => http.close(),
+  };
+}
+
+function isRepeatable({ method, idempotencyKey, repeatable }: ApiRequest): boolean {
+  return method !== 'POST' || idempotencyKey !== undefined || repeatable === true;
+}
+
+/** A gateway's answer, not Orion's: nobody behind it spoke. */
+function isFromNobody({ status, headers }: HttpAnswer): boolean {
+  return [502, 503, 504].includes(status) && !(headers['content-type'] ?? '').includes('json');
+}
+
+/** Whether the same request may go through a moment later. "No node free" is an answer: the user decides whether to wait for one. */
+function passes(error: unknown): boolean {
+  return error instanceof NoAnswerError ? !isCertificateFault(error.cause) : error instanceof ApiError && error.problem.code === 'unavailable';
+}
+
+/** A certificate that is not trusted stays so. */
+export function isCertificateFault(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|ERR_TLS/.test(code);
+}
+
+function pauseSeconds(error: unknown, attempt: number): number {
+  const asked = error instanceof ApiError ? (error.retryAfterSeconds ?? 0) : 0;
+  return Math.min(10, Math.max(asked, backoffSeconds(BACKOFF, attempt, Math.random())));
+}
+
+function toAnswer({ status, headers, text }: HttpAnswer): ApiAnswer {
+  if (status >= 300 && status < 400) {
+    throw new CliError(`The server redirects to ${headers.location ?? 'somewhere else'}.`, { exitCode: EXIT.usage, hint: 'Use that address: orion login --server URL' });
+  }
+  if (status < 200 || status >= 400) {
+    const retryAfter = headers['retry-after'] ?? '';
+    throw new ApiError(status, parseProblem(text), /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined);
+  }
+  return { status, text, body: text === '' ? undefined : parseBody(text), replayed: headers['idempotent-replayed'] === 'true' };
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CliError('The server did not answer with JSON.', { hint: 'Is that an Orion server? Check with: orion doctor', cause: error });
+  }
+}
+
+function parseProblem(text: string): Problem {
+  try {
+    const value: unknown = JSON.parse(text);
+    const fields = Object.entries(typeof value === 'object' && value !== null ? value : {});
+    return Object.fromEntries(fields.filter(([, field]) => typeof field === 'string'));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,66 @@
+import { InvalidArgumentError } from 'commander';
+import { usageError } from './errors';
+
+/** A whole number of at least `min`, for commander. */
+export function wholeNumber(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d{1,15}$/.test(text) || value < min) {
+      throw new InvalidArgumentError(`It must be a whole number from ${min} on.`);
+    }
+    return value;
+  };
+}
+
+export function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,9}(\.\d{1,6})?$/.test(text) || value <= 0) {
+    throw new InvalidArgumentError('It must be a number above 0.');
+  }
+  return value;
+}
+
+/** An account: its id when it looks like one, else its name. */
+export function parseClient(text: string): number | string {
+  return /^\d{1,15}$/.test(text) ? Number(text) : text;
+}
+
+/** Adds `name=value` to the labels of the options before; a name given twice is refused. */
+export function addLabel(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+  if (name === '' || Object.hasOwn(before, name)) {
+    throw new InvalidArgumentError(name === '' ? 'It must be name=value.' : `The label ${name} is given twice.`);
+  }
+  return { ...before, [name]: value };
+}
+
+export interface Duration {
+  duration_hours?: number;
+  duration_minutes?: number;
+}
+
+/** What `--hours` and `--minutes` ask for, as the API wants it; undefined when neither is given. Both are refused. */
+export function parseDuration({ hours, minutes }: { hours?: number; minutes?: number }): Duration | undefined {
+  if (hours !== undefined && minutes !== undefined) {
+    throw usageError('Give either --hours or --minutes.');
+  }
+  if (minutes !== undefined) {
+    return { duration_minutes: minutes };
+  }
+  return hours === undefined ? undefined : { duration_hours: hours };
+}
+
+/** The URL of a server without a trailing slash; https when no scheme is given. Throws a usage error. */
+export function parseServer(text: string): string {
+  let url: URL;
+  try {
+    url = new URL(text.includes('://') ? text : `https://${text}`);
+  } catch {
+    throw usageError(`${JSON.stringify(text)} is not the URL of a server.`, 'It looks like https://orion.example.org');
+  }
+  const plain = (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '' && url.password === '' && url.search === '';
+  if (!plain) {
+    throw usageError(`${JSON.stringify(text)} is not the URL of a server.`, 'It looks like https://orion.example.org');
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
+}

@@ -1,0 +1,139 @@
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type ApiAnswer, isCertificateFault } from '../api';
+import { messageOf } from '../../lib/errors';
+import { CliError } from '../errors';
+import type { HttpAnswer } from '../http';
+import { type CommandContext, createClient, findLogin, withApi } from '../session';
+import { homeOf } from '../store';
+import type { User } from '../wire';
+
+interface Check {
+  name: string;
+  ok: boolean;
+  detail: string;
+  /** What to do when it is not. */
+  fix: string | null;
+}
+
+const TIMEOUT_MS = 10_000;
+const MAX_SKEW_SECONDS = 60;
+
+/** Looks at everything that a rent and a login need. Resolves with 0 when all is well, else 1. */
+export async function doctor(context: CommandContext): Promise<number> {
+  const { out } = context;
+  const checks = [...(await checkServer(context)), await checkSshClient(), await checkKey(context), await checkKnownHosts(context), await checkLoginFile(context)];
+  if (out.json) {
+    out.document(JSON.stringify({ checks }));
+  }
+  for (const { ok, name, detail, fix } of checks) {
+    out.line(`${ok ? out.colors.green('✓') : out.colors.red('✗')} ${name}: ${detail}`);
+    if (!ok && fix !== null) {
+      out.line(`    ${fix}`);
+    }
+  }
+  return checks.every(({ ok }) => ok) ? 0 : 1;
+}
+
+const good = (name: string, detail: string): Check => ({ name, ok: true, detail, fix: null });
+const bad = (name: string, detail: string, fix: string): Check => ({ name, ok: false, detail, fix });
+
+async function checkServer(context: CommandContext): Promise<Check[]> {
+  const login = await findLogin(context).catch((error: unknown) => messageOf(error));
+  if (typeof login === 'string') {
+    return [bad('server', login, 'Log in with: orion login --server URL')];
+  }
+  const http = createClient(context);
+  try {
+    const answer = await http.send({ method: 'GET', url: `${login.server}/livez`, headers: {}, timeoutMs: TIMEOUT_MS });
+    const secure = login.server.startsWith('https:');
+    return [
+      good('server', `${login.server} answers`),
+      secure ? good('TLS', 'the certificate is trusted') : bad('TLS', 'the connection is not encrypted', 'Use the https address of the server, unless it is on this machine.'),
+      checkClock(context, answer),
+      await checkLogin(context, login),
+    ].filter((check) => check.name !== 'TLS' || secure || !isLoopback(login.server));
+  } catch (error) {
+    return [explain(login.server, error)];
+  } finally {
+    http.close();
+  }
+}
+
+const isLoopback = (server: string): boolean => /^(localhost|127\..*|\[::1\])$/.test(new URL(server).hostname);
+
+function explain(server: string, error: unknown): Check {
+  if (error instanceof CliError) {
+    return bad('server', error.message, error.hint ?? 'Correct ORION_CA_FILE.');
+  }
+  if (isCertificateFault(error)) {
+    return bad('TLS', `the certificate of ${server} is not trusted (${messageOf(error)})`, 'Get the CA certificate from your operator and set ORION_CA_FILE to its file.');
+  }
+  return bad('server', `no answer from ${server} (${messageOf(error)})`, 'Check the address (orion login --server URL), the network, and that the service runs.');
+}
+
+function checkClock({ io }: CommandContext, { headers }: HttpAnswer): Check {
+  const serverMs = Date.parse(headers.date ?? '');
+  const skewSeconds = Math.round((io.clock.now().getTime() - serverMs) / 1000);
+  if (Number.isNaN(skewSeconds)) {
+    return good('clock', 'the server does not tell its time');
+  }
+  return Math.abs(skewSeconds) <= MAX_SKEW_SECONDS
+    ? good('clock', 'agrees with the server')
+    : bad('clock', `differs by ${Math.abs(skewSeconds)} s from the server's`, 'Set the clock of this machine (or of the server); leases end by the server\'s.');
+}
+
+async function checkLogin(context: CommandContext, login: { server: string; token: string | undefined }): Promise<Check> {
+  if (login.token === undefined) {
+    return bad('login', 'not logged in', 'Log in with: orion login');
+  }
+  try {
+    const answer: ApiAnswer = await withApi(context, login, ({ api }) => api.call({ method: 'GET', path: '/api/me' }));
+    return good('login', `logged in as ${(answer.body as { user: User }).user.username}`);
+  } catch (error) {
+    return bad('login', messageOf(error), 'Log in with: orion login');
+  }
+}
+
+async function checkSshClient(): Promise<Check> {
+  try {
+    const { stderr, stdout } = await promisify(execFile)('ssh', ['-V'], { timeout: TIMEOUT_MS });
+    return good('ssh client', (stderr || stdout).trim());
+  } catch {
+    return bad('ssh client', 'the OpenSSH client cannot be started', 'Install it (Debian: apt install openssh-client).');
+  }
+}
+
+async function checkKey({ io, store }: CommandContext): Promise<Check> {
+  const candidates = ['id_ed25519', 'id_ecdsa', 'id_rsa'].map((name) => join(homeOf(io.env), '.ssh', name));
+  for (const file of [...candidates, store.ownKeyFile]) {
+    const mode = await modeOf(file);
+    if (mode !== undefined) {
+      return (mode & 0o077) === 0 ? good('key', `${file}, readable by you alone`) : bad('key', `${file} can be read by others`, `Run: chmod 600 ${file}`);
+    }
+  }
+  return good('key', 'none yet: the first rent makes one');
+}
+
+async function checkKnownHosts({ store }: CommandContext): Promise<Check> {
+  const dir = join(store.dir, 'known_hosts.d');
+  const mode = await modeOf(dir);
+  if (mode === undefined) {
+    return good('known hosts', 'none pinned yet');
+  }
+  return (mode & 0o022) === 0 ? good('known hosts', `pinned in ${dir}`) : bad('known hosts', `${dir} can be written by others`, `Run: chmod 700 ${dir}`);
+}
+
+async function checkLoginFile({ store }: CommandContext): Promise<Check> {
+  const mode = await modeOf(store.loginFile);
+  if (mode === undefined) {
+    return good('config', 'nothing stored');
+  }
+  return (mode & 0o077) === 0 ? good('config', `${store.loginFile}, readable by you alone`) : bad('config', `${store.loginFile} can be read by others`, `Run: chmod 600 ${store.loginFile}`);
+}
+
+async function modeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(({ mode }) => mode & 0o777, () => undefined);
+}

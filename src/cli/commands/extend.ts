@@ -1,0 +1,39 @@
+import { randomUUID } from 'node:crypto';
+import { MAX_ATTEMPTS } from '../api';
+import { parseDuration } from '../arguments';
+import { usageError } from '../errors';
+import { describeLease } from '../lease-view';
+import { withProgress } from '../progress';
+import { type CommandContext, withSession } from '../session';
+import type { Lease } from '../wire';
+
+export interface ExtendOptions {
+  hours?: number;
+  minutes?: number;
+  idempotencyKey?: string;
+}
+
+/** Prolongs a lease; repeated with the same key when the answer is lost, so that it is prolonged once. */
+export async function extend(context: CommandContext, leaseId: number, options: ExtendOptions): Promise<void> {
+  const duration = parseDuration(options);
+  if (!duration) {
+    throw usageError('Say by how much.', `For example: orion extend ${leaseId} --hours 1`);
+  }
+  await withSession(context, async ({ api, out }) => {
+    const answer = await withProgress(context, `extending lease ${leaseId}`, (progress) =>
+      api.call({
+        method: 'POST',
+        path: '/api/extend',
+        body: { lease_id: leaseId, ...duration },
+        idempotencyKey: options.idempotencyKey ?? randomUUID(),
+        onRetry: (_reason, attempt) => progress.step(`the connection broke, asking again with the same key (${attempt} of ${MAX_ATTEMPTS})`),
+      }),
+    );
+    if (out.json) {
+      out.document(answer.text);
+      return;
+    }
+    out.line(describeLease(answer.body as Lease));
+    out.next(`orion ssh ${leaseId}`, `orion release ${leaseId}`);
+  });
+}

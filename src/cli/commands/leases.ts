@@ -1,0 +1,27 @@
+import { LEASE_HEAD, leaseRow } from '../lease-view';
+import { callPages, type CommandContext, withSession } from '../session';
+import type { Lease } from '../wire';
+
+export interface LeasesOptions {
+  /** Also those that are over. */
+  all?: boolean;
+  /** Those of all accounts; for admins. */
+  everyone?: boolean;
+}
+
+export async function leases(context: CommandContext, { all, everyone }: LeasesOptions): Promise<void> {
+  await withSession(context, async (session) => {
+    const query = new URLSearchParams({ scope: everyone ? 'all' : 'mine', ...(all ? {} : { running: 'true' }) });
+    const { items, text } = await callPages<Lease>(session, `/api/leases?${query.toString()}`);
+    if (context.out.json) {
+      context.out.document(text);
+      return;
+    }
+    const head = everyone ? [...LEASE_HEAD, 'CLIENT'] : LEASE_HEAD;
+    const rows = items.map((lease) => (everyone ? [...leaseRow(lease), String(lease.client_id)] : leaseRow(lease)));
+    await context.out.table(head, rows, all ? 'You never had a lease.' : 'You have no running lease.');
+    if (items.length === 0) {
+      context.out.next('orion rent');
+    }
+  });
+}

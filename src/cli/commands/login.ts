@@ -1,0 +1,82 @@
+import type { ApiAnswer } from '../api';
+import { parseServer } from '../arguments';
+import { usageError } from '../errors';
+import { ask, askHidden, canAsk, readSecretLine } from '../secret-input';
+import { type CommandContext, findLogin, type Session, withApi } from '../session';
+import type { LoginAnswer, User } from '../wire';
+
+export interface CredentialOptions {
+  username?: string;
+  passwordStdin?: boolean;
+}
+
+interface Credentials extends Record<string, unknown> {
+  username: string;
+  password: string;
+}
+
+/** Logs in and remembers the token, mode 0600. */
+export async function login(context: CommandContext, options: CredentialOptions): Promise<void> {
+  const { server, username } = await findLogin(context);
+  await withApi(context, { server: checked(context, server) }, async (session) => {
+    const answer = await logIn(session, await readCredentials(context, { ...options, known: username }));
+    if (context.out.json) {
+      context.out.document(answer.text);
+    }
+  });
+}
+
+/** Creates an account and logs in with it. */
+export async function signup(context: CommandContext, options: CredentialOptions): Promise<void> {
+  const { server } = await findLogin(context);
+  await withApi(context, { server: checked(context, server) }, async (session) => {
+    const credentials = await readCredentials(context, { ...options, isNew: true });
+    const answer = await session.api.call({ method: 'POST', path: '/api/signup', body: credentials });
+    const { user } = answer.body as { user: User };
+    context.out.line(`account ${user.username} created: up to ${user.max_leases} leases of up to ${user.max_lease_hours} h`);
+    await logIn(session, credentials);
+    if (context.out.json) {
+      context.out.document(answer.text);
+    }
+  });
+}
+
+async function logIn({ api, out, store }: Session, credentials: Credentials): Promise<ApiAnswer> {
+  const answer = await api.call({ method: 'POST', path: '/api/login', body: credentials });
+  const { token, user } = answer.body as LoginAnswer;
+  await store.writeLogin({ server: api.server, username: user.username, token });
+  out.line(`logged in at ${api.server} as ${user.username} (${user.role})`);
+  out.next('orion rent', 'orion leases');
+  return answer;
+}
+
+function checked({ out }: CommandContext, server: string): string {
+  const { protocol, hostname } = new URL(parseServer(server));
+  if (protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(hostname)) {
+    out.warn(`${server} has no TLS: the password and the token travel in clear.`);
+  }
+  return server;
+}
+
+async function readCredentials({ io }: CommandContext, options: CredentialOptions & { known?: string; isNew?: boolean }): Promise<Credentials> {
+  const username = options.username ?? (canAsk(io) ? await askUsername(io, options.known) : options.known);
+  if (username === undefined || username === '') {
+    throw usageError('No username is given.', 'Use --username NAME.');
+  }
+  if (options.passwordStdin) {
+    return { username, password: await readSecretLine(io) };
+  }
+  if (!canAsk(io)) {
+    throw usageError('There is no terminal to ask for a password.', 'Use --password-stdin and give it on standard input.');
+  }
+  const password = await askHidden(io, 'Password: ');
+  if (options.isNew && (await askHidden(io, 'The same again: ')) !== password) {
+    throw usageError('The two passwords differ.');
+  }
+  return { username, password };
+}
+
+async function askUsername(io: CommandContext['io'], known: string | undefined): Promise<string | undefined> {
+  const typed = await ask(io, known === undefined ? 'Username: ' : `Username [${known}]: `);
+  return typed.trim() === '' ? known : typed.trim();
+}

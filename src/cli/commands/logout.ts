@@ -1,0 +1,30 @@
+import { ApiError, NoAnswerError } from '../errors';
+import { type CommandContext, findLogin, withApi } from '../session';
+
+/** Makes the token good for nothing and forgets it; forgets it also when the server does not answer, and says so. */
+export async function logout(context: CommandContext): Promise<void> {
+  const { out, store } = context;
+  const { server, token, username } = await findLogin(context);
+  if (token === undefined) {
+    out.note(`You were not logged in at ${server}.`);
+    return;
+  }
+  const revoked = await withApi(context, { server, token }, async ({ api }) => {
+    try {
+      await api.call({ method: 'POST', path: '/api/logout', repeatable: true });
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) {
+        return true;
+      }
+      if (error instanceof NoAnswerError || error instanceof ApiError) {
+        out.warn(`The server did not revoke the token (${error.message}): it stays valid until it expires.`);
+        return false;
+      }
+      throw error;
+    }
+  });
+  await store.writeLogin({ server, username });
+  out.line(revoked ? `logged out from ${server}` : `forgot the token for ${server}`);
+  out.next('orion login');
+}

@@ -1,0 +1,57 @@
+import { describeNode } from '../node-view';
+import type { Output } from '../output';
+import { type CommandContext, withSession } from '../session';
+import { printable } from '../text';
+import type { Node } from '../wire';
+
+export type NodeVerb = 'approve' | 'drain' | 'undrain' | 'quarantine' | 'retire';
+
+export interface NodeOptions {
+  fingerprint?: string;
+  move?: boolean;
+  reason?: string;
+}
+
+/** What an operator does to one node. */
+export async function operateNode(context: CommandContext, { verb, id }: { verb: NodeVerb; id: number }, options: NodeOptions): Promise<void> {
+  await withSession(context, async ({ api, out }) => {
+    const answer = await api.call({ method: 'POST', path: `/api/nodes/${id}/${verb}`, body: bodyOf(verb, options), repeatable: true });
+    if (out.json) {
+      out.document(answer.text);
+      return;
+    }
+    const node = answer.body as Node;
+    out.line(describeNode(node));
+    advise(out, verb, node);
+  });
+}
+
+function bodyOf(verb: NodeVerb, { fingerprint, move, reason }: NodeOptions): Record<string, unknown> | undefined {
+  switch (verb) {
+    case 'approve':
+      return fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint };
+    case 'drain':
+      return move ? { move: true } : {};
+    case 'quarantine':
+      return { reason: reason ?? '' };
+    case 'undrain':
+    case 'retire':
+      return undefined;
+  }
+}
+
+function advise(out: Output, verb: NodeVerb, node: Node): void {
+  switch (verb) {
+    case 'approve':
+      out.note(`Trusted from now on: host key ${printable(node.host_key_fingerprint ?? '(not told)')}`);
+      { out.next('orion nodes --watch'); return; }
+    case 'drain':
+      out.note(node.lease_id === null ? 'Nothing is leased to it any more.' : 'No new lease goes there; the present one stays until it ends or moves.');
+      { out.next(`orion node undrain ${node.id}`, `orion node retire ${node.id}`); return; }
+    case 'quarantine':
+      { out.next(`orion node approve ${node.id}`, `orion node retire ${node.id}`); return; }
+    case 'undrain':
+    case 'retire':
+      { out.next('orion nodes'); return; }
+  }
+}

@@ -1,0 +1,81 @@
+import { backoffSeconds } from '../../lib/backoff';
+import { ApiError, NoAnswerError } from '../errors';
+import { describeNode, NODE_HEAD, nodeRow } from '../node-view';
+import { layOut } from '../output';
+import { type CommandContext, type Session, withSession } from '../session';
+import { readEvents, type ServerEvent } from '../sse';
+import type { Node } from '../wire';
+
+const BACKOFF = { firstSeconds: 0.5, maxSeconds: 10 };
+
+/** What the watcher knows of the fleet. */
+type Fleet = Map<number, Node>;
+type Show = (event: ServerEvent, fleet: Fleet) => Promise<void>;
+
+/**
+ * Follows the fleet until interrupted, over as many connections as it takes: a table that redraws itself on a terminal, one line a change
+ * otherwise, one JSON document a line with --json.
+ */
+export async function watchNodes(context: CommandContext): Promise<void> {
+  await withSession(context, async (session) => {
+    const show = createShow(session);
+    const fleet: Fleet = new Map();
+    for (let failures = 0; ; ) {
+      try {
+        for await (const event of readEvents(await session.api.openStream('/api/nodes/stream'))) {
+          failures = 0;
+          apply(event, fleet);
+          await show(event, fleet);
+        }
+      } catch (error) {
+        if (error instanceof ApiError && error.status < 500) {
+          throw error;
+        }
+        if (error instanceof NoAnswerError && failures === 0 && fleet.size === 0) {
+          throw error;
+        }
+      }
+      failures += 1;
+      session.out.note('The stream ended; connecting again.');
+      await session.io.clock.sleep(backoffSeconds(BACKOFF, failures, Math.random()) * 1000);
+    }
+  });
+}
+
+function apply({ event, data }: ServerEvent, fleet: Fleet): void {
+  if (event === 'snapshot') {
+    fleet.clear();
+    (JSON.parse(data) as { items: Node[] }).items.forEach((node) => fleet.set(node.id, node));
+  } else if (event === 'node') {
+    const node = JSON.parse(data) as Node;
+    fleet.set(node.id, node);
+  } else if (event === 'gone') {
+    fleet.delete((JSON.parse(data) as { id: number }).id);
+  }
+}
+
+function createShow({ io, out }: Session): Show {
+  if (out.json) {
+    return ({ event, data }) => {
+      out.document(`{"event":${JSON.stringify(event)},"data":${data}}`);
+      return Promise.resolve();
+    };
+  }
+  if (io.stdout.isTTY === true) {
+    return async (_event, fleet) => {
+      const table = await layOut(NODE_HEAD.map((cell) => out.colors.bold(cell)), [...fleet.values()].map(nodeRow));
+      // Home, then each line cleared to its end, then the rest of the screen: no flicker.
+      io.stdout.write(`\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[K\n\x1b[J`);
+    };
+  }
+  return ({ event, data }, fleet) => {
+    if (event === 'snapshot') {
+      [...fleet.values()].forEach((node) => out.line(describeNode(node)));
+    } else if (event === 'node') {
+      out.line(describeNode(JSON.parse(data) as Node));
+    } else if (event === 'gone') {
+      out.line(`node ${(JSON.parse(data) as { id: number }).id}  gone`);
+    }
+    return Promise.resolve();
+  };
+}

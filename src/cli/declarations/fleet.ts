@@ -1,0 +1,79 @@
+import { type Command, Option } from 'commander';
+import { addLabel, positiveNumber, wholeNumber } from '../arguments';
+import type { NodeOptions, NodeVerb } from '../commands/node';
+import type { TokenOptions } from '../commands/tokens';
+import type { UserOptions } from '../commands/users';
+import type { Declaration } from './declaration';
+
+const STATUSES = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'];
+
+/** The fleet and its accounts; most of it for admins. */
+export function declareFleet(program: Command, declaration: Declaration): void {
+  declareNodes(program, declaration);
+  declareTokens(program, declaration);
+  declareUsers(program, declaration);
+}
+
+function declareNodes(program: Command, { action }: Declaration): void {
+  program
+    .command('nodes')
+    .description('list the machines')
+    .addOption(new Option('--status <status>', 'only those').choices(STATUSES))
+    .option('--watch', 'follow every change until interrupted (with --json: one document a line)')
+    .action(
+      action(async (context, options: { status?: string; watch?: boolean }) =>
+        options.watch ? (await import('../commands/watch-nodes')).watchNodes(context) : (await import('../commands/nodes')).nodes(context, options),
+      ),
+    );
+  const node = program.command('node').description('operate one machine (admins)');
+  const verb = (name: NodeVerb, description: string): Command =>
+    node
+      .command(name)
+      .description(description)
+      .argument('<id>', 'number of the node', wholeNumber(1))
+      .action(action(async (context, id: number, options: NodeOptions) => (await import('../commands/node')).operateNode(context, { verb: name, id }, options)));
+  verb('approve', 'let it in, or trust its new host key').option('--fingerprint <SHA256:...>', 'only if its host key is this one');
+  verb('drain', 'lease it to nobody any more').option('--move', 'also move the present lease away');
+  verb('undrain', 'lease it again');
+  verb('quarantine', 'take it out and move its lease away').requiredOption('--reason <text>', 'why');
+  verb('retire', 'take it out for good');
+}
+
+function declareTokens(program: Command, { action }: Declaration): void {
+  const token = program.command('token').description('join tokens, with which machines enrol (admins)');
+  token
+    .command('create')
+    .description('issue a join token; it is shown once')
+    .argument('[name]', 'what it is for', 'cli')
+    .option('--max-uses <n>', 'how many machines may join with it', wholeNumber(1))
+    .option('--ttl-hours <n>', 'for how long', positiveNumber)
+    .option('--label <name=value>', 'a label that those machines will carry; may be repeated', addLabel)
+    .action(action(async (context, name: string, options: TokenOptions) => (await import('../commands/tokens')).createToken(context, name, options)));
+  token
+    .command('list', { isDefault: true })
+    .description('show the join tokens')
+    .action(action(async (context) => (await import('../commands/tokens')).listTokens(context)));
+  token
+    .command('revoke')
+    .description('let nobody join with it any more')
+    .argument('<id>', 'number of the token', wholeNumber(1))
+    .action(action(async (context, id: number) => (await import('../commands/tokens')).revokeToken(context, id)));
+}
+
+function declareUsers(program: Command, { action }: Declaration): void {
+  const users = program.command('users').description('accounts (admins)');
+  users
+    .command('list', { isDefault: true })
+    .description('show the accounts')
+    .action(action(async (context) => (await import('../commands/users')).listUsers(context)));
+  users
+    .command('set')
+    .description('change limits and role, disable or enable')
+    .argument('<id>', 'number of the account', wholeNumber(1))
+    .option('--max-leases <n>', 'leases at a time', wholeNumber(0))
+    .option('--max-hours <n>', 'hours a lease may last', wholeNumber(1))
+    .addOption(new Option('--role <role>', 'what it may do').choices(['user', 'admin']))
+    .option('--disable', 'refuse it everything')
+    .option('--enable', 'let it in again')
+    .action(action(async (context, id: number, options: UserOptions) => (await import('../commands/users')).setUser(context, id, options)));
+}

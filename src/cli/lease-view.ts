@@ -1,0 +1,49 @@
+import type { Output } from './output';
+import { formatLabels, formatMemory, formatSeconds, formatTime, printable } from './text';
+import type { Lease, LeaseState } from './wire';
+
+const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
+
+export const isRunning = ({ state }: Lease): boolean => RUNNING.includes(state);
+
+/** One line on where a lease stands: `lease 7  active on worker-3  until 2026-05-04 10:20:30 UTC (2 h)`. */
+export function describeLease(lease: Lease): string {
+  const where = lease.node ? ` on ${printable(lease.node.hostname)}` : '';
+  const until = isRunning(lease) ? `until ${formatTime(lease.ends_at)} (${formatSeconds(lease.remaining_seconds)} left)` : (lease.end_reason ?? '');
+  return `lease ${lease.id}  ${lease.state}${where}  ${printable(until)}`.trimEnd();
+}
+
+/** The lease and how to get in, as lines of data. */
+export function printLease(out: Output, lease: Lease): void {
+  out.line(describeLease(lease));
+  if (lease.access) {
+    out.line(`  ${printable(lease.access.command)}`);
+    out.line(`  host key ${printable(lease.access.host_key_fingerprint)}`);
+  } else if (isRunning(lease)) {
+    out.line(`  ${reasonForNoAccess(lease)}`);
+  }
+}
+
+export function reasonForNoAccess(lease: Lease): string {
+  const waiting = lease.waiting_since === null ? '' : `; it waits for a free machine since ${formatTime(lease.waiting_since)}`;
+  return lease.state === 'migrating' ? `it is being moved to another machine${waiting}` : `its account is being made${waiting}`;
+}
+
+export const LEASE_HEAD = ['LEASE', 'STATE', 'NODE', 'LEFT', 'ENDS', 'ACCESS'];
+
+export function leaseRow(lease: Lease): string[] {
+  return [
+    String(lease.id),
+    lease.state,
+    printable(lease.node?.hostname ?? '-'),
+    isRunning(lease) ? formatSeconds(lease.remaining_seconds) : '-',
+    formatTime(lease.ends_at),
+    lease.access ? printable(`${lease.access.username}@${lease.access.host}:${lease.access.port}`) : '-',
+  ];
+}
+
+/** `2 cpus, 4 GiB, gpu=a100`; `anything` when nothing special was asked for. */
+export function formatRequirements({ cpus, memory_mb, labels }: Lease['requirements']): string {
+  const parts = [cpus ? `${cpus} cpus` : '', memory_mb ? formatMemory(memory_mb) : '', Object.keys(labels).length > 0 ? formatLabels(labels) : ''];
+  return parts.filter((part) => part !== '').join(', ') || 'anything';
+}

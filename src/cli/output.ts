@@ -1,0 +1,85 @@
+import colors from 'picocolors';
+import type { CliIo, CliStream } from './io';
+
+export interface OutputOptions {
+  json: boolean;
+  quiet: boolean;
+  color: boolean;
+}
+
+export type Colors = ReturnType<typeof colors.createColors>;
+
+/** stdout is data, stderr is everything else. */
+export interface Output {
+  json: boolean;
+  quiet: boolean;
+  /** For text on stdout. */
+  colors: Colors;
+  /** A line of data. Nothing with --json: there the document is the data. */
+  line(text: string): void;
+  /** The API's JSON as it came. Call it only if `json`. */
+  document(text: string): void;
+  /** A message on stderr; nothing with --json or --quiet. */
+  note(text: string): void;
+  /** A message on stderr that must be seen. */
+  warn(text: string): void;
+  /** The next command to type. */
+  next(...commands: string[]): void;
+  /** A table with a head, or `empty` as a note when there are no rows. */
+  table(head: string[], rows: string[][], empty: string): Promise<void>;
+}
+
+const hasColor = (io: CliIo, stream: CliStream, wanted: boolean): boolean => wanted && stream.isTTY === true && !io.env.NO_COLOR && io.env.TERM !== 'dumb';
+
+export function createOutput(io: CliIo, { json, quiet, color }: OutputOptions): Output {
+  const outColors = colors.createColors(hasColor(io, io.stdout, color));
+  const errColors = colors.createColors(hasColor(io, io.stderr, color));
+  const silent = json || quiet;
+  const line = (text: string): void => {
+    if (!json) {
+      io.stdout.write(`${text}\n`);
+    }
+  };
+  const note = (text: string): void => {
+    if (!silent) {
+      io.stderr.write(`${text}\n`);
+    }
+  };
+  return {
+    json,
+    quiet,
+    colors: outColors,
+    line,
+    document: (text) => void io.stdout.write(text.endsWith('\n') ? text : `${text}\n`),
+    note,
+    warn: (text) => void io.stderr.write(`${errColors.yellow('warning:')} ${text}\n`),
+    next: (...commands) => note(`${errColors.dim('Next:')} ${commands.join(errColors.dim('  or  '))}`),
+    table: async (head, rows, empty) => {
+      if (rows.length === 0) {
+        note(empty);
+        return;
+      }
+      line(await layOut(head.map((cell) => outColors.bold(cell)), rows));
+    },
+  };
+}
+
+const NO_BORDERS = Object.fromEntries(
+  ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right', 'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'].map((name) => [name, '']),
+);
+
+/** Columns two spaces apart, without borders: readable for people, and for awk. */
+export async function layOut(head: string[], rows: string[][]): Promise<string> {
+  const { default: Table } = await import('cli-table3');
+  const table = new Table({
+    head,
+    chars: { ...NO_BORDERS, middle: '  ' },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
+  table.push(...rows);
+  return table
+    .toString()
+    .split('\n')
+    .map((text) => text.trimEnd())
+    .join('\n');
+}

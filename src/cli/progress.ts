@@ -1,0 +1,63 @@
+import type { Ora } from 'ora';
+import type { CliIo } from './io';
+import type { Output } from './output';
+
+/** Shows what is waited for, and for how long already. */
+export interface Progress {
+  /** Says what is being done now; saying the same again changes nothing. */
+  step(text: string): void;
+  /** Clears the line. Safe to call twice. */
+  stop(): void;
+}
+
+/**
+ * A spinner with elapsed seconds on a terminal, one line a change otherwise, nothing with --json or --quiet. Resolves with its first
+ * step on the screen.
+ */
+export async function startProgress(io: CliIo, out: Output, text: string): Promise<Progress> {
+  if (out.json || out.quiet) {
+    return { step: () => undefined, stop: () => undefined };
+  }
+  const startedAt = io.clock.monotonicMs();
+  const elapsedSeconds = (): number => (io.clock.monotonicMs() - startedAt) / 1000;
+  const progress = io.stderr.isTTY === true ? await createSpinner(io, elapsedSeconds) : createLines(io, elapsedSeconds);
+  progress.step(text);
+  return progress;
+}
+
+/** Runs `work` under a progress line that goes away however the work ends. */
+export async function withProgress<T>({ io, out }: { io: CliIo; out: Output }, text: string, work: (progress: Progress) => Promise<T>): Promise<T> {
+  const progress = await startProgress(io, out, text);
+  try {
+    return await work(progress);
+  } finally {
+    progress.stop();
+  }
+}
+
+async function createSpinner(io: CliIo, elapsedSeconds: () => number): Promise<Progress> {
+  const { default: ora } = await import('ora');
+  // Input stays the terminal's own: ora would otherwise take it, and Ctrl-C with it.
+  const options = { stream: io.stderr, discardStdin: false, suffixText: () => `${elapsedSeconds().toFixed(0)} s` };
+  let spinner: Ora | undefined;
+  return {
+    step: (text) => {
+      spinner ??= ora(options).start();
+      spinner.text = text;
+    },
+    stop: () => void spinner?.stop(),
+  };
+}
+
+function createLines(io: CliIo, elapsedSeconds: () => number): Progress {
+  let last = '';
+  return {
+    step: (text) => {
+      if (text !== last) {
+        last = text;
+        io.stderr.write(`${elapsedSeconds().toFixed(1).padStart(5)} s  ${text}\n`);
+      }
+    },
+    stop: () => undefined,
+  };
+}

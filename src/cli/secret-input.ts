@@ -1,0 +1,56 @@
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { CliError, usageError } from './errors';
+import type { CliIo } from './io';
+
+/** The first line of standard input. */
+export async function readSecretLine({ stdin }: CliIo): Promise<string> {
+  let text = '';
+  for await (const chunk of stdin) {
+    text += String(chunk);
+    if (text.includes('\n')) {
+      break;
+    }
+  }
+  const [line = ''] = text.split(/\r?\n/);
+  if (line === '') {
+    throw usageError('Standard input holds no password.');
+  }
+  return line;
+}
+
+/** Whether there is somebody to ask. */
+export function canAsk({ isTty, stdin }: CliIo): boolean {
+  return isTty && 'isTTY' in stdin && stdin.isTTY === true;
+}
+
+/** Asks on the terminal and shows nothing of what is typed. Call it only when `canAsk`. */
+export async function askHidden(io: CliIo, question: string): Promise<string> {
+  const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const reader = createInterface({ input: io.stdin, output: mute, terminal: true });
+  io.stderr.write(question);
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      reader.once('SIGINT', () => reject(new CliError('Nothing was done.', { exitCode: 130 })));
+      reader.once('close', () => reject(new CliError('Nothing was typed.')));
+      reader.question('', resolve);
+    });
+  } finally {
+    reader.close();
+    io.stderr.write('\n');
+  }
+}
+
+/** Asks for something that may be seen. */
+export async function ask(io: CliIo, question: string): Promise<string> {
+  const reader = createInterface({ input: io.stdin, output: io.stderr });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      reader.once('SIGINT', () => reject(new CliError('Nothing was done.', { exitCode: 130 })));
+      reader.once('close', () => reject(new CliError('Nothing was typed.')));
+      reader.question(question, resolve);
+    });
+  } finally {
+    reader.close();
+  }
+}

@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { type ApiAnswer, type ApiClient, createApiClient } from './api';
+import { parseServer } from './arguments';
+import { CliError, usageError } from './errors';
+import { EXIT } from './exit-codes';
+import { createHttpClient, type HttpClient } from './http';
+import type { CliIo } from './io';
+import { createOutput, type Output } from './output';
+import { createStore, type Store } from './store';
+import type { Page } from './wire';
+
+export interface GlobalOptions {
+  json?: boolean;
+  quiet?: boolean;
+  color?: boolean;
+  server?: string;
+}
+
+/** What a client command works with. */
+export interface CommandContext {
+  io: CliIo;
+  out: Output;
+  store: Store;
+  globals: GlobalOptions;
+}
+
+/** A context whose server is known, and whose user is as far as this machine knows logged in. */
+export interface Session extends CommandContext {
+  api: ApiClient;
+}
+
+export function createContext(io: CliIo, command: Command): CommandContext {
+  const globals: GlobalOptions = command.optsWithGlobals();
+  const out = createOutput(io, { json: globals.json === true, quiet: globals.quiet === true, color: globals.color !== false });
+  return { io, out, store: createStore(io.env), globals };
+}
+
+/** Runs `work` with a client that sends the stored token, or ORION_TOKEN. Throws when there is none. */
+export async function withSession<T>(context: CommandContext, work: (session: Session) => Promise<T>): Promise<T> {
+  const { server, token } = await findLogin(context);
+  if (token === undefined) {
+    throw new CliError(`You are not logged in at ${server}.`, { exitCode: EXIT.refused, hint: 'Log in with: orion login' });
+  }
+  return withApi(context, { server, token }, work);
+}
+
+/** The same for what needs no token. */
+export async function withApi<T>(context: CommandContext, login: { server: string; token?: string }, work: (session: Session) => Promise<T>): Promise<T> {
+  const http = createClient(context);
+  const api = createApiClient({ server: login.server, token: login.token, http, clock: context.io.clock });
+  try {
+    return await work({ ...context, api });
+  } finally {
+    api.close();
+  }
+}
+
+export const createClient = ({ io }: CommandContext): HttpClient => createHttpClient(() => readCa(io.env.ORION_CA_FILE));
+
+/** Which server, and the token for it: a stored token goes to the server that it came from and to no other. */
+export async function findLogin({ io, store, globals }: CommandContext): Promise<{ server: string; token: string | undefined; username: string | undefined }> {
+  const stored = await store.readLogin();
+  const named = globals.server ?? nonEmpty(io.env.ORION_SERVER) ?? stored.server;
+  if (named === undefined) {
+    throw usageError('No server is set.', 'Say which one: orion login --server https://orion.example.org');
+  }
+  const server = parseServer(named);
+  const mine = stored.server === server;
+  return { server, token: nonEmpty(io.env.ORION_TOKEN) ?? (mine ? stored.token : undefined), username: mine ? stored.username : undefined };
+}
+
+const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+
+async function readCa(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined || file === '') {
+    return undefined;
+  }
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new CliError(`ORION_CA_FILE cannot be read: ${(error as Error).message}`, { exitCode: EXIT.usage });
+  }
+}
+
+/** All pages of a list as one document; that of a single page is the server's own text. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller knows what the path lists
+export async function callPages<T>({ api }: Session, path: string): Promise<{ items: T[]; text: string }> {
+  const first = await api.call({ method: 'GET', path });
+  const items: T[] = [...pageOf<T>(first).items];
+  let next = pageOf<T>(first).next_cursor;
+  if (next === null) {
+    return { items, text: first.text };
+  }
+  while (next !== null) {
+    const separator = path.includes('?') ? '&' : '?';
+    const page: Page<T> = pageOf(await api.call({ method: 'GET', path: `${path}${separator}cursor=${encodeURIComponent(next)}` }));
+    items.push(...page.items);
+    next = page.items.length === 0 ? null : page.next_cursor;
+  }
+  return { items, text: JSON.stringify({ items, next_cursor: null }) };
+}
+
+function pageOf<T>(answer: ApiAnswer): Page<T> {
+  const page = answer.body as Page<T>;
+  return { items: page.items, next_cursor: page.next_cursor ?? null };
+}

@@ -1,0 +1,100 @@
+/** The API's documents, as far as the client reads them. docs: `GET /api/docs` of a running server. */
+
+export interface User {
+  id: number;
+  username: string;
+  role: 'user' | 'admin';
+  max_leases: number;
+  max_lease_hours: number;
+  disabled?: boolean;
+  created_at?: string;
+}
+
+export interface LoginAnswer {
+  token: string;
+  expires_in_seconds: number;
+  user: User;
+}
+
+export interface Key {
+  id: number;
+  name: string;
+  public_key: string;
+  fingerprint: string;
+  created_at: string;
+}
+
+export type LeaseState = 'provisioning' | 'active' | 'migrating' | 'ending' | 'ended' | 'failed';
+
+export interface Access {
+  host: string;
+  port: number;
+  username: string;
+  host_key: string;
+  host_key_fingerprint: string;
+  /** One line for a known_hosts file. */
+  known_hosts: string;
+  command: string;
+}
+
+export interface Lease {
+  id: number;
+  state: LeaseState;
+  client_id: number;
+  created_at: string;
+  ends_at: string;
+  remaining_seconds: number;
+  generation: number;
+  waiting_since: string | null;
+  end_reason: string | null;
+  requirements: { cpus: number | null; memory_mb: number | null; labels: Record<string, string> };
+  node: { id: number; hostname: string; status: string } | null;
+  /** Null while no account is there. */
+  access: Access | null;
+}
+
+export interface LeaseDetail extends Lease {
+  events: { at: string; type: string; actor: string | null; data: Record<string, unknown> | null }[];
+  placements: { generation: number; node_id: number; state: string; created_at: string; present_at: string | null; wiped_at: string | null; last_error: string | null }[];
+}
+
+export interface RentAnswer {
+  leases: Lease[];
+  password: string | null;
+}
+
+/** The fields from `status_reason` on are for admins. */
+export interface Node {
+  id: number;
+  hostname: string;
+  status: string;
+  cpus: number;
+  memory_mb: number;
+  labels: Record<string, string>;
+  free: boolean;
+  lease_id: number | null;
+  status_reason?: string | null;
+  drained?: boolean;
+  leaving?: boolean;
+  dirty?: boolean;
+  host_key_fingerprint?: string;
+  offered_host_key_fingerprint?: string | null;
+}
+
+export interface JoinToken {
+  id: number;
+  name: string;
+  max_uses: number | null;
+  uses: number;
+  labels: Record<string, string>;
+  expires_at: string | null;
+  revoked_at: string | null;
+  created_at: string;
+  /** Only in the answer that made it. */
+  token?: string;
+}
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
