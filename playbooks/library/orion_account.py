@@ -25,7 +25,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.orion_node import (
-    NO_FOLLOW_DIR, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
+    NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
     set_shadow_field, shadow_of, take_lock, tool, write_file)
 import json
 
@@ -286,7 +286,7 @@ def main():
         for step in (account.write_record, account.make_group, account.make_user, account.drop_groups, account.make_home,
                      account.set_shadow, account.write_limits):
             step()
-    except (Trouble, OSError, subprocess.SubprocessError) as error:
+    except (Trouble, Expired, OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=str(error), stale=False)
     module.exit_json(changed=bool(account.actions), username=account.name, uid=account.uid, ends_at=account.ends_at,
                      actions=account.actions)

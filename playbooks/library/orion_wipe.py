@@ -124,10 +124,10 @@ class Wipe:
                     pass  # fails when there is no such session; what lives is killed by uid and looked for by the verification
 
     def detach_mounts(self):
-        """File systems in user space that the tenant mounted: dead once their process is, and in the way of every walk."""
+        """The run-time directory, and file systems in user space: dead once their process is, and in the way of every walk."""
         libc = ctypes.CDLL(None, use_errno=True)
         for point, kind, options in mounts():
-            if kind.startswith('fuse') and any(b'user_id=%d' % uid in options for uid in self.uids):
+            if any((kind.startswith('fuse') and b'user_id=%d' % uid in options) or point == b'/run/user/%d' % uid for uid in self.uids):
                 if libc.umount2(point, MNT_DETACH) != 0:
                     raise Trouble('umount %r: %s' % (point, os.strerror(ctypes.get_errno())))
                 self.count('mounts', 1)
@@ -176,10 +176,12 @@ class Wipe:
 
     def remove_account(self, name):
         if any(fields[0] == name for fields in entries('/etc/passwd')):
-            run(*(['userdel', name] if tool('userdel') else ['deluser', name]))
+            try:
+                run(*(['userdel', name] if tool('userdel') else ['deluser', name]))
+            except Trouble:
+                pass  # half an account makes the tools stumble; what they leave is removed below
             self.done['accounts_removed'].append(name)
         with password_files_lock():
-            # What the tools leave when an account is already half deleted.
             first = re.compile(r'%s:' % re.escape(name))
             for path in ('/etc/passwd', '/etc/shadow', '/etc/group', '/etc/gshadow'):
                 drop_lines(path, first.match)
@@ -251,7 +253,7 @@ def main():
         if wipe.accounts:
             fence_moved = raise_fence(max(wipe.uids))
             wipe.run()
-    except (Trouble, OSError) as error:
+    except (Trouble, Expired, OSError) as error:
         wipe.troubles.append(str(error))
     changed = fence_moved or any(wipe.done.values())
     report = dict(wipe.done, changed=changed, files=wipe.files, accounts=sorted(wipe.accounts))

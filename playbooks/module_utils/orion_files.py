@@ -54,18 +54,21 @@ class Sweep:
     def _walk(self, descriptor, device, path):
         """Takes over `descriptor`. Recursion is safe: only directories of others are entered, and their depth is the node's own."""
         try:
-            with os.scandir(descriptor) as scan:
-                # The listing is completed first: removing while reading a directory may skip entries.
-                listed = [(entry.name, entry.stat(follow_symlinks=False)) for entry in scan]
-            for name, known in listed:
-                self._visit(descriptor, os.fsencode(name), (known, device, path))
+            # The listing is completed first: removing while reading a directory may skip entries.
+            for name in os.listdir(descriptor):
+                name = os.fsencode(name)
+                try:
+                    self._visit(descriptor, name, (device, path))
+                except OSError as error:
+                    self._trouble(path.rstrip(b'/') + b'/' + name, error)
         except OSError as error:
             self._trouble(path, error)
         finally:
             os.close(descriptor)
 
     def _visit(self, parent, name, at):
-        known, device, path = at
+        device, path = at
+        known = os.stat(name, dir_fd=parent, follow_symlinks=False)
         is_directory = stat.S_ISDIR(known.st_mode)
         # Only directories tell their device reliably: on an overlay a file may show the device of the layer below.
         if is_directory and known.st_dev != device:

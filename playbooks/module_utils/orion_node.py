@@ -25,8 +25,8 @@ class Trouble(Exception):
     """Something an operator has to know; its text says what."""
 
 
-class Expired(Trouble):
-    """The module's own time limit has passed."""
+class Expired(Exception):
+    """The module's own time limit has passed. No Trouble: nothing that lives with a tool's failure may swallow it."""
 
 
 def limit_time(seconds):
