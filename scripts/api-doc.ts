@@ -1,0 +1,123 @@
+/** Writes docs/api.md from the OpenAPI document that the API serves. `--check` fails when the page is not up to date. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import request from 'supertest';
+import { createDatabase } from '../src/db/connection';
+import { createApp } from '../src/http/app';
+import { createLimits } from '../src/http/limits';
+import { createNodeFeed } from '../src/http/nodes/feed';
+import { systemClock } from '../src/lib/clock';
+import { silentLogger } from '../src/lib/logger';
+import { packageRoot } from '../src/lib/package-root';
+import { createReadiness } from '../src/lib/readiness';
+import { createMetrics } from '../src/modules/telemetry';
+
+interface Operation {
+  summary: string;
+  tags: string[];
+  security: Record<string, unknown>[];
+  requestBody?: { content: { 'application/json': { schema: { $ref?: string } } } };
+  parameters?: { name: string; in: string; required?: boolean }[];
+  responses: Record<string, { description: string }>;
+}
+
+interface Schema {
+  type?: string | string[];
+  enum?: unknown[];
+  anyOf?: Schema[];
+  items?: Schema;
+  $ref?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  default?: unknown;
+  description?: string;
+}
+
+interface Document {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema> };
+}
+
+/** The app as the api role composes it; the pool never connects, since only the document is asked for. */
+async function fetchDocument(): Promise<Document> {
+  const db = createDatabase({ host: '127.0.0.1', port: 1, user: 'nobody', password: '', database: 'none', poolSize: 2 });
+  const base = { db, clock: systemClock, logger: silentLogger, metrics: createMetrics() };
+  const none = undefined as never;
+  const app = createApp({
+    jwtKey: 'only the document is asked for, nothing is signed',
+    health: { ...base, readiness: createReadiness() },
+    api: {
+      ctx: { ...base, actor: 'api', settings: none, provisioner: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', ttlSeconds: 1 } },
+      feed: createNodeFeed(base),
+      limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, signupsPerAddress: 1, registrationsPerAddress: 1 }),
+      settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, managementUser: '', managementKeys: [], trustProxy: false },
+    },
+  });
+  const { body } = await request(app).get('/api/openapi.json');
+  await db.destroy();
+  return body as Document;
+}
+
+const nameOf = (ref: string): string => ref.split('/').at(-1) ?? ref;
+
+function typeOf(schema: Schema): string {
+  if (schema.$ref) {
+    return `[${nameOf(schema.$ref)}](#${nameOf(schema.$ref).toLowerCase()})`;
+  }
+  if (schema.enum) {
+    return schema.enum.map((value) => `\`${String(value)}\``).join(' ');
+  }
+  if (schema.anyOf) {
+    return schema.anyOf.map(typeOf).join(' or ');
+  }
+  return schema.items ? `array of ${typeOf(schema.items)}` : [schema.type ?? 'any'].flat().join(' or ');
+}
+
+const accessOf = ({ security }: Operation): string => {
+  const [scheme] = security.flatMap((one) => Object.keys(one));
+  return scheme === undefined ? 'anybody' : scheme === 'nodeCredential' ? 'an agent' : 'a user';
+};
+
+function operationRow(path: string, method: string, operation: Operation): string {
+  const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query').map(({ name }) => `\`${name}\``);
+  const ref = operation.requestBody?.content['application/json'].schema.$ref;
+  const input = [...(ref ? [`[${nameOf(ref)}](#${nameOf(ref).toLowerCase()})`] : []), ...query].join(', ');
+  const admin = '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|nodes\/\{id\})/.test(path);
+  return `| \`${method.toUpperCase()} ${path}\` | ${operation.summary} | ${admin ? 'an admin' : accessOf(operation)} | ${input} | ${Object.keys(operation.responses).join(' ')} |`;
+}
+
+function schemaSection(name: string, schema: Schema): string {
+  const rows = Object.entries(schema.properties ?? {}).map(([field, value]) => {
+    const must = schema.required?.includes(field) && value.default === undefined ? 'yes' : value.default === undefined ? '' : `default \`${JSON.stringify(value.default)}\``;
+    return `| \`${field}\` | ${typeOf(value)} | ${must} | ${value.description ?? ''} |`;
+  });
+  return rows.length === 0 ? `### ${name}\n\n${typeOf(schema)}\n` : `### ${name}\n\n| field | type | required | |\n|---|---|---|---|\n${rows.join('\n')}\n`;
+}
+
+function render({ paths, components }: Document): string {
+  const rows = Object.entries(paths).flatMap(([path, operations]) => Object.entries(operations).map(([method, operation]) => operationRow(path, method, operation)));
+  const schemas = Object.entries(components.schemas).map(([name, schema]) => schemaSection(name, schema));
+  return `# The API
+
+Generated by \`npm run docs:api\` from the OpenAPI document that every replica serves at \`/api/openapi.json\` (with a page to try it at \`/api/docs\`).
+
+JSON in and out, \`snake_case\`, times ISO 8601 in UTC. Errors are \`application/problem+json\` (RFC 9457) with a stable \`code\`, a \`detail\` that says what to do next, and the request id. Lists come in pages: pass \`next_cursor\` as \`cursor\`.
+\`POST /api/rent\` and \`POST /api/extend\` take an \`Idempotency-Key\`: repeated with the same key they do the thing once, however often and to whichever replica they are sent.
+
+| request | | who | input | answers |
+|---|---|---|---|---|
+${rows.join('\n')}
+
+${schemas.join('\n')}`;
+}
+
+const page = join(packageRoot(), 'docs', 'api.md');
+const text = render(await fetchDocument());
+if (process.argv.includes('--check')) {
+  if ((await readFile(page, 'utf8').catch(() => '')) !== text) {
+    process.stderr.write('docs/api.md is not up to date: run `npm run docs:api`\n');
+    process.exitCode = 1;
+  }
+} else {
+  await writeFile(page, text);
+}
