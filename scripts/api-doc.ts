@@ -53,9 +53,9 @@ async function fetchDocument(): Promise<Document> {
       settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, managementUser: '', managementKeys: [], trustProxy: false },
     },
   });
-  const { body } = await request(app).get('/api/openapi.json');
+  const answer = await request(app).get('/api/openapi.json');
   await db.destroy();
-  return body as Document;
+  return answer.body as Document;
 }
 
 const nameOf = (ref: string): string => ref.split('/').at(-1) ?? ref;

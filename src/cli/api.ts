@@ -49,6 +49,7 @@ export interface ApiDeps {
 }
 
 export const MAX_ATTEMPTS = 5;
+const STREAM_SILENCE_MS = 60_000;
 const DEFAULT_TIMEOUT_MS = 15_000;
 const BACKOFF = { firstSeconds: 0.5, maxSeconds: 5 };
 
@@ -91,6 +92,8 @@ export function createApiClient({ server, token, http, clock }: ApiDeps): ApiCli
         response.destroy();
         throw new ApiError(response.statusCode ?? 0, {}, undefined);
       }
+      // The server pings; silence means that it, or the way to it, is gone.
+      response.setTimeout(STREAM_SILENCE_MS, () => response.destroy(new Error('the stream fell silent')));
       return response;
     },
     close: () => http.close(),
@@ -113,7 +116,7 @@ function passes(error: unknown): boolean {
 
 /** A certificate that is not trusted stays so. */
 export function isCertificateFault(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   return /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|ERR_TLS/.test(code);
 }
 

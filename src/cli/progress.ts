@@ -42,7 +42,7 @@ async function createSpinner(io: CliIo, elapsedSeconds: () => number): Promise<P
   let spinner: Ora | undefined;
   return {
     step: (text) => {
-      spinner ??= ora(options).start();
+      spinner ??= ora({ ...options, text }).start();
       spinner.text = text;
     },
     stop: () => void spinner?.stop(),

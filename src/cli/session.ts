@@ -15,6 +15,7 @@ export interface GlobalOptions {
   quiet?: boolean;
   color?: boolean;
   server?: string;
+  role?: string;
 }
 
 /** What a client command works with. */

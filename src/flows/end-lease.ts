@@ -1,7 +1,7 @@
 import type { Tx } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
 import { closeLease, type EndReason, type Lease, listLeasesOfRent, lockLease, isRunning, retirePlacement } from '../modules/leases';
-import { lockNode, REACHABLE, vacateNode } from '../modules/nodes';
+import { lockNode, LOST, vacateNode } from '../modules/nodes';
 
 export interface Ending {
   reason: EndReason;
@@ -18,7 +18,7 @@ export async function endLease(tx: Tx, lease: Lease, { reason, actor }: Ending):
     return;
   }
   const node = await lockNode(tx, nodeId);
-  const reachable = node !== undefined && REACHABLE.includes(node.status);
+  const reachable = node !== undefined && !LOST.includes(node.status);
   const failed = reason === 'rent_failed';
   await retirePlacement(tx, lease.id);
   await closeLease(tx, lease.id, { to: failed ? 'failed' : reachable ? 'ending' : 'ended', reason });

@@ -1,6 +1,6 @@
 import { type Tx, transaction } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
-import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postponeMigration, stopWaiting } from '../modules/leases';
+import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postponeMigration, reactivateLease, stopWaiting } from '../modules/leases';
 import { lockNode, LOST, type Node } from '../modules/nodes';
 import type { WorkContext } from './context';
 import { moveLease } from './move-lease';
@@ -37,7 +37,7 @@ const mustLeave = (node: Node | undefined): boolean => node !== undefined && (LO
 async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationStep> {
   const node = lease.occupiedNodeId === null ? undefined : await lockNode(tx, lease.occupiedNodeId);
   if (!mustLeave(node)) {
-    await stopWaiting(tx, lease.id);
+    await stay(tx, ctx, { lease, node });
     return { outcome: 'not_needed' };
   }
   const placement = await moveLease(tx, ctx, lease);
@@ -52,4 +52,16 @@ async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationSt
     await recordEvent(tx, { type: 'lease.waiting', actor: ctx.actor, leaseId: lease.id, nodeId: lease.occupiedNodeId ?? undefined, userId: lease.userId });
   }
   return { outcome: 'waiting' };
+}
+
+/** The node is not lost after all: well again (an order to drain was taken back), or not judged yet, in which case it is asked again later. */
+async function stay(tx: Tx, ctx: WorkContext, { lease, node }: { lease: Lease; node: Node | undefined }): Promise<void> {
+  if (node?.status !== 'alive') {
+    await postponeMigration(tx, lease.id, ctx.settings.migrateIntervalSeconds);
+    return;
+  }
+  await stopWaiting(tx, lease.id);
+  if (await reactivateLease(tx, lease.id)) {
+    await recordEvent(tx, { type: 'lease.resumed', actor: ctx.actor, leaseId: lease.id, nodeId: node.id, userId: lease.userId });
+  }
 }

@@ -11,6 +11,7 @@ export interface UserOptions {
   enable?: boolean;
 }
 
+const ROLES = ['user', 'admin'];
 const HEAD = ['ID', 'USERNAME', 'ROLE', 'LEASES', 'HOURS', 'STATE', 'CREATED'];
 
 const rowOf = (user: User): string[] => [
@@ -35,7 +36,8 @@ export async function listUsers(context: CommandContext): Promise<void> {
 }
 
 export async function setUser(context: CommandContext, id: number, options: UserOptions): Promise<void> {
-  const body = changeOf(options);
+  // The program's own --role, which names what to run, takes the word before this command sees it.
+  const body = changeOf({ ...options, role: context.globals.role });
   await withSession(context, async ({ api, out }) => {
     const answer = await api.call({ method: 'PATCH', path: `/api/users/${id}`, body });
     if (out.json) {
@@ -50,6 +52,9 @@ export async function setUser(context: CommandContext, id: number, options: User
 function changeOf({ maxLeases, maxHours, role, disable, enable }: UserOptions): Record<string, unknown> {
   if (disable && enable) {
     throw usageError('Give either --disable or --enable.');
+  }
+  if (role !== undefined && !ROLES.includes(role)) {
+    throw usageError(`--role takes ${ROLES.join(' or ')}.`);
   }
   const all = { max_leases: maxLeases, max_lease_hours: maxHours, role, disabled: disable ? true : enable ? false : undefined };
   const body = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));

@@ -53,8 +53,5 @@ export interface Node {
   registeredAt: Date;
 }
 
-/** Statuses in which a node answers SSH as far as is known, so that work may be sent to it. */
-export const REACHABLE: readonly NodeStatus[] = ['alive', 'suspect'];
-
-/** Statuses from which a lease must move away. */
+/** Statuses from which a lease must move away, and in which nothing can be done on the node. */
 export const LOST: readonly NodeStatus[] = ['dead', 'quarantined', 'retired'];

@@ -65,7 +65,18 @@ export async function stopWaiting(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, "UPDATE leases SET due_at = NULL, waiting_since = NULL WHERE id = ? AND state = 'migrating'", [leaseId]);
 }
 
-/** Puts off a migration whose attempt threw, so that it does not stand at the head of the queue. */
+/** A migrating lease whose account is still there, on a node that it may stay on after all, is active again. Zero rows: its account is not there. */
+export async function reactivateLease(tx: Tx, leaseId: number): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE leases SET state = 'active', migrating_since = NULL
+      WHERE id = ? AND state = 'migrating' AND EXISTS (SELECT 1 FROM placements p WHERE p.current_lease_id = leases.id AND p.state = 'present')`,
+    [leaseId],
+  );
+  return changed === 1;
+}
+
+/** Puts off a migration: its attempt threw, or its node is not judged yet. So it does not stand at the head of the queue. */
 export async function postponeMigration(db: Db, leaseId: number, seconds: number): Promise<void> {
   await execute(db, `UPDATE leases SET due_at = ${IN_SECONDS} WHERE id = ? AND state = 'migrating'`, [seconds, leaseId]);
 }
