@@ -111,7 +111,7 @@ function readWork(env: EnvReader): Pick<ControlPlaneConfig, 'probe' | 'work' | '
     },
     work: {
       claimSeconds: seconds(env, 'ORION_CLAIM_SECONDS', { default: 30, min: 1 }),
-      playTimeoutSeconds: seconds(env, 'ORION_PLAY_TIMEOUT_SECONDS', { default: 60, min: 5 }),
+      playTimeoutSeconds: seconds(env, 'ORION_PLAY_TIMEOUT_SECONDS', { default: 120, min: 5 }),
       playConcurrency: env.integer('ORION_PLAY_CONCURRENCY', { default: 4, min: 1, max: 64 }),
       rentWaitSeconds: seconds(env, 'ORION_RENT_WAIT_SECONDS', { default: 60, min: 0 }),
       outageSeconds: seconds(env, 'ORION_OUTAGE_SECONDS', { default: 10, min: 1 }),

@@ -11,7 +11,7 @@ import { createLogger, type Logger } from '../lib/logger';
 import { packageRoot } from '../lib/package-root';
 import { createReadiness, type Readiness } from '../lib/readiness';
 import { createWinstonSink } from '../lib/winston-sink';
-import { createAnsibleProvisioner, type Provisioner } from '../modules/provisioning';
+import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 
 /** What the roles of one control-plane process share. */
@@ -41,6 +41,10 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     clock,
     logger,
   });
+  sweepStalePlays().then(
+    (swept) => swept > 0 && logger.info('removed what killed processes left of their plays', { swept }),
+    (error: unknown) => logger.warn('stale plays could not be removed', { reason: messageOf(error) }),
+  );
   return { config, db, clock, logger, metrics: createMetrics(), readiness: createReadiness(), provisioner, closer };
 }
 

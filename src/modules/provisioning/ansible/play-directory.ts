@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NodeTarget } from '../types';
@@ -21,8 +21,10 @@ export interface PlayDirectory {
   remove(): Promise<void>;
 }
 
+const PREFIX = 'orion-play-';
+
 export async function createPlayDirectory(files: PlayFiles): Promise<PlayDirectory> {
-  const path = await mkdtemp(join(await realpath(tmpdir()), 'orion-play-'));
+  const path = await mkdtemp(join(await realpath(tmpdir()), `${PREFIX}${process.pid}-`));
   const directory: PlayDirectory = {
     path,
     inventory: join(path, 'inventory.yml'),
@@ -52,4 +54,24 @@ function inventoryOf({ target, managementUser }: PlayFiles): string {
     ansible_python_interpreter: 'python3',
   };
   return `{all: {hosts: {${hostAlias(target)}: ${toUnsafeYaml(connection)}}}}\n`;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Removes what processes that were killed outright left of their runs: those folders hold password hashes. Returns how many. */
+export async function sweepStalePlays(): Promise<number> {
+  const folder = await realpath(tmpdir());
+  const stale = (await readdir(folder)).filter((name) => {
+    const pid = name.startsWith(PREFIX) ? Number(/^(\d+)-/.exec(name.slice(PREFIX.length))?.[1] ?? 0) : 0;
+    return pid > 0 && !isRunning(pid);
+  });
+  await Promise.all(stale.map((name) => rm(join(folder, name), { recursive: true, force: true })));
+  return stale.length;
 }
