@@ -21,7 +21,7 @@ from ansible.module_utils.orion_files import Sweep, mounts
 from ansible.module_utils.orion_ipc import remove_queues, remove_sysv
 from ansible.module_utils.orion_node import (
     NAME, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, limit_time, password_files_lock, raise_fence,
-    read_record, read_text, run, set_shadow_field, shadow_of, take_lock, tool, write_file)
+    read_fence, read_record, read_text, run, set_shadow_field, shadow_of, take_lock, tool, write_file)
 from ansible.module_utils.orion_processes import kill_all
 
 CRONTABS = ('/var/spool/cron/crontabs', '/var/spool/cron', '/etc/crontabs')
@@ -245,7 +245,7 @@ def main():
                                           'limit_seconds': {'type': 'int', 'default': 100}})
     os.umask(0o077)
     wipe = Wipe()
-    fence_moved = False
+    fence_moved, fence = False, None
     try:
         limit_time(module.params['limit_seconds'])
         take_lock()
@@ -253,10 +253,11 @@ def main():
         if wipe.accounts:
             fence_moved = raise_fence(max(wipe.uids))
             wipe.run()
+        fence = read_fence()
     except (Trouble, Expired, OSError) as error:
         wipe.troubles.append(str(error))
     changed = fence_moved or any(wipe.done.values())
-    report = dict(wipe.done, changed=changed, files=wipe.files, accounts=sorted(wipe.accounts))
+    report = dict(wipe.done, changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts))
     if wipe.troubles:
         module.fail_json(msg='; '.join(wipe.troubles)[:4000], troubles=wipe.troubles[:50], **report)
     module.exit_json(**report)

@@ -43,6 +43,8 @@ interface Reservation {
 
 /** Another rent holds the free nodes at this very moment; asked again a few times before it counts as "nothing free". */
 class NodesBusyError extends Error {}
+/** Told outside the transaction: what the caller can wait for is looked up on a connection of its own, and a transaction that waits for a second connection starves the pool. */
+class NothingFreeError extends Error {}
 const BUSY_ATTEMPTS = 40;
 const BUSY_PAUSE_MS = 25;
 
@@ -76,10 +78,10 @@ async function reserveWithPatience(ctx: WorkContext, request: RentRequest, passw
     } catch (error) {
       // Two requests with one key at once: the second finds the first one's rent when it looks again.
       const again = error instanceof NodesBusyError || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
-      if (!again) {
+      if (!again && !(error instanceof NothingFreeError)) {
         throw error;
       }
-      if (attempt >= BUSY_ATTEMPTS) {
+      if (!again || attempt >= BUSY_ATTEMPTS) {
         throw await nothingFree(ctx, request);
       }
       await ctx.clock.sleep(BUSY_PAUSE_MS * (0.5 + Math.random()));
@@ -107,7 +109,7 @@ async function reserve(tx: Tx, ctx: WorkContext, request: RentRequest & { passwo
     throw new NodesBusyError();
   }
   if (free.found === 'too_few') {
-    throw await nothingFree(ctx, request);
+    throw new NothingFreeError();
   }
   const rentId = await insertRent(tx, { userId: user.id, idempotencyKey: request.idempotencyKey, requestHash });
   const placements: ClaimedPlacement[] = [];

@@ -39,6 +39,9 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
     return null;
   }
   const { lease, node } = job;
+  if (LOST.includes(node.status)) {
+    return transaction(ctx.db, (tx) => leaveLostNode(tx, ctx, placement));
+  }
   const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
   try {
     const report = await ensurePresent(ctx, placement, { lease, node });
@@ -59,14 +62,10 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
   }
 }
 
-/** What the placement is for, or undefined when there is nothing to do: its lease is over or has moved on, or its node is lost. */
+/** What the placement is for, or undefined when there is nothing to do: its lease is over or has moved on. */
 async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<{ lease: Lease; node: Node } | undefined> {
   const [lease, node] = await Promise.all([findLease(ctx.db, placement.leaseId), findNode(ctx.db, placement.nodeId)]);
   if (!lease || !node || !isRunning(lease.state) || lease.generation !== placement.generation || lease.remainingSeconds <= 0) {
-    return undefined;
-  }
-  if (LOST.includes(node.status)) {
-    await transaction(ctx.db, (tx) => parkPlacement(tx, lease.id));
     return undefined;
   }
   return { lease, node };
@@ -135,15 +134,36 @@ async function settleFailure(tx: Tx, { ctx, placement, failure, message }: Failu
     return null;
   }
   await blameNode(tx, { ctx, nodeId, failure, message });
-  if (decideAfterFailure({ failure, attempts }) === 'retry') {
+  const lost = LOST.includes((await findNode(tx, nodeId))?.status ?? 'retired');
+  if (!lost && decideAfterFailure({ failure, attempts }) === 'retry') {
     return reclaimPlacement(tx, placement, ctx.settings.claimSeconds);
   }
+  return moveOn(tx, ctx, { lease, generation });
+}
+
+/** Nothing can be done on this node any more. An account that was there leaves with the migration that the loss of the node set off; one that was still being made goes elsewhere now. */
+async function leaveLostNode(tx: Tx, ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
+  const lease = await lockLease(tx, placement.leaseId);
+  const held = await settlePlacementFailed(tx, placement, { message: 'its node was lost', retrySeconds: ctx.settings.migrateIntervalSeconds });
+  if (!lease || !held) {
+    return null;
+  }
+  if (lease.state === 'provisioning') {
+    return moveOn(tx, ctx, { lease, generation: placement.generation });
+  }
+  await parkPlacement(tx, lease.id);
+  await markMigrating(tx, lease.id);
+  return null;
+}
+
+/** The next node for a lease whose account could not be made, or null: then a new rent has failed and an older lease waits for a migration. */
+async function moveOn(tx: Tx, ctx: WorkContext, { lease, generation }: { lease: Lease; generation: number }): Promise<ClaimedPlacement | null> {
   const rentIsNew = lease.state === 'provisioning';
   const moved = rentIsNew && generation >= MAX_GENERATIONS_PER_RENT ? null : await moveLease(tx, ctx, lease);
   if (!moved && rentIsNew) {
     await failRent(tx, lease.rentId, ctx.actor);
   } else if (!moved) {
-    await markMigrating(tx, leaseId);
+    await markMigrating(tx, lease.id);
   }
   return moved;
 }

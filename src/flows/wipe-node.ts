@@ -69,7 +69,8 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
 }
 
 async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
-  if (!(await settleWiped(tx, claim))) {
+  const { fence } = report.wipe.details;
+  if (!(await settleWiped(tx, claim, typeof fence === 'number' ? fence : 0))) {
     return false;
   }
   await settlePlacementsWiped(tx, placements.map(({ id }) => id), report);

@@ -43,7 +43,8 @@ describe('wipe', () => {
 
   it('refuses an account that comes after its wipe', async () => {
     const spec = await lease();
-    await bench.provisioner.wipe(nodeOf(worker), [spec]);
+    const report = await bench.provisioner.wipe(nodeOf(worker), [spec]);
+    expect(report.details['fence']).toBeGreaterThanOrEqual(spec.uid);
     await expect(bench.provisioner.ensurePresent(nodeOf(worker), spec)).rejects.toMatchObject({ failure: 'stale' });
     expect((await verify(spec)).clean).toBe(true);
     await lease();

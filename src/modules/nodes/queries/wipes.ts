@@ -34,13 +34,19 @@ export async function renewWipe(db: Db, { node, token }: ClaimedWipe, claimSecon
   return (await execute(db, `UPDATE nodes SET wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [claimSeconds, node.id, token])) === 1;
 }
 
-/** Settles a verified wipe: the node is clean. False: the claim was lost, or a lease got onto the node; nothing changed. */
-export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe): Promise<boolean> {
+/**
+ * Settles a verified wipe: the node is clean. A machine that was in a fleet before has a fence already; the uids given to it go on from
+ * there, or the node would refuse them as stale. False: the claim was lost, or a lease got onto the node; nothing changed.
+ *
+ * @param fence the highest uid ever wiped on the machine, as it says
+ */
+export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe, fence: number): Promise<boolean> {
   const changed = await execute(
     tx,
-    `UPDATE nodes SET dirty = 0, wipe_token = NULL, wipe_due_at = NULL, wipe_failures = 0, wiped_at = UTC_TIMESTAMP(3)
+    `UPDATE nodes SET dirty = 0, wipe_token = NULL, wipe_due_at = NULL, wipe_failures = 0, wiped_at = UTC_TIMESTAMP(3),
+            next_uid = GREATEST(next_uid, ?)
       WHERE id = ? AND wipe_token = ? AND lease_id IS NULL`,
-    [node.id, token],
+    [fence + 1, node.id, token],
   );
   return changed === 1;
 }
