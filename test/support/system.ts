@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import mysql, { type RowDataPacket } from 'mysql2/promise';
+import {
+  createLab, eventually, freePort, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, type OrionProcess, projectDir, runOrThrow,
+  sharedMariaDb, startMariaDb, startOrion, type WorkerFleet,
+} from '../lab';
+import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
+import { createTenant, type Tenant } from './tenant';
+
+type Env = Record<string, string>;
+
+export interface SystemOptions {
+  apis: number;
+  schedulers: number;
+  /** A MariaDB of its own, for tests that stop it. */
+  ownDatabase?: boolean;
+  /** Over FAST. */
+  env?: Env;
+}
+
+/** The whole control plane as processes of the built binary, on a database of its own. Everything ends with `close`. */
+export interface System {
+  lab: Lab;
+  apis: OrionProcess[];
+  schedulers: OrionProcess[];
+  /** Undefined when the server is shared with other tests. */
+  mariadb: MariaDb | undefined;
+  admin: ApiClient;
+  /** Good for any number of machines. */
+  joinToken: string;
+  env: Env;
+  /** Starts one more replica and adds it; `port` when it has to be a certain one. */
+  startApi(options?: { port?: number; env?: Env }): Promise<OrionProcess>;
+  startScheduler(env?: Env): Promise<OrionProcess>;
+  /** Workers whose agents enrol with the join token, at the first API unless told otherwise. */
+  launchWorkers(n: number, options?: LaunchOptions): Promise<WorkerFleet>;
+  /** Signs up a new user with a key pair of its own; it calls the first API. */
+  tenant(name?: string): Promise<Tenant>;
+  /** As an admin sees them. */
+  nodes(): Promise<NodeBody[]>;
+  /** Throws when there is none of that name. */
+  node(hostname: string): Promise<NodeBody>;
+  /** Waits until this many nodes could be leased. */
+  untilFree(n: number, timeoutMs?: number): Promise<void>;
+  /** Looks into the database, past the API. */
+  sql<T>(query: string, bindings?: (string | number)[]): Promise<T[]>;
+  close(): Promise<void>;
+}
+
+/** Rhythms that make a test short. Deaths still take longer than one round of probes, so that a brake can see them together (I8). */
+const FAST: Env = {
+  ORION_HTTP_HOST: '127.0.0.1',
+  ORION_OPS_HOST: '127.0.0.1',
+  ORION_PROBE_INTERVAL_SECONDS: '1',
+  ORION_SUSPECT_INTERVAL_SECONDS: '0.8',
+  ORION_PROBE_TIMEOUT_SECONDS: '2.5',
+  ORION_HEARTBEAT_INTERVAL_SECONDS: '1',
+  ORION_HEARTBEAT_OVERDUE_SECONDS: '5',
+  ORION_CLAIM_SECONDS: '5',
+  ORION_PLAY_TIMEOUT_SECONDS: '30',
+  ORION_MIGRATE_INTERVAL_SECONDS: '1',
+  ORION_EXPIRE_INTERVAL_SECONDS: '0.5',
+  ORION_WORK_INTERVAL_SECONDS: '0.2',
+  ORION_WATCH_INTERVAL_SECONDS: '0.5',
+  ORION_RETRY_FIRST_SECONDS: '0.5',
+  ORION_RETRY_MAX_SECONDS: '2',
+  ORION_MIN_LEASE_SECONDS: '1',
+  ORION_MAX_LEASES: '500',
+  ORION_DRAIN_SECONDS: '0.5',
+  ORION_LIMIT_SIGNUPS_PER_ADDRESS: '1000',
+  ORION_LIMIT_LOGINS_PER_ADDRESS: '1000',
+  ORION_LIMIT_REGISTRATIONS_PER_ADDRESS: '10000',
+};
+
+const ADMIN = { username: 'operator', password: 'a password of the tests' };
+
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const lab = createLab();
+  try {
+    return await start(lab, options);
+  } catch (error) {
+    await lab.close();
+    throw error;
+  }
+}
+
+async function start(lab: Lab, options: SystemOptions): Promise<System> {
+  const mariadb = options.ownDatabase ? await startMariaDb(lab) : undefined;
+  const access = await (mariadb ?? (await sharedMariaDb())).createDatabase();
+  const env: Env = {
+    ...FAST,
+    ORION_DB_HOST: access.host,
+    ORION_DB_PORT: String(access.port),
+    ORION_DB_USER: access.user,
+    ORION_DB_PASSWORD: access.password,
+    ORION_DB_NAME: access.database,
+    ORION_JWT_KEY: randomBytes(32).toString('hex'),
+    ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir, 'control plane')).keyFile,
+    ...options.env,
+  };
+  await orion(['migrate', 'up'], env);
+  await orion(['admin', 'create', ADMIN.username, '--password-stdin'], env, `${ADMIN.password}\n`);
+
+  const apis: OrionProcess[] = [];
+  const schedulers: OrionProcess[] = [];
+  const launch = async (role: 'api' | 'scheduler', { port, extra }: { port?: number | undefined; extra?: Env | undefined }): Promise<OrionProcess> => {
+    const at = port ?? (await freePort());
+    const started = await startOrion(lab, role, { port: at, env: { ...env, ...extra, [role === 'api' ? 'ORION_HTTP_PORT' : 'ORION_OPS_PORT']: String(at) } });
+    (role === 'api' ? apis : schedulers).push(started);
+    return started;
+  };
+  await Promise.all([
+    ...Array.from({ length: options.apis }, () => launch('api', {})),
+    ...Array.from({ length: options.schedulers }, () => launch('scheduler', {})),
+  ]);
+  const firstUrl = (): string => apis[0]?.url ?? '';
+  const admin = createApiClient(firstUrl(), await logIn(firstUrl(), ADMIN));
+  const token = await admin.post<{ token: string }>('/api/tokens', { name: 'tests', max_uses: 1000, ttl_hours: 1 });
+  const joinToken = expectStatus(token, 201).token;
+  const nodes = async (): Promise<NodeBody[]> => expectStatus(await admin.get<Page<NodeBody>>('/api/nodes?limit=100'), 200).items;
+
+  return {
+    lab, apis, schedulers, mariadb, admin, joinToken, env, nodes,
+    startApi: ({ port, env: extra } = {}) => launch('api', { port, extra }),
+    startScheduler: (extra) => launch('scheduler', { extra }),
+    launchWorkers: (n, launchOptions = {}) => launchWorkers(lab, n, { endpoint: firstUrl(), joinToken, ...launchOptions }),
+    tenant: async (name = `u${randomBytes(5).toString('hex')}`) => {
+      const credentials = { username: name, password: 'a password of a tenant' };
+      expectStatus(await createApiClient(firstUrl()).post('/api/signup', credentials), 201);
+      return createTenant(createApiClient(firstUrl(), await logIn(firstUrl(), credentials)), await generateSshKeyPair(lab.dir, name));
+    },
+    node: async (hostname) => {
+      const found = (await nodes()).find((node) => node.hostname === hostname);
+      if (!found) {
+        throw new Error(`no node ${hostname}`);
+      }
+      return found;
+    },
+    untilFree: async (n, timeoutMs = 40_000) => {
+      const free = async (): Promise<boolean> => {
+        const all = await nodes();
+        if (all.filter((node) => node.free).length < n) {
+          throw new Error(JSON.stringify(all.map(({ hostname, status, dirty, lease_id, status_reason }) => ({ hostname, status, dirty, lease_id, status_reason }))));
+        }
+        return true;
+      };
+      await eventually(free, { what: `${n} nodes are free`, timeoutMs, everyMs: 100 });
+    },
+    sql: (query, bindings = []) => queryOnce(access, query, bindings),
+    close: () => lab.close(),
+  };
+}
+
+async function orion(args: string[], env: Env, input = ''): Promise<void> {
+  await runOrThrow(process.execPath, [join(projectDir, 'dist', 'main.js'), ...args], { input, env: { PATH: process.env['PATH'], ...env } });
+}
+
+async function logIn(url: string, credentials: { username: string; password: string }): Promise<string> {
+  return expectStatus(await createApiClient(url).post<{ token: string }>('/api/login', credentials), 200).token;
+}
+
+/** A connection for each question: the server may be killed between two. */
+async function queryOnce<T>(access: mysql.ConnectionOptions, query: string, bindings: (string | number)[]): Promise<T[]> {
+  const connection = await mysql.createConnection({ ...access, timezone: 'Z' });
+  try {
+    const [rows] = await connection.query<RowDataPacket[]>(query, bindings);
+    return rows as T[];
+  } finally {
+    await connection.end();
+  }
+}

@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { eventually, type RunResult, type SshExecOptions, type SshKeyPair, sshExec, sshOptions, type SshTarget } from '../lab';
+import { type Answer, type ApiClient, expectStatus, type LeaseBody, type LeaseDetailBody, type RentBody } from './api-client';
+
+export interface RentOptions {
+  /** Default 600. */
+  seconds?: number;
+  count?: number;
+  key?: string;
+  requirements?: object;
+  /** The replica to ask; default: the tenant's own. */
+  at?: string;
+}
+
+/** A user of the platform, with a key pair. */
+export interface Tenant {
+  client: ApiClient;
+  keyFile: string;
+  publicKey: string;
+  /** The bare answer, whatever its status. */
+  rent(options?: RentOptions): Promise<Answer<RentBody>>;
+  /** One lease, active; throws when it is not to be had. */
+  rentOne(options?: RentOptions): Promise<LeaseBody>;
+  lease(id: number): Promise<LeaseDetailBody>;
+  /** Polls the lease until `is` says yes, and returns it. */
+  untilLease(id: number, what: string, is: (lease: LeaseDetailBody) => boolean, timeoutMs?: number): Promise<LeaseDetailBody>;
+  /** Through OpenSSH, with the host key of the answer and no other. */
+  login(lease: LeaseBody, command: string, options?: SshExecOptions): Promise<RunResult>;
+  /** A session that stays open on `sleep`. */
+  openSession(lease: LeaseBody): Promise<OpenSession>;
+  extend(id: number, seconds: number): Promise<LeaseBody>;
+  release(id: number): Promise<LeaseBody>;
+}
+
+export interface OpenSession {
+  isOpen(): boolean;
+  close(): void;
+}
+
+export function createTenant(client: ApiClient, { keyFile, publicKey }: SshKeyPair): Tenant {
+  const target = ({ access, id }: LeaseBody): SshTarget => {
+    if (!access) {
+      throw new Error(`lease ${id} has no access`);
+    }
+    return { address: access.host, port: access.port, user: access.username, hostKey: access.host_key, keyFile };
+  };
+  const rent = ({ seconds = 600, count = 1, key, at, requirements }: RentOptions = {}): Promise<Answer<RentBody>> =>
+    (at === undefined ? client : client.at(at)).post<RentBody>(
+      '/api/rent',
+      { duration_minutes: seconds / 60, count, ssh_public_key: publicKey, ...(requirements ? { requirements } : {}) },
+      key === undefined ? {} : { 'Idempotency-Key': key },
+    );
+  const lease = async (id: number): Promise<LeaseDetailBody> => expectStatus(await client.get<LeaseDetailBody>(`/api/leases/${id}`), 200);
+  return {
+    client, keyFile, publicKey, rent, lease,
+    rentOne: async (options) => {
+      const [first] = expectStatus(await rent(options), 201).leases;
+      if (!first) {
+        throw new Error('a rent without a lease');
+      }
+      return first;
+    },
+    untilLease: (id, what, is, timeoutMs = 30_000) => {
+      const asked = async (): Promise<LeaseDetailBody> => {
+        const now = await lease(id);
+        if (!is(now)) {
+          throw new Error(`it is ${now.state}, generation ${now.generation}, on ${JSON.stringify(now.node)}; placements ${JSON.stringify(now.placements)}`);
+        }
+        return now;
+      };
+      return eventually(asked, { what: `lease ${id} ${what}`, timeoutMs, everyMs: 50 });
+    },
+    login: (to, command, options) => sshExec(target(to), command, options),
+    openSession: (to) => openSession(target(to)),
+    extend: async (id, seconds) => expectStatus(await client.post<LeaseBody>('/api/extend', { lease_id: id, duration_minutes: seconds / 60 }), 200),
+    release: async (id) => expectStatus(await client.post<LeaseBody>('/api/release', { lease_id: id }), 200),
+  };
+}
+
+async function openSession(target: SshTarget): Promise<OpenSession> {
+  const child = spawn('ssh', [...sshOptions(target), `${target.user}@${target.address}`, 'echo open; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  let said = '';
+  let open = true;
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  child.once('exit', () => (open = false));
+  await eventually(() => said.includes('open') || !open, { what: 'the session is open' });
+  return { isOpen: () => open, close: () => void child.kill('SIGKILL') };
+}
