@@ -78,6 +78,7 @@ if ((EUID != 0)); then
 elif stage 'install' scripts/install-deps.sh; then
   stage 'types' npm run --silent typecheck
   stage 'lint' npm run --silent lint
+  stage 'docs' npx --no-install tsx scripts/api-doc.ts --check
   stage 'tests' tests "$@"
   stage 'coverage' node scripts/coverage.mjs "$RUN/coverage/coverage-final.json" "$RUN/v8"
 fi
