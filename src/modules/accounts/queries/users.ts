@@ -59,13 +59,22 @@ export async function lockUser(tx: Tx, id: number): Promise<User | undefined> {
   return row && toUser(row);
 }
 
+/** Names are ASCII, and MariaDB refuses to compare their column with anything else. */
+const couldBeName = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
+
 export async function findUserByName(db: Db, username: string): Promise<User | undefined> {
+  if (!couldBeName(username)) {
+    return undefined;
+  }
   const row = await selectFirst<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE username = ?`, [username]);
   return row && toUser(row);
 }
 
 /** The user with the stored password hash, for the login alone. */
 export async function findUserForLogin(db: Db, username: string): Promise<{ user: User; passwordHash: string } | undefined> {
+  if (!couldBeName(username)) {
+    return undefined;
+  }
   const row = await selectFirst<UserRow & { password_hash: string }>(db, `SELECT ${COLUMNS}, password_hash FROM users WHERE username = ?`, [username]);
   return row && { user: toUser(row), passwordHash: row.password_hash };
 }
