@@ -89,6 +89,8 @@ interface Success {
   report: PlayReport;
 }
 
+const isLost = async (tx: Tx, nodeId: number): Promise<boolean> => LOST.includes((await findNode(tx, nodeId))?.status ?? 'retired');
+
 async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success): Promise<boolean> {
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
@@ -104,6 +106,10 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success)
     userId: lease.userId,
     data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? migratingSeconds : null },
   });
+  if (activated && (await isLost(tx, placement.nodeId))) {
+    // Taken out of service while the account was being made: that could not move a lease that was not active yet.
+    await markMigrating(tx, lease.id);
+  }
   if (activated && migratingSeconds !== null) {
     ctx.metrics.migrations.inc({ result: 'ok' });
     ctx.metrics.migrationSeconds.observe(migratingSeconds);
@@ -134,8 +140,7 @@ async function settleFailure(tx: Tx, { ctx, placement, failure, message }: Failu
     return null;
   }
   await blameNode(tx, { ctx, nodeId, failure, message });
-  const lost = LOST.includes((await findNode(tx, nodeId))?.status ?? 'retired');
-  if (!lost && decideAfterFailure({ failure, attempts }) === 'retry') {
+  if (decideAfterFailure({ failure, attempts }) === 'retry' && !(await isLost(tx, nodeId))) {
     return reclaimPlacement(tx, placement, ctx.settings.claimSeconds);
   }
   return moveOn(tx, ctx, { lease, generation });
