@@ -44,7 +44,13 @@ export const rentBody = z
   .refine(exactlyOne, EXACTLY_ONE)
   .meta({ id: 'Rent' });
 
-export const extendBody = z.strictObject({ lease_id: z.int().min(1), ...duration }).refine(exactlyOne, EXACTLY_ONE).meta({ id: 'Extend' });
+const atLeastASecond = (body: Duration): boolean => !exactlyOne(body) || secondsOf(body) >= 1;
+
+export const extendBody = z
+  .strictObject({ lease_id: z.int().min(1), ...duration })
+  .refine(exactlyOne, EXACTLY_ONE)
+  .refine(atLeastASecond, { error: 'extend by at least a second', path: ['duration_hours'] })
+  .meta({ id: 'Extend' });
 export const releaseBody = z.strictObject({ lease_id: z.int().min(1) }).meta({ id: 'Release' });
 
 export const leaseQuery = {
