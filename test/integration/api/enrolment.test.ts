@@ -1,0 +1,279 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { fingerprintOf } from '../../../src/lib/host-key';
+import type { User } from '../../../src/modules/accounts';
+import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
+import { startTestApi, type TestApi } from '../../support/api';
+import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { anSshKey } from '../../support/keys';
+import type { NodeJson, RegisteredJson, Reply, TokenJson } from '../../support/wire';
+
+let database: TestDatabase;
+let api: TestApi;
+let admin: User;
+beforeAll(async () => {
+  database = await openTestDatabase();
+  api = await startTestApi(database.db);
+}, 60_000);
+afterAll(async () => {
+  await api.close();
+  await database.close();
+});
+beforeEach(async () => {
+  await database.reset();
+  admin = await aUser(database.db, { role: 'admin' });
+});
+
+const aMachine = (change: object = {}): Record<string, unknown> => ({ hostname: 'edge-1', ssh_port: 2222, host_key: anSshKey(), facts: { cpus: 4, memory_mb: 8000, os: 'Debian' }, ...change });
+const register = (body: object, { credential, path = '/api/workers/register', on = api }: { credential?: string; path?: string; on?: TestApi } = {}): Promise<Reply<RegisteredJson>> =>
+  on.call<RegisteredJson>('post', path, { as: credential, body });
+const aToken = async (body: object = {}): Promise<TokenJson> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
+const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
+const nodes = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM nodes');
+
+describe('a machine announces itself', () => {
+  it.each(['/api/workers/register', '/api/register'])('R1, R3: on POST %s, with a join token, it is enrolled as unknown and due for a probe', async (path) => {
+    const { token } = await aToken({ labels: { zone: 'lab' } });
+    const hostKey = anSshKey();
+    const answer = await register(aMachine({ host_key: `${hostKey} root@edge-1`, join_token: token, labels: { zone: 'mine', rack: '7' } }), { path });
+    expect(answer).toMatchObject({ status: 201, body: { status: 'unknown', management: { username: 'orion-mgmt', public_keys: ['ssh-ed25519 AAAA'] }, heartbeat_interval_seconds: 10 } });
+    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(answer.body.credential).toMatch(/^orion_node_[\w-]{43}$/);
+    const stored = await node(answer.body.node_id);
+    expect(stored).toMatchObject({ hostname: 'edge-1', address: '127.0.0.1', ssh_port: 2222, host_key: hostKey, status: 'unknown', dirty: 1, cpus: 4, memory_mb: 8000, leasable: 0 });
+    expect(stored['probe_due_at']).not.toBeNull();
+    expect(stored['labels']).toEqual({ zone: 'lab', rack: '7' });
+    expect(JSON.stringify(stored)).not.toContain(answer.body.credential);
+  });
+
+  it('R1: the two fields of the documents and a host key are enough', async () => {
+    const answer = await register({ hostname: 'edge-1', ssh_port: 22, host_key: anSshKey() });
+    expect(answer).toMatchObject({ status: 202, body: { status: 'pending' } });
+    expect(await node(answer.body.node_id)).toMatchObject({ cpus: 1, memory_mb: 0 });
+  });
+
+  it('R3: again, with its credential, it is updated and never doubled, and has to be verified anew', async () => {
+    const machine = aMachine();
+    const { body: first } = await register({ ...machine, join_token: (await aToken()).token });
+    await age(database.db, "UPDATE nodes SET status = 'alive', dirty = 0 WHERE id = ?", [first.node_id]);
+    const again = await register({ ...machine, hostname: 'renamed', address: '127.0.0.9' }, { credential: first.credential ?? '' });
+    expect(again).toMatchObject({ status: 200, body: { node_id: first.node_id, status: 'unknown' } });
+    expect(again.body.credential).toBeUndefined();
+    expect(await node(first.node_id)).toMatchObject({ hostname: 'renamed', address: '127.0.0.9', status: 'unknown', dirty: 1 });
+    expect(await nodes()).toBe(1);
+  });
+
+  it('R3: twenty registrations of one machine at once make one node', async () => {
+    const { token } = await aToken({ max_uses: 20 });
+    const machine = aMachine({ join_token: token });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => register(machine)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(201));
+    expect(new Set(answers.map(({ body }) => body.node_id)).size).toBe(1);
+    expect(await nodes()).toBe(1);
+  });
+
+  it('R1: a token for one machine, raced by twenty, lets exactly one in', async () => {
+    const { token } = await aToken();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => register(aMachine({ join_token: token }))));
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array<number>(19).fill(401)]);
+    expect(await nodes()).toBe(1);
+  });
+
+  it('R1: a token that is used up, expired, revoked or made up opens nothing, and all are refused alike', async () => {
+    const [used, expired, revoked] = [await aToken(), await aToken(), await aToken()];
+    expect((await register(aMachine({ join_token: used.token }))).status).toBe(201);
+    await age(database.db, 'UPDATE join_tokens SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [expired.id]);
+    expect((await api.call<TokenJson>('delete', `/api/tokens/${revoked.id}`, { as: admin })).body.revoked_at).not.toBeNull();
+    const answers = await Promise.all([used.token, expired.token, revoked.token, 'orion_join_made-up', ''].map((join_token) => register(aMachine({ join_token }))));
+    expect(new Set(answers.map(({ status, body }) => `${status} ${body.code ?? ''} ${body.detail ?? ''}`)).size).toBe(1);
+    expect(answers[0]).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
+    expect(await nodes()).toBe(1);
+  });
+
+  it('R1: without a token it waits for an operator; under open enrolment it does not', async () => {
+    const waiting = await register(aMachine());
+    expect(waiting).toMatchObject({ status: 202, body: { status: 'pending' } });
+    expect(await node(waiting.body.node_id)).toMatchObject({ probe_due_at: null, leasable: 0 });
+    const open = await startTestApi(database.db, { enrolment: 'open' });
+    expect(await register(aMachine(), { on: open })).toMatchObject({ status: 201, body: { status: 'unknown' } });
+    await open.close();
+  });
+
+  it('R3: a machine that still waits may ask again without a credential and is not doubled', async () => {
+    const machine = aMachine();
+    const ids = [await register(machine), await register(machine)].map(({ status, body }) => [status, body.node_id]);
+    expect(ids[0]).toEqual(ids[1]);
+    expect(await register({ ...machine, join_token: (await aToken()).token })).toMatchObject({ status: 201, body: { node_id: ids[0]?.[1], status: 'unknown' } });
+  });
+
+  it('R1: nobody takes the place of an enrolled machine by showing its host key', async () => {
+    const machine = aMachine();
+    const { body } = await register({ ...machine, join_token: (await aToken()).token });
+    const before = await node(body.node_id);
+    expect(await register({ ...machine, address: '127.0.0.66' })).toMatchObject({ status: 409, body: { code: 'node_known' } });
+    expect(await node(body.node_id)).toEqual(before);
+  });
+
+  it('R1: a quarantined machine does not free itself with a new token', async () => {
+    const machine = aMachine();
+    const { body } = await register({ ...machine, join_token: (await aToken()).token });
+    await api.call('post', `/api/nodes/${body.node_id}/quarantine`, { as: admin, body: { reason: 'odd' } });
+    expect(await register({ ...machine, join_token: (await aToken()).token })).toMatchObject({ body: { status: 'quarantined' } });
+    expect(await node(body.node_id)).toMatchObject({ status: 'quarantined', probe_due_at: null });
+  });
+
+  it('R1: with another host key than the pinned one it is quarantined, and its lease moves', async () => {
+    const owner = await aUser(database.db);
+    const enrolled = await aNode(database.db);
+    const lease = await aLease(database.db, { userId: owner.id, nodeId: enrolled.id });
+    const changed = anSshKey();
+    expect(await register(aMachine({ host_key: changed }), { credential: enrolled.credential })).toMatchObject({ status: 409, body: { code: 'host_key_changed' } });
+    expect(await node(enrolled.id)).toMatchObject({ status: 'quarantined', host_key: enrolled.hostKey, offered_host_key: changed, probe_due_at: null });
+    expect(await row(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).toEqual({ state: 'migrating' });
+    expect(await nodes()).toBe(1);
+  });
+
+  it('R6: a retired node is told so, and its machine may enrol anew', async () => {
+    const machine = aMachine();
+    const { body } = await register({ ...machine, join_token: (await aToken()).token });
+    await api.call('post', `/api/nodes/${body.node_id}/retire`, { as: admin });
+    const shown = { credential: body.credential ?? '' };
+    expect(await register(machine, shown)).toMatchObject({ status: 410, body: { code: 'node_retired' } });
+    expect(await api.call('post', '/api/workers/heartbeat', { as: shown.credential, body: {} })).toMatchObject({ status: 410 });
+    const anew = await register({ ...machine, join_token: (await aToken()).token });
+    expect(anew.status).toBe(201);
+    expect(anew.body.node_id).not.toBe(body.node_id);
+  });
+
+  it.each([
+    { hostname: 'a b' }, { hostname: '' }, { hostname: '-x' }, { ssh_port: 0 }, { ssh_port: 65_536 }, { ssh_port: '22' }, { host_key: 'nonsense' }, { host_key: undefined },
+    { address: '$(id)' }, { address: '-oProxyCommand=id' }, { labels: { 'a b': 'c' } }, { labels: { a: 'x y' } }, { facts: { cpus: 0 } }, { facts: { memory_mb: -1 } },
+    { labels: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`l${n}`, 'x'])) },
+  ])('R1: refuses a registration with %j', async (change) => {
+    expect(await register(aMachine(change))).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+    expect(await nodes()).toBe(0);
+  });
+
+  it('R1: guesses at tokens are limited, and holders of a credential are not', async () => {
+    const strict = await startTestApi(database.db, { limits: { registrationsPerAddress: 3 } });
+    const enrolled = await aNode(database.db);
+    const statuses = [];
+    for (let n = 0; n < 5; n += 1) {
+      statuses.push((await register(aMachine({ join_token: 'guess' }), { on: strict })).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 429, 429]);
+    expect((await register(aMachine({ host_key: enrolled.hostKey }), { credential: enrolled.credential, on: strict })).status).toBe(200);
+    await strict.close();
+  });
+});
+
+describe('an agent calls home', () => {
+  const beat = (of: TestNode, body: object = {}): Promise<Reply<{ status: string; accounts: { username: string; remaining_seconds: number }[] }>> =>
+    api.call('post', '/api/workers/heartbeat', { as: of.credential, body });
+
+  it('R2: its facts are kept and it is told which accounts may stay and for how long', async () => {
+    const enrolled = await aNode(database.db);
+    const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
+    await age(database.db, 'UPDATE nodes SET last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR WHERE id = ?', [enrolled.id]);
+    const answer = await beat(enrolled, { load1: 0.5, memory_free_mb: 100.4, accounts: ['orn-x'] });
+    expect(answer).toMatchObject({ status: 200, body: { status: 'alive', heartbeat_interval_seconds: 10 } });
+    const { username } = await row<{ username: string }>(database.db, 'SELECT username FROM placements WHERE lease_id = ?', [lease.id]);
+    expect(answer.body.accounts).toEqual([{ username, remaining_seconds: expect.closeTo(3600, -2) }]);
+    expect(await row(database.db, 'SELECT facts, last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE AS fresh FROM nodes WHERE id = ?', [enrolled.id])).toEqual({
+      facts: { load1: 0.5, memory_free_mb: 100 }, fresh: 1,
+    });
+  });
+
+  it('R2: a host key other than the pinned one quarantines the node before anybody is sent to it', async () => {
+    const enrolled = await aNode(database.db);
+    expect((await beat(enrolled, { host_key: `${enrolled.hostKey} root@edge` })).body.status).toBe('alive');
+    expect((await beat(enrolled, { host_key: anSshKey() })).body.status).toBe('quarantined');
+    expect((await beat(enrolled)).body.status).toBe('quarantined');
+  });
+});
+
+describe('a machine leaves', () => {
+  const leave = (of: TestNode): Promise<Reply<{ left: boolean; status: string }>> => api.call('post', '/api/workers/leave', { as: of.credential });
+
+  it('R6: its lease moves first, then it is wiped, and then it is retired', async () => {
+    const enrolled = await aNode(database.db);
+    const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
+    expect((await leave(enrolled)).body).toMatchObject({ left: false, status: 'alive' });
+    expect(await row(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).toEqual({ state: 'migrating' });
+    expect(await node(enrolled.id)).toMatchObject({ leaving: 1, drained: 1, leasable: 0 });
+
+    await api.call('post', '/api/release', { as: admin, body: { lease_id: lease.id } });
+    expect((await leave(enrolled)).body).toMatchObject({ left: false });
+    await age(database.db, 'UPDATE nodes SET dirty = 0, wipe_due_at = NULL WHERE id = ?', [enrolled.id]);
+    expect((await leave(enrolled)).body).toMatchObject({ left: true, status: 'retired' });
+    expect((await leave(enrolled)).status).toBe(410);
+  });
+
+  it('R6: one that nobody let in goes at once', async () => {
+    const waiting = await aNode(database.db, { status: 'pending', dirty: true });
+    expect((await leave(waiting)).body.left).toBe(true);
+  });
+});
+
+describe('an operator decides', () => {
+  const order = (id: number, verb: string, body?: object): Promise<Reply<NodeJson>> => api.call<NodeJson>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
+
+  it('R1: approves a machine that waits; it is verified and wiped before it is leased', async () => {
+    const waiting = await aNode(database.db, { status: 'pending' });
+    expect(await order(waiting.id, 'approve')).toMatchObject({ status: 200, body: { status: 'unknown', dirty: true, free: false } });
+    expect(await order(waiting.id, 'approve')).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
+  });
+
+  it('R1: approves a changed host key only by naming it', async () => {
+    const enrolled = await aNode(database.db);
+    const offered = anSshKey();
+    await register(aMachine({ host_key: offered }), { credential: enrolled.credential });
+    expect(await order(enrolled.id, 'approve', {})).toMatchObject({ status: 409, body: { offered_host_key_fingerprint: fingerprintOf(offered) } });
+    expect((await order(enrolled.id, 'approve', { host_key_fingerprint: fingerprintOf(enrolled.hostKey) })).status).toBe(409);
+    expect(await order(enrolled.id, 'approve', { host_key_fingerprint: fingerprintOf(offered) })).toMatchObject({ status: 200, body: { offered_host_key_fingerprint: null } });
+    expect(await node(enrolled.id)).toMatchObject({ host_key: offered, host_key_fingerprint: fingerprintOf(offered), status: 'unknown' });
+    expect((await register(aMachine({ host_key: offered }), { credential: enrolled.credential })).status).toBe(200);
+  });
+
+  it('R1: does not approve a host key that another node has', async () => {
+    const [enrolled, other] = [await aNode(database.db), await aNode(database.db)];
+    await register(aMachine({ host_key: other.hostKey }), { credential: enrolled.credential });
+    expect((await order(enrolled.id, 'approve', { host_key_fingerprint: fingerprintOf(other.hostKey) })).status).toBe(409);
+  });
+
+  it('R45: drains a node, moves its lease when told to, and takes it back', async () => {
+    const enrolled = await aNode(database.db);
+    const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
+    const state = async (): Promise<unknown> => (await row<{ state: string }>(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).state;
+    expect(await order(enrolled.id, 'drain', {})).toMatchObject({ status: 200, body: { drained: true } });
+    expect(await state()).toBe('active');
+    await order(enrolled.id, 'drain', { move: true });
+    expect(await state()).toBe('migrating');
+    expect(await order(enrolled.id, 'undrain')).toMatchObject({ status: 200, body: { drained: false } });
+  });
+
+  it('R45: quarantines with a reason, and retires for good', async () => {
+    const enrolled = await aNode(database.db);
+    expect(await order(enrolled.id, 'quarantine', { reason: 'smells' })).toMatchObject({ status: 200, body: { status: 'quarantined', status_reason: 'smells' } });
+    expect((await order(enrolled.id, 'quarantine', {})).status).toBe(400);
+    expect(await order(enrolled.id, 'retire')).toMatchObject({ status: 200, body: { status: 'retired' } });
+    expect(await order(enrolled.id, 'approve')).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
+    expect((await order(999_999, 'retire')).status).toBe(404);
+  });
+});
+
+describe('join tokens', () => {
+  it('R44: are shown once and stored hashed; lists tell how far they are used', async () => {
+    const issued = await aToken({ max_uses: 2, ttl_hours: 1, labels: { zone: 'a' } });
+    expect(issued.token).toMatch(/^orion_join_[\w-]{43}$/);
+    await register(aMachine({ join_token: issued.token }));
+    const list = await api.call('get', '/api/tokens', { as: admin });
+    expect(list.body).toMatchObject({ items: [{ id: issued.id, uses: 1, max_uses: 2, labels: { zone: 'a' } }], next_cursor: null });
+    expect(list.text).not.toContain(issued.token);
+    expect(JSON.stringify(await row(database.db, 'SELECT * FROM join_tokens'))).not.toContain(issued.token);
+    expect((await api.call('delete', '/api/tokens/999999', { as: admin })).status).toBe(404);
+  });
+
+  it.each([{ name: '' }, { name: 'a\nb' }, { max_uses: 0 }, { ttl_hours: 0 }, { ttl_hours: -1 }, { ttl_hours: 1e9 }, { labels: { a: '$(id)' } }])('R1: refuses to issue one with %j', async (change) => {
+    expect((await api.call('post', '/api/tokens', { as: admin, body: { name: 'x', ...change } })).status).toBe(400);
+  });
+});

@@ -1,0 +1,96 @@
+import type { Knex } from 'knex';
+import request from 'supertest';
+import { createApp, listen } from '../../src/http/app';
+import type { ApiSettings } from '../../src/http/deps';
+import { createLimits, type LimitSettings } from '../../src/http/limits';
+import { createNodeFeed } from '../../src/http/nodes/feed';
+import type { FlowSettings } from '../../src/flows/context';
+import { systemClock } from '../../src/lib/clock';
+import { createReadiness, type Readiness } from '../../src/lib/readiness';
+import { issueAccessToken, type User } from '../../src/modules/accounts';
+import { createTestContext } from './context';
+import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
+import type { Reply } from './wire';
+
+export const JWT_KEY = 'a key of the tests that is long enough';
+
+export interface ApiOptions {
+  provisioner?: FakeProvisioner;
+  settings?: Partial<ApiSettings>;
+  limits?: Partial<LimitSettings>;
+  flows?: Partial<FlowSettings>;
+  enrolment?: 'token' | 'open';
+}
+
+export type Method = 'get' | 'post' | 'patch' | 'delete' | 'put';
+
+export interface CallOptions {
+  /** A user, whose token is made; or any text to be sent as the bearer. */
+  as?: User | string;
+  body?: string | object;
+  headers?: Record<string, string>;
+}
+
+/** The whole API on a port of 127.0.0.1, over a real database. */
+export interface TestApi {
+  url: string;
+  provisioner: FakeProvisioner;
+  readiness: Readiness;
+  /** Sends a request; any status is an answer. */
+  call<T = unknown>(method: Method, path: string, options?: CallOptions): Promise<Reply<T>>;
+  tokenOf(user: User): string;
+  close(): Promise<void>;
+}
+
+const SETTINGS: ApiSettings = {
+  signup: 'open',
+  maxLeases: 5,
+  maxLeaseHours: 24,
+  minLeaseSeconds: 60,
+  heartbeatIntervalSeconds: 10,
+  managementUser: 'orion-mgmt',
+  managementKeys: ['ssh-ed25519 AAAA'],
+  trustProxy: false,
+};
+
+const LIMITS: LimitSettings = { loginsPerAddress: 1000, loginsPerName: 1000, signupsPerAddress: 1000, registrationsPerAddress: 1000 };
+
+export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<TestApi> {
+  const provisioner = options.provisioner ?? createFakeProvisioner();
+  const readiness = createReadiness();
+  const tokens = { key: JWT_KEY, ttlSeconds: 3600 };
+  const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), firstUid: 70_000, tokens };
+  const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
+  const app = createApp({
+    jwtKey: JWT_KEY,
+    health: { db, readiness, metrics: ctx.metrics, logger: ctx.logger },
+    api: { ctx, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }), settings: { ...SETTINGS, ...options.settings } },
+  });
+  const listening = await listen(app, { host: '127.0.0.1', port: 0, clock: systemClock });
+  feed.start();
+  const url = `http://127.0.0.1:${listening.port}`;
+  const tokenOf = (user: User): string => issueAccessToken(user, tokens);
+  return {
+    url,
+    provisioner,
+    readiness,
+    tokenOf,
+    call: (method, path, { as, ...sent } = {}) => send(`${url}${path}`, { ...sent, method, bearer: typeof as === 'object' ? tokenOf(as) : as }),
+    close: async () => {
+      await listening.close(200);
+      await feed.stop();
+    },
+  };
+}
+
+interface Sending extends Omit<CallOptions, 'as'> {
+  method: Method;
+  bearer: string | undefined;
+}
+
+async function send<T>(url: string, { method, bearer, body, headers = {} }: Sending): Promise<Reply<T>> {
+  const authorization = bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` };
+  const sending = request(url)[method]('').set({ ...authorization, ...headers });
+  const answer = await (body === undefined ? sending : sending.send(body));
+  return { status: answer.status, body: answer.body as Reply<T>['body'], text: answer.text, headers: answer.headers };
+}

@@ -1,0 +1,77 @@
+import type { Knex } from 'knex';
+import { transaction } from '../../src/db/transaction';
+import { execute, insertRow } from '../../src/db/sql';
+import { fingerprintOf } from '../../src/lib/host-key';
+import { randomName, randomSecret, sha256 } from '../../src/lib/ids';
+import { insertUser, type User } from '../../src/modules/accounts';
+import { insertLease, insertPlacement, insertRent, type LeaseState } from '../../src/modules/leases';
+import { type Labels, type NodeStatus, occupyNode } from '../../src/modules/nodes';
+import { anSshKey } from './keys';
+
+export interface UserOptions {
+  username?: string;
+  role?: 'user' | 'admin';
+  maxLeases?: number;
+  maxLeaseHours?: number;
+}
+
+/** A user without a usable password: hashing is dear, and most tests log in by issuing a token. */
+export function aUser(db: Knex, { username = `u${randomName(8)}`, role = 'user', maxLeases = 5, maxLeaseHours = 24 }: UserOptions = {}): Promise<User> {
+  return insertUser(db, { username, passwordHash: 'none', role, maxLeases, maxLeaseHours });
+}
+
+export interface NodeOptions {
+  status?: NodeStatus;
+  drained?: boolean;
+  dirty?: boolean;
+  cpus?: number;
+  memoryMb?: number;
+  labels?: Labels;
+}
+
+export interface TestNode {
+  id: number;
+  hostKey: string;
+  credential: string;
+}
+
+/** A node as it is after enrolling: alive, clean and free unless told otherwise, checked a moment ago. */
+export async function aNode(db: Knex, { status = 'alive', drained = false, dirty = false, cpus = 2, memoryMb = 2048, labels = {} }: NodeOptions = {}): Promise<TestNode> {
+  const hostKey = anSshKey();
+  const credential = randomSecret('orion_node_');
+  const id = await insertRow(
+    db,
+    `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, credential_hash, status, drained, dirty, cpus, memory_mb, labels, facts, next_uid,
+                        last_checked_at, last_heartbeat_at, probe_due_at)
+     VALUES (?, '127.0.0.1', 22, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', 70000, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 HOUR)`,
+    [`n-${randomName(6)}`, hostKey, status === 'retired' ? null : fingerprintOf(hostKey), sha256(credential), status, drained, dirty, cpus, memoryMb, JSON.stringify(labels)],
+  );
+  return { id, hostKey, credential };
+}
+
+export async function severalNodes(db: Knex, n: number, options: NodeOptions = {}): Promise<TestNode[]> {
+  return Promise.all(Array.from({ length: n }, () => aNode(db, options)));
+}
+
+export interface TestLease {
+  id: number;
+  userId: number;
+  nodeId: number;
+  placementId: number;
+}
+
+/** A lease with an account on the node, as it is after a rent. Its placement is claimed by nobody. */
+export async function aLease(db: Knex, { userId, nodeId, state = 'active' }: { userId: number; nodeId: number; state?: Extract<LeaseState, 'provisioning' | 'active'> }): Promise<TestLease> {
+  return transaction(db, async (tx) => {
+    const rentId = await insertRent(tx, { userId, idempotencyKey: null, requestHash: sha256('any') });
+    const requirements = { cpus: 1, memoryMb: 0, labels: {} };
+    const id = await insertLease(tx, { rentId, userId, nodeId, durationSeconds: 3600, requirements, publicKeys: [anSshKey()], passwordHash: null });
+    await occupyNode(tx, nodeId, id);
+    const placement = await insertPlacement(tx, { leaseId: id, nodeId, generation: 1, uid: 70_000 + id, claimSeconds: 30 });
+    if (state === 'active') {
+      await execute(tx, "UPDATE placements SET state = 'present', due_at = NULL, claim_token = NULL, present_at = UTC_TIMESTAMP(3) WHERE id = ?", [placement.id]);
+      await execute(tx, "UPDATE leases SET state = 'active', activated_at = UTC_TIMESTAMP(3) WHERE id = ?", [id]);
+    }
+    return { id, userId, nodeId, placementId: placement.id };
+  });
+}

@@ -1,0 +1,32 @@
+import type { Knex } from 'knex';
+import type { FlowSettings, WorkContext } from '../../src/flows/context';
+import { systemClock } from '../../src/lib/clock';
+import { silentLogger } from '../../src/lib/logger';
+import type { Provisioner } from '../../src/modules/provisioning';
+import { createMetrics } from '../../src/modules/telemetry';
+
+/** Claims that outlast any test, so that whatever lapses was made to lapse. */
+export const testSettings: FlowSettings = {
+  claimSeconds: 30,
+  rentWaitSeconds: 10,
+  health: { deadAfterFailures: 3, intervalSeconds: 30, suspectIntervalSeconds: 5 },
+  maxWipeFailures: 5,
+  maxProvisionFailures: 3,
+  retry: { firstSeconds: 5, maxSeconds: 300 },
+  migrateIntervalSeconds: 10,
+  heartbeatOverdueSeconds: 25,
+  outageSeconds: 10,
+};
+
+/** What flows are given, without log lines. */
+export function createTestContext(db: Knex, provisioner: Provisioner, settings: Partial<FlowSettings> = {}): WorkContext {
+  return {
+    db,
+    provisioner,
+    clock: systemClock,
+    logger: silentLogger,
+    metrics: createMetrics(),
+    actor: 'test',
+    settings: { ...testSettings, ...settings },
+  };
+}

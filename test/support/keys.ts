@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto';
+
+const field = (content: Buffer | string): Buffer => {
+  const bytes = Buffer.from(content);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
+};
+
+/** An OpenSSH public key line of any type out of its wire fields (RFC 4253, section 6.6). */
+export const sshKeyLine = (type: string, ...fields: (Buffer | string)[]): string =>
+  `${type} ${Buffer.concat([field(type), ...fields.map(field)]).toString('base64')}`;
+
+/** A well-formed ed25519 public key that nobody else has. */
+export const anSshKey = (): string => sshKeyLine('ssh-ed25519', randomBytes(32));
+
+const curvePoint = (bytes: number): Buffer => Buffer.concat([Buffer.from([4]), randomBytes(2 * bytes)]);
+
+/** An RSA modulus as an SSH mpint: a leading zero, since its highest bit is set. */
+export const rsaModulus = (bits: number): Buffer => Buffer.concat([Buffer.from([0, 0x80]), randomBytes(bits / 8 - 1)]);
+
+/** One well-formed public key of each type that OpenSSH clients have. */
+export const everyKeyType = (): string[] => [
+  anSshKey(),
+  sshKeyLine('ecdsa-sha2-nistp256', 'nistp256', curvePoint(32)),
+  sshKeyLine('ecdsa-sha2-nistp384', 'nistp384', curvePoint(48)),
+  sshKeyLine('ecdsa-sha2-nistp521', 'nistp521', curvePoint(66)),
+  sshKeyLine('ssh-rsa', Buffer.from([1, 0, 1]), rsaModulus(2048)),
+  sshKeyLine('ssh-rsa', Buffer.from([1, 0, 1]), rsaModulus(4096)),
+  sshKeyLine('sk-ssh-ed25519@openssh.com', randomBytes(32), 'ssh:'),
+  sshKeyLine('sk-ecdsa-sha2-nistp256@openssh.com', 'nistp256', curvePoint(32), 'ssh:'),
+];
