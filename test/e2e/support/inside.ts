@@ -11,6 +11,9 @@ export async function inside(worker: Worker, command: string): Promise<string> {
   return stdout.trim();
 }
 
+/** For `inside`: a power cut for the agent alone. The brackets keep it from finding the shell that runs it. */
+export const KILL_AGENT = "pkill -KILL -f '[o]rion-agent.js'";
+
 /** Names of Orion's accounts of tenants in the worker's own passwd. */
 export async function tenantAccounts(worker: Worker): Promise<string[]> {
   const names = await inside(worker, "grep -o '^orn-[^:]*' /etc/passwd || true");

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type WorkerFleet } from '../lab';
+import { expectStatus, type LeaseBody } from '../support/api-client';
+import { startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+import { inside, KILL_AGENT } from './support/inside';
+
+describe('most of the fleet fails at once', () => {
+  const NODES = 5;
+  let system: System;
+  let fleet: WorkerFleet;
+  let ada: Tenant;
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 1, schedulers: 2, env: { ORION_SUSPECT_INTERVAL_SECONDS: '1.5', ORION_PROBE_TIMEOUT_SECONDS: '2' } });
+    ada = await system.tenant();
+    fleet = await system.launchWorkers(NODES);
+    await system.untilFree(NODES);
+  }, 90_000);
+
+  afterAll(() => system.close(), 60_000);
+
+  const dead = async (): Promise<boolean> => (await system.nodes()).every(({ status }) => status === 'dead');
+  const placesOf = async (leases: LeaseBody[]): Promise<unknown[]> =>
+    (await Promise.all(leases.map(({ id }) => ada.lease(id)))).map(({ id, node, generation, ends_at: endsAt, access }) => ({ id, node: node?.id, generation, endsAt, access }));
+
+  it('I8: when every node is frozen at once nobody is moved, an alarm is raised, and after the thaw every lease is where it was', async () => {
+    const leases = expectStatus(await ada.rent({ count: 2 }), 201).leases;
+    const before = await placesOf(leases);
+
+    await Promise.all(fleet.workers.map((worker) => worker.freeze()));
+    await eventually(dead, { what: 'all are judged dead', timeoutMs: 30_000 });
+    const alarms = await system.sql("SELECT id FROM events WHERE type = 'fleet.brake_on'");
+    expect(alarms.length).toBeGreaterThan(0);
+    expect(await brakeGauge(system)).toBe('1');
+
+    await Promise.all(fleet.workers.map((worker) => worker.thaw()));
+    for (const { id } of leases) {
+      await ada.untilLease(id, 'is active', ({ state }) => state === 'active');
+    }
+    await system.untilFree(NODES - leases.length);
+    expect(await placesOf(leases)).toEqual(before);
+    expect(await system.sql("SELECT id FROM events WHERE type = 'lease.moved'")).toEqual([]);
+    expect((await Promise.all(leases.map((lease) => ada.login(lease, 'true')))).map(({ code }) => code)).toEqual([0, 0]);
+    await eventually(async () => (await brakeGauge(system)) === '0', { what: 'the brake is off' });
+  }, 90_000);
+
+  it('I8: when every node loses its power at once, too', async () => {
+    const leases = expectStatus(await ada.client.get<{ items: LeaseBody[] }>('/api/leases?running=true'), 200).items;
+    const before = await placesOf(leases);
+    await Promise.all(fleet.workers.map((worker) => worker.kill()));
+    await eventually(dead, { what: 'all are judged dead', timeoutMs: 30_000 });
+    await Promise.all(fleet.workers.map((worker) => worker.start()));
+    for (const { id } of leases) {
+      await ada.untilLease(id, 'is active', ({ state }) => state === 'active');
+    }
+    await system.untilFree(NODES - leases.length);
+    expect(await placesOf(leases)).toEqual(before);
+    expect(await system.sql("SELECT id FROM events WHERE type = 'lease.moved'")).toEqual([]);
+  }, 90_000);
+
+  it('R20: a broken machine whose agent registers again and again is judged dead all the same', async () => {
+    const [worker] = fleet.workers;
+    if (!worker) {
+      throw new Error('no worker');
+    }
+    const { id } = await system.node(worker.name);
+    const idsOf = async (type: string): Promise<number[]> =>
+      (await system.sql<{ id: number }>('SELECT id FROM events WHERE type = ? AND node_id = ? ORDER BY id', [type, id])).map((event) => event.id);
+    const deathsBefore = (await idsOf('node.dead')).length;
+    const began = (await idsOf('node.registered')).at(-1) ?? 0;
+    // Its sshd is gone for good.
+    await inside(worker, 'echo Nonsense > /etc/ssh/sshd_config; kill $(pgrep -o -x sshd)');
+    await eventually(
+      async () => {
+        await inside(worker, `${KILL_AGENT} || true`);
+        return (await idsOf('node.dead')).length > deathsBefore;
+      },
+      { what: `${worker.name} is judged dead`, timeoutMs: 40_000, everyMs: 1800 },
+    );
+    const died = (await idsOf('node.dead')).at(-1) ?? 0;
+    expect((await idsOf('node.registered')).filter((at) => at > began && at < died).length).toBeGreaterThan(0);
+  }, 60_000);
+});
+
+async function brakeGauge(system: System): Promise<string | undefined> {
+  const metrics = await (await fetch(`${system.schedulers[0]?.url ?? ''}/metrics`)).text();
+  return /^orion_migration_brake (\d+)/m.exec(metrics)?.[1];
+}
