@@ -20,7 +20,9 @@ export async function startProgress(io: CliIo, out: Output, text: string): Promi
   }
   const startedAt = io.clock.monotonicMs();
   const elapsedSeconds = (): number => (io.clock.monotonicMs() - startedAt) / 1000;
-  const progress = io.stderr.isTTY === true ? await createSpinner(io, elapsedSeconds) : createLines(io, elapsedSeconds);
+  // A terminal that says it is 0 columns wide (a serial line, some containers) would keep ora clearing lines for ever.
+  const canRedraw = io.stderr.isTTY === true && (io.stderr.columns ?? 0) > 0;
+  const progress = canRedraw ? await createSpinner(io, elapsedSeconds) : createLines(io, elapsedSeconds);
   progress.step(text);
   return progress;
 }

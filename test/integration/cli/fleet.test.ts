@@ -1,0 +1,115 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Bench, createBench } from './support/cli';
+import { page, problem, user } from './support/fake-api';
+
+let bench: Bench;
+beforeEach(async () => {
+  bench = await createBench();
+  bench.logIn();
+});
+afterEach(() => bench.close());
+
+const node = (changes: Record<string, unknown> = {}): Record<string, unknown> => ({
+  id: 3, hostname: 'worker-3', status: 'alive', cpus: 2, memory_mb: 2048, labels: { zone: 'b' }, free: true, lease_id: null, ...changes,
+});
+
+describe('nodes', () => {
+  it('are listed', async () => {
+    bench.api.on('GET /api/nodes', page(node()));
+    expect((await bench.call(['nodes', '--status', 'alive'])).stdout).toMatch(/\n3 +worker-3 +alive +2 +2 GiB +yes +- +zone=b\n$/);
+    expect(bench.api.seen[0]?.path).toBe('/api/nodes?status=alive');
+    expect((await bench.call(['nodes', '--status', 'fine'])).code).toBe(2);
+  });
+
+  it('are watched over as many connections as it takes, until the server refuses', async () => {
+    bench.api.on('GET /api/nodes/stream', (_request, response) => {
+      const turn = bench.api.seenAt('GET /api/nodes/stream').length;
+      if (turn === 3) {
+        return problem(401, 'unauthenticated', 'The token has expired.');
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(`: ping\n\nevent: snapshot\ndata: ${JSON.stringify({ items: [node()] })}\n\n`);
+      response.end(turn === 1 ? `event: node\ndata: ${JSON.stringify(node({ status: 'suspect', free: false }))}\n\n` : 'event: gone\ndata: {"id":3}\n\n');
+      return 'handled';
+    });
+    const { code, stdout } = await bench.call(['nodes', '--watch']);
+    expect(code).toBe(3);
+    expect(stdout).toBe(['node 3  worker-3  alive', 'node 3  worker-3  suspect', 'node 3  worker-3  alive', 'node 3  gone', ''].join('\n'));
+  });
+
+  it.each([
+    [['approve', '3', '--fingerprint', 'SHA256:x'], 'approve', { host_key_fingerprint: 'SHA256:x' }],
+    [['drain', '3', '--move'], 'drain', { move: true }],
+    [['undrain', '3'], 'undrain', undefined],
+    [['quarantine', '3', '--reason', 'smells'], 'quarantine', { reason: 'smells' }],
+    [['retire', '3'], 'retire', undefined],
+  ])('node %j tells the new state and the next command', async (args, verb, body) => {
+    bench.api.on(`POST /api/nodes/3/${verb}`, { body: node({ drained: true, status_reason: 'because' }) });
+    const { code, stdout, stderr } = await bench.call(['node', ...args]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'node 3  worker-3  alive, drained: because\n' });
+    expect(stderr).toContain('Next: ');
+    expect(bench.api.seen[0]?.body).toEqual(body);
+  });
+
+  it('are quarantined for a reason only, and 403 ends with 3', async () => {
+    expect((await bench.call(['node', 'quarantine', '3'])).code).toBe(2);
+    bench.api.on('POST /api/nodes/3/retire', problem(403, 'forbidden', 'Only an admin may.'));
+    expect((await bench.call(['node', 'retire', '3'])).code).toBe(3);
+  });
+});
+
+describe('join tokens', () => {
+  const token = { id: 4, name: 'edge', max_uses: 5, uses: 0, labels: {}, expires_at: '2026-05-05T00:00:00.000Z', revoked_at: null, created_at: '2026-05-04T00:00:00.000Z' };
+
+  it('are the only thing on stdout when made, so that a script can take them from there', async () => {
+    bench.api.on('POST /api/tokens', { status: 201, body: { ...token, token: 'orion_join_abc' } });
+    const { stdout, stderr } = await bench.call(['token', 'create', 'edge', '--max-uses', '5', '--ttl-hours', '0.5', '--label', 'zone=b']);
+    expect(stdout).toBe('orion_join_abc\n');
+    expect(stderr).not.toContain('orion_join_abc');
+    expect(bench.api.seen[0]?.body).toEqual({ name: 'edge', max_uses: 5, ttl_hours: 0.5, labels: { zone: 'b' } });
+  });
+
+  it('are listed and revoked', async () => {
+    bench.api.on('GET /api/tokens', page(token));
+    bench.api.on('DELETE /api/tokens/4', { body: { ...token, revoked_at: '2026-05-04T01:00:00.000Z' } });
+    expect((await bench.call(['token', 'list'])).stdout).toContain('0 of 5 uses');
+    expect((await bench.call(['token', 'revoke', '4'])).stdout).toBe('join token 4 revoked\n');
+  });
+});
+
+describe('accounts', () => {
+  it('are listed and changed', async () => {
+    bench.api.on('GET /api/users', page(user));
+    bench.api.on('PATCH /api/users/5', { body: { ...user, disabled: true, max_leases: 9 } });
+    expect((await bench.call(['users'])).stdout).toMatch(/5 +ada +user +3 +24 +enabled/);
+    expect((await bench.call(['users', 'set', '5', '--max-leases', '9', '--max-hours', '48', '--role', 'admin', '--disable'])).stdout).toMatch(/5 +ada +user +9 +24 +disabled/);
+    expect(bench.api.seen[1]?.body).toEqual({ max_leases: 9, max_lease_hours: 48, role: 'admin', disabled: true });
+    expect((await bench.call(['users', 'set', '5'])).code).toBe(2);
+    expect((await bench.call(['users', 'set', '5', '--enable', '--disable'])).code).toBe(2);
+  });
+});
+
+describe('keys', () => {
+  const key = { id: 2, name: 'laptop', public_key: 'ssh-ed25519 AAAA', fingerprint: 'SHA256:abc', created_at: '2026-05-04T00:00:00.000Z' };
+
+  it('are added, listed and removed', async () => {
+    const file = join(bench.home, 'id.pub');
+    writeFileSync(file, 'ssh-ed25519 AAAA me\n');
+    bench.api.on('POST /api/keys', { status: 201, body: key });
+    bench.api.on('GET /api/keys', { body: { items: [key] } });
+    bench.api.on('DELETE /api/keys/2', { status: 204 });
+    expect((await bench.call(['keys', 'add', file, '--name', 'laptop'])).stdout).toBe('key 2 added  SHA256:abc\n');
+    expect(bench.api.seen[0]?.body).toEqual({ name: 'laptop', public_key: 'ssh-ed25519 AAAA me' });
+    expect((await bench.call(['keys'])).stdout).toMatch(/2 +laptop +SHA256:abc/);
+    expect((await bench.call(['keys', 'remove', '2'])).stdout).toBe('key 2 removed\n');
+  });
+
+  it('that are private never leave the machine', async () => {
+    const file = join(bench.home, 'id');
+    writeFileSync(file, '-----BEGIN OPENSSH PRIVATE KEY-----\n');
+    expect((await bench.call(['keys', 'add', file])).code).toBe(2);
+    expect(bench.api.seen).toHaveLength(0);
+  });
+});

@@ -1,0 +1,122 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type Bench, createBench } from './support/cli';
+import { aLease, page, problem } from './support/fake-api';
+
+let bench: Bench;
+beforeEach(async () => {
+  bench = await createBench();
+  bench.logIn();
+});
+afterEach(() => bench.close());
+
+describe('leases', () => {
+  it('lists the running ones as a table, without colours where there is no terminal', async () => {
+    bench.api.on('GET /api/leases', page(aLease(), aLease({ id: 8, state: 'migrating', access: null })));
+    const { code, stdout, stderr } = await bench.call(['leases']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(bench.api.seen[0]?.path).toBe('/api/leases?scope=mine&running=true');
+    expect(stdout).toMatch(/^LEASE +STATE +NODE +LEFT +ENDS +ACCESS\n7 +active +worker-3 +2 h +2026-05-04 10:00:00 UTC +orn-abc@127\.0\.10\.3:2222\n8 +migrating/);
+    expect(stdout).not.toContain('\x1b');
+  });
+
+  it('colours a terminal, but not with NO_COLOR or --no-color', async () => {
+    bench.api.on('GET /api/leases', page(aLease()));
+    expect((await bench.call(['leases'], { tty: true })).stdout).toContain('\x1b[1m');
+    expect((await bench.call(['leases'], { tty: true, env: { NO_COLOR: '1' } })).stdout).not.toContain('\x1b');
+    expect((await bench.call(['leases', '--no-color'], { tty: true })).stdout).not.toContain('\x1b');
+  });
+
+  it('follows the pages to the end, and gives them as one document', async () => {
+    bench.api.on('GET /api/leases', ({ path }) => ({ body: path.includes('cursor=9') ? { items: [aLease({ id: 8 })], next_cursor: null } : { items: [aLease({ id: 9 })], next_cursor: '9' } }));
+    const { stdout } = await bench.call(['leases', '--all', '--json']);
+    expect(JSON.parse(stdout)).toEqual({ items: [aLease({ id: 9 }), aLease({ id: 8 })], next_cursor: null });
+  });
+
+  it('says on stderr that there is none', async () => {
+    bench.api.on('GET /api/leases', page());
+    const { stdout, stderr } = await bench.call(['leases']);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('no running lease');
+  });
+
+  it('lets no machine steer the terminal by its name', async () => {
+    bench.api.on('GET /api/leases', page(aLease({ node: { id: 3, hostname: 'evil\x1b]0;x\x07', status: 'alive' } })));
+    expect((await bench.call(['leases'])).stdout).not.toMatch(/[\x07\x1b]/);
+  });
+});
+
+describe('one lease', () => {
+  it('is shown with its history', async () => {
+    const placements = [{ generation: 1, node_id: 3, state: 'present', created_at: '2026-05-04T08:00:00.000Z', present_at: '2026-05-04T08:00:02.000Z', wiped_at: null, last_error: null }];
+    bench.api.on('GET /api/leases/7', { body: { ...aLease(), placements, events: [{ at: '2026-05-04T08:00:00.000Z', type: 'lease.requested', actor: 'user:5', data: {} }] } });
+    const { stdout } = await bench.call(['show', '7']);
+    expect(stdout).toMatch(/^lease 7 {2}active on worker-3/);
+    expect(stdout).toMatch(/1 +3 +present +2026-05-04 08:00:02 UTC/);
+    expect(stdout).toMatch(/2026-05-04 08:00:00 UTC +lease\.requested +user:5/);
+  });
+
+  it('that is not there ends with 4', async () => {
+    bench.api.on('GET /api/leases/9', problem(404, 'not_found', 'There is no such lease.'));
+    const { code, stdout, stderr } = await bench.call(['show', '9']);
+    expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
+    expect(stderr).toContain('There is no such lease.');
+  });
+
+  it('is extended once even if the answer gets lost', async () => {
+    bench.api.on('POST /api/extend', () => (bench.api.seen.length === 1 ? 'cut' : { body: aLease({ remaining_seconds: 10_800 }) }));
+    const { code, stdout, stderr } = await bench.call(['extend', '7', '--minutes', '60']);
+    expect(code).toBe(0);
+    expect(new Set(bench.api.seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+    expect(bench.api.seen[1]?.body).toEqual({ lease_id: 7, duration_minutes: 60 });
+    expect(stdout).toContain('(3 h left)');
+    expect(stderr).toContain('Next: orion ssh 7');
+  });
+
+  it('that a rule refuses to extend ends with 6', async () => {
+    bench.api.on('POST /api/extend', problem(422, 'duration_too_long', 'At most 24 h.'));
+    expect((await bench.call(['extend', '7', '--hours', '100'])).code).toBe(6);
+    expect((await bench.call(['extend', '7'])).code).toBe(2);
+  });
+
+  it('is released, with its new state and what to do next', async () => {
+    bench.api.on('POST /api/release', { body: aLease({ state: 'ending', end_reason: 'released', access: null }) });
+    const { code, stdout, stderr } = await bench.call(['release', '7']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'lease 7  ending on worker-3  released\n' });
+    expect(stderr).toContain('Next: orion show 7');
+  });
+
+  it('says nothing but the data with --quiet', async () => {
+    bench.api.on('POST /api/release', { body: aLease({ state: 'ending', end_reason: 'released', access: null }) });
+    expect((await bench.call(['release', '7', '--quiet'])).stderr).toBe('');
+  });
+});
+
+describe('a server that does not answer', () => {
+  it('ends with 7 and a word on what to do', async () => {
+    const { code, stdout, stderr } = await bench.call(['leases', '--server', 'http://127.0.0.1:1'], { env: { ORION_TOKEN: 'x' } });
+    expect({ code, stdout }).toEqual({ code: 7, stdout: '' });
+    expect(stderr).toContain('orion doctor');
+  });
+
+  it('shows a stack only with ORION_DEBUG', async () => {
+    bench.api.on('GET /api/leases', problem(500, 'internal', 'This is a fault of the service.'));
+    expect((await bench.call(['leases'])).stderr).not.toContain('    at ');
+    const { code, stderr } = await bench.call(['leases'], { env: { ORION_DEBUG: '1' } });
+    expect(stderr).toContain('    at ');
+    expect(code).toBe(1);
+  });
+});
+
+describe('progress', () => {
+  it('is shown on a terminal, with the seconds it takes', async () => {
+    bench.api.on('POST /api/release', { body: aLease({ state: 'ending', access: null }) });
+    const { stderr } = await bench.call(['release', '7'], { tty: true });
+    expect(stderr).toContain('releasing lease 7');
+    expect(stderr).toMatch(/\d+ s/);
+  });
+
+  it('is one line a step on a terminal that does not know its width, which cannot be redrawn', async () => {
+    bench.api.on('POST /api/release', { body: aLease({ state: 'ending', access: null }) });
+    expect((await bench.call(['release', '7'], { tty: true, columns: 0 })).stderr).toMatch(/^ +\d\.\d s {2}releasing lease 7\n/);
+  });
+});
