@@ -1,4 +1,4 @@
-import type { Ora } from 'ora';
+import type { Options, Ora } from 'ora';
 import type { CliIo } from './io';
 import type { Output } from './output';
 
@@ -11,10 +11,10 @@ export interface Progress {
 }
 
 /**
- * A spinner with elapsed seconds on a terminal, one line a change otherwise, nothing with --json or --quiet. Resolves with its first
- * step on the screen.
+ * A spinner with elapsed seconds on a terminal, one line a change otherwise, nothing with --json or --quiet. Its first step is on the
+ * screen when this returns.
  */
-export async function startProgress(io: CliIo, out: Output, text: string): Promise<Progress> {
+export function startProgress(io: CliIo, out: Output, text: string): Progress {
   if (out.json || out.quiet) {
     return { step: () => undefined, stop: () => undefined };
   }
@@ -22,14 +22,14 @@ export async function startProgress(io: CliIo, out: Output, text: string): Promi
   const elapsedSeconds = (): number => (io.clock.monotonicMs() - startedAt) / 1000;
   // A terminal that says it is 0 columns wide (a serial line, some containers) would keep ora clearing lines for ever.
   const canRedraw = io.stderr.isTTY === true && (io.stderr.columns ?? 0) > 0;
-  const progress = canRedraw ? await createSpinner(io, elapsedSeconds) : createLines(io, elapsedSeconds);
+  const progress = canRedraw ? createSpinner(io, elapsedSeconds) : createLines(io, elapsedSeconds);
   progress.step(text);
   return progress;
 }
 
 /** Runs `work` under a progress line that goes away however the work ends. */
 export async function withProgress<T>({ io, out }: { io: CliIo; out: Output }, text: string, work: (progress: Progress) => Promise<T>): Promise<T> {
-  const progress = await startProgress(io, out, text);
+  const progress = startProgress(io, out, text);
   try {
     return await work(progress);
   } finally {
@@ -37,17 +37,39 @@ export async function withProgress<T>({ io, out }: { io: CliIo; out: Output }, t
   }
 }
 
-async function createSpinner(io: CliIo, elapsedSeconds: () => number): Promise<Progress> {
-  const { default: ora } = await import('ora');
+const CLEAR_LINE = '\r\x1b[K';
+
+/** The text stands there plainly until ora is loaded, which takes longer than a person should look at nothing. */
+function createSpinner(io: CliIo, elapsedSeconds: () => number): Progress {
   // Input stays the terminal's own: ora would otherwise take it, and Ctrl-C with it.
   const options = { stream: io.stderr, discardStdin: false, suffixText: () => `${elapsedSeconds().toFixed(0)} s` };
   let spinner: Ora | undefined;
+  let current = '';
+  let stopped = false;
+  const replacePlainText = ({ default: ora }: { default: (options: Options) => Ora }): void => {
+    if (!stopped) {
+      io.stderr.write(CLEAR_LINE);
+      spinner = ora({ ...options, text: current }).start();
+    }
+  };
+  import('ora').then(replacePlainText, () => undefined);
   return {
     step: (text) => {
-      spinner ??= ora({ ...options, text }).start();
-      spinner.text = text;
+      current = text;
+      if (spinner) {
+        spinner.text = text;
+      } else {
+        io.stderr.write(`${CLEAR_LINE}${text} …`);
+      }
     },
-    stop: () => void spinner?.stop(),
+    stop: () => {
+      if (spinner) {
+        spinner.stop();
+      } else if (!stopped) {
+        io.stderr.write(CLEAR_LINE);
+      }
+      stopped = true;
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { usageError } from '../errors';
+import { ApiError, usageError } from '../errors';
 import { callPages, type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
 import type { Key } from '../wire';
@@ -37,7 +37,14 @@ export async function addKey(context: CommandContext, file: string, { name }: { 
 
 export async function removeKey(context: CommandContext, id: number): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    await api.call({ method: 'DELETE', path: `/api/keys/${id}` });
+    let repeated = false;
+    const onRetry = (): void => void (repeated = true);
+    await api.call({ method: 'DELETE', path: `/api/keys/${id}`, onRetry }).catch((error: unknown) => {
+      // The first request did it, and its answer got lost.
+      if (!repeated || !(error instanceof ApiError) || error.status !== 404) {
+        throw error;
+      }
+    });
     out.line(`key ${id} removed`);
     out.note('Running leases keep the keys that they were rented with.');
     out.next('orion keys list');

@@ -106,6 +106,12 @@ describe('keys', () => {
     expect((await bench.call(['keys', 'remove', '2'])).stdout).toBe('key 2 removed\n');
   });
 
+  it('are removed also when the answer to that gets lost', async () => {
+    bench.api.on('DELETE /api/keys/2', () => (bench.api.seen.length === 1 ? 'cut' : problem(404, 'not_found', 'There is no such key.')));
+    expect((await bench.call(['keys', 'remove', '2'])).code).toBe(0);
+    expect((await bench.call(['keys', 'remove', '2'])).code).toBe(4);
+  });
+
   it('that are private never leave the machine', async () => {
     const file = join(bench.home, 'id');
     writeFileSync(file, '-----BEGIN OPENSSH PRIVATE KEY-----\n');

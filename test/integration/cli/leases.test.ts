@@ -109,10 +109,14 @@ describe('a server that does not answer', () => {
 
 describe('progress', () => {
   it('is shown on a terminal, with the seconds it takes', async () => {
-    bench.api.on('POST /api/release', { body: aLease({ state: 'ending', access: null }) });
-    const { stderr } = await bench.call(['release', '7'], { tty: true });
-    expect(stderr).toContain('releasing lease 7');
-    expect(stderr).toMatch(/\d+ s/);
+    let answer: (() => unknown) | undefined;
+    bench.api.on('POST /api/release', (_request, response) => {
+      answer = () => (response.headersSent ? response : response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(aLease({ state: 'ending', access: null }))));
+      return 'handled';
+    });
+    const { code, stderr } = await bench.call(['release', '7'], { tty: true, onStderr: (text) => void (/releasing lease 7 \d s/.test(text) && answer?.()) });
+    expect(code).toBe(0);
+    expect(stderr.startsWith('\r\x1b[Kreleasing lease 7 …')).toBe(true);
   });
 
   it('is one line a step on a terminal that does not know its width, which cannot be redrawn', async () => {

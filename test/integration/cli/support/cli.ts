@@ -19,6 +19,8 @@ export interface CallOptions {
   /** Makes both outputs terminals, 100 columns wide unless told. */
   tty?: boolean;
   columns?: number;
+  /** Told all that is on stderr so far, at each piece. */
+  onStderr?: (text: string) => void;
 }
 
 /** A user's home and configuration of their own, and a fake API; commands run within this process. */
@@ -43,8 +45,8 @@ export async function createBench(): Promise<Bench> {
     api,
     home,
     configDir,
-    call: async (args, { stdin = '', env = {}, tty = false, columns = 100 } = {}) => {
-      const [stdout, stderr] = [createCapture(tty, columns), createCapture(tty, columns)];
+    call: async (args, { stdin = '', env = {}, tty = false, columns = 100, onStderr } = {}) => {
+      const [stdout, stderr] = [createCapture(tty, columns), createCapture(tty, columns, onStderr)];
       const io = { env: { HOME: home, PATH: process.env.PATH, ORION_CONFIG_DIR: configDir, ...env }, stdin: Readable.from([stdin]), isTty: false, clock: hastyClock };
       const code = await runCli(args, { ...io, stdout: stdout.stream, stderr: stderr.stream });
       return { code, stdout: stdout.text(), stderr: stderr.text() };
@@ -60,11 +62,12 @@ export async function createBench(): Promise<Bench> {
   };
 }
 
-function createCapture(tty: boolean, columns: number): { stream: CliStream; text(): string } {
+function createCapture(tty: boolean, columns: number, onText: (text: string) => void = () => undefined): { stream: CliStream; text(): string } {
   let text = '';
   const stream = new Writable({
     write: (chunk, _encoding, done) => {
       text += String(chunk);
+      onText(text);
       done();
     },
   });
