@@ -114,7 +114,12 @@ describe('progress', () => {
       answer = () => (response.headersSent ? response : response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(aLease({ state: 'ending', access: null }))));
       return 'handled';
     });
-    const { code, stderr } = await bench.call(['release', '7'], { tty: true, onStderr: (text) => void (/releasing lease 7 \d s/.test(text) && answer?.()) });
+    const answerOnceSeen = (text: string): void => {
+      if (/releasing lease 7 \d s/.test(text)) {
+        answer?.();
+      }
+    };
+    const { code, stderr } = await bench.call(['release', '7'], { tty: true, onStderr: answerOnceSeen });
     expect(code).toBe(0);
     expect(stderr.startsWith('\r\x1b[Kreleasing lease 7 …')).toBe(true);
   });
