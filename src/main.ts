@@ -1,13 +1,5 @@
+import { processIo } from './cli/io';
 import { runCli } from './cli/program';
-import { systemClock } from './lib/clock';
 
 /** The only place that ends the process. */
-const code = await runCli(process.argv.slice(2), {
-  env: process.env,
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  isTty: process.stdout.isTTY,
-  clock: systemClock,
-});
-process.exit(code);
+process.exit(await runCli(process.argv.slice(2), processIo(process.env)));
