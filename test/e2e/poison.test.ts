@@ -1,0 +1,138 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, freePort, generateSshKeyPair, type Worker, type WorkerFleet } from '../lab';
+import { createApiClient, expectStatus, type NodeBody } from '../support/api-client';
+import { startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+import { inside, workerOf } from './support/inside';
+
+const WORKERS = 4;
+
+describe('one poisoned node does not block the others', () => {
+  let system: System;
+  let fleet: WorkerFleet;
+  let ada: Tenant;
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 1, schedulers: 1 });
+    ada = await system.tenant();
+    fleet = await system.launchWorkers(WORKERS);
+    await system.untilFree(WORKERS);
+  }, 90_000);
+
+  afterAll(() => system.close(), 60_000);
+
+  /** A machine that enrols like any other and whose SSH port does `onConnect`. */
+  const enrolPoison = async (hostname: string, onConnect: (socket: Socket) => void): Promise<{ connections: () => number }> => {
+    const port = await freePort();
+    const sockets = new Set<Socket>();
+    let connections = 0;
+    const server: Server = createServer((socket) => {
+      connections += 1;
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('close', () => sockets.delete(socket));
+      onConnect(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    system.lab.push(hostname, () => {
+      sockets.forEach((socket) => socket.destroy());
+      server.close();
+    });
+    const { publicKey } = await generateSshKeyPair(system.lab.dir, hostname);
+    const body = { hostname, ssh_port: port, address: '127.0.0.1', host_key: publicKey.split(' ').slice(0, 2).join(' '), join_token: system.joinToken };
+    expectStatus(await createApiClient(system.admin.url).post('/api/workers/register', body), 201);
+    return { connections: () => connections };
+  };
+
+  /** How long ago each worker was last checked, by the database's clock, in seconds; the oldest. */
+  const oldestCheck = async (): Promise<number> => {
+    const names = fleet.workers.map(({ name }) => name);
+    const [row] = await system.sql<{ age: string }>(
+      `SELECT MAX(TIMESTAMPDIFF(MICROSECOND, last_checked_at, UTC_TIMESTAMP(3)) / 1000000) AS age FROM nodes WHERE hostname IN (${names.map(() => '?').join(',')})`,
+      names,
+    );
+    return Number(row?.age);
+  };
+
+  it('I10: nodes that take connections and never answer, or send a banner without end, delay neither the probes nor the leases of others', async () => {
+    const silent = await Promise.all(Array.from({ length: 4 }, (_, i) => enrolPoison(`silent-${i}`, () => undefined)));
+    const endless = await Promise.all(
+      Array.from({ length: 4 }, (_, i) =>
+        enrolPoison(`endless-${i}`, (socket) => {
+          const chunk = Buffer.alloc(16_384, 'no SSH here\r\n');
+          const pour = (): void => {
+            while (!socket.destroyed && socket.write(chunk)) {
+              // Until the buffer is full; 'drain' goes on.
+            }
+          };
+          socket.on('drain', pour);
+          pour();
+        }),
+      ),
+    );
+
+    let worst = 0;
+    const watching = new AbortController();
+    const watch = (async () => {
+      while (!watching.signal.aborted) {
+        worst = Math.max(worst, await oldestCheck());
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    })();
+    await eventually(() => [...silent, ...endless].every(({ connections }) => connections() >= 2), { what: 'every poisoned node was tried twice', timeoutMs: 30_000 });
+
+    const lease = await ada.rentOne();
+    expect((await ada.login(lease, 'true')).code).toBe(0);
+    await ada.release(lease.id);
+    await ada.untilLease(lease.id, 'has been wiped', ({ state }) => state === 'ended', 15_000);
+    await eventually(async () => (await poisoned()).every(({ status }) => status === 'dead' || status === 'quarantined'), { what: 'the poisoned nodes are judged', timeoutMs: 30_000, everyMs: 100 });
+    watching.abort();
+    await watch;
+
+    // One second is the interval; what is more is the load of two cores.
+    expect(worst).toBeLessThan(5);
+    expect((await system.nodes()).filter(({ hostname, status }) => hostname.startsWith('worker-') && status === 'alive')).toHaveLength(WORKERS);
+    const metrics = await (await fetch(`${system.schedulers[0]?.url ?? ''}/metrics`)).text();
+    expect(Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])).toBeLessThan(600e6);
+  }, 90_000);
+
+  const poisoned = async (): Promise<NodeBody[]> => (await system.nodes()).filter(({ hostname }) => /^(silent|endless)-/.test(hostname));
+
+  it('I10: a node on which no account can be made costs a rent nothing but time: it goes elsewhere in the same request, and three failures quarantine the node', async () => {
+    const [broken] = fleet.workers;
+    if (!broken) {
+      throw new Error('no worker');
+    }
+    const free = fleet.workers.length;
+    await system.untilFree(free);
+    // Whatever edits accounts needs to replace this file; a mount point cannot be replaced.
+    await inside(broken, 'cp /etc/passwd /run/passwd.frozen && mount --bind /run/passwd.frozen /etc/passwd && mount -o remount,ro,bind /etc/passwd');
+    let bounced = 0;
+    for (let round = 0; round < 12 && (await system.node(broken.name)).status !== 'quarantined'; round += 1) {
+      await untilJudged(broken);
+      const lease = await ada.rentOne();
+      expect(workerOf(fleet, lease).name).not.toBe(broken.name);
+      bounced += lease.generation > 1 ? 1 : 0;
+      expect((await ada.login(lease, 'true')).code).toBe(0);
+      await ada.release(lease.id);
+      await ada.untilLease(lease.id, 'is over', ({ state }) => state === 'ended');
+    }
+    expect(bounced).toBeGreaterThan(0);
+    expect(await system.node(broken.name)).toMatchObject({ status: 'quarantined', free: false });
+    const lease = await ada.rentOne();
+    expect(lease.generation).toBe(1);
+    await ada.release(lease.id);
+  }, 120_000);
+
+  /** Waits until the broken node could be leased or is out of service; its wipe may be retried meanwhile. */
+  const untilJudged = async (broken: Worker): Promise<void> => {
+    await eventually(
+      async () => {
+        const { free, status } = await system.node(broken.name);
+        return free || status === 'quarantined';
+      },
+      { what: 'the broken node is free or quarantined', timeoutMs: 40_000, everyMs: 50 },
+    );
+  };
+});
