@@ -1,0 +1,49 @@
+import type { Caddy, Lab } from '../../test/lab';
+import { eventually, type EventuallyOptions } from '../../test/lab';
+import { type Client, expectStatus, type Node, type Page } from './api';
+import type { Narrator } from './narrator';
+import type { ControlPlane } from './system';
+
+/** What every chapter plays with. */
+export interface Stage {
+  lab: Lab;
+  narrator: Narrator;
+  plane: ControlPlane;
+  proxy: Caddy;
+  /** Everybody: clients come in by https. */
+  visitor: Client;
+  operator: Client;
+  operatorPassword: string;
+}
+
+export async function listNodes(operator: Client): Promise<Node[]> {
+  return expectStatus(await operator.get<Page<Node>>('/api/nodes?limit=100'), 200).items;
+}
+
+export async function getNode(operator: Client, id: number): Promise<Node> {
+  const found = (await listNodes(operator)).find((node) => node.id === id);
+  if (!found) {
+    throw new Error(`there is no node ${id}`);
+  }
+  return found;
+}
+
+const PATIENCE_MS = 60_000;
+
+/** Waits until this many nodes are free, which means: alive, and their last wipe verified. */
+export async function untilFree(operator: Client, count: number): Promise<Node[]> {
+  const look = async (): Promise<Node[] | undefined> => {
+    const nodes = await listNodes(operator);
+    const free = nodes.filter((node) => node.free);
+    if (free.length < count) {
+      throw new Error(`${free.length} are free; ${nodes.map(({ hostname, status, dirty }) => `${hostname} ${status}${dirty ? ' dirty' : ''}`).join(', ')}`);
+    }
+    return free;
+  };
+  return until(look, { what: `${count} machines are free` });
+}
+
+/** `eventually` with the demo's patience, a tenth of a second between looks. */
+export function until<T>(look: () => Promise<T>, options: EventuallyOptions): ReturnType<typeof eventually<T>> {
+  return eventually(look, { timeoutMs: PATIENCE_MS, everyMs: 100, ...options });
+}
