@@ -1,17 +1,16 @@
 import type { Knex } from 'knex';
-import type { Loop } from '../../lib/loop';
-import { createLoop } from '../../lib/loop';
+import { createLoop, type Loop, type PassResult } from '../../lib/loop';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
-import { findLastEventId, listNodeEventsAfter } from '../../modules/audit';
+import { findLastEventId, listNodeEventsAfter, type RecordedEvent } from '../../modules/audit';
 import { findNodes, type Node } from '../../modules/nodes';
 
 /** Told of nodes that changed, as they are now. */
 export type NodeWatcher = (changed: Node[]) => void;
 
 /**
- * One reader a replica follows the events and tells every watcher which nodes changed: the cost does not grow with the number of watchers,
- * and without watchers nothing is read.
+ * One reader a replica follows the events and tells every watcher which nodes changed: the cost does not grow with the number of watchers. It
+ * follows them without watchers too, so that the first one misses nothing between its snapshot and the next reading.
  */
 export interface NodeFeed {
   watch(watcher: NodeWatcher): () => void;
@@ -29,26 +28,24 @@ export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; 
   let cursor: number | undefined;
   let seen = new Set<number>();
 
-  const pass = async (): Promise<'done'> => {
-    if (watchers.size === 0) {
-      cursor = undefined;
-      return 'done';
-    }
-    if (cursor === undefined) {
-      cursor = await findLastEventId(db);
-      seen = new Set();
-    }
+  const read = async (): Promise<RecordedEvent[]> => {
+    const beginning = cursor === undefined;
+    cursor ??= await findLastEventId(db);
     const events = await listNodeEventsAfter(db, Math.max(0, cursor - LOOK_BACK), BATCH);
-    const begin = cursor;
-    const fresh = events.filter(({ id }) => !seen.has(id) && (id > begin || seen.size > 0));
+    const fresh = beginning ? [] : events.filter(({ id }) => !seen.has(id));
     seen = new Set(events.map(({ id }) => id));
-    cursor = Math.max(cursor, ...events.map(({ id }) => id));
+    cursor = Math.max(cursor, ...seen);
+    return fresh;
+  };
+
+  const pass = async (): Promise<PassResult> => {
+    const fresh = await read();
     const ids = [...new Set(fresh.flatMap(({ nodeId }) => (nodeId === null ? [] : [nodeId])))];
-    if (ids.length > 0) {
+    if (ids.length > 0 && watchers.size > 0) {
       const nodes = await findNodes(db, ids);
       watchers.forEach((watcher) => watcher(nodes));
     }
-    return 'done';
+    return fresh.length >= BATCH - LOOK_BACK ? 'more' : 'done';
   };
 
   const loop: Loop = createLoop({ name: 'node-feed', intervalMs: INTERVAL_MS, clock, logger, pass });
