@@ -1,0 +1,114 @@
+/** What the checker judges: the tables as they are, what clients wrote down, what the nodes show. Times are milliseconds by the database's clock. */
+export interface Evidence {
+  tables: Tables;
+  /** Empty when no client wrote anything down. */
+  history: Operation[];
+  /** Null when the nodes were not looked at. */
+  nodes: NodeInspection[] | null;
+}
+
+export interface Tables {
+  now: number;
+  leases: LeaseRecord[];
+  placements: PlacementRecord[];
+  nodes: NodeRecord[];
+  rents: { id: number; userId: number; idempotencyKey: string | null }[];
+  extensions: { id: number; leaseId: number; endsBefore: number; endsAfter: number; at: number }[];
+  events: EventRecord[];
+}
+
+export interface LeaseRecord {
+  id: number;
+  rentId: number;
+  userId: number;
+  state: string;
+  generation: number;
+  occupiedNodeId: number | null;
+  createdAt: number;
+  endsAt: number;
+  endedAt: number | null;
+  endReason: string | null;
+}
+
+export interface PlacementRecord {
+  id: number;
+  leaseId: number;
+  nodeId: number;
+  generation: number;
+  currentLeaseId: number | null;
+  state: string;
+  username: string;
+  uid: number;
+  createdAt: number;
+  wipedAt: number | null;
+}
+
+export interface NodeRecord {
+  id: number;
+  hostname: string;
+  status: string;
+  drained: boolean;
+  dirty: boolean;
+  leasable: boolean;
+  leaseId: number | null;
+  wipedAt: number | null;
+  lastCheckedAt: number | null;
+}
+
+export interface EventRecord {
+  id: number;
+  at: number;
+  type: string;
+  leaseId: number | null;
+  nodeId: number | null;
+  data: Record<string, unknown>;
+}
+
+/** One request of a client: `unknown` when no answer came back, so that it may or may not have happened. */
+export interface Operation {
+  kind: 'rent' | 'extend' | 'release';
+  userId: number;
+  /** The Idempotency-Key; repetitions share it. */
+  key: string | null;
+  outcome: 'ok' | 'fail' | 'unknown';
+  /** Of an `ok` rent: the leases that were acknowledged, with their ends. Of an extend: the lease with its new end. */
+  leases: { id: number; endsAt: number }[];
+  invokedAt: number;
+  returnedAt: number | null;
+}
+
+/** What a node shows to a login of the checker's own. */
+export interface NodeInspection {
+  nodeId: number;
+  /** When it was looked at, by the database's clock. */
+  at: number;
+  /** Entries of /etc/passwd named orn-…. */
+  accounts: { username: string; uid: number }[];
+  /** Uids from the tenants' range that own a process or a file. */
+  strayUids: number[];
+}
+
+/** A broken invariant: which, where, and what proves it. */
+export interface Violation {
+  invariant: string;
+  where: string;
+  what: string;
+}
+
+export type Invariant = (evidence: Evidence) => Violation[];
+
+export const RUNNING = new Set(['provisioning', 'active', 'migrating']);
+
+/** A function that makes violations of one invariant. */
+export const violationOf =
+  (invariant: string) =>
+  (where: string, what: string): Violation => ({ invariant, where, what });
+
+export function groupBy<T>(items: T[], keyOf: (item: T) => number): Map<number, T[]> {
+  const groups = new Map<number, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    groups.set(key, [...(groups.get(key) ?? []), item]);
+  }
+  return groups;
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Evidence, LeaseRecord, NodeRecord, PlacementRecord } from './evidence';
+import { checkInvariants } from './invariants';
+
+const T = 1_000_000;
+
+const lease = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
+  id: 1, rentId: 1, userId: 7, state: 'active', generation: 1, occupiedNodeId: 1, createdAt: T, endsAt: T + 60_000, endedAt: null, endReason: null, ...change,
+});
+const placement = (change: Partial<PlacementRecord> = {}): PlacementRecord => ({
+  id: 1, leaseId: 1, nodeId: 1, generation: 1, currentLeaseId: 1, state: 'present', username: 'orn-a', uid: 70_000, createdAt: T, wipedAt: null, ...change,
+});
+const node = (change: Partial<NodeRecord> = {}): NodeRecord => ({
+  id: 1, hostname: 'n', status: 'alive', drained: false, dirty: false, leasable: false, leaseId: 1, wipedAt: T - 1, lastCheckedAt: T + 1_000, ...change,
+});
+const event = (id: number, type: string, change: { at?: number; leaseId?: number; nodeId?: number; data?: Record<string, unknown> } = {}): Evidence['tables']['events'][number] => ({
+  id, type, at: change.at ?? T - 1_000 + id, leaseId: change.leaseId ?? null, nodeId: change.nodeId ?? null, data: change.data ?? {},
+});
+
+/** One lease, active on node 1; node 2 is free. Nothing is wrong with it. */
+const sound = (): Evidence => ({
+  tables: {
+    now: T + 2_000,
+    leases: [lease()],
+    placements: [placement()],
+    nodes: [node(), node({ id: 2, leasable: true, leaseId: null })],
+    rents: [{ id: 1, userId: 7, idempotencyKey: 'k' }],
+    extensions: [],
+    events: [
+      event(1, 'node.registered', { nodeId: 1 }), event(2, 'node.alive', { nodeId: 1 }), event(3, 'node.wiped', { nodeId: 1 }),
+      event(4, 'lease.requested', { at: T, leaseId: 1, nodeId: 1, data: { duration_seconds: 60 } }),
+    ],
+  },
+  history: [{ kind: 'rent', userId: 7, key: 'k', outcome: 'ok', leases: [{ id: 1, endsAt: T + 60_000 }], invokedAt: T, returnedAt: T + 1_000 }],
+  nodes: [{ nodeId: 1, at: T, accounts: [{ username: 'orn-a', uid: 70_000 }], strayUids: [70_000] }, { nodeId: 2, at: T, accounts: [], strayUids: [] }],
+});
+
+const tablesOf = (evidence: Evidence): Evidence['tables'] => evidence.tables;
+
+/** Each breaks one thing in the sound state; the invariant that has to notice comes first. */
+const FAULTS: [string, string, (evidence: Evidence) => void][] = [
+  ['I1', 'two leases on one node', (e) => tablesOf(e).leases.push(lease({ id: 2, rentId: 1 }))],
+  ['I1', 'the node names another lease', (e) => Object.assign(tablesOf(e).nodes[0] ?? {}, { leaseId: 9 })],
+  ['I1', 'a lease that is over still holds a node', (e) => Object.assign(tablesOf(e).leases[0] ?? {}, { state: 'ended' })],
+  ['I1', 'a placement begun before the one before was wiped', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, currentLeaseId: null, state: 'wiped', uid: 70_001, createdAt: T + 10, wipedAt: T + 20 }))],
+  ['I2', 'two current placements', (e) => tablesOf(e).placements.push(placement({ id: 2, generation: 2, nodeId: 2, createdAt: T + 1 }))],
+  ['I2', 'no current placement', (e) => Object.assign(tablesOf(e).placements[0] ?? {}, { currentLeaseId: null })],
+  ['I2', 'a generation left out', (e) => Object.assign(tablesOf(e).placements[0] ?? {}, { generation: 2 })],
+  ['I2', 'a uid used twice on a node', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, currentLeaseId: null, state: 'wiped', createdAt: T - 50, wipedAt: T - 40 }))],
+  ['I3', 'an acknowledged lease is gone', (e) => e.history[0]?.leases.push({ id: 5, endsAt: T })],
+  ['I3', 'an acknowledged lease is another user\'s', (e) => Object.assign(e.history[0] ?? {}, { userId: 8 })],
+  ['I3', 'one key, two answers', (e) => e.history.push({ kind: 'rent', userId: 7, key: 'k', outcome: 'ok', leases: [], invokedAt: T, returnedAt: T })],
+  ['I3', 'one key, two rents', (e) => tablesOf(e).rents.push({ id: 2, userId: 7, idempotencyKey: 'k' })],
+  ['I4', 'the end moved by itself', (e) => Object.assign(tablesOf(e).leases[0] ?? {}, { endsAt: T + 99_000 })],
+  ['I4', 'an extension that does not begin at the end', (e) => tablesOf(e).extensions.push({ id: 1, leaseId: 1, endsBefore: T + 1, endsAfter: T + 60_000, at: T })],
+  ['I4', 'extended after the end', (e) => tablesOf(e).extensions.push({ id: 1, leaseId: 1, endsBefore: T + 60_000, endsAfter: T + 60_000, at: T + 70_000 })],
+  ['I4', 'expired before the end', (e) => tablesOf(e).events.push(event(9, 'lease.ending', { at: T + 5, leaseId: 1, data: { reason: 'expired' } }))],
+  ['I4', 'a client was promised more', (e) => e.history.push({ kind: 'extend', userId: 7, key: null, outcome: 'ok', leases: [{ id: 1, endsAt: T + 70_000 }], invokedAt: T, returnedAt: T })],
+  ['I5', 'a dirty node is free', (e) => Object.assign(tablesOf(e).nodes[1] ?? {}, { dirty: true })],
+  ['I5', 'a node is free with a placement on it', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, nodeId: 2, currentLeaseId: null, state: 'wiping' }))],
+  ['I5', 'a free node was never wiped', (e) => Object.assign(tablesOf(e).nodes[1] ?? {}, { wipedAt: null })],
+  ['I6', 'leased after a death without a wipe', (e) => tablesOf(e).events.push(event(20, 'node.dead', { nodeId: 1, at: T - 1 }))],
+  ['I7', 'an account for no lease', (e) => e.nodes?.[1]?.accounts.push({ username: 'orn-z', uid: 70_009 })],
+  ['I7', 'the account of an active lease is missing', (e) => Object.assign(e.nodes?.[0] ?? {}, { accounts: [] })],
+  ['I7', 'a process of a former tenant', (e) => e.nodes?.[1]?.strayUids.push(70_003)],
+  ['I7', 'an account long after the end', (e) => Object.assign(e.tables, { now: T + 999_000 })],
+  ['I8', 'moved off a node that was well', (e) => tablesOf(e).events.push(event(30, 'lease.moved', { leaseId: 1, nodeId: 2, data: { from_node: 1 } }))],
+  ['I8', 'moved under the brake', (e) => tablesOf(e).events.push(event(30, 'node.dead', { nodeId: 2 }), event(31, 'fleet.brake_on'), event(32, 'lease.moved', { leaseId: 1, nodeId: 1, data: { from_node: 2 } }))],
+  ['I9', 'something to be wiped on a clean node', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, nodeId: 2, currentLeaseId: null, state: 'wiping', createdAt: T - 500 }))],
+  ['I9', 'free although the last wipe failed', (e) => tablesOf(e).events.push(event(40, 'node.wipe_failed', { nodeId: 2 }))],
+  ['I10', 'a well node that nobody checks', (e) => Object.assign(tablesOf(e).nodes[1] ?? {}, { lastCheckedAt: T - 200_000 })],
+];
+
+describe('the checker', () => {
+  it('finds nothing wrong with a sound state', () => {
+    expect(checkInvariants(sound())).toEqual([]);
+  });
+
+  it.each(FAULTS)('%s: notices %s', (invariant, _name, plant) => {
+    const evidence = sound();
+    plant(evidence);
+    expect(checkInvariants(evidence).map((violation) => violation.invariant)).toContain(invariant);
+  });
+});

@@ -1,0 +1,19 @@
+import type { Evidence, Invariant, Violation } from '../evidence';
+import { acknowledgedIsKept } from './i3-acknowledged-is-kept';
+import { accountsAreLeases } from './i7-accounts-are-leases';
+import { aFailedWipeIsNotForgotten } from './i9-a-failed-wipe-is-not-forgotten';
+import { backMeansWiped } from './i6-back-means-wiped';
+import { freeMeansClean } from './i5-free-means-clean';
+import { nobodyIsBlocked } from './i10-nobody-is-blocked';
+import { nobodyMovesWithoutCause } from './i8-nobody-moves-without-cause';
+import { oneCurrentPlacement } from './i2-one-current-placement';
+import { oneLeaseANode } from './i1-one-lease-a-node';
+import { theEndMovesByExtending } from './i4-the-end-moves-by-extending';
+
+/** I1 to I10, in order. */
+export const INVARIANTS: Invariant[] = [
+  oneLeaseANode, oneCurrentPlacement, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases,
+  nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked,
+];
+
+export const checkInvariants = (evidence: Evidence): Violation[] => INVARIANTS.flatMap((invariant) => invariant(evidence));
