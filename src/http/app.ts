@@ -101,12 +101,18 @@ export function listen(app: Express, { host, port, clock }: { host: string; port
   });
 }
 
+const SWEEP_MS = 50;
+
 async function close(server: Server, { clock, limitMs }: { clock: Clock; limitMs: number }): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
   const done = new AbortController();
   void closed.then(() => done.abort());
-  await clock.sleep(limitMs, done.signal);
+  const deadline = clock.monotonicMs() + limitMs;
+  while (!done.signal.aborted && clock.monotonicMs() < deadline) {
+    // Again and again: a connection that was busy so far stays open after its answer, as keep-alive promises, and would hold up the stop.
+    server.closeIdleConnections();
+    await clock.sleep(SWEEP_MS, done.signal);
+  }
   server.closeAllConnections();
   await closed;
 }
