@@ -103,6 +103,8 @@ describe('parts of the control plane die in the middle of their work', () => {
     const stopped = stopping.stop(30_000);
     await eventually(async () => (await fetch(`${stopping.url}/readyz`)).status === 503, { what: 'it says that it is not ready', everyMs: 10, timeoutMs: 2_000 });
     const [lease] = expectStatus(await answer, 201).leases;
+    // The client keeps its connection; that is no reason to stay.
+    await eventually(() => !stopping.running(), { what: 'the API has stopped', timeoutMs: 8_000 });
     expect(await stopped).toEqual({ code: 0, signal: null });
     expect(lease && (await ada.login(lease, 'true')).code).toBe(0);
     await system.startApi();
