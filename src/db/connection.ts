@@ -28,6 +28,8 @@ export function createDatabase(settings: DatabaseSettings): Knex {
     },
     pool: { min: 0, max: poolSize, afterCreate: setSession },
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
+    // Knex would print what it also throws, on stdout, past the log.
+    log: { warn: () => undefined, error: () => undefined, deprecate: () => undefined, debug: () => undefined },
   });
 }
 

@@ -15,7 +15,8 @@ const MAX_ATTEMPTS = 6;
 
 /** The code of a driver error, '' for anything else. */
 export function sqlCodeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  // By its members and not by its class: errors of sockets may come from another realm than ours.
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
 /** True for a violated UNIQUE key; `key` narrows it to one by name. */
