@@ -26,12 +26,13 @@ stop() {
   return 1
 }
 
-for file in "${TMPDIR:-/tmp}"/orion-lab-*/demo.state; do
+if [[ -n $ONLY ]]; then files=("$ONLY/demo.state"); else files=("${TMPDIR:-/tmp}"/orion-lab-*/demo.state); fi
+for file in "${files[@]}"; do
   # Only what root wrote is believed.
   [[ -f $file && -O $file && ! -L $file ]] || continue
   dir=$(realpath -- "${file%/*}")
   { IFS= read -r project; read -r pid start; } <"$file" || continue
-  [[ $project == "$PROJECT" && (-z $ONLY || $dir == "$ONLY") ]] || continue
+  [[ $project == "$PROJECT" ]] || continue
   found=1
   stop "$dir" "$pid" "$start" || failed=1
 done
