@@ -1,0 +1,221 @@
+import type { Knex } from 'knex';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type Tx, transaction } from '../../../src/db/transaction';
+import type { User } from '../../../src/modules/accounts';
+import { claimDuePlacements, insertLease, insertRent, lockDueMigration, lockExpiredLeases, renewPlacement, settlePlacementFailed, settlePresent } from '../../../src/modules/leases';
+import { claimDueProbes, claimDueWipes, claimFreeNodes, lockProbedNode, occupyNode, renewWipe, settleStillAlive, settleWiped, settleWipeFailed } from '../../../src/modules/nodes';
+import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
+import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+
+let database: TestDatabase;
+let pools: [Knex, Knex];
+let user: User;
+beforeAll(async () => {
+  database = await openTestDatabase();
+  pools = [database.db, database.secondPool()];
+}, 60_000);
+afterAll(() => database.close());
+beforeEach(async () => {
+  await database.reset();
+  user = await aUser(database.db);
+});
+
+const either = (n: number): Knex => (n % 2 ? pools[0] : pools[1]);
+const inParallel = <T>(n: number, work: (db: Knex) => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: n }, (_, each) => work(either(each))));
+const anything = { cpus: 1, memoryMb: 0, labels: {} };
+
+/** Holds a transaction open with whatever it has locked until it is told to go on. */
+async function holding<T>(db: Knex, lock: (tx: Tx) => Promise<T>): Promise<{ locked: T; release: () => Promise<void> }> {
+  let go: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => (go = resolve));
+  let running: Promise<unknown> = Promise.resolve();
+  const locked = await new Promise<T>((resolve, reject) => {
+    running = transaction(db, async (tx) => {
+      resolve(await lock(tx));
+      await told;
+    }).catch(reject);
+  });
+  return { locked, release: async () => { go(); await running; } };
+}
+
+async function leaseOne(db: Knex): Promise<number | 'too_few' | 'busy'> {
+  return transaction(db, async (tx) => {
+    const free = await claimFreeNodes(tx, anything, 1);
+    const [node] = free.found === 'enough' ? free.nodes : [];
+    if (!node) {
+      return free.found === 'busy' ? 'busy' : 'too_few';
+    }
+    const rentId = await insertRent(tx, { userId: user.id, idempotencyKey: null, requestHash: 'h' });
+    const id = await insertLease(tx, { rentId, userId: user.id, nodeId: node.id, durationSeconds: 60, requirements: anything, publicKeys: [], passwordHash: null });
+    await occupyNode(tx, node.id, id);
+    return node.id;
+  });
+}
+
+async function patiently(db: Knex): Promise<number | 'too_few'> {
+  for (;;) {
+    const result = await leaseOne(db);
+    if (result !== 'busy') {
+      return result;
+    }
+  }
+}
+
+describe('claiming free nodes', () => {
+  it('R13, I1: forty claims at once over twenty nodes get each node once', async () => {
+    await severalNodes(database.db, 20);
+    const results = await inParallel(40, patiently);
+    const nodes = results.filter((result) => result !== 'too_few');
+    expect(nodes).toHaveLength(20);
+    expect(new Set(nodes).size).toBe(20);
+  }, 20_000);
+
+  it('R25: a node in other hands is passed over without waiting', async () => {
+    const [tight] = [await aNode(database.db, { cpus: 1 }), await aNode(database.db, { cpus: 8 })];
+    const other = await holding(pools[0], (tx) => claimFreeNodes(tx, anything, 1));
+    expect(other.locked).toMatchObject({ found: 'enough', nodes: [{ id: tight.id }] });
+    const mine = await transaction(pools[1], (tx) => claimFreeNodes(tx, anything, 1));
+    expect(mine).toMatchObject({ found: 'enough', nodes: [{ cpus: 8 }] });
+    expect(await transaction(pools[1], (tx) => claimFreeNodes(tx, anything, 2))).toEqual({ found: 'busy' });
+    expect(await transaction(pools[1], (tx) => claimFreeNodes(tx, anything, 3))).toEqual({ found: 'too_few' });
+    await other.release();
+  });
+
+  it('R5: one that died within the hour comes last, however well it fits', async () => {
+    const [flapped, reliable] = [await aNode(database.db, { cpus: 1 }), await aNode(database.db, { cpus: 8 })];
+    await age(database.db, 'UPDATE nodes SET last_death_at = UTC_TIMESTAMP(3) - INTERVAL 59 MINUTE WHERE id = ?', [flapped.id]);
+    expect(await transaction(pools[0], (tx) => claimFreeNodes(tx, anything, 1))).toMatchObject({ nodes: [{ id: reliable.id }] });
+    await age(database.db, 'UPDATE nodes SET last_death_at = UTC_TIMESTAMP(3) - INTERVAL 61 MINUTE WHERE id = ?', [flapped.id]);
+    expect(await transaction(pools[0], (tx) => claimFreeNodes(tx, anything, 1))).toMatchObject({ nodes: [{ id: flapped.id }] });
+  });
+});
+
+describe('claiming probes', () => {
+  const claim = (db: Knex): ReturnType<typeof claimDueProbes> => transaction(db, (tx) => claimDueProbes(tx, 3, 30));
+
+  it('R25: many schedulers share the nodes that are due, each once', async () => {
+    await severalNodes(database.db, 30);
+    await age(database.db, 'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)');
+    const claimed = (await inParallel(20, claim)).flat().map(({ nodeId }) => nodeId);
+    expect(claimed).toHaveLength(30);
+    expect(new Set(claimed).size).toBe(30);
+  });
+
+  it('a lapsed claim is taken again, and a stale worker cannot settle what was taken from it', async () => {
+    const { id } = await aNode(database.db);
+    await age(database.db, 'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)');
+    const [stale] = await claim(pools[0]);
+    expect(await claim(pools[1])).toEqual([]);
+    await age(database.db, 'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?', [id]);
+    const [fresh] = await claim(pools[1]);
+    if (!stale || !fresh) {
+      throw new Error('nothing was claimed');
+    }
+    expect(await settleStillAlive(pools[0], stale, 30)).toBe(false);
+    expect(await transaction(pools[0], (tx) => lockProbedNode(tx, stale))).toBeUndefined();
+    expect(await settleStillAlive(pools[1], fresh, 30)).toBe(true);
+    expect(await settleStillAlive(pools[1], fresh, 30)).toBe(false);
+  });
+});
+
+describe('claiming wipes', () => {
+  const claim = (db: Knex): ReturnType<typeof claimDueWipes> => transaction(db, (tx) => claimDueWipes(tx, 3, 30));
+
+  it('R25: each dirty node goes to one scheduler', async () => {
+    await severalNodes(database.db, 30, { dirty: true });
+    await age(database.db, 'UPDATE nodes SET wipe_due_at = UTC_TIMESTAMP(3)');
+    const claimed = (await inParallel(20, claim)).flat().map(({ node }) => node.id);
+    expect(claimed).toHaveLength(30);
+    expect(new Set(claimed).size).toBe(30);
+  });
+
+  it('I5: a stale worker cannot call a node clean that was taken from it', async () => {
+    const { id } = await aNode(database.db, { dirty: true });
+    await age(database.db, 'UPDATE nodes SET wipe_due_at = UTC_TIMESTAMP(3)');
+    const [stale] = await claim(pools[0]);
+    await age(database.db, 'UPDATE nodes SET wipe_due_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND');
+    const [fresh] = await claim(pools[1]);
+    if (!stale || !fresh) {
+      throw new Error('nothing was claimed');
+    }
+    expect(await renewWipe(pools[0], stale, 30)).toBe(false);
+    expect(await transaction(pools[0], (tx) => settleWiped(tx, stale, 0))).toBe(false);
+    expect(await transaction(pools[0], (tx) => settleWipeFailed(tx, stale, 5))).toBe(false);
+    expect(await row(database.db, 'SELECT dirty, wipe_failures FROM nodes WHERE id = ?', [id])).toEqual({ dirty: 1, wipe_failures: 0 });
+    expect(await renewWipe(pools[1], fresh, 30)).toBe(true);
+    expect(await transaction(pools[1], (tx) => settleWiped(tx, fresh, 0))).toBe(true);
+  });
+});
+
+describe('claiming placements', () => {
+  const claim = (db: Knex): ReturnType<typeof claimDuePlacements> => transaction(db, (tx) => claimDuePlacements(tx, 3, 30));
+  const leases = async (n: number): Promise<void> => {
+    for (const { id } of await severalNodes(database.db, n)) {
+      await aLease(database.db, { userId: user.id, nodeId: id, state: 'provisioning' });
+    }
+    await age(database.db, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3)');
+  };
+
+  it('R25: each goes to one scheduler while its claim lasts', async () => {
+    await leases(20);
+    const claimed = (await inParallel(20, claim)).flat().map(({ id }) => id);
+    expect(claimed).toHaveLength(20);
+    expect(new Set(claimed).size).toBe(20);
+    expect(await claim(pools[0])).toEqual([]);
+  });
+
+  it('I2: a stale worker cannot settle a placement that was taken from it', async () => {
+    await leases(1);
+    const [stale] = await claim(pools[0]);
+    await age(database.db, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND');
+    const [fresh] = await claim(pools[1]);
+    if (!stale || !fresh) {
+      throw new Error('nothing was claimed');
+    }
+    const outcome = { appliedEndsAt: (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases')).ends_at, report: {} };
+    expect(await renewPlacement(pools[0], stale, 30)).toBe(false);
+    expect(await transaction(pools[0], (tx) => settlePresent(tx, stale, outcome))).toBe(false);
+    expect(await transaction(pools[0], (tx) => settlePlacementFailed(tx, stale, { message: 'x', retrySeconds: 1 }))).toBe(false);
+    expect(await transaction(pools[1], (tx) => settlePresent(tx, fresh, outcome))).toBe(true);
+    expect(await row(database.db, 'SELECT state, due_at, attempts FROM placements')).toEqual({ state: 'present', due_at: null, attempts: 0 });
+  });
+
+  it('R14: one whose lease was extended meanwhile stays due', async () => {
+    await leases(1);
+    const [claimed] = await claim(pools[0]);
+    const { ends_at } = await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases');
+    await age(database.db, 'UPDATE leases SET ends_at = ends_at + INTERVAL 1 HOUR');
+    if (!claimed) {
+      throw new Error('nothing was claimed');
+    }
+    expect(await transaction(pools[0], (tx) => settlePresent(tx, claimed, { appliedEndsAt: ends_at, report: {} }))).toBe(true);
+    expect(await row(database.db, 'SELECT state, due_at <= UTC_TIMESTAMP(3) AS due FROM placements')).toEqual({ state: 'present', due: 1 });
+  });
+});
+
+describe('locking leases', () => {
+  it('R22, R25: expired ones are shared out, running ones are left alone', async () => {
+    for (const { id } of await severalNodes(database.db, 6)) {
+      await aLease(database.db, { userId: user.id, nodeId: id });
+    }
+    await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) ORDER BY id LIMIT 4');
+    const first = await holding(pools[0], (tx) => lockExpiredLeases(tx, 3));
+    const rest = await transaction(pools[1], (tx) => lockExpiredLeases(tx, 3));
+    expect(first.locked).toHaveLength(3);
+    expect(rest).toHaveLength(1);
+    expect(new Set([...first.locked, ...rest].map(({ id }) => id)).size).toBe(4);
+    await first.release();
+  });
+
+  it('R21, R25: two schedulers never look at the same migration', async () => {
+    for (const { id } of await severalNodes(database.db, 2)) {
+      await aLease(database.db, { userId: user.id, nodeId: id });
+    }
+    await age(database.db, "UPDATE leases SET state = 'migrating', due_at = UTC_TIMESTAMP(3)");
+    const [first, second] = [await holding(pools[0], lockDueMigration), await holding(pools[1], lockDueMigration)];
+    expect(first.locked?.id).not.toBe(second.locked?.id);
+    expect(await transaction(pools[0], lockDueMigration)).toBeUndefined();
+    await Promise.all([first.release(), second.release()]);
+    expect(await count(database.db, "SELECT COUNT(*) FROM leases WHERE state = 'migrating'")).toBe(2);
+  });
+});
