@@ -2,7 +2,7 @@ import { type Tx, transaction } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
 import { lockLease, resumePlacement, stopWaiting } from '../modules/leases';
 import {
-  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, type ProbedNode, settleStillAlive, type Verdict, writeVerdict,
+  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, settleStillAlive, type Verdict, writeVerdict,
 } from '../modules/nodes';
 import type { Prober, ProbeResult } from '../ssh';
 import type { FlowContext } from './context';
@@ -29,6 +29,9 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
   const verdict = await settle(ctx, claim, result);
   if (verdict?.becameSuspect) {
     await lookAround(ctx.db);
+  }
+  if (verdict?.returned) {
+    await lookForReturns(ctx.db);
   }
 }
 

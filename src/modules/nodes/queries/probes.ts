@@ -146,6 +146,20 @@ export async function lookAround(db: Db): Promise<void> {
   );
 }
 
+/**
+ * One return makes the scheduler look for others: some dead nodes not checked within the last second become due now. After an outage the
+ * leases of nodes whose turn had not come yet would otherwise be moved onto those that came back a few seconds earlier (I8).
+ */
+export async function lookForReturns(db: Db): Promise<void> {
+  await execute(
+    db,
+    `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)
+      WHERE status = 'dead' AND probe_token IS NULL AND probe_due_at > UTC_TIMESTAMP(3) AND last_checked_at < UTC_TIMESTAMP(3) - INTERVAL 1 SECOND
+      ORDER BY (lease_id IS NULL), last_checked_at LIMIT ?`,
+    [LOOK_AROUND],
+  );
+}
+
 /** Makes the next probe due at once, unless one is under way. */
 export async function probeSoon(db: Db, nodeId: number): Promise<void> {
   await execute(
