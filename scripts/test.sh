@@ -5,7 +5,7 @@
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 FAILED=0
-JEST='' GUARD=''
+JEST='' GUARD='' DEMO_PASSED=0 DEMO_FAILED=0
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/orion-test-XXXXXX")
 
 # All that tests make lies in RUN. The guards of labs end what a killed test left running; then the folder may go.
@@ -60,14 +60,26 @@ tests() {
   return $status
 }
 
+# The whole scenario on real servers: it counts as one test more. In the background for the same reason.
+demo() {
+  TMPDIR=$RUN setsid setpriv --pdeathsig KILL scripts/demo.sh &
+  JEST=$!
+  wait "$JEST"
+  local status=$?
+  JEST=''
+  if ((status == 0)); then DEMO_PASSED=1; else DEMO_FAILED=1; fi
+  return $status
+}
+
 # A suite that could not be loaded has no tests to count, yet it failed.
 summary() {
   node -e '
     const r = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
     const skipped = r.numPendingTests + r.numTodoTests;
-    const failed = r.numFailedTests + r.numRuntimeErrorTestSuites;
-    console.log(`${r.numPassedTests} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
-  ' "$RUN/jest.json" 2>/dev/null || printf '0 passed, 1 failed\n'
+    const passed = r.numPassedTests + Number(process.argv[2]);
+    const failed = r.numFailedTests + r.numRuntimeErrorTestSuites + Number(process.argv[3]);
+    console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
+  ' "$RUN/jest.json" "$DEMO_PASSED" "$DEMO_FAILED" 2>/dev/null || printf '0 passed, 1 failed\n'
 }
 
 mkdir -- "$RUN/v8"
@@ -80,6 +92,7 @@ elif stage 'install' scripts/install-deps.sh; then
   stage 'lint' npm run --silent lint
   stage 'docs' npx --no-install tsx scripts/api-doc.ts --check
   stage 'tests' tests "$@"
+  (($#)) || stage 'demo' demo
   stage 'coverage' node scripts/coverage.mjs "$RUN/coverage/coverage-final.json" "$RUN/v8"
 fi
 summary
