@@ -18,6 +18,7 @@ export interface Narrator {
 }
 
 const TELL_AFTER_MS = 2_000;
+const MARK_WIDTH = 5;
 
 export function createNarrator(out: NodeJS.WriteStream, clock: Clock = systemClock): Narrator {
   const startedAt = clock.monotonicMs();
@@ -38,7 +39,8 @@ export function createNarrator(out: NodeJS.WriteStream, clock: Clock = systemClo
   /** On a terminal at once, on a line that the outcome overwrites; in a file only when it takes its time. */
   const tellWaiting = (what: string, signal: AbortSignal): void => {
     if (out.isTTY) {
-      write(`  … ${paint(2, `       ${what}`)}`);
+      // What wraps cannot be overwritten.
+      write(`  … ${paint(2, `         ${what}`.slice(0, out.columns - MARK_WIDTH))}`);
       return;
     }
     void clock.sleep(TELL_AFTER_MS, signal).then(() => {
