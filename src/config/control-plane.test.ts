@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadControlPlaneConfig, loadDatabaseConfig } from './control-plane';
+import { ConfigError } from './env';
+
+let folder: string;
+let good: Record<string, string>;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'orion-config-'));
+  for (const [name, content] of Object.entries({ key: 'the private key', jwt: `${'j'.repeat(40)}\n`, password: 'from a file\n' })) {
+    writeFileSync(join(folder, name), content);
+  }
+  good = { ORION_SSH_KEY_FILE: join(folder, 'key'), ORION_JWT_KEY: 'j'.repeat(32), ORION_DB_PASSWORD: 'secret-of-the-database' };
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function faultsOf(env: Record<string, string>): string[] {
+  try {
+    loadControlPlaneConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).faults;
+  }
+  return [];
+}
+
+describe('the configuration of the control plane', () => {
+  it('R20, R21, R22: needs three things and has the documented rhythm by default', () => {
+    const config = loadControlPlaneConfig(good);
+    expect(config.probe).toMatchObject({ intervalSeconds: 30, deadAfterFailures: 3 });
+    expect(config.intervals.migrateSeconds).toBe(10);
+    expect(config.intervals.expireSeconds).toBeLessThanOrEqual(60);
+    expect(config).toMatchObject({ enrolment: 'token', ssh: { privateKey: 'the private key' }, http: { trustProxy: false }, heartbeat: { intervalSeconds: 10, overdueSeconds: 25 } });
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('R44: takes secrets from files', () => {
+    const { ORION_SSH_KEY_FILE = '' } = good;
+    const config = loadControlPlaneConfig({ ORION_SSH_KEY_FILE, ORION_JWT_KEY_FILE: join(folder, 'jwt'), ORION_DB_PASSWORD_FILE: join(folder, 'password') });
+    expect([config.jwt.key, config.database.password]).toEqual(['j'.repeat(40), 'from a file']);
+  });
+
+  it('R44: tells every fault at once, each by its variable, and no secret', () => {
+    const faults = faultsOf({
+      ORION_JWT_KEY: 'too-short-secret', ORION_SSH_KEY_FILE: '/nowhere/key', ORION_DB_PORT: '70000', ORION_ENROLMENT: 'everybody', ORION_PROBE_INTERVAL_SECONDS: 'often',
+      ORION_EXPIRE_INTERVAL_SECONDS: '61', ORION_DEAD_AFTER_FAILURES: '0', LOG_LEVEL: 'loud',
+    });
+    expect(faults.map((fault) => fault.split(':')[0]).toSorted()).toEqual([
+      'LOG_LEVEL', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_DEAD_AFTER_FAILURES', 'ORION_ENROLMENT', 'ORION_EXPIRE_INTERVAL_SECONDS', 'ORION_JWT_KEY',
+      'ORION_PROBE_INTERVAL_SECONDS', 'ORION_SSH_KEY_FILE',
+    ]);
+    expect(faults.join()).not.toContain('too-short-secret');
+  });
+
+  it.each(['NaN', 'Infinity', '-1', '1e308', '0'])('refuses %s as seconds', (value) => {
+    expect(faultsOf({ ...good, ORION_PROBE_INTERVAL_SECONDS: value })).toHaveLength(1);
+  });
+
+  it('commands that need the database alone ask for nothing else', () => {
+    expect(loadDatabaseConfig({ ORION_DB_PASSWORD: 'p' })).toMatchObject({ host: '127.0.0.1', port: 3306, user: 'orion', password: 'p', database: 'orion' });
+    expect(() => loadDatabaseConfig({})).toThrow('ORION_DB_PASSWORD: is required');
+  });
+});

@@ -1,0 +1,117 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { type HealthPolicy, type HealthState, judgeProbe, type ProbeOutcome, shouldBrake, type Verdict } from './health';
+import type { NodeStatus } from './types';
+
+const policy: HealthPolicy = { deadAfterFailures: 3, intervalSeconds: 30, suspectIntervalSeconds: 5 };
+const at = (seconds: number): Date => new Date(seconds * 1000);
+const healthy: HealthState = { status: 'alive', failures: 0, firstFailedAt: null };
+const WATCHED: NodeStatus[] = ['unknown', 'alive', 'suspect', 'dead'];
+
+interface Run {
+  from?: HealthState;
+  judgedSince?: number;
+  using?: HealthPolicy;
+}
+
+/** Judges a probe a second, from second 100 on. */
+function judgeAll(outcomes: ProbeOutcome[], { from = healthy, judgedSince = 0, using = policy }: Run = {}): Verdict[] {
+  const verdicts: Verdict[] = [];
+  for (const [n, outcome] of outcomes.entries()) {
+    verdicts.push(judgeProbe(verdicts.at(-1) ?? from, outcome, { now: at(100 + n), judgedSince: at(judgedSince), policy: using }));
+  }
+  return verdicts;
+}
+
+const outcomes = fc.array(fc.constantFrom<ProbeOutcome>('ok', 'failed'), { minLength: 1, maxLength: 40 });
+const status = fc.constantFrom(...WATCHED);
+
+describe('judging a probe', () => {
+  it('R20: alive, then suspect, then dead at the third failure', () => {
+    const verdicts = judgeAll(['failed', 'failed', 'failed', 'failed']);
+    expect(verdicts.map((verdict) => verdict.status)).toEqual(['suspect', 'suspect', 'dead', 'dead']);
+    expect(verdicts.map(({ died }) => died)).toEqual([false, false, true, false]);
+    expect(verdicts.map(({ becameSuspect }) => becameSuspect)).toEqual([true, false, false, false]);
+    expect(verdicts.map(({ nextProbeSeconds }) => nextProbeSeconds)).toEqual([5, 5, 30, 30]);
+  });
+
+  it('R20: a node that was never verified dies too, and is never called suspect on the way', () => {
+    expect(judgeAll(['failed', 'failed', 'failed'], { from: { ...healthy, status: 'unknown' } }).map((verdict) => verdict.status)).toEqual(['unknown', 'unknown', 'dead']);
+  });
+
+  it('R20: a node dies at exactly the Nth failure in a row, for any N and any history', () => {
+    fc.assert(
+      fc.property(outcomes, fc.integer({ min: 1, max: 6 }), (history, n) => {
+        let inARow = 0;
+        let dead = false;
+        for (const [step, verdict] of judgeAll(history, { using: { ...policy, deadAfterFailures: n } }).entries()) {
+          inARow = history[step] === 'ok' ? 0 : inARow + 1;
+          dead = history[step] === 'ok' ? false : dead || inARow >= n;
+          expect(verdict.status === 'dead').toBe(dead);
+          expect(verdict.died).toBe(inARow === n);
+        }
+      }),
+    );
+  });
+
+  it('R20: one success forgets every failure', () => {
+    fc.assert(
+      fc.property(status, fc.nat(50), (before, failures) => {
+        const [verdict] = judgeAll(['ok'], { from: { status: before, failures, firstFailedAt: at(1) } });
+        expect(verdict).toMatchObject({ status: 'alive', failures: 0, firstFailedAt: null, died: false, nextProbeSeconds: 30 });
+      }),
+    );
+  });
+
+  it('I8: failures that began before the judging did never count', () => {
+    fc.assert(
+      fc.property(fc.constantFrom<NodeStatus>('unknown', 'alive', 'suspect'), fc.integer({ min: 1, max: 50 }), (before, failures) => {
+        const [verdict] = judgeAll(['failed'], { from: { status: before, failures, firstFailedAt: at(49) }, judgedSince: 50 });
+        expect(verdict).toMatchObject({ failures: 1, firstFailedAt: at(100), died: false });
+      }),
+    );
+  });
+
+  it('I8: those that began at that very moment or later do', () => {
+    expect(judgeAll(['failed'], { from: { status: 'suspect', failures: 2, firstFailedAt: at(50) }, judgedSince: 50 })[0]).toMatchObject({ status: 'dead', failures: 3, died: true });
+  });
+
+  it('I6: a node returned only when it was dead or never verified, and answers', () => {
+    for (const before of WATCHED) {
+      expect(judgeAll(['ok'], { from: { ...healthy, status: before } })[0]?.returned).toBe(before === 'dead' || before === 'unknown');
+      expect(judgeAll(['failed'], { from: { ...healthy, status: before } })[0]?.returned).toBe(false);
+    }
+  });
+
+  it('R20: a changed host key is quarantine from any status, and is no death', () => {
+    for (const before of WATCHED) {
+      expect(judgeAll(['host_key_changed'], { from: { ...healthy, status: before } })[0]).toMatchObject({ status: 'quarantined', died: false, returned: false, becameSuspect: false });
+    }
+  });
+
+  it('R20: with the same outcome again and again the status changes in one direction and then stays', () => {
+    fc.assert(
+      fc.property(status, fc.constantFrom<ProbeOutcome>('ok', 'failed'), (before, outcome) => {
+        const seen = judgeAll(Array<ProbeOutcome>(12).fill(outcome), { from: { ...healthy, status: before } }).map((verdict) => verdict.status);
+        expect(seen.filter((each, n) => n > 0 && each !== seen[n - 1]).length).toBeLessThanOrEqual(1);
+        expect(seen.at(-1)).toBe(outcome === 'ok' ? 'alive' : 'dead');
+      }),
+    );
+  });
+});
+
+describe('the brake on migration', () => {
+  it.each([[0, 0, false], [0, 2, false], [0, 3, true], [3, 3, false], [3, 4, true], [100, 50, false]])('I8: %i healthy and %i failing: %s', (healthyNodes, failing, brakes) => {
+    expect(shouldBrake({ healthy: healthyNodes, failing })).toBe(brakes);
+  });
+
+  it('I8: never goes off because more nodes fail, nor on because more are healthy', () => {
+    fc.assert(
+      fc.property(fc.nat(1000), fc.nat(1000), (healthyNodes, failing) => {
+        const brakes = shouldBrake({ healthy: healthyNodes, failing });
+        expect(shouldBrake({ healthy: healthyNodes, failing: failing + 1 }) || !brakes).toBe(true);
+        expect(brakes || !shouldBrake({ healthy: healthyNodes + 1, failing })).toBe(true);
+      }),
+    );
+  });
+});
