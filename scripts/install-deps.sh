@@ -74,7 +74,8 @@ install_modules() {
   [[ ! -e $stamp || $(<"$stamp") != "$wanted" ]] || return 0
   # npm's own record, newer than the lock file, says that somebody has installed it by hand.
   if [[ -e $stamp || ! node_modules/.package-lock.json -nt package-lock.json ]]; then
-    npm ci --no-audit --no-fund
+    # A registry that lacks other platforms' binaries makes `npm ci` find the lock file incomplete; the pinned versions are the same either way.
+    npm ci --no-audit --no-fund || npm install --no-save --no-audit --no-fund
   fi
   printf '%s\n' "$wanted" >"$stamp"
 }
