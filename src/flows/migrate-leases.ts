@@ -5,9 +5,10 @@ import { lockNode, LOST, type Node } from '../modules/nodes';
 import type { WorkContext } from './context';
 import { moveLease } from './move-lease';
 import { judgeBrake } from './watch-fleet';
+import { isBusy } from './when-free';
 
-/** What became of the longest waiting lease. `none`: no lease is due. */
-export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' } | { outcome: 'moved'; placement: ClaimedPlacement };
+/** What became of the longest waiting lease. `none`: no lease is due; `busy`: others are claiming the free nodes, come again soon. */
+export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' | 'busy' } | { outcome: 'moved'; placement: ClaimedPlacement };
 
 /**
  * R21: takes one lease that has to leave its node and moves it; the caller then makes the returned placement present. No node free: it is
@@ -24,6 +25,9 @@ export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep>
       return taken ? await step(tx, ctx, taken) : { outcome: 'none' };
     });
   } catch (error) {
+    if (isBusy(error)) {
+      return { outcome: 'busy' };
+    }
     // I10: one poisoned lease must not stand at the head of the queue.
     if (taken) {
       await postponeMigration(ctx.db, taken.id, ctx.settings.migrateIntervalSeconds);

@@ -3,13 +3,17 @@ import { recordEvent } from '../modules/audit';
 import { type ClaimedPlacement, insertPlacement, type Lease, relocateLease, retirePlacement } from '../modules/leases';
 import { claimFreeNodes, occupyNode, vacateNode } from '../modules/nodes';
 import type { FlowContext } from './context';
+import { NodesBusyError } from './when-free';
 
 /**
  * Moves a running lease, locked by the caller, to a free node: the old placement is to be wiped, the next generation is made and claimed for
- * the caller. `ends_at` is not touched (I4). Null: no node is free, nothing changed.
+ * the caller. `ends_at` is not touched (I4). Null: no node is free, nothing changed. Throws NodesBusyError (see when-free).
  */
 export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise<ClaimedPlacement | null> {
   const free = await claimFreeNodes(tx, lease.requirements, 1);
+  if (free.found === 'busy') {
+    throw new NodesBusyError();
+  }
   const node = free.found === 'enough' ? free.nodes[0] : undefined;
   if (!node || lease.occupiedNodeId === null) {
     return null;

@@ -10,6 +10,7 @@ import { claimFreeNodes, couldEverSatisfy, type ClaimedNode, findNextEnd, occupy
 import type { WorkContext } from './context';
 import { runPlacement } from './run-placement';
 import { type LeaseView, viewLeases } from './view-lease';
+import { isBusy, NodesBusyError, whenFree } from './when-free';
 
 export interface RentRequest {
   /** Whose leases they become. */
@@ -21,6 +22,8 @@ export interface RentRequest {
   requirements: Requirements;
   /** Validated OpenSSH public keys; empty only together with `withPassword`. */
   publicKeys: string[];
+  /** The one key that the request itself carried, or null: then they are the account's, which may change before the request is repeated. */
+  keyInRequest: string | null;
   withPassword: boolean;
   /** With it, repeating the request is safe: it stands for at most one rent of this user (I3). */
   idempotencyKey: string | null;
@@ -41,12 +44,8 @@ interface Reservation {
   replayed: boolean;
 }
 
-/** Another rent holds the free nodes at this very moment; asked again a few times before it counts as "nothing free". */
-class NodesBusyError extends Error {}
 /** Told outside the transaction: what the caller can wait for is looked up on a connection of its own, and a transaction that waits for a second connection starves the pool. */
 class NothingFreeError extends Error {}
-const BUSY_ATTEMPTS = 40;
-const BUSY_PAUSE_MS = 25;
 
 /**
  * Rents `count` nodes, all or nothing: commits lease, node and placement first, then makes the accounts present, then answers. Were this process
@@ -71,21 +70,14 @@ export async function rentNodes(ctx: WorkContext, request: RentRequest): Promise
   };
 }
 
+/** Two requests with one key at once: the second finds the first one's rent when it looks again. */
+const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
+
 async function reserveWithPatience(ctx: WorkContext, request: RentRequest, passwordHash: string | null): Promise<Reservation> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await transaction(ctx.db, (tx) => reserve(tx, ctx, { ...request, passwordHash }));
-    } catch (error) {
-      // Two requests with one key at once: the second finds the first one's rent when it looks again.
-      const again = error instanceof NodesBusyError || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
-      if (!again && !(error instanceof NothingFreeError)) {
-        throw error;
-      }
-      if (!again || attempt >= BUSY_ATTEMPTS) {
-        throw await nothingFree(ctx, request);
-      }
-      await ctx.clock.sleep(BUSY_PAUSE_MS * (0.5 + Math.random()));
-    }
+  try {
+    return await whenFree(ctx, () => transaction(ctx.db, (tx) => reserve(tx, ctx, { ...request, passwordHash })), looksAgain);
+  } catch (error) {
+    throw error instanceof NothingFreeError || looksAgain(error) ? await nothingFree(ctx, request) : error;
   }
 }
 
@@ -150,9 +142,9 @@ async function leaseNode(tx: Tx, { ctx, request, rentId, node }: NodeToLease): P
   return insertPlacement(tx, { leaseId, nodeId: node.id, generation: 1, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds });
 }
 
-function hashOf({ durationSeconds, count, requirements, publicKeys, withPassword }: RentRequest): string {
+function hashOf({ durationSeconds, count, requirements, keyInRequest, withPassword }: RentRequest): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([durationSeconds, count, requirements.cpus, requirements.memoryMb, labels, publicKeys, withPassword]));
+  return sha256(JSON.stringify([durationSeconds, count, requirements.cpus, requirements.memoryMb, labels, keyInRequest, withPassword]));
 }
 
 async function nothingFree(ctx: WorkContext, { requirements, count }: RentRequest): Promise<OrionError> {

@@ -1,6 +1,5 @@
 import { type Tx, transaction } from '../db/transaction';
 import { backoffSeconds } from '../lib/backoff';
-import { messageOf } from '../lib/errors';
 import { recordEvent } from '../modules/audit';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, decideAfterFailure, findLease, isRunning, type Lease, lockLease, markMigrating,
@@ -13,6 +12,7 @@ import { failRent } from './end-lease';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { moveLease } from './move-lease';
 import { quarantine } from './quarantine-node';
+import { whenFree } from './when-free';
 
 /** A lease that was moved this often while it was being provisioned is given up: the fault is not the nodes'. */
 const MAX_GENERATIONS_PER_RENT = 4;
@@ -40,25 +40,41 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
   }
   const { lease, node } = job;
   if (LOST.includes(node.status)) {
-    return transaction(ctx.db, (tx) => leaveLostNode(tx, ctx, placement));
+    return whenFree(ctx, () => transaction(ctx.db, (tx) => leaveLostNode(tx, ctx, placement)));
   }
   const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
-  try {
-    const report = await ensurePresent(ctx, placement, { lease, node });
+  const { report, error } = await tryPresent(ctx, placement, { lease, node });
+  if (error instanceof ClaimLostError) {
+    logger.warn('placement taken by another');
+    ctx.metrics.placements.inc({ result: 'lost' });
+    return null;
+  }
+  if (report) {
     const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, report }));
     logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });
     ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
     return null;
+  }
+  const { failure } = error;
+  logger.warn('placement failed', { failure, error });
+  ctx.metrics.placements.inc({ result: failure });
+  return whenFree(ctx, () => transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: error.message })));
+}
+
+type Tried = { report: PlayReport; error?: undefined } | { report?: undefined; error: ProvisioningError | ClaimLostError };
+
+/**
+ * Only what the provisioner says counts against a node. Anything else (the database went away, our own disk is full) is thrown: the claim
+ * lapses and the work is done again.
+ */
+async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: { lease: Lease; node: Node }): Promise<Tried> {
+  try {
+    return { report: await ensurePresent(ctx, placement, job) };
   } catch (error) {
-    if (error instanceof ClaimLostError) {
-      logger.warn('placement taken by another', {});
-      ctx.metrics.placements.inc({ result: 'lost' });
-      return null;
+    if (error instanceof ProvisioningError || error instanceof ClaimLostError) {
+      return { error };
     }
-    const failure = error instanceof ProvisioningError ? error.failure : 'failed';
-    logger.warn('placement failed', { failure, error });
-    ctx.metrics.placements.inc({ result: failure });
-    return transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: messageOf(error) }));
+    throw error;
   }
 }
 

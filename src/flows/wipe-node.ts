@@ -51,6 +51,10 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
       return;
     }
     ctx.metrics.wipes.inc({ result: 'failed' });
+    if (!(error instanceof ProvisioningError) && !(error instanceof NotCleanError)) {
+      // Not the node's fault (the database went away, our own disk is full): the claim lapses and the wipe is done again.
+      throw error;
+    }
     logger.error('wipe failed', { error, output: error instanceof ProvisioningError ? error.output : undefined });
     await transaction(ctx.db, (tx) => settleFailure(tx, { ctx, claim, error }));
   }

@@ -10,7 +10,6 @@ const STATUS: Record<ErrorCode, { status: number; title: string }> = {
   bad_credentials: { status: 401, title: 'The credentials are wrong' },
   forbidden: { status: 403, title: 'That is not allowed' },
   not_found: { status: 404, title: 'There is no such thing' },
-  method_not_allowed: { status: 405, title: 'That method is not offered here' },
   username_taken: { status: 409, title: 'The username is taken' },
   key_taken: { status: 409, title: 'The key is there already' },
   node_known: { status: 409, title: 'The machine is enrolled already' },

@@ -8,7 +8,6 @@ export type ErrorCode =
   | 'bad_credentials'
   | 'forbidden'
   | 'not_found'
-  | 'method_not_allowed'
   | 'username_taken'
   | 'key_taken'
   | 'node_known'

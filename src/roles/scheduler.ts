@@ -74,7 +74,7 @@ export function startScheduler(plane: ControlPlane): RunningRole {
       const { placement } = step;
       pool.start(() => runPlacement(ctx, placement));
     }
-    return step.outcome === 'none' || step.outcome === 'braked' ? 'done' : 'more';
+    return step.outcome === 'moved' || step.outcome === 'waiting' || step.outcome === 'not_needed' ? 'more' : 'done';
   });
 
   loops.forEach((each) => each.start());

@@ -50,9 +50,11 @@ function addRent(routes: RouteMaker, { ctx, settings }: ApiDeps): void {
           throw new OrionError('invalid_request', `A lease lasts at least ${settings.minLeaseSeconds} s.`);
         }
         const { cpus, memory_mb: memoryMb, labels } = body.requirements;
+        const keyInRequest = body.ssh_public_key === undefined ? null : parseSshPublicKey(body.ssh_public_key).line;
         const outcome = await rentNodes(ctx, {
           user, requestedBy, durationSeconds, count: body.count, requirements: { cpus, memoryMb, labels },
-          publicKeys: await findKeys(ctx, user, { given: body.ssh_public_key, passwordWillDo: body.with_password }),
+          publicKeys: await findKeys(ctx, user, { given: keyInRequest, passwordWillDo: body.with_password }),
+          keyInRequest,
           withPassword: body.with_password,
           idempotencyKey: idempotencyKeyOf(req),
         });
@@ -96,9 +98,9 @@ async function findClient(ctx: Ctx, me: User, clientId: number | string | undefi
   return client;
 }
 
-async function findKeys(ctx: Ctx, user: User, { given, passwordWillDo }: { given: string | undefined; passwordWillDo: boolean }): Promise<string[]> {
-  if (given !== undefined) {
-    return [parseSshPublicKey(given).line];
+async function findKeys(ctx: Ctx, user: User, { given, passwordWillDo }: { given: string | null; passwordWillDo: boolean }): Promise<string[]> {
+  if (given !== null) {
+    return [given];
   }
   const keys = (await listUserKeys(ctx.db, user.id)).map(({ publicKey }) => publicKey);
   if (keys.length === 0 && !passwordWillDo) {

@@ -1,8 +1,8 @@
+import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { labels } from '../leases/schema';
 
 const HOST = /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/;
-const IPV6 = /^[0-9a-fA-F:.]{2,45}$/;
 
 const port = z.int().min(1).max(65535);
 const megabytes = z.number().min(0).max(1e12).transform(Math.round);
@@ -19,7 +19,7 @@ export const registerBody = z
   .object({
     hostname: z.string().regex(HOST, 'use a host name'),
     ssh_port: port.default(22),
-    address: z.union([z.string().regex(HOST), z.string().regex(IPV6)]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
+    address: z.union([z.string().regex(HOST), z.string().refine(isIPv6, 'use an IPv6 address')]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
     host_key: hostKey,
     join_token: z.string().max(200).optional(),
     labels: labels.default({}),

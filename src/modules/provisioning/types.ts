@@ -43,7 +43,8 @@ export interface VerifyReport {
 
 /**
  * Makes accounts present or absent on nodes. Only its implementation knows Ansible. Every method is idempotent, has a hard
- * deadline, leaves no process behind, and throws `ProvisioningError` when the node is not as asked.
+ * deadline, leaves no process behind, and throws `ProvisioningError` when the node is not as asked. Anything else that it throws is the
+ * control plane's own trouble (no Ansible, no key, a full disk) and says nothing about the node.
  */
 export interface Provisioner {
   /** Creates the account, or brings an existing one to `spec` (a later end, other keys). Refused on the node when its fence has passed `spec.uid`. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
+import { eventually } from '../../lab';
 import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
 import { startTestApi, type TestApi } from '../../support/api';
 import { count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
@@ -173,6 +174,17 @@ describe('repeating a rent', () => {
     expect(firstLease(await rent(wish, { key: 'k2' })).id).not.toBe(firstLease(first).id);
   });
 
+  it('I3: a repetition finds its lease although the keys of the account have changed since', async () => {
+    await aNode(database.db);
+    const [before, after] = [anSshKey(), anSshKey()];
+    await api.call('post', '/api/keys', { as: user, body: { public_key: before } });
+    const first = await rent({ duration_hours: 2 }, { key: 'a' });
+    await api.call('post', '/api/keys', { as: user, body: { public_key: after } });
+    const again = await rent({ duration_hours: 2 }, { key: 'a' });
+    expect([first.status, again.status]).toEqual([201, 200]);
+    expect(firstLease(again).id).toBe(firstLease(first).id);
+  });
+
   it('I3: keys belong to their user', async () => {
     await severalNodes(database.db, 2);
     const other = await aUser(database.db);
@@ -254,6 +266,21 @@ describe('when a node cannot make the account', () => {
     expect(firstLease(await rent(wish))).toMatchObject({ state: 'migrating' });
     expect(await row(database.db, 'SELECT state, due_at <= UTC_TIMESTAMP(3) AS due FROM leases')).toEqual({ state: 'migrating', due: 1 });
   });
+
+  it('I10: trouble of the control plane itself is not held against a node', async () => {
+    const node = await aNode(database.db);
+    let calls = 0;
+    api.provisioner.behave(() => {
+      calls += 1;
+      throw new Error('no space left on the device of the control plane');
+    });
+    const answer = rent(wish);
+    await eventually(() => calls > 0, { what: 'the account is tried' });
+    await database.db.raw("UPDATE leases SET state = 'active'");
+    expect(firstLease(await answer)).toMatchObject({ state: 'active', node: { id: node.id } });
+    expect(await row(database.db, 'SELECT status, provision_failures FROM nodes WHERE id = ?', [node.id])).toEqual({ status: 'alive', provision_failures: 0 });
+    expect(await row(database.db, 'SELECT state, attempts, claim_token IS NOT NULL AS claimed FROM placements')).toEqual({ state: 'creating', attempts: 0, claimed: 1 });
+  }, 20_000);
 
   it('R11: one that shows another host key is quarantined', async () => {
     const [bad] = [await aNode(database.db, { cpus: 1 }), await aNode(database.db, { cpus: 2 })];

@@ -57,16 +57,15 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
   const paths = { privateKeyFile: resolve(deps.privateKeyFile), playbooksDir: resolve(deps.playbooksDir) };
 
   const play = async (request: PlayRequest): Promise<[Outcome, string]> => {
-    const fault = faultOfTarget(request.target) ?? (await unreadable(paths.privateKeyFile));
+    const fault = faultOfTarget(request.target);
     if (fault !== undefined) {
       return [failure(fault), ''];
     }
+    await mustBeReadable(paths.privateKeyFile);
     const directory = await createPlayDirectory({ ...deps, ...paths, ...request });
     try {
       const finished = await runProcess({ ...deps, ...paths }, request, directory);
       return [outcomeOfRun(finished, request.deadlineMs), finished.stdout + finished.stderr];
-    } catch (error) {
-      return [failure(explainSpawn(error)), ''];
     } finally {
       await directory.remove();
     }
@@ -134,16 +133,15 @@ async function runProcess(deps: PlayRunnerDeps, request: PlayRequest, directory:
 
 function closed(child: ChildProcess): Promise<number | null> {
   return new Promise((resolveCode, reject) => {
-    child.once('error', reject);
+    child.once('error', (error) => reject(new Error(explainSpawn(error), { cause: error })));
     child.once('close', resolveCode);
   });
 }
 
-async function unreadable(privateKeyFile: string): Promise<string | undefined> {
-  return access(privateKeyFile).then(
-    () => undefined,
-    () => `the private key ${privateKeyFile} cannot be read`,
-  );
+async function mustBeReadable(privateKeyFile: string): Promise<void> {
+  await access(privateKeyFile).catch((error: unknown) => {
+    throw new Error(`the private key ${privateKeyFile} cannot be read`, { cause: error });
+  });
 }
 
 function explainSpawn(error: unknown): string {
