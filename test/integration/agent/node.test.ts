@@ -133,7 +133,7 @@ describe('the agent on its node', () => {
 
   it('leaves nothing of itself on a node that leaves', async () => {
     control.once('leave', { left: false, status: 'draining', detail: 'wiping' });
-    const { code } = await worker.exec(`env $(cat /etc/orion/agent.env) ${process.execPath} ${agentFile} leave`);
+    const { code } = await worker.exec(`env $(cat /etc/orion/agent.env) '${process.execPath}' '${agentFile}' leave`);
     expect(code).toBe(0);
     await eventually(() => readFileSync(join(worker.logs, 'init.log'), 'utf8').includes('agent ended with 0'), { what: 'the end of the agent' });
     expect(await sh('getent passwd orion-mgmt; getent shadow orion-mgmt; find /var/lib/orion -mindepth 1')).toBe('');
