@@ -26,13 +26,16 @@ export function isDuplicate(error: unknown, key?: string): boolean {
 
 /** True when the database could not be reached or went away: nothing is known about what was being committed. */
 export function isDatabaseGone(error: unknown): boolean {
-  return LOST.has(sqlCodeOf(error)) || (error instanceof Error && error.name === 'KnexTimeoutError');
+  // The driver marks as fatal what ends a connection, with or without a code.
+  const fatal = typeof error === 'object' && error !== null && 'fatal' in error && error.fatal === true;
+  return fatal || LOST.has(sqlCodeOf(error)) || (error instanceof Error && error.name === 'KnexTimeoutError');
 }
 
 /**
- * Runs `work` in one READ COMMITTED transaction. (The pool sets the level for the session, which spares a round trip.) Deadlocks and lock timeouts roll back and run `work` again (so it must have no
- * other effects); anything else rolls back and is thrown. A connection lost during COMMIT may have committed: it surfaces as
- * `unavailable`, and only an idempotency key makes repeating safe. Refuses to nest: the handle is passed on instead.
+ * Runs `work` in one READ COMMITTED transaction. (The pool sets the level for the session, which spares a round trip.) Deadlocks and lock
+ * timeouts roll back and run `work` again (so it must have no other effects); anything else rolls back and is thrown. A connection lost
+ * during COMMIT may have committed: it surfaces as `unavailable`, and only an idempotency key makes repeating safe. Refuses to nest: the
+ * handle is passed on instead.
  */
 export async function transaction<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
   if (db.isTransaction) {

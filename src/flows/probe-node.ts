@@ -27,7 +27,7 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
     return;
   }
   const verdict = await settle(ctx, claim, result);
-  if (verdict?.becameSuspect) {
+  if (verdict?.status === 'suspect') {
     await lookAround(ctx.db);
   }
   if (verdict?.returned) {

@@ -172,6 +172,10 @@ describe('the system heals itself', () => {
     await Promise.all([moved, ...others].map(({ id }) => ada.release(id)));
     await system.untilFree(fleet.workers.length - 1);
   }, 90_000);
+
+  it('I1–I10: after all this the checker finds nothing wrong', async () => {
+    expect(await system.violations()).toEqual([]);
+  });
 });
 
 async function fingerprintOf(worker: Worker): Promise<string> {

@@ -166,6 +166,10 @@ describe('the life of a lease', () => {
     expect(again.body.leases.map(({ id, access }) => ({ id, access }))).toEqual(first.leases.map(({ id, access }) => ({ id, access })));
     await ada.release(first.leases[0]?.id ?? 0);
   }, 60_000);
+
+  it('I1–I10: after all this the checker finds nothing wrong', async () => {
+    expect(await system.violations()).toEqual([]);
+  });
 });
 
 function expectPlanted(login: { code: number | null; stderr: string }, traces: string): void {

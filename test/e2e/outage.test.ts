@@ -83,6 +83,10 @@ describe('most of the fleet fails at once', () => {
     const died = (await idsOf('node.dead')).at(-1) ?? 0;
     expect((await idsOf('node.registered')).filter((at) => at > began && at < died).length).toBeGreaterThan(0);
   }, 60_000);
+
+  it('I1–I10: after all this the checker finds nothing wrong', async () => {
+    expect(await system.violations()).toEqual([]);
+  });
 });
 
 async function brakeGauge(system: System): Promise<string | undefined> {

@@ -135,4 +135,8 @@ describe('one poisoned node does not block the others', () => {
       { what: 'the broken node is free or quarantined', timeoutMs: 40_000, everyMs: 50 },
     );
   };
+
+  it('I1–I10: after all this the checker finds nothing wrong', async () => {
+    expect(await system.violations()).toEqual([]);
+  });
 });

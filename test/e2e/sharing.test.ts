@@ -54,4 +54,8 @@ describe('two schedulers share the work', () => {
     // A check is dated when it is settled, a few milliseconds before or after its neighbour's moment in the round.
     expect(Math.min(...gaps)).toBeGreaterThan(INTERVAL_SECONDS * 0.9);
   }, 90_000);
+
+  it('I1–I10: after all this the checker finds nothing wrong', async () => {
+    expect(await system.violations()).toEqual([]);
+  });
 });

@@ -6,6 +6,9 @@ import {
   sharedMariaDb, startMariaDb, startOrion, type WorkerFleet,
 } from '../lab';
 import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
+import type { Violation } from '../checker/evidence';
+import { checkInvariants } from '../checker/invariants';
+import { readTables } from '../checker/read-tables';
 import { createTenant, type Tenant } from './tenant';
 
 type Env = Record<string, string>;
@@ -45,6 +48,8 @@ export interface System {
   untilFree(n: number, timeoutMs?: number): Promise<void>;
   /** Looks into the database, past the API. */
   sql<T>(query: string, bindings?: (string | number)[]): Promise<T[]>;
+  /** What the checker of the invariants finds wrong in the tables now. */
+  violations(): Promise<Violation[]>;
   close(): Promise<void>;
 }
 
@@ -148,6 +153,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
       await eventually(free, { what: `${n} nodes are free`, timeoutMs, everyMs: 100 });
     },
     sql: (query, bindings = []) => queryOnce(access, query, bindings),
+    violations: () => findViolations(access),
     close: () => lab.close(),
   };
 }
@@ -166,6 +172,15 @@ async function queryOnce<T>(access: mysql.ConnectionOptions, query: string, bind
   try {
     const [rows] = await connection.query<RowDataPacket[]>(query, bindings);
     return rows as T[];
+  } finally {
+    await connection.end();
+  }
+}
+
+async function findViolations(access: mysql.ConnectionOptions): Promise<Violation[]> {
+  const connection = await mysql.createConnection({ ...access, timezone: 'Z' });
+  try {
+    return checkInvariants({ tables: await readTables(connection), history: [], nodes: null });
   } finally {
     await connection.end();
   }

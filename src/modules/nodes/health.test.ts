@@ -31,7 +31,6 @@ describe('judging a probe', () => {
     const verdicts = judgeAll(['failed', 'failed', 'failed', 'failed']);
     expect(verdicts.map((verdict) => verdict.status)).toEqual(['suspect', 'suspect', 'dead', 'dead']);
     expect(verdicts.map(({ died }) => died)).toEqual([false, false, true, false]);
-    expect(verdicts.map(({ becameSuspect }) => becameSuspect)).toEqual([true, false, false, false]);
     expect(verdicts.map(({ nextProbeSeconds }) => nextProbeSeconds)).toEqual([5, 5, 30, 30]);
   });
 
@@ -85,7 +84,7 @@ describe('judging a probe', () => {
 
   it('R20: a changed host key is quarantine from any status, and is no death', () => {
     for (const before of WATCHED) {
-      expect(judgeAll(['host_key_changed'], { from: { ...healthy, status: before } })[0]).toMatchObject({ status: 'quarantined', died: false, returned: false, becameSuspect: false });
+      expect(judgeAll(['host_key_changed'], { from: { ...healthy, status: before } })[0]).toMatchObject({ status: 'quarantined', died: false, returned: false });
     }
   });
 

@@ -30,8 +30,6 @@ export interface Verdict extends HealthState {
   died: boolean;
   /** It had been away (dead or never verified) and answers: it must be wiped before anybody may lease it (I6). */
   returned: boolean;
-  /** It failed for the first time: look around, others may be failing too. */
-  becameSuspect: boolean;
 }
 
 /** Judges one probe of a node whose health is watched (unknown, alive, suspect or dead). Pure. */
@@ -46,7 +44,7 @@ export function judgeProbe(state: HealthState, outcome: ProbeOutcome, context: H
   }
 }
 
-const quiet = (state: HealthState): Omit<Verdict, 'nextProbeSeconds'> => ({ ...state, died: false, returned: false, becameSuspect: false });
+const quiet = (state: HealthState): Omit<Verdict, 'nextProbeSeconds'> => ({ ...state, died: false, returned: false });
 
 function judgeSuccess(state: HealthState, { policy }: HealthContext): Verdict {
   return {
@@ -75,7 +73,6 @@ function judgeFailure(state: HealthState, { now, judgedSince, policy }: HealthCo
     nextProbeSeconds: died ? policy.intervalSeconds : policy.suspectIntervalSeconds,
     died,
     returned: false,
-    becameSuspect: state.status === 'alive',
   };
 }
 

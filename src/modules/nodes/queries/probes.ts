@@ -132,7 +132,7 @@ export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & { 
 const LOOK_AROUND = 20;
 
 /**
- * One failure makes the scheduler look around: some nodes not checked for a few seconds become due now, so that a death is judged
+ * A failure makes the scheduler look around: some nodes not checked within the last second become due now, so that a death is judged
  * with fresh evidence of how the rest of the fleet fares (I8).
  */
 export async function lookAround(db: Db): Promise<void> {
@@ -140,7 +140,7 @@ export async function lookAround(db: Db): Promise<void> {
     db,
     `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)
       WHERE status = 'alive' AND probe_token IS NULL AND probe_due_at > UTC_TIMESTAMP(3)
-        AND (last_checked_at IS NULL OR last_checked_at < UTC_TIMESTAMP(3) - INTERVAL 5 SECOND)
+        AND (last_checked_at IS NULL OR last_checked_at < UTC_TIMESTAMP(3) - INTERVAL 1 SECOND)
       ORDER BY last_checked_at LIMIT ?`,
     [LOOK_AROUND],
   );
