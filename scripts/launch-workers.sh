@@ -167,7 +167,7 @@ start() {
 
 run_in_worker() {
   find_init "$NAME" || die "$NAME does not run"
-  exec nsenter -t "$PID" -m -u -i -p --wdns=/root env -i "TERM=${TERM:-dumb}" HOME=/root USER=root LOGNAME=root \
+  exec nsenter -t "$PID" -m -u -i -p -r --wdns=/root env -i "TERM=${TERM:-dumb}" HOME=/root USER=root LOGNAME=root \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${COMMAND[@]}"
 }
 
