@@ -4,6 +4,7 @@ import { createDeclaration, type Declaration, type Outcome } from './declaration
 import { declareFleet } from './declarations/fleet';
 import { declareLeases } from './declarations/leases';
 import { declareServer } from './declarations/server';
+import { usageError } from './errors';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes';
 import type { CliIo } from './io';
 import { reportError } from './report-error';
@@ -104,7 +105,12 @@ async function startRoles(command: Command, role: string | undefined, { io, outc
     command.help({ error: true });
   }
   const roles = await import('../roles/index');
-  outcome.exitCode = await roles.startRoles(role.split(',').map((text) => text.trim()), io.env);
+  const names = role.split(',').map((text) => text.trim());
+  const problem = roles.problemWithRoles(names);
+  if (problem !== null) {
+    throw usageError(problem);
+  }
+  outcome.exitCode = await roles.startRoles(names, io.env);
 }
 
 /** `orion leases | head -1`: whoever has read enough closes the pipe, and that is no failure. */

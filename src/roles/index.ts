@@ -17,20 +17,25 @@ export const ROLE_NAMES = [...Object.keys(CONTROL_PLANE_ROLES), 'agent'];
 /** Work in hand gets this long when the process stops. */
 const STOP_LIMIT_MS = 60_000;
 
-/** Runs the roles until one of them ends or the process is told to stop; resolves with the exit code. Throws on a bad configuration. */
-export async function startRoles(names: string[], env: NodeJS.ProcessEnv): Promise<number> {
+/** What is wrong with a choice of roles, or null. */
+export function problemWithRoles(names: string[]): string | null {
   const unknown = names.filter((name) => !ROLE_NAMES.includes(name));
   if (unknown.length > 0 || names.length === 0) {
-    throw new Error(`--role takes ${ROLE_NAMES.join(', ')} (several joined by commas), not ${unknown.join(', ') || 'nothing'}`);
+    return `--role takes ${ROLE_NAMES.join(', ')} (several joined by commas), not ${unknown.join(', ') || 'nothing'}`;
   }
-  const stop = stopSignal();
-  return names.includes('agent') ? runAgent(names, env, stop) : runControlPlane(names, loadControlPlaneConfig(env), stop);
+  if (names.includes('agent') && names.length > 1) {
+    return 'the agent runs alone: it has no business near the control plane\'s secrets';
+  }
+  return null;
 }
 
-async function runAgent(names: string[], env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
-  if (names.length > 1) {
-    throw new Error('the agent runs alone: it has no business near the control plane\'s secrets');
-  }
+/** Runs the roles until one of them ends or the process is told to stop; resolves with the exit code. Throws on a bad configuration. */
+export async function startRoles(names: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const stop = stopSignal();
+  return names.includes('agent') ? runAgent(env, stop) : runControlPlane(names, loadControlPlaneConfig(env), stop);
+}
+
+async function runAgent(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
   const config = loadAgentConfig(env);
   const logger = createLogger(config.logLevel, jsonLineSink, { role: 'agent' });
   const { startAgent } = await import('./agent');
