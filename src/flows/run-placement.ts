@@ -1,21 +1,14 @@
 import { type Tx, transaction } from '../db/transaction';
-import { backoffSeconds } from '../lib/backoff';
 import { recordEvent } from '../modules/audit';
 import {
-  activateLease, type ClaimedPlacement, claimDuePlacements, decideAfterFailure, findLease, isRunning, type Lease, lockLease, markMigrating,
-  parkPlacement, reclaimPlacement, renewPlacement, settlePlacementFailed, settlePresent,
+  activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
 } from '../modules/leases';
-import { countProvisionFailure, findNode, LOST, type Node, resetProvisionFailures, suspectNode } from '../modules/nodes';
-import { type PlayReport, ProvisioningError, type ProvisioningFailure } from '../modules/provisioning';
+import { findNode, LOST, type Node, resetProvisionFailures } from '../modules/nodes';
+import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
-import { failRent } from './end-lease';
 import { ClaimLostError, keepClaim } from './keep-claim';
-import { moveLease } from './move-lease';
-import { quarantine } from './quarantine-node';
+import { isLost, leaveLostNode, settleFailure } from './placement-failure';
 import { whenFree } from './when-free';
-
-/** A lease that was moved this often while it was being provisioned is given up: the fault is not the nodes'. */
-const MAX_GENERATIONS_PER_RENT = 4;
 
 /** Claims placements that have to be made present or brought up to date. */
 export function claimPlacements(ctx: WorkContext, limit: number): Promise<ClaimedPlacement[]> {
@@ -105,8 +98,6 @@ interface Success {
   report: PlayReport;
 }
 
-const isLost = async (tx: Tx, nodeId: number): Promise<boolean> => LOST.includes((await findNode(tx, nodeId))?.status ?? 'retired');
-
 async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success): Promise<boolean> {
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
@@ -131,73 +122,4 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success)
     ctx.metrics.migrationSeconds.observe(migratingSeconds);
   }
   return true;
-}
-
-interface Failure {
-  ctx: WorkContext;
-  placement: ClaimedPlacement;
-  failure: ProvisioningFailure;
-  message: string;
-}
-
-/** What follows a failure, decided and written in one transaction; returns what to work on next, or null. */
-async function settleFailure(tx: Tx, { ctx, placement, failure, message }: Failure): Promise<ClaimedPlacement | null> {
-  const lease = await lockLease(tx, placement.leaseId);
-  const attempts = placement.attempts + 1;
-  const retrySeconds = backoffSeconds(ctx.settings.retry, attempts, Math.random());
-  if (!lease || !(await settlePlacementFailed(tx, placement, { message, retrySeconds }))) {
-    return null;
-  }
-  const { nodeId, generation, leaseId } = placement;
-  await recordEvent(tx, { type: 'placement.failed', actor: ctx.actor, leaseId, nodeId, userId: lease.userId, data: { failure, message: message.slice(0, 300), generation } });
-  if (placement.state === 'present') {
-    // Bringing an account up to date failed: the account is there, and whether its node is well is for the probes to say.
-    await suspectNode(tx, nodeId, message);
-    return null;
-  }
-  await blameNode(tx, { ctx, nodeId, failure, message });
-  if (decideAfterFailure({ failure, attempts }) === 'retry' && !(await isLost(tx, nodeId))) {
-    return reclaimPlacement(tx, placement, ctx.settings.claimSeconds);
-  }
-  return moveOn(tx, ctx, { lease, generation });
-}
-
-/** Nothing can be done on this node any more. An account that was there leaves with the migration that the loss of the node set off; one that was still being made goes elsewhere now. */
-async function leaveLostNode(tx: Tx, ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
-  const lease = await lockLease(tx, placement.leaseId);
-  const held = await settlePlacementFailed(tx, placement, { message: 'its node was lost', retrySeconds: ctx.settings.migrateIntervalSeconds });
-  if (!lease || !held) {
-    return null;
-  }
-  if (lease.state === 'provisioning') {
-    return moveOn(tx, ctx, { lease, generation: placement.generation });
-  }
-  await parkPlacement(tx, lease.id);
-  await markMigrating(tx, lease.id);
-  return null;
-}
-
-/** The next node for a lease whose account could not be made, or null: then a new rent has failed and an older lease waits for a migration. */
-async function moveOn(tx: Tx, ctx: WorkContext, { lease, generation }: { lease: Lease; generation: number }): Promise<ClaimedPlacement | null> {
-  const rentIsNew = lease.state === 'provisioning';
-  const moved = rentIsNew && generation >= MAX_GENERATIONS_PER_RENT ? null : await moveLease(tx, ctx, lease);
-  if (!moved && rentIsNew) {
-    await failRent(tx, lease.rentId, ctx.actor);
-  } else if (!moved) {
-    await markMigrating(tx, lease.id);
-  }
-  return moved;
-}
-
-async function blameNode(tx: Tx, { ctx, nodeId, failure, message }: { ctx: WorkContext; nodeId: number; failure: ProvisioningFailure; message: string }): Promise<void> {
-  if (failure === 'host_key_changed') {
-    await quarantine(tx, ctx, { nodeId, reason: message, leaveLease: true });
-    return;
-  }
-  if (failure === 'unreachable' || failure === 'deadline') {
-    await suspectNode(tx, nodeId, message);
-  }
-  if ((await countProvisionFailure(tx, nodeId)) >= ctx.settings.maxProvisionFailures) {
-    await quarantine(tx, ctx, { nodeId, reason: `provisioning failed ${ctx.settings.maxProvisionFailures} times in a row: ${message}`, leaveLease: true });
-  }
 }
