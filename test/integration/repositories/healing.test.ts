@@ -253,6 +253,7 @@ describe('the end of a lease', () => {
   it('R22, I5, I7: it expires by the clock of the database, is wiped and verified, and only then is its node free', async () => {
     const used = await aNode(database.db);
     const { id } = await leasedOn(used);
+    await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) + INTERVAL 5 SECOND WHERE id = ?', [id]);
     await expireLeases(ctx);
     expect(await lease(id)).toMatchObject({ state: 'active' });
     await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
