@@ -35,15 +35,6 @@ export function fromJson<T>(column: unknown): T {
   return (typeof column === 'string' ? JSON.parse(column) : column) as T;
 }
 
-/** The database's clock: the only one that decides. */
-export async function databaseNow(db: Db): Promise<Date> {
-  const row = await selectFirst<{ now: Date }>(db, 'SELECT UTC_TIMESTAMP(3) AS now');
-  if (!row) {
-    throw new Error('the database did not tell its time');
-  }
-  return row.now;
-}
-
 /** The name of the database that this pool is connected to. */
 export function databaseName(db: Knex): string {
   return (db.client as { database: () => string }).database();

@@ -160,15 +160,6 @@ export async function lookForReturns(db: Db): Promise<void> {
   );
 }
 
-/** Makes the next probe due at once, unless one is under way. */
-export async function probeSoon(db: Db, nodeId: number): Promise<void> {
-  await execute(
-    db,
-    "UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) WHERE id = ? AND probe_token IS NULL AND status IN ('unknown','alive','suspect','dead')",
-    [nodeId],
-  );
-}
-
 /**
  * Nodes whose agent has been silent for `overdueSeconds` become suspect and due for a probe; once per silence, since a node that then
  * answers over SSH is alive although its agent is not. Silence from before the control plane's own outage does not count.
