@@ -21,7 +21,7 @@ export function startProgress(io: CliIo, out: Output, text: string): Progress {
   const startedAt = io.clock.monotonicMs();
   const elapsedSeconds = (): number => (io.clock.monotonicMs() - startedAt) / 1000;
   // A terminal that says it is 0 columns wide (a serial line, some containers) would keep ora clearing lines for ever.
-  const canRedraw = io.stderr.isTTY === true && (io.stderr.columns ?? 0) > 0;
+  const canRedraw = io.stderr.isTTY === true && (io.stderr.columns ?? 0) > 0 && io.env.TERM !== 'dumb';
   const progress = canRedraw ? createSpinner(io, elapsedSeconds) : createLines(io, elapsedSeconds);
   progress.step(text);
   return progress;
@@ -41,8 +41,9 @@ const CLEAR_LINE = '\r\x1b[K';
 
 /** The text stands there plainly until ora is loaded, which takes longer than a person should look at nothing. */
 function createSpinner(io: CliIo, elapsedSeconds: () => number): Progress {
-  // Input stays the terminal's own: ora would otherwise take it, and Ctrl-C with it.
-  const options = { stream: io.stderr, discardStdin: false, suffixText: () => `${elapsedSeconds().toFixed(0)} s` };
+  // Input stays the terminal's own: ora would otherwise take it, and Ctrl-C with it. Whether a spinner can be shown is decided above:
+  // left to itself, ora would also ask this process's own environment, and show nothing of the time on a terminal where CI is set.
+  const options = { stream: io.stderr, isEnabled: true, discardStdin: false, suffixText: () => `${elapsedSeconds().toFixed(0)} s` };
   let spinner: Ora | undefined;
   let current = '';
   let stopped = false;

@@ -124,8 +124,11 @@ describe('progress', () => {
     expect(stderr.startsWith('\r\x1b[Kreleasing lease 7 …')).toBe(true);
   });
 
-  it('is one line a step on a terminal that does not know its width, which cannot be redrawn', async () => {
+  it.each([
+    ['does not know its width', { columns: 0 }],
+    ['is dumb', { env: { TERM: 'dumb' } }],
+  ])('is one line a step on a terminal that %s, which cannot be redrawn', async (_what, options) => {
     bench.api.on('POST /api/release', { body: aLease({ state: 'ending', access: null }) });
-    expect((await bench.call(['release', '7'], { tty: true, columns: 0 })).stderr).toMatch(/^ +\d\.\d s {2}releasing lease 7\n/);
+    expect((await bench.call(['release', '7'], { tty: true, ...options })).stderr).toMatch(/^ +\d\.\d s {2}releasing lease 7\n/);
   });
 });
