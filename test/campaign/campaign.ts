@@ -12,7 +12,7 @@ export interface CampaignOptions {
   minutes: number | undefined;
   /** Instead of each scenario's own count. */
   operations: number | undefined;
-  say(line: string): void;
+  say: (line: string) => void;
 }
 
 export interface ScenarioReport extends Outcome {
