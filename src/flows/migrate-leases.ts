@@ -4,6 +4,7 @@ import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postp
 import { lockNode, LOST, type Node } from '../modules/nodes';
 import type { WorkContext } from './context';
 import { moveLease } from './move-lease';
+import { reached } from './steps';
 import { judgeBrake } from './watch-fleet';
 import { isBusy } from './when-free';
 
@@ -20,10 +21,15 @@ export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep>
   }
   let taken: Lease | undefined;
   try {
-    return await transaction(ctx.db, async (tx) => {
+    reached('migrate.begin');
+    const outcome = await transaction(ctx.db, async (tx): Promise<MigrationStep> => {
       taken = await lockDueMigration(tx);
       return taken ? await step(tx, ctx, taken) : { outcome: 'none' };
     });
+    if (outcome.outcome === 'moved') {
+      reached('migrate.moved');
+    }
+    return outcome;
   } catch (error) {
     if (isBusy(error)) {
       return { outcome: 'busy' };

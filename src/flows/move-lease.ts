@@ -3,6 +3,7 @@ import { recordEvent } from '../modules/audit';
 import { type ClaimedPlacement, insertPlacement, type Lease, relocateLease, retirePlacement } from '../modules/leases';
 import { claimFreeNodes, occupyNode, vacateNode } from '../modules/nodes';
 import type { FlowContext } from './context';
+import { reached } from './steps';
 import { NodesBusyError } from './when-free';
 
 /**
@@ -31,5 +32,7 @@ export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise
     userId: lease.userId,
     data: { from_node: lease.occupiedNodeId, to_node: node.id, generation },
   });
-  return insertPlacement(tx, { leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds });
+  const placement = await insertPlacement(tx, { leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds });
+  reached('migrate.commit');
+  return placement;
 }

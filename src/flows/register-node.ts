@@ -6,6 +6,7 @@ import { recordEvent } from '../modules/audit';
 import { consumeJoinToken, type Facts, type JoinToken, type Labels, lockNodeByHostKey, lockNode, type Node, type NodeStatus, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { quarantine } from './quarantine-node';
+import { reached } from './steps';
 
 /** What registration needs besides the usual. */
 export interface EnrolmentContext extends FlowContext {
@@ -43,7 +44,13 @@ export interface Registered {
  * Throws unauthenticated (bad token), node_retired, node_known (somebody else's machine), host_key_changed (the node is quarantined).
  */
 export async function registerNode(ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered> {
-  const result = await transaction(ctx.db, (tx) => register(tx, ctx, request));
+  reached('register.begin');
+  const result = await transaction(ctx.db, async (tx) => {
+    const registered = await register(tx, ctx, request);
+    reached('register.commit');
+    return registered;
+  });
+  reached('register.done');
   // Thrown only now: the quarantine that goes with it has to be committed.
   if (result === 'host_key_changed') {
     throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');

@@ -4,6 +4,7 @@ import { actorOf, type User } from '../modules/accounts';
 import { findLease, isRunning, lockOwnedLease } from '../modules/leases';
 import type { FlowContext } from './context';
 import { endLease } from './end-lease';
+import { reached } from './steps';
 import { type LeaseView, viewLeases } from './view-lease';
 
 /**
@@ -11,6 +12,7 @@ import { type LeaseView, viewLeases } from './view-lease';
  * for another's lease.
  */
 export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId: number; by: User }): Promise<LeaseView> {
+  reached('release.begin');
   await transaction(ctx.db, async (tx) => {
     const lease = await lockOwnedLease(tx, leaseId, by.role === 'admin' ? undefined : by.id);
     if (!lease) {
@@ -19,7 +21,9 @@ export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId:
     if (isRunning(lease.state)) {
       await endLease(tx, lease, { reason: lease.userId === by.id ? 'released' : 'revoked', actor: actorOf(by) });
     }
+    reached('release.commit');
   });
+  reached('release.done');
   const lease = await findLease(ctx.db, leaseId);
   const [view] = await viewLeases(ctx.db, lease ? [lease] : []);
   if (!view) {

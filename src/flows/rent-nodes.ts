@@ -9,6 +9,7 @@ import {
 import { claimFreeNodes, couldEverSatisfy, type ClaimedNode, findNextEnd, occupyNode, type Requirements } from '../modules/nodes';
 import type { WorkContext } from './context';
 import { runPlacement } from './run-placement';
+import { reached } from './steps';
 import { type LeaseView, viewLeases } from './view-lease';
 import { isBusy, NodesBusyError, whenFree } from './when-free';
 
@@ -38,7 +39,7 @@ export interface RentOutcome {
   complete: boolean;
 }
 
-interface Reservation {
+export interface Reservation {
   rentId: number;
   placements: ClaimedPlacement[];
   replayed: boolean;
@@ -54,11 +55,14 @@ class NothingFreeError extends Error {}
  * Throws no_node_free (with Retry-After), quota_exceeded, duration_too_long, idempotency_key_reused, provisioning_failed.
  */
 export async function rentNodes(ctx: WorkContext, request: RentRequest): Promise<RentOutcome> {
+  reached('rent.begin');
   const secret = request.withPassword ? await generateAccountPassword() : null;
   const reservation = await reserveWithPatience(ctx, request, secret?.hash ?? null);
+  reached('rent.reserved');
   const work = Promise.all(reservation.placements.map((placement) => runPlacement(ctx, placement)));
   work.catch((error: unknown) => ctx.logger.error('a rent was left to the schedulers', { rentId: reservation.rentId, error }));
   const leases = await waitForAccounts(ctx, reservation.rentId, work);
+  reached('rent.answering');
   if (leases.some(({ lease }) => lease.state === 'failed')) {
     throw new OrionError('provisioning_failed', 'No account could be made on the nodes that were free, and nothing was leased. Try again with a new Idempotency-Key.', { retryAfterSeconds: 10 });
   }
@@ -73,7 +77,8 @@ export async function rentNodes(ctx: WorkContext, request: RentRequest): Promise
 /** Two requests with one key at once: the second finds the first one's rent when it looks again. */
 const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
 
-async function reserveWithPatience(ctx: WorkContext, request: RentRequest, passwordHash: string | null): Promise<Reservation> {
+/** The part in the database, whole: commits the rent with its leases and placements, all claimed by the caller, or throws and has done nothing. */
+export async function reserveWithPatience(ctx: WorkContext, request: RentRequest, passwordHash: string | null): Promise<Reservation> {
   try {
     return await whenFree(ctx, () => transaction(ctx.db, (tx) => reserve(tx, ctx, { ...request, passwordHash })), looksAgain);
   } catch (error) {
@@ -108,6 +113,7 @@ async function reserve(tx: Tx, ctx: WorkContext, request: RentRequest & { passwo
   for (const node of free.nodes) {
     placements.push(await leaseNode(tx, { ctx, request, rentId, node }));
   }
+  reached('rent.commit');
   return { rentId, placements, replayed: false };
 }
 

@@ -8,6 +8,7 @@ import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { isLost, leaveLostNode, settleFailure } from './placement-failure';
+import { reached } from './steps';
 import { whenFree } from './when-free';
 
 /** Claims placements that have to be made present or brought up to date. */
@@ -27,6 +28,7 @@ export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement):
 }
 
 async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
+  reached('placement.claimed');
   const job = await findJob(ctx, placement);
   if (!job) {
     return null;
@@ -36,6 +38,7 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
     return whenFree(ctx, () => transaction(ctx.db, (tx) => leaveLostNode(tx, ctx, placement)));
   }
   const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
+  reached('placement.making');
   const { report, error } = await tryPresent(ctx, placement, { lease, node });
   if (error instanceof ClaimLostError) {
     logger.warn('placement taken by another');
@@ -43,7 +46,9 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
     return null;
   }
   if (report) {
+    reached('placement.made');
     const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, report }));
+    reached('placement.settled');
     logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });
     ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
     return null;
@@ -121,5 +126,6 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success)
     ctx.metrics.migrations.inc({ result: 'ok' });
     ctx.metrics.migrationSeconds.observe(migratingSeconds);
   }
+  reached('placement.commit');
   return true;
 }

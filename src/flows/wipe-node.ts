@@ -8,6 +8,7 @@ import { type PlayReport, ProvisioningError, type VerifyReport } from '../module
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { quarantine } from './quarantine-node';
+import { reached } from './steps';
 
 /** Claims dirty nodes that can be reached and hold no lease. */
 export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe[]> {
@@ -33,6 +34,7 @@ class NotCleanError extends Error {
 export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<void> {
   const logger = ctx.logger.child({ nodeId: claim.node.id });
   const startedAt = ctx.clock.monotonicMs();
+  reached('wipe.claimed');
   const placements = await listPlacementsToWipe(ctx.db, claim.node.id);
   try {
     const report = await keepClaim(
@@ -41,6 +43,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
       (signal) => wipeAndVerify(ctx, { claim, placements, signal }),
     );
     const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, claim, placements, report }));
+    reached('wipe.done');
     ctx.metrics.wipes.inc({ result: settled ? 'ok' : 'lost' });
     ctx.metrics.wipeSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
     logger.info(settled ? 'node wiped' : 'wipe taken by another', { accounts: placements.length, durationMs: ctx.clock.monotonicMs() - startedAt });
@@ -65,10 +68,12 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
   const target = { nodeId, address, port, hostKey };
   const accounts = placements.map(({ username, uid }) => ({ username, uid }));
   const wipe = await ctx.provisioner.wipe(target, accounts, signal);
+  reached('wipe.wiped');
   const verify = await ctx.provisioner.verifyClean(target, accounts, signal);
   if (!verify.clean) {
     throw new NotCleanError(verify.findings);
   }
+  reached('wipe.verified');
   return { wipe, verify };
 }
 
@@ -85,6 +90,7 @@ async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: 
   for (const leaseId of await endLeases(tx, placements.map((placement) => placement.leaseId))) {
     await recordEvent(tx, { type: 'lease.ended', actor: ctx.actor, leaseId, nodeId: claim.node.id });
   }
+  reached('wipe.commit');
   return true;
 }
 

@@ -28,6 +28,8 @@ export interface MariaDb extends MariaDbAddress {
   process(): LabProcess;
   /** An empty database with a user who may do everything in it. Without a name it gets one of its own. */
   createDatabase(name?: string): Promise<DatabaseAccess>;
+  /** A new user of that database, who may SELECT and nothing else. */
+  createReader(database: string): Promise<DatabaseAccess>;
   /** In order. */
   stop(): Promise<void>;
   kill9(): Promise<void>;
@@ -61,6 +63,7 @@ export async function startMariaDb(lab: Lab, options: MariaDbOptions = {}): Prom
     dir,
     process: () => current,
     createDatabase: (name) => createDatabase(address, name),
+    createReader: (database) => createReader(address, database),
     stop: async () => {
       await current.stop(30_000);
     },
@@ -131,4 +134,13 @@ export async function createDatabase(address: MariaDbAddress, name?: string): Pr
     await connection.query('GRANT ALL ON ??.* TO ?@?', [database, database, '%']);
   });
   return { host: address.host, port: address.port, user: database, password, database };
+}
+
+export async function createReader(address: MariaDbAddress, database: string): Promise<DatabaseAccess> {
+  const [user, password] = [`r_${randomBytes(6).toString('hex')}`, randomBytes(12).toString('hex')];
+  await asRoot(address, async (connection) => {
+    await connection.query('CREATE USER ?@? IDENTIFIED BY ?', [user, '%', password]);
+    await connection.query('GRANT SELECT ON ??.* TO ?@?', [database, user, '%']);
+  });
+  return { host: address.host, port: address.port, user, password, database };
 }

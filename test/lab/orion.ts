@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { eventually } from './eventually';
 import type { Lab } from './lab';
-import { projectDir } from './paths';
+import { programDir } from './paths';
 import { childCoverageEnv, startProcess, type LabProcess } from './process';
 
 export interface OrionOptions {
@@ -10,6 +10,8 @@ export interface OrionOptions {
   /** Where /readyz answers, on 127.0.0.1. */
   port: number;
   readyTimeoutMs?: number;
+  /** Of node itself: what is loaded before the program. */
+  nodeArgs?: string[];
 }
 
 export interface OrionProcess extends LabProcess {
@@ -24,9 +26,9 @@ export async function startOrion(lab: Lab, role: string, options: OrionOptions):
   const child = startProcess(lab, {
     name: `orion-${role.replaceAll(',', '-')}`,
     command: process.execPath,
-    args: ['--enable-source-maps', join(projectDir, 'dist', 'main.js'), `--role=${role}`],
+    args: [...(options.nodeArgs ?? []), '--enable-source-maps', join(programDir, 'dist', 'main.js'), `--role=${role}`],
     env: { ...childCoverageEnv(), ...options.env },
-    cwd: projectDir,
+    cwd: programDir,
   });
   const isReady = async (): Promise<boolean> => {
     if (!child.running()) {

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { eventually } from './eventually';
 import { startTimeOf } from './guard';
 import { createLab } from './lab';
-import { createDatabase, startMariaDb, type DatabaseAccess, type MariaDbAddress } from './mariadb';
+import { createDatabase, createReader, startMariaDb, type DatabaseAccess, type MariaDbAddress } from './mariadb';
 
 export interface SharedMariaDb extends MariaDbAddress {
   createDatabase(name?: string): Promise<DatabaseAccess>;
+  createReader(database: string): Promise<DatabaseAccess>;
 }
 
 /**
@@ -16,7 +17,7 @@ export interface SharedMariaDb extends MariaDbAddress {
  */
 export async function sharedMariaDb(): Promise<SharedMariaDb> {
   const address = await findOrStart(runPid());
-  return { ...address, createDatabase: (name) => createDatabase(address, name) };
+  return { ...address, createDatabase: (name) => createDatabase(address, name), createReader: (database) => createReader(address, database) };
 }
 
 /** The process that lives as long as the run: jest's own, which is the parent when the tests run in a child of it. */

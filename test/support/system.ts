@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 import {
-  createLab, eventually, freePort, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, type OrionProcess, projectDir, runOrThrow,
-  sharedMariaDb, startMariaDb, startOrion, type WorkerFleet,
+  createLab, type DatabaseAccess, eventually, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, programDir, runOrThrow, sharedMariaDb,
+  startMariaDb, type WorkerFleet,
 } from '../lab';
 import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
-import type { Violation } from '../checker/evidence';
+import type { Evidence, Violation } from '../checker/evidence';
 import { checkInvariants } from '../checker/invariants';
 import { readTables } from '../checker/read-tables';
+import { type Replica, type ReplicaFaults, startReplica } from './replica';
 import { createTenant, type Tenant } from './tenant';
 
 type Env = Record<string, string>;
@@ -20,13 +21,17 @@ export interface SystemOptions {
   ownDatabase?: boolean;
   /** Over FAST. */
   env?: Env;
+  /** What every replica gets for being interfered with. */
+  faults?: ReplicaFaults;
 }
 
 /** The whole control plane as processes of the built binary, on a database of its own. Everything ends with `close`. */
 export interface System {
   lab: Lab;
-  apis: OrionProcess[];
-  schedulers: OrionProcess[];
+  apis: Replica[];
+  schedulers: Replica[];
+  /** How the tests' own connections reach the database, past every proxy. */
+  access: DatabaseAccess;
   /** Undefined when the server is shared with other tests. */
   mariadb: MariaDb | undefined;
   admin: ApiClient;
@@ -34,8 +39,8 @@ export interface System {
   joinToken: string;
   env: Env;
   /** Starts one more replica and adds it; `port` when it has to be a certain one. */
-  startApi(options?: { port?: number; env?: Env }): Promise<OrionProcess>;
-  startScheduler(env?: Env): Promise<OrionProcess>;
+  startApi(options?: { port?: number; env?: Env }): Promise<Replica>;
+  startScheduler(env?: Env): Promise<Replica>;
   /** Workers whose agents enrol with the join token, at the first API unless told otherwise. */
   launchWorkers(n: number, options?: LaunchOptions): Promise<WorkerFleet>;
   /** Signs up a new user with a key pair of its own; it calls the first API. */
@@ -48,8 +53,8 @@ export interface System {
   untilFree(n: number, timeoutMs?: number): Promise<void>;
   /** Looks into the database, past the API. */
   sql<T>(query: string, bindings?: (string | number)[]): Promise<T[]>;
-  /** What the checker of the invariants finds wrong in the tables now. */
-  violations(): Promise<Violation[]>;
+  /** What the checker of the invariants finds wrong in the tables now, and in what else it is given. */
+  violations(also?: Partial<Pick<Evidence, 'history' | 'nodes'>>): Promise<Violation[]>;
   close(): Promise<void>;
 }
 
@@ -92,7 +97,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 
 async function start(lab: Lab, options: SystemOptions): Promise<System> {
   const mariadb = options.ownDatabase ? await startMariaDb(lab) : undefined;
-  const access = await (mariadb ?? (await sharedMariaDb())).createDatabase();
+  const server = mariadb ?? (await sharedMariaDb());
+  const access = await server.createDatabase();
+  const reader = await server.createReader(access.database);
   const env: Env = {
     ...FAST,
     ORION_DB_HOST: access.host,
@@ -107,11 +114,10 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
   await orion(['migrate', 'up'], env);
   await orion(['admin', 'create', ADMIN.username, '--password-stdin'], env, `${ADMIN.password}\n`);
 
-  const apis: OrionProcess[] = [];
-  const schedulers: OrionProcess[] = [];
-  const launch = async (role: 'api' | 'scheduler', { port, extra }: { port?: number | undefined; extra?: Env | undefined }): Promise<OrionProcess> => {
-    const at = port ?? (await freePort());
-    const started = await startOrion(lab, role, { port: at, env: { ...env, ...extra, [role === 'api' ? 'ORION_HTTP_PORT' : 'ORION_OPS_PORT']: String(at) } });
+  const apis: Replica[] = [];
+  const schedulers: Replica[] = [];
+  const launch = async (role: 'api' | 'scheduler', { port, extra }: { port?: number | undefined; extra?: Env | undefined }): Promise<Replica> => {
+    const started = await startReplica(lab, role, { port, env: { ...env, ...extra }, faults: options.faults ?? {} });
     (role === 'api' ? apis : schedulers).push(started);
     return started;
   };
@@ -126,7 +132,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
   const nodes = async (): Promise<NodeBody[]> => expectStatus(await admin.get<Page<NodeBody>>('/api/nodes?limit=100'), 200).items;
 
   return {
-    lab, apis, schedulers, mariadb, admin, joinToken, env, nodes,
+    lab, apis, schedulers, access, mariadb, admin, joinToken, env, nodes,
     startApi: ({ port, env: extra } = {}) => launch('api', { port, extra }),
     startScheduler: (extra) => launch('scheduler', { extra }),
     launchWorkers: (n, launchOptions = {}) => launchWorkers(lab, n, { endpoint: firstUrl(), joinToken, ...launchOptions }),
@@ -153,13 +159,13 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
       await eventually(free, { what: `${n} nodes are free`, timeoutMs, everyMs: 100 });
     },
     sql: (query, bindings = []) => queryOnce(access, query, bindings),
-    violations: () => findViolations(access),
+    violations: (also) => findViolations(reader, also),
     close: () => lab.close(),
   };
 }
 
 async function orion(args: string[], env: Env, input = ''): Promise<void> {
-  await runOrThrow(process.execPath, [join(projectDir, 'dist', 'main.js'), ...args], { input, env: { PATH: process.env['PATH'], ...env } });
+  await runOrThrow(process.execPath, [join(programDir, 'dist', 'main.js'), ...args], { input, env: { PATH: process.env['PATH'], ...env } });
 }
 
 async function logIn(url: string, credentials: { username: string; password: string }): Promise<string> {
@@ -167,7 +173,7 @@ async function logIn(url: string, credentials: { username: string; password: str
 }
 
 /** A connection for each question: the server may be killed between two. */
-async function queryOnce<T>(access: mysql.ConnectionOptions, query: string, bindings: (string | number)[]): Promise<T[]> {
+async function queryOnce<T>(access: DatabaseAccess, query: string, bindings: (string | number)[]): Promise<T[]> {
   const connection = await mysql.createConnection({ ...access, timezone: 'Z' });
   try {
     const [rows] = await connection.query<RowDataPacket[]>(query, bindings);
@@ -177,10 +183,11 @@ async function queryOnce<T>(access: mysql.ConnectionOptions, query: string, bind
   }
 }
 
-async function findViolations(access: mysql.ConnectionOptions): Promise<Violation[]> {
-  const connection = await mysql.createConnection({ ...access, timezone: 'Z' });
+/** As a database user that may only look. */
+async function findViolations(reader: DatabaseAccess, also: Partial<Evidence> = {}): Promise<Violation[]> {
+  const connection = await mysql.createConnection({ ...reader, timezone: 'Z' });
   try {
-    return checkInvariants({ tables: await readTables(connection), history: [], nodes: null });
+    return checkInvariants({ tables: await readTables(connection), history: [], nodes: null, ...also });
   } finally {
     await connection.end();
   }

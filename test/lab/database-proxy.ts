@@ -1,0 +1,130 @@
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
+import { systemClock } from '../../src/lib/clock';
+import type { Lab } from './lab';
+
+/**
+ * What becomes of one COMMIT. `cut_before`: it never reaches the server and both connections are reset; `cut_after`: the server commits, its
+ * answer is dropped and the client's connection is reset, so that the client cannot know.
+ */
+export type CommitFate = 'pass' | 'cut_before' | 'cut_after';
+
+/** A TCP proxy between a role and MariaDB that understands just enough of the protocol to see a COMMIT. */
+export interface DatabaseProxy {
+  host: string;
+  port: number;
+  /** COMMITs seen so far; of these, the ones whose answer was dropped after the server had given it. */
+  commits: number;
+  lostAnswers: number;
+  cutBefore: number;
+  /** Asked for every COMMIT. Default: all pass. */
+  decide: () => CommitFate;
+  /** Holds back every piece in both directions for so long. */
+  delayMs: number;
+  /** Resets every connection there is. */
+  cutAll(): void;
+}
+
+const COM_QUERY = 0x03;
+const HEADER = 4;
+
+/** @param upstream where MariaDB listens */
+export async function startDatabaseProxy(lab: Lab, upstream: { host: string; port: number }): Promise<DatabaseProxy> {
+  const open = new Set<Socket>();
+  const server = createServer((client) => relay(client, connect({ ...upstream, noDelay: true })));
+  const reset = (socket: Socket): void => {
+    if (!socket.destroyed) {
+      socket.resetAndDestroy();
+    }
+  };
+  const relay = (client: Socket, database: Socket): void => {
+    client.setNoDelay(true);
+    let fate: CommitFate = 'pass';
+    const both = [client, database];
+    const cut = (): void => both.forEach(reset);
+    both.forEach((socket) => {
+      open.add(socket);
+      socket.on('error', cut);
+      socket.on('close', () => {
+        open.delete(socket);
+        cut();
+      });
+    });
+    const pass = delayed(proxy);
+    const seesCommit = commitWatch();
+    client.on('data', (chunk: Buffer) => {
+      if (seesCommit(chunk)) {
+        proxy.commits += 1;
+        fate = proxy.decide();
+        if (fate === 'cut_before') {
+          proxy.cutBefore += 1;
+          cut();
+          return;
+        }
+      }
+      pass(() => send(database, chunk));
+    });
+    const passBack = delayed(proxy);
+    database.on('data', (chunk: Buffer) => {
+      if (fate === 'cut_after') {
+        proxy.lostAnswers += 1;
+        cut();
+        return;
+      }
+      passBack(() => send(client, chunk));
+    });
+  };
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const proxy: DatabaseProxy = {
+    host: '127.0.0.1',
+    port: (server.address() as AddressInfo).port,
+    commits: 0,
+    lostAnswers: 0,
+    cutBefore: 0,
+    decide: () => 'pass',
+    delayMs: 0,
+    cutAll: () => open.forEach(reset),
+  };
+  lab.push('database proxy', () => {
+    server.close();
+    proxy.cutAll();
+  });
+  return proxy;
+}
+
+function send(socket: Socket, chunk: Buffer): void {
+  if (!socket.destroyed) {
+    socket.write(chunk);
+  }
+}
+
+/** Runs what it is given in order, each after the delay that holds at that moment. */
+function delayed(proxy: { delayMs: number }): (act: () => void) => void {
+  let last: Promise<void> | undefined;
+  return (act) => {
+    if (proxy.delayMs === 0 && last === undefined) {
+      act();
+      return;
+    }
+    const mine: Promise<void> = Promise.all([last, systemClock.sleep(proxy.delayMs)]).then(() => {
+      act();
+      last = last === mine ? undefined : last;
+    });
+    last = mine;
+  };
+}
+
+/** Follows the packets of one client (3 bytes of length, 1 of sequence, then the payload) and says whether a COMMIT ends within a piece. */
+function commitWatch(): (chunk: Buffer) => boolean {
+  let pending: Buffer = Buffer.alloc(0);
+  return (chunk) => {
+    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+    let seen = false;
+    while (pending.length >= HEADER && pending.length >= HEADER + pending.readUIntLE(0, 3)) {
+      const end = HEADER + pending.readUIntLE(0, 3);
+      const payload = pending.subarray(HEADER, end);
+      seen ||= pending[3] === 0 && payload[0] === COM_QUERY && /^commit;?$/i.test(payload.subarray(1).toString('latin1'));
+      pending = pending.subarray(end);
+    }
+    return seen;
+  };
+}
