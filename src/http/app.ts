@@ -1,8 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import express, { type Express, type RequestHandler, Router } from 'express';
 import helmet from 'helmet';
 import type { Clock } from '../lib/clock';
+import { OrionError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Metrics } from '../modules/telemetry';
 import { addAccountRoutes } from './accounts/router';
@@ -13,7 +15,7 @@ import { createDocsRouter } from './docs/router';
 import { createHealthRouter, type HealthDeps } from './health/router';
 import { addLeaseRoutes } from './leases/router';
 import { addNodeRoutes } from './nodes/router';
-import { createErrorHandler, notFound } from './problem';
+import { answerUnreadable, createErrorHandler, notFound } from './problem';
 import { createRouteMaker } from './route';
 import { addWorkerRoutes } from './workers/router';
 
@@ -45,6 +47,13 @@ function observe({ logger, metrics, clock }: Observing): RequestHandler {
   };
 }
 
+/** JSON is UTF-8 (RFC 8259, section 8.1). Bytes that are none would otherwise be replaced, and two different passwords be one. */
+function requireUtf8(...[, , body, encoding]: [unknown, unknown, Buffer, string]): void {
+  if (encoding !== 'utf-8' || !isUtf8(body)) {
+    throw new OrionError('unsupported_media_type', 'Send the body as UTF-8.');
+  }
+}
+
 /** Health routes alone: what a role without an API serves. */
 export function createOpsApp(health: HealthDeps): Express {
   const app = express().disable('x-powered-by');
@@ -68,7 +77,7 @@ export function createApp({ api, health, jwtKey }: { api: ApiDeps; health: Healt
   app.use(createHealthRouter(health));
   app.use(observe({ logger: ctx.logger, metrics: ctx.metrics, clock: ctx.clock }));
   app.use(helmet());
-  app.use(express.json({ limit: BODY_LIMIT, strict: true }));
+  app.use(express.json({ limit: BODY_LIMIT, strict: true, verify: requireUtf8 }));
   app.use(router);
   app.use(createDocsRouter(generateOpenApi(registry)));
   app.use(notFound);
@@ -95,6 +104,7 @@ export function listen(app: Express, { host, port, clock }: { host: string; port
       server.headersTimeout = 15_000;
       server.requestTimeout = 30_000;
       server.keepAliveTimeout = 65_000;
+      server.on('clientError', answerUnreadable);
       const address = server.address();
       resolve({ server, port: typeof address === 'object' && address ? address.port : port, close: (limitMs) => close(server, { clock, limitMs }) });
     });

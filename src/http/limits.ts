@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import { RateLimiterMySQL, RateLimiterRes } from 'rate-limiter-flexible';
 import { databaseName } from '../db/sql';
 import { OrionError } from '../lib/errors';
+import { callerAddressOf } from './caller-address';
 
 export interface LimitSettings {
   /** Logins per address in five minutes. */
@@ -37,7 +38,7 @@ export function createLimits(db: Knex, settings: LimitSettings): Limits {
       }
       next();
     };
-  const byAddress = (req: Request): string => req.ip ?? 'unknown';
+  const byAddress = (req: Request): string => callerAddressOf(req) ?? 'unknown';
   const byName = (req: Request): string => {
     const body = req.body as { username?: unknown } | undefined;
     return typeof body?.username === 'string' ? body.username.slice(0, 64).toLowerCase() : 'none';

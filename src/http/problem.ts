@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { isDatabaseGone } from '../db/transaction';
 import { type ErrorCode, OrionError } from '../lib/errors';
@@ -30,6 +33,12 @@ const STATUS: Record<ErrorCode, { status: number; title: string }> = {
   unavailable: { status: 503, title: 'The service is not available now' },
 };
 
+/** What Node's parser says of bytes that are no request. */
+const UNREADABLE: Record<string, [status: number, detail: string]> = {
+  HPE_HEADER_OVERFLOW: [431, 'The headers are larger than 16 KiB.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to come.'],
+};
+
 /** What goes wrong in Express' own middleware, by the `type` that body-parser gives. */
 const BODY_ERRORS: Record<string, [ErrorCode, string]> = {
   'entity.too.large': ['body_too_large', 'The body is larger than 64 KiB.'],
@@ -47,11 +56,26 @@ function toOrionError(error: unknown): OrionError {
   if (isDatabaseGone(error)) {
     return new OrionError('unavailable', 'The database does not answer. Try again, with the same Idempotency-Key if the request had one.', { retryAfterSeconds: 2, cause: error });
   }
-  const type = error instanceof Error && 'type' in error ? String(error.type) : '';
-  const [code, detail] = BODY_ERRORS[type] ?? (error instanceof URIError ? (['invalid_request', 'The path is not valid.'] as const) : ['internal', '']);
-  return code === 'internal'
-    ? new OrionError('internal', 'This is a fault of the service. Report it with the request id.', { cause: error })
-    : new OrionError(code, detail);
+  const [code, detail] = faultOfCaller(error) ?? ['internal', 'This is a fault of the service. Report it with the request id.'];
+  return new OrionError(code, detail, { cause: error });
+}
+
+/** What Express and its middleware refuse by themselves; undefined for anything else. They give such errors a status, and parts of them a type. */
+function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
+  if (!(error instanceof Error)) {
+    return undefined;
+  }
+  const { type, status } = error as { type?: unknown; status?: unknown };
+  const known = typeof type === 'string' ? BODY_ERRORS[type] : undefined;
+  if (known) {
+    return known;
+  }
+  if (error instanceof URIError) {
+    return ['invalid_request', 'The path is not valid.'];
+  }
+  return typeof status === 'number' && status >= 400 && status < 500
+    ? ['invalid_request', 'The request cannot be understood: its body is not what Content-Encoding says, or a header asks for what there is not.']
+    : undefined;
 }
 
 /** Sends an error as application/problem+json (RFC 9457). */
@@ -81,6 +105,24 @@ export function createErrorHandler(logger: Logger): ErrorRequestHandler {
     }
     sendProblem(res, problem);
   };
+}
+
+/**
+ * For what Node's HTTP parser gives up on before there is a request: it ends the connection, and says why in the same form as everything else.
+ * (Its own answers are without a body.)
+ */
+export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex & { _httpMessage?: { headersSent: boolean } | null }): void {
+  // Not into the middle of an answer: Node's own handler looks at the same member.
+  if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  const [status, detail] = UNREADABLE[error.code ?? ''] ?? ([400, 'That is not HTTP/1.1.'] as const);
+  const { title } = STATUS.invalid_request;
+  const requestId = randomUUID();
+  const body = JSON.stringify({ type: 'urn:orion:problem:invalid_request', title, status, code: 'invalid_request', detail, request_id: requestId });
+  const head = ['Connection: close', 'Content-Type: application/problem+json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, `X-Request-Id: ${requestId}`];
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 export const notFound: RequestHandler = () => {

@@ -13,6 +13,6 @@ export function createDocsRouter(document: OpenApiDocument): Router {
   router.get('/api/openapi.json', (_req, res) => void res.json(document));
   router.get('/api/docs', (_req, res) => void res.type('html').send(PAGE));
   router.get('/api/docs/start.js', (_req, res) => void res.type('js').send(START));
-  router.use('/api/docs/assets', serveStatic(absolutePath(), { index: false }));
+  router.use('/api/docs/assets', serveStatic(absolutePath(), { index: false, redirect: false }));
   return router;
 }

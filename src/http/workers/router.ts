@@ -1,4 +1,4 @@
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { leaveNode } from '../../flows/leave-node';
 import { takeHeartbeat } from '../../flows/record-heartbeat';
@@ -8,13 +8,12 @@ import { parseSshPublicKey } from '../../modules/accounts';
 import type { Node } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
 import type { Authenticator } from '../auth';
+import { callerAddressOf } from '../caller-address';
 import type { RouteMaker } from '../route';
 import { heartbeatAnswer, heartbeatBody, leaveAnswer, registerAnswer, registerBody } from './schema';
 
 const nodeOf = (res: Response): Node => res.locals.node as Node;
 const knownNodeOf = (res: Response): Node | null => (res.locals.node as Node | undefined) ?? null;
-
-const IPV4_MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/;
 
 /** What the agents call. */
 export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits }: ApiDeps, auth: Authenticator): void {
@@ -29,7 +28,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits }: A
       },
       async ({ body, req, res }) => {
         const known = knownNodeOf(res);
-        const { nodeId, status, credential } = await registerNode(ctx, toRegistration(body, { known, callerAddress: req.ip ?? '' }));
+        const { nodeId, status, credential } = await registerNode(ctx, toRegistration(body, { known, address: body.address ?? addressOf(req) }));
         const answer = { node_id: nodeId, status, ...(credential === null ? {} : { credential }), ...usual };
         return { status: status === 'pending' ? 202 : known ? 200 : 201, body: answer, headers: { 'Cache-Control': 'no-store' } };
       },
@@ -57,11 +56,19 @@ function parseHostKey(line: string): string {
   }
 }
 
-function toRegistration(body: z.output<typeof registerBody>, { known, callerAddress }: { known: Node | null; callerAddress: string }): NodeRegistration {
+function addressOf(req: Request): string {
+  const address = callerAddressOf(req);
+  if (address === undefined) {
+    throw new OrionError('invalid_request', 'address: the proxy in front does not say where the machine is. Send "address".');
+  }
+  return address;
+}
+
+function toRegistration(body: z.output<typeof registerBody>, { known, address }: { known: Node | null; address: string }): NodeRegistration {
   const { cpus, memory_mb: memoryMb, ...facts } = body.facts;
   return {
     hostname: body.hostname,
-    address: body.address ?? IPV4_MAPPED.exec(callerAddress)?.[1] ?? callerAddress,
+    address,
     sshPort: body.ssh_port,
     hostKey: parseHostKey(body.host_key),
     joinToken: body.join_token ?? null,

@@ -5,13 +5,15 @@ import { labels } from '../leases/schema';
 const HOST = /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/;
 
 const port = z.int().min(1).max(65535);
+/** What a rent may ask for at most, and what the column holds. */
+const MAX_MEMORY_MB = 1_000_000_000;
 const megabytes = z.number().min(0).max(1e12).transform(Math.round);
 const text = z.string().max(200);
 
 export const hostKey = z.string().max(2000).meta({ description: 'Public host key: `type base64`', example: 'ssh-ed25519 AAAA…' });
 
 const facts = z
-  .object({ cpus: z.int().min(1).max(100_000), memory_mb: megabytes, disk_mb: megabytes, os: text, arch: text, kernel: text, agent_version: text })
+  .object({ cpus: z.int().min(1).max(100_000), memory_mb: megabytes.pipe(z.number().max(MAX_MEMORY_MB)), disk_mb: megabytes, os: text, arch: text, kernel: text, agent_version: text })
   .partial()
   .meta({ id: 'Facts' });
 
