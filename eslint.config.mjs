@@ -31,7 +31,7 @@ export default tseslint.config(
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       'no-restricted-syntax': ['error', ...except()],
     } },
-  { files: ['**/*.test.ts', 'test/**/*.ts', 'scripts/**/*.ts', 'migrations/**/*.ts'], ...typed,
+  { files: ['**/*.test.ts', 'test/**/*.ts', 'scripts/**/*.ts', 'migrations/**/*.ts', 'bench/**/*.ts'], ...typed,
     rules: {
       ...relaxed,
       'no-restricted-syntax': ['error',

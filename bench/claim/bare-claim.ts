@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto';
+import mysql, { type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2';
+import { randomName } from '../../src/lib/ids';
+import type { DatabaseAccess } from '../../test/lab';
+
+/** What db/connection sets in each session. */
+const SESSION =
+  "SET SESSION tx_isolation = 'READ-COMMITTED', time_zone = '+00:00', innodb_lock_wait_timeout = 5, sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO'";
+
+/** A pool of bare connections with the same session settings as Orion's own. */
+export function openBarePool({ host, port, user, password, database }: DatabaseAccess, poolSize: number): Pool {
+  const pool = mysql.createPool({ host, port, user, password, database, timezone: 'Z', charset: 'utf8mb4', connectionLimit: poolSize, maxIdle: poolSize });
+  pool.on('connection', (connection) => void connection.query(SESSION));
+  return pool;
+}
+
+export const closeBarePool = (pool: Pool): Promise<void> => new Promise((resolve) => pool.end(() => resolve()));
+
+/** What a rent of one node says to the database, statement by statement, as `flows/rent-nodes` does. */
+const SQL = {
+  begin: 'BEGIN;',
+  lockUser: 'SELECT id, username, role, max_leases, max_lease_hours, disabled_at, created_at FROM users WHERE id = ? FOR UPDATE',
+  findRent: 'SELECT id, request_hash FROM rents WHERE user_id = ? AND idempotency_key = ?',
+  countRunning: "SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND state IN ('provisioning','active','migrating')",
+  listFree: `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
+       FROM nodes WHERE leasable = 1 AND cpus >= ? AND memory_mb >= ? ORDER BY cpus, memory_mb, id LIMIT ?`,
+  lockNode: `SELECT id, hostname, address, ssh_port, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
+  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at, last_heartbeat_at,
+  wipe_failures, wiped_at, provision_failures, registered_at, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`,
+  insertRent: 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?)',
+  insertLease: `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
+     VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3)))`,
+  occupy: 'UPDATE nodes SET lease_id = ?, last_leased_at = UTC_TIMESTAMP(3), next_uid = next_uid + 1 WHERE id = ? AND lease_id IS NULL',
+  insertEvent: 'INSERT INTO events (type, actor, lease_id, node_id, user_id, data) VALUES (?, ?, ?, ?, ?, ?)',
+  insertPlacement: `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
+     VALUES (?, ?, ?, ?, 'creating', ?, ?, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3)), ?)`,
+  commit: 'COMMIT;',
+} as const;
+
+/** Of one rent that nobody disturbs, in their order. */
+export const STATEMENTS: readonly string[] = Object.values(SQL);
+
+export interface BareRent {
+  userId: number;
+  idempotencyKey: string;
+  requestHash: string;
+  publicKey: string;
+}
+
+/** False: others were claiming all the nodes that it saw; nothing was done. */
+export async function claimBare(pool: Pool, rent: BareRent): Promise<boolean> {
+  const connection = await connect(pool);
+  try {
+    await query(connection, SQL.begin);
+    const claimed = await claim(connection, rent);
+    await query(connection, claimed ? SQL.commit : 'ROLLBACK;');
+    return claimed;
+  } finally {
+    connection.release();
+  }
+}
+
+async function claim(connection: PoolConnection, { userId, idempotencyKey, requestHash, publicKey }: BareRent): Promise<boolean> {
+  await query(connection, SQL.lockUser, [userId]);
+  await query(connection, SQL.findRent, [userId, idempotencyKey]);
+  await query(connection, SQL.countRunning, [userId]);
+  const free = await query<RowDataPacket[]>(connection, SQL.listFree, [1, 0, 65]);
+  const node = await lockOne(connection, free);
+  if (!node) {
+    return false;
+  }
+  const nodeId = node['id'] as number;
+  const { insertId: rentId } = await query<ResultSetHeader>(connection, SQL.insertRent, [userId, idempotencyKey, requestHash]);
+  const requirements = '{"cpus":1,"memoryMb":0,"labels":{}}';
+  const { insertId: leaseId } = await query<ResultSetHeader>(connection, SQL.insertLease, [rentId, userId, nodeId, requirements, JSON.stringify([publicKey]), null, 3600]);
+  await query(connection, SQL.occupy, [leaseId, nodeId]);
+  await query(connection, SQL.insertEvent, ['lease.requested', `user:${userId}`, leaseId, nodeId, userId, '{"duration_seconds":3600}']);
+  await query(connection, SQL.insertPlacement, [leaseId, nodeId, 1, leaseId, `orn-${randomName(10)}`, node['next_uid'], 30, randomUUID()]);
+  return true;
+}
+
+/** Any of them: nodes of the benchmark are all alike. */
+async function lockOne(connection: PoolConnection, free: RowDataPacket[]): Promise<RowDataPacket | undefined> {
+  const first = Math.floor(Math.random() * free.length);
+  for (let at = 0; at < free.length; at += 1) {
+    const candidate = free[(first + at) % free.length];
+    const [node] = await query<RowDataPacket[]>(connection, SQL.lockNode, [candidate?.['id']]);
+    if (node) {
+      return node;
+    }
+  }
+  return undefined;
+}
+
+const connect = (pool: Pool): Promise<PoolConnection> =>
+  new Promise((resolve, reject) => pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection))));
+
+/** The callback interface: that of promises makes an Error for each call. */
+function query<T extends RowDataPacket[] | ResultSetHeader>(connection: PoolConnection, sql: string, values: unknown[] = []): Promise<T> {
+  return new Promise((resolve, reject) => connection.query<T>(sql, values, (error, result) => (error ? reject(error) : resolve(result))));
+}

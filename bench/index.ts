@@ -1,0 +1,5 @@
+import type { Benchmark } from './benchmark';
+import { claim } from './claim';
+
+/** In the order of the table. */
+export const BENCHMARKS: Benchmark[] = [claim];
