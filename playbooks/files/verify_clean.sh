@@ -64,23 +64,31 @@ for name in $names; do
 done
 for uid in $uids; do [ -e "/run/user/$uid" ] && found path "/run/user/$uid"; done
 
-# Threads, not processes: a main thread that has ended shows a zombie while the others live on.
-awk -v uids="$uids" '
+# Threads, not processes: a main thread that has ended shows a zombie while the others live on. Three times, and after each the newest
+# process over and over: a relay of forks lives on in processes that are gone before a list of them can be read to its end.
+awk -v uids="$uids" -v LIST='ls -d /proc/[0-9]*/task/[0-9]*/status' '
   BEGIN { n = split(uids, list, " "); for (i = 1; i <= n; i++) wanted[list[i]] = 1
-    while (("ls -d /proc/[0-9]*/task/[0-9]*/status" | getline file) > 0) {
-      state = ""
-      while ((getline line < file) > 0) {
-        split(line, field, "[ \t]+")
-        if (field[1] == "State:") state = field[2]
-        if (field[1] == "Uid:") {
-          if (state != "Z" && state != "X" && (field[2] in wanted || field[3] in wanted || field[4] in wanted || field[5] in wanted)) {
-            split(file, part, "/"); if (!(part[3] in said)) { said[part[3]] = 1; print "FOUND process " part[3] }
-          }
-          break
-        }
+    for (round = 1; round <= 3; round++) {
+      while ((LIST | getline file) > 0) look(file)
+      close(LIST)
+      for (i = 1; i <= 2000 && !relayed; i++) {
+        if ((getline line < "/proc/loadavg") > 0) { split(line, field, " "); relayed = look("/proc/" field[5] "/status") }
+        close("/proc/loadavg")
       }
-      close(file)
     }
+  }
+  function look(file,   line, field, part, state, is) {
+    while ((getline line < file) > 0) {
+      split(line, field, "[ \t]+")
+      if (field[1] == "State:") state = field[2]
+      if (field[1] == "Uid:") {
+        is = state != "Z" && state != "X" && (field[2] in wanted || field[3] in wanted || field[4] in wanted || field[5] in wanted)
+        split(file, part, "/"); if (is && !(part[3] in said)) { said[part[3]] = 1; print "FOUND process " part[3] }
+        break
+      }
+    }
+    close(file)
+    return is
   }' 2>/dev/null >>"$out" || found unchecked processes
 
 for kind in shm sem msg; do
