@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { inspect } from '../../campaign/residues/inspect';
+import { RESIDUES } from '../../campaign/residues/kinds';
+import { layGround, plant } from '../../campaign/residues/plant';
 import { eventually, type Worker } from '../../lab';
-import { asRoot, createBench, nodeOf, type Bench } from './support';
+import { aSpec, asRoot, createBench, nodeOf, tenantOf, type Bench } from './support';
 
 const UID = 41_000;
 const NAME = 'orn-residue';
@@ -48,6 +51,7 @@ VERIFIED 0'; chown ${String(UID)} /dev/shm/x*`, 'file /dev/shm/x?VERIFIED 0', 'r
 describe('verifyClean', () => {
   let bench: Bench;
   let worker: Worker;
+  const planted: ReturnType<typeof aSpec>[] = [];
   beforeAll(async () => {
     bench = await createBench();
     worker = bench.workers[0] as Worker;
@@ -68,6 +72,30 @@ describe('verifyClean', () => {
     await worker.exec(remove);
     expect((await verify()).findings).toEqual([]);
   }, 30_000);
+
+  it.each(RESIDUES)('finds $name of a tenant when the account alone was deleted', async (residue) => {
+    const spec = aSpec(bench.tenantKey);
+    const { username, uid } = spec;
+    const ground = await layGround(worker, username);
+    // By hand: a record of the agent's would lead the verification to the other accounts of this test.
+    await asRoot(worker, `useradd -m -u ${String(uid)} ${username}; umask 077; mkdir /home/${username}/.ssh
+      echo '${bench.tenantKey.publicKey}' > /home/${username}/.ssh/authorized_keys; chown -R ${username}: /home/${username}/.ssh`);
+    const { session } = await plant([residue], spec, { worker, ground, login: tenantOf(worker, username, bench.tenantKey) });
+    await eventually(() => asRoot(worker, `[ -e /proc/${String(session)} ] || echo gone`), { what: 'the session that planted has ended' });
+    await asRoot(worker, `userdel -f ${username} 2>/dev/null; ! grep ${username} /etc/passwd /etc/shadow`);
+
+    const report = await bench.provisioner.verifyClean(nodeOf(worker), [spec]);
+
+    expect(report.clean).toBe(false);
+    expect(report.findings).toContainEqual(expect.stringMatching(residue.finding(spec)));
+    expect(await inspect(worker, spec)).not.toEqual([]);
+    planted.push(spec);
+  }, 30_000);
+
+  it('finds nothing once the wipe was done after all', async () => {
+    await bench.provisioner.wipe(nodeOf(worker), planted);
+    expect(await bench.provisioner.verifyClean(nodeOf(worker), planted)).toMatchObject({ clean: true, findings: [] });
+  }, 60_000);
 
   it('lists at most 200 of many and is not clean', async () => {
     await asRoot(worker, `mkdir /var/tmp/many; cd /var/tmp/many; seq 1000 | xargs touch; chown -R ${String(UID)} /var/tmp/many`);

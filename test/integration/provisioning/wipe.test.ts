@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, sshExec, type Worker } from '../../lab';
-import { TENANT_PLANTS } from './plants';
+import { inspect } from '../../campaign/residues/inspect';
+import { RESIDUES } from '../../campaign/residues/kinds';
+import { judgeGround, layGround, plant } from '../../campaign/residues/plant';
 import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
 
 describe('wipe', () => {
@@ -22,9 +24,8 @@ describe('wipe', () => {
   it('leaves nothing of a tenant that left everything', async () => {
     const spec = await lease();
     const tenant = tenantOf(worker, spec.username, bench.tenantKey);
-    for (const plant of Object.values(TENANT_PLANTS)) {
-      await asTenant(tenant, plant);
-    }
+    const ground = await layGround(worker, 'wipe');
+    await plant(RESIDUES, spec, { worker, ground, login: tenant });
     const open = sshExec(tenant, 'echo open; sleep 600', { timeoutMs: 120_000 });
     await eventually(() => asRoot(worker, `pgrep -u ${String(spec.uid)} -f 'sleep 600'`), { what: 'the session is open' });
     const dirty = await verify(spec);
@@ -33,6 +34,7 @@ describe('wipe', () => {
     const report = await bench.provisioner.wipe(nodeOf(worker), [spec]);
 
     expect(await verify(spec)).toMatchObject({ clean: true, findings: [] });
+    expect([...(await inspect(worker, spec)), ...(await judgeGround(worker, ground))]).toEqual([]);
     expect((await open).code).not.toBe(0);
     expect((await sshExec(tenant, 'true')).code).toBe(255);
     expect(report.changed).toBe(true);

@@ -1,0 +1,146 @@
+/** Whose residue it is. */
+export interface Account {
+  username: string;
+  uid: number;
+}
+
+/** One kind of residue as a tenant makes it, with what a login gives and no more. */
+export interface Residue {
+  /** As it reads in a report: "a crontab". */
+  name: string;
+  /** Run as root before: what the machine itself does for an account, which is $NAME and $ID. */
+  prepare?: string;
+  /** Run by the tenant ($USER, $ID) in its home, stdin empty; fails when it could not be planted. $VICTIM is a file of root's that all may write, $SHARED a directory of root's that all may write. */
+  plant: string;
+  /** A finding of the verification that names this residue and not the account itself. */
+  finding: (account: Account) => RegExp;
+}
+
+const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const file = (path: string) => ({ username, uid }: Account): RegExp =>
+  new RegExp(`^file ${escape(path.replace('$USER', username).replace('$UID', String(uid)))}$`);
+const process = (): RegExp => /^process \d+$/;
+const python = (name: string, code: string): string => `cat > ${name}.py <<'END'\n${code}\nEND\n`;
+/** In a session of its own, with nothing that ties it to the login. */
+const detached = (command: string): string => `setsid ${command} </dev/null >/dev/null 2>&1 &`;
+
+const PROCESSES: Residue[] = [
+  { name: 'a job in the background', plant: 'nohup sleep 9999 >/dev/null 2>&1 &', finding: process },
+  { name: 'a job that ignores TERM and HUP', plant: `nohup sh -c 'trap "" TERM HUP; while :; do sleep 60; done' >/dev/null 2>&1 &`, finding: process },
+  { name: 'a daemon that forked twice', plant: `setsid sh -c 'setsid sleep 9999 >/dev/null 2>&1 &' >/dev/null 2>&1`, finding: process },
+  {
+    // Each lives for less time than a scan of /proc takes; at most two minutes in all.
+    name: 'a relay of forks',
+    plant: `${python('relay', `import os, time
+os.setsid()
+end = time.monotonic() + 120
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+    time.sleep(0.0005)`)}python3 relay.py </dev/null >/dev/null 2>&1 &`,
+    finding: process,
+  },
+  {
+    name: 'a process whose main thread has ended',
+    plant: `${python('headless', `import ctypes, threading, time
+threading.Thread(target=lambda: time.sleep(9999)).start()
+ctypes.CDLL(None).pthread_exit(None)`)}nohup python3 headless.py >/dev/null 2>&1 &`,
+    finding: process,
+  },
+  { name: 'a stopped process', plant: detached(`sh -c 'kill -STOP $$; sleep 9999'`), finding: process },
+  { name: 'a program of root\'s that waits for the tenant', plant: detached(`sh -c 'sleep 9999 | passwd'`), finding: process },
+  { name: 'a process in namespaces of its own', plant: detached(`unshare --user --map-root-user --mount --pid --fork sh -c 'mount -t tmpfs none /mnt; echo x > /mnt/x; sleep 9999'`), finding: process },
+  {
+    name: 'listening sockets',
+    plant: `${python('listen', `import os, socket, time
+tcp = socket.socket()
+tcp.bind((os.environ['SSH_CONNECTION'].split()[2], 0))
+tcp.listen()
+abstract = socket.socket(socket.AF_UNIX)
+abstract.bind('\\0orion-residue-%s-%d' % (tcp.getsockname()[0], os.getuid()))
+abstract.listen()
+named = socket.socket(socket.AF_UNIX)
+named.bind('/tmp/socket-' + os.environ['USER'])
+named.listen()
+open('listening', 'w').close()
+time.sleep(9999)`)}${detached('python3 listen.py')}
+i=0; until [ -e listening ] || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.05; done; [ -e listening ]`,
+    finding: file('/tmp/socket-$USER'),
+  },
+  {
+    name: 'the master of multiplexed SSH connections',
+    plant: `rm -f own own.pub; ssh-keygen -q -t ed25519 -N '' -f own && mkdir -p .ssh && cat own.pub >> .ssh/authorized_keys || exit 1
+set -- $SSH_CONNECTION
+ssh -F /dev/null -f -N -M -S "$HOME/master" -i own -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=accept-new -p "$4" "$USER@$3" >/dev/null 2>&1`,
+    finding: process,
+  },
+  { name: 'a reader that waits at a FIFO', plant: `mkfifo "/tmp/fifo-$USER"; ${detached('cat "/tmp/fifo-$USER"')}`, finding: file('/tmp/fifo-$USER') },
+  { name: 'a file that is deleted and still open', plant: `exec 9>"/var/tmp/deleted-$USER"; echo secret >&9; rm "/var/tmp/deleted-$USER"; ${detached('sleep 9999')}`, finding: process },
+  {
+    name: 'a writer that never stops',
+    plant: `${python('writer', `import os, time
+end = time.monotonic() + 120
+n = 0
+while time.monotonic() < end:
+    n += 1
+    open('/var/tmp/written-%s-%d' % (os.environ['USER'], n % 500), 'w').close()
+    time.sleep(0.005)`)}${detached('python3 writer.py')}
+i=0; until [ -e "/var/tmp/written-$USER-1" ] || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.05; done; [ -e "/var/tmp/written-$USER-1" ]`,
+    finding: ({ username }) => new RegExp(`^file /var/tmp/written-${username}-\\d+$`),
+  },
+];
+
+const SCHEDULES_AND_IPC: Residue[] = [
+  { name: 'a crontab', plant: `echo '* * * * * sleep 50' | crontab -`, finding: ({ username }) => new RegExp(`^path /var/spool/cron/crontabs/${username}$`) },
+  { name: 'an at job', plant: `echo 'sleep 9999' | at now + 3 hours 2>/dev/null`, finding: () => /^at-job \S+$/ },
+  { name: 'System V shared memory', plant: 'ipcmk -M 4096 >/dev/null', finding: () => /^shm \d+$/ },
+  { name: 'a System V semaphore', plant: 'ipcmk -S 2 >/dev/null', finding: () => /^sem \d+$/ },
+  { name: 'a System V queue', plant: 'ipcmk -Q >/dev/null', finding: () => /^msg \d+$/ },
+  {
+    name: 'a POSIX message queue',
+    plant: `python3 - <<'END'
+import ctypes, os
+rt = ctypes.CDLL('librt.so.1', use_errno=True)
+if rt.mq_open(b'/mq-%d' % os.getuid(), os.O_CREAT | os.O_RDWR, 0o600, None) < 0:
+    raise OSError(ctypes.get_errno(), 'mq_open')
+END`,
+    finding: ({ uid }) => new RegExp(`^mqueue \\S+/mq-${uid}$`),
+  },
+];
+
+const FILES: Residue[] = [
+  {
+    name: 'files with newlines in their names',
+    plant: `for dir in /tmp /var/tmp /dev/shm /run/lock; do touch "$dir/a
+b $USER" || exit 1; done`,
+    finding: file('/dev/shm/a?b $USER'),
+  },
+  { name: 'names that look like options, or are no text', plant: `touch -- "$HOME/-rf" && cd /tmp && touch -- "-rf $USER" "$(printf '\\377\\033[2J')$USER" "*$USER"`, finding: file('/tmp/-rf $USER') },
+  {
+    name: 'a directory deeper than PATH_MAX',
+    plant: `python3 - <<'END'
+import os
+os.chdir('/var/tmp')
+os.mkdir('deep-%d' % os.getuid())
+os.chdir('deep-%d' % os.getuid())
+for _ in range(300):
+    os.mkdir('d' * 100)
+    os.chdir('d' * 100)
+open('bottom', 'w').close()
+END`,
+    finding: file('/var/tmp/deep-$UID'),
+  },
+  { name: 'a directory that nobody may enter', plant: 'mkdir -p "/tmp/closed-$USER/in" && touch "/tmp/closed-$USER/in/x" && chmod 0 "/tmp/closed-$USER/in" "/tmp/closed-$USER"', finding: file('/tmp/closed-$USER') },
+  { name: 'a setuid copy of a shell', plant: 'cp /bin/sh "/var/tmp/sh-$USER" && chmod 6755 "/var/tmp/sh-$USER"', finding: file('/var/tmp/sh-$USER') },
+  { name: 'links to files of the machine', plant: 'ln -s /etc/passwd "/tmp/link-$USER" && ln -s /etc "/tmp/dirlink-$USER" && ln -s "$VICTIM" "${VICTIM%/*}" "$HOME" && ln -s / "$HOME/root"', finding: file('/tmp/dirlink-$USER') },
+  { name: 'a hard link to a file of another', plant: 'mkdir "$SHARED/links-$ID" && ln "$VICTIM" "$SHARED/links-$ID/hard"', finding: ({ uid }) => new RegExp(`^file \\S+/links-${uid}$`) },
+  { name: 'a huge file with nothing in it', plant: 'truncate -s 1T "/var/tmp/sparse-$USER"', finding: file('/var/tmp/sparse-$USER') },
+  { name: 'a thousand files', plant: 'mkdir "/dev/shm/many-$USER" && cd "/dev/shm/many-$USER" && seq 1000 | xargs touch', finding: file('/dev/shm/many-$USER') },
+  { name: 'a file in a directory of another', plant: 'touch "$SHARED/of-$ID"', finding: ({ uid }) => new RegExp(`^file \\S+/of-${uid}$`) },
+  { name: 'a run-time directory', prepare: 'install -d -m 700 -o "$ID" -g "$ID" "/run/user/$ID"', plant: 'touch "/run/user/$ID/bus"', finding: file('/run/user/$UID/bus') },
+  { name: 'mail', prepare: 'echo hello > "/var/mail/$NAME" && chown "$ID:mail" "/var/mail/$NAME" && chmod 660 "/var/mail/$NAME"', plant: 'cat "/var/mail/$USER" >/dev/null', finding: ({ username }) => new RegExp(`^path /var/mail/${username}$`) },
+  { name: 'a directory where the wipe would move the keys', plant: 'mkdir -p .orion-fenced/full && mkdir -p .ssh', finding: file('/home/$USER/.orion-fenced/full') },
+];
+
+/** Everything that tenants are known to leave behind. One list: the wipe, the verification and the campaign are held to the same. */
+export const RESIDUES: Residue[] = [...PROCESSES, ...SCHEDULES_AND_IPC, ...FILES];

@@ -1,0 +1,104 @@
+import { eventually, type Worker } from '../../lab';
+import { startSystem, type System } from '../../support/system';
+import type { Tenant } from '../../support/tenant';
+import { messageOf } from '../../../src/lib/errors';
+import { systemClock } from '../../../src/lib/clock';
+import { inspect } from '../residues/inspect';
+import { RESIDUES } from '../residues/kinds';
+import { judgeGround, layGround, plant } from '../residues/plant';
+import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
+
+const KINDS_EACH = 20;
+/** Two plays, a probe and the checks take about three seconds of a core; what waits for another's core is not late. */
+const FREE_WITHIN_MS = 60_000;
+
+export const residues: Scenario = {
+  name: 'residues',
+  promise: `a tenant plants ${KINDS_EACH} of ${RESIDUES.length} kinds of residue over SSH; after its lease the node is free again, and root finds nothing of it there`,
+  unit: 'wipes',
+  operations: { short: 6, long: 300 },
+  run: async (run) => {
+    // A wipe is waited for, not timed: eight at once on two cores take their time.
+    const system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_PLAY_CONCURRENCY: '3', ORION_PLAY_TIMEOUT_SECONDS: '60', ORION_CLAIM_SECONDS: '10' } });
+    try {
+      return await wipeMany(system, run);
+    } finally {
+      await system.close();
+    }
+  },
+};
+
+async function wipeMany(system: System, run: ScenarioRun): Promise<Outcome> {
+  const lanes = run.operations > 20 ? 6 : 3;
+  const fleet = await system.launchWorkers(lanes);
+  await system.untilFree(lanes);
+  const outcome: Outcome & { figures: Record<string, number> } = { operations: 0, faults: 0, violations: [], figures: { 'kinds planted': 0, 'free again within, s (worst)': 0 } };
+  let taken = 0;
+
+  const lane = async (tenant: Tenant): Promise<void> => {
+    while (taken < run.operations && !run.timeIsUp()) {
+      taken += 1;
+      const number = taken;
+      try {
+        const { violations, seconds, planted } = await wipeOne({ system, workers: fleet.workers, tenant, run, number });
+        outcome.violations.push(...violations);
+        outcome.figures['kinds planted'] = (outcome.figures['kinds planted'] ?? 0) + planted;
+        outcome.figures['free again within, s (worst)'] = Math.max(outcome.figures['free again within, s (worst)'] ?? 0, seconds);
+      } catch (error) {
+        outcome.violations.push(broken('residues', `wipe ${number}`, `could not be carried out: ${messageOf(error)}`));
+        return;
+      }
+      outcome.operations += 1;
+      outcome.faults += KINDS_EACH;
+      if (outcome.operations % 10 === 0) {
+        run.say(`${outcome.operations} wipes, ${outcome.violations.length} violations`);
+      }
+    }
+  };
+
+  await Promise.all(Array.from({ length: lanes }, async () => lane(await system.tenant())));
+  outcome.violations.push(...(await system.violations()));
+  return outcome;
+}
+
+interface Wipe {
+  system: System;
+  workers: Worker[];
+  tenant: Tenant;
+  run: ScenarioRun;
+  number: number;
+}
+
+/** One lease: rent, plant, release, wait until the node is free, look. */
+async function wipeOne({ system, workers, tenant, run, number }: Wipe): Promise<{ violations: Outcome['violations']; seconds: number; planted: number }> {
+  const kinds = run.random.fork(`wipe ${number}`).shuffle(RESIDUES).slice(0, KINDS_EACH);
+  const lease = await tenant.rentOne();
+  const worker = workers.find(({ name }) => name === lease.node?.hostname);
+  const access = lease.access;
+  if (!worker || !access) {
+    throw new Error(`lease ${lease.id} is ${lease.state} on ${JSON.stringify(lease.node)}`);
+  }
+  const [row] = await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE lease_id = ? AND username = ?', [lease.id, access.username]);
+  const account = { username: access.username, uid: row?.uid ?? NaN };
+  const where = `wipe ${number} of ${account.username} (${account.uid}) on ${worker.name}`;
+  const ground = await layGround(worker, `${number}`);
+  const login = { address: access.host, port: access.port, user: access.username, hostKey: access.host_key, keyFile: tenant.keyFile };
+  await plant(kinds, account, { worker, ground, login });
+
+  await tenant.release(lease.id);
+  const releasedAt = systemClock.monotonicMs();
+  const wipedAgain = async (): Promise<boolean> => {
+    const [placement] = await system.sql<{ state: string }>('SELECT state FROM placements WHERE lease_id = ?', [lease.id]);
+    const node = await system.node(worker.name);
+    // Free, or free long enough to be another's by now.
+    if (placement?.state === 'wiped' && (node.free || (node.lease_id !== null && node.lease_id !== lease.id))) {
+      return true;
+    }
+    throw new Error(`placement ${placement?.state ?? 'gone'}, node ${node.status}, dirty ${node.dirty}, ${node.status_reason ?? ''}`);
+  };
+  await eventually(wipedAgain, { what: `${where}: the node is free; planted ${kinds.map(({ name }) => name).join(', ')}`, timeoutMs: FREE_WITHIN_MS, everyMs: 100 });
+  const seconds = (systemClock.monotonicMs() - releasedAt) / 1000;
+  const found = [...(await inspect(worker, account)), ...(await judgeGround(worker, ground))];
+  const planted = kinds.map(({ name }) => name).join(', ');
+  return { violations: found.map((what) => broken('I5', where, `${what}; planted ${planted}`)), seconds, planted: kinds.length };
+}
