@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PRINTABLE } from '../printable';
 
 /** A platform name. No machine ever sees it, so `root` is as good as any. */
 export const username = z
@@ -29,7 +30,7 @@ export const userAnswer = z
 export const meAnswer = z.object({ user: userAnswer });
 export const loginAnswer = z.object({ token: z.string(), token_type: z.literal('Bearer'), expires_in_seconds: z.number().int(), user: userAnswer }).meta({ id: 'Session' });
 
-export const keyBody = z.strictObject({ name: z.string().max(64).regex(/^[^\p{Cc}]*$/u, 'use printable characters').optional(), public_key: z.string().max(8192) }).meta({ id: 'NewKey' });
+export const keyBody = z.strictObject({ name: z.string().max(64).regex(PRINTABLE, 'use printable characters').optional(), public_key: z.string().max(8192) }).meta({ id: 'NewKey' });
 export const keyAnswer = z
   .object({ id: z.number().int(), name: z.string(), public_key: z.string(), fingerprint: z.string(), created_at: z.iso.datetime() })
   .meta({ id: 'Key' });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { labels } from '../leases/schema';
+import { PRINTABLE } from '../printable';
 
 const time = z.iso.datetime().nullable();
 const forAdmins = {
@@ -46,7 +47,7 @@ export const quarantineBody = z.strictObject({ reason: z.string().min(1).max(300
 
 export const tokenBody = z
   .strictObject({
-    name: z.string().min(1).max(64).regex(/^[^\p{Cc}]*$/u, 'use printable characters'),
+    name: z.string().min(1).max(64).regex(PRINTABLE, 'use printable characters'),
     max_uses: z.int().min(1).max(100_000).default(1),
     ttl_hours: z.number().positive().max(24 * 366).default(24),
     labels: labels.default({}),
