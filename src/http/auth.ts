@@ -53,7 +53,12 @@ export function createAuthenticator(db: Knex, jwtKey: string): Authenticator {
       res.locals.principal = principal;
       next();
     }) as RequestHandler;
-    void check(req, res, next);
+    try {
+      void check(req, res, next);
+    } catch {
+      // jsonwebtoken throws on a payload that is no object, even when it is signed.
+      next(new OrionError('unauthenticated', NEEDS_LOGIN));
+    }
   };
   const admin: RequestHandler = (req, res, next) => {
     void user(req, res, (error?: unknown) => {
