@@ -31,7 +31,7 @@ export async function runOnNode(settings: SessionSettings, target: SshTarget, jo
   job.signal.addEventListener('abort', cut, { once: true });
   try {
     await logIn(session, stream, { settings, target });
-    return await execute(session, job.command);
+    return await execute(session, job.command, cut);
   } finally {
     job.signal.removeEventListener('abort', cut);
     session.dispose();
@@ -43,7 +43,7 @@ async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { s
   const [type = '', blob = ''] = target.hostKey.split(' ');
   let changed = false as boolean;
   try {
-    await session.connect({
+    const connecting = session.connect({
       sock: stream,
       username: settings.username,
       privateKey: settings.privateKey,
@@ -55,17 +55,21 @@ async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { s
         return !changed;
       },
     });
+    // node-ssh listens only while it waits for something itself: an error at any other moment (a reset, our own cut) would end the process.
+    session.connection?.on('error', () => undefined);
+    await connecting;
   } catch (error) {
     throw changed ? new HostKeyChangedError(`node ${target.nodeId} showed another host key than the pinned one`, { cause: error }) : error;
   }
 }
 
-async function execute(session: NodeSSH, command: string): Promise<string> {
+async function execute(session: NodeSSH, command: string, cut: () => void): Promise<string> {
   let received = 0;
   const count = (chunk: Buffer): void => {
     received += chunk.length;
     if (received > MAX_OUTPUT_BYTES) {
-      session.dispose();
+      // Not in order: until the other side has heard of it, megabytes more would come in.
+      cut();
     }
   };
   const { code, stdout } = await session.execCommand(command, { onStdout: count, onStderr: count });
