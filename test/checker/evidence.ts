@@ -13,7 +13,7 @@ export interface Tables {
   placements: PlacementRecord[];
   nodes: NodeRecord[];
   rents: { id: number; userId: number; idempotencyKey: string | null }[];
-  extensions: { id: number; leaseId: number; endsBefore: number; endsAfter: number; at: number }[];
+  extensions: { id: number; leaseId: number; idempotencyKey: string | null; endsBefore: number; endsAfter: number; at: number }[];
   events: EventRecord[];
 }
 
@@ -68,6 +68,8 @@ export interface EventRecord {
 export interface Operation {
   kind: 'rent' | 'extend' | 'release';
   userId: number;
+  /** Of an extend or a release: what it was for. */
+  leaseId: number | null;
   /** The Idempotency-Key; repetitions share it. */
   key: string | null;
   outcome: 'ok' | 'fail' | 'unknown';
@@ -108,7 +110,12 @@ export function groupBy<T>(items: T[], keyOf: (item: T) => number): Map<number, 
   const groups = new Map<number, T[]>();
   for (const item of items) {
     const key = keyOf(item);
-    groups.set(key, [...(groups.get(key) ?? []), item]);
+    const group = groups.get(key);
+    if (group) {
+      group.push(item);
+    } else {
+      groups.set(key, [item]);
+    }
   }
   return groups;
 }

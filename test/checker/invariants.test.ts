@@ -31,7 +31,7 @@ const sound = (): Evidence => ({
       event(4, 'lease.requested', { at: T, leaseId: 1, nodeId: 1, data: { duration_seconds: 60 } }),
     ],
   },
-  history: [{ kind: 'rent', userId: 7, key: 'k', outcome: 'ok', leases: [{ id: 1, endsAt: T + 60_000 }], invokedAt: T, returnedAt: T + 1_000 }],
+  history: [{ kind: 'rent', userId: 7, leaseId: null, key: 'k', outcome: 'ok', leases: [{ id: 1, endsAt: T + 60_000 }], invokedAt: T, returnedAt: T + 1_000 }],
   nodes: [{ nodeId: 1, at: T, accounts: [{ username: 'orn-a', uid: 70_000 }], strayUids: [70_000] }, { nodeId: 2, at: T, accounts: [], strayUids: [] }],
 });
 
@@ -49,13 +49,18 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I2', 'a uid used twice on a node', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, currentLeaseId: null, state: 'wiped', createdAt: T - 50, wipedAt: T - 40 }))],
   ['I3', 'an acknowledged lease is gone', (e) => e.history[0]?.leases.push({ id: 5, endsAt: T })],
   ['I3', 'an acknowledged lease is another user\'s', (e) => Object.assign(e.history[0] ?? {}, { userId: 8 })],
-  ['I3', 'one key, two answers', (e) => e.history.push({ kind: 'rent', userId: 7, key: 'k', outcome: 'ok', leases: [], invokedAt: T, returnedAt: T })],
+  ['I3', 'one key, two answers', (e) => e.history.push({ kind: 'rent', userId: 7, leaseId: null, key: 'k', outcome: 'ok', leases: [], invokedAt: T, returnedAt: T })],
   ['I3', 'one key, two rents', (e) => tablesOf(e).rents.push({ id: 2, userId: 7, idempotencyKey: 'k' })],
+  ['I3', 'more rents than were asked for', (e) => tablesOf(e).rents.push({ id: 2, userId: 7, idempotencyKey: null })],
+  ['I3', 'one key extended twice', (e) => {
+    e.history.push({ kind: 'extend', userId: 7, leaseId: 1, key: 'x', outcome: 'unknown', leases: [], invokedAt: T, returnedAt: T });
+    tablesOf(e).extensions.push({ id: 1, leaseId: 1, idempotencyKey: null, endsBefore: T + 60_000, endsAfter: T + 61_000, at: T }, { id: 2, leaseId: 1, idempotencyKey: null, endsBefore: T + 61_000, endsAfter: T + 62_000, at: T });
+  }],
   ['I4', 'the end moved by itself', (e) => Object.assign(tablesOf(e).leases[0] ?? {}, { endsAt: T + 99_000 })],
-  ['I4', 'an extension that does not begin at the end', (e) => tablesOf(e).extensions.push({ id: 1, leaseId: 1, endsBefore: T + 1, endsAfter: T + 60_000, at: T })],
-  ['I4', 'extended after the end', (e) => tablesOf(e).extensions.push({ id: 1, leaseId: 1, endsBefore: T + 60_000, endsAfter: T + 60_000, at: T + 70_000 })],
+  ['I4', 'an extension that does not begin at the end', (e) => tablesOf(e).extensions.push({ id: 1, leaseId: 1, idempotencyKey: null, endsBefore: T + 1, endsAfter: T + 60_000, at: T })],
+  ['I4', 'extended after the end', (e) => tablesOf(e).extensions.push({ id: 1, leaseId: 1, idempotencyKey: null, endsBefore: T + 60_000, endsAfter: T + 60_000, at: T + 70_000 })],
   ['I4', 'expired before the end', (e) => tablesOf(e).events.push(event(9, 'lease.ending', { at: T + 5, leaseId: 1, data: { reason: 'expired' } }))],
-  ['I4', 'a client was promised more', (e) => e.history.push({ kind: 'extend', userId: 7, key: null, outcome: 'ok', leases: [{ id: 1, endsAt: T + 70_000 }], invokedAt: T, returnedAt: T })],
+  ['I4', 'a client was promised more', (e) => e.history.push({ kind: 'extend', userId: 7, leaseId: 1, key: null, outcome: 'ok', leases: [{ id: 1, endsAt: T + 70_000 }], invokedAt: T, returnedAt: T })],
   ['I5', 'a dirty node is free', (e) => Object.assign(tablesOf(e).nodes[1] ?? {}, { dirty: true })],
   ['I5', 'a node is free with a placement on it', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, nodeId: 2, currentLeaseId: null, state: 'wiping' }))],
   ['I5', 'a free node was never wiped', (e) => Object.assign(tablesOf(e).nodes[1] ?? {}, { wipedAt: null })],

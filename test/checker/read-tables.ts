@@ -35,7 +35,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
     `SELECT id, hostname, status, drained, dirty, leasable, lease_id, ${ms('wiped_at')} AS wiped, ${ms('last_checked_at')} AS checked FROM nodes`,
   );
   const rents = await rows('SELECT id, user_id, idempotency_key FROM rents');
-  const extensions = await rows(`SELECT id, lease_id, ${ms('ends_before')} AS before_ms, ${ms('ends_after')} AS after_ms, ${ms('created_at')} AS created FROM extensions`);
+  const extensions = await rows(`SELECT id, lease_id, idempotency_key, ${ms('ends_before')} AS before_ms, ${ms('ends_after')} AS after_ms, ${ms('created_at')} AS created FROM extensions`);
   const events = await rows(`SELECT id, ${ms('at')} AS at_ms, type, lease_id, node_id, data FROM events ORDER BY id`);
   return {
     now: number(clock?.['now']),
@@ -55,7 +55,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
     })),
     rents: rents.map((row) => ({ id: number(row['id']), userId: number(row['user_id']), idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']) })),
     extensions: extensions.map((row) => ({
-      id: number(row['id']), leaseId: number(row['lease_id']), endsBefore: number(row['before_ms']), endsAfter: number(row['after_ms']), at: number(row['created']),
+      id: number(row['id']), leaseId: number(row['lease_id']), idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']), endsBefore: number(row['before_ms']), endsAfter: number(row['after_ms']), at: number(row['created']),
     })),
     events: events.map(toEvent),
   };

@@ -138,8 +138,8 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
     launchWorkers: (n, launchOptions = {}) => launchWorkers(lab, n, { endpoint: firstUrl(), joinToken, ...launchOptions }),
     tenant: async (name = `u${randomBytes(5).toString('hex')}`) => {
       const credentials = { username: name, password: 'a password of a tenant' };
-      expectStatus(await createApiClient(firstUrl()).post('/api/signup', credentials), 201);
-      return createTenant(createApiClient(firstUrl(), await logIn(firstUrl(), credentials)), await generateSshKeyPair(lab.dir, name));
+      const { user } = expectStatus(await createApiClient(firstUrl()).post<{ user: { id: number } }>('/api/signup', credentials), 201);
+      return createTenant(user.id, createApiClient(firstUrl(), await logIn(firstUrl(), credentials)), await generateSshKeyPair(lab.dir, name));
     },
     node: async (hostname) => {
       const found = (await nodes()).find((node) => node.hostname === hostname);

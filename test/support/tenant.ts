@@ -14,6 +14,7 @@ export interface RentOptions {
 
 /** A user of the platform, with a key pair. */
 export interface Tenant {
+  userId: number;
   client: ApiClient;
   keyFile: string;
   publicKey: string;
@@ -37,7 +38,7 @@ export interface OpenSession {
   close(): void;
 }
 
-export function createTenant(client: ApiClient, { keyFile, publicKey }: SshKeyPair): Tenant {
+export function createTenant(userId: number, client: ApiClient, { keyFile, publicKey }: SshKeyPair): Tenant {
   const target = ({ access, id }: LeaseBody): SshTarget => {
     if (!access) {
       throw new Error(`lease ${id} has no access`);
@@ -52,7 +53,7 @@ export function createTenant(client: ApiClient, { keyFile, publicKey }: SshKeyPa
     );
   const lease = async (id: number): Promise<LeaseDetailBody> => expectStatus(await client.get<LeaseDetailBody>(`/api/leases/${id}`), 200);
   return {
-    client, keyFile, publicKey, rent, lease,
+    userId, client, keyFile, publicKey, rent, lease,
     rentOne: async (options) => {
       const [first] = expectStatus(await rent(options), 201).leases;
       if (!first) {

@@ -1,4 +1,4 @@
-import { groupBy, type Invariant, violationOf } from '../evidence';
+import { type EventRecord, groupBy, type Invariant, violationOf } from '../evidence';
 
 const broken = violationOf('I6');
 
@@ -6,11 +6,18 @@ const AWAY = new Set(['node.dead', 'node.registered', 'node.quarantined', 'node.
 
 /** Between a node's absence and the next placement on it lies a verified wipe. */
 export const backMeansWiped: Invariant = ({ tables: { events, placements } }) => {
-  const ofNode = groupBy(events.filter(({ nodeId }) => nodeId !== null), ({ nodeId }) => nodeId ?? 0);
-  return placements.flatMap(({ id, nodeId, createdAt }) => {
-    const before = (ofNode.get(nodeId) ?? []).filter(({ at }) => at < createdAt).sort((a, b) => a.id - b.id);
-    const away = before.findLast(({ type }) => AWAY.has(type));
-    const wiped = before.findLast(({ type }) => type === 'node.wiped');
-    return away && (!wiped || wiped.id < away.id) ? [broken(`node ${nodeId}`, `placement ${id} was made after ${away.type} without a wipe in between`)] : [];
+  const turns = events.filter(({ type, nodeId }) => nodeId !== null && (AWAY.has(type) || type === 'node.wiped'));
+  const ofNode = groupBy(turns.sort((a, b) => a.id - b.id), ({ nodeId }) => nodeId ?? 0);
+  return [...groupBy(placements, ({ nodeId }) => nodeId)].flatMap(([nodeId, those]) => {
+    const story = ofNode.get(nodeId) ?? [];
+    let next = 0;
+    let last: EventRecord | undefined;
+    return [...those].sort((a, b) => a.createdAt - b.createdAt || a.id - b.id).flatMap(({ id, createdAt }) => {
+      for (let event = story[next]; event && event.at < createdAt; event = story[next]) {
+        last = event;
+        next += 1;
+      }
+      return last && AWAY.has(last.type) ? [broken(`node ${nodeId}`, `placement ${id} was made after ${last.type} without a wipe in between`)] : [];
+    });
   });
 };

@@ -1,4 +1,4 @@
-import { groupBy, type Invariant, violationOf } from '../evidence';
+import { type EventRecord, type Invariant, type Violation, violationOf } from '../evidence';
 
 const broken = violationOf('I8');
 
@@ -8,20 +8,26 @@ const WELL = new Set(['node.alive', 'node.undrained', 'node.wiped']);
 
 /** Every move has a cause on the node that it left, and none happens while the brake is on. */
 export const nobodyMovesWithoutCause: Invariant = ({ tables: { events } }) => {
-  const ofNode = groupBy(events.filter(({ nodeId }) => nodeId !== null), ({ nodeId }) => nodeId ?? 0);
-  const inOrder = [...events].sort((a, b) => a.id - b.id);
-  return inOrder
-    .filter(({ type }) => type === 'lease.moved')
-    .flatMap((move) => {
-      const from = Number(move.data['from_node']);
-      const before = (ofNode.get(from) ?? []).filter(({ id }) => id < move.id).sort((a, b) => a.id - b.id);
-      const cause = before.findLast(({ type }) => CAUSES.has(type));
-      const well = before.findLast(({ type }) => WELL.has(type));
-      const brake = inOrder.findLast(({ id, type }) => id < move.id && type.startsWith('fleet.brake'));
-      const where = `lease ${move.leaseId}`;
-      return [
-        ...(cause && (!well || well.id < cause.id) ? [] : [broken(where, `was moved off node ${from}, which was well`)]),
-        ...(brake?.type === 'fleet.brake_on' && cause?.type === 'node.dead' ? [broken(where, 'was moved while the brake was on')] : []),
-      ];
-    });
+  const last = new Map<number, { cause?: EventRecord; well?: EventRecord }>();
+  let braked = false;
+  return [...events].sort((a, b) => a.id - b.id).flatMap((event) => {
+    if (event.type.startsWith('fleet.brake')) {
+      braked = event.type === 'fleet.brake_on';
+    }
+    if (event.type === 'lease.moved') {
+      return judge(event, last.get(Number(event.data['from_node'])) ?? {}, braked);
+    }
+    if (event.nodeId !== null && (CAUSES.has(event.type) || WELL.has(event.type))) {
+      last.set(event.nodeId, { ...last.get(event.nodeId), [CAUSES.has(event.type) ? 'cause' : 'well']: event });
+    }
+    return [];
+  });
 };
+
+function judge({ leaseId, data }: EventRecord, { cause, well }: { cause?: EventRecord; well?: EventRecord }, braked: boolean): Violation[] {
+  const where = `lease ${leaseId}`;
+  return [
+    ...(cause && (!well || well.id < cause.id) ? [] : [broken(where, `was moved off node ${Number(data['from_node'])}, which was well`)]),
+    ...(braked && cause?.type === 'node.dead' ? [broken(where, 'was moved while the brake was on')] : []),
+  ];
+}

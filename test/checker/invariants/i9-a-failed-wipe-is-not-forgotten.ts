@@ -8,11 +8,10 @@ export const aFailedWipeIsNotForgotten: Invariant = ({ tables: { events, nodes, 
   const forgotten = placements
     .filter(({ state, nodeId }) => state === 'wiping' && nodeOf.get(nodeId)?.dirty !== true)
     .map(({ id, nodeId }) => broken(`node ${nodeId}`, `counts as clean while placement ${id} is still to be wiped`));
+  const lastWipe = new Map<number | null, string>();
+  [...events].sort((a, b) => a.id - b.id).filter(({ type }) => type === 'node.wiped' || type === 'node.wipe_failed').forEach(({ nodeId, type }) => lastWipe.set(nodeId, type));
   const freed = nodes
     .filter(({ leasable }) => leasable)
-    .flatMap(({ id }) => {
-      const last = events.filter(({ nodeId, type }) => nodeId === id && (type === 'node.wiped' || type === 'node.wipe_failed')).sort((a, b) => a.id - b.id).at(-1);
-      return last?.type === 'node.wipe_failed' ? [broken(`node ${id}`, 'is free although its last wipe failed')] : [];
-    });
+    .flatMap(({ id }) => (lastWipe.get(id) === 'node.wipe_failed' ? [broken(`node ${id}`, 'is free although its last wipe failed')] : []));
   return [...forgotten, ...freed];
 };

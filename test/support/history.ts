@@ -1,0 +1,45 @@
+import type { Operation } from '../checker/evidence';
+import type { Answer, LeaseBody, ProblemBody, RentBody } from './api-client';
+import type { RentOptions, Tenant } from './tenant';
+
+/** Writes down what clients asked and what they were told, for the checker. The times are this machine's, on which the database runs too. */
+export interface History {
+  operations: Operation[];
+  /** The answer, or undefined when none came: then it may or may not have happened. */
+  rent(tenant: Tenant, options?: RentOptions): Promise<Answer<RentBody> | undefined>;
+  extend(tenant: Tenant, order: { leaseId: number; seconds: number; key?: string; at?: string }): Promise<Answer<LeaseBody> | undefined>;
+  release(tenant: Tenant, order: { leaseId: number; at?: string }): Promise<Answer<LeaseBody> | undefined>;
+}
+
+/** Refusals that say for certain that nothing was done. */
+const CERTAIN = new Set(['no_node_free', 'provisioning_failed']);
+
+export function createHistory(): History {
+  const operations: Operation[] = [];
+  const record = async <T>(what: Pick<Operation, 'kind' | 'userId' | 'leaseId' | 'key'>, ask: () => Promise<Answer<T>>, leasesOf: (body: T) => LeaseBody[]): Promise<Answer<T> | undefined> => {
+    const operation: Operation = { ...what, outcome: 'unknown', leases: [], invokedAt: Date.now(), returnedAt: null };
+    operations.push(operation);
+    const answer = await ask().catch(() => undefined);
+    operation.returnedAt = Date.now();
+    if (answer && answer.status < 300) {
+      operation.outcome = 'ok';
+      operation.leases = leasesOf(answer.body).map(({ id, ends_at: endsAt }) => ({ id, endsAt: Date.parse(endsAt) }));
+    } else if (answer && (answer.status < 500 || CERTAIN.has((answer.body as ProblemBody | undefined)?.code ?? ''))) {
+      operation.outcome = 'fail';
+    }
+    return answer;
+  };
+  const at = (tenant: Tenant, url: string | undefined): Tenant['client'] => (url === undefined ? tenant.client : tenant.client.at(url));
+  return {
+    operations,
+    rent: (tenant, options = {}) => record({ kind: 'rent', userId: tenant.userId, leaseId: null, key: options.key ?? null }, () => tenant.rent(options), ({ leases }) => leases),
+    extend: (tenant, { leaseId, seconds, key, at: url }) =>
+      record(
+        { kind: 'extend', userId: tenant.userId, leaseId, key: key ?? null },
+        () => at(tenant, url).post<LeaseBody>('/api/extend', { lease_id: leaseId, duration_minutes: seconds / 60 }, key === undefined ? {} : { 'Idempotency-Key': key }),
+        (lease) => [lease],
+      ),
+    release: (tenant, { leaseId, at: url }) =>
+      record({ kind: 'release', userId: tenant.userId, leaseId, key: null }, () => at(tenant, url).post<LeaseBody>('/api/release', { lease_id: leaseId }), (lease) => [lease]),
+  };
+}
