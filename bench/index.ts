@@ -1,5 +1,12 @@
+import { agentMemory } from './agent-memory';
 import type { Benchmark } from './benchmark';
 import { claim } from './claim';
+import { crowd } from './crowd';
+import { failover } from './failover';
+import { heartbeat } from './heartbeat';
+import { probe } from './probe';
+import { rent } from './rent';
+import { sweep } from './sweep';
 
 /** In the order of the table. */
-export const BENCHMARKS: Benchmark[] = [claim];
+export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, failover, agentMemory];

@@ -1,0 +1,70 @@
+import { connect } from 'node:net';
+import { perSecond } from '../measure';
+
+export interface Load {
+  url: string;
+  path: string;
+  /** Each call is by another of these. */
+  credentials: string[];
+  body: string;
+  requests: number;
+  connections: number;
+}
+
+/** Answers per second over kept connections. A client of few instructions: one for comfort would be most of what is measured. Throws at any answer but 200. */
+export async function loadWith({ url, path, credentials, body, requests, connections }: Load): Promise<number> {
+  const { hostname, port } = new URL(url);
+  const request = (credential: string): string =>
+    `POST ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${credential}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  const open = Array.from({ length: connections }, () => openConnection(hostname, Number(port)));
+  const free = [...open];
+  try {
+    return await perSecond(requests, connections, async (call) => {
+      const connection = free.pop();
+      if (!connection) {
+        throw new Error('no connection is free');
+      }
+      await connection.send(request(credentials[call % credentials.length] ?? ''));
+      free.push(connection);
+    });
+  } finally {
+    open.forEach(({ close }) => close());
+  }
+}
+
+interface Connection {
+  /** One request; resolves with its answer. */
+  send: (request: string) => Promise<void>;
+  close: () => void;
+}
+
+function openConnection(host: string, port: number): Connection {
+  const socket = connect({ host, port, noDelay: true });
+  let received = '';
+  let done: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  const fail = (error: Error): void => done?.reject(error);
+  socket.on('error', fail);
+  socket.on('close', () => fail(new Error('the connection was closed')));
+  socket.setEncoding('latin1');
+  socket.on('data', (chunk: string) => {
+    received += chunk;
+    const head = received.indexOf('\r\n\r\n');
+    const length = Number(/^content-length: (\d+)/im.exec(received)?.[1] ?? NaN);
+    if (head >= 0 && received.length >= head + 4 + length) {
+      if (received.startsWith('HTTP/1.1 200')) {
+        done?.resolve();
+      } else {
+        fail(new Error(`answered ${received.slice(0, 500)}`));
+      }
+      received = '';
+    }
+  });
+  return {
+    send: (request) =>
+      new Promise((resolve, reject) => {
+        done = { resolve, reject };
+        socket.write(request);
+      }),
+    close: () => void socket.destroy(),
+  };
+}
