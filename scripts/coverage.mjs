@@ -11,7 +11,7 @@ import libCoverage from 'istanbul-lib-coverage';
 import ts from 'typescript';
 import { coveredBySourceMap } from './lib/mapped-coverage.mjs';
 
-const MINIMUM = Number(process.env.ORION_COVERAGE_MIN ?? 85);
+const MINIMUM = Number(process.env.ORION_COVERAGE_MIN ?? 90);
 const WORST = 15;
 /** Where scripts/lib/worker-boot.sh mounts the project. */
 const PROJECT_IN_WORKER = /^\/run\/orion\/project(?=\/)/;
