@@ -32,6 +32,8 @@ export interface System {
   schedulers: Replica[];
   /** How the tests' own connections reach the database, past every proxy. */
   access: DatabaseAccess;
+  /** The same for a user who may SELECT and nothing else. */
+  reader: DatabaseAccess;
   /** Undefined when the server is shared with other tests. */
   mariadb: MariaDb | undefined;
   admin: ApiClient;
@@ -132,7 +134,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
   const nodes = async (): Promise<NodeBody[]> => expectStatus(await admin.get<Page<NodeBody>>('/api/nodes?limit=100'), 200).items;
 
   return {
-    lab, apis, schedulers, access, mariadb, admin, joinToken, env, nodes,
+    lab, apis, schedulers, access, reader, mariadb, admin, joinToken, env, nodes,
     startApi: ({ port, env: extra } = {}) => launch('api', { port, extra }),
     startScheduler: (extra) => launch('scheduler', { extra }),
     launchWorkers: (n, launchOptions = {}) => launchWorkers(lab, n, { endpoint: firstUrl(), joinToken, ...launchOptions }),
