@@ -7,7 +7,8 @@ export PATH LC_ALL
 umask 077
 MAX=200
 
-work=$(mktemp -d /tmp/.orion-verify.XXXXXX) || exit 3
+# Where no tenant can fill the disk, if there is such a place
+work=$(mktemp -d /run/.orion-verify.XXXXXX 2>/dev/null || mktemp -d /tmp/.orion-verify.XXXXXX) || exit 3
 trap 'rm -rf "$work"' EXIT
 trap 'exit 4' HUP INT TERM
 out=$work/found

@@ -251,7 +251,8 @@ def main():
         take_lock()
         wipe.find_accounts(module.params['accounts'])
         if wipe.accounts:
-            fence_moved = raise_fence(max(wipe.uids))
+            # It may fail on a full disk: then the wipe makes room, and fails, and comes again. The lock keeps late work out meanwhile.
+            fence_moved = bool(wipe.attempt('fence', lambda: raise_fence(max(wipe.uids))))
             wipe.run()
         fence = read_fence()
     except (Trouble, Expired, OSError) as error:
