@@ -1,4 +1,5 @@
 import { eventually, type Worker } from '../../lab';
+import { expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { messageOf } from '../../../src/lib/errors';
@@ -9,8 +10,8 @@ import { judgeGround, layGround, plant } from '../residues/plant';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
 
 const KINDS_EACH = 20;
-/** Two plays, a probe and the checks take about three seconds of a core; what waits for another's core is not late. */
-const FREE_WITHIN_MS = 60_000;
+/** A wipe is two plays of a second each, but the machine may be another's for minutes: what is promised here is that it ends, not when. */
+const PATIENCE_MS = 300_000;
 
 export const residues: Scenario = {
   name: 'residues',
@@ -18,8 +19,8 @@ export const residues: Scenario = {
   unit: 'wipes',
   operations: { short: 6, long: 300 },
   run: async (run) => {
-    // A wipe is waited for, not timed: eight at once on two cores take their time.
-    const system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_PLAY_CONCURRENCY: '3', ORION_PLAY_TIMEOUT_SECONDS: '60', ORION_CLAIM_SECONDS: '10' } });
+    const env = { ORION_PLAY_CONCURRENCY: '3', ORION_PLAY_TIMEOUT_SECONDS: '90', ORION_CLAIM_SECONDS: '15' };
+    const system = await startSystem({ apis: 1, schedulers: 1, env });
     try {
       return await wipeMany(system, run);
     } finally {
@@ -29,9 +30,9 @@ export const residues: Scenario = {
 };
 
 async function wipeMany(system: System, run: ScenarioRun): Promise<Outcome> {
-  const lanes = run.operations > 20 ? 6 : 3;
+  const lanes = run.operations > 20 ? 5 : 3;
   const fleet = await system.launchWorkers(lanes);
-  await system.untilFree(lanes);
+  await system.untilFree(lanes, PATIENCE_MS);
   const outcome: Outcome & { figures: Record<string, number> } = { operations: 0, faults: 0, violations: [], figures: { 'kinds planted': 0, 'free again within, s (worst)': 0 } };
   let taken = 0;
 
@@ -46,7 +47,7 @@ async function wipeMany(system: System, run: ScenarioRun): Promise<Outcome> {
         outcome.figures['free again within, s (worst)'] = Math.max(outcome.figures['free again within, s (worst)'] ?? 0, seconds);
       } catch (error) {
         outcome.violations.push(broken('residues', `wipe ${number}`, `could not be carried out: ${messageOf(error)}`));
-        return;
+        continue;
       }
       outcome.operations += 1;
       outcome.faults += KINDS_EACH;
@@ -57,6 +58,8 @@ async function wipeMany(system: System, run: ScenarioRun): Promise<Outcome> {
   };
 
   await Promise.all(Array.from({ length: lanes }, async () => lane(await system.tenant())));
+  const [tries] = await system.sql<{ failed: number }>("SELECT COUNT(*) AS failed FROM events WHERE type = 'node.wipe_failed'");
+  outcome.figures['wipes that had to be repeated'] = tries?.failed ?? NaN;
   outcome.violations.push(...(await system.violations()));
   return outcome;
 }
@@ -72,7 +75,8 @@ interface Wipe {
 /** One lease: rent, plant, release, wait until the node is free, look. */
 async function wipeOne({ system, workers, tenant, run, number }: Wipe): Promise<{ violations: Outcome['violations']; seconds: number; planted: number }> {
   const kinds = run.random.fork(`wipe ${number}`).shuffle(RESIDUES).slice(0, KINDS_EACH);
-  const lease = await tenant.rentOne();
+  const [rented] = expectStatus(await tenant.rent({ seconds: 3600 }), 201, 202).leases;
+  const lease = await tenant.untilLease(rented?.id ?? NaN, 'is active', ({ state }) => state === 'active', PATIENCE_MS);
   const worker = workers.find(({ name }) => name === lease.node?.hostname);
   const access = lease.access;
   if (!worker || !access) {
@@ -96,7 +100,7 @@ async function wipeOne({ system, workers, tenant, run, number }: Wipe): Promise<
     }
     throw new Error(`placement ${placement?.state ?? 'gone'}, node ${node.status}, dirty ${node.dirty}, ${node.status_reason ?? ''}`);
   };
-  await eventually(wipedAgain, { what: `${where}: the node is free; planted ${kinds.map(({ name }) => name).join(', ')}`, timeoutMs: FREE_WITHIN_MS, everyMs: 100 });
+  await eventually(wipedAgain, { what: `${where}: the node is free; planted ${kinds.map(({ name }) => name).join(', ')}`, timeoutMs: PATIENCE_MS, everyMs: 100 });
   const seconds = (systemClock.monotonicMs() - releasedAt) / 1000;
   const found = [...(await inspect(worker, account)), ...(await judgeGround(worker, ground))];
   const planted = kinds.map(({ name }) => name).join(', ');
