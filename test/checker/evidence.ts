@@ -5,6 +5,8 @@ export interface Evidence {
   history: Operation[];
   /** Null when the nodes were not looked at. */
   nodes: NodeInspection[] | null;
+  /** The host keys that machines show to anybody; those of a fleet that nobody asked are left out. */
+  hostKeys?: ShownKey[];
 }
 
 export interface Tables {
@@ -15,6 +17,9 @@ export interface Tables {
   rents: { id: number; userId: number; idempotencyKey: string | null }[];
   extensions: { id: number; leaseId: number; idempotencyKey: string | null; endsBefore: number; endsAfter: number; at: number }[];
   events: EventRecord[];
+  controlPlane: { lastTickAt: number; judgedSince: number; brakeSince: number | null };
+  /** What the schema itself refuses twice: `leases(occupied_node_id)`. */
+  uniqueKeys: string[];
 }
 
 export interface LeaseRecord {
@@ -26,6 +31,8 @@ export interface LeaseRecord {
   occupiedNodeId: number | null;
   createdAt: number;
   endsAt: number;
+  /** When a migrating lease is looked at next. */
+  dueAt: number | null;
   endedAt: number | null;
   endReason: string | null;
 }
@@ -53,6 +60,11 @@ export interface NodeRecord {
   leaseId: number | null;
   wipedAt: number | null;
   lastCheckedAt: number | null;
+  /** The pinned one: `type base64`. */
+  hostKey: string;
+  /** The first of the failures that its present health was judged by. */
+  firstFailedAt: number | null;
+  lastDeathAt: number | null;
 }
 
 export interface EventRecord {
@@ -66,14 +78,14 @@ export interface EventRecord {
 
 /** One request of a client: `unknown` when no answer came back, so that it may or may not have happened. */
 export interface Operation {
-  kind: 'rent' | 'extend' | 'release';
+  kind: 'rent' | 'extend' | 'release' | 'look';
   userId: number;
-  /** Of an extend or a release: what it was for. */
+  /** Of an extend, a release or a look: what it was for; null when all were looked at. */
   leaseId: number | null;
   /** The Idempotency-Key; repetitions share it. */
   key: string | null;
   outcome: 'ok' | 'fail' | 'unknown';
-  /** Of an `ok` rent: the leases that were acknowledged, with their ends. Of an extend: the lease with its new end. */
+  /** Of an `ok` rent: the leases that were acknowledged, with their ends. Of an extend: the lease with its new end. Of a look: what was shown. */
   leases: { id: number; endsAt: number }[];
   invokedAt: number;
   returnedAt: number | null;
@@ -88,6 +100,15 @@ export interface NodeInspection {
   accounts: { username: string; uid: number }[];
   /** Uids from the tenants' range that own a process or a file. */
   strayUids: number[];
+}
+
+/** The key with which a machine proves who it is, whoever asks. */
+export interface ShownKey {
+  nodeId: number;
+  /** When it was shown, by the database's clock. */
+  at: number;
+  /** `type base64`. */
+  hostKey: string;
 }
 
 /** A broken invariant: which, where, and what proves it. */

@@ -6,7 +6,7 @@ const broken = violationOf('I3');
 const mostOf = (operations: Operation[]): number => new Set(operations.map(({ key }, i) => key ?? i)).size;
 
 /**
- * An acknowledged lease is never lost, and one idempotency key is at most one rent and at most one extension: whatever came back, or did not.
+ * An acknowledged lease is never lost nor another's to see, move or end, and one idempotency key is at most one rent and at most one extension: whatever came back, or did not.
  * Clients who wrote down anything wrote down all.
  */
 export const acknowledgedIsKept: Invariant = ({ tables: { extensions, leases, rents }, history }) => {
@@ -17,6 +17,9 @@ export const acknowledgedIsKept: Invariant = ({ tables: { extensions, leases, re
       .filter(({ id }) => known.get(id)?.userId !== operation.userId)
       .map(({ id }) => broken(`lease ${id}`, `was acknowledged to user ${operation.userId} and ${known.has(id) ? 'is another\'s' : 'is gone'}`)),
   );
+  const anothers = history
+    .filter(({ kind, outcome }) => kind !== 'rent' && outcome === 'ok')
+    .flatMap(({ kind, userId, leases: got }) => got.filter(({ id }) => known.get(id)?.userId !== userId).map(({ id }) => broken(`lease ${id}`, `answered a ${kind} of user ${userId}, whose it is not`)));
   const byKey = new Map<string, Set<string>>();
   for (const { userId, key, leases: got } of acknowledged.filter((operation) => operation.key !== null)) {
     const name = `user ${userId}, key ${key ?? ''}`;
@@ -39,7 +42,7 @@ export const acknowledgedIsKept: Invariant = ({ tables: { extensions, leases, re
     return had > mostOf(operations) ? [broken(`lease ${leaseId}`, `was extended ${had} times, asked for ${mostOf(operations)} times at most`)] : [];
   });
   const orphans = leases.filter(({ rentId }) => !rentIds.has(rentId)).map(({ id }) => broken(`lease ${id}`, 'belongs to no rent'));
-  return [...lost, ...different, ...doubled, ...tooMany, ...tooLong, ...orphans];
+  return [...lost, ...anothers, ...different, ...doubled, ...tooMany, ...tooLong, ...orphans];
 };
 
 function countOf(names: string[]): Map<string, number> {

@@ -6,14 +6,17 @@ import { backMeansWiped } from './i6-back-means-wiped';
 import { freeMeansClean } from './i5-free-means-clean';
 import { nobodyIsBlocked } from './i10-nobody-is-blocked';
 import { nobodyMovesWithoutCause } from './i8-nobody-moves-without-cause';
+import { pinnedKeys } from './trust-pinned-keys';
+import { schemaRefuses } from './schema-refuses';
+import { settledOnce } from './i2-settled-once';
 import { oneCurrentPlacement } from './i2-one-current-placement';
 import { oneLeaseANode } from './i1-one-lease-a-node';
 import { theEndMovesByExtending } from './i4-the-end-moves-by-extending';
 
-/** I1 to I10, in order. */
+/** I1 to I10, then what the schema has to refuse and what is trusted. */
 export const INVARIANTS: Invariant[] = [
-  oneLeaseANode, oneCurrentPlacement, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases,
-  nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked,
+  oneLeaseANode, oneCurrentPlacement, settledOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases,
+  nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked, schemaRefuses, pinnedKeys,
 ];
 
 export const checkInvariants = (evidence: Evidence): Violation[] => INVARIANTS.flatMap((invariant) => invariant(evidence));
