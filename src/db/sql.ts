@@ -1,12 +1,11 @@
 import type { Knex } from 'knex';
-import type { Db } from './transaction';
+import { type Bindings, type Db, send } from './query';
 
-export type Bindings = readonly Knex.RawBinding[];
+export type { Bindings } from './query';
 
 /** The rows of a SELECT. */
 export async function selectRows<Row>(db: Db, sql: string, bindings: Bindings = []): Promise<Row[]> {
-  const [rows] = (await db.raw(sql, bindings)) as [Row[], unknown];
-  return rows;
+  return (await send(db, sql, bindings)) as Row[];
 }
 
 /** The first row of a SELECT, or undefined. */
@@ -16,14 +15,12 @@ export async function selectFirst<Row>(db: Db, sql: string, bindings: Bindings =
 
 /** Rows found by the WHERE of an UPDATE or removed by a DELETE. Zero after a guarded UPDATE means: the guard did not hold. */
 export async function execute(db: Db, sql: string, bindings: Bindings = []): Promise<number> {
-  const [result] = (await db.raw(sql, bindings)) as [{ affectedRows: number }, unknown];
-  return result.affectedRows;
+  return ((await send(db, sql, bindings)) as { affectedRows: number }).affectedRows;
 }
 
 /** The AUTO_INCREMENT id of an INSERT. */
 export async function insertRow(db: Db, sql: string, bindings: Bindings = []): Promise<number> {
-  const [result] = (await db.raw(sql, bindings)) as [{ insertId: number }, unknown];
-  return result.insertId;
+  return ((await send(db, sql, bindings)) as { insertId: number }).insertId;
 }
 
 /** SQL for "`seconds` from now" by the database's clock; `seconds` may be fractional. Rounded to a millisecond. */

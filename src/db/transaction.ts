@@ -1,13 +1,10 @@
 import type { Knex } from 'knex';
+import type { Connection } from 'mysql2';
+import { withDeadline } from '../lib/clock';
 import { OrionError } from '../lib/errors';
+import { acquire, release, sendOn, Tx } from './query';
 
-declare const inTransaction: unique symbol;
-
-/** A transaction handle. Claims demand it by type: outside a transaction SKIP LOCKED protects nothing. */
-export type Tx = Knex.Transaction & { readonly [inTransaction]: true };
-
-/** For reads and single statements: a pool or a transaction. */
-export type Db = Knex | Tx;
+export { type Db, Tx } from './query';
 
 const RETRIABLE = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
 const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ER_SERVER_SHUTDOWN', 'ER_CONNECTION_KILLED', 'ENOENT']);
@@ -38,12 +35,12 @@ export function isDatabaseGone(error: unknown): boolean {
  * handle is passed on instead.
  */
 export async function transaction<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
-  if (db.isTransaction) {
+  if (db instanceof Tx) {
     throw new Error('transactions do not nest: pass the handle on');
   }
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await db.transaction((tx) => work(tx as Tx));
+      return await runOnce(db, work);
     } catch (error) {
       if (RETRIABLE.has(sqlCodeOf(error)) && attempt < MAX_ATTEMPTS) {
         continue;
@@ -52,5 +49,34 @@ export async function transaction<T>(db: Knex, work: (tx: Tx) => Promise<T>): Pr
         ? new OrionError('unavailable', 'The database does not answer. Repeat the request, with the same Idempotency-Key if it had one.', { retryAfterSeconds: 2, cause: error })
         : error;
     }
+  }
+}
+
+const ROLLBACK_LIMIT_MS = 5_000;
+
+async function runOnce<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const connection = await acquire(db);
+  const tx = new Tx(connection);
+  try {
+    await sendOn(connection, 'BEGIN;');
+    const result = await work(tx);
+    tx.end();
+    await sendOn(connection, 'COMMIT;');
+    return result;
+  } catch (error) {
+    tx.end();
+    await rollBack(connection);
+    throw error;
+  } finally {
+    release(db, connection);
+  }
+}
+
+/** A connection on which even that fails, or takes too long, is cut: the server rolls back by itself, and nobody gets it again. */
+async function rollBack(connection: Connection): Promise<void> {
+  try {
+    await withDeadline(ROLLBACK_LIMIT_MS, () => sendOn(connection, 'ROLLBACK;'));
+  } catch {
+    connection.destroy();
   }
 }
