@@ -37,9 +37,6 @@ const SQL = {
   commit: 'COMMIT;',
 } as const;
 
-/** Of one rent that nobody disturbs, in their order. */
-export const STATEMENTS: readonly string[] = Object.values(SQL);
-
 export interface BareRent {
   userId: number;
   idempotencyKey: string;
