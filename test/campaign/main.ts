@@ -23,7 +23,7 @@ function positive(text: string): number {
 }
 
 const byName = (name: string): Scenario => {
-  const found = SCENARIOS.find((scenario) => scenario.name === name);
+  const found = SCENARIOS.flatMap((scenario) => [scenario, ...(scenario.parts ?? [])]).find((scenario) => scenario.name === name);
   if (!found) {
     throw new InvalidArgumentError(`there is no scenario ${name}; there are ${SCENARIOS.map((each) => each.name).join(', ')}`);
   }

@@ -13,6 +13,8 @@ export interface Scenario {
   operations: { short: number; long: number };
   /** Starts what it needs, and has ended all of it when this settles. Throws only when the scenario itself could not be carried out. */
   run(run: ScenarioRun): Promise<Outcome>;
+  /** Parts that can be run by themselves: `--only name/part`. */
+  parts?: Scenario[];
 }
 
 export interface ScenarioRun {

@@ -1,5 +1,5 @@
-import { sshExec } from '../lab';
-import type { NodeInspection } from './evidence';
+import { run, sshExec } from '../lab';
+import type { NodeInspection, ShownKey } from './evidence';
 
 export interface NodeLogin {
   nodeId: number;
@@ -39,4 +39,11 @@ export async function inspectNode({ user, keyFile, firstUid, lastUid }: Inspecto
     accounts: words.filter(([kind]) => kind === 'account').map(([, username = '', uid]) => ({ username, uid: Number(uid) })),
     strayUids: [...new Set(words.filter(([kind]) => kind === 'uid').map(([, uid]) => Number(uid)))],
   };
+}
+
+/** The host key that a machine shows to anybody who asks; null when it shows none. */
+export async function askHostKey({ nodeId, address, port }: Omit<NodeLogin, 'hostKey'>, at: number): Promise<ShownKey | null> {
+  const { stdout } = await run('ssh-keyscan', ['-T', '5', '-t', 'ed25519', '-p', String(port), address]);
+  const [, type, blob] = (stdout.split('\n').find((line) => line !== '' && !line.startsWith('#')) ?? '').split(' ');
+  return type && blob ? { nodeId, at, hostKey: `${type} ${blob}` } : null;
 }

@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import mysql from 'mysql2/promise';
-import type { NodeInspection, Operation } from './evidence';
-import { inspectNode } from './inspect-nodes';
+import type { NodeInspection, Operation, ShownKey } from './evidence';
+import { askHostKey, inspectNode } from './inspect-nodes';
 import { checkInvariants } from './invariants';
 import { readTables } from './read-tables';
 
@@ -44,14 +44,24 @@ async function lookAtNodes(connection: mysql.Connection, options: Options, now: 
   return seen;
 }
 
+/** Asked before the tables are read: a node that was checked in between and still counts as alive was taken for what it is not. */
+async function askHostKeys(connection: mysql.Connection): Promise<ShownKey[]> {
+  const [[clock]] = await connection.query<mysql.RowDataPacket[]>('SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now');
+  const now = Number(clock?.['now']);
+  const [rows] = await connection.query<mysql.RowDataPacket[]>("SELECT id, address, ssh_port FROM nodes WHERE status = 'alive'");
+  const asked = (rows as { id: number; address: string; ssh_port: number }[]).map(({ id, address, ssh_port: port }) => askHostKey({ nodeId: id, address, port }, now));
+  return (await Promise.all(asked)).filter((shown) => shown !== null);
+}
+
 async function main(options: Options): Promise<number> {
   const { host, port, user, database } = options;
   const password = readFileSync(options.passwordFile, 'utf8').trim();
   const connection = await mysql.createConnection({ host, port: Number(port), user, password, database, timezone: 'Z' });
   try {
+    const hostKeys = options.sshKey ? await askHostKeys(connection) : [];
     const before = await readTables(connection);
     const nodes = await lookAtNodes(connection, options, before.now);
-    const violations = checkInvariants({ tables: before, history: options.history ? readHistory(options.history) : [], nodes });
+    const violations = checkInvariants({ tables: before, history: options.history ? readHistory(options.history) : [], nodes, hostKeys });
     for (const violation of violations) {
       process.stdout.write(`${JSON.stringify({ ...violation, seed: options.seed ?? null })}\n`);
     }

@@ -1,5 +1,5 @@
 import type { Operation } from '../checker/evidence';
-import type { Answer, LeaseBody, ProblemBody, RentBody } from './api-client';
+import type { Answer, LeaseBody, Page, ProblemBody, RentBody } from './api-client';
 import type { RentOptions, Tenant } from './tenant';
 
 /** Writes down what clients asked and what they were told, for the checker. The times are this machine's, on which the database runs too. */
@@ -9,6 +9,8 @@ export interface History {
   rent(tenant: Tenant, options?: RentOptions): Promise<Answer<RentBody> | undefined>;
   extend(tenant: Tenant, order: { leaseId: number; seconds: number; key?: string; at?: string }): Promise<Answer<LeaseBody> | undefined>;
   release(tenant: Tenant, order: { leaseId: number; at?: string }): Promise<Answer<LeaseBody> | undefined>;
+  look(tenant: Tenant, leaseId: number): Promise<Answer<LeaseBody> | undefined>;
+  list(tenant: Tenant): Promise<Answer<Page<LeaseBody>> | undefined>;
 }
 
 /** Refusals that say for certain that nothing was done. */
@@ -41,5 +43,7 @@ export function createHistory(): History {
       ),
     release: (tenant, { leaseId, at: url }) =>
       record({ kind: 'release', userId: tenant.userId, leaseId, key: null }, () => at(tenant, url).post<LeaseBody>('/api/release', { lease_id: leaseId }), (lease) => [lease]),
+    look: (tenant, leaseId) => record({ kind: 'look', userId: tenant.userId, leaseId, key: null }, () => tenant.client.get<LeaseBody>(`/api/leases/${leaseId}`), (lease) => [lease]),
+    list: (tenant) => record({ kind: 'look', userId: tenant.userId, leaseId: null, key: null }, () => tenant.client.get<Page<LeaseBody>>('/api/leases'), ({ items }) => items),
   };
 }
