@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../../src/lib/clock';
 import type { System } from '../../support/system';
+import { measureLateness } from './late';
 
 /** What was seen of the good nodes and of the scheduler while it was watched. */
 export interface Watched {
@@ -10,7 +11,7 @@ export interface Watched {
   worstGapSeconds(): number;
   /** Growth of the scheduler's resident memory over what it was at the beginning: the most at any moment, and the median of the last third. */
   growthMb(): { peak: number; settled: number };
-  /** By how much the machine itself made this process late. */
+  /** See measureLateness. */
   lateSeconds(): number;
   /** Rejects when the watching itself failed. */
   stop(): Promise<void>;
@@ -27,7 +28,7 @@ export function watch(system: System, hostnames: string[]): Watched {
   const lastSeen = new Map<string, number>();
   let probes = 0;
   let worstGap = 0;
-  let late = 0;
+  const lateness = measureLateness();
   const stopping = new AbortController();
 
   const look = async (): Promise<void> => {
@@ -48,9 +49,7 @@ export function watch(system: System, hostnames: string[]): Watched {
   };
   const loop = (async () => {
     while (!stopping.signal.aborted) {
-      const startedAt = systemClock.monotonicMs();
       await systemClock.sleep(EVERY_MS);
-      late = Math.max(late, (systemClock.monotonicMs() - startedAt - EVERY_MS) / 1000);
       await look();
     }
   })();
@@ -60,13 +59,14 @@ export function watch(system: System, hostnames: string[]): Watched {
   return {
     probes: () => probes,
     worstGapSeconds: () => worstGap,
-    lateSeconds: () => late,
+    lateSeconds: () => lateness.worstSeconds(),
     growthMb: () => {
       const last = memory.slice(-Math.ceil(memory.length / 3)).sort((a, b) => a - b);
       return { peak: Math.max(0, ...memory) - baseline, settled: (last[Math.floor(last.length / 2)] ?? baseline) - baseline };
     },
     stop: async () => {
       stopping.abort();
+      await lateness.stop();
       await loop;
     },
   };

@@ -1,4 +1,5 @@
 import type { Scenario } from '../scenario';
+import { clocks } from './clocks';
 import { crashPoints, crashPointsForReal } from './crash-points';
 import { cycles, cyclesForReal } from './cycles';
 import { databaseKills } from './database-kills';
@@ -7,4 +8,4 @@ import { residues } from './residues';
 import { rogueNodes } from './rogue-nodes';
 
 /** In the order in which they run. */
-export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, lostCommits, databaseKills, residues, rogueNodes];
+export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, lostCommits, databaseKills, residues, rogueNodes, clocks];
