@@ -43,7 +43,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits }: A
     },
   );
   routes.add(
-    { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } } },
+    { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } }, problems: [410] },
     async ({ res }) => ({ status: 200, body: await leaveNode(ctx, nodeOf(res).id) }),
   );
 }
