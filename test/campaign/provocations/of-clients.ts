@@ -1,0 +1,103 @@
+import { systemClock } from '../../../src/lib/clock';
+import { eventually } from '../../lab';
+import { type Arena, PATIENCE_MS, type Provocation } from './arena';
+
+const CROWD = 60;
+const CROWD_TENANTS = 6;
+
+const crowd: Provocation = {
+  name: 'crowd',
+  promise: `${CROWD} rents of ${CROWD_TENANTS} tenants at once, over two APIs: no node twice`,
+  provoke: async ({ history, tenant, first, second }) => {
+    const tenants = await Promise.all(Array.from({ length: CROWD_TENANTS }, tenant));
+    await Promise.all(
+      Array.from({ length: CROWD / CROWD_TENANTS }, (_, i) => i).flatMap((i) => tenants.map((each, j) => history.rent(each, { key: `crowd-${i}`, at: ((i + j) % 2 ? first : second).url }))),
+    );
+  },
+};
+
+const REPEATS = 4;
+
+const keys: Provocation = {
+  name: 'keys',
+  promise: `a rent and an extension, each sent ${2 * REPEATS} times with its key to two APIs at once: one of each`,
+  provoke: async ({ history, ada, bob, first, second, lease }) => {
+    const urls = Array.from({ length: REPEATS }).flatMap(() => [first.url, second.url]);
+    const { id } = await lease();
+    await Promise.all([
+      ...urls.map((at) => history.rent(bob, { key: 'the same', at })),
+      ...urls.map((at) => history.extend(ada, { leaseId: id, seconds: 60, key: 'the same', at })),
+    ]);
+    await history.rent(bob, { key: 'the same' });
+    await history.extend(ada, { leaseId: id, seconds: 60, key: 'the same' });
+  },
+};
+
+const others: Provocation = {
+  name: 'others',
+  promise: 'a tenant looks at, extends and releases the lease of another: there is no such lease',
+  provoke: async ({ history, ada, bob, lease }) => {
+    const { id } = await lease();
+    await history.look(bob, id);
+    await history.list(bob);
+    await history.extend(bob, { leaseId: id, seconds: 60 });
+    await history.release(bob, { leaseId: id });
+    await history.look(ada, id);
+    await history.list(ada);
+  },
+};
+
+const ends: Provocation = {
+  name: 'ends',
+  promise: 'leases extended before, around and after their end, beside one that has long to go: the end moves by what was granted, and nothing ends early',
+  provoke: async ({ history, ada, first, second, lease }) => {
+    const [inTime, tooLate] = await Promise.all([lease({ seconds: 8 }), lease({ seconds: 8 }), lease()]);
+    await history.extend(ada, { leaseId: inTime.id, seconds: 5 });
+    const { ends_at: end } = await ada.lease(tooLate.id);
+    await systemClock.sleep(Math.max(0, Date.parse(end) - Date.now() + 20));
+    // Its time is up; whether a scheduler has seen so yet makes no difference.
+    await Promise.all([first, second, first, second].map(({ url }) => history.extend(ada, { leaseId: tooLate.id, seconds: 30, at: url })));
+    await ada.untilLease(tooLate.id, 'has ended', ({ state }) => state === 'ended', PATIENCE_MS).catch(() => undefined);
+    await history.extend(ada, { leaseId: tooLate.id, seconds: 30 });
+    await ada.untilLease(inTime.id, 'has ended', ({ state }) => state === 'ended', PATIENCE_MS);
+  },
+};
+
+const moves: Provocation = {
+  name: 'moves',
+  promise: 'a lease whose node is drained is moved: its end stays, its account goes',
+  provoke: async ({ ada, lease, drain }) => {
+    const { id, node } = await lease();
+    await drain(node?.id ?? 0);
+    await ada.untilLease(id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, PATIENCE_MS);
+  },
+};
+
+/** The next answer to a COMMIT of the first API is lost on its way. */
+async function loseAnswer({ first: { proxy } }: Arena, ask: () => Promise<unknown>): Promise<void> {
+  if (!proxy) {
+    throw new Error('the first API has no proxy to its database');
+  }
+  const before = proxy.lostAnswers;
+  proxy.decide = () => {
+    proxy.decide = () => 'pass';
+    return 'cut_after';
+  };
+  await ask();
+  await eventually(() => proxy.lostAnswers > before, { what: 'an answer is lost' });
+}
+
+const lostAnswers: Provocation = {
+  name: 'lost-answers',
+  promise: 'the answer to a COMMIT is lost under rents and extensions without a key: none is done twice',
+  provoke: async (arena) => {
+    const { ada, first, history, lease } = arena;
+    const { id } = await lease();
+    for (let i = 0; i < 2; i += 1) {
+      await loseAnswer(arena, () => history.extend(ada, { leaseId: id, seconds: 60, at: first.url }));
+      await loseAnswer(arena, () => history.rent(ada, { at: first.url }));
+    }
+  },
+};
+
+export const OF_CLIENTS: Provocation[] = [crowd, keys, others, ends, moves, lostAnswers];

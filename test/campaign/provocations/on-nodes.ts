@@ -1,0 +1,99 @@
+import { eventually, untilHeld } from '../../lab';
+import type { LeaseBody } from '../../support/api-client';
+import { type Arena, PATIENCE_MS, type Provocation, stepsOf } from './arena';
+
+async function untilFreeOrFailed({ system }: Arena, lease: LeaseBody): Promise<void> {
+  const over = async (): Promise<boolean> =>
+    (await system.sql('SELECT id FROM nodes WHERE id = ? AND leasable', [lease.node?.id ?? 0])).length === 1 ||
+    (await system.sql("SELECT id FROM events WHERE node_id = ? AND type = 'node.wipe_failed'", [lease.node?.id ?? 0])).length > 0;
+  await eventually(over, { what: `the node of lease ${lease.id} is wiped, or a wipe of it has failed`, timeoutMs: PATIENCE_MS, everyMs: 25 });
+}
+
+/** A job that heeds no signal but one, and a file where nobody looks. */
+const PLANT = `nohup sh -c 'trap "" TERM HUP INT; while :; do sleep 60; done' >/dev/null 2>&1 & mkdir -p /var/tmp/of-$USER/deep && echo mine > /var/tmp/of-$USER/deep/file && echo mine > /dev/shm/of-$USER`;
+
+const residue: Provocation = {
+  name: 'residue',
+  promise: 'a tenant leaves a job that ignores TERM and files outside its home: nothing of it is there when the node is free',
+  provoke: async (arena) => {
+    const lease = await arena.lease();
+    const { code, stderr } = await arena.ada.login(lease, PLANT);
+    if (code !== 0) {
+      throw new Error(`the login ended with ${String(code)}: ${stderr}`);
+    }
+    await arena.history.release(arena.ada, { leaseId: lease.id });
+    await untilFreeOrFailed(arena, lease);
+  },
+};
+
+/** Something of root's on the node puts a file of the tenant's back as soon as the account is gone: a backup, a synchronisation. */
+const putBack = (uid: number): string =>
+  `nohup sh -c 'i=0; while grep -q "^orn-" /etc/passwd && [ $i -lt 4000 ]; do i=$((i + 1)); sleep 0.02; done; echo back > /var/tmp/back && chown ${uid} /var/tmp/back' >/dev/null 2>&1 &`;
+
+const putBackByRoot: Provocation = {
+  name: 'put-back',
+  promise: 'a file of the tenant\'s comes back between the wipe and its verification: the node is not free until it is gone',
+  provoke: async (arena) => {
+    const lease = await arena.lease();
+    const [account] = await arena.system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [lease.id]);
+    await arena.workerOf(lease).exec(putBack(account?.uid ?? 0));
+    await arena.history.release(arena.ada, { leaseId: lease.id });
+    await untilFreeOrFailed(arena, lease);
+  },
+};
+
+const lostNode: Provocation = {
+  name: 'lost-node',
+  promise: 'a machine with a lease stops and comes back after the lease was moved: its old account is wiped before it is free',
+  provoke: async ({ ada, lease, untilNode, workerOf }) => {
+    const leased = await lease();
+    const worker = workerOf(leased);
+    await worker.freeze();
+    try {
+      await ada.untilLease(leased.id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, PATIENCE_MS);
+    } finally {
+      await worker.thaw();
+    }
+    await untilNode(leased.node?.hostname ?? '', 'is free', ({ free }) => free);
+  },
+};
+
+const staleGeneration: Provocation = {
+  name: 'stale-generation',
+  promise: 'an API that stood still before making an account comes back when the lease has moved and the node is wiped and free: it makes none there',
+  provoke: async ({ system, ada, history, first, drain }) => {
+    const held = untilHeld([stepsOf(first)], 'placement.claimed');
+    const answer = history.rent(ada, { key: 'stale-generation', at: first.url });
+    const { goOn } = await held;
+    try {
+      const made = async (): Promise<{ id: number; node: number } | undefined> =>
+        (await system.sql<{ id: number; node: number }>("SELECT id, occupied_node_id AS node FROM leases WHERE state = 'active'"))[0];
+      const { id, node } = await eventually(made, { what: 'a scheduler has made the account', timeoutMs: PATIENCE_MS, everyMs: 50 });
+      await drain(node);
+      await ada.untilLease(id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, PATIENCE_MS);
+      const clean = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE id = ? AND NOT dirty', [node])).length === 1;
+      await eventually(clean, { what: 'the node that was left is wiped', timeoutMs: PATIENCE_MS, everyMs: 50 });
+    } finally {
+      goOn();
+    }
+    await answer;
+  },
+};
+
+const newHostKey: Provocation = {
+  name: 'new-host-key',
+  promise: 'a machine comes back with another host key: it is quarantined',
+  provoke: async ({ fleet, untilNode }) => {
+    const [worker] = fleet.workers;
+    if (!worker) {
+      throw new Error('no worker');
+    }
+    // Made anew at the next start.
+    await worker.exec('rm /etc/ssh/ssh_host_ed25519_key*');
+    await worker.kill();
+    await worker.start();
+    await untilNode(worker.name, 'is quarantined, or free all the same', ({ status, free }) => status === 'quarantined' || free);
+  },
+};
+
+export const ON_NODES: Provocation[] = [residue, putBackByRoot, lostNode, staleGeneration, newHostKey];
