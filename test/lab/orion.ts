@@ -37,7 +37,7 @@ export async function startOrion(lab: Lab, role: string, options: OrionOptions):
     return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2000) })).ok;
   };
   try {
-    await eventually(isReady, { what: `${role} is ready`, timeoutMs: options.readyTimeoutMs ?? 20_000 });
+    await eventually(isReady, { what: `${role} is ready`, timeoutMs: options.readyTimeoutMs ?? 60_000 });
   } catch (error) {
     throw new Error(`${role} did not become ready: ${child.log().slice(-4000)}`, { cause: error });
   }

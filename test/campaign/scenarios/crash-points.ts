@@ -27,37 +27,41 @@ async function tryTrials(run: ScenarioRun, real: boolean): Promise<Outcome> {
   try {
     const usual = await timeUndisturbed(stage);
     let order: Trial[] = [];
-    while (took.length < run.operations && !run.timeIsUp()) {
+    while (took.length < run.operations && !run.timeIsUp() && violations.length === 0) {
       order = order.length > 0 ? order : run.random.shuffle(TRIALS);
       const trial = order.pop() as Trial;
-      const name = `${trial.act.name}, ${trial.blow} at ${trial.step}`;
-      const seconds = await carryOut(stage, trial).catch((error: unknown) => {
-        violations.push(broken('converges', name, messageOf(error)));
-        return NaN;
-      });
-      took.push(seconds);
       const bound = (usual.get(trial.act) ?? 0) + CLAIM_SECONDS + LOOP_SECONDS + SLACK_SECONDS + (trial.act.pauseSeconds ?? 0);
-      if (seconds > bound) {
-        violations.push(broken('converges', name, `took ${seconds.toFixed(1)} s; at most ${bound.toFixed(1)} s are right`));
-      }
-      await stage.clear();
-      const found = took.length % LOOK_EVERY === 0 ? await stage.judge.violations() : await stage.system.violations({ history: stage.history.operations });
-      violations.push(...found.map((violation) => ({ ...violation, what: `${violation.what} (after ${name})` })));
-      run.say(`${name}: ${seconds.toFixed(1)} s${found.length > 0 ? `, ${found.length} VIOLATIONS` : ''}`);
-      if (violations.length > 20) {
-        break;
-      }
+      const { seconds, found } = await tryOne(stage, trial, { bound, lookAtNodes: took.length % LOOK_EVERY === LOOK_EVERY - 1 });
+      took.push(seconds);
+      violations.push(...found);
+      run.say(`${nameOf(trial)}: ${seconds.toFixed(1)} s${found.length > 0 ? `, ${found.length} VIOLATIONS` : ''}`);
     }
     violations.push(...(await stage.judge.violations()));
-    const inOrder = took.filter((seconds) => !Number.isNaN(seconds)).sort((a, b) => a - b);
-    return {
-      operations: took.length,
-      faults: took.length,
-      figures: { 'kinds of trial': Math.min(TRIALS.length, took.length), 'converged within s (median)': inOrder[Math.floor(inOrder.length / 2)] ?? NaN, 'converged within s (worst)': inOrder.at(-1) ?? NaN },
-      violations,
+    const inOrder = took.filter((seconds) => !Number.isNaN(seconds)).sort((x, y) => x - y);
+    const figures = {
+      'kinds of trial': Math.min(TRIALS.length, took.length),
+      'converged within s (median)': inOrder[Math.floor(inOrder.length / 2)] ?? NaN,
+      'converged within s (worst)': inOrder.at(-1) ?? NaN,
     };
+    return { operations: took.length, faults: took.length, figures, violations };
   } finally {
     await stage.close();
+  }
+}
+
+const nameOf = ({ act, blow, step }: Trial): string => `${act.name}, ${blow} at ${step}`;
+
+/** One trial, what came of it, and everything put back. */
+async function tryOne(stage: Stage, trial: Trial, { bound, lookAtNodes }: { bound: number; lookAtNodes: boolean }): Promise<{ seconds: number; found: Violation[] }> {
+  const name = nameOf(trial);
+  try {
+    const seconds = await carryOut(stage, trial);
+    await stage.clear();
+    const found = lookAtNodes ? await stage.judge.violations() : await stage.system.violations({ history: stage.history.operations });
+    const late = seconds > bound ? [broken('converges', name, `took ${seconds.toFixed(1)} s; at most ${bound.toFixed(1)} s are right`)] : [];
+    return { seconds, found: [...late, ...found.map((violation) => ({ ...violation, what: `${violation.what} (after ${name})` }))] };
+  } catch (error) {
+    return { seconds: NaN, found: [broken('converges', name, messageOf(error))] };
   }
 }
 
