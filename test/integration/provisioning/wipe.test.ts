@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { fillDisk, shrinkDisk } from '../../campaign/rogue/workers';
 import { eventually, sshExec, type Worker } from '../../lab';
 import { inspect } from '../../campaign/residues/inspect';
 import { RESIDUES } from '../../campaign/residues/kinds';
@@ -97,6 +98,17 @@ describe('wipe', () => {
     await bench.provisioner.wipe(nodeOf(worker), [first, stuck]);
     expect((await verify(stuck)).clean).toBe(true);
   }, 60_000);
+
+  it('gets in when the tenant has filled the disk, at the second attempt at the latest', async () => {
+    await shrinkDisk(worker);
+    const spec = await lease();
+    await fillDisk(tenantOf(worker, spec.username, bench.tenantKey));
+    // What has to be written before there is room fails, and is made good by the repetition that every failed wipe gets.
+    await bench.provisioner.wipe(nodeOf(worker), [spec]).catch((error: unknown) => expect(error).toMatchObject({ failure: 'failed' }));
+    await bench.provisioner.wipe(nodeOf(worker), [spec]);
+    expect(await verify(spec)).toMatchObject({ clean: true, findings: [] });
+    await expect(bench.provisioner.ensurePresent(nodeOf(worker), spec)).rejects.toMatchObject({ failure: 'stale' });
+  }, 90_000);
 
   it('never touches what is not an Orion account', async () => {
     await asRoot(worker, 'setsid sleep 9876 >/dev/null 2>&1 </dev/null &');
