@@ -59,7 +59,7 @@ async function main({ only = BENCHMARKS, short, json, markdown }: Options): Prom
     benchmarks.push(await measure(benchmark, short));
   }
   const report: Report = {
-    command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
+    command: [markdown ? 'npm run --silent bench --' : 'npm run bench --', ...process.argv.slice(2), ...(markdown ? ['> docs/benchmarks.md'] : [])].join(' '),
     startedAt,
     seconds: (systemClock.monotonicMs() - startedMs) / 1000,
     commit: (await run('git', ['rev-parse', '--short', 'HEAD'], { cwd: projectDir })).stdout.trim(),

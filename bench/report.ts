@@ -43,10 +43,14 @@ function cells(name: string, row: Row): string[] {
 const lines = ({ benchmarks }: Report): string[][] =>
   benchmarks.flatMap(({ name, rows, failure }) => (failure === undefined ? rows.map((row) => cells(name, row)) : [[name, `could not be measured: ${failure.split('\n')[0] ?? ''}`, '', '', '', '', '', '', '']]));
 
+/** Above this, before the benchmark has begun, the machine has other work. */
+const BUSY = 3;
+
 function header({ machine, load, startedAt, seconds, commit }: Report): string[] {
   return [
     `${machine.cores} × ${machine.cpu}, ${machine.memoryGb} GB; ${machine.versions}.`,
     `${startedAt}, ${Math.round(seconds / 60)} min, commit ${commit}. Load of the minute before the first row ${load.before.toFixed(1)}, before the last one's end ${load.after.toFixed(1)} (the benchmark's own included).`,
+    ...(load.before > BUSY ? ['**The machine was busy with other work: these figures are rough, and those that are no ratios mean little.**'] : []),
   ];
 }
 
@@ -69,8 +73,7 @@ export function toMarkdown(report: Report): string {
     '',
     `    ${report.command}`,
     '',
-    ...header(report),
-    '',
+    ...header(report).flatMap((line) => [line, '']),
     row(HEADINGS),
     row(HEADINGS.map(() => '---')),
     ...lines(report).map(row),

@@ -76,9 +76,7 @@ async function scale(system: System, schedulers: number): Promise<void> {
   while (system.schedulers.length > schedulers) {
     await system.schedulers.pop()?.stop();
   }
-  while (system.schedulers.length < schedulers) {
-    await system.startScheduler();
-  }
+  await Promise.all(Array.from({ length: schedulers - system.schedulers.length }, () => system.startScheduler()));
 }
 
 const SETTLE_MS = 2_000;
