@@ -32,6 +32,9 @@ export interface Arena {
   workerOf: (lease: LeaseBody) => Worker;
   untilNode: (hostname: string, what: string, is: (node: NodeBody) => boolean) => Promise<NodeBody>;
   drain: (nodeId: number) => Promise<void>;
+  /** Looks at the tables in the middle of a provocation, when a fault would be put right a moment later. True: something was found, and goes into the report. */
+  isBroken: () => Promise<boolean>;
+  found: Violation[];
   /** Gives everything back, lets quarantined nodes in again, and waits until every node is free. */
   clear: () => Promise<void>;
 }
@@ -100,8 +103,10 @@ async function furnish(system: System, { real, nodes }: { real: boolean; nodes: 
       },
       { what: `${hostname} ${what}`, timeoutMs: PATIENCE_MS, everyMs: 50 },
     );
+  const found: Violation[] = [];
   return {
-    system, fleet, history, ada, bob, first, second, tenant, untilNode,
+    system, fleet, history, ada, bob, first, second, tenant, untilNode, found,
+    isBroken: async () => found.push(...(await system.violations({ history: history.operations }))) > 0,
     judge: await appointJudge(system, real ? { history, fleet } : { history }),
     lease: async ({ seconds = 600, requirements } = {}) => {
       const [leased] = expectStatus((await history.rent(ada, { seconds, ...(requirements ? { requirements } : {}), key: `lease-${history.operations.length}` })) ?? noAnswer(), 201, 200).leases;
@@ -136,7 +141,7 @@ function noAnswer(): never {
 export async function carryOut(arena: Arena, { name, provoke }: Provocation): Promise<Violation[]> {
   const { system, history, judge } = arena;
   const failure = await provoke(arena).then(() => undefined, messageOf);
-  const atOnce = await system.violations({ history: history.operations });
+  const atOnce = [...arena.found, ...(await system.violations({ history: history.operations }))];
   if (failure !== undefined || atOnce.length > 0) {
     return [...atOnce, ...(failure === undefined ? [] : [broken('provocation', name, failure)])].map((violation) => after(name, violation));
   }

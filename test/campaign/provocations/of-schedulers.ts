@@ -18,7 +18,7 @@ const staleMaker: Provocation = {
 const staleWiper: Provocation = {
   name: 'stale-wiper',
   promise: 'a scheduler that stood still over its claim after a verified wipe comes back when the node waits for the next wipe: it frees nothing',
-  provoke: async ({ system, ada, history, lease }) => {
+  provoke: async ({ system, ada, history, lease, isBroken }) => {
     const controls = system.schedulers.map(stepsOf);
     const firstHeld = untilHeld(controls, 'wipe.verified');
     const before = await lease({ requirements: ALONE });
@@ -39,11 +39,7 @@ const staleWiper: Provocation = {
     stale.goOn();
     await eventually(() => late.seen.slice(seen).includes('wipe.done'), { what: 'the stale wipe has been settled or refused', timeoutMs: PATIENCE_MS });
     // Looked at before the other goes on: from then on it is put right.
-    const found = await system.violations();
-    goOn();
-    if (found.length > 0) {
-      throw new Error(found.map(({ invariant, where, what }) => `${invariant} ${where} ${what}`).join('; '));
-    }
+    await isBroken().finally(goOn);
   },
 };
 
@@ -77,7 +73,7 @@ const outage: Provocation = {
   name: 'outage',
   promise: 'a node fails, all schedulers stand still for a while: its death is judged anew; back again, it is wiped before it is free',
   provoke: async (arena) => {
-    const { system, fleet, untilNode } = arena;
+    const { system, fleet, isBroken, untilNode } = arena;
     const hostname = await idleWorker(arena);
     const worker = fleet.workers.find(({ name }) => name === hostname);
     await worker?.freeze();
@@ -87,7 +83,7 @@ const outage: Provocation = {
       await systemClock.sleep((OUTAGE_SECONDS + 1.5) * 1000);
       system.schedulers.forEach((scheduler) => scheduler.resume());
       await untilNode(hostname, 'is dead', ({ status }) => status === 'dead');
-      if ((await system.violations()).length > 0) {
+      if (await isBroken()) {
         return;
       }
     } finally {
@@ -100,7 +96,7 @@ const outage: Provocation = {
 const brake: Provocation = {
   name: 'brake',
   promise: 'most of the fleet stops at once, and two nodes are free and well: nobody is moved',
-  provoke: async ({ system, fleet, lease, workerOf, untilNode }) => {
+  provoke: async ({ system, fleet, isBroken, lease, workerOf, untilNode }) => {
     const leased = await lease();
     const worker = workerOf(leased);
     const victims = [worker, ...fleet.workers.filter((each) => each !== worker)].slice(0, -1);
@@ -108,7 +104,7 @@ const brake: Provocation = {
     try {
       await untilNode(worker.name, 'is dead', ({ status }) => status === 'dead');
       await Promise.all(system.schedulers.map((scheduler) => untilPasses(scheduler, 'migrate', 4)));
-      if ((await system.violations()).length > 0) {
+      if (await isBroken()) {
         return;
       }
     } finally {

@@ -1,0 +1,95 @@
+import type { Edit, Fault } from '../fault';
+
+const WIPE = 'playbooks/library/orion_wipe.py';
+const PROCESSES = 'playbooks/module_utils/orion_processes.py';
+const WIPE_FLOW = 'src/flows/wipe-node.ts';
+
+/** The verification says that all is well, or the product itself would notice a bad wipe and keep the node. */
+const BLIND_VERIFICATION: Edit = { file: 'playbooks/files/verify_clean.sh', find: 'sort -u "$out" >"$work/sorted"', replace: ': >"$work/sorted"' };
+
+/** What tenants leave, and what machines bring back. */
+export const CLEANING: Fault[] = [
+  {
+    name: 'userdel-alone',
+    what: 'userdel is the whole wipe, and the verification is blind',
+    breaks: 'I7',
+    shows: 'has something of uid',
+    scenario: 'provocations-real/residue',
+    edits: [
+      { file: WIPE, find: '    def run(self):\n', replace: "    def run(self):\n        for name in self.accounts:\n            subprocess.call([tool('userdel'), '-f', '-r', name])\n        return\n" },
+      BLIND_VERIFICATION,
+    ],
+  },
+  {
+    name: 'one-pkill',
+    what: 'processes are ended by one pkill, and the verification is blind',
+    breaks: 'I7',
+    shows: 'has something of uid',
+    scenario: 'provocations-real/residue',
+    edits: [
+      { file: PROCESSES, find: '    seen, clean = set(), 0\n', replace: "    for uid in uids:\n        os.system('pkill -u %d' % uid)\n    return 0\n    seen, clean = set(), 0\n" },
+      BLIND_VERIFICATION,
+    ],
+  },
+  {
+    name: 'freed-before-verified',
+    what: 'what the verification found does not keep the node from being freed',
+    breaks: 'I7',
+    shows: 'has something of uid',
+    scenario: 'provocations-real/put-back',
+    edits: [{ file: WIPE_FLOW, find: 'if (!verify.clean) {', replace: 'if (verify.durationMs < 0) {' }],
+  },
+  {
+    name: 'failed-wipe-frees',
+    what: 'a node whose wipe failed counts as clean until the next attempt',
+    breaks: 'I9',
+    shows: 'its last wipe failed',
+    scenario: 'provocations-real/put-back',
+    edits: [{ file: 'src/modules/nodes/queries/wipes.ts', find: 'SET wipe_failures = wipe_failures + 1, wipe_token = NULL', replace: 'SET wipe_failures = wipe_failures + 1, dirty = 0, wipe_token = NULL' }],
+  },
+  {
+    name: 'freed-without-wipe',
+    what: 'a node is free as soon as its lease has left it',
+    breaks: 'I5',
+    shows: 'is free while placement',
+    scenario: 'provocations/moves',
+    edits: [{ file: 'src/modules/nodes/queries/occupancy.ts', find: 'SET lease_id = NULL, dirty = 1, wipe_token = NULL', replace: 'SET lease_id = NULL, dirty = 0, wipe_token = NULL' },
+      { file: 'src/modules/nodes/queries/occupancy.ts', find: "wipe_due_at = IF(status IN ('alive','suspect'), UTC_TIMESTAMP(3), NULL)", replace: 'wipe_due_at = NULL' }],
+  },
+  {
+    name: 'dead-node-not-wiped',
+    what: 'a node that was dead is free as soon as it answers again',
+    breaks: 'I6',
+    shows: 'without a wipe in between',
+    scenario: 'provocations/outage',
+    edits: [
+      { file: 'src/modules/nodes/queries/probes.ts', find: 'dirty = IF(?, 1, dirty),', replace: 'dirty = IF(?, dirty, dirty),' },
+      { file: 'src/modules/nodes/queries/probes.ts', find: 'WHEN ? AND lease_id IS NULL THEN', replace: 'WHEN ? AND lease_id IS NULL AND last_death_at IS NULL THEN' },
+    ],
+  },
+  {
+    name: 'returned-node-taken-for-clean',
+    what: 'a machine that was dead is thought to have come back empty: the accounts of leases that were moved off it are not wiped',
+    breaks: 'I7',
+    shows: 'for no lease',
+    scenario: 'provocations-real/lost-node',
+    edits: [
+      { file: WIPE_FLOW, find: 'const wipe = await ctx.provisioner.wipe(target, accounts, signal);', replace: 'if (claim.node.lastDeathAt !== null) { return { wipe: { changed: false, durationMs: 0, details: {} }, verify: { clean: true, findings: [], durationMs: 0 } }; }\n  const wipe = await ctx.provisioner.wipe(target, accounts, signal);' },
+    ],
+  },
+  {
+    name: 'changed-host-key-accepted',
+    what: 'whatever key a machine shows is good enough: for probes, for plays, at registration and in heartbeats',
+    breaks: 'trust',
+    shows: 'another host key than the pinned one',
+    scenario: 'provocations-real/new-host-key',
+    edits: [
+      { file: 'src/ssh/session.ts', find: "changed = key.toString('base64') !== blob;", replace: "changed = key.toString('base64') === '' && blob === '';" },
+      { file: 'src/modules/provisioning/ansible/ssh-config.ts', find: "['StrictHostKeyChecking', 'yes']", replace: "['StrictHostKeyChecking', 'no']" },
+      { file: 'src/modules/provisioning/ansible/ssh-config.ts', find: "['UserKnownHostsFile', quoted(files.knownHosts)]", replace: "['UserKnownHostsFile', '/dev/null']" },
+      { file: 'src/flows/record-heartbeat.ts', find: 'if (hostKey !== null && hostKey !== node.hostKey &&', replace: "if (hostKey === '' && hostKey !== node.hostKey &&" },
+      { file: 'src/flows/register-node.ts', find: 'if (node.hostKey !== request.hostKey) {', replace: "if (node.hostKey === '') {" },
+      { file: 'src/flows/register-node.ts', find: 'upsert(tx, ctx, { request, status, labels: { ...request.labels, ...node.labels }', replace: 'upsert(tx, ctx, { request: { ...request, hostKey: node.hostKey }, status, labels: { ...request.labels, ...node.labels }' },
+    ],
+  },
+];

@@ -1,0 +1,61 @@
+import type { Fault } from '../fault';
+
+const PLACEMENTS = 'src/modules/leases/queries/placements.ts';
+const WIPES = 'src/modules/nodes/queries/wipes.ts';
+const HEALTH = 'src/modules/nodes/health.ts';
+
+/** Claims, settling, health and migration. */
+export const WORKING: Fault[] = [
+  {
+    name: 'placement-settled-without-token',
+    what: 'whoever made an account settles it, whether the claim is still its own or not',
+    breaks: 'I2',
+    shows: 'was settled',
+    scenario: 'provocations/stale-maker',
+    edits: [{ file: PLACEMENTS, find: "p.claim_token = ? AND p.state IN ('creating','present')", replace: "? <> '' AND p.state IN ('creating','present')" }],
+  },
+  {
+    name: 'wipe-settled-without-token',
+    what: 'whoever wiped a node frees it, whether the claim is still its own or not',
+    breaks: 'I5',
+    shows: 'is free while placement',
+    scenario: 'provocations/stale-wiper',
+    edits: [{ file: WIPES, find: 'WHERE id = ? AND wipe_token = ? AND lease_id IS NULL`', replace: "WHERE id = ? AND ? <> '' AND lease_id IS NULL`" }],
+  },
+  {
+    name: 'generation-not-checked',
+    what: 'work for a generation that is past is done: neither the process that stood still, nor the renewal of its claim, nor the node\'s fence stops it',
+    breaks: 'I7',
+    shows: 'for no lease',
+    scenario: 'provocations-real/stale-generation',
+    edits: [
+      { file: 'src/flows/run-placement.ts', find: ' || lease.generation !== placement.generation', replace: '' },
+      { file: 'src/flows/keep-claim.ts', find: 'if (held === false) {', replace: 'if (done.signal.aborted) {' },
+      { file: 'playbooks/library/orion_account.py', find: "if params['uid'] <= fence:", replace: 'if False:' },
+    ],
+  },
+  {
+    name: 'brake-taken-out',
+    what: 'leases are moved although most of the fleet fails at once',
+    breaks: 'I8',
+    shows: 'most of the fleet had failed',
+    scenario: 'provocations/brake',
+    edits: [{ file: HEALTH, find: 'return failing >= MIN_FAILING_FOR_BRAKE && failing > healthy;', replace: 'return false;' }],
+  },
+  {
+    name: 'outage-not-forgiven',
+    what: 'failures from before an outage of the schedulers count towards a death',
+    breaks: 'I8',
+    shows: 'from before the control plane\'s own outage',
+    scenario: 'provocations/outage',
+    edits: [{ file: HEALTH, find: 'state.firstFailedAt !== null && state.firstFailedAt >= judgedSince', replace: 'state.firstFailedAt !== null' }],
+  },
+  {
+    name: 'poisoned-row-blocks',
+    what: 'a lease whose move throws keeps its place at the head of the queue',
+    breaks: 'I10',
+    shows: 'has been due to be moved',
+    scenario: 'provocations/poison',
+    edits: [{ file: 'src/flows/migrate-leases.ts', find: '    if (taken) {\n', replace: '    if (taken?.id === 0) {\n' }],
+  },
+];
