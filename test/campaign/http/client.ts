@@ -23,7 +23,8 @@ export interface HttpClient {
   close(): void;
 }
 
-const ANSWER_LIMIT_MS = 30_000;
+/** A rent waits for its account for a minute. */
+const ANSWER_LIMIT_MS = 90_000;
 
 /** @param connections to each server, at most */
 export function createHttpClient(connections: number): HttpClient {
