@@ -25,7 +25,7 @@ const outage: Fault = {
     const before = await places(stage);
     await Promise.all(fleet.workers.map((worker) => worker.freeze()));
     const dead = async (): Promise<boolean> => (await system.sql("SELECT id FROM nodes WHERE status NOT IN ('dead','retired')")).length === 0;
-    await eventually(dead, { what: 'all are judged dead', timeoutMs: 2 * WITHIN.death, everyMs: 50 });
+    await eventually(dead, { what: 'all are judged dead', timeoutMs: WITHIN.death, everyMs: 50 });
     await systemClock.sleep(random.between(0, 4_000));
     await Promise.all(fleet.workers.map((worker) => worker.thaw()));
     await stage.untilCalm();

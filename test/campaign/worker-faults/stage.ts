@@ -24,13 +24,16 @@ const DEATH_SECONDS = PROBE_SECONDS + FAILURES * (PROBE_TIMEOUT_SECONDS + SUSPEC
 /** A play at its deadline, and once more after a claim that has lapsed, as when whoever ran it was killed. */
 const PLAYED_SECONDS = PLAY_SECONDS + CLAIM_SECONDS + PLAY_SECONDS;
 
-/** Bounds of what is awaited: what the settings allow at the very most. A machine with nothing else to do uses little of it. */
+/** What a machine that has much else to do may add. */
+const SLACK_SECONDS = 60;
+
+/** Bounds of what is awaited: what the settings allow at the very most; the figures say how little of it is used. */
 export const WITHIN = {
-  death: (DEATH_SECONDS + 2 * CLAIM_SECONDS) * 1000,
-  move: (DEATH_SECONDS + 2 * CLAIM_SECONDS + PLAYED_SECONDS) * 1000,
+  death: (DEATH_SECONDS + 2 * CLAIM_SECONDS + SLACK_SECONDS) * 1000,
+  move: (DEATH_SECONDS + 2 * CLAIM_SECONDS + PLAYED_SECONDS + SLACK_SECONDS) * 1000,
   /** Back, verified, then wiped by two plays. */
-  wipe: (DEATH_SECONDS + CLAIM_SECONDS + 2 * PLAYED_SECONDS) * 1000,
-  answer: 60_000,
+  wipe: (DEATH_SECONDS + CLAIM_SECONDS + 2 * PLAYED_SECONDS + SLACK_SECONDS) * 1000,
+  answer: 2 * SLACK_SECONDS * 1000,
 };
 
 const WORKERS = 7;
