@@ -42,10 +42,11 @@ export async function createCast({ env, joinToken }: System, random: Random): Pr
   };
   const hireWorkers = async (): Promise<void> => {
     const known = new Set(await ids("SELECT id FROM nodes WHERE status IN ('unknown', 'pending')"));
-    workers = workers.filter(({ id }) => known.has(id));
-    while (workers.length < 3) {
-      workers.push(await aNode(db, { status: 'unknown', dirty: true }));
+    const staying = workers.filter(({ id }) => known.has(id));
+    while (staying.length < 3) {
+      staying.push(await aNode(db, { status: 'unknown', dirty: true }));
     }
+    workers = staying;
     await aNode(db, { status: 'pending', dirty: true });
   };
   const restock = async (): Promise<void> => {
