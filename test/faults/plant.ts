@@ -14,14 +14,18 @@ export function copyProject(from: string, to: string): void {
 }
 
 /** Throws unless the text to change is there exactly once: a fault that cannot be planted proves nothing. */
+export function change(text: string, { file, find, replace }: Edit): string {
+  const parts = text.split(find);
+  if (parts.length !== 2) {
+    throw new Error(`${file} holds ${parts.length - 1} times instead of once: ${find}`);
+  }
+  return parts.join(replace);
+}
+
 export function applyEdits(dir: string, edits: Edit[]): void {
-  for (const { file, find, replace } of edits) {
-    const text = readFileSync(join(dir, file), 'utf8');
-    const parts = text.split(find);
-    if (parts.length !== 2) {
-      throw new Error(`${file} holds ${parts.length - 1} times instead of once: ${find}`);
-    }
-    writeFileSync(join(dir, file), parts.join(replace));
+  for (const edit of edits) {
+    const file = join(dir, edit.file);
+    writeFileSync(file, change(readFileSync(file, 'utf8'), edit));
   }
 }
 

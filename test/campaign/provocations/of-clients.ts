@@ -16,6 +16,13 @@ const crowd: Provocation = {
   },
 };
 
+/** A provocation that was refused for another reason than the one it is after proves nothing. */
+function mustBeServed(answer: { status: number; body: unknown } | undefined): void {
+  if (!answer || answer.status >= 300) {
+    throw new Error(`a request that is right was answered ${answer ? `${answer.status}: ${JSON.stringify(answer.body)}` : 'with nothing'}`);
+  }
+}
+
 const REPEATS = 4;
 
 const keys: Provocation = {
@@ -25,11 +32,11 @@ const keys: Provocation = {
     const urls = Array.from({ length: REPEATS }).flatMap(() => [first.url, second.url]);
     const { id } = await lease();
     await Promise.all([
-      ...urls.map((at) => history.rent(bob, { key: 'the same', at })),
-      ...urls.map((at) => history.extend(ada, { leaseId: id, seconds: 60, key: 'the same', at })),
+      ...urls.map((at) => history.rent(bob, { key: 'the-same', at })),
+      ...urls.map((at) => history.extend(ada, { leaseId: id, seconds: 60, key: 'the-same', at })),
     ]);
-    await history.rent(bob, { key: 'the same' });
-    await history.extend(ada, { leaseId: id, seconds: 60, key: 'the same' });
+    mustBeServed(await history.rent(bob, { key: 'the-same' }));
+    mustBeServed(await history.extend(ada, { leaseId: id, seconds: 60, key: 'the-same' }));
   },
 };
 
@@ -42,8 +49,8 @@ const others: Provocation = {
     await history.list(bob);
     await history.extend(bob, { leaseId: id, seconds: 60 });
     await history.release(bob, { leaseId: id });
-    await history.look(ada, id);
-    await history.list(ada);
+    mustBeServed(await history.look(ada, id));
+    mustBeServed(await history.list(ada));
   },
 };
 
@@ -52,7 +59,7 @@ const ends: Provocation = {
   promise: 'leases extended before, around and after their end, beside one that has long to go: the end moves by what was granted, and nothing ends early',
   provoke: async ({ history, ada, first, second, lease }) => {
     const [inTime, tooLate] = await Promise.all([lease({ seconds: 8 }), lease({ seconds: 8 }), lease()]);
-    await history.extend(ada, { leaseId: inTime.id, seconds: 5 });
+    mustBeServed(await history.extend(ada, { leaseId: inTime.id, seconds: 5 }));
     const { ends_at: end } = await ada.lease(tooLate.id);
     await systemClock.sleep(Math.max(0, Date.parse(end) - Date.now() + 20));
     // Its time is up; whether a scheduler has seen so yet makes no difference.

@@ -33,11 +33,15 @@ export const LEASING: Fault[] = [
   },
   {
     name: 'uid-used-again',
-    what: 'a node gives the same uid to every placement',
+    what: 'a node gives the same uid to every placement, and a wipe does not lift it over the fence',
     breaks: 'I2',
     shows: 'was used twice',
     scenario: 'provocations/stale-wiper',
-    edits: [{ file: OCCUPY, find: ', next_uid = next_uid + 1 WHERE', replace: ' WHERE' }, withoutUnique('placements_uid')],
+    edits: [
+      { file: OCCUPY, find: ', next_uid = next_uid + 1 WHERE', replace: ' WHERE' },
+      { file: 'src/modules/nodes/queries/wipes.ts', find: 'next_uid = GREATEST(next_uid, ?)', replace: 'next_uid = GREATEST(next_uid, 0 * ?)' },
+      withoutUnique('placements_uid'),
+    ],
   },
   {
     name: 'rent-without-key',
