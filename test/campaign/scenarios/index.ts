@@ -2,12 +2,15 @@ import type { Scenario } from '../scenario';
 import { badTokens } from './bad-tokens';
 import { clocks } from './clocks';
 import { crashPoints, crashPointsForReal } from './crash-points';
+import { crowd } from './crowd';
 import { cycles, cyclesForReal } from './cycles';
 import { databaseKills } from './database-kills';
 import { httpRequests } from './http-requests';
 import { lostCommits } from './lost-commits';
+import { provocations, provocationsOnNodes } from './provocations';
 import { residues } from './residues';
 import { rogueNodes } from './rogue-nodes';
+import { workerFaults } from './worker-faults';
 
 /** In the order in which they run. */
-export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, lostCommits, databaseKills, residues, rogueNodes, clocks, httpRequests, badTokens];
+export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, provocations, provocationsOnNodes, lostCommits, databaseKills, residues, rogueNodes, clocks, httpRequests, badTokens, crowd, workerFaults];
