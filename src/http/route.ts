@@ -86,11 +86,22 @@ const requireJson =
     next();
   };
 
+/** JSON can say `"\\ud800"`, which is no Unicode: MariaDB refuses it in a JSON column, and elsewhere it would be replaced. */
+function isIllFormed(value: unknown): boolean {
+  if (typeof value === 'string') {
+    return /\p{Surrogate}/u.test(value);
+  }
+  return typeof value === 'object' && value !== null && Object.entries(value).some(([name, item]) => isIllFormed(name) || isIllFormed(item));
+}
+
 function parse(schema: z.ZodType | undefined, value: unknown, where: string): unknown {
   if (!schema) {
     return undefined;
   }
   const result = schema.safeParse(where === 'body' ? (value ?? {}) : value);
+  if (result.success && isIllFormed(result.data)) {
+    throw new OrionError('invalid_request', `The ${where} is not valid: a text holds half of a surrogate pair, which is no character.`);
+  }
   if (result.success) {
     return result.data;
   }

@@ -185,6 +185,18 @@ describe('bodies', () => {
   });
 });
 
+describe('half of a surrogate pair', () => {
+  it.each([
+    ['a reason', 'admin', () => [`/api/nodes/${node.id}/quarantine`, { reason: 'it smokes \ud800' }]],
+    ['a fact', 'nobody', () => ['/api/register', { hostname: 'h', host_key: anSshKey(), facts: { os: 'Debian \udfff' } }]],
+    ['a name of a key', 'user', () => ['/api/keys', { public_key: anSshKey(), name: '\ud800' }]],
+    ['a name of a token', 'admin', () => ['/api/tokens', { name: '\ud83d' }]],
+    ['a password', 'nobody', () => ['/api/signup', { username: 'mallory', password: 'long enough \ud800' }]],
+  ] as [string, Who, () => [string, object]][])('as %s is refused', async (what, who, make) => {
+    expectRefusal(await post(who, ...make()), what);
+  });
+});
+
 describe('headers', () => {
   it.each(['x'.repeat(10_000), 'x'.repeat(129), 'a b', 'schlüssel', '', ' ', 'a\tb'])('an Idempotency-Key like %j is refused', async (key) => {
     for (const [path, body] of [['/api/rent', RENT], ['/api/extend', { lease_id: lease.id, duration_hours: 1 }]] as const) {
