@@ -86,7 +86,7 @@ const requireJson =
     next();
   };
 
-/** JSON can say `"\\ud800"`, which is no Unicode: MariaDB refuses it in a JSON column, and elsewhere it would be replaced. */
+/** JSON can say `"\ud800"`, which is no Unicode: MariaDB refuses it in a JSON column, and elsewhere it would be replaced. */
 function isIllFormed(value: unknown): boolean {
   if (typeof value === 'string') {
     return /\p{Surrogate}/u.test(value);

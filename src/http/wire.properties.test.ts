@@ -46,7 +46,8 @@ describe('what a validator takes', () => {
       fc.property(bodies, (body) => {
         const once = schema.safeParse(body);
         if (once.success) {
-          expect(schema.parse(JSON.parse(JSON.stringify(once.data)))).toEqual(once.data);
+          const sent = JSON.parse(JSON.stringify(once.data)) as unknown;
+          expect(schema.parse(sent)).toEqual(sent);
         }
       }),
     );
