@@ -14,6 +14,8 @@ import { appointJudge, type Judge } from '../verdict';
 
 const NODES = 50;
 const RENTS = 200;
+/** Of the mixed rounds, in turn: from a fleet with room for those who have to move to one with none. */
+const AT_ONCE = [15, 30, RENTS];
 const TENANTS = 20;
 const APIS = 3;
 
@@ -117,8 +119,7 @@ async function allMixed(crowd: Crowd, count: number, round: number): Promise<Ren
   const random = crowd.random.fork(`round-${round}`);
   let over = false;
   const operator = drainAndUndrain(crowd, random.fork('operator'), () => over);
-  // From a fleet with room for those who have to move to one with none.
-  const limit = pLimit(random.pick([15, 30, RENTS]));
+  const limit = pLimit(AT_ONCE[(round / 2 - 1) % AT_ONCE.length] ?? RENTS);
   const life = (i: number): Promise<Rented[]> => rentAndRelease(crowd, random.fork(String(i)), { tenant: crowd.tenants[i % TENANTS] as Tenant, name: `${round}-${i}` });
   const lives = Array.from({ length: count }, (_, i) => limit(() => life(i)));
   const rented = (await Promise.all(lives)).flat();
