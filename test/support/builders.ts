@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { transaction } from '../../src/db/transaction';
+import { type Db, type Tx, transaction } from '../../src/db/transaction';
 import { execute, insertRow } from '../../src/db/sql';
 import { fingerprintOf } from '../../src/lib/host-key';
 import { randomName, randomSecret, sha256 } from '../../src/lib/ids';
@@ -36,7 +36,7 @@ export interface TestNode {
 }
 
 /** A node as it is after enrolling: alive, clean and free unless told otherwise, checked a moment ago. */
-export async function aNode(db: Knex, { status = 'alive', drained = false, dirty = false, cpus = 2, memoryMb = 2048, labels = {} }: NodeOptions = {}): Promise<TestNode> {
+export async function aNode(db: Db, { status = 'alive', drained = false, dirty = false, cpus = 2, memoryMb = 2048, labels = {} }: NodeOptions = {}): Promise<TestNode> {
   const hostKey = anSshKey();
   const credential = randomSecret('orion_node_');
   const id = await insertRow(
@@ -60,18 +60,27 @@ export interface TestLease {
   placementId: number;
 }
 
+interface LeaseOptions {
+  userId: number;
+  nodeId: number;
+  state?: Extract<LeaseState, 'provisioning' | 'active'>;
+}
+
 /** A lease with an account on the node, as it is after a rent. Its placement is claimed by nobody. */
-export async function aLease(db: Knex, { userId, nodeId, state = 'active' }: { userId: number; nodeId: number; state?: Extract<LeaseState, 'provisioning' | 'active'> }): Promise<TestLease> {
-  return transaction(db, async (tx) => {
-    const rentId = await insertRent(tx, { userId, idempotencyKey: null, requestHash: sha256('any') });
-    const requirements = { cpus: 1, memoryMb: 0, labels: {} };
-    const id = await insertLease(tx, { rentId, userId, nodeId, durationSeconds: 3600, requirements, publicKeys: [anSshKey()], passwordHash: null });
-    await occupyNode(tx, nodeId, id);
-    const placement = await insertPlacement(tx, { leaseId: id, nodeId, generation: 1, uid: 70_000 + id, claimSeconds: 30 });
-    if (state === 'active') {
-      await execute(tx, "UPDATE placements SET state = 'present', due_at = NULL, claim_token = NULL, present_at = UTC_TIMESTAMP(3) WHERE id = ?", [placement.id]);
-      await execute(tx, "UPDATE leases SET state = 'active', activated_at = UTC_TIMESTAMP(3) WHERE id = ?", [id]);
-    }
-    return { id, userId, nodeId, placementId: placement.id };
-  });
+export function aLease(db: Knex, options: LeaseOptions): Promise<TestLease> {
+  return transaction(db, (tx) => aLeaseIn(tx, options));
+}
+
+/** The same in the caller's transaction. */
+export async function aLeaseIn(tx: Tx, { userId, nodeId, state = 'active' }: LeaseOptions): Promise<TestLease> {
+  const rentId = await insertRent(tx, { userId, idempotencyKey: null, requestHash: sha256('any') });
+  const requirements = { cpus: 1, memoryMb: 0, labels: {} };
+  const id = await insertLease(tx, { rentId, userId, nodeId, durationSeconds: 3600, requirements, publicKeys: [anSshKey()], passwordHash: null });
+  await occupyNode(tx, nodeId, id);
+  const placement = await insertPlacement(tx, { leaseId: id, nodeId, generation: 1, uid: 70_000 + id, claimSeconds: 30 });
+  if (state === 'active') {
+    await execute(tx, "UPDATE placements SET state = 'present', due_at = NULL, claim_token = NULL, present_at = UTC_TIMESTAMP(3) WHERE id = ?", [placement.id]);
+    await execute(tx, "UPDATE leases SET state = 'active', activated_at = UTC_TIMESTAMP(3) WHERE id = ?", [id]);
+  }
+  return { id, userId, nodeId, placementId: placement.id };
 }

@@ -1,7 +1,8 @@
 import { createDatabase } from '../../../src/db/connection';
 import { execute, selectFirst, selectRows } from '../../../src/db/sql';
+import { transaction } from '../../../src/db/transaction';
 import { issueAccessToken, type User } from '../../../src/modules/accounts';
-import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
+import { aLeaseIn, aNode, aUser, type TestNode } from '../../support/builders';
 import type { System } from '../../support/system';
 import type { Random } from '../random';
 import type { Stock } from './values';
@@ -36,8 +37,11 @@ export async function createCast({ env, joinToken }: System, random: Random): Pr
   const topUpLeases = async (user: User): Promise<void> => {
     const running = await selectFirst<{ n: number }>(db, "SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND state IN ('provisioning', 'active')", [user.id]);
     for (let n = running?.n ?? 0; n < LEASES_EACH; n += 1) {
-      const { id } = await aNode(db, { drained: true });
-      await aLease(db, { userId: user.id, nodeId: id });
+      // In one transaction: else a request could find the node before its lease, and take it out of service.
+      await transaction(db, async (tx) => {
+        const { id } = await aNode(tx, { drained: true });
+        await aLeaseIn(tx, { userId: user.id, nodeId: id });
+      });
     }
   };
   const hireWorkers = async (): Promise<void> => {
