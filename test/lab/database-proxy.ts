@@ -32,7 +32,10 @@ export async function startDatabaseProxy(lab: Lab, upstream: { host: string; por
   const open = new Set<Socket>();
   const server = createServer((client) => relay(client, connect({ ...upstream, noDelay: true })));
   const reset = (socket: Socket): void => {
-    if (!socket.destroyed) {
+    if (socket.writableEnded) {
+      // Its end is on its way: libuv resets no such socket, and Node would wait for it for ever when the process ends.
+      socket.destroy();
+    } else if (!socket.destroyed) {
       socket.resetAndDestroy();
     }
   };

@@ -72,8 +72,12 @@ describe('signing up, in and out', () => {
     expect(await api.call('post', '/api/signup', { body })).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
   });
 
-  it.each(['é', '\u0000', '😀', '\ud800', "' OR '1'='1", '%', 'ADA'])('R10: the name %j logs nobody in', async (username) => {
+  it.each(['é', '\u0000', '😀', "' OR '1'='1", '%', 'ADA'])('R10: the name %j logs nobody in', async (username) => {
     expect((await api.call('post', '/api/login', { body: { username, password: credentials.password } })).status).toBe(401);
+  });
+
+  it('a name that is no text, half of a surrogate pair, is refused before anything is looked up', async () => {
+    expect((await api.call('post', '/api/login', { body: { username: '\ud800', password: credentials.password } })).status).toBe(400);
   });
 
   it('R10: a closed platform makes no accounts', async () => {
