@@ -2,6 +2,7 @@ import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import { eventually } from '../../lab';
+import type { ProblemBody } from '../../support/api-client';
 import { createHistory, type History } from '../../support/history';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
@@ -12,18 +13,21 @@ import { appointJudge } from '../verdict';
 const NODES = 8;
 const TENANTS = 6;
 
-/** Rents, holds for a while, sometimes extends, releases; takes every failure as it comes and asks anew. */
+/** Rents, holds for a while, sometimes extends, releases. What got no certain answer is asked again with the same key, as every client is told to. */
 async function live({ system, history, over }: { system: System; history: History; over: () => boolean }, tenant: Tenant, random: Random): Promise<void> {
   const at = (): string => random.pick(system.apis).url;
   let held: number[] = [];
-  for (let i = 0; !over(); i += 1) {
-    const answer = await history.rent(tenant, { key: `rent-${tenant.userId}-${i}`, at: at() });
+  let key = 1;
+  while (!over()) {
+    const answer = await history.rent(tenant, { key: `rent-${tenant.userId}-${key}`, at: at() });
     const lease = answer && answer.status < 300 ? answer.body.leases[0] : undefined;
     await systemClock.sleep(random.between(20, 300));
     if (lease && random.chance(0.5)) {
-      await history.extend(tenant, { leaseId: lease.id, seconds: 30, key: `extend-${i}`, at: at() });
+      await history.extend(tenant, { leaseId: lease.id, seconds: 30, key: `extend-${key}`, at: at() });
     }
     held.push(...(lease ? [lease.id] : []));
+    // A rent that failed for certain stands for its key for ever: the next one is a new rent.
+    key += lease || (answer?.body as Partial<ProblemBody> | undefined)?.code === 'provisioning_failed' ? 1 : 0;
     // Some leases are held for a while, so that kills find them there.
     if (held.length > 1 || random.chance(0.7)) {
       const released = await Promise.all(held.map(async (id) => ({ id, status: (await history.release(tenant, { leaseId: id, at: at() }))?.status })));
