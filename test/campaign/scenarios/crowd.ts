@@ -168,10 +168,19 @@ async function drainAndUndrain(crowd: Crowd, random: Random, over: () => boolean
 }
 
 /** Everything is given back, and every node is free again. */
-async function clear({ system, history, tenants }: Crowd): Promise<void> {
+async function clear(crowd: Crowd): Promise<void> {
+  const { system, history, tenants } = crowd;
   const running = await system.sql<{ id: number; user: number }>("SELECT id, user_id AS user FROM leases WHERE state IN ('provisioning','active','migrating')");
-  await Promise.all(running.map(async ({ id, user }) => history.release(tenants.find(({ userId }) => userId === user) as Tenant, { leaseId: id })));
-  const free = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE leasable')).length === NODES;
+  const release = async ({ id, user }: { id: number; user: number }): Promise<void> =>
+    judgeAnswer(crowd, `release of lease ${id}`, await history.release(tenants.find(({ userId }) => userId === user) as Tenant, { leaseId: id }));
+  await Promise.all(running.map(release));
+  const free = async (): Promise<boolean> => {
+    const others = await system.sql('SELECT id, status, status_reason, probe_failures, drained, dirty, lease_id, wipe_failures, last_checked_at, wipe_due_at FROM nodes WHERE leasable IS NULL OR leasable = 0');
+    if (others.length > 0) {
+      throw new Error(JSON.stringify(others));
+    }
+    return true;
+  };
   await eventually(free, { what: 'every node is free', timeoutMs: QUIET_MS, everyMs: 100 });
 }
 
