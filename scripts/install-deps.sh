@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Makes a Debian 12 with Node 20 fit to build, run and test Orion: packages, npm dependencies, build. Does only what is missing,
-# starts no service, and several at once wait for each other. Usage: scripts/install-deps.sh
+# starts no service, and several at once wait for each other. Usage: scripts/install-deps.sh [--docker]
+# --docker adds what the containers' tests need: a Docker engine, docker-compose, and debootstrap for the stand-in base images.
 set -euo pipefail
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
 PACKAGES=(mariadb-server ansible-core openssh-server openssh-client caddy jq iproute2 cron at faketime procps util-linux python3 openssl make g++)
+DOCKER_PACKAGES=(docker.io docker-compose debootstrap)
 POLICY=/usr/sbin/policy-rc.d
 LOG=$(mktemp)
 trap 'rm -f -- "$LOG"' EXIT
@@ -90,6 +92,11 @@ build() {
 
 prepare_sshd() { [[ -d /run/sshd || $EUID -ne 0 ]] || mkdir -p -m 755 /run/sshd; }
 
+case ${1-} in
+  '') ;;
+  --docker) PACKAGES+=("${DOCKER_PACKAGES[@]}") ;;
+  *) printf 'install-deps: unknown option %s\n' "$1" >&2; exit 2 ;;
+esac
 [[ -r /etc/debian_version ]] || die 'made for Debian; install the packages by hand elsewhere'
 command -v node >/dev/null || die 'Node 20.11 or newer is missing'
 node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 11) ? 0 : 1)' ||
