@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
 import express, { type Express, type RequestHandler, Router } from 'express';
 import helmet from 'helmet';
 import type { Clock } from '../lib/clock';
@@ -15,7 +14,7 @@ import { createDocsRouter } from './docs/router';
 import { createHealthRouter, type HealthDeps } from './health/router';
 import { addLeaseRoutes } from './leases/router';
 import { addNodeRoutes } from './nodes/router';
-import { answerUnreadable, createErrorHandler, notFound } from './problem';
+import { createErrorHandler, notFound } from './problem';
 import { createRouteMaker } from './route';
 import { addWorkerRoutes } from './workers/router';
 
@@ -47,6 +46,16 @@ function observe({ logger, metrics, clock }: Observing): RequestHandler {
   };
 }
 
+/** While the replica stops, each answer is the last on its connection: the proxy then takes the next request elsewhere. */
+function sayGoodbye(stopping: AbortSignal): RequestHandler {
+  return (_req, res, next) => {
+    if (stopping.aborted) {
+      res.shouldKeepAlive = false;
+    }
+    next();
+  };
+}
+
 /** JSON is UTF-8 (RFC 8259, section 8.1). Bytes that are none would otherwise be replaced, and two different passwords be one. */
 function requireUtf8(...[, , body, encoding]: [unknown, unknown, Buffer, string]): void {
   if (encoding !== 'utf-8' || !isUtf8(body)) {
@@ -64,6 +73,7 @@ export function createOpsApp(health: HealthDeps): Express {
 /** The whole API. It holds no state: any replica serves any request (R16). */
 export function createApp({ api, health, jwtKey }: { api: ApiDeps; health: HealthDeps; jwtKey: string }): Express {
   const { ctx, settings } = api;
+  const { stopping } = health.readiness;
   const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
   const router = Router();
   const registry = createRegistry();
@@ -71,9 +81,10 @@ export function createApp({ api, health, jwtKey }: { api: ApiDeps; health: Healt
   const routes = createRouteMaker({ router, registry, auth });
   addAccountRoutes(routes, api);
   addLeaseRoutes(routes, api);
-  addNodeRoutes(routes, api);
+  addNodeRoutes(routes, api, stopping);
   addWorkerRoutes(routes, api, auth);
 
+  app.use(sayGoodbye(stopping));
   app.use(createHealthRouter(health));
   app.use(observe({ logger: ctx.logger, metrics: ctx.metrics, clock: ctx.clock }));
   app.use(helmet());
@@ -83,46 +94,4 @@ export function createApp({ api, health, jwtKey }: { api: ApiDeps; health: Healt
   app.use(notFound);
   app.use(createErrorHandler(ctx.logger));
   return app;
-}
-
-export interface Listening {
-  server: Server;
-  port: number;
-  /** Stops accepting, lets requests in flight finish, cuts those that outlast the limit. */
-  close(limitMs: number): Promise<void>;
-}
-
-/** Listens on host:port (0: any free port). Rejects when that cannot be had. */
-export function listen(app: Express, { host, port, clock }: { host: string; port: number; clock: Clock }): Promise<Listening> {
-  return new Promise((resolve, reject) => {
-    const server = app.listen(port, host, (error?: Error) => {
-      if (error) {
-        reject(error);
-        return;
-      }
-      // Slow senders of headers or bodies hold a connection for this long at most.
-      server.headersTimeout = 15_000;
-      server.requestTimeout = 30_000;
-      server.keepAliveTimeout = 65_000;
-      server.on('clientError', answerUnreadable);
-      const address = server.address();
-      resolve({ server, port: typeof address === 'object' && address ? address.port : port, close: (limitMs) => close(server, { clock, limitMs }) });
-    });
-  });
-}
-
-const SWEEP_MS = 50;
-
-async function close(server: Server, { clock, limitMs }: { clock: Clock; limitMs: number }): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const done = new AbortController();
-  void closed.then(() => done.abort());
-  const deadline = clock.monotonicMs() + limitMs;
-  while (!done.signal.aborted && clock.monotonicMs() < deadline) {
-    // Again and again: a connection that was busy so far stays open after its answer, as keep-alive promises, and would hold up the stop.
-    server.closeIdleConnections();
-    await clock.sleep(SWEEP_MS, done.signal);
-  }
-  server.closeAllConnections();
-  await closed;
 }

@@ -3,9 +3,19 @@ export interface Readiness {
   /** Why not, or null when ready. */
   reason(): string | null;
   set(reason: string | null): void;
+  /** Aborted once the process has begun to stop. */
+  stopping: AbortSignal;
+  /** Turns unready for good. */
+  stop(): void;
 }
 
 export function createReadiness(): Readiness {
   let reason: string | null = 'starting';
-  return { reason: () => reason, set: (next) => void (reason = next) };
+  const stopping = new AbortController();
+  return {
+    reason: () => (stopping.signal.aborted ? 'stopping' : reason),
+    set: (next) => void (reason = next),
+    stopping: stopping.signal,
+    stop: () => stopping.abort(),
+  };
 }

@@ -227,4 +227,12 @@ describe('readiness', () => {
     readiness.set(null);
     expect(readiness.reason()).toBeNull();
   });
+
+  it('R36: once stopping, for good', () => {
+    const readiness = createReadiness();
+    readiness.stop();
+    readiness.set(null);
+    expect(readiness.reason()).toBe('stopping');
+    expect(readiness.stopping.aborted).toBe(true);
+  });
 });

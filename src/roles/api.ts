@@ -1,6 +1,7 @@
-import { createApp, listen } from '../http/app';
+import { createApp } from '../http/app';
 import { createLimits } from '../http/limits';
 import { createNodeFeed } from '../http/nodes/feed';
+import { listen } from '../http/server';
 import { publicKeyOf } from '../ssh';
 import { type ControlPlane, createWorkContext } from './control-plane';
 import type { RunningRole } from './role';
@@ -36,7 +37,7 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
   logger.info('listening', { host: http.host, port: listening.port });
   return {
     stop: async () => {
-      await listening.close(CLOSE_LIMIT_MS);
+      await listening.close({ limitMs: CLOSE_LIMIT_MS, keepIdleMs: http.drainSeconds * 1000 });
       await feed.stop();
     },
   };

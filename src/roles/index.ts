@@ -65,7 +65,7 @@ async function runControlPlane(names: string[], config: Readonly<ControlPlaneCon
     readiness.set(null);
     logger.info('ready', { roles: names });
     const code = await untilOver(roles, { stop, logger });
-    readiness.set('stopping');
+    readiness.stop();
     await letTheProxyNotice(plane, names);
     return code;
   } finally {
@@ -83,10 +83,10 @@ async function letTheProxyNotice({ clock, config }: { clock: Clock; config: Read
 
 /** Health and metrics of a role that has no API. */
 async function serveOps(plane: ControlPlane): Promise<void> {
-  const { createOpsApp, listen } = await import('../http/app');
+  const [{ createOpsApp }, { listen }] = await Promise.all([import('../http/app'), import('../http/server')]);
   const { db, readiness, metrics, logger, clock, config } = plane;
   const listening = await listen(createOpsApp({ db, readiness, metrics, logger }), { ...config.ops, clock });
-  plane.closer.push('ops', () => listening.close(1_000));
+  plane.closer.push('ops', () => listening.close({ limitMs: 1_000 }));
 }
 
 async function untilOver(roles: RunningRole[], { stop, logger }: { stop: AbortSignal; logger: Logger }): Promise<number> {

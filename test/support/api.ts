@@ -1,9 +1,10 @@
 import type { Knex } from 'knex';
 import request from 'supertest';
-import { createApp, listen } from '../../src/http/app';
+import { createApp } from '../../src/http/app';
 import type { ApiSettings } from '../../src/http/deps';
 import { createLimits, type LimitSettings } from '../../src/http/limits';
 import { createNodeFeed } from '../../src/http/nodes/feed';
+import { listen } from '../../src/http/server';
 import type { FlowSettings } from '../../src/flows/context';
 import { systemClock } from '../../src/lib/clock';
 import { createReadiness, type Readiness } from '../../src/lib/readiness';
@@ -77,7 +78,7 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
     tokenOf,
     call: (method, path, { as, ...sent } = {}) => send(`${url}${path}`, { ...sent, method, bearer: typeof as === 'object' ? tokenOf(as) : as }),
     close: async () => {
-      await listening.close(200);
+      await listening.close({ limitMs: 200 });
       await feed.stop();
     },
   };

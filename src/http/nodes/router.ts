@@ -8,8 +8,8 @@ import { presentNode, presentNodeForAdmin } from './presenter';
 import { approveBody, drainBody, newTokenAnswer, nodeAnswer, nodeQuery, quarantineBody, tokenAnswer, tokenBody } from './schema';
 import { streamNodes } from './stream';
 
-/** The fleet: looking at it for everybody, operating it for admins. */
-export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps): void {
+/** The fleet: looking at it for everybody, operating it for admins. Streams end when `stopping` aborts. */
+export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps, stopping: AbortSignal): void {
   const query = pageQuery.extend(nodeQuery);
   routes.add(
     { method: 'get', path: '/api/nodes', summary: 'Nodes: for users what is free and their own, for admins all', access: 'user', query, answers: { 200: { description: 'A page', schema: pageOf(nodeAnswer) } } },
@@ -25,7 +25,7 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps): void 
   routes.add(
     { method: 'get', path: '/api/nodes/stream', summary: 'Changes of the fleet as server-sent events: snapshot, node, gone', access: 'user', answers: { 200: { description: 'text/event-stream' } } },
     async ({ res }) => {
-      await streamNodes({ db: ctx.db, clock: ctx.clock, feed }, res, principalOf(res).user);
+      await streamNodes({ db: ctx.db, clock: ctx.clock, feed, stopping }, res, principalOf(res).user);
       return { status: 200 };
     },
   );
