@@ -6,7 +6,8 @@ import { clearAwayAtOnce, saveLogs } from './aftermath';
 import { handOver, instructions, startKeeper } from './keep';
 import { check, createNarrator, type Narrator } from './narrator';
 import { play } from './play';
-import type { ControlPlane } from './system';
+import { processes } from './processes';
+import type { ControlPlane } from './world';
 
 const narrator = createNarrator(process.stdout);
 process.exit(await main(process.argv.includes('--keep') ? startKeeper() : undefined));
@@ -17,9 +18,9 @@ async function main(keeperPid: number | undefined): Promise<number> {
   // The servers of a lab that may stay do not keep this process running while it waits for them.
   setInterval(() => undefined, 60_000);
   clearAwayOnSignal(lab);
-  narrator.note(`Everything runs on this machine alone, on 127.0.0.0/8; its files and logs are in ${lab.dir}`);
+  narrator.note(processes.introduction(lab));
   try {
-    const { stage, people } = await play(lab, narrator);
+    const { stage, people } = await play(processes, lab, narrator);
     if (keeperPid !== undefined) {
       handOver(lab, keeperPid);
       process.stdout.write(instructions(lab, stage, people));

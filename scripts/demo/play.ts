@@ -9,10 +9,11 @@ import { resurrect } from './chapters/resurrection';
 import { startUp } from './chapters/start-up';
 import type { Narrator } from './narrator';
 import type { Stage } from './stage';
+import type { World } from './world';
 
 /** The whole scenario, chapter by chapter. Throws at the first check that does not hold. */
-export async function play(lab: Lab, narrator: Narrator): Promise<{ stage: Stage; people: People }> {
-  const stage = await startUp(lab, narrator);
+export async function play(world: World, lab: Lab, narrator: Narrator): Promise<{ stage: Stage; people: People }> {
+  const stage = await startUp(world, lab, narrator);
   const fleet = await enrol(stage);
   const people = await openAccounts(stage);
   const rentals = await rentMachines(stage, people);

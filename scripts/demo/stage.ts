@@ -1,19 +1,19 @@
-import type { Caddy, Lab } from '../../test/lab';
+import type { Lab } from '../../test/lab';
 import { eventually, type EventuallyOptions } from '../../test/lab';
 import { type Client, expectStatus, type Node, type Page } from './api';
 import type { Narrator } from './narrator';
-import type { ControlPlane } from './system';
+import type { ControlPlane, Operator, World } from './world';
 
 /** What every chapter plays with. */
 export interface Stage {
   lab: Lab;
   narrator: Narrator;
+  world: World;
   plane: ControlPlane;
-  proxy: Caddy;
   /** Everybody: clients come in by https. */
   visitor: Client;
   operator: Client;
-  operatorPassword: string;
+  operatorAccount: Operator;
 }
 
 export async function listNodes(operator: Client): Promise<Node[]> {

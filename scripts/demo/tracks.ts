@@ -1,5 +1,5 @@
 import type { Lease } from './api';
-import type { Fleet } from './workers';
+import type { Fleet } from './world';
 
 /** What a tenant leaves behind, as a shell command: files in four places, a background process, a cron job. */
 export const PLANT = [

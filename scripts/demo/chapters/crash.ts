@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import type { OrionProcess } from '../../../test/lab';
 import type { Answer, Rented } from '../api';
 import { check, checkEqual } from '../narrator';
 import { createPerson, hostOf, listRunning, onlyOne, overSsh, rent } from '../person';
@@ -15,7 +13,7 @@ export async function killApi(stage: Stage): Promise<void> {
   const since = performance.now();
   const first = rent(eve, wish).then(describe, () => 'the connection broke');
   await narrator.step('eve rents a machine, and the API that serves her is killed (kill -9) while it makes her account', async () => {
-    const busy = await until(() => Promise.resolve(plane.apis.find(isProvisioning)), { what: 'an API is making an account', everyMs: 10 });
+    const busy = await until(() => Promise.resolve(plane.apis.find((api) => api.isProvisioning())), { what: 'an API is making an account', everyMs: 10 });
     await busy.kill9();
     plane.apis.splice(plane.apis.indexOf(busy), 1);
   });
@@ -37,12 +35,3 @@ export async function killApi(stage: Stage): Promise<void> {
 }
 
 const describe = ({ status }: Answer<Rented>): string => (status === 502 ? '502 Bad Gateway' : String(status));
-
-/** Ansible runs as a child of the process that makes the account. */
-function isProvisioning({ pid }: OrionProcess): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim() !== '';
-  } catch {
-    return false;
-  }
-}

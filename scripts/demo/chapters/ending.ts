@@ -5,7 +5,7 @@ import { check, checkEqual } from '../narrator';
 import { getLease, hostOf, overSsh, type Person, release, rentOne, targetOf } from '../person';
 import { getNode, type Stage, until } from '../stage';
 import { findTracks, PLANT, type Tenant, tenantOf } from '../tracks';
-import type { Fleet } from '../workers';
+import type { Fleet } from '../world';
 
 const HALF_AN_HOUR_MS = 30 * 60_000;
 const SHORT_SECONDS = 15;

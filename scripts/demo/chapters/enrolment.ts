@@ -2,18 +2,17 @@ import { fingerprintOf } from '../../../src/lib/host-key';
 import { expectStatus, type Node } from '../api';
 import { check, checkEqual } from '../narrator';
 import { listNodes, type Stage, until, untilFree } from '../stage';
-import { type Fleet, launchFleet } from '../workers';
-import { readCounter } from '../system';
+import { type Fleet, readCounter } from '../world';
 
 const WITH_TOKEN = 5;
 
 /** Machines that enrol themselves with a join token, and one without, which has to wait for a human. */
-export async function enrol({ lab, narrator, plane, proxy, operator }: Stage): Promise<Fleet> {
+export async function enrol({ narrator, world, plane, operator }: Stage): Promise<Fleet> {
   narrator.chapter('Machines enrol themselves');
   const issued = await operator.post<{ token: string }>('/api/tokens', { name: 'demo', max_uses: WITH_TOKEN, ttl_hours: 1 });
   const { token: joinToken } = expectStatus(issued, 201);
   const fleet = await narrator.step(`${WITH_TOKEN} machines are switched on, with a join token`, () =>
-    launchFleet(lab, WITH_TOKEN, { endpoint: proxy.httpUrl, joinToken }));
+    world.launchFleet(plane, WITH_TOKEN, joinToken));
   const stranger = await narrator.step('one more is switched on, without a token', () => fleet.launchStranger());
 
   const pending = await narrator.step(

@@ -3,7 +3,7 @@ import { check, checkEqual } from '../narrator';
 import { getLease, hostOf, overSsh, type Person } from '../person';
 import { getNode, type Stage, until } from '../stage';
 import { findTracks, PLANT, type Tenant, tenantOf } from '../tracks';
-import type { Fleet } from '../workers';
+import type { Fleet } from '../world';
 import type { People } from './accounts';
 import type { Rentals } from './renting';
 

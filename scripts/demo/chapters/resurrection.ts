@@ -1,7 +1,7 @@
 import { check, checkEqual } from '../narrator';
 import { getNode, type Stage, until } from '../stage';
 import { findTracks } from '../tracks';
-import type { Fleet } from '../workers';
+import type { Fleet } from '../world';
 import type { Casualty } from './failure';
 
 /** The dead machine comes back with its old files: it is wiped before anybody may have it. */

@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort, generateSshKeyPair, type Lab, type MariaDb, type OrionProcess, projectDir, runOrThrow, startCaddy, startOrion } from '../../../test/lab';
+import { type ControlPlane, type Doors, FASTER, type Replica } from '../world';
+
+type Env = Record<string, string>;
+
+const PLACES = 3;
+
+/** What the processes are started with. */
+export interface Plan {
+  lab: Lab;
+  env: Env;
+  /** Of the APIs, as Caddy knows them. */
+  ports: number[];
+}
+
+export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
+  const access = await database.createDatabase('orion');
+  // What a killed play leaves in its folder goes with the demo's.
+  const tmp = join(lab.dir, 'tmp');
+  mkdirSync(tmp);
+  const env: Env = {
+    ...FASTER,
+    TMPDIR: tmp,
+    LOG_LEVEL: 'info',
+    ORION_DB_HOST: access.host,
+    ORION_DB_PORT: String(access.port),
+    ORION_DB_USER: access.user,
+    ORION_DB_PASSWORD: access.password,
+    ORION_DB_NAME: access.database,
+    ORION_JWT_KEY: randomBytes(32).toString('hex'),
+    ORION_SSH_KEY_FILE: (await generateSshKeyPair(join(lab.dir, 'control-plane'), 'orion')).keyFile,
+    ORION_HTTP_HOST: '127.0.0.1',
+    ORION_OPS_HOST: '127.0.0.1',
+    ORION_TRUST_PROXY: 'loopback',
+    ORION_DRAIN_SECONDS: '0.5',
+  };
+  const ports: number[] = [];
+  while (ports.length < PLACES) {
+    ports.push(await freePort());
+  }
+  return { lab, env, ports };
+}
+
+/** Runs `orion …` to its end. */
+export async function runOrion({ env }: Plan, args: string[], input = ''): Promise<void> {
+  await runOrThrow(process.execPath, [join(projectDir, 'dist', 'main.js'), ...args], { input, env: { PATH: process.env['PATH'], ...env } });
+}
+
+/** Two APIs and two schedulers: processes of the built program. */
+export async function startRoles(plan: Plan): Promise<Omit<ControlPlane, 'doors'>> {
+  const { lab } = plan;
+  const [first, second, ...schedulers] = await Promise.all([startApi(plan, 0), startApi(plan, 1), startScheduler(plan), startScheduler(plan)]);
+  const running = [first, second, ...schedulers];
+  const apis: Replica[] = [first, second].map(toReplica);
+  return {
+    lab, apis, schedulers: schedulers.map(toReplica),
+    addApi: async () => {
+      const api = await startApi(plan, apis.length);
+      running.push(api);
+      apis.push(toReplica(api));
+    },
+    stop: async () => {
+      await Promise.all(running.map((role) => role.stop(3_000)));
+    },
+  };
+}
+
+function startApi({ lab, env, ports }: Plan, place: number): Promise<OrionProcess> {
+  const port = ports[place] ?? 0;
+  return startOrion(lab, 'api', { port, env: { ...env, ORION_HTTP_PORT: String(port) } });
+}
+
+async function startScheduler({ lab, env }: Plan): Promise<OrionProcess> {
+  const port = await freePort();
+  return startOrion(lab, 'scheduler', { port, env: { ...env, ORION_OPS_PORT: String(port) } });
+}
+
+function toReplica(role: OrionProcess): Replica {
+  return {
+    url: role.url,
+    isProvisioning: () => hasChildren(role.pid),
+    kill9: async () => {
+      await role.kill9();
+    },
+  };
+}
+
+/** Ansible runs as a child of the process that makes the account. */
+function hasChildren(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim() !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** The project's own Caddyfile, with the replicas as a fixed list. */
+export function startProxy({ lab, ports }: Plan): Promise<Doors> {
+  return startCaddy(lab, {
+    config: readFileSync(join(projectDir, 'Caddyfile'), 'utf8'),
+    env: {
+      ORION_CADDY_OPTIONS: 'default_bind 127.0.0.1',
+      ORION_API_BY: 'list',
+      ORION_API_UPSTREAMS: ports.map((port) => `127.0.0.1:${port}`).join(' '),
+    },
+  });
+}

@@ -1,0 +1,82 @@
+import type { Lab } from '../../test/lab';
+import type { Narrator } from './narrator';
+
+/** Where the play takes place. The chapters know nothing else of it. */
+export interface World {
+  /** What a spectator has to know beforehand. */
+  introduction(lab: Lab): string;
+  /** Database, the operator's account, two APIs, two schedulers, and the single way in; step by step. */
+  startUp(lab: Lab, narrator: Narrator, operator: Operator): Promise<ControlPlane>;
+  /** Machines that call the control plane's door for agents. */
+  launchFleet(plane: ControlPlane, count: number, joinToken: string): Promise<Fleet>;
+}
+
+export interface Operator {
+  username: string;
+  password: string;
+}
+
+/** One process of the control plane. */
+export interface Replica {
+  /** Where it tells its health and metrics: `http://host:port`. */
+  url: string;
+  /** Whether Ansible, which makes accounts, runs in it now. */
+  isProvisioning(): boolean;
+  /** SIGKILL. */
+  kill9(): Promise<void>;
+}
+
+export interface ControlPlane {
+  lab: Lab;
+  doors: Doors;
+  apis: Replica[];
+  schedulers: Replica[];
+  /** One API more; it joins `apis`. */
+  addApi(): Promise<void>;
+  /** Ends all roles. */
+  stop(): Promise<void>;
+}
+
+/** Caddy, seen from outside. */
+export interface Doors {
+  httpsUrl: string;
+  httpUrl: string;
+  /** The certificate authority to trust, as a PEM file. */
+  caFile: string;
+}
+
+/** The machines that enrol. */
+export interface Fleet {
+  /** One more, whose agent has no join token. */
+  launchStranger(): Promise<{ name: string; host_key: string }>;
+  /** As a power cut. */
+  kill(hostname: string): Promise<void>;
+  /** Power is back: the same machine with its old files. */
+  start(hostname: string): Promise<void>;
+  /** Runs a shell command in it as root, past sshd and past Orion, and returns what it printed. */
+  look(hostname: string, command: string): Promise<string>;
+}
+
+/** Rhythms for a short show. The defaults stand beside them. */
+export const FASTER: Record<string, string> = {
+  ORION_PROBE_INTERVAL_SECONDS: '2', // 30
+  ORION_SUSPECT_INTERVAL_SECONDS: '0.5', // 5
+  ORION_PROBE_TIMEOUT_SECONDS: '3', // 5
+  ORION_HEARTBEAT_INTERVAL_SECONDS: '2', // 10
+  ORION_HEARTBEAT_OVERDUE_SECONDS: '8', // 25
+  ORION_MIGRATE_INTERVAL_SECONDS: '1', // 10
+  ORION_EXPIRE_INTERVAL_SECONDS: '0.5', // 5
+  ORION_WORK_INTERVAL_SECONDS: '0.2', // 1
+  ORION_WATCH_INTERVAL_SECONDS: '0.5', // 2
+  ORION_CLAIM_SECONDS: '5', // 30
+  ORION_RETRY_FIRST_SECONDS: '1', // 5
+  ORION_MIN_LEASE_SECONDS: '1', // 60
+  ORION_MAX_LEASES: '20', // 5
+};
+
+/** The sum of a counter over its labels, as a replica tells it at /metrics. Names with `_count` give the number of observations. */
+export async function readCounter({ url }: Replica, name: string, having = ''): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(5_000) })).text();
+  const lines = text.split('\n').filter((line) => line.startsWith(name) && /^[{ ]/.test(line.slice(name.length)) && line.includes(having));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
