@@ -44,10 +44,9 @@ async function fetchDocument(): Promise<Document> {
   const base = { db, clock: systemClock, logger: silentLogger, metrics: createMetrics() };
   const none = undefined as never;
   const app = createApp({
-    jwtKey: 'only the document is asked for, nothing is signed',
     health: { ...base, readiness: createReadiness() },
     api: {
-      ctx: { ...base, actor: 'api', settings: none, provisioner: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', ttlSeconds: 1 } },
+      ctx: { ...base, actor: 'api', settings: none, provisioner: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
       feed: createNodeFeed(base),
       limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, signupsPerAddress: 1, registrationsPerAddress: 1 }),
       settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, managementUser: '', managementKeys: [], trustProxy: false },

@@ -42,6 +42,13 @@ describe('the configuration of the control plane', () => {
     expect([config.jwt.key, config.database.password]).toEqual(['j'.repeat(40), 'from a file']);
   });
 
+  it('R44: takes further keys of access tokens, one a line', () => {
+    const [first, second] = ['k'.repeat(32), 'l'.repeat(40)];
+    expect(loadControlPlaneConfig(good).jwt.extraKeys).toEqual([]);
+    expect(loadControlPlaneConfig({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\n\n${second}\n` }).jwt.extraKeys).toEqual([first, second]);
+    expect(faultsOf({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\nshort` })).toEqual(['ORION_JWT_EXTRA_KEYS: must be keys of at least 32 characters, one a line']);
+  });
+
   it('R44: tells every fault at once, each by its variable, and no secret', () => {
     const faults = faultsOf({
       ORION_JWT_KEY: 'too-short-secret', ORION_SSH_KEY_FILE: '/nowhere/key', ORION_DB_PORT: '70000', ORION_ENROLMENT: 'everybody', ORION_PROBE_INTERVAL_SECONDS: 'often',

@@ -9,7 +9,7 @@ export interface ControlPlaneConfig {
   database: DatabaseConfig;
   http: { host: string; port: number; trustProxy: string | false; drainSeconds: number };
   ops: { host: string; port: number };
-  jwt: { key: string; ttlSeconds: number };
+  jwt: { key: string; extraKeys: string[]; ttlSeconds: number };
   ssh: { privateKeyFile: string; privateKey: string; extraPublicKeys: string[]; managementUser: string };
   accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
   limits: { loginsPerAddress: number; loginsPerName: number; signupsPerAddress: number; registrationsPerAddress: number };
@@ -34,6 +34,8 @@ function seconds(env: EnvReader, name: string, { default: fallback, min = 0.05, 
   return value;
 }
 
+const lines = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+
 function readSsh(env: EnvReader): ControlPlaneConfig['ssh'] {
   const privateKeyFile = env.text('ORION_SSH_KEY_FILE');
   let privateKey = '';
@@ -44,11 +46,10 @@ function readSsh(env: EnvReader): ControlPlaneConfig['ssh'] {
       env.fault('ORION_SSH_KEY_FILE', messageOf(error));
     }
   }
-  const extra = env.text('ORION_SSH_EXTRA_PUBLIC_KEYS', { default: '' });
   return {
     privateKeyFile,
     privateKey,
-    extraPublicKeys: extra.split('\n').map((line) => line.trim()).filter((line) => line !== ''),
+    extraPublicKeys: lines(env.text('ORION_SSH_EXTRA_PUBLIC_KEYS', { default: '' })),
     managementUser: env.text('ORION_MANAGEMENT_USER', { default: 'orion-mgmt' }),
   };
 }
@@ -57,10 +58,14 @@ const MIN_JWT_KEY_LENGTH = 32;
 
 function readJwt(env: EnvReader): ControlPlaneConfig['jwt'] {
   const key = env.text('ORION_JWT_KEY', { secret: true });
+  const extraKeys = lines(env.text('ORION_JWT_EXTRA_KEYS', { default: '', secret: true }));
   if (key !== '' && key.length < MIN_JWT_KEY_LENGTH) {
     env.fault('ORION_JWT_KEY', `must have at least ${MIN_JWT_KEY_LENGTH} characters`);
   }
-  return { key, ttlSeconds: env.integer('ORION_JWT_TTL_SECONDS', { default: 12 * 3600, min: 60, max: 30 * 86_400 }) };
+  if (extraKeys.some(({ length }) => length < MIN_JWT_KEY_LENGTH)) {
+    env.fault('ORION_JWT_EXTRA_KEYS', `must be keys of at least ${MIN_JWT_KEY_LENGTH} characters, one a line`);
+  }
+  return { key, extraKeys, ttlSeconds: env.integer('ORION_JWT_TTL_SECONDS', { default: 12 * 3600, min: 60, max: 30 * 86_400 }) };
 }
 
 function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'limits'> {

@@ -12,5 +12,5 @@ export async function logIn(
   if (!found || !right || found.user.disabledAt !== null) {
     throw new OrionError('bad_credentials', 'Username or password is wrong, or the account is disabled.');
   }
-  return { user: found.user, token: issueAccessToken(found.user, ctx.tokens) };
+  return { user: found.user, token: issueAccessToken(found.user, ctx.tokens, found.now) };
 }

@@ -71,13 +71,13 @@ export function createOpsApp(health: HealthDeps): Express {
 }
 
 /** The whole API. It holds no state: any replica serves any request (R16). */
-export function createApp({ api, health, jwtKey }: { api: ApiDeps; health: HealthDeps; jwtKey: string }): Express {
+export function createApp({ api, health }: { api: ApiDeps; health: HealthDeps }): Express {
   const { ctx, settings } = api;
   const { stopping } = health.readiness;
   const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
   const router = Router();
   const registry = createRegistry();
-  const auth = createAuthenticator(ctx.db, jwtKey);
+  const auth = createAuthenticator(ctx.db, ctx.tokens);
   const routes = createRouteMaker({ router, registry, auth });
   addAccountRoutes(routes, api);
   addLeaseRoutes(routes, api);

@@ -4,7 +4,7 @@ import passport from 'passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { OrionError } from '../lib/errors';
 import { sha256 } from '../lib/ids';
-import { findUserOfToken, type Principal, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, tokenClaims } from '../modules/accounts';
+import { findUserOfToken, keyOfToken, type Principal, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, tokenClaims, type TokenSettings } from '../modules/accounts';
 import { findNodeByCredential, type Node } from '../modules/nodes';
 
 /** Who may call a route. `node`: an agent with its node's credential. */
@@ -20,15 +20,19 @@ export interface Authenticator {
 
 const NEEDS_LOGIN = 'Log in (`POST /api/login`) and send the token as `Authorization: Bearer …`.';
 
-/** Passport checks the JWT: one algorithm, issuer, audience and expiry all required. The user is read anew at each request. */
-export function createAuthenticator(db: Knex, jwtKey: string): Authenticator {
+/**
+ * Passport checks the JWT: one algorithm, issuer and audience, all required. The user is read anew at each request, and that statement judges
+ * the expiry too: replicas whose clocks differ take the same tokens.
+ */
+export function createAuthenticator(db: Knex, tokens: TokenSettings): Authenticator {
   const strategy = new Strategy(
     {
-      secretOrKey: jwtKey,
+      secretOrKeyProvider: (_req: Request, token: string, done: (error: null, key: string) => void) => done(null, keyOfToken(token, tokens)),
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
       algorithms: [TOKEN_ALGORITHM],
       issuer: TOKEN_ISSUER,
       audience: TOKEN_AUDIENCE,
+      ignoreExpiration: true,
     },
     (payload: unknown, done) => {
       findPrincipal(db, payload).then(
@@ -75,7 +79,7 @@ async function findPrincipal(db: Knex, payload: unknown): Promise<Principal | un
     return undefined;
   }
   const { sub, jti, exp } = claims.data;
-  const user = await findUserOfToken(db, Number(sub), jti);
+  const user = await findUserOfToken(db, { userId: Number(sub), tokenId: jti, expiresAtSeconds: exp });
   return user && { user, tokenId: jti, tokenExpiresAtSeconds: exp };
 }
 

@@ -13,11 +13,9 @@ const CLOSE_LIMIT_MS = 25_000;
 export async function startApi(plane: ControlPlane): Promise<RunningRole> {
   const { config, db, clock, logger, readiness, metrics } = plane;
   const { accounts, jwt, ssh, http } = config;
-  const tokens = { key: jwt.key, ttlSeconds: jwt.ttlSeconds };
-  const ctx = { ...createWorkContext(plane, 'api'), enrolment: config.enrolment, firstUid: config.firstUid, tokens };
+  const ctx = { ...createWorkContext(plane, 'api'), enrolment: config.enrolment, firstUid: config.firstUid, tokens: jwt };
   const feed = createNodeFeed({ db, clock, logger });
   const app = createApp({
-    jwtKey: jwt.key,
     health: { db, readiness, metrics, logger },
     api: {
       ctx,

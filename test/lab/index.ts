@@ -10,6 +10,7 @@ export { freePort } from './ports';
 export { childCoverageEnv, startProcess, type ExitStatus, type LabProcess, type ProcessSpec } from './process';
 export { run, runOrThrow, type RunOptions, type RunResult } from './run';
 export { sharedMariaDb, type SharedMariaDb } from './shared-mariadb';
+export { skewed } from './skewed';
 export { generateSshKeyPair, sshExec, sshOptions, type SshExecOptions, type SshKeyPair, type SshTarget } from './ssh';
 export { createStepControl, type StepControl, untilHeld } from './steps';
 export { launchWorkers, type LaunchOptions, type Worker, type WorkerFleet } from './workers';

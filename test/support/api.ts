@@ -8,7 +8,7 @@ import { listen } from '../../src/http/server';
 import type { FlowSettings } from '../../src/flows/context';
 import { systemClock } from '../../src/lib/clock';
 import { createReadiness, type Readiness } from '../../src/lib/readiness';
-import { issueAccessToken, type User } from '../../src/modules/accounts';
+import { issueAccessToken, type TokenSettings, type User } from '../../src/modules/accounts';
 import { createTestContext } from './context';
 import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
 import type { Reply } from './wire';
@@ -21,6 +21,7 @@ export interface ApiOptions {
   limits?: Partial<LimitSettings>;
   flows?: Partial<FlowSettings>;
   enrolment?: 'token' | 'open';
+  tokens?: Partial<TokenSettings>;
 }
 
 export type Method = 'get' | 'post' | 'patch' | 'delete' | 'put';
@@ -59,18 +60,17 @@ const LIMITS: LimitSettings = { loginsPerAddress: 1000, loginsPerName: 1000, sig
 export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<TestApi> {
   const provisioner = options.provisioner ?? createFakeProvisioner();
   const readiness = createReadiness();
-  const tokens = { key: JWT_KEY, ttlSeconds: 3600 };
+  const tokens = { key: JWT_KEY, extraKeys: [], ttlSeconds: 3600, ...options.tokens };
   const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), firstUid: 70_000, tokens };
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const app = createApp({
-    jwtKey: JWT_KEY,
     health: { db, readiness, metrics: ctx.metrics, logger: ctx.logger },
     api: { ctx, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }), settings: { ...SETTINGS, ...options.settings } },
   });
   const listening = await listen(app, { host: '127.0.0.1', port: 0, clock: systemClock });
   feed.start();
   const url = `http://127.0.0.1:${listening.port}`;
-  const tokenOf = (user: User): string => issueAccessToken(user, tokens);
+  const tokenOf = (user: User): string => issueAccessToken(user, tokens, new Date());
   return {
     url,
     provisioner,

@@ -1,17 +1,26 @@
 import { describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
-import { issueAccessToken, tokenClaims } from './access-tokens';
+import { issueAccessToken, keyOfToken, tokenClaims } from './access-tokens';
 import { checkPassword, hashPassword } from './passwords';
 
 describe('an access token', () => {
+  const settings = { key: 'a key of the tests that is long enough', extraKeys: [], ttlSeconds: 60 };
+
   it('R10: names its user, issuer, audience and expiry, has an id of its own, and no role', () => {
-    const settings = { key: 'a key of the tests that is long enough', ttlSeconds: 60 };
-    const [first, second] = [issueAccessToken({ id: 7 }, settings), issueAccessToken({ id: 7 }, settings)].map((token) => jwt.verify(token, settings.key) as jwt.JwtPayload);
+    const now = new Date('2031-05-04T03:02:01.999Z');
+    const [first, second] = [issueAccessToken({ id: 7 }, settings, now), issueAccessToken({ id: 7 }, settings, now)].map((token) => jwt.verify(token, settings.key) as jwt.JwtPayload);
     expect(first).toMatchObject({ sub: '7', iss: 'orion', aud: 'orion-api' });
-    expect((first?.exp ?? 0) - (first?.iat ?? 0)).toBe(60);
+    expect([first?.iat, first?.exp]).toEqual([Date.parse('2031-05-04T03:02:01Z') / 1000, Date.parse('2031-05-04T03:03:01Z') / 1000]);
     expect(first?.jti).not.toBe(second?.jti);
     expect(first).not.toHaveProperty('role');
     expect(tokenClaims.safeParse(first).success).toBe(true);
+  });
+
+  it('R44: is verified with the key that signed it while keys are rotated, and with the one that signs when none did', () => {
+    const of = (key: string): string => issueAccessToken({ id: 7 }, { ...settings, key }, new Date(0));
+    const rotating = { ...settings, extraKeys: ['the key of yesterday', 'the key of tomorrow'] };
+    expect([settings.key, ...rotating.extraKeys, 'a key of nobody'].map((key) => keyOfToken(of(key), rotating))).toEqual([settings.key, ...rotating.extraKeys, settings.key]);
+    expect(['', 'x', 'a.b.c', jwt.sign('text', 'the key of yesterday')].map((token) => keyOfToken(token, { ...rotating, extraKeys: ['the key of tomorrow'] }))).toEqual(Array(4).fill(settings.key));
   });
 });
 

@@ -4,7 +4,10 @@ import { z } from 'zod';
 import type { User } from './types';
 
 export interface TokenSettings {
+  /** Signs, and verifies. */
   key: string;
+  /** Verify as well, and sign nothing: what `key` was, or is about to be. */
+  extraKeys: string[];
   ttlSeconds: number;
 }
 
@@ -13,11 +16,26 @@ export const TOKEN_ALGORITHM = 'HS256';
 export const TOKEN_ISSUER = 'orion';
 export const TOKEN_AUDIENCE = 'orion-api';
 
+/** Of the keys of these settings the one that signed the token; when none did, the one that signs. No id in the token says which: it would be believed too early. */
+export function keyOfToken(token: string, { key, extraKeys }: TokenSettings): string {
+  return extraKeys.find((candidate) => isSignedBy(token, candidate)) ?? key;
+}
+
+function isSignedBy(token: string, key: string): boolean {
+  try {
+    jwt.verify(token, key, { algorithms: [TOKEN_ALGORITHM], ignoreExpiration: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What a verified token carries. The role is not among it: it is read from the database at each request. */
 export const tokenClaims = z.object({ sub: z.string().regex(/^\d{1,15}$/), jti: z.uuid(), exp: z.number().int() });
 
-export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds }: TokenSettings): string {
-  return jwt.sign({}, key, {
+/** @param now by the database's clock, which also decides when the token is over */
+export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds }: Omit<TokenSettings, 'extraKeys'>, now: Date): string {
+  return jwt.sign({ iat: Math.floor(now.getTime() / 1000) }, key, {
     algorithm: TOKEN_ALGORITHM,
     subject: String(user.id),
     issuer: TOKEN_ISSUER,

@@ -80,7 +80,7 @@ export async function createCast({ env, joinToken }: System, random: Random): Pr
         case 'worker':
           return random.pick(workers).credential;
         default:
-          return issueAccessToken(people[caller], { key: env['ORION_JWT_KEY'] ?? '', ttlSeconds: TTL_SECONDS });
+          return issueAccessToken(people[caller], { key: env['ORION_JWT_KEY'] ?? '', ttlSeconds: TTL_SECONDS }, new Date());
       }
     },
     close: () => db.destroy(),

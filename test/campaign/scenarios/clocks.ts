@@ -1,15 +1,12 @@
-import { existsSync, readdirSync } from 'node:fs';
 import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
-import { eventually, type OrionProcess, type Worker } from '../../lab';
+import { eventually, type OrionProcess, skewed, type Worker } from '../../lab';
 import { type Answer, createApiClient, expectStatus, type LeaseBody, type LeaseDetailBody, type RentBody } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { measureLateness } from '../rogue/late';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
-
-type Env = Record<string, string>;
 
 const SKEW_SECONDS = 600;
 /** A round of expiry (0.5 s, jittered), and as long as a claim may be held (5 s) by somebody who is slow. */
@@ -34,15 +31,6 @@ export const clocks: Scenario = {
     }
   },
 };
-
-/** Shifts the clock of one process, by libfaketime; what measures durations goes on as it does. */
-function skewed(seconds: number): Env {
-  const [library] = readdirSync('/usr/lib').map((dir) => `/usr/lib/${dir}/faketime/libfaketimeMT.so.1`).filter((file) => existsSync(file));
-  if (library === undefined) {
-    throw new Error('libfaketime is missing: run scripts/install-deps.sh');
-  }
-  return { LD_PRELOAD: library, FAKETIME: `${seconds > 0 ? '+' : '-'}${Math.abs(seconds)}s`, FAKETIME_DONT_FAKE_MONOTONIC: '1' };
-}
 
 /** What the replica itself says of the time, against this process. */
 async function skewOf({ url }: OrionProcess): Promise<number> {

@@ -60,6 +60,24 @@ describe('forged and edited access tokens', () => {
   });
 });
 
+describe('rotating the key of the access tokens', () => {
+  const NEW_KEY = 'the next key of the tests, long enough too';
+
+  it('R44: in three steps, replica by replica, logs nobody out; without the old key its tokens are good no more', async () => {
+    const step = (key: string, ...extraKeys: string[]): Promise<TestApi> => startTestApi(database.db, { tokens: { key, extraKeys } });
+    const steps = [await step(JWT_KEY), await step(JWT_KEY, NEW_KEY), await step(NEW_KEY, JWT_KEY), await step(NEW_KEY)];
+    const statusOf = async (reader: number, maker: number): Promise<number> => (await (steps[reader] as TestApi).call('get', '/api/me', { as: (steps[maker] as TestApi).tokenOf(user) })).status;
+    const table = await Promise.all(steps.map((_, reader) => Promise.all(steps.map((__, maker) => statusOf(reader, maker)))));
+    expect(table).toEqual([
+      [200, 200, 401, 401],
+      [200, 200, 200, 200],
+      [200, 200, 200, 200],
+      [401, 401, 200, 200],
+    ]);
+    await Promise.all(steps.map((each) => each.close()));
+  });
+});
+
 const register = (at: TestApi, body: object, credential?: string): Promise<Reply<RegisteredJson>> => at.call('post', '/api/workers/register', { as: credential, body: { hostname: 'edge-1', host_key: anSshKey(), ...body } });
 const aToken = async (body: object): Promise<TokenJson> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
 

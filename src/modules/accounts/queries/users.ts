@@ -70,21 +70,38 @@ export async function findUserByName(db: Db, username: string): Promise<User | u
   return row && toUser(row);
 }
 
+export interface LoginCandidate {
+  user: User;
+  passwordHash: string;
+  /** By the database's clock. */
+  now: Date;
+}
+
 /** The user with the stored password hash, for the login alone. */
-export async function findUserForLogin(db: Db, username: string): Promise<{ user: User; passwordHash: string } | undefined> {
+export async function findUserForLogin(db: Db, username: string): Promise<LoginCandidate | undefined> {
   if (!couldBeName(username)) {
     return undefined;
   }
-  const row = await selectFirst<UserRow & { password_hash: string }>(db, `SELECT ${COLUMNS}, password_hash FROM users WHERE username = ?`, [username]);
-  return row && { user: toUser(row), passwordHash: row.password_hash };
+  const row = await selectFirst<UserRow & { password_hash: string; now: Date }>(
+    db,
+    `SELECT ${COLUMNS}, password_hash, UTC_TIMESTAMP(3) AS now FROM users WHERE username = ?`,
+    [username],
+  );
+  return row && { user: toUser(row), passwordHash: row.password_hash, now: row.now };
 }
 
-/** The user that a token names, if the token was not revoked and the user not disabled. */
-export async function findUserOfToken(db: Db, userId: number, tokenId: string): Promise<User | undefined> {
+export interface TokenOfUser {
+  userId: number;
+  tokenId: string;
+  expiresAtSeconds: number;
+}
+
+/** The user that a token names, if the token is neither over (by the database's clock) nor revoked and the user not disabled. */
+export async function findUserOfToken(db: Db, { userId, tokenId, expiresAtSeconds }: TokenOfUser): Promise<User | undefined> {
   const row = await selectFirst<UserRow>(
     db,
-    `SELECT ${COLUMNS} FROM users WHERE id = ? AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = ?)`,
-    [userId, tokenId],
+    `SELECT ${COLUMNS} FROM users WHERE id = ? AND disabled_at IS NULL AND ? > UNIX_TIMESTAMP() AND NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = ?)`,
+    [userId, expiresAtSeconds, tokenId],
   );
   return row && toUser(row);
 }
