@@ -17,7 +17,7 @@ export interface ControlPlaneConfig {
   firstUid: number;
   heartbeat: { intervalSeconds: number; overdueSeconds: number };
   probe: { intervalSeconds: number; suspectIntervalSeconds: number; timeoutSeconds: number; deadAfterFailures: number; concurrency: number };
-  work: { claimSeconds: number; playTimeoutSeconds: number; playConcurrency: number; rentWaitSeconds: number; outageSeconds: number };
+  work: { claimSeconds: number; playTimeoutSeconds: number; playMemoryMb: number; playConcurrency: number; rentWaitSeconds: number; outageSeconds: number };
   intervals: { migrateSeconds: number; expireSeconds: number; workSeconds: number; watchSeconds: number };
   retry: { firstSeconds: number; maxSeconds: number };
   maxWipeFailures: number;
@@ -117,6 +117,7 @@ function readWork(env: EnvReader): Pick<ControlPlaneConfig, 'probe' | 'work' | '
     work: {
       claimSeconds: seconds(env, 'ORION_CLAIM_SECONDS', { default: 30, min: 1 }),
       playTimeoutSeconds: seconds(env, 'ORION_PLAY_TIMEOUT_SECONDS', { default: 120, min: 5 }),
+      playMemoryMb: env.integer('ORION_PLAY_MEMORY_MB', { default: 256, min: 128 }),
       playConcurrency: env.integer('ORION_PLAY_CONCURRENCY', { default: 4, min: 1, max: 64 }),
       rentWaitSeconds: seconds(env, 'ORION_RENT_WAIT_SECONDS', { default: 60, min: 0 }),
       outageSeconds: seconds(env, 'ORION_OUTAGE_SECONDS', { default: 10, min: 1 }),

@@ -38,6 +38,7 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     playbooksDir: join(packageRoot(), 'playbooks'),
     concurrency: config.work.playConcurrency,
     deadlineSeconds: config.work.playTimeoutSeconds,
+    memoryLimitMb: config.work.playMemoryMb,
     clock,
     logger,
   });

@@ -16,6 +16,8 @@ export interface AnsibleProvisionerDeps {
   concurrency: number;
   /** For each play, from its start; waiting for a free place does not count. */
   deadlineSeconds: number;
+  /** A play whose processes hold more is killed. One that is well holds 82 MB at its peak. */
+  memoryLimitMb: number;
   clock: Clock;
   logger: Logger;
   /** Name or path of ansible-playbook. */

@@ -3,6 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ProvisioningError } from '../../../src/modules/provisioning';
+import { openTrap } from '../../campaign/rogue/traps';
 import { eventually, generateSshKeyPair, type Worker } from '../../lab';
 import { aSpec, asRoot, createBench, nodeOf, provisionerWith, type Bench } from './support';
 
@@ -93,6 +94,15 @@ describe('when a node is not as it should be', () => {
       await worker.thaw();
     }
   }, 30_000);
+
+  it.each(['sly-flood', 'errors-without-end'])('kills a play that a node fills without end (%s) long before its deadline, and says why', async (kind) => {
+    // One that is well holds 82 MB.
+    const small = provisionerWith(bench.managementKey, { memoryLimitMb: 90, deadlineSeconds: 90 });
+    const { address, port, hostKey } = await openTrap(bench.lab, kind);
+    const error = await failureOf(small.wipe({ nodeId: 7, address, port, hostKey }, []));
+    expect(error).toMatchObject({ failure: 'failed', message: 'killed because it held more than 90 MB of memory: the node answers without end' });
+    expect(error.output.length).toBeLessThanOrEqual(64 * 1024);
+  }, 100_000);
 
   it('stops at once when the caller aborts', async () => {
     const stop = new AbortController();

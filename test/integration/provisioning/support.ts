@@ -19,6 +19,7 @@ export interface BenchOptions {
   workers?: number;
   concurrency?: number;
   deadlineSeconds?: number;
+  memoryLimitMb?: number;
 }
 
 const playbooksDir = join(projectDir, 'playbooks');
@@ -40,9 +41,9 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
 }
 
 export function provisionerWith(key: SshKeyPair, options: BenchOptions & { ansiblePlaybook?: string } = {}): Provisioner {
-  const { concurrency = 2, deadlineSeconds = 90, ansiblePlaybook } = options;
+  const { concurrency = 2, deadlineSeconds = 90, memoryLimitMb = 256, ansiblePlaybook } = options;
   return createAnsibleProvisioner({
-    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, ansiblePlaybook, clock: systemClock, logger: silentLogger,
+    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, clock: systemClock, logger: silentLogger,
   });
 }
 

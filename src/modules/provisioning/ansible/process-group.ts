@@ -24,6 +24,17 @@ export async function killPlay(groupId: number, mark: string, clock: Clock): Pro
   return left;
 }
 
+const KIB = 1024;
+
+/**
+ * Bytes of memory that the processes of a play hold for themselves, without files and libraries; what a fork still shares with its parent
+ * counts for both.
+ */
+export async function memoryOfPlay(mark: string): Promise<number> {
+  const texts = await Promise.all((await markedProcesses(mark)).map((pid) => readFile(`/proc/${String(pid)}/status`, 'latin1').catch(() => '')));
+  return texts.reduce((sum, text) => sum + KIB * Number(/^RssAnon:\s+(\d+) kB/m.exec(text)?.[1] ?? 0), 0);
+}
+
 /** Pids of the processes whose environment carries the mark of the play. A zombie has no environment any more. */
 export async function markedProcesses(mark: string): Promise<number[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);

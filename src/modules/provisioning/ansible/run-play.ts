@@ -9,7 +9,7 @@ import { createCapture } from './capture';
 import { playEnvironment } from './environment';
 import { outcomeOf, type Outcome } from './outcome';
 import { createPlayDirectory, type PlayDirectory } from './play-directory';
-import { killPlay } from './process-group';
+import { killPlay, memoryOfPlay } from './process-group';
 import { faultOfTarget } from './ssh-config';
 
 export interface PlayRequest {
@@ -35,21 +35,29 @@ export interface PlayRunnerDeps {
   privateKeyFile: string;
   managementUser: string;
   playbooksDir: string;
+  /** A play whose processes hold more is killed. */
+  memoryLimitMb: number;
   clock: Clock;
   logger: Logger;
   /** Name or path of ansible-playbook. */
   executable?: string;
 }
 
+/** Why a play was cut short. */
+type Cut = 'deadline' | 'aborted' | 'memory';
+
 interface Finished {
   exitCode: number | null;
-  cut: 'deadline' | 'aborted' | undefined;
+  cut: Cut | undefined;
   stdout: string;
   stderr: string;
 }
 
 const MAX_OUTPUT = 64 * 1024;
 const MAX_RESULT = 1024 * 1024;
+/** Most plays are over by then and are never weighed. Ansible copies what it has with each piece that comes, so it grows ever more slowly. */
+const WEIGH_MS = 2_000;
+const MIB = 1024 * 1024;
 
 const failure = (message: string): Outcome => ({ status: 'failed', changed: false, result: {}, message });
 
@@ -65,7 +73,7 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
     const directory = await createPlayDirectory({ ...deps, ...paths, ...request });
     try {
       const finished = await runProcess({ ...deps, ...paths }, request, directory);
-      return [outcomeOfRun(finished, request.deadlineMs), finished.stdout + finished.stderr];
+      return [outcomeOfRun(finished, { ...deps, ...request }), finished.stdout + finished.stderr];
     } finally {
       await directory.remove();
     }
@@ -86,14 +94,17 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
   };
 }
 
-function outcomeOfRun(finished: Finished, deadlineMs: number): Outcome {
-  if (finished.cut === 'deadline') {
-    return { ...failure(`killed at its deadline of ${String(Math.round(deadlineMs / 1000))} s; it may still have worked`), status: 'deadline' };
+function outcomeOfRun(finished: Finished, { deadlineMs, memoryLimitMb }: { deadlineMs: number; memoryLimitMb: number }): Outcome {
+  switch (finished.cut) {
+    case 'deadline':
+      return { ...failure(`killed at its deadline of ${String(Math.round(deadlineMs / 1000))} s; it may still have worked`), status: 'deadline' };
+    case 'aborted':
+      return { ...failure('stopped by the caller; it may still have worked'), status: 'aborted' };
+    case 'memory':
+      return failure(`killed because it held more than ${String(memoryLimitMb)} MB of memory: the node answers without end`);
+    case undefined:
+      return outcomeOf(finished.exitCode, finished.stdout, finished.stderr);
   }
-  if (finished.cut === 'aborted') {
-    return { ...failure('stopped by the caller; it may still have worked'), status: 'aborted' };
-  }
-  return outcomeOf(finished.exitCode, finished.stdout, finished.stderr);
 }
 
 async function runProcess(deps: PlayRunnerDeps, request: PlayRequest, directory: PlayDirectory): Promise<Finished> {
@@ -109,11 +120,10 @@ async function runProcess(deps: PlayRunnerDeps, request: PlayRequest, directory:
   const ended = new AbortController();
   let cut: Finished['cut'];
   const watch = async (): Promise<void> => {
-    await deps.clock.sleep(request.deadlineMs, request.signal ? AbortSignal.any([ended.signal, request.signal]) : ended.signal);
-    if (ended.signal.aborted || child.pid === undefined) {
+    cut = await untilCut(deps, request, { mark: directory.path, ended: ended.signal });
+    if (cut === undefined || child.pid === undefined) {
       return;
     }
-    cut = request.signal?.aborted ? 'aborted' : 'deadline';
     const left = await killPlay(child.pid, directory.path, deps.clock);
     if (left.length > 0) {
       deps.logger.error('processes of a play do not die', { playbook: request.playbook, pids: left });
@@ -129,6 +139,25 @@ async function runProcess(deps: PlayRunnerDeps, request: PlayRequest, directory:
     ended.abort();
     await watching;
   }
+}
+
+/** Waits until the play has to be cut short; undefined when it ended before that. */
+async function untilCut({ clock, memoryLimitMb }: PlayRunnerDeps, { deadlineMs, signal }: PlayRequest, { mark, ended }: { mark: string; ended: AbortSignal }): Promise<Cut | undefined> {
+  const wake = signal ? AbortSignal.any([ended, signal]) : ended;
+  const deadline = clock.monotonicMs() + deadlineMs;
+  for (let left = deadlineMs; left > 0; left = deadline - clock.monotonicMs()) {
+    await clock.sleep(Math.min(left, WEIGH_MS), wake);
+    if (ended.aborted) {
+      return undefined;
+    }
+    if (signal?.aborted) {
+      return 'aborted';
+    }
+    if ((await memoryOfPlay(mark)) > memoryLimitMb * MIB) {
+      return 'memory';
+    }
+  }
+  return ended.aborted ? undefined : 'deadline';
 }
 
 function closed(child: ChildProcess): Promise<number | null> {
