@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Makes the secrets of a control plane in containers, each in a file of its own, and only those that are missing. The folder is closed to
+# everybody else; the files in it are readable, because the users in the containers have other numbers.
+#
+# Usage: scripts/init-secrets.sh          in ./secrets, and settings of this machine for compose in ./.env
+#        scripts/init-secrets.sh DIR      in DIR, and no .env
+set -euo pipefail
+PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+die() { printf 'init-secrets: %s\n' "$*" >&2; exit 1; }
+
+# Whole or not at all: a half-written secret would never be made anew.
+keep() {
+  local name=$1
+  shift
+  [[ ! -s $DIR/$name ]] || return 0
+  "$@" >"$DIR/.$name.new"
+  chmod 444 "$DIR/.$name.new"
+  mv -- "$DIR/.$name.new" "$DIR/$name"
+  printf 'made %s\n' "$name"
+}
+
+random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
+
+ssh_key() {
+  local dir
+  dir=$(mktemp -d "$DIR/.ssh-XXXXXX")
+  ssh-keygen -q -t ed25519 -N '' -C orion -f "$dir/key" </dev/null
+  cat -- "$dir/key"
+  rm -rf -- "$dir"
+}
+
+# By a pipe: ssh-keygen refuses a file of its caller's that others may read.
+ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/ssh_key"); }
+
+# Each worker of the profile `workers` reads it; empty, they wait for an operator's approval.
+join_token() { [[ -e $DIR/join_token ]] || install -m 444 /dev/null "$DIR/join_token"; }
+
+set_in_env() { grep -qs "^$1=" .env || printf '%s=%s\n' "$1" "$2" >>.env; }
+
+write_env() {
+  local socket=${ORION_DOCKER_SOCKET:-/var/run/docker.sock}
+  set_in_env COMPOSE_PROJECT_NAME orion
+  # The autoscaler reads the socket as a member of its group.
+  if [[ -S $socket ]]; then set_in_env ORION_DOCKER_GID "$(stat -c %g -- "$socket")"; fi
+}
+
+(($# < 2)) && [[ ${1-} != -* ]] || { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+command -v ssh-keygen >/dev/null || die 'ssh-keygen is missing: install the OpenSSH client'
+cd -- "$PROJECT"
+DIR=${1:-secrets}
+umask 077
+mkdir -p -m 700 -- "$DIR"
+chmod 700 -- "$DIR"
+keep db_password random
+keep db_root_password random
+keep jwt_key random
+keep ssh_key ssh_key
+keep ssh_key.pub ssh_public_key
+join_token
+(($#)) || write_env
