@@ -8,12 +8,13 @@ export interface JoinTokenOrder {
   maxUses: number;
   ttlSeconds: number;
   labels: Labels;
-  by: User;
+  /** Null: whoever holds the database's password, beside the API. */
+  by: User | null;
 }
 
 /** Issues a join token. `secret` is shown this once; only its hash is stored. */
-export async function issueJoinToken(ctx: FlowContext, { by, ...order }: JoinTokenOrder): Promise<{ token: JoinToken; secret: string }> {
+export async function issueJoinToken(ctx: Pick<FlowContext, 'db'>, { by, ...order }: JoinTokenOrder): Promise<{ token: JoinToken; secret: string }> {
   const secret = randomSecret('orion_join_');
-  const token = await insertJoinToken(ctx.db, { ...order, tokenHash: sha256(secret), createdBy: by.id });
+  const token = await insertJoinToken(ctx.db, { ...order, tokenHash: sha256(secret), createdBy: by?.id ?? null });
   return { token, secret };
 }

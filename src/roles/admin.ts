@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import { loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
+import { issueJoinToken } from '../flows/issue-join-token';
 import { signUp } from '../flows/sign-up';
 
 /** An operator's own limits; they can be changed like anybody's. */
@@ -16,6 +17,24 @@ export async function createAdmin(
   try {
     const user = await signUp({ db }, { username, password, role: 'admin', ...ADMIN_QUOTA });
     io.stdout.write(`admin ${user.username} (id ${user.id}) created\n`);
+    return 0;
+  } finally {
+    await db.destroy();
+  }
+}
+
+export interface TokenOrder {
+  name: string;
+  maxUses: number;
+  ttlHours: number;
+}
+
+/** `orion admin join-token`: a join token, issued by whoever holds the database's password. It alone goes to stdout. Resolves with the exit code. */
+export async function createJoinToken({ name, maxUses, ttlHours }: TokenOrder, env: NodeJS.ProcessEnv, io: { stdout: Writable }): Promise<number> {
+  const db = createDatabase(loadDatabaseConfig(env));
+  try {
+    const { secret } = await issueJoinToken({ db }, { name, maxUses, ttlSeconds: Math.ceil(ttlHours * 3600), labels: {}, by: null });
+    io.stdout.write(`${secret}\n`);
     return 0;
   } finally {
     await db.destroy();

@@ -43,7 +43,7 @@ export interface NewJoinToken {
   maxUses: number;
   ttlSeconds: number;
   labels: Labels;
-  createdBy: number;
+  createdBy: number | null;
 }
 
 export async function insertJoinToken(db: Db, token: NewJoinToken): Promise<JoinToken> {
