@@ -3,6 +3,7 @@ import { messageOf } from '../lib/errors';
 import type { LogLevel } from '../lib/logger';
 import { readDatabase, type DatabaseConfig } from './database';
 import { createEnvReader, type EnvReader } from './env';
+import { readSeconds as seconds } from './seconds';
 
 export interface ControlPlaneConfig {
   logLevel: LogLevel;
@@ -22,16 +23,6 @@ export interface ControlPlaneConfig {
   retry: { firstSeconds: number; maxSeconds: number };
   maxWipeFailures: number;
   maxProvisionFailures: number;
-}
-
-/** Fractions of a second are allowed, for tests and impatient fleets. */
-function seconds(env: EnvReader, name: string, { default: fallback, min = 0.05, max = 86_400 }: { default: number; min?: number; max?: number }): number {
-  const value = Number(env.text(name, { default: String(fallback) }));
-  if (!Number.isFinite(value) || value < min || value > max) {
-    env.fault(name, `must be a number of seconds from ${min} to ${max}`);
-    return fallback;
-  }
-  return value;
 }
 
 const lines = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
