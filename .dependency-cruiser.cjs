@@ -52,6 +52,18 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/ssh/' },
       to: { path: 'node_modules/(ssh2|node-ssh)' },
     },
+    {
+      name: 'docker-library-in-scaling-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/modules/scaling/' },
+      to: { path: 'node_modules/dockerode' },
+    },
+    {
+      name: 'only-the-autoscaler-reaches-docker',
+      severity: 'error',
+      from: { path: '^src/(roles/(api|scheduler|agent)|agent-main)\\.ts$' },
+      to: { path: '^src/modules/scaling/', reachable: true },
+    },
   ],
   options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' } },
 };

@@ -14,24 +14,33 @@ import { createWinstonSink } from '../lib/winston-sink';
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 
-/** What the roles of one control-plane process share. */
-export interface ControlPlane {
-  config: Readonly<ControlPlaneConfig>;
+/** What every role has that works on the database. */
+export interface Plane {
   db: Knex;
   clock: Clock;
   logger: Logger;
   metrics: Metrics;
   readiness: Readiness;
-  provisioner: Provisioner;
   closer: Closer;
 }
 
-export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
-  const clock = systemClock;
+/** What the roles of one control-plane process share. */
+export interface ControlPlane extends Plane {
+  config: Readonly<ControlPlaneConfig>;
+  provisioner: Provisioner;
+}
+
+export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' | 'database'>>, roles: string[]): Plane {
   const logger = createLogger(config.logLevel, createWinstonSink(), { role: roles.join(',') });
   const closer = createCloser(logger);
   const db = createDatabase(config.database);
   closer.push('database', () => db.destroy());
+  return { db, clock: systemClock, logger, metrics: createMetrics(), readiness: createReadiness(), closer };
+}
+
+export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
+  const plane = openPlane(config, roles);
+  const { clock, logger } = plane;
   const provisioner = createAnsibleProvisioner({
     privateKeyFile: config.ssh.privateKeyFile,
     managementUser: config.ssh.managementUser,
@@ -46,7 +55,7 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     (swept) => swept > 0 && logger.info('removed what killed processes left of their plays', { swept }),
     (error: unknown) => logger.warn('stale plays could not be removed', { reason: messageOf(error) }),
   );
-  return { config, db, clock, logger, metrics: createMetrics(), readiness: createReadiness(), provisioner, closer };
+  return { ...plane, config, provisioner };
 }
 
 /** The context in which the flows of one role run. */
@@ -73,7 +82,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
 const WAIT_MS = 1_000;
 
 /** Waits until the database answers and has every migration; meanwhile readiness says why not. Gives up only when `signal` aborts. */
-export async function waitForSchema({ db, clock, logger, readiness }: ControlPlane, signal: AbortSignal): Promise<void> {
+export async function waitForSchema({ db, clock, logger, readiness }: Plane, signal: AbortSignal): Promise<void> {
   const migrator = createMigrator(db, join(packageRoot(), 'migrations'));
   let told = '';
   while (!signal.aborted) {

@@ -1,9 +1,9 @@
 import { loadAgentConfig } from '../config/agent';
+import { loadAutoscalerConfig } from '../config/autoscaler';
 import { type ControlPlaneConfig, loadControlPlaneConfig } from '../config/control-plane';
-import type { Clock } from '../lib/clock';
 import { systemClock } from '../lib/clock';
 import { createLogger, jsonLineSink, type Logger } from '../lib/logger';
-import type { ControlPlane } from './control-plane';
+import type { ControlPlane, Plane } from './control-plane';
 import type { RunningRole } from './role';
 
 /** Loaded only when asked for: an agent never loads Knex. */
@@ -12,7 +12,13 @@ const CONTROL_PLANE_ROLES: Record<string, (plane: ControlPlane) => Promise<Runni
   scheduler: async (plane) => (await import('./scheduler')).startScheduler(plane),
 };
 
-export const ROLE_NAMES = [...Object.keys(CONTROL_PLANE_ROLES), 'agent'];
+/** Roles that run alone, and why. */
+const ALONE: Record<string, string> = {
+  autoscaler: 'the autoscaler runs alone: who holds the Docker socket is root, which is no business of a process that serves others',
+  agent: 'the agent runs alone: it has no business near the control plane\'s secrets',
+};
+
+export const ROLE_NAMES = [...Object.keys(CONTROL_PLANE_ROLES), ...Object.keys(ALONE)];
 
 /** Work in hand gets this long when the process stops. */
 const STOP_LIMIT_MS = 60_000;
@@ -23,16 +29,17 @@ export function problemWithRoles(names: string[]): string | null {
   if (unknown.length > 0 || names.length === 0) {
     return `--role takes ${ROLE_NAMES.join(', ')} (several joined by commas), not ${unknown.join(', ') || 'nothing'}`;
   }
-  if (names.includes('agent') && names.length > 1) {
-    return 'the agent runs alone: it has no business near the control plane\'s secrets';
-  }
-  return null;
+  const alone = names.length > 1 ? names.find((name) => name in ALONE) : undefined;
+  return alone === undefined ? null : (ALONE[alone] ?? null);
 }
 
 /** Runs the roles until one of them ends or the process is told to stop; resolves with the exit code. Throws on a bad configuration. */
 export async function startRoles(names: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const stop = stopSignal();
-  return names.includes('agent') ? runAgent(env, stop) : runControlPlane(names, loadControlPlaneConfig(env), stop);
+  if (names.includes('agent')) {
+    return runAgent(env, stop);
+  }
+  return names.includes('autoscaler') ? runAutoscaler(env, stop) : runControlPlane(names, loadControlPlaneConfig(env), stop);
 }
 
 async function runAgent(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
@@ -46,17 +53,47 @@ async function runAgent(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<numb
 }
 
 async function runControlPlane(names: string[], config: Readonly<ControlPlaneConfig>, stop: AbortSignal): Promise<number> {
-  const { openControlPlane, waitForSchema } = await import('./control-plane');
+  const { openControlPlane } = await import('./control-plane');
   const plane = openControlPlane(config, names);
-  const { closer, logger, readiness } = plane;
+  const serves = names.includes('api');
+  return runOnPlane(plane, {
+    names,
+    ops: serves ? undefined : config.ops,
+    // A proxy needs a moment to see that readiness has turned before the socket closes.
+    drainSeconds: serves ? config.http.drainSeconds : 0,
+    start: async (name) => CONTROL_PLANE_ROLES[name]?.(plane),
+    stop,
+  });
+}
+
+async function runAutoscaler(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
+  const config = loadAutoscalerConfig(env);
+  const { openPlane } = await import('./control-plane');
+  const plane = openPlane(config, ['autoscaler']);
+  const start = async (): Promise<RunningRole> => (await import('./autoscaler')).startAutoscaler(plane, config, stop);
+  return runOnPlane(plane, { names: ['autoscaler'], ops: config.ops, drainSeconds: 0, start, stop });
+}
+
+interface Run {
+  names: string[];
+  /** Where health and metrics are served; undefined when a role serves them itself. */
+  ops: { host: string; port: number } | undefined;
+  drainSeconds: number;
+  start: (name: string) => Promise<RunningRole | undefined>;
+  stop: AbortSignal;
+}
+
+async function runOnPlane(plane: Plane, { names, ops, drainSeconds, start, stop }: Run): Promise<number> {
+  const { closer, clock, logger, readiness } = plane;
+  const { waitForSchema } = await import('./control-plane');
   try {
-    if (!names.includes('api')) {
-      await serveOps(plane);
+    if (ops) {
+      await serveOps(plane, ops);
     }
     await waitForSchema(plane, stop);
     const roles: RunningRole[] = [];
     for (const name of stop.aborted ? [] : names) {
-      const role = await CONTROL_PLANE_ROLES[name]?.(plane);
+      const role = await start(name);
       if (role) {
         roles.push(role);
         closer.push(name, () => role.stop(), STOP_LIMIT_MS);
@@ -66,7 +103,7 @@ async function runControlPlane(names: string[], config: Readonly<ControlPlaneCon
     logger.info('ready', { roles: names });
     const code = await untilOver(roles, { stop, logger });
     readiness.stop();
-    await letTheProxyNotice(plane, names);
+    await clock.sleep(drainSeconds * 1000);
     return code;
   } finally {
     await closer.close();
@@ -74,19 +111,11 @@ async function runControlPlane(names: string[], config: Readonly<ControlPlaneCon
   }
 }
 
-/** Readiness turns first; a proxy needs a moment to see it before the socket closes. */
-async function letTheProxyNotice({ clock, config }: { clock: Clock; config: Readonly<ControlPlaneConfig> }, names: string[]): Promise<void> {
-  if (names.includes('api')) {
-    await clock.sleep(config.http.drainSeconds * 1000);
-  }
-}
-
 /** Health and metrics of a role that has no API. */
-async function serveOps(plane: ControlPlane): Promise<void> {
+async function serveOps({ db, readiness, metrics, logger, clock, closer }: Plane, at: { host: string; port: number }): Promise<void> {
   const [{ createOpsApp }, { listen }] = await Promise.all([import('../http/app'), import('../http/server')]);
-  const { db, readiness, metrics, logger, clock, config } = plane;
-  const listening = await listen(createOpsApp({ db, readiness, metrics, logger }), { ...config.ops, clock });
-  plane.closer.push('ops', () => listening.close({ limitMs: 1_000 }));
+  const listening = await listen(createOpsApp({ db, readiness, metrics, logger }), { ...at, clock });
+  closer.push('ops', () => listening.close({ limitMs: 1_000 }));
 }
 
 async function untilOver(roles: RunningRole[], { stop, logger }: { stop: AbortSignal; logger: Logger }): Promise<number> {

@@ -25,6 +25,12 @@ export interface Metrics {
   leases: Gauge<'state'>;
   queueLagSeconds: Gauge<'queue'>;
   migrationBrake: Gauge;
+  /** Of the autoscaler. */
+  scaleLeads: Gauge;
+  scaleActual: Gauge<'service'>;
+  scaleDesired: Gauge<'service'>;
+  scaleUtilisation: Gauge<'service'>;
+  scaleChanges: Counter<'service' | 'direction'>;
 }
 
 const SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
@@ -59,5 +65,10 @@ export function createMetrics(): Metrics {
     leases: gauge('orion_leases', 'Leases by state', ['state']),
     queueLagSeconds: gauge('orion_queue_lag_seconds', 'How long the longest due piece of work has been waiting', ['queue']),
     migrationBrake: gauge('orion_migration_brake', '1 while most of the fleet fails at once and migration stands still'),
+    scaleLeads: gauge('orion_scale_leads', '1 while this autoscaler leads'),
+    scaleActual: gauge('orion_scale_actual_replicas', 'Replicas that serve', ['service']),
+    scaleDesired: gauge('orion_scale_desired_replicas', 'Replicas that the load asks for', ['service']),
+    scaleUtilisation: gauge('orion_scale_utilisation_ratio', 'CPU of a replica on average, smoothed, of its limit or of one core', ['service']),
+    scaleChanges: counter('orion_scale_changes_total', 'Changes of the number of replicas', ['service', 'direction']),
   };
 }

@@ -7,9 +7,10 @@ const orion = (args: string[], env: Record<string, string> = {}): ReturnType<typ
 
 describe('orion as a service', () => {
   it.each([
-    ['--role=nobody', 'api, scheduler, agent'],
-    ['--role=', 'api, scheduler, agent'],
+    ['--role=nobody', 'api, scheduler, autoscaler, agent'],
+    ['--role=', 'api, scheduler, autoscaler, agent'],
     ['--role=api,agent', 'the agent runs alone'],
+    ['--role=api,autoscaler', 'the autoscaler runs alone'],
   ])('refuses %s as wrong usage and says what is right', async (role, says) => {
     const { code, stderr, stdout } = await orion([role]);
     expect([code, stdout]).toEqual([2, '']);

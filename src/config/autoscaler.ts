@@ -1,0 +1,65 @@
+import type { LogLevel } from '../lib/logger';
+import { type DatabaseConfig, readDatabase } from './database';
+import { createEnvReader, type EnvReader } from './env';
+import { readSeconds } from './seconds';
+
+export interface Bounds {
+  min: number;
+  max: number;
+}
+
+export interface AutoscalerConfig {
+  logLevel: LogLevel;
+  database: DatabaseConfig;
+  ops: { host: string; port: number };
+  dockerSocket: string;
+  driver: 'compose' | 'swarm';
+  /** Undefined: that of its own container. */
+  project: string | undefined;
+  services: { api: Bounds; scheduler: Bounds };
+  targetPercent: number;
+  tolerancePercent: number;
+  lagSeconds: number;
+  intervalSeconds: number;
+  stabilisationSeconds: number;
+  cooldownSeconds: number;
+  /** Another one leads after so long at the latest. */
+  leaderSeconds: number;
+  dryRun: boolean;
+}
+
+const MOST = 1000;
+
+function readBounds(env: EnvReader, service: string): Bounds {
+  const [minName, maxName] = [`ORION_SCALE_${service}_MIN`, `ORION_SCALE_${service}_MAX`];
+  const min = env.integer(minName, { default: 1, min: 1, max: MOST });
+  const max = env.integer(maxName, { default: Math.max(min, 4), min: 1, max: MOST });
+  if (max < min) {
+    env.fault(maxName, `must be at least ${minName}`);
+  }
+  return { min, max };
+}
+
+/** Settings of the role autoscaler: the database and the Docker socket, and neither of the control plane's keys. Throws one ConfigError that names every fault. */
+export function loadAutoscalerConfig(source: NodeJS.ProcessEnv): Readonly<AutoscalerConfig> {
+  const env = createEnvReader(source);
+  const config: AutoscalerConfig = {
+    logLevel: env.choice<LogLevel>('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], { default: 'info' }),
+    database: readDatabase(env),
+    ops: { host: env.text('ORION_OPS_HOST', { default: '0.0.0.0' }), port: env.integer('ORION_OPS_PORT', { default: 9464, min: 0, max: 65535 }) },
+    dockerSocket: env.text('ORION_DOCKER_SOCKET', { default: '/var/run/docker.sock' }),
+    driver: env.choice('ORION_SCALE_DRIVER', ['compose', 'swarm'], { default: 'compose' }),
+    project: env.optionalText('ORION_SCALE_PROJECT'),
+    services: { api: readBounds(env, 'API'), scheduler: readBounds(env, 'SCHEDULER') },
+    targetPercent: env.integer('ORION_SCALE_TARGET_PERCENT', { default: 60, min: 1, max: 100 }),
+    tolerancePercent: env.integer('ORION_SCALE_TOLERANCE_PERCENT', { default: 10, min: 1, max: 50 }),
+    lagSeconds: readSeconds(env, 'ORION_SCALE_LAG_SECONDS', { default: 5 }),
+    intervalSeconds: readSeconds(env, 'ORION_SCALE_INTERVAL_SECONDS', { default: 5, max: 300 }),
+    stabilisationSeconds: readSeconds(env, 'ORION_SCALE_STABILISATION_SECONDS', { default: 60 }),
+    cooldownSeconds: readSeconds(env, 'ORION_SCALE_COOLDOWN_SECONDS', { default: 15, min: 0 }),
+    leaderSeconds: readSeconds(env, 'ORION_SCALE_LEADER_SECONDS', { default: 15, min: 1, max: 600 }),
+    dryRun: env.boolean('ORION_SCALE_DRY_RUN', { default: false }),
+  };
+  env.finish();
+  return Object.freeze(config);
+}

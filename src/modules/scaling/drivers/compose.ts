@@ -1,0 +1,103 @@
+import type { Clock } from '../../../lib/clock';
+import type { Logger } from '../../../lib/logger';
+import type { ContainerInfo, Engine } from '../engine';
+import type { Obstacle, Replica, ScaleDriver, ScaledService } from '../types';
+import { cloneOf, LABEL, nameOf, numberOf, whyNotCloned } from './clone';
+import { createDepartures, isUp } from './departures';
+
+export interface DriverDeps {
+  engine: Engine;
+  /** Name of the compose project, or of the stack. */
+  project: string;
+  clock: Clock;
+  logger: Logger;
+}
+
+const restarts = ({ HostConfig }: ContainerInfo): boolean => !['', 'no', undefined].includes(HostConfig.RestartPolicy?.Name);
+
+/** Cores that a container may use: its limit, or one. Pure. */
+export function coresOf({ HostConfig: { NanoCpus, CpuQuota, CpuPeriod } }: ContainerInfo): number {
+  if (NanoCpus) {
+    return NanoCpus / 1e9;
+  }
+  return CpuQuota && CpuQuota > 0 ? CpuQuota / (CpuPeriod || 100_000) : 1;
+}
+
+export const toReplica = (container: ContainerInfo): Replica => ({ containerId: container.Id, name: nameOf(container), cores: coresOf(container) });
+
+export interface Judged {
+  serving: ContainerInfo[];
+  /** Told to go by this driver, which first forbade the engine to restart them, unlike the others: that mark outlives whoever made it. */
+  leaving: ContainerInfo[];
+  obstacle: Obstacle | null;
+}
+
+/** What the containers of a service are. Those that somebody stopped count for nothing. Pure. */
+export function judgeContainers(containers: ContainerInfo[]): Judged {
+  const marked = containers.some(restarts) ? containers.filter((container) => !restarts(container)) : [];
+  const others = containers.filter((container) => !marked.includes(container));
+  const serving = others.filter(isUp);
+  return { serving, leaving: marked, obstacle: findObstacle(serving, { restarting: others.some(({ State }) => State.Restarting), draining: marked.some(isUp) }) };
+}
+
+function findObstacle(serving: ContainerInfo[], { restarting, draining }: { restarting: boolean; draining: boolean }): Obstacle | null {
+  const made = new Set(serving.map(({ Config, Image }) => `${Config.Labels[LABEL.configHash] ?? ''} ${Image}`));
+  const found: [Obstacle, boolean][] = [
+    ['paused', serving.some(({ State }) => State.Paused)],
+    ['draining', draining],
+    ['updating', made.size > 1],
+    ['starting', restarting || serving.some(({ State }) => State.Health?.Status === 'starting')],
+    ['no_replica', serving.length === 0],
+    ['foreign', serving.some((container) => whyNotCloned(container) !== null)],
+  ];
+  return found.find(([, holds]) => holds)?.[0] ?? null;
+}
+
+/** Replicas as compose makes them: `docker-compose ps` shows them, `up` takes them for its own. */
+export function createComposeDriver({ engine, project, clock, logger }: DriverDeps): ScaleDriver {
+  const list = (service: ScaledService): Promise<ContainerInfo[]> =>
+    engine.listContainers([`${LABEL.project}=${project}`, `${LABEL.service}=${service}`, `${LABEL.oneOff}=False`]);
+  const departures = createDepartures({ engine, clock, logger });
+
+  const add = async (source: ContainerInfo, number: number): Promise<void> => {
+    // The name may stand for a newer image by now.
+    const image = (await engine.findImageId(source.Config.Image)) === source.Image ? source.Config.Image : source.Image;
+    const { options, networks } = cloneOf(source, { number, image });
+    const id = await engine.createContainer(options);
+    try {
+      for (const [network, endpoint] of networks) {
+        await engine.connect(network, id, endpoint);
+      }
+      await engine.startContainer(id);
+    } catch (error) {
+      await engine.removeContainer(id);
+      throw error;
+    }
+  };
+
+  return {
+    inspect: async (service) => {
+      const { serving, obstacle } = judgeContainers(await list(service));
+      return { actual: serving.length, replicas: serving.map(toReplica), obstacle };
+    },
+
+    scale: async (service, { from, to }) => {
+      const containers = await list(service);
+      const { serving, obstacle } = judgeContainers(containers);
+      const [newest] = serving.toSorted((a, b) => numberOf(b) - numberOf(a));
+      if (serving.length !== from || obstacle !== null || newest === undefined) {
+        throw new Error(`${service} has changed: ${serving.length} replicas, ${obstacle ?? 'nothing in the way'}`);
+      }
+      if (to < from) {
+        await departures.begin(newest);
+        return;
+      }
+      const last = Math.max(...containers.map(numberOf));
+      for (let i = 1; i <= to - from; i += 1) {
+        await add(newest, last + i);
+      }
+    },
+
+    tidy: async (service) => departures.finish(judgeContainers(await list(service)).leaving),
+  };
+}

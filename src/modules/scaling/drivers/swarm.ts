@@ -1,0 +1,67 @@
+import type { Engine, ServiceInfo, TaskInfo } from '../engine';
+import type { Obstacle, ScaleDriver, ScaledService } from '../types';
+import { type DriverDeps, toReplica } from './compose';
+
+const ENDED = new Set(['complete', 'failed', 'shutdown', 'rejected', 'orphaned', 'remove']);
+const UPDATING: Record<string, Obstacle> = { updating: 'updating', rollback_started: 'updating', paused: 'paused', rollback_paused: 'paused' };
+const ATTEMPTS = 3;
+
+const serves = ({ DesiredState, Status }: TaskInfo): boolean => DesiredState === 'running' && Status.State === 'running';
+const goes = ({ DesiredState, Status }: TaskInfo): boolean => (DesiredState === 'shutdown' || DesiredState === 'remove') && !ENDED.has(Status.State);
+const replicasOf = ({ Spec }: ServiceInfo): number | undefined => Spec?.Mode?.Replicated?.Replicas;
+
+/** What stands in the way of scaling a swarm service. Tasks of machines that are away do not. Pure. */
+export function judgeService(service: ServiceInfo | undefined, tasks: TaskInfo[], ready: Set<string>): Obstacle | null {
+  if (service === undefined) {
+    return 'no_replica';
+  }
+  const wanted = replicasOf(service);
+  if (wanted === undefined) {
+    return 'foreign';
+  }
+  const actual = tasks.filter(serves).length;
+  const found: [Obstacle | undefined, boolean][] = [
+    [UPDATING[service.UpdateStatus?.State ?? ''], true],
+    ['draining', tasks.some((task) => goes(task) && ready.has(task.NodeID ?? ''))],
+    ['starting', actual !== wanted],
+    ['no_replica', actual === 0],
+  ];
+  return found.find(([obstacle, holds]) => obstacle !== undefined && holds)?.[0] ?? null;
+}
+
+/** Replicas as the swarm makes them: this driver only says how many. It has to talk to a manager. */
+export function createSwarmDriver({ engine, project }: DriverDeps): ScaleDriver {
+  const find = (service: ScaledService): Promise<ServiceInfo | undefined> => engine.findService(`${project}_${service}`);
+  return {
+    inspect: async (name) => {
+      const service = await find(name);
+      const [tasks, nodes] = await Promise.all([service ? engine.listTasks(service.ID) : [], engine.findNodes()]);
+      const serving = tasks.filter(serves);
+      const here = await Promise.all(serving.filter(({ NodeID }) => NodeID === nodes.own).map((task) => containerOf(engine, task)));
+      return { actual: serving.length, replicas: here.filter((container) => container !== undefined).map(toReplica), obstacle: judgeService(service, tasks, nodes.ready) };
+    },
+
+    scale: async (name, { from, to }) => {
+      for (let attempt = 1; ; attempt += 1) {
+        const service = await find(name);
+        if (service?.Spec === undefined || replicasOf(service) !== from) {
+          throw new Error(`${name} has changed: it is to have ${service ? String(replicasOf(service)) : 'no'} replicas`);
+        }
+        try {
+          await engine.updateService(service.ID, service.Version.Index, { ...service.Spec, Mode: { Replicated: { Replicas: to } } });
+          return;
+        } catch (error) {
+          // Somebody else changed it in between; what they did decides whether ours still makes sense.
+          if (attempt === ATTEMPTS || !/out of sequence/.test(String(error))) {
+            throw error;
+          }
+        }
+      }
+    },
+
+    tidy: () => Promise.resolve([]),
+  };
+}
+
+const containerOf = (engine: Engine, { Status }: TaskInfo): ReturnType<Engine['findContainer']> =>
+  Status.ContainerStatus?.ContainerID === undefined ? Promise.resolve(undefined) : engine.findContainer(Status.ContainerStatus.ContainerID);

@@ -1,0 +1,136 @@
+import { judgeLag, lagFloor, type LagState, NO_LAG } from './lag';
+import { smooth, type Smoothed } from './smooth';
+import type { Obstacle } from './types';
+
+export interface ScalePolicy {
+  min: number;
+  max: number;
+  /** Utilisation that is aimed at, of one replica. */
+  targetPercent: number;
+  /** Half the width of the band around each threshold in which nothing changes, in percent of the threshold. */
+  tolerancePercent: number;
+  /** A replica goes only if none of the looks of this time wanted it. */
+  stabilisationSeconds: number;
+  /** From the end of one change to the next. */
+  cooldownSeconds: number;
+  /** Half-life of the smoothing. */
+  smoothingSeconds: number;
+  /** Without a look for so long, what was seen before counts no more. */
+  staleSeconds: number;
+  /** Lateness of the queues from which a replica is added. */
+  lagSeconds: number;
+}
+
+/** One look at a service. Instants are of one process's monotonic clock. */
+export interface Look {
+  atMs: number;
+  replicas: number;
+  obstacle: Obstacle | null;
+  /** CPU of all replicas together, in percent of one replica's; null when any replica's sample is missing. */
+  loadPercent: number | null;
+  /** How late the longest due work is; undefined for a service without queues. */
+  lagSeconds: number | undefined;
+}
+
+/** What has to be remembered from look to look. */
+export interface ScaleState {
+  load: Smoothed | null;
+  /** The load has been watched without a gap since then. */
+  watchedSinceMs: number;
+  /** What the looks of the last `stabilisationSeconds` wanted. */
+  wanted: { atMs: number; replicas: number }[];
+  /** When the last change was over; whoever begins cannot know, so then. */
+  changedAtMs: number;
+  lag: LagState;
+}
+
+export type Reason = Obstacle | 'sample_missing' | 'load' | 'lag' | 'idle' | 'below_min' | 'above_max' | 'steady' | 'at_max' | 'cooling_down' | 'stabilising';
+
+export interface Decision {
+  /** Replicas to have now: one less at the least, twice as many at the most, or what there are. */
+  to: number;
+  /** Where it is heading. */
+  wanted: number;
+  reason: Reason;
+  /** Smoothed, of a replica on average; null when nothing is known. */
+  utilisationPercent: number | null;
+}
+
+export const beginScaling = (atMs: number): ScaleState => ({ load: null, watchedSinceMs: atMs, wanted: [], changedAtMs: atMs, lag: NO_LAG });
+
+/** A change is over, whether it worked or not: the cool-down begins. */
+export const endChange = (state: ScaleState, atMs: number): ScaleState => ({ ...state, changedAtMs: atMs });
+
+/**
+ * Decides about one service: up at once, down when the whole window agrees, nothing while anything is unclear. What is smoothed is the load of all
+ * replicas together, which a change of their number leaves as it is. From n - 1 replicas to n it takes a load above (n - 1) · target + tolerance,
+ * back one below (n - 1) · target - tolerance: a load that varies by less never makes the number swing. Pure.
+ */
+export function decideScale(before: ScaleState, look: Look, policy: ScalePolicy): { state: ScaleState; decision: Decision } {
+  const { atMs } = look;
+  const unclear = look.obstacle ?? (look.loadPercent === null ? 'sample_missing' : null);
+  if (unclear !== null || look.loadPercent === null) {
+    return { state: moves(look.obstacle) ? endChange(before, atMs) : before, decision: stay(look, unclear ?? 'sample_missing', before.load) };
+  }
+  const seen = watch(before, look, policy);
+  const load = smooth(seen.load, { value: look.loadPercent, atMs }, policy.smoothingSeconds);
+  const lag = look.lagSeconds === undefined ? seen.lag : judgeLag(seen.lag, { seconds: look.lagSeconds, replicas: look.replicas, atMs }, toLagPolicy(policy));
+  const want = wantedReplicas(look.replicas, { loadPercent: load.value, floor: lagFloor(lag, atMs) }, policy);
+  const state: ScaleState = { ...seen, load, lag, wanted: [...seen.wanted, { atMs, replicas: want.replicas }] };
+  return { state, decision: step(state, look, { want, policy }) };
+}
+
+/** While replicas come or go, the change is not over. */
+const moves = (obstacle: Obstacle | null): boolean => obstacle === 'starting' || obstacle === 'draining' || obstacle === 'updating';
+
+/** Forgets what is older than the window, and everything when nobody looked for too long. */
+function watch(before: ScaleState, { atMs }: Look, { stabilisationSeconds, staleSeconds }: ScalePolicy): ScaleState {
+  const gap = before.load === null || atMs - before.load.atMs > staleSeconds * 1000;
+  if (gap) {
+    return { ...before, load: null, watchedSinceMs: atMs, wanted: [] };
+  }
+  return { ...before, wanted: before.wanted.filter((want) => want.atMs >= atMs - stabilisationSeconds * 1000) };
+}
+
+const toLagPolicy = ({ lagSeconds, stabilisationSeconds }: ScalePolicy) => ({ lagSeconds, holdSeconds: stabilisationSeconds });
+
+interface Want {
+  replicas: number;
+  reason: 'load' | 'lag' | 'at_max';
+}
+
+function wantedReplicas(actual: number, { loadPercent, floor }: { loadPercent: number; floor: number }, policy: ScalePolicy): Want {
+  const { min, max, targetPercent, tolerancePercent } = policy;
+  const tolerance = tolerancePercent / 100;
+  const tooMuch = loadPercent > actual * targetPercent * (1 + tolerance);
+  const byLoad = tooMuch ? Math.ceil(loadPercent / targetPercent) : Math.min(actual, Math.ceil(loadPercent / (targetPercent * (1 - tolerance))));
+  const free = Math.max(byLoad, floor);
+  return { replicas: Math.min(max, Math.max(min, free)), reason: free > max ? 'at_max' : floor > byLoad ? 'lag' : 'load' };
+}
+
+function step(state: ScaleState, look: Look, { want, policy }: { want: Want; policy: ScalePolicy }): Decision {
+  const { replicas: actual, atMs } = look;
+  const highest = Math.max(...state.wanted.map(({ replicas }) => replicas));
+  const direction = Math.sign(want.replicas - actual);
+  const decision = { ...stay(look, 'steady', state.load), wanted: want.replicas };
+  if (direction === 0) {
+    return { ...decision, reason: want.reason === 'at_max' ? 'at_max' : 'steady' };
+  }
+  if (atMs - state.changedAtMs < policy.cooldownSeconds * 1000) {
+    return { ...decision, reason: 'cooling_down' };
+  }
+  if (direction > 0) {
+    return { ...decision, to: Math.min(want.replicas, actual * 2), reason: actual < policy.min ? 'below_min' : want.reason };
+  }
+  if (highest >= actual || atMs - state.watchedSinceMs < policy.stabilisationSeconds * 1000) {
+    return { ...decision, reason: 'stabilising' };
+  }
+  return { ...decision, to: actual - 1, reason: actual > policy.max ? 'above_max' : 'idle' };
+}
+
+const stay = ({ replicas }: Look, reason: Reason, load: Smoothed | null): Decision => ({
+  to: replicas,
+  wanted: replicas,
+  reason,
+  utilisationPercent: load === null || replicas === 0 ? null : load.value / replicas,
+});

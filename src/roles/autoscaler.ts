@@ -1,0 +1,103 @@
+import { hostname } from 'node:os';
+import type { AutoscalerConfig, Bounds } from '../config/autoscaler';
+import { createLead, type Lead } from '../flows/keep-lead';
+import { type ScaleContext, scaleService, watchService } from '../flows/scale-service';
+import { messageOf } from '../lib/errors';
+import { createLoop, type Loop, type PassResult } from '../lib/loop';
+import { createSampler, type Engine, findProject, openEngine, SCALE_DRIVERS, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
+import type { Plane } from './control-plane';
+import type { RunningRole } from './role';
+
+const WAIT_MS = 1_000;
+/** Looks that may fail in a row before what was seen counts no more. */
+const STALE_LOOKS = 3;
+
+/** The closed loop (R31): one autoscaler leads, looks at each service, and makes replicas come and go; the others wait to take over. */
+export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, signal: AbortSignal): Promise<RunningRole> {
+  const { db, clock, logger, metrics } = plane;
+  const engine = openEngine(config.dockerSocket);
+  const project = await waitForProject(plane, { engine, configured: config.project }, signal);
+  if (project === undefined) {
+    return { stop: () => Promise.resolve() };
+  }
+  const driver = SCALE_DRIVERS[config.driver]({ engine, project, clock, logger });
+  const lead = config.dryRun ? undefined : createLead({ db, clock, logger }, { name: 'autoscaler', limitSeconds: config.leaderSeconds });
+  const ctx: ScaleContext = { db, clock, logger, metrics, driver, lead: lead?.claim };
+
+  const loops: Loop[] = [];
+  const loop = (name: string, intervalMs: number, pass: () => Promise<PassResult>): Loop => {
+    const made = createLoop({ name, intervalMs, clock, logger, pass, onPass: (outcome) => metrics.loopPasses.inc({ loop: name, outcome }) });
+    loops.push(made);
+    return made;
+  };
+  const leading = lead && loop('lead', lead.intervalMs, async () => {
+    metrics.scaleLeads.set((await lead.keep()) ? 1 : 0);
+    return 'done';
+  });
+  for (const service of SCALED_SERVICES) {
+    const sampler = createSampler({ engine, logger, staleMs: STALE_LOOKS * config.intervalSeconds * 1000 });
+    const policy = toPolicy(config, config.services[service]);
+    loop(`scale-${service}`, config.intervalSeconds * 1000, createPass(ctx, { lead, watch: () => watchService(ctx, { service, policy, sampler }) }));
+  }
+
+  loops.forEach((each) => each.start());
+  logger.info('scaling', { driver: config.driver, project, dryRun: config.dryRun, services: config.services });
+  return {
+    stop: async () => {
+      await leading?.stop();
+      await lead?.handBack();
+      await Promise.all(loops.map((each) => each.stop()));
+    },
+  };
+}
+
+/** Whoever gets the lead begins anew: it does not know what was seen and done before. */
+function createPass(ctx: ScaleContext, { lead, watch }: { lead: Lead | undefined; watch: () => ReturnType<typeof watchService> }): () => Promise<PassResult> {
+  let target: ReturnType<typeof watchService> | undefined;
+  return async () => {
+    if (lead && !lead.holds()) {
+      target = undefined;
+      return 'done';
+    }
+    await scaleService(ctx, (target ??= watch()));
+    return 'done';
+  };
+}
+
+function toPolicy(config: AutoscalerConfig, { min, max }: Bounds): ScalePolicy {
+  const { targetPercent, tolerancePercent, stabilisationSeconds, cooldownSeconds, intervalSeconds, lagSeconds } = config;
+  return { min, max, targetPercent, tolerancePercent, stabilisationSeconds, cooldownSeconds, lagSeconds, smoothingSeconds: intervalSeconds, staleSeconds: STALE_LOOKS * intervalSeconds };
+}
+
+interface ProjectSource {
+  engine: Engine;
+  configured: string | undefined;
+}
+
+/** Waits until the engine answers and the project is known; meanwhile readiness says why not. Undefined: told to stop before. */
+async function waitForProject({ clock, logger, readiness }: Plane, { engine, configured }: ProjectSource, signal: AbortSignal): Promise<string | undefined> {
+  let told = '';
+  while (!signal.aborted) {
+    const { project, reason } = await askForProject(engine, configured);
+    if (project !== undefined) {
+      return project;
+    }
+    readiness.set(reason);
+    if (reason !== told) {
+      logger.warn('waiting for Docker', { reason });
+      told = reason;
+    }
+    await clock.sleep(WAIT_MS, signal);
+  }
+  return undefined;
+}
+
+async function askForProject(engine: Engine, configured: string | undefined): Promise<{ project: string | undefined; reason: string }> {
+  try {
+    await engine.ping();
+    const project = configured ?? (await findProject(engine, hostname()));
+    return { project, reason: 'this process is in no container of a compose project or stack: set ORION_SCALE_PROJECT' };
+  } catch (error) {
+    return { project: undefined, reason: `Docker does not answer: ${messageOf(error)}` };
+  }
+}
