@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Workers for Orion without any image: each one is a set of namespaces with its own root, accounts, sshd and agent.
+# Workers for Orion without any image: each one is a set of namespaces with its own root, accounts, sshd and agent. With --docker they are
+# containers beside a control plane that compose brought up.
 set -euo pipefail
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 PROJECT=${HERE%/*}
@@ -18,7 +19,6 @@ Verbs
   --freeze NAME        SIGSTOP everything in it;  --thaw NAME  lets it go on
   --exec NAME CMD...   run a command in it as root
   --remove             end and delete all workers of the state directory; fine to repeat
-  --docker             containers instead (not in this release)
 
 Options
   --state-dir DIR      where the launch keeps its files (default /run/orion-workers)
@@ -28,6 +28,10 @@ Options
   --labels k=v,k=v     labels of the node        --cpus N   CPUs the node says it has
   --agent-env K=V      further setting of the agent; repeatable
   --no-agent           only sshd
+
+  --docker             containers instead, in the network of the compose project ($COMPOSE_PROJECT_NAME, or as .env says). Their names and
+                       verbs are the same, but for --fresh; they listen on port 22 of an address of that network and call http://caddy:80.
+                       Without --token-file a join token is issued through an api container. Options that do not apply are ignored
 HELP
 }
 
@@ -36,7 +40,10 @@ HELP
 # shellcheck source=lib/worker-procs.sh
 . "$HERE/lib/worker-procs.sh"
 
-STATE=/run/orion-workers ENDPOINT=${API_ENDPOINT:-http://127.0.0.1:8080}
+# shellcheck source=lib/docker-workers.sh
+. "$HERE/lib/docker-workers.sh"
+
+STATE=/run/orion-workers ENDPOINT=${API_ENDPOINT:-} DOCKER=0
 VERB=launch NAME='' COUNT='' SUBNET='' TOKEN_FILE='' LABELS='' CPUS='' AGENT=1 FRESH=0 AGENT_ENV=() COMMAND=()
 
 parse_arguments() {
@@ -44,7 +51,7 @@ parse_arguments() {
   while (($# > 0)); do
     case $1 in
       -h | --help) usage; exit 0 ;;
-      --docker) say 'launch-workers: --docker comes with the container release'; exit 2 ;;
+      --docker) DOCKER=1 ;;
       --list | --remove) VERB=${1#--} ;;
       --no-agent) AGENT=0 ;;
       --fresh) FRESH=1 ;;
@@ -68,12 +75,14 @@ parse_arguments() {
 need() { (($# > 1)) || usage_error "$1 needs a value"; }
 
 check_arguments() {
-  ((EUID == 0)) || die 'must run as root'
+  ((EUID == 0 || DOCKER)) || die 'must run as root'
+  if ((DOCKER)); then ENDPOINT=${ENDPOINT:-http://caddy:80}; else ENDPOINT=${ENDPOINT:-http://127.0.0.1:8080}; fi
   STATE=$(realpath -m -- "$STATE")
   [[ -z $SUBNET || $SUBNET =~ ^127\.[0-9]{1,3}\.[0-9]{1,3}$ ]] || usage_error "not a loopback subnet: $SUBNET"
   [[ $NAME =~ ^[0-9]+$ ]] && NAME=worker-$NAME
   [[ -z $NAME || $NAME =~ ^worker-[1-9][0-9]*$ ]] || usage_error "not a worker: $NAME"
   [[ $VERB != launch || -n $COUNT ]] || usage_error 'how many workers?'
+  [[ -z $TOKEN_FILE || -r $TOKEN_FILE ]] || die "cannot read $TOKEN_FILE"
   NODE=$(command -v node) && NODE=$(readlink -f -- "$NODE") || NODE=/usr/bin/node
 }
 
@@ -132,7 +141,6 @@ print_worker() {
 launch() {
   local i last=0 dir began=${EPOCHREALTIME/./} names=()
   ((AGENT == 0)) || [[ -f $PROJECT/dist/orion-agent.js ]] || die 'dist/orion-agent.js is missing: run npm run build first'
-  [[ -z $TOKEN_FILE || -r $TOKEN_FILE ]] || die "cannot read $TOKEN_FILE"
   open_state
   lock_state
   build_template
@@ -192,6 +200,10 @@ remove() {
 
 parse_arguments "$@"
 check_arguments
+if ((DOCKER)); then
+  run_docker
+  exit
+fi
 case $VERB in
   launch) launch ;;
   list) if state_is_mounted; then open_state; each_worker print_worker; fi ;;
