@@ -22,12 +22,28 @@ def remove_sysv(uids):
               'msg': lambda number: libc.msgctl(number, IPC_RMID, None)}
     removed = 0
     for kind, control in remove.items():
-        for number in _sysv(kind, uids):
-            if control(number) == 0:
+        for number, owner in _sysv(kind, uids):
+            error = 0 if control(number) == 0 else ctypes.get_errno()
+            if error == EPERM:
+                error = _remove_as(owner, control, number)
+            if error == 0:
                 removed += 1
-            elif ctypes.get_errno() not in (EINVAL, EIDRM):
-                raise Trouble('%s %d: %s' % (kind, number, os.strerror(ctypes.get_errno())))
+            elif error not in (EINVAL, EIDRM):
+                raise Trouble('%s %d: %s' % (kind, number, os.strerror(error)))
     return removed
+
+
+def _remove_as(uid, control, number):
+    """For a root without CAP_SYS_ADMIN, as in a container: the owner may. Returns the error, or 0."""
+    child = os.fork()
+    if child == 0:
+        error = EPERM
+        try:
+            os.setresuid(uid, uid, uid)
+            error = 0 if control(number) == 0 else ctypes.get_errno()
+        finally:
+            os._exit(error)
+    return os.WEXITSTATUS(os.waitpid(child, 0)[1])
 
 
 def _sysv(kind, uids):
@@ -37,8 +53,8 @@ def _sysv(kind, uids):
     except FileNotFoundError:
         return []
     columns = {name: index for index, name in enumerate(rows[0])}
-    own = [row for row in rows[1:] if int(row[columns['uid']]) in uids or int(row[columns['cuid']]) in uids]
-    return [int(row[1]) for row in own]  # behind the key: shmid, semid, msqid
+    owners = [(row, {int(row[columns['uid']]), int(row[columns['cuid']])} & uids) for row in rows[1:]]
+    return [(int(row[1]), min(own)) for row, own in owners if own]  # behind the key: shmid, semid, msqid
 
 
 def remove_queues(uids):
