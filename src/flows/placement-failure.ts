@@ -39,7 +39,9 @@ export async function settleFailure(tx: Tx, { ctx, placement, failure, message }
     await suspectNode(tx, nodeId, message);
     return null;
   }
-  await blameNode(tx, { ctx, nodeId, failure, message });
+  if (failure !== 'stale') {
+    await blameNode(tx, { ctx, nodeId, failure, message });
+  }
   if (decideAfterFailure({ failure, attempts }) === 'retry' && !(await isLost(tx, nodeId))) {
     return reclaimPlacement(tx, placement, ctx.settings.claimSeconds);
   }
