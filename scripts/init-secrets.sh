@@ -33,8 +33,8 @@ ssh_key() {
 # By a pipe: ssh-keygen refuses a file of its caller's that others may read.
 ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/ssh_key"); }
 
-# Each worker of the profile `workers` reads it; empty, they wait for an operator's approval.
-join_token() { [[ -e $DIR/join_token ]] || install -m 444 /dev/null "$DIR/join_token"; }
+# Empty until somebody fills it.
+keep_empty() { [[ -e $DIR/$1 ]] || install -m 444 /dev/null "$DIR/$1"; }
 
 set_in_env() { grep -qs "^$1=" .env || printf '%s=%s\n' "$1" "$2" >>.env; }
 
@@ -57,5 +57,8 @@ keep db_root_password random
 keep jwt_key random
 keep ssh_key ssh_key
 keep ssh_key.pub ssh_public_key
-join_token
+# For rotating jwt_key: docs/operations.md.
+keep_empty jwt_extra_keys
+# Each worker of the profile `workers` reads it; empty, they wait for an operator's approval.
+keep_empty join_token
 (($#)) || write_env
