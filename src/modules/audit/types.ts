@@ -5,7 +5,7 @@ export type EventType =
   | 'placement.present' | 'placement.refreshed' | 'placement.failed' | 'placement.wiped'
   | 'node.registered' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
   | 'node.drained' | 'node.undrained' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed'
-  | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew'
+  | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew' | 'fleet.restored'
   | 'service.scaled';
 
 export interface NewEvent {
