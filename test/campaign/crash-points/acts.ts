@@ -1,6 +1,7 @@
 import type { Step } from '../../../src/flows/steps';
 import { systemClock } from '../../../src/lib/clock';
 import { eventually } from '../../lab';
+import { untilNodesAreFree } from '../../support/free-nodes';
 import { type Answer, type LeaseBody, type LeaseDetailBody } from '../../support/api-client';
 import type { Stage } from './stage';
 
@@ -56,8 +57,7 @@ async function untilActive({ tenant, real }: Stage, id: number): Promise<LeaseDe
 /** Over, wiped, and its node free for the next. */
 async function untilGone({ tenant, system }: Stage, { id, node }: LeaseBody): Promise<LeaseDetailBody> {
   const over = await tenant.untilLease(id, 'has ended', ({ state }) => state === 'ended', PATIENCE_MS);
-  const free = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE leasable AND id = ?', [node?.id ?? 0])).length === 1;
-  await eventually(free, { what: `the node of lease ${id} is free`, timeoutMs: PATIENCE_MS, everyMs: 25 });
+  await untilNodesAreFree(system, { nodeId: node?.id, timeoutMs: PATIENCE_MS });
   return over;
 }
 

@@ -1,5 +1,6 @@
-import { eventually, type StepControl, type WorkerFleet } from '../../lab';
+import { type StepControl, type WorkerFleet } from '../../lab';
 import { type ApiClient, expectStatus, type LeaseBody } from '../../support/api-client';
+import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
 import { startSystem, type System } from '../../support/system';
@@ -94,8 +95,7 @@ async function furnish(system: System, real: boolean): Promise<Stage> {
       for (const { id } of await system.sql<{ id: number }>('SELECT id FROM nodes WHERE drained')) {
         expectStatus(await admin.post(`/api/nodes/${id}/undrain`, {}), 200);
       }
-      const free = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE leasable')).length === WORKERS;
-      await eventually(free, { what: 'every node is free again', timeoutMs: 60_000, everyMs: 50 });
+      await untilNodesAreFree(system, { timeoutMs: 60_000 });
     },
     close: () => system.close(),
   };

@@ -3,8 +3,9 @@ import pLimit from 'p-limit';
 import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
-import { eventually, type Worker } from '../../lab';
+import type { Worker } from '../../lab';
 import { type Answer, createApiClient, expectStatus, type LeaseBody, type ProblemBody, type RentBody } from '../../support/api-client';
+import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
@@ -174,14 +175,7 @@ async function clear(crowd: Crowd): Promise<void> {
   const release = async ({ id, user }: { id: number; user: number }): Promise<void> =>
     judgeAnswer(crowd, `release of lease ${id}`, await history.release(tenants.find(({ userId }) => userId === user) as Tenant, { leaseId: id }));
   await Promise.all(running.map(release));
-  const free = async (): Promise<boolean> => {
-    const others = await system.sql('SELECT id, status, status_reason, probe_failures, drained, dirty, lease_id, wipe_failures, last_checked_at, wipe_due_at FROM nodes WHERE leasable IS NULL OR leasable = 0');
-    if (others.length > 0) {
-      throw new Error(JSON.stringify(others));
-    }
-    return true;
-  };
-  await eventually(free, { what: 'every node is free', timeoutMs: QUIET_MS, everyMs: 100 });
+  await untilNodesAreFree(system, { timeoutMs: QUIET_MS });
 }
 
 export const crowd: Scenario = {

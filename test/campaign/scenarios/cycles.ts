@@ -2,6 +2,7 @@ import pLimit from 'p-limit';
 import { messageOf } from '../../../src/lib/errors';
 import { eventually, type WorkerFleet } from '../../lab';
 import type { LeaseBody } from '../../support/api-client';
+import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
@@ -47,8 +48,9 @@ async function runCycles(run: ScenarioRun, size: Size): Promise<Outcome> {
 }
 
 async function runRound(run: ScenarioRun, { size, count, random }: { size: Size; count: number; random: Random }): Promise<{ done: number; violations: Violation[] }> {
-  const plays = { ORION_PLAY_CONCURRENCY: size.real ? '2' : '16' };
-  const system = await startSystem({ apis: size.apis, schedulers: 2, faults: { instantPlays: !size.real }, env: { ...ENV, ...plays } });
+  // Health checks are not what this is about, and logins cost the very cores that Ansible needs.
+  const more = size.real ? { ORION_PLAY_CONCURRENCY: '2', ORION_PROBE_INTERVAL_SECONDS: '5' } : { ORION_PLAY_CONCURRENCY: '16' };
+  const system = await startSystem({ apis: size.apis, schedulers: 2, faults: { instantPlays: !size.real }, env: { ...ENV, ...more } });
   try {
     const fleet = await system.launchWorkers(size.nodes);
     await system.untilFree(size.nodes, 120_000);
@@ -66,7 +68,7 @@ async function runRound(run: ScenarioRun, { size, count, random }: { size: Size;
         }
       });
     await Promise.all(Array.from({ length: count }, (_, i) => one(i)));
-    await untilQuiet(system, size.nodes);
+    await untilNodesAreFree(system, { timeoutMs: 120_000 });
     return { done, violations: [...round.violations, ...(await judge.violations()), ...(await leftOvers(fleet, size.real))] };
   } finally {
     await system.close();
@@ -119,11 +121,6 @@ async function tryToRent(history: History, tenant: Tenant, options: { key: strin
     throw new Error(`the rent was answered ${answer ? `${answer.status}: ${JSON.stringify(answer.body)}` : 'with nothing'}`);
   }
   return undefined;
-}
-
-async function untilQuiet(system: System, nodes: number): Promise<void> {
-  const isFree = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE leasable')).length === nodes;
-  await eventually(isFree, { what: 'every node is free at the end', timeoutMs: 120_000, everyMs: 200 });
 }
 
 /** Past the product's own eyes: what a root shell on each node sees. */

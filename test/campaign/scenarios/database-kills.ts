@@ -3,6 +3,7 @@ import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import { eventually } from '../../lab';
 import type { ProblemBody } from '../../support/api-client';
+import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
@@ -75,8 +76,7 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
     ended = true;
     await Promise.all(lives);
     await giveBack(system, tenants);
-    const quiet = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE leasable')).length === NODES;
-    await eventually(quiet, { what: 'every node is free again', timeoutMs: 60_000, everyMs: 200 });
+    await untilNodesAreFree(system, { timeoutMs: 60_000 });
     const moved = await system.sql<{ id: number }>("SELECT id FROM events WHERE type IN ('lease.moved', 'node.dead')");
     violations.push(...moved.map(({ id }) => broken('I8', `event ${id}`, 'a machine was given up, or a lease moved, while only the database was away')), ...(await judge.violations()));
     const counted = (outcome: string): number => history.operations.filter((operation) => operation.outcome === outcome).length;

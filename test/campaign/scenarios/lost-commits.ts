@@ -3,6 +3,7 @@ import { systemClock } from '../../../src/lib/clock';
 import type { Violation } from '../../checker/evidence';
 import { eventually } from '../../lab';
 import type { Answer } from '../../support/api-client';
+import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
 import { startSystem, type System } from '../../support/system';
@@ -88,8 +89,7 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
     );
     await Promise.all(lives);
     calm();
-    const quiet = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE leasable')).length === NODES;
-    await eventually(quiet, { what: 'every node is free again', timeoutMs: PATIENCE_MS, everyMs: 200 });
+    await untilNodesAreFree(system, { timeoutMs: PATIENCE_MS });
     violations.push(...(await judge.violations()));
     return {
       operations: sum('lostAnswers'),
