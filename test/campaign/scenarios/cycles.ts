@@ -49,7 +49,7 @@ async function runCycles(run: ScenarioRun, size: Size): Promise<Outcome> {
 
 async function runRound(run: ScenarioRun, { size, count, random }: { size: Size; count: number; random: Random }): Promise<{ done: number; violations: Violation[] }> {
   // Health checks are not what this is about, and logins cost the very cores that Ansible needs.
-  const more = size.real ? { ORION_PLAY_CONCURRENCY: '2', ORION_PROBE_INTERVAL_SECONDS: '5' } : { ORION_PLAY_CONCURRENCY: '16' };
+  const more: Record<string, string> = size.real ? { ORION_PLAY_CONCURRENCY: '2', ORION_PROBE_INTERVAL_SECONDS: '5' } : { ORION_PLAY_CONCURRENCY: '16' };
   const system = await startSystem({ apis: size.apis, schedulers: 2, faults: { instantPlays: !size.real }, env: { ...ENV, ...more } });
   try {
     const fleet = await system.launchWorkers(size.nodes);
