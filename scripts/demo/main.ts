@@ -6,10 +6,12 @@ import { clearAwayAtOnce, saveLogs } from './aftermath';
 import { handOver, instructions, startKeeper } from './keep';
 import { check, createNarrator, type Narrator } from './narrator';
 import { play } from './play';
+import { createContainers } from './containers';
 import { processes } from './processes';
 import type { ControlPlane } from './world';
 
 const narrator = createNarrator(process.stdout);
+const world = process.argv.includes('--docker') ? createContainers() : processes;
 process.exit(await main(process.argv.includes('--keep') ? startKeeper() : undefined));
 
 /** @param keeperPid the process that may outlive this one, when the demo is to stay. Resolves with the exit code */
@@ -18,9 +20,9 @@ async function main(keeperPid: number | undefined): Promise<number> {
   // The servers of a lab that may stay do not keep this process running while it waits for them.
   setInterval(() => undefined, 60_000);
   clearAwayOnSignal(lab);
-  narrator.note(processes.introduction(lab));
+  narrator.note(world.introduction(lab));
   try {
-    const { stage, people } = await play(processes, lab, narrator);
+    const { stage, people } = await play(world, lab, narrator);
     if (keeperPid !== undefined) {
       handOver(lab, keeperPid);
       process.stdout.write(instructions(lab, stage, people));

@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import { type Container, eventually, type Lab, type Stack, startStack } from '../../../test/lab';
+import { openEngine } from './engine';
+import { type ControlPlane, type Doors, FASTER, type Fleet, type Replica, type World } from '../world';
+
+/** Everything as containers: compose.yaml as it is, under a name and on ports of its own; its workers are containers too. */
+export function createContainers(): World {
+  let stack: Stack;
+  return {
+    introduction: ({ dir }) => `Everything runs in containers of this machine, on a network of their own; files and logs are in ${dir}`,
+    startUp: async (lab, narrator, { username, password }) => {
+      const engine = await narrator.step('a Docker engine with the images is there', () => openEngine(lab));
+      stack = await narrator.step('compose brings up MariaDB, its tables, two APIs, two schedulers, the autoscaler, and Caddy: the single way in', () =>
+        startStack(lab, { engine, settings: { ...FASTER, ORION_SCALE_DRY_RUN: 'true' } }));
+      await narrator.step('the first operator gets an account (orion admin create)', () =>
+        stack.orion(['admin', 'create', username, '--password-stdin'], `${password}\n`));
+      return toControlPlane(lab, stack);
+    },
+    launchFleet: async (_plane, count, joinToken) => {
+      await stack.workers(String(count), '--token-file', stack.keep('join-token', joinToken));
+      return toFleet(stack);
+    },
+  };
+}
+
+async function toControlPlane(lab: Lab, stack: Stack): Promise<ControlPlane> {
+  const replicas = async (service: string): Promise<Replica[]> => (await stack.containers(service)).filter(({ running }) => running).map((found) => toReplica(found));
+  const apis = await replicas('api');
+  const doors: Doors = stack;
+  return {
+    lab, doors, apis,
+    schedulers: await replicas('scheduler'),
+    addApi: async () => {
+      await stack.compose('up', '-d', '--no-build', '--no-recreate', '--scale', `api=${apis.length + 1}`, 'api');
+      const healthy = async (): Promise<Container[] | undefined> => {
+        const found = await stack.containers('api');
+        return found.length > apis.length && found.every(({ health }) => health === 'healthy') ? found : undefined;
+      };
+      apis.splice(0, apis.length, ...(await eventually(healthy, { what: 'the new API is healthy', timeoutMs: 60_000 })).map((found) => toReplica(found)));
+    },
+    stop: () => stack.down(),
+  };
+}
+
+function toReplica({ service, address, pid }: Container): Replica {
+  return {
+    url: `http://${address}:${service === 'api' ? 3000 : 9464}`,
+    isProvisioning: () => descendantsOf(pid).some((each) => /ansible-playbook/.test(commandOf(each))),
+    kill9: () => Promise.resolve(void process.kill(pid, 'SIGKILL')),
+  };
+}
+
+function descendantsOf(pid: number): number[] {
+  const children = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter((text) => text.trim() !== '').map(Number);
+  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+const commandOf = (pid: number): string => read(`/proc/${pid}/cmdline`);
+
+/** Empty when the process is gone. */
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function toFleet(stack: Stack): Fleet {
+  return {
+    launchStranger: async () => {
+      const [worker] = await stack.workers('1', '--token-file', '/dev/null');
+      if (!worker) {
+        throw new Error('no worker was started');
+      }
+      return worker;
+    },
+    kill: async (hostname) => {
+      await stack.workers('--kill', hostname);
+    },
+    start: async (hostname) => {
+      await stack.workers('--start', hostname);
+    },
+    look: async (hostname, command) => {
+      const { code, stdout, stderr } = await stack.look(hostname, command);
+      if (code !== 0) {
+        throw new Error(`looking into ${hostname} failed: ${stderr}`);
+      }
+      return stdout.trim();
+    },
+  };
+}

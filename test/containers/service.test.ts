@@ -1,0 +1,141 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Client, createClient, expectStatus, type Lease } from '../../scripts/demo/api';
+import { type Container, createLab, eventually, type Lab, projectDir, runOrThrow, type Stack, openDocker, startStack } from '../lab';
+import { type Load, type LoadRequest, startLoad } from './support/load';
+import { listRunning, logInAsOperator, openDoor, rent, signUp, untilFree, type User } from './support/people';
+
+const WORKERS = 3;
+const SETTINGS = {
+  ORION_PROBE_INTERVAL_SECONDS: '2',
+  ORION_SUSPECT_INTERVAL_SECONDS: '0.5',
+  ORION_EXPIRE_INTERVAL_SECONDS: '0.5',
+  ORION_WORK_INTERVAL_SECONDS: '0.5',
+  ORION_MIN_LEASE_SECONDS: '1',
+  ORION_SCALE_DRY_RUN: 'true',
+};
+
+let lab: Lab;
+let stack: Stack;
+let operator: Client;
+let ada: User;
+let adas: Lease;
+
+beforeAll(async () => {
+  lab = createLab();
+  stack = await startStack(lab, { engine: await openDocker(lab), settings: SETTINGS, scale: { api: 3 } });
+  operator = await logInAsOperator(stack);
+  await stack.workers(String(WORKERS));
+  ada = await signUp(lab, stack, 'ada');
+  await untilFree(operator, WORKERS);
+  adas = await rent(ada, randomUUID());
+}, 600_000);
+afterAll(() => lab.close(), 180_000);
+
+const load = (requests: LoadRequest[], more: { width: number; persistent?: boolean }): Load =>
+  startLoad({ url: stack.httpsUrl, ca: readFileSync(stack.caFile, 'utf8'), requests, ...more });
+
+const running = async (service: string): Promise<Container[]> => (await stack.containers(service)).filter((container) => container.running);
+const idsOf = (containers: Container[]): string[] => containers.map(({ id }) => id).toSorted();
+
+/** Ends it as a crash does: told by `docker kill`, the engine would take it for an order and not start it again. */
+function crash(container: Container | undefined): void {
+  process.kill(container?.pid ?? NaN, 'SIGKILL');
+}
+
+/** Requests served by one replica of the API, as it counts them. */
+async function countServed({ address }: Container, route: string): Promise<number> {
+  const text = await (await fetch(`http://${address}:3000/metrics`)).text();
+  const lines = text.split('\n').filter((line) => line.startsWith('orion_http_request_duration_seconds_count{') && line.includes(`route="${route}"`));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
+
+/** Ada's lease as she rented it: same end, same account, never moved. */
+async function expectUntouched(): Promise<void> {
+  const now = expectStatus(await ada.client.get<Lease>(`/api/leases/${adas.id}`), 200);
+  expect(now).toMatchObject({ state: 'active', ends_at: adas.ends_at, generation: 1, node: { id: adas.node?.id } });
+}
+
+describe('the front door', () => {
+  it('R30: shares 300 requests among three replicas', async () => {
+    const apis = await running('api');
+    const before = await Promise.all(apis.map((api) => countServed(api, '/api/me')));
+    await Promise.all(Array.from({ length: 10 }, async () => {
+      for (let i = 0; i < 30; i += 1) {
+        expectStatus(await ada.client.get('/api/me'), 200);
+      }
+    }));
+    const served = await Promise.all(apis.map(async (api, i) => (await countServed(api, '/api/me')) - (before[i] ?? 0)));
+    expect(served).toHaveLength(3);
+    expect(served.reduce((sum, count) => sum + count, 0)).toBe(300);
+    expect(Math.min(...served)).toBeGreaterThanOrEqual(60);
+  }, 60_000);
+
+  it('R30: takes agents on both ports, and leads people from http to https before they say anything', async () => {
+    const plain = createClient(stack.httpUrl);
+    expect((await openDoor(stack).post('/api/workers/heartbeat', {})).status).toBe(401);
+    expect((await plain.post('/api/workers/heartbeat', {})).status).toBe(401);
+    const led = await plain.post('/api/login', { username: 'ada', password: 'wrong' });
+    expect([led.status, led.header('location')]).toEqual([308, `${stack.httpsUrl}/api/login`]);
+  });
+
+  it('R44: a token that was sent over http reaches no replica', async () => {
+    const apis = await running('api');
+    const before = await Promise.all(apis.map((api) => countServed(api, '/api/leases')));
+    expect((await createClient(stack.httpUrl, { token: ada.token }).get('/api/leases')).status).toBe(308);
+    expect(await Promise.all(apis.map((api) => countServed(api, '/api/leases')))).toEqual(before);
+  });
+});
+
+describe('losing parts of the control plane', () => {
+  it('R36: a rolling update under load fails no request, loses no lease and moves nobody', async () => {
+    const before = { api: idsOf(await running('api')), scheduler: idsOf(await running('scheduler')) };
+    const steady = load([{ method: 'GET', path: '/api/me', token: ada.token }, { method: 'GET', path: `/api/leases/${adas.id}`, token: ada.token }], { width: 6 });
+    await eventually(() => steady.done() > 100, { what: 'the load runs' });
+    await runOrThrow(join(projectDir, 'scripts', 'rolling-update.sh'), ['--force'], { env: stack.env, timeoutMs: 300_000 });
+    const report = await steady.stop();
+    expect(report.failures).toEqual([]);
+    expect(report.requests).toBeGreaterThan(500);
+    for (const service of ['api', 'scheduler'] as const) {
+      const after = idsOf(await running(service));
+      expect(after).toHaveLength(before[service].length);
+      expect(after.filter((id) => before[service].includes(id))).toEqual([]);
+    }
+    await expectUntouched();
+  }, 400_000);
+
+  it('R16: a replica killed under load costs persistent clients nothing, and doubles no lease', async () => {
+    const bob = await signUp(lab, stack, 'bob');
+    const body = { duration_minutes: 60, ssh_public_key: bob.key.publicKey };
+    const busy = load([{ method: 'GET', path: '/api/me', token: bob.token }, { method: 'POST', path: '/api/rent', token: bob.token, body, fine: [503] }], { width: 6, persistent: true });
+    await eventually(() => busy.done() > 50, { what: 'the load runs', timeoutMs: 60_000 });
+    const [victim] = await running('api');
+    crash(victim);
+    const doneThen = busy.done();
+    await eventually(() => busy.done() > doneThen + 100, { what: 'the load goes on', timeoutMs: 60_000 });
+    expect((await busy.stop()).failures).toEqual([]);
+    const leases = await listRunning(bob);
+    expect(leases).toHaveLength(WORKERS - 1);
+    expect(new Set([...leases, adas].map(({ node }) => node?.id)).size).toBe(WORKERS);
+    await expectUntouched();
+    await eventually(async () => (await running('api')).length === 3, { what: 'the engine has started it again', timeoutMs: 60_000 });
+  }, 200_000);
+
+  it('I3, I8: MariaDB restarted under load: readiness goes off and comes back, leases stay, nobody moves', async () => {
+    const [api] = await running('api');
+    const ready = async (): Promise<number> => (await fetch(`http://${api?.address ?? ''}:3000/readyz`, { signal: AbortSignal.timeout(5_000) })).status;
+    const [db] = await running('db');
+    const steady = load([{ method: 'GET', path: '/api/me', token: ada.token }], { width: 4, persistent: true });
+    crash(db);
+    await eventually(async () => (await ready()) === 503, { what: 'readiness goes off', timeoutMs: 30_000 });
+    await eventually(async () => (await ready()) === 200, { what: 'readiness comes back', timeoutMs: 90_000 });
+    expect((await steady.stop()).failures).toEqual([]);
+    // Three rounds of probes later nobody has been moved either.
+    const probes = Number(SETTINGS.ORION_PROBE_INTERVAL_SECONDS) * 3_000;
+    const since = performance.now();
+    await eventually(() => performance.now() - since > probes, { what: 'the schedulers have looked again', timeoutMs: probes + 5_000 });
+    await expectUntouched();
+  }, 200_000);
+});
