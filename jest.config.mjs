@@ -6,6 +6,10 @@ const common = {
   testEnvironment: 'node',
 };
 
+/** These build images and start containers; they run only when they are asked for: `--selectProjects containers`. */
+const containers = { ...common, displayName: 'containers', testMatch: ['<rootDir>/test/containers/**/*.test.ts'] };
+const asked = process.argv.includes('containers') ? [containers] : [];
+
 /** Unit tests lie beside their file and need nothing; the others start real servers of their own (test/lab). */
 export default {
   coverageProvider: 'v8',
@@ -15,5 +19,6 @@ export default {
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/src/**/*.test.ts', '<rootDir>/test/{checker,faults}/**/*.test.ts'] },
     { ...common, displayName: 'integration', testMatch: ['<rootDir>/test/integration/**/*.test.ts'] },
     { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
+    ...asked,
   ],
 };

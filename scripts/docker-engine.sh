@@ -3,10 +3,11 @@
 # other engines of this machine alone (no iptables rules, no forwarding, no docker0), so its containers reach each other and the host,
 # and published ports work, but nothing in them reaches the outside; build with --network=host. Must run as root.
 #
-# Usage: scripts/docker-engine.sh start DIR [dockerd options]   resolves when it answers on DIR/docker.sock; later options win
+# Usage: scripts/docker-engine.sh start DIR [dockerd options]   returns when it answers on DIR/docker.sock; later options win. Waits for
+#                                                               an engine that runs in DIR to end first
 #        scripts/docker-engine.sh stop DIR                      ends its containers and the engine; images and volumes stay in DIR/data
 set -euo pipefail
-START_SECONDS=60 STOP_SECONDS=30
+START_SECONDS=60 STOP_SECONDS=30 WAIT_SECONDS=1200
 
 die() { printf 'docker-engine: %s\n' "$*" >&2; exit 1; }
 exec {NAP}<> <(:)
@@ -24,8 +25,13 @@ api() { timeout "$1" docker --host "unix://$DIR/docker.sock" "${@:2}"; }
 
 start() {
   local i
+  # Names of sockets have room for 107 characters.
+  ((${#DIR} <= 65)) || die "the path is too long for the engine's sockets: $DIR"
   mkdir -p -m 700 -- "$DIR"
-  ! find_engine || die "an engine runs already in $DIR (pid $PID)"
+  find_engine || clean_up
+  # The engine holds the lock as long as it lives, for it inherits the descriptor.
+  exec {LOCK}<"$DIR"
+  flock -w "$WAIT_SECONDS" "$LOCK" || die "another engine runs in $DIR"
   clean_up
   rm -f -- "$DIR/pid"
   setsid dockerd --host "unix://$DIR/docker.sock" --data-root "$DIR/data" --exec-root "$DIR/exec" "--pidfile=$DIR/pid" \
@@ -79,7 +85,7 @@ clean_up() {
   done
 }
 
-(($# > 1)) || { sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+(($# > 1)) || { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 ((EUID == 0)) || die 'must run as root'
 command -v dockerd >/dev/null || die 'dockerd is missing: scripts/install-deps.sh --docker'
 VERB=$1 DIR=$(realpath -m -- "$2")

@@ -4,6 +4,7 @@
 #
 # Lines of the manifest, kind and value parted by a tab:
 #   process PID START_TIME    kill its process group      workers DIR    launch-workers.sh --remove      dir DIR    delete
+#   engine DIR                docker-engine.sh stop
 set -u
 pid=$1 start=$2 manifest=$3
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
@@ -39,6 +40,7 @@ undo() {
     case $kind in
       process) kill_group "${value% *}" "${value#* }" ;;
       workers) "$here/../launch-workers.sh" --state-dir "$value" --remove ;;
+      engine) "$here/../docker-engine.sh" stop "$value" ;;
       dir) await_labs "$value"; rm -rf -- "$value" ;;
     esac
   done <<<"$NOTES"
@@ -48,6 +50,7 @@ while is_there "$pid" "$start"; do nap 0.3; done
 NOTES=$(<"$manifest")
 undo process
 undo workers
+undo engine
 # Those that were just killed may still hold or write files.
 nap 0.3
 undo dir

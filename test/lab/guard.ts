@@ -4,7 +4,7 @@ import { killGroup } from './run';
 import { reapScript } from './paths';
 
 /** What is to be undone when the process that made it vanishes without a word. */
-export type Leftover = { kind: 'process'; pid: number } | { kind: 'workers'; stateDir: string } | { kind: 'dir'; path: string };
+export type Leftover = { kind: 'process'; pid: number } | { kind: 'workers'; stateDir: string } | { kind: 'engine'; dir: string } | { kind: 'dir'; path: string };
 
 /** A process of its own that outlives its maker, even after kill -9, just long enough to clean up after it. */
 export interface Guard {
@@ -32,6 +32,8 @@ function describe(leftover: Leftover): string {
       return `process\t${leftover.pid} ${startTimeOf(leftover.pid) ?? 0}`;
     case 'workers':
       return `workers\t${leftover.stateDir}`;
+    case 'engine':
+      return `engine\t${leftover.dir}`;
     case 'dir':
       return `dir\t${leftover.path}`;
   }
