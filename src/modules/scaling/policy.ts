@@ -1,4 +1,4 @@
-import { judgeLag, lagFloor, type LagState, NO_LAG } from './lag';
+import { judgeLag, lagFloor, type LagPolicy, type LagState, NO_LAG } from './lag';
 import { smooth, type Smoothed } from './smooth';
 import type { Obstacle } from './types';
 
@@ -92,7 +92,7 @@ function watch(before: ScaleState, { atMs }: Look, { stabilisationSeconds, stale
   return { ...before, wanted: before.wanted.filter((want) => want.atMs >= atMs - stabilisationSeconds * 1000) };
 }
 
-const toLagPolicy = ({ lagSeconds, stabilisationSeconds }: ScalePolicy) => ({ lagSeconds, holdSeconds: stabilisationSeconds });
+const toLagPolicy = ({ lagSeconds, stabilisationSeconds, staleSeconds }: ScalePolicy): LagPolicy => ({ lagSeconds, holdSeconds: Math.max(stabilisationSeconds, staleSeconds) });
 
 interface Want {
   replicas: number;
