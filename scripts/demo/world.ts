@@ -51,6 +51,8 @@ export interface Fleet {
   launchStranger(): Promise<{ name: string; host_key: string }>;
   /** As a power cut. */
   kill(hostname: string): Promise<void>;
+  /** What the disk of a machine that is down holds of an account: paths of files. */
+  filesOf(hostname: string, uid: string): Promise<string[]>;
   /** Power is back: the same machine with its old files. */
   start(hostname: string): Promise<void>;
   /** Runs a shell command in it as root, past sshd and past Orion, and returns what it printed. */

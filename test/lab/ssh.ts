@@ -70,7 +70,8 @@ function destination(target: SshTarget): string {
 
 /** The known_hosts file lies beside the key, so that it goes with it. */
 function pinHostKey({ address, port, hostKey, keyFile }: SshTarget): string {
-  const line = `[${address}]:${port} ${hostKey}\n`;
+  // As OpenSSH writes and looks for it: the standard port is never named.
+  const line = `${port === 22 ? address : `[${address}]:${port}`} ${hostKey}\n`;
   const file = `${keyFile}.known_hosts.${sha256(line).slice(0, 16)}`;
   writeFileSync(file, line);
   return file;

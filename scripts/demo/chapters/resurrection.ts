@@ -8,11 +8,11 @@ import type { Casualty } from './failure';
 export async function resurrect({ narrator, operator }: Stage, fleet: Fleet, { machine, tenant }: Casualty): Promise<void> {
   const { id, hostname } = machine;
   narrator.chapter('The dead machine comes back');
+  const old = await fleet.filesOf(hostname, tenant.uid);
+  check(old.length > 0, 'the machine brings back what was on it');
+  narrator.note(`Its disk holds ${old.length} files of ada: ${old.slice(0, 3).join(', ')}, …`);
   const since = performance.now();
   await narrator.step(`power is back: ${hostname} starts with its old files`, () => fleet.start(hostname));
-  const old = await findTracks(fleet, hostname, tenant);
-  check(old.length > 0, 'the machine brings the old account back');
-  narrator.note(`It brings back ${old.length} traces of ada: ${old.slice(0, 2).map(withoutDetails).join('; ')}; …`);
   await narrator.step(
     'waiting until it is verified, wiped, and free',
     () => until(async () => (await getNode(operator, id)).free, { what: `${hostname} is free`, everyMs: 50 }),
@@ -24,5 +24,3 @@ export async function resurrect({ narrator, operator }: Stage, fleet: Fleet, { m
     checkEqual((await getNode(operator, id)).lease_id, null, 'the lease of a free machine');
   });
 }
-
-const withoutDetails = (track: string): string => track.replace(/:x:.*/, '');

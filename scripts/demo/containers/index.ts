@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Container, eventually, type Lab, type Stack, startStack } from '../../../test/lab';
+import { type Container, eventually, type Lab, runOrThrow, type Stack, startStack } from '../../../test/lab';
 import { openEngine } from './engine';
 import { type ControlPlane, type Doors, FASTER, type Fleet, type Replica, type World } from '../world';
 
@@ -77,6 +77,12 @@ function toFleet(stack: Stack): Fleet {
     },
     kill: async (hostname) => {
       await stack.workers('--kill', hostname);
+    },
+    filesOf: async (hostname, uid) => {
+      const listing = await runOrThrow('sh', ['-c', 'docker export "$1" | tar -tv --numeric-owner', 'sh', `${stack.project}-${hostname}`], { env: stack.env });
+      // drwx------ 70000/70000 0 2026-11-21 20:00 home/orn-…/
+      const entries = listing.split('\n').map((line) => /^\S+ +(\d+)\/\d+ +\S+ +\S+ +\S+ (.+)$/.exec(line));
+      return entries.flatMap((entry) => (entry?.[1] === uid ? [`/${entry[2] ?? ''}`] : []));
     },
     start: async (hostname) => {
       await stack.workers('--start', hostname);

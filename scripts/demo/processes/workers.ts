@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { launchScript, launchWorkers, run, runOrThrow } from '../../../test/lab';
 import { parseWorkers } from '../../../test/lab/worker-line';
 import type { ControlPlane, Fleet } from '../world';
@@ -17,6 +18,10 @@ export async function launchFleet({ lab, doors }: ControlPlane, count: number, j
     },
     kill: async (hostname) => {
       await call('--kill', hostname);
+    },
+    filesOf: async (hostname, uid) => {
+      const disk = join(stateDir, hostname, 'upper');
+      return (await runOrThrow('find', [disk, '-uid', uid, '-printf', '/%P\n'])).split('\n').filter((path) => path !== '');
     },
     start: async (hostname) => {
       await call('--start', hostname);
