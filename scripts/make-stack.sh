@@ -84,9 +84,10 @@ for name, service in services.items():
     # Addresses cannot be fixed in a swarm.
     if isinstance(service.get("networks"), dict):
         service["networks"] = list(service["networks"])
+    # Each replica by its own address: Caddy balances, and sees who comes and goes.
+    deploy["endpoint_mode"] = "dnsrr"
     if name in ("api", "scheduler"):
-        # Each replica by its own address, as Caddy wants it; the new one first, so that nobody is missing.
-        deploy["endpoint_mode"] = "dnsrr"
+        # The new one first, so that nobody is missing.
         deploy["update_config"] = {"order": "start-first", "parallelism": 1, "failure_action": "rollback"}
         # Nobody but the services of this file is in the network.
         service["environment"]["ORION_TRUST_PROXY"] = subnet
