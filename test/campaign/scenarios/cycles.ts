@@ -63,7 +63,10 @@ async function runRound(run: ScenarioRun, { size, count, random }: { size: Size;
     const one = (i: number): Promise<void> =>
       limit(async () => {
         if (!run.timeIsUp() && round.violations.length === 0) {
-          await cycle(round, tenants[i % tenants.length] as Tenant, i).catch((error: unknown) => round.violations.push(broken('cycle', `cycle ${i}`, messageOf(error))));
+          await cycle(round, tenants[i % tenants.length] as Tenant, i).catch(async (error: unknown) => {
+            const nodes = await system.sql('SELECT id, status, status_reason, dirty, lease_id, wipe_failures FROM nodes').catch(messageOf);
+            round.violations.push(broken('cycle', `cycle ${i}`, `${messageOf(error)}; nodes: ${JSON.stringify(nodes)}`));
+          });
           done += 1;
         }
       });
