@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Client, createClient, expectStatus, type Lease } from '../../scripts/demo/api';
 import { type Container, createLab, eventually, type Lab, projectDir, runOrThrow, type Stack, openDocker, startStack } from '../lab';
 import { type Load, type LoadRequest, startLoad } from './support/load';
-import { listRunning, logInAsOperator, openDoor, rent, signUp, untilFree, type User } from './support/people';
+import { countServed, listRunning, logInAsOperator, openDoor, rent, signUp, untilFree, type User } from './support/people';
 
 const WORKERS = 3;
 const SETTINGS = {
@@ -43,13 +43,6 @@ const idsOf = (containers: Container[]): string[] => containers.map(({ id }) => 
 /** Ends it as a crash does: told by `docker kill`, the engine would take it for an order and not start it again. */
 function crash(container: Container | undefined): void {
   process.kill(container?.pid ?? NaN, 'SIGKILL');
-}
-
-/** Requests served by one replica of the API, as it counts them. */
-async function countServed({ address }: Container, route: string): Promise<number> {
-  const text = await (await fetch(`http://${address}:3000/metrics`)).text();
-  const lines = text.split('\n').filter((line) => line.startsWith('orion_http_request_duration_seconds_count{') && line.includes(`route="${route}"`));
-  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
 /** Ada's lease as she rented it: same end, same account, never moved. */

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomName } from '../../src/lib/ids';
 import type { DockerEngine } from './docker';
@@ -90,10 +90,12 @@ async function describeStack(lab: Lab, project: string, { engine, settings = {} 
   const [http, https] = [await freePort(), await freePort()];
   const settingsFile = join(lab.dir, `${project}.env`);
   writeFileSync(settingsFile, Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join(''));
+  const socket = engine.host.replace(/^unix:\/\//, '');
   const net = `10.213.${randomInt(1, 255)}`;
   const env: NodeJS.ProcessEnv = {
     ...engine.env,
-    ORION_DOCKER_SOCKET: engine.host.replace(/^unix:\/\//, ''),
+    ORION_DOCKER_SOCKET: socket,
+    ORION_DOCKER_GID: String(statSync(socket).gid),
     COMPOSE_PROJECT_NAME: project,
     COMPOSE_FILE: join(projectDir, 'compose.yaml'),
     ORION_SETTINGS_FILE: settingsFile,

@@ -55,7 +55,9 @@ export function startLoad(options: LoadOptions): Load {
       const wanted = options.requests[next++ % options.requests.length] as LoadRequest;
       await sendUntilDone(options, agent, wanted, report);
       report.requests += 1;
-      await systemClock.sleep(options.pauseMs ?? 0, stopping.signal);
+      if (options.pauseMs !== undefined) {
+        await systemClock.sleep(options.pauseMs);
+      }
     }
   };
   const callers = Promise.all(Array.from({ length: options.width }, caller));

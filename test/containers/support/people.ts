@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient, type Client, expectStatus, type Lease, type Node, type Page, type Rented } from '../../../scripts/demo/api';
-import { eventually, generateSshKeyPair, type Lab, type SshKeyPair, type Stack } from '../../lab';
+import { type Container, eventually, generateSshKeyPair, type Lab, type SshKeyPair, type Stack } from '../../lab';
 
 /** Somebody who uses a stack through its front door. */
 export interface User {
@@ -45,4 +45,11 @@ export async function listRunning({ client }: User): Promise<Lease[]> {
 export async function untilFree(operator: Client, count: number): Promise<void> {
   const free = async (): Promise<boolean> => expectStatus(await operator.get<Page<Node>>('/api/nodes?limit=100'), 200).items.filter((node) => node.free).length >= count;
   await eventually(free, { what: `${count} nodes are free`, timeoutMs: 120_000, everyMs: 500 });
+}
+
+/** Requests that one replica of the API has served, as it counts them. */
+export async function countServed({ address }: Container, route: string): Promise<number> {
+  const text = await (await fetch(`http://${address}:3000/metrics`)).text();
+  const lines = text.split('\n').filter((line) => line.startsWith('orion_http_request_duration_seconds_count{') && line.includes(`route="${route}"`));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
