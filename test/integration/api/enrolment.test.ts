@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PassThrough } from 'node:stream';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
+import { createJoinToken } from '../../../src/roles/admin';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
 import { startTestApi, type TestApi } from '../../support/api';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
@@ -69,6 +71,17 @@ describe('a machine announces itself', () => {
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(201));
     expect(new Set(answers.map(({ body }) => body.node_id)).size).toBe(1);
     expect(await nodes()).toBe(1);
+  });
+
+  it('R1: a token that `orion admin join-token` issued beside the API lets in as many machines as it says', async () => {
+    const said = new PassThrough();
+    const { host, port, user, password, database: name } = database.access;
+    const env = { ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: name };
+    expect(await createJoinToken({ name: 'launch', maxUses: 1, ttlHours: 1 }, env, { stdout: said })).toBe(0);
+    const token = String(said.read()).trim();
+    expect(token).toMatch(/^orion_join_[\w-]{43}$/);
+    expect((await register(aMachine({ join_token: token }))).status).toBe(201);
+    expect((await register(aMachine({ join_token: token }))).status).toBe(401);
   });
 
   it('R1: a token for one machine, raced by twenty, lets exactly one in', async () => {
