@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomName } from '../../src/lib/ids';
@@ -9,6 +9,9 @@ interface Inspected {
   Size: number;
   Config: { User: string; Env: string[]; Entrypoint: string[]; Labels: Record<string, string>; Healthcheck?: { Test: string[] } };
 }
+
+// Starting a container takes seconds where many run.
+jest.setTimeout(120_000);
 
 let lab: Lab;
 let engine: DockerEngine;
@@ -116,7 +119,7 @@ describe('the image of a worker', () => {
     expect((await list())[0]).toMatchObject({ name: 'worker-1', state: 'stopped', pid: null, host_key: first?.host_key });
     expect(parseWorkers(await call('--start', 'worker-1'))[0]).toMatchObject({ state: 'running', host_key: first?.host_key });
     expect(await call('--exec', 'worker-1', 'ls', '/root')).toBe('mine\n');
-  }, 120_000);
+  });
 
   it('is given its join token in a file that root alone reads, and nobody sees it who may ask the engine', async () => {
     expect(await call('--exec', 'worker-1', 'cat', '/etc/orion/join-token')).toBe(token);
@@ -142,10 +145,10 @@ describe('the image of a worker', () => {
     }, { what: 'the three are started again', timeoutMs: 30_000 });
     await call('--stop', 'worker-2');
     expect(await engine.docker('inspect', '--format', '{{.State.ExitCode}} {{.State.OOMKilled}}', `${project}-worker-2`)).toBe('0 false\n');
-  }, 120_000);
+  });
 
   it('is gone, and its name free, after --remove', async () => {
     await call('--remove');
     expect(await list()).toEqual([]);
-  }, 60_000);
+  });
 });
