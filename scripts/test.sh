@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # The whole proof, from a fresh machine: installs what is missing, checks types and style, runs every test on real servers,
-# measures line coverage over tests and child processes, and runs the short form of the campaigns. The last line is `N passed, N failed`.
-# Must run as root. Usage: scripts/test.sh [jest arguments]
-# ORION_COVERAGE_MIN sets the least coverage in percent (90), ORION_CAMPAIGN_SEED what is left to chance in the campaigns (1).
+# measures line coverage over tests and child processes, runs the short form of the campaigns, and last what runs in containers, on a Docker
+# engine of its own. The last line is `N passed, N failed`. Must run as root. Usage: scripts/test.sh [jest arguments]
+# ORION_COVERAGE_MIN sets the least coverage in percent (90), ORION_CAMPAIGN_SEED what is left to chance in the campaigns (1);
+# ORION_CONTAINERS=no leaves the containers out.
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 FAILED=0
 JEST='' GUARD='' DEMO_PASSED=0 DEMO_FAILED=0
 CAMPAIGN_SEED=${ORION_CAMPAIGN_SEED:-1} CAMPAIGN_REPORT=''
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/orion-test-XXXXXX")
+ENGINE=$RUN/docker ENGINE_RUNS=0 CONTAINERS_REPORT=''
 
 # All that tests make lies in RUN. The guards of labs end what a killed test left running; then the folder may go.
 clean_up() {
@@ -17,6 +19,7 @@ clean_up() {
     kill -TERM -- "-$JEST" 2>/dev/null && sleep 1
     kill -KILL -- "-$JEST" 2>/dev/null
   fi
+  ((!ENGINE_RUNS)) || scripts/docker-engine.sh stop "$ENGINE"
   local i
   for ((i = 0; i < 150; i++)); do
     compgen -G "$RUN/orion-lab-*" >/dev/null || break
@@ -64,12 +67,37 @@ tests() {
 
 # The whole scenario on real servers: it counts as one test more. In the background for the same reason.
 demo() {
-  TMPDIR=$RUN setsid setpriv --pdeathsig KILL scripts/demo.sh &
+  TMPDIR=$RUN setsid setpriv --pdeathsig KILL scripts/demo.sh "$@" &
   JEST=$!
   wait "$JEST"
   local status=$?
   JEST=''
-  if ((status == 0)); then DEMO_PASSED=1; else DEMO_FAILED=1; fi
+  if ((status == 0)); then ((++DEMO_PASSED)); else ((++DEMO_FAILED)); fi
+  return $status
+}
+
+# An engine of its own, with the images. Where that cannot be had, the containers are not tested, and everybody is to see it.
+open_engine() {
+  printf 'engine\t%s\n' "$ENGINE" >>"$RUN/guard.list"
+  if scripts/install-deps.sh --docker && scripts/docker-engine.sh start "$ENGINE"; then
+    ENGINE_RUNS=1
+    export DOCKER_HOST=unix://$ENGINE/docker.sock
+    if scripts/make-base-images.sh && scripts/build-images.sh >"$RUN/build.log" 2>&1; then return; fi
+    tail -n 30 -- "$RUN/build.log"
+  fi
+  printf '!! THE CONTAINERS ARE NOT TESTED: no Docker engine can be started here, or no image be built\n'
+  return 1
+}
+
+containers() {
+  CONTAINERS_REPORT=$RUN/containers.json
+  TMPDIR=$RUN ORION_TEST_DOCKER_HOST=$DOCKER_HOST NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
+    setsid setpriv --pdeathsig KILL node node_modules/jest/bin/jest.js --ci --runInBand --selectProjects containers \
+    --json --outputFile="$CONTAINERS_REPORT" >"$RUN/containers.out" &
+  JEST=$!
+  wait "$JEST"
+  local status=$?
+  JEST=''
   return $status
 }
 
@@ -87,14 +115,16 @@ campaign() {
 summary() {
   node -e '
     const read = (file) => JSON.parse(require("fs").readFileSync(file, "utf8"));
-    const [r, demoPassed, demoFailed] = [read(process.argv[1]), Number(process.argv[2]), Number(process.argv[3])];
-    const scenarios = process.argv[4] ? read(process.argv[4]).scenarios : [];
+    const [demoPassed, demoFailed, campaign, ...reports] = process.argv.slice(1);
+    const scenarios = campaign ? read(campaign).scenarios : [];
     const broken = scenarios.filter(({ violations }) => violations.length > 0).length;
-    const skipped = r.numPendingTests + r.numTodoTests;
-    const passed = r.numPassedTests + demoPassed + scenarios.length - broken;
-    const failed = r.numFailedTests + r.numRuntimeErrorTestSuites + demoFailed + broken;
+    const runs = reports.filter(Boolean).map(read);
+    const sum = (...names) => runs.reduce((total, run) => names.reduce((subtotal, name) => subtotal + run[name], total), 0);
+    const skipped = sum("numPendingTests", "numTodoTests");
+    const passed = sum("numPassedTests") + Number(demoPassed) + scenarios.length - broken;
+    const failed = sum("numFailedTests", "numRuntimeErrorTestSuites") + Number(demoFailed) + broken;
     console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
-  ' "$RUN/jest.json" "$DEMO_PASSED" "$DEMO_FAILED" "$CAMPAIGN_REPORT" 2>/dev/null || printf '0 passed, 1 failed\n'
+  ' "$DEMO_PASSED" "$DEMO_FAILED" "$CAMPAIGN_REPORT" "$RUN/jest.json" "$CONTAINERS_REPORT" 2>/dev/null || printf '0 passed, 1 failed\n'
 }
 
 mkdir -- "$RUN/v8"
@@ -111,6 +141,10 @@ elif stage 'install' scripts/install-deps.sh; then
     stage 'demo' demo
     CAMPAIGN_REPORT=$RUN/campaign.json
     stage 'campaign' campaign
+    if [[ ${ORION_CONTAINERS:-yes} != no ]] && open_engine; then
+      stage 'containers' containers
+      stage 'demo in containers' demo --docker
+    fi
   fi
   stage 'coverage' node scripts/coverage.mjs "$RUN/coverage/coverage-final.json" "$RUN/v8"
 fi

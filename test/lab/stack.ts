@@ -155,7 +155,8 @@ interface Inspected {
 }
 
 function toContainer({ Id, Name, State, Config, NetworkSettings }: Inspected, service: string): Container {
-  const [network] = Object.values(NetworkSettings.Networks);
+  const networks = Object.entries(NetworkSettings.Networks);
+  const [, network] = networks.find(([name]) => name.endsWith('_default')) ?? networks[0] ?? [];
   return {
     id: Id,
     name: Name.replace(/^\//, ''),
