@@ -1,6 +1,7 @@
 import { agentMemory } from './agent-memory';
 import type { Benchmark } from './benchmark';
 import { claim } from './claim';
+import { containers } from './containers';
 import { crowd } from './crowd';
 import { failover } from './failover';
 import { heartbeat } from './heartbeat';
@@ -9,4 +10,4 @@ import { rent } from './rent';
 import { sweep } from './sweep';
 
 /** In the order of the table. */
-export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, failover, agentMemory];
+export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, failover, agentMemory, containers];

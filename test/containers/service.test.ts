@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Client, createClient, expectStatus, type Lease } from '../../scripts/demo/api';
-import { type Container, createLab, eventually, type Lab, projectDir, runOrThrow, type Stack, openDocker, startStack } from '../lab';
+import { type Client, createClient, expectStatus, type Lease, type Page } from '../../scripts/demo/api';
+import { type Container, createLab, eventually, type Lab, projectDir, run, runOrThrow, type RunResult, type Stack, openDocker, startStack } from '../lab';
 import { type Load, type LoadRequest, startLoad } from './support/load';
 import { countServed, listRunning, logInAsOperator, openDoor, rent, signUp, untilFree, type User } from './support/people';
 
@@ -82,6 +82,24 @@ describe('the front door', () => {
   });
 });
 
+describe('a newcomer', () => {
+  const tryOut = (args: string[], input = ''): Promise<RunResult> => run(join(projectDir, 'scripts', 'try.sh'), args, { env: stack.env, input, timeoutMs: 120_000 });
+
+  it('R32: gets to a shell on a leased worker by one command after the two that bring everything up', async () => {
+    const shell = await tryOut([], 'id -un; hostname\n');
+    expect(shell.stderr).not.toContain('error');
+    expect(shell.stdout).toMatch(/orn-[a-z0-9]+\nworker-\d\n/);
+    expect(shell.code).toBe(0);
+  }, 150_000);
+
+  it('R32: keeps the account, and gives the machine back', async () => {
+    const { items } = JSON.parse((await tryOut(['--json', 'leases'])).stdout) as Page<Lease>;
+    expect(items).toHaveLength(1);
+    expect(await tryOut(['release', String(items[0]?.id)])).toMatchObject({ code: 0 });
+    await untilFree(operator, WORKERS - 1);
+  }, 150_000);
+});
+
 describe('losing parts of the control plane', () => {
   it('R36: a rolling update under load fails no request, loses no lease and moves nobody', async () => {
     const before = { api: idsOf(await running('api')), scheduler: idsOf(await running('scheduler')) };
@@ -131,4 +149,25 @@ describe('losing parts of the control plane', () => {
     await eventually(() => performance.now() - since > probes, { what: 'the schedulers have looked again', timeoutMs: probes + 5_000 });
     await expectUntouched();
   }, 200_000);
+});
+
+describe('a backup', () => {
+  const script = (name: string, ...args: string[]): Promise<RunResult> => run(join(projectDir, 'scripts', name), ['--docker', ...args], { env: stack.env, timeoutMs: 120_000 });
+
+  it('R33: is taken from the running stack and put back: the lease goes on', async () => {
+    const file = join(lab.dir, 'backup.sql.gz');
+    expect(await script('backup.sh', file)).toMatchObject({ code: 0 });
+    const refused = await script('restore.sh', '--force', file);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain('stop every API');
+    await stack.compose('stop', 'caddy', 'api', 'scheduler', 'autoscaler');
+    expect((await script('restore.sh', file)).stderr).toContain('not empty');
+    expect(await script('restore.sh', '--force', file)).toMatchObject({ code: 0 });
+    await stack.compose('start', 'api', 'scheduler', 'autoscaler', 'caddy');
+    const goesOn = async (): Promise<boolean> => {
+      const { state, ends_at: endsAt, access } = expectStatus(await ada.client.get<Lease>(`/api/leases/${adas.id}`), 200);
+      return state === 'active' && endsAt === adas.ends_at && access?.username === adas.access?.username;
+    };
+    await eventually(goesOn, { what: 'the lease goes on', timeoutMs: 120_000, everyMs: 500 });
+  }, 400_000);
 });
