@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the two images of Orion, orion and orion-worker, tagged ${ORION_VERSION:-local}. npm's settings (~/.npmrc) and the certificate
-# authorities of this machine (NODE_EXTRA_CA_CERTS) reach the build as secrets, which end up in no layer. BASE_IMAGE and NODE_IMAGE choose
+# authorities of this machine (NODE_EXTRA_CA_CERTS, or npm's cafile) reach the build as secrets, which end up in no layer. BASE_IMAGE and NODE_IMAGE choose
 # other bases. Usage: scripts/build-images.sh [orion|worker] [options of docker build]
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -35,6 +35,7 @@ case ${1-} in orion | worker) WHAT=$1; shift ;; esac
 find_docker
 SECRETS=()
 [[ ! -f ~/.npmrc ]] || SECRETS+=(--secret "id=npmrc,src=$HOME/.npmrc")
-[[ ! -f ${NODE_EXTRA_CA_CERTS:-} ]] || SECRETS+=(--secret "id=ca,src=$NODE_EXTRA_CA_CERTS")
+CA=${NODE_EXTRA_CA_CERTS:-$(npm config get cafile 2>/dev/null || :)}
+[[ ! -f $CA ]] || SECRETS+=(--secret "id=ca,src=$CA")
 if [[ $WHAT != worker ]]; then build docker/Dockerfile "orion:$VERSION" "${SECRETS[@]}" "$@"; fi
 if [[ $WHAT != orion ]]; then build docker/worker.Dockerfile "orion-worker:$VERSION" --build-arg "ORION_IMAGE=orion:$VERSION" "$@"; fi

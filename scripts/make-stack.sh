@@ -112,7 +112,10 @@ named = {v.split(":")[0] if isinstance(v, str) else v.get("source") for s in ser
 print(yaml.safe_dump({
     "version": "3.8",
     "services": services,
-    "networks": {"default": {"driver": "overlay", "ipam": {"config": [{"subnet": subnet}]}}},
+    "networks": {
+        "default": {"driver": "overlay", "ipam": {"config": [{"subnet": subnet}]}},
+        **{name: {"driver": "overlay", "internal": bool(net.get("internal"))} for name, net in stack["networks"].items() if name != "default"},
+    },
     "volumes": {name: {} for name in stack.get("volumes") or {} if name in named},
     "secrets": {name: secret for name, secret in secrets.items() if name in used},
     "configs": {"caddyfile": by_content("caddyfile", caddyfile)},

@@ -13,7 +13,7 @@ export { run, runOrThrow, type RunOptions, type RunResult } from './run';
 export { sharedMariaDb, type SharedMariaDb } from './shared-mariadb';
 export { skewed } from './skewed';
 export { generateSshKeyPair, sshExec, sshOptions, type SshExecOptions, type SshKeyPair, type SshTarget } from './ssh';
-export { startStack, type Container, type Stack, type StackOptions } from './stack';
+export { describeStack, startStack, type Container, type Stack, type StackOptions } from './stack';
 export { createStepControl, type StepControl, untilHeld } from './steps';
 export { launchWorkers, type LaunchOptions, type Worker, type WorkerFleet } from './workers';
 export type { WorkerState } from './worker-line';

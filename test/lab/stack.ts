@@ -61,8 +61,8 @@ export interface Stack {
 const UP_MS = 300_000;
 
 export async function startStack(lab: Lab, options: StackOptions): Promise<Stack> {
-  const project = `orion-lab-${randomName(8)}`;
-  const stack = await describeStack(lab, project, options);
+  const stack = await describeStack(lab, options);
+  const { project } = stack;
   lab.push(`stack ${project}`, () => stack.down(), 120_000);
   await runOrThrow(join(projectDir, 'scripts', 'init-secrets.sh'), [stack.env['ORION_SECRETS_DIR'] ?? ''], { env: stack.env });
   const scale = Object.entries(options.scale ?? {}).flatMap(([service, count]) => ['--scale', `${service}=${count}`]);
@@ -86,7 +86,9 @@ async function isUp(stack: Stack): Promise<boolean> {
   return true;
 }
 
-async function describeStack(lab: Lab, project: string, { engine, settings = {} }: StackOptions): Promise<Stack> {
+/** Its name, ports and settings; nothing is started. */
+export async function describeStack(lab: Lab, { engine, settings = {} }: StackOptions): Promise<Stack> {
+  const project = `orion-lab-${randomName(8)}`;
   const [http, https] = [await freePort(), await freePort()];
   const settingsFile = join(lab.dir, `${project}.env`);
   writeFileSync(settingsFile, Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join(''));
