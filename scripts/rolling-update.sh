@@ -38,7 +38,7 @@ await_healthy() {
 }
 
 replace() {
-  local service=$1 old=$2 count fresh
+  local service=$1 old=$2 count fresh code
   mapfile -t before < <(ids "$service")
   count=${#before[@]}
   compose up -d --no-deps --no-recreate --no-build --scale "$service=$((count + 1))" "$service" >/dev/null 2>&1
@@ -47,6 +47,8 @@ replace() {
   await_healthy "$fresh"
   # Its own time to stop: it turns unready, finishes what it has in hand, hands back its claims.
   docker stop "$old" >/dev/null
+  code=$(docker inspect --format '{{.State.ExitCode}}' "$old")
+  ((code == 0)) || say "$service: ${old:0:12} ended with $code instead of 0: $(docker logs --tail 3 "$old" 2>&1)"
   docker rm "$old" >/dev/null
   say "$service: ${fresh:0:12} has taken over from ${old:0:12}"
 }

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { IncomingHttpHeaders } from 'node:http';
+import { get } from 'node:https';
 import { join } from 'node:path';
 import { type Client, createClient, expectStatus, type Lease, type Page } from '../../scripts/demo/api';
 import { type Container, createLab, eventually, type Lab, projectDir, run, runOrThrow, type RunResult, type Stack, openDocker, startStack } from '../lab';
@@ -74,6 +76,14 @@ describe('the front door', () => {
     expect([led.status, led.header('location')]).toEqual([308, `${stack.httpsUrl}/api/login`]);
   });
 
+  it('R30: compresses what is worth it, and asks browsers to keep to https', async () => {
+    const headers = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
+      const options = { ca: readFileSync(stack.caFile, 'utf8'), agent: false, headers: { 'Accept-Encoding': 'gzip' } };
+      get(`${stack.httpsUrl}/api/openapi.json`, options, (response) => resolve(response.resume().headers)).on('error', reject);
+    });
+    expect(headers).toMatchObject({ 'content-encoding': 'gzip', 'strict-transport-security': expect.stringContaining('max-age') as string });
+  });
+
   it('R44: a token that was sent over http reaches no replica', async () => {
     const apis = await running('api');
     const before = await Promise.all(apis.map((api) => countServed(api, '/api/leases')));
@@ -105,7 +115,8 @@ describe('losing parts of the control plane', () => {
     const before = { api: idsOf(await running('api')), scheduler: idsOf(await running('scheduler')) };
     const steady = load([{ method: 'GET', path: '/api/me', token: ada.token }, { method: 'GET', path: `/api/leases/${adas.id}`, token: ada.token }], { width: 6 });
     await eventually(() => steady.done() > 100, { what: 'the load runs' });
-    await runOrThrow(join(projectDir, 'scripts', 'rolling-update.sh'), ['--force'], { env: stack.env, timeoutMs: 300_000 });
+    const told = await runOrThrow(join(projectDir, 'scripts', 'rolling-update.sh'), ['--force'], { env: stack.env, timeoutMs: 300_000 });
+    expect(told).not.toContain('ended with');
     const report = await steady.stop();
     expect(report.failures).toEqual([]);
     expect(report.requests).toBeGreaterThan(500);
