@@ -81,7 +81,8 @@ describe('the front door', () => {
       const options = { ca: readFileSync(stack.caFile, 'utf8'), agent: false, headers: { 'Accept-Encoding': 'gzip' } };
       get(`${stack.httpsUrl}/api/openapi.json`, options, (response) => resolve(response.resume().headers)).on('error', reject);
     });
-    expect(headers).toMatchObject({ 'content-encoding': 'gzip', 'strict-transport-security': expect.stringContaining('max-age') as string });
+    expect(headers['content-encoding']).toBe('gzip');
+    expect(headers['strict-transport-security']).toContain('max-age');
   });
 
   it('R44: a token that was sent over http reaches no replica', async () => {
