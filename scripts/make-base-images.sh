@@ -28,7 +28,7 @@ make_image() {
 
 mirror() {
   local uri=${ORION_DEBIAN_MIRROR:-}
-  [[ -n $uri ]] || uri=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $RELEASE" 'Component: main' | head -n 1)
+  [[ -n $uri ]] || uri=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $RELEASE" 'Component: main' | sed -n 1p)
   printf '%s\n' "${uri:-http://deb.debian.org/debian}"
 }
 

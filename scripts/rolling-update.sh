@@ -22,8 +22,9 @@ image_of() { docker inspect --format '{{.Image}}' "$1"; }
 
 # What compose.yaml names now. The migration has just run with it.
 wanted_image() {
-  docker inspect --format '{{.Image}}' "$(docker ps -aq --no-trunc --filter "label=com.docker.compose.service=migrate" \
-    --filter "label=com.docker.compose.project=$PROJECT_NAME" | head -n 1)"
+  local migrate
+  mapfile -t migrate < <(docker ps -aq --no-trunc --filter label=com.docker.compose.service=migrate --filter "label=com.docker.compose.project=$PROJECT_NAME")
+  image_of "${migrate[0]}"
 }
 
 await_healthy() {
@@ -67,9 +68,9 @@ case ${1-} in
   -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
   *) die "unknown option $1" ;;
 esac
-some=$(ids api | head -n 1)
-[[ -n $some ]] || die 'nothing runs yet: docker compose up -d'
-PROJECT_NAME=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "$some")
+mapfile -t APIS < <(ids api)
+((${#APIS[@]})) || die 'nothing runs yet: docker compose up -d'
+PROJECT_NAME=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "${APIS[0]}")
 mapfile -t RESTING < <(ids autoscaler)
 if ((${#RESTING[@]})); then docker stop "${RESTING[@]}" >/dev/null; fi
 compose up --no-deps --no-build --exit-code-from migrate migrate >/dev/null 2>&1 || die 'the migrations failed; nothing was replaced: docker compose logs migrate'

@@ -19,8 +19,8 @@ docker_list() {
 
 docker_api() {
   local api
-  api=$(docker ps -q --filter "label=com.docker.compose.project=$COMPOSE" --filter label=com.docker.compose.service=api | head -n 1)
-  [[ -n $api ]] || die "no api of the project $COMPOSE runs: docker compose up -d, or give --token-file"
+  # Not through head, which would end docker by SIGPIPE.
+  read -r api < <(docker ps -q --filter "label=com.docker.compose.project=$COMPOSE" --filter label=com.docker.compose.service=api) || die "no api of the project $COMPOSE runs: docker compose up -d, or give --token-file"
   printf '%s\n' "$api"
 }
 

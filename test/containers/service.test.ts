@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -36,8 +36,15 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(() => lab.close(), 180_000);
 
-const load = (requests: LoadRequest[], more: { width: number; persistent?: boolean }): Load =>
-  startLoad({ url: stack.httpsUrl, ca: readFileSync(stack.caFile, 'utf8'), requests, ...more });
+const loads: Load[] = [];
+/** However a test ends, its load does. */
+afterEach(() => Promise.all(loads.splice(0).map((each) => each.stop())), 60_000);
+
+function load(requests: LoadRequest[], more: { width: number; persistent?: boolean }): Load {
+  const started = startLoad({ url: stack.httpsUrl, ca: readFileSync(stack.caFile, 'utf8'), requests, ...more });
+  loads.push(started);
+  return started;
+}
 
 const running = async (service: string): Promise<Container[]> => (await stack.containers(service)).filter((container) => container.running);
 const idsOf = (containers: Container[]): string[] => containers.map(({ id }) => id).toSorted();
