@@ -79,21 +79,22 @@ demo() {
 # An engine of its own, with the images. Where that cannot be had, the containers are not tested, and everybody is to see it.
 open_engine() {
   printf 'engine\t%s\n' "$ENGINE" >>"$RUN/guard.list"
-  if scripts/install-deps.sh --docker && scripts/docker-engine.sh start "$ENGINE"; then
+  if [[ ${ORION_CONTAINERS:-yes} != no ]] && scripts/install-deps.sh --docker && scripts/docker-engine.sh start "$ENGINE"; then
     ENGINE_RUNS=1
     export DOCKER_HOST=unix://$ENGINE/docker.sock
     if scripts/make-base-images.sh && scripts/build-images.sh >"$RUN/build.log" 2>&1; then return; fi
     tail -n 30 -- "$RUN/build.log"
   fi
-  printf '!! THE CONTAINERS ARE NOT TESTED: no Docker engine can be started here, or no image be built\n'
+  printf '!! THE CONTAINERS ARE NOT TESTED: no Docker engine can be started here, no image be built, or ORION_CONTAINERS=no\n'
+  export ORION_COVERAGE_WITHOUT='^src/(roles/autoscaler|modules/scaling/(engine|drivers/))'
   return 1
 }
 
 containers() {
   CONTAINERS_REPORT=$RUN/containers.json
-  TMPDIR=$RUN ORION_TEST_DOCKER_HOST=$DOCKER_HOST NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
+  TMPDIR=$RUN ORION_TEST_DOCKER_HOST=$DOCKER_HOST ORION_CHILD_COVERAGE=$RUN/v8 NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
     setsid setpriv --pdeathsig KILL node node_modules/jest/bin/jest.js --ci --runInBand --selectProjects containers \
-    --json --outputFile="$CONTAINERS_REPORT" >"$RUN/containers.out" &
+    --coverage --coverageDirectory="$RUN/coverage-containers" --json --outputFile="$CONTAINERS_REPORT" >"$RUN/containers.out" &
   JEST=$!
   wait "$JEST"
   local status=$?
@@ -141,12 +142,12 @@ elif stage 'install' scripts/install-deps.sh; then
     stage 'demo' demo
     CAMPAIGN_REPORT=$RUN/campaign.json
     stage 'campaign' campaign
-    if [[ ${ORION_CONTAINERS:-yes} != no ]] && open_engine; then
+    if open_engine; then
       stage 'containers' containers
       stage 'demo in containers' demo --docker
     fi
   fi
-  stage 'coverage' node scripts/coverage.mjs "$RUN/coverage/coverage-final.json" "$RUN/v8"
+  stage 'coverage' node scripts/coverage.mjs "$RUN/v8" "$RUN"/coverage*/coverage-final.json
 fi
 summary
 exit "$FAILED"
