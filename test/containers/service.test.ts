@@ -100,6 +100,17 @@ describe('the front door', () => {
   });
 });
 
+describe('a machine beside the control plane', () => {
+  it('R44: does not see the database, though it runs there', async () => {
+    const [db] = await running('db');
+    const knock = await stack.look('worker-1', `timeout 5 getent hosts db; timeout 3 bash -c 'echo >/dev/tcp/${db?.address ?? ''}/3306' 2>&1; echo "ended with $?"`);
+    expect(knock.stdout).toMatch(/ended with (1|124)\n$/);
+    expect(knock.stdout).not.toContain(db?.address ?? 'an address');
+    const door = await stack.look('worker-1', "timeout 3 bash -c 'echo >/dev/tcp/caddy/80'; echo \"ended with $?\"");
+    expect(door.stdout).toBe('ended with 0\n');
+  }, 90_000);
+});
+
 describe('a newcomer', () => {
   const tryOut = (args: string[], input = ''): Promise<RunResult> => run(join(projectDir, 'scripts', 'try.sh'), args, { env: stack.env, input, timeoutMs: 120_000 });
 
