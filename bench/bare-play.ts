@@ -29,7 +29,7 @@ export async function openBareNode(system: System, worker: Worker): Promise<Bare
   const { id: nodeId } = await system.node(worker.name);
   const { address, port, hostKey } = worker;
   const play = async (playbook: string, vars: Record<string, unknown>): Promise<number> => {
-    const files = { privateKeyFile: system.env['ORION_SSH_KEY_FILE'] ?? '', managementUser: 'orion-mgmt', target: { nodeId, address, port, hostKey }, vars };
+    const files = { privateKeyFile: system.env['ORION_SSH_KEY_FILE'] ?? '', managementUser: 'orion-mgmt', target: { nodeId, address, port, hostKey }, vars, playbooksDir };
     const directory = await createPlayDirectory(files);
     try {
       const args = ['-i', directory.inventory, '-e', `@${directory.vars}`, join(playbooksDir, playbook)];

@@ -4,8 +4,11 @@ import { build } from 'esbuild';
 
 const common = { bundle: true, platform: 'node', target: 'node20', format: 'esm', sourcemap: true, sourcesContent: false, logLevel: 'warning' };
 
+// What is bundled into the agent and written for CommonJS asks for Node's own modules by require.
+const require = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
 await rm('dist', { recursive: true, force: true });
 await Promise.all([
   build({ ...common, entryPoints: ['src/main.ts'], outdir: 'dist', splitting: true, packages: 'external', chunkNames: 'chunks/[name]-[hash]' }),
-  build({ ...common, entryPoints: { 'orion-agent': 'src/agent-main.ts' }, outdir: 'dist' }),
+  build({ ...common, entryPoints: { 'orion-agent': 'src/agent-main.ts' }, outdir: 'dist', banner: { js: require } }),
 ]);

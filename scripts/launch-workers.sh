@@ -94,7 +94,7 @@ write_agent_files() {
   (
     umask 077
     if [[ -n $TOKEN_FILE ]]; then cat -- "$TOKEN_FILE" >"$dir/join-token"; else file=''; fi
-    printf '%s\n' "API_ENDPOINT=$ENDPOINT" "MY_HOST_PORT=$PORT" "MY_HOSTNAME=$1" "MY_ADDRESS=$2" \
+    printf '%s\n' "API_ENDPOINT=$ENDPOINT" "MY_HOST_PORT=$PORT" "MY_HOSTNAME=$1" "MY_ADDRESS=$2" "ORION_LOCAL_SSH=$2:$PORT" \
       ORION_STATE_DIR=/var/lib/orion ${file:+"ORION_JOIN_TOKEN_FILE=$file"} ${LABELS:+"ORION_LABELS=$LABELS"} \
       ${CPUS:+"ORION_CPUS=$CPUS"} "${AGENT_ENV[@]}" >"$dir/agent.env"
   )

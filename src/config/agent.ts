@@ -10,6 +10,10 @@ export interface AgentConfig {
   sshPort: number;
   /** The address by which the control plane dials this node; absent: the one it sees the agent call from. */
   address: string | undefined;
+  /** This machine's own SSH server, as the agent reaches it. */
+  localSsh: { host: string; port: number };
+  /** Whether the agent keeps a tunnel to the control plane. */
+  tunnel: boolean;
   joinToken: string | undefined;
   labels: Record<string, string>;
   /** Absolute path of the node's Orion state; accounts/ below it is written by provisioning. */
@@ -34,12 +38,14 @@ const LABEL_VALUE = /^[A-Za-z0-9._/:@=+ -]{0,128}$/;
 /** Reads the agent's configuration; throws one ConfigError that lists every fault. */
 export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const reader = createEnvReader(env);
-  const ssh = readSshPort(reader);
+  const ssh = readHostPort(reader, 'MY_HOST_PORT', '22');
   const config: AgentConfig = {
     endpoint: reader.url('API_ENDPOINT'),
     hostname: readMatching(reader, 'MY_HOSTNAME', HOST_NAME) ?? hostname(),
     sshPort: ssh.port,
     address: readMatching(reader, 'MY_ADDRESS', ADDRESS) ?? ssh.host,
+    localSsh: readLocalSsh(reader, ssh),
+    tunnel: reader.boolean('ORION_TUNNEL', { default: true }),
     joinToken: reader.optionalText('ORION_JOIN_TOKEN', { secret: true })?.trim(),
     labels: readLabels(reader),
     stateDir: readAbsolute(reader, 'ORION_STATE_DIR', '/var/lib/orion'),
@@ -57,15 +63,21 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
 }
 
 /** `22`, `:22`, `host:22` or `[v6]:22`. */
-function readSshPort(reader: EnvReader): { host: string | undefined; port: number } {
-  const text = reader.text('MY_HOST_PORT', { default: '22' }).trim();
+function readHostPort(reader: EnvReader, name: string, fallback: string): { host: string | undefined; port: number } {
+  const text = reader.text(name, { default: fallback }).trim();
   const match = /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))?:)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (!match || !(port >= 1 && port <= 65_535)) {
-    reader.fault('MY_HOST_PORT', `must be a port or host:port (it is ${JSON.stringify(text)})`);
+    reader.fault(name, `must be a port or host:port (it is ${JSON.stringify(text)})`);
     return { host: undefined, port: 22 };
   }
   return { host: match[1] ?? match[2], port };
+}
+
+/** What others dial may be mapped to somewhere else on the way: where the agent finds sshd itself is a setting of its own. */
+function readLocalSsh(reader: EnvReader, advertised: { port: number }): { host: string; port: number } {
+  const { host, port } = readHostPort(reader, 'ORION_LOCAL_SSH', String(advertised.port));
+  return { host: host ?? '127.0.0.1', port };
 }
 
 function readMatching(reader: EnvReader, name: string, pattern: RegExp): string | undefined {

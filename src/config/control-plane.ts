@@ -3,6 +3,7 @@ import { messageOf } from '../lib/errors';
 import type { LogLevel } from '../lib/logger';
 import { readDatabase, type DatabaseConfig } from './database';
 import { createEnvReader, type EnvReader } from './env';
+import { type GatewayConfig, readGateway } from './gateway';
 import { readSeconds as seconds } from './seconds';
 
 export interface ControlPlaneConfig {
@@ -10,6 +11,9 @@ export interface ControlPlaneConfig {
   database: DatabaseConfig;
   http: { host: string; port: number; trustProxy: string | false; drainSeconds: number };
   ops: { host: string; port: number };
+  /** Where the rest of the control plane reaches the tunnels that this process holds; host undefined: the address at which the database sees it. */
+  relay: { host: string | undefined; port: number };
+  gateway: GatewayConfig;
   jwt: { key: string; extraKeys: string[]; ttlSeconds: number };
   ssh: { privateKeyFile: string; privateKey: string; extraPublicKeys: string[]; managementUser: string };
   accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
@@ -59,7 +63,7 @@ function readJwt(env: EnvReader): ControlPlaneConfig['jwt'] {
   return { key, extraKeys, ttlSeconds: env.integer('ORION_JWT_TTL_SECONDS', { default: 12 * 3600, min: 60, max: 30 * 86_400 }) };
 }
 
-function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'limits'> {
+function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'relay' | 'limits'> {
   const proxy = env.text('ORION_TRUST_PROXY', { default: 'false' });
   return {
     http: {
@@ -72,6 +76,7 @@ function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'li
       host: env.text('ORION_OPS_HOST', { default: '0.0.0.0' }),
       port: env.integer('ORION_OPS_PORT', { default: 9464, min: 0, max: 65535 }),
     },
+    relay: { host: env.optionalText('ORION_RELAY_HOST'), port: env.integer('ORION_RELAY_PORT', { default: 0, min: 0, max: 65535 }) },
     limits: {
       loginsPerAddress: env.integer('ORION_LIMIT_LOGINS_PER_ADDRESS', { default: 60, min: 1 }),
       loginsPerName: env.integer('ORION_LIMIT_LOGINS_PER_NAME', { default: 10, min: 1 }),
@@ -137,6 +142,7 @@ export function loadControlPlaneConfig(source: NodeJS.ProcessEnv): Readonly<Cont
     logLevel: env.choice('LOG_LEVEL', [...LOG_LEVELS], { default: 'info' }),
     database: readDatabase(env),
     ...readHttp(env),
+    gateway: readGateway(env),
     jwt: readJwt(env),
     ssh: readSsh(env),
     ...readLeasing(env),

@@ -32,6 +32,8 @@ export interface FlowSettings {
   maxWipeFailures: number;
   /** Failed provisionings in a row that put a node into quarantine. */
   maxProvisionFailures: number;
+  /** Public key of the gateways, installed for every account; null: there is none. */
+  gatewayKey: string | null;
   retry: BackoffPolicy;
   /** How often a lease that finds no node is tried again. */
   migrateIntervalSeconds: number;

@@ -4,8 +4,9 @@ import { lockLease, resumePlacement, stopWaiting } from '../modules/leases';
 import {
   type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, settleStillAlive, type Verdict, writeVerdict,
 } from '../modules/nodes';
-import type { Prober, ProbeResult } from '../ssh';
+import type { Prober } from '../ssh';
 import type { FlowContext } from './context';
+import { type ProbedWay, probeSomeWay } from './find-way';
 import { abandonNode } from './quarantine-node';
 
 export interface ProbeContext extends FlowContext {
@@ -19,11 +20,11 @@ export function claimProbes(ctx: ProbeContext, limit: number): Promise<ClaimedPr
 
 /** R20: probes a claimed node over SSH and judges it. */
 export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise<void> {
-  const result = await ctx.prober.probe({ nodeId: claim.nodeId, address: claim.address, port: claim.sshPort, hostKey: claim.hostKey });
+  const result = await probeSomeWay(ctx.prober, claim);
   ctx.metrics.probes.inc({ outcome: result.outcome });
   ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
   ctx.metrics.probeLagSeconds.observe(Math.max(0, claim.lagSeconds));
-  if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, ctx.settings.health.intervalSeconds))) {
+  if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
     return;
   }
   const verdict = await settle(ctx, claim, result);
@@ -36,7 +37,7 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
 }
 
 /** Locks lease first, node second, like everything that locks both. Undefined: the claim was lost, or the node's lease changed under our hands. */
-async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbeResult): Promise<Verdict | undefined> {
+async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Verdict | undefined> {
   return transaction(ctx.db, async (tx) => {
     const occupant = await findOccupant(tx, claim.nodeId);
     if (occupant !== null) {
@@ -47,7 +48,7 @@ async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbeResul
       return undefined;
     }
     const verdict = judgeProbe(node, result.outcome, { now: node.now, judgedSince: node.judgedSince, policy: ctx.settings.health });
-    await writeVerdict(tx, claim.nodeId, { ...verdict, reason: result.reason?.slice(0, 500) ?? null });
+    await writeVerdict(tx, claim.nodeId, { ...verdict, reach: result.reach, directFailed: result.directFailed, reason: result.reason?.slice(0, 500) ?? null });
     await follow(tx, ctx, { claim, node, verdict, reason: result.reason });
     return verdict;
   });

@@ -3,7 +3,7 @@ import { recordEvent } from '../modules/audit';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
 } from '../modules/leases';
-import { findNode, LOST, type Node, resetProvisionFailures } from '../modules/nodes';
+import { findNode, LOST, type Node, resetProvisionFailures, targetOf } from '../modules/nodes';
 import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
@@ -86,13 +86,13 @@ async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<{
 }
 
 function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: { lease: Lease; node: Node }): Promise<PlayReport> {
-  const target = { nodeId: node.id, address: node.address, port: node.sshPort, hostKey: node.hostKey };
   const { username, uid, generation } = placement;
-  const { id: leaseId, publicKeys, passwordHash, remainingSeconds } = lease;
+  const { id: leaseId, passwordHash, remainingSeconds } = lease;
+  const publicKeys = [...lease.publicKeys, ...(ctx.settings.gatewayKey === null ? [] : [ctx.settings.gatewayKey])];
   return keepClaim(
     ctx,
     () => renewPlacement(ctx.db, placement, ctx.settings.claimSeconds),
-    (signal) => ctx.provisioner.ensurePresent(target, { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds }, signal),
+    (signal) => ctx.provisioner.ensurePresent(targetOf(node), { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds }, signal),
   );
 }
 

@@ -3,7 +3,7 @@ import { backoffSeconds } from '../lib/backoff';
 import { messageOf } from '../lib/errors';
 import { recordEvent } from '../modules/audit';
 import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../modules/leases';
-import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, suspectNode } from '../modules/nodes';
+import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, suspectNode, targetOf } from '../modules/nodes';
 import { type PlayReport, ProvisioningError, type VerifyReport } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
@@ -64,8 +64,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
 }
 
 async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { claim: ClaimedWipe; placements: Placement[]; signal: AbortSignal }): Promise<WipeReport> {
-  const { id: nodeId, address, sshPort: port, hostKey } = claim.node;
-  const target = { nodeId, address, port, hostKey };
+  const target = targetOf(claim.node);
   const accounts = placements.map(({ username, uid }) => ({ username, uid }));
   const wipe = await ctx.provisioner.wipe(target, accounts, signal);
   reached('wipe.wiped');

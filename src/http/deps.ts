@@ -1,6 +1,7 @@
 import type { WorkContext } from '../flows/context';
 import type { EnrolmentContext } from '../flows/register-node';
 import type { TokenSettings } from '../modules/accounts';
+import type { GatewayAddress } from './leases/presenter';
 import type { NodeFeed } from './nodes/feed';
 import type { Limits } from './limits';
 
@@ -16,6 +17,7 @@ export interface ApiSettings {
   managementKeys: string[];
   /** What Express trusts about `X-Forwarded-For`: `loopback`, addresses, or false. */
   trustProxy: string | false;
+  gateway: GatewayAddress | null;
 }
 
 /** What the routers are given. */

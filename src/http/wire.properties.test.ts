@@ -94,7 +94,7 @@ const id = fc.integer({ min: 1, max: 2 ** 40 });
 const statuses = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'] as const;
 
 const node: fc.Arbitrary<Node> = fc.record({
-  id, hostname: fc.domain(), address: fc.ipV4(), sshPort: fc.integer({ min: 1, max: 65_535 }), hostKey: fc.constant(key), offeredHostKey: orNull(fc.constant(key)), status: fc.constantFrom(...statuses),
+  id, hostname: fc.domain(), address: fc.ipV4(), sshPort: fc.integer({ min: 1, max: 65_535 }), reach: fc.constantFrom('direct', 'tunnel'), hostKey: fc.constant(key), offeredHostKey: orNull(fc.constant(key)), status: fc.constantFrom(...statuses),
   statusReason: orNull(text), statusSince: date, drained: fc.boolean(), leaving: fc.boolean(), dirty: fc.boolean(), leaseId: orNull(id), leasable: fc.boolean(), cpus: fc.nat(), memoryMb: fc.nat(), labels,
   facts: fc.record({ os: text, load1: fc.nat() }, { requiredKeys: [] }), lastDeathAt: orNull(date), probeFailures: fc.nat(), firstFailedAt: orNull(date), lastCheckedAt: orNull(date), lastHeartbeatAt: orNull(date),
   wipeFailures: fc.nat(), wipedAt: orNull(date), provisionFailures: fc.nat(), registeredAt: date,
@@ -129,7 +129,7 @@ describe('what is presented', () => {
 
   it('R12: a lease is as documented, shows an access only where an account is, and never its password', () => {
     fc.assert(fc.property(fc.record({ lease, placement: orNull(placement), node: orNull(node) }) as fc.Arbitrary<LeaseView>, (view) => {
-      const presented = presentLease(view);
+      const presented = presentLease(view, { host: 'gate.example', port: 2222, hostKeys: [key] });
       expectStable(leaseAnswer, presented);
       expect(presented['access'] === null || (view.placement?.state === 'present' && view.node !== null && view.node.status !== 'dead')).toBe(true);
       expect(JSON.stringify(presented)).not.toContain('canary');

@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createAccountRecords } from '../agent/account-records';
-import { createControlPlane, type ControlPlane } from '../agent/control-plane';
+import { createControlPlane } from '../agent/control-plane';
 import { createCredentialStore } from '../agent/credential-store';
 import { endAccount } from '../agent/end-account';
 import { readFacts, readHostKey, readVitals } from '../agent/facts';
@@ -10,6 +10,7 @@ import { createManagementAccount, type ManagementAccount } from '../agent/manage
 import { isOrionAccount, listAccounts } from '../agent/passwd';
 import { createPasswdEditor } from '../agent/passwd-editor';
 import { runSession, type SessionDeps } from '../agent/session';
+import { keepTunnel } from '../agent/tunnel';
 import type { HeartbeatBody, RegisterBody } from '../agent/wire';
 import type { AgentConfig } from '../config/agent';
 import type { Clock } from '../lib/clock';
@@ -26,7 +27,9 @@ const FENCE_INTERVAL_MS = 5000;
 
 /** Starts the agent; returns at once and goes on until `stop`, or until this node is retired or leaves (`ended`). */
 export async function startAgent(config: AgentConfig, { logger, clock }: AgentDeps): Promise<RunningRole> {
-  const controlPlane = await openControlPlane(config);
+  const ca = await readCa(config);
+  const controlPlane = createControlPlane({ endpoint: config.endpoint, ca });
+  const credentials = createCredentialStore(config.stateDir);
   const management = createAccount(config, clock);
   const fence = createNodeFence(config, { logger, clock });
   await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
@@ -41,7 +44,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   });
   const deps: SessionDeps = {
     controlPlane,
-    credentials: createCredentialStore(config.stateDir),
+    credentials,
     clock,
     logger,
     describeSelf: () => describeSelf(config),
@@ -52,6 +55,9 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   if (config.manageAccounts) {
     fenceLoop.start();
   }
+  const tunnel = config.tunnel
+    ? keepTunnel({ endpoint: config.endpoint, ca, sshd: config.localSsh, findCredential: () => credentials.find(), clock, logger }, stopping.signal)
+    : Promise.resolve();
   const session = runSession(deps, stopping.signal).then(async (end) => {
     if (end !== 'stopped' && config.manageAccounts) {
       await management.remove();
@@ -61,6 +67,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const stop = async (): Promise<void> => {
     stopping.abort();
     await fenceLoop.stop();
+    await tunnel;
     await session.catch(() => undefined);
   };
   return { stop, ended: over(session), failed: failureOf(session) };
@@ -72,7 +79,7 @@ export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal:
   return leaveFleet(
     {
       ...deps,
-      controlPlane: await openControlPlane(config),
+      controlPlane: createControlPlane({ endpoint: config.endpoint, ca: await readCa(config) }),
       credentials: createCredentialStore(config.stateDir),
       removeAccount: () => (config.manageAccounts ? management.remove() : Promise.resolve()),
     },
@@ -80,9 +87,7 @@ export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal:
   );
 }
 
-async function openControlPlane({ endpoint, caFile }: AgentConfig): Promise<ControlPlane> {
-  return createControlPlane({ endpoint, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') });
-}
+const readCa = async ({ caFile }: AgentConfig): Promise<string | undefined> => (caFile === undefined ? undefined : readFile(caFile, 'utf8'));
 
 function createAccount(config: AgentConfig, clock: Clock): ManagementAccount {
   return createManagementAccount(config.stateDir, createPasswdEditor(clock));

@@ -1,7 +1,9 @@
+import { startTunnelKeeper } from '../flows/hold-tunnels';
 import { createApp } from '../http/app';
 import { createLimits } from '../http/limits';
 import { createNodeFeed } from '../http/nodes/feed';
 import { listen } from '../http/server';
+import { acceptTunnels } from '../http/workers/tunnel';
 import { publicKeyOf } from '../ssh';
 import { type ControlPlane, createWorkContext } from './control-plane';
 import type { RunningRole } from './role';
@@ -27,15 +29,20 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
         managementUser: ssh.managementUser,
         managementKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys],
         trustProxy: http.trustProxy,
+        gateway: config.gateway.address ?? null,
       },
     },
   });
+  const keeper = await startTunnelKeeper({ ...ctx, tunnels: plane.tunnels }, config.relay);
   const listening = await listen(app, { host: http.host, port: http.port, clock });
+  acceptTunnels(listening.server, { db, logger, take: (node, stream) => keeper.take(node, stream) });
+  readiness.stopping.addEventListener('abort', () => keeper.dismiss(), { once: true });
   feed.start();
   logger.info('listening', { host: http.host, port: listening.port });
   return {
     stop: async () => {
       await listening.close({ limitMs: CLOSE_LIMIT_MS, keepIdleMs: http.drainSeconds * 1000 });
+      await keeper.stop();
       await feed.stop();
     },
   };

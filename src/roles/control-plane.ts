@@ -11,8 +11,11 @@ import { createLogger, type Logger } from '../lib/logger';
 import { packageRoot } from '../lib/package-root';
 import { createReadiness, type Readiness } from '../lib/readiness';
 import { createWinstonSink } from '../lib/winston-sink';
+import { newClaimToken } from '../lib/ids';
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
+import { createTunnelDial, createTunnelHub, relayKeys, type RelayKeys, type TunnelHub } from '../modules/tunnels';
+import { createDial, type Dial } from '../ssh';
 
 /** What every role has that works on the database. */
 export interface Plane {
@@ -28,6 +31,10 @@ export interface Plane {
 export interface ControlPlane extends Plane {
   config: Readonly<ControlPlaneConfig>;
   provisioner: Provisioner;
+  /** The tunnels of this process: none unless it is an API replica. */
+  tunnels: { holderId: string; hub: TunnelHub; keys: RelayKeys };
+  /** To any node, directly or through its tunnel, whoever holds that. */
+  dial: Dial;
 }
 
 export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' | 'database'>>, roles: string[]): Plane {
@@ -40,7 +47,9 @@ export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' |
 
 export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
   const plane = openPlane(config, roles);
-  const { clock, logger } = plane;
+  const { db, clock, logger } = plane;
+  const tunnels = { holderId: newClaimToken(), hub: createTunnelHub({ clock, logger }), keys: relayKeys([config.jwt.key, ...config.jwt.extraKeys]) };
+  const dial = createDial(createTunnelDial({ db, clock, keys: tunnels.keys, own: tunnels }));
   const provisioner = createAnsibleProvisioner({
     privateKeyFile: config.ssh.privateKeyFile,
     managementUser: config.ssh.managementUser,
@@ -48,6 +57,7 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     concurrency: config.work.playConcurrency,
     deadlineSeconds: config.work.playTimeoutSeconds,
     memoryLimitMb: config.work.playMemoryMb,
+    dial,
     clock,
     logger,
   });
@@ -55,7 +65,7 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     (swept) => swept > 0 && logger.info('removed what killed processes left of their plays', { swept }),
     (error: unknown) => logger.warn('stale plays could not be removed', { reason: messageOf(error) }),
   );
-  return { ...plane, config, provisioner };
+  return { ...plane, config, provisioner, tunnels, dial };
 }
 
 /** The context in which the flows of one role run. */
@@ -76,6 +86,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     retry,
     maxWipeFailures,
     maxProvisionFailures,
+    gatewayKey: config.gateway.publicKey ?? null,
   };
 }
 

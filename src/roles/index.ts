@@ -10,6 +10,7 @@ import type { RunningRole } from './role';
 const CONTROL_PLANE_ROLES: Record<string, (plane: ControlPlane) => Promise<RunningRole>> = {
   api: async (plane) => (await import('./api')).startApi(plane),
   scheduler: async (plane) => (await import('./scheduler')).startScheduler(plane),
+  gateway: async (plane) => (await import('./gateway')).startGateway(plane),
 };
 
 /** Roles that run alone, and why. */

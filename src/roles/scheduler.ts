@@ -6,7 +6,7 @@ import { watchFleet } from '../flows/watch-fleet';
 import { claimWipes, wipeNode } from '../flows/wipe-node';
 import { createLoop, type Loop, type PassResult } from '../lib/loop';
 import { createWorkPool, type WorkPool } from '../lib/work-pool';
-import { createProber, dialDirectly } from '../ssh';
+import { createProber } from '../ssh';
 import { type ControlPlane, createWorkContext } from './control-plane';
 import type { RunningRole } from './role';
 
@@ -33,7 +33,7 @@ export function startScheduler(plane: ControlPlane): RunningRole {
   const { intervals, probe, work } = config;
   const ctx = createWorkContext(plane, 'scheduler');
   const prober = createProber({
-    dial: dialDirectly,
+    dial: plane.dial,
     username: config.ssh.managementUser,
     privateKey: config.ssh.privateKey,
     timeoutMs: probe.timeoutSeconds * 1000,

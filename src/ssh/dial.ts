@@ -1,12 +1,17 @@
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+/** How the control plane gets to a node: over its address, or through the tunnel that its agent keeps open. */
+export type Reach = 'direct' | 'tunnel';
+
 /** Where a node's SSH server is, and the one host key it may show (`type base64`). */
 export interface SshTarget {
   nodeId: number;
   address: string;
   port: number;
   hostKey: string;
+  /** Absent: direct. */
+  reach?: Reach;
 }
 
 /** A stream to a node's SSH port. Rejects when there is none; closes when `signal` aborts. */
@@ -26,3 +31,9 @@ export const dialDirectly: Dial = (target, signal) =>
     socket.once('error', reject);
     socket.on('error', () => undefined);
   });
+
+/** Dials each node the way that its target says. */
+export const createDial =
+  (tunnel: Dial): Dial =>
+  (target, signal) =>
+    target.reach === 'tunnel' ? tunnel(target, signal) : dialDirectly(target, signal);

@@ -1,4 +1,4 @@
-export { dialDirectly, type Dial, type SshTarget } from './dial';
+export { createDial, dialDirectly, type Dial, type Reach, type SshTarget } from './dial';
 export { createProber, type Prober, type ProbeResult } from './prober';
 export { HostKeyChangedError, runOnNode, type SessionSettings } from './session';
 export { publicKeyOf } from './keys';

@@ -16,7 +16,7 @@ export class HostKeyChangedError extends Error {
 const MAX_OUTPUT_BYTES = 16_384;
 
 /** What a server may sign with under a pinned key of this type. */
-function algorithmsFor(hostKeyType: string): string[] {
+export function algorithmsFor(hostKeyType: string): string[] {
   return hostKeyType === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [hostKeyType];
 }
 

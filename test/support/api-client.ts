@@ -23,6 +23,7 @@ export interface LeaseBody {
   end_reason: string | null;
   node: { id: number; hostname: string; status: string } | null;
   access: { host: string; port: number; username: string; host_key: string; known_hosts: string; command: string } | null;
+  gateway: { host: string; port: number; username: string; host_key: string; known_hosts: string; command: string } | null;
 }
 
 export interface LeaseDetailBody extends LeaseBody {
@@ -40,6 +41,8 @@ export interface NodeBody {
   hostname: string;
   status: string;
   status_reason: string | null;
+  address: string;
+  reach: 'direct' | 'tunnel';
   free: boolean;
   dirty: boolean;
   lease_id: number | null;

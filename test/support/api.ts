@@ -53,6 +53,7 @@ const SETTINGS: ApiSettings = {
   managementUser: 'orion-mgmt',
   managementKeys: ['ssh-ed25519 AAAA'],
   trustProxy: false,
+  gateway: null,
 };
 
 const LIMITS: LimitSettings = { loginsPerAddress: 1000, loginsPerName: 1000, signupsPerAddress: 1000, registrationsPerAddress: 1000 };

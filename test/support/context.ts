@@ -16,6 +16,7 @@ export const testSettings: FlowSettings = {
   migrateIntervalSeconds: 10,
   heartbeatOverdueSeconds: 25,
   outageSeconds: 10,
+  gatewayKey: null,
 };
 
 /** What flows are given, without log lines. */

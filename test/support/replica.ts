@@ -19,6 +19,8 @@ export interface ReplicaOptions {
   faults: ReplicaFaults;
 }
 
+export type ReplicaRole = 'api' | 'scheduler' | 'gateway';
+
 /** One process of the built program, with what was asked for to interfere with it. */
 export interface Replica extends OrionProcess {
   proxy: DatabaseProxy | undefined;
@@ -30,7 +32,7 @@ const preload = (name: string): string[] => ['--import', pathToFileURL(join(proj
 /** Where instant plays leave their nodes: a folder `node-<id>` each. */
 export const instantNodesDir = (lab: Lab): string => join(lab.dir, 'instant-nodes');
 
-export async function startReplica(lab: Lab, role: 'api' | 'scheduler', { port, env, faults }: ReplicaOptions): Promise<Replica> {
+export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, faults }: ReplicaOptions): Promise<Replica> {
   const at = port ?? (await freePort());
   const proxy = faults.proxy ? await startDatabaseProxy(lab, { host: env['ORION_DB_HOST'] ?? '', port: Number(env['ORION_DB_PORT']) }) : undefined;
   const steps = faults.steps ? await createStepControl(lab) : undefined;

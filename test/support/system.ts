@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 import {
-  createLab, type DatabaseAccess, eventually, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, programDir, runOrThrow, sharedMariaDb,
+  createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, programDir, runOrThrow, sharedMariaDb,
   startMariaDb, type WorkerFleet,
 } from '../lab';
 import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
 import type { Evidence, Violation } from '../checker/evidence';
 import { checkInvariants } from '../checker/invariants';
 import { readTables } from '../checker/read-tables';
-import { type Replica, type ReplicaFaults, startReplica } from './replica';
+import { type Replica, type ReplicaFaults, type ReplicaRole, startReplica } from './replica';
 import { createTenant, type Tenant } from './tenant';
 
 type Env = Record<string, string>;
@@ -23,6 +23,8 @@ export interface SystemOptions {
   env?: Env;
   /** What every replica gets for being interfered with. */
   faults?: ReplicaFaults;
+  /** The accounts let gateways in, and leases say where one is: at `gatewayPort`, once it was started. */
+  gateway?: boolean;
 }
 
 /** The whole control plane as processes of the built binary, on a database of its own. Everything ends with `close`. */
@@ -43,6 +45,8 @@ export interface System {
   /** Starts one more replica and adds it; `port` when it has to be a certain one. */
   startApi(options?: { port?: number; env?: Env }): Promise<Replica>;
   startScheduler(env?: Env): Promise<Replica>;
+  /** One more gateway, with the same keys as the others; the first is at `gatewayPort`. */
+  startGateway(env?: Env): Promise<RunningGateway>;
   /** Workers whose agents enrol with the join token, at the first API unless told otherwise. */
   launchWorkers(n: number, options?: LaunchOptions): Promise<WorkerFleet>;
   /** Signs up a new user with a key pair of its own; it calls the first API. */
@@ -58,6 +62,13 @@ export interface System {
   /** What the checker of the invariants finds wrong in the tables now, and in what else it is given. */
   violations(also?: Partial<Pick<Evidence, 'history' | 'nodes' | 'hostKeys'>>): Promise<Violation[]>;
   close(): Promise<void>;
+}
+
+export interface RunningGateway {
+  replica: Replica;
+  port: number;
+  /** `type base64` */
+  hostKey: string;
 }
 
 /** Rhythms that make a test short. Deaths still take longer than one round of probes, so that a brake can see them together (I8). */
@@ -113,14 +124,18 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
     ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir, 'control plane')).keyFile,
     ...options.env,
   };
+  const gateway = options.gateway ? await prepareGateways(lab) : undefined;
+  Object.assign(env, gateway?.env);
   await orion(['migrate', 'up'], env);
   await orion(['admin', 'create', ADMIN.username, '--password-stdin'], env, `${ADMIN.password}\n`);
 
   const apis: Replica[] = [];
   const schedulers: Replica[] = [];
-  const launch = async (role: 'api' | 'scheduler', { port, extra }: { port?: number | undefined; extra?: Env | undefined }): Promise<Replica> => {
+  const launch = async (role: ReplicaRole, { port, extra }: { port?: number | undefined; extra?: Env | undefined }): Promise<Replica> => {
     const started = await startReplica(lab, role, { port, env: { ...env, ...extra }, faults: options.faults ?? {} });
-    (role === 'api' ? apis : schedulers).push(started);
+    if (role !== 'gateway') {
+      (role === 'api' ? apis : schedulers).push(started);
+    }
     return started;
   };
   await Promise.all([
@@ -137,6 +152,13 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
     lab, apis, schedulers, access, reader, mariadb, admin, joinToken, env, nodes,
     startApi: ({ port, env: extra } = {}) => launch('api', { port, extra }),
     startScheduler: (extra) => launch('scheduler', { extra }),
+    startGateway: async (extra) => {
+      if (!gateway) {
+        throw new Error('the system was started without `gateway`');
+      }
+      const port = gateway.ports.shift() ?? (await freePort());
+      return { replica: await launch('gateway', { extra: { ...gateway.secrets, ORION_GATEWAY_PORT: String(port), ...extra } }), port, hostKey: gateway.hostKey };
+    },
     launchWorkers: (n, launchOptions = {}) => launchWorkers(lab, n, { endpoint: firstUrl(), joinToken, ...launchOptions }),
     tenant: async (name = `u${randomBytes(5).toString('hex')}`) => {
       const credentials = { username: name, password: 'a password of a tenant' };
@@ -163,6 +185,26 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
     sql: (query, bindings = []) => queryOnce(access, query, bindings),
     violations: (also) => findViolations(reader, also),
     close: () => lab.close(),
+  };
+}
+
+interface Gateways {
+  /** For every process. */
+  env: Env;
+  /** For the gateways alone. */
+  secrets: Env;
+  hostKey: string;
+  /** Those that clients are told of and that are not taken yet. */
+  ports: number[];
+}
+
+async function prepareGateways(lab: Lab): Promise<Gateways> {
+  const [key, host, port] = await Promise.all([generateSshKeyPair(lab.dir, 'gateway'), generateSshKeyPair(lab.dir, 'gateway host'), freePort()]);
+  return {
+    env: { ORION_GATEWAY_PUBLIC_KEY: key.publicKey, ORION_GATEWAY_HOST_PUBLIC_KEY: host.publicKey, ORION_GATEWAY_ADDRESS: `127.0.0.1:${port}` },
+    secrets: { ORION_GATEWAY_HOST: '127.0.0.1', ORION_GATEWAY_KEY_FILE: key.keyFile, ORION_GATEWAY_HOST_KEY_FILE: host.keyFile },
+    hostKey: host.publicKey.split(' ').slice(0, 2).join(' '),
+    ports: [port],
   };
 }
 

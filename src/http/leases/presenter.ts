@@ -1,14 +1,37 @@
 import type { LeaseView } from '../../flows/view-lease';
 import { fingerprintOf } from '../../lib/host-key';
 import type { RecordedEvent } from '../../modules/audit';
-import type { Placement } from '../../modules/leases';
+import { isRunning, type Placement } from '../../modules/leases';
 import type { Node } from '../../modules/nodes';
+
+/** Where the gateway is and how it is known; every lease is reached through it, wherever it is. */
+export interface GatewayAddress {
+  host: string;
+  port: number;
+  /** Public host keys, `type base64` each. */
+  hostKeys: string[];
+}
 
 const time = (at: Date | null): string | null => at?.toISOString() ?? null;
 
+const knownHostsName = (host: string, port: number): string => (port === 22 ? host : `[${host}]:${port}`);
+
+function presentGateway({ host, port, hostKeys }: GatewayAddress, leaseId: number): Record<string, unknown> {
+  const [hostKey = ''] = hostKeys;
+  const username = `lease-${leaseId}`;
+  return {
+    host,
+    port,
+    username,
+    host_key: hostKey,
+    known_hosts: hostKeys.map((key) => `${knownHostsName(host, port)} ${key}`).join('\n'),
+    command: `ssh -p ${port} ${username}@${host}`,
+  };
+}
+
 function presentAccess(node: Node, username: string): Record<string, unknown> {
   const { address: host, sshPort: port, hostKey } = node;
-  const name = port === 22 ? host : `[${host}]:${port}`;
+  const name = knownHostsName(host, port);
   return {
     host,
     port,
@@ -20,7 +43,8 @@ function presentAccess(node: Node, username: string): Record<string, unknown> {
   };
 }
 
-export function presentLease({ lease, placement, node }: LeaseView): Record<string, unknown> {
+/** `gateway` null: there is none. */
+export function presentLease({ lease, placement, node }: LeaseView, gateway: GatewayAddress | null): Record<string, unknown> {
   const { cpus, memoryMb, labels } = lease.requirements;
   const usable = placement?.state === 'present' && lease.state !== 'provisioning' && node !== null && node.status !== 'dead';
   return {
@@ -37,12 +61,18 @@ export function presentLease({ lease, placement, node }: LeaseView): Record<stri
     requirements: { cpus, memory_mb: memoryMb, labels },
     node: node && { id: node.id, hostname: node.hostname, status: node.status },
     access: usable ? presentAccess(node, placement.username) : null,
+    gateway: gateway && isRunning(lease.state) ? presentGateway(gateway, lease.id) : null,
   };
 }
 
-export function presentLeaseDetail(view: LeaseView, events: RecordedEvent[], placements: Placement[]): Record<string, unknown> {
+export interface LeaseHistory {
+  events: RecordedEvent[];
+  placements: Placement[];
+}
+
+export function presentLeaseDetail(view: LeaseView, gateway: GatewayAddress | null, { events, placements }: LeaseHistory): Record<string, unknown> {
   return {
-    ...presentLease(view),
+    ...presentLease(view, gateway),
     events: events.map(({ at, type, actor, data }) => ({ at: at.toISOString(), type, actor, data })),
     placements: placements.map((placement) => ({
       generation: placement.generation,

@@ -9,7 +9,7 @@ import { findLease, listLeases, listPlacementsOfLease } from '../../modules/leas
 import type { RentResult } from '../../modules/telemetry';
 import type { ApiDeps } from '../deps';
 import { type Answer, idempotencyKeyOf, idParam, nextCursor, pageOf, pageQuery, principalOf, type RouteMaker } from '../route';
-import { presentLease, presentLeaseDetail } from './presenter';
+import { type GatewayAddress, presentLease, presentLeaseDetail } from './presenter';
 import { extendBody, leaseAnswer, leaseDetail, leaseQuery, releaseBody, rentAnswer, rentBody, secondsOf } from './schema';
 
 type Ctx = ApiDeps['ctx'];
@@ -19,19 +19,20 @@ const MAX_EVENTS = 500;
 /** Renting, prolonging, releasing and looking at leases. */
 export function addLeaseRoutes(routes: RouteMaker, deps: ApiDeps): void {
   addRent(routes, deps);
-  const { ctx } = deps;
+  const { ctx, settings } = deps;
+  const { gateway } = settings;
   routes.add(
     { method: 'post', path: '/api/extend', summary: 'Move the end of a lease', access: 'user', body: extendBody, answers: { 200: { description: 'Extended', schema: leaseAnswer } }, problems: [404, 422, 503] },
     async ({ body, req, res }) => {
       const view = await extendLease(ctx, { leaseId: body.lease_id, by: principalOf(res).user, seconds: secondsOf(body), idempotencyKey: idempotencyKeyOf(req) });
-      return { status: 200, body: presentLease(view) };
+      return { status: 200, body: presentLease(view, gateway) };
     },
   );
   routes.add(
     { method: 'post', path: '/api/release', summary: 'End a lease now', access: 'user', body: releaseBody, answers: { 200: { description: 'Its account is being removed', schema: leaseAnswer } }, problems: [404] },
-    async ({ body, res }) => ({ status: 200, body: presentLease(await releaseLease(ctx, { leaseId: body.lease_id, by: principalOf(res).user })) }),
+    async ({ body, res }) => ({ status: 200, body: presentLease(await releaseLease(ctx, { leaseId: body.lease_id, by: principalOf(res).user }), gateway) }),
   );
-  addReads(routes, ctx);
+  addReads(routes, deps);
 }
 
 function addRent(routes: RouteMaker, { ctx, settings }: ApiDeps): void {
@@ -59,7 +60,7 @@ function addRent(routes: RouteMaker, { ctx, settings }: ApiDeps): void {
           idempotencyKey: idempotencyKeyOf(req),
         });
         ctx.metrics.rents.inc({ result: outcome.replayed ? 'replayed' : outcome.complete ? 'ok' : 'pending' });
-        return answerRent(outcome);
+        return answerRent(outcome, settings.gateway);
       } catch (error) {
         ctx.metrics.rents.inc({ result: resultOf(error) });
         throw error;
@@ -70,9 +71,9 @@ function addRent(routes: RouteMaker, { ctx, settings }: ApiDeps): void {
   );
 }
 
-function answerRent({ leases, password, replayed, complete }: RentOutcome): Answer {
+function answerRent({ leases, password, replayed, complete }: RentOutcome, gateway: GatewayAddress | null): Answer {
   const headers = { 'Cache-Control': 'no-store', ...(replayed ? { 'Idempotent-Replayed': 'true' } : {}) };
-  return { status: complete ? (replayed ? 200 : 201) : 202, headers, body: { leases: leases.map(presentLease), password } };
+  return { status: complete ? (replayed ? 200 : 201) : 202, headers, body: { leases: leases.map((view) => presentLease(view, gateway)), password } };
 }
 
 function resultOf(error: unknown): RentResult {
@@ -109,7 +110,7 @@ async function findKeys(ctx: Ctx, user: User, { given, passwordWillDo }: { given
   return keys;
 }
 
-function addReads(routes: RouteMaker, ctx: Ctx): void {
+function addReads(routes: RouteMaker, { ctx, settings: { gateway } }: ApiDeps): void {
   const query = pageQuery.extend(leaseQuery);
   routes.add(
     { method: 'get', path: '/api/leases', summary: 'Leases, newest first', access: 'user', query, answers: { 200: { description: 'A page', schema: pageOf(leaseAnswer) } }, problems: [403] },
@@ -124,7 +125,7 @@ function addReads(routes: RouteMaker, ctx: Ctx): void {
         beforeId: cursor === undefined ? undefined : Number(cursor),
         limit,
       });
-      return { status: 200, body: { items: (await viewLeases(ctx.db, leases)).map(presentLease), next_cursor: nextCursor(leases, limit) } };
+      return { status: 200, body: { items: (await viewLeases(ctx.db, leases)).map((view) => presentLease(view, gateway)), next_cursor: nextCursor(leases, limit) } };
     },
   );
   routes.add(
@@ -137,7 +138,7 @@ function addReads(routes: RouteMaker, ctx: Ctx): void {
       }
       const [view] = await viewLeases(ctx.db, [lease]);
       const [events, placements] = await Promise.all([listLeaseEvents(ctx.db, lease.id, MAX_EVENTS), listPlacementsOfLease(ctx.db, lease.id)]);
-      return { status: 200, body: presentLeaseDetail(view ?? { lease, placement: null, node: null }, events, placements) };
+      return { status: 200, body: presentLeaseDetail(view ?? { lease, placement: null, node: null }, gateway, { events, placements }) };
     },
   );
 }

@@ -71,6 +71,17 @@ const access = z
   })
   .meta({ id: 'Access' });
 
+const gateway = z
+  .object({
+    host: z.string(),
+    port: z.int(),
+    username: z.string(),
+    host_key: z.string(),
+    known_hosts: z.string().meta({ description: 'Lines for a known_hosts file' }),
+    command: z.string(),
+  })
+  .meta({ id: 'Gateway' });
+
 const leaseFields = {
   id: z.int(),
   state: z.enum(['provisioning', 'active', 'migrating', 'ending', 'ended', 'failed']),
@@ -85,6 +96,7 @@ const leaseFields = {
   requirements: z.object({ cpus: z.int(), memory_mb: z.int(), labels }),
   node: z.object({ id: z.int(), hostname: z.string(), status: z.string() }).nullable(),
   access: access.nullable().meta({ description: 'null while no account is there' }),
+  gateway: gateway.nullable().meta({ description: 'The way that stays the same as long as the lease runs; null where there is no gateway' }),
 };
 
 export const leaseAnswer = z.object(leaseFields).meta({ id: 'Lease' });

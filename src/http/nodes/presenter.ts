@@ -22,6 +22,7 @@ export function presentNodeForAdmin(node: Node): Record<string, unknown> {
     ...presentNode(node, true),
     address: node.address,
     ssh_port: node.sshPort,
+    reach: node.reach,
     status_reason: node.statusReason,
     status_since: node.statusSince.toISOString(),
     drained: node.drained,

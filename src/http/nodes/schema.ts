@@ -6,6 +6,7 @@ const time = z.iso.datetime().nullable();
 const forAdmins = {
   address: z.string(),
   ssh_port: z.int(),
+  reach: z.enum(['direct', 'tunnel']).meta({ description: 'How the control plane gets to it' }),
   status_reason: z.string().nullable(),
   status_since: time,
   drained: z.boolean(),

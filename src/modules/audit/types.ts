@@ -2,6 +2,7 @@
 export type EventType =
   | 'lease.requested' | 'lease.active' | 'lease.migrating' | 'lease.waiting' | 'lease.moved' | 'lease.resumed' | 'lease.extended'
   | 'lease.ending' | 'lease.ended' | 'lease.failed'
+  | 'lease.connected' | 'lease.disconnected'
   | 'placement.present' | 'placement.refreshed' | 'placement.failed' | 'placement.wiped'
   | 'node.registered' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
   | 'node.drained' | 'node.undrained' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed'

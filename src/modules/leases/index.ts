@@ -5,3 +5,4 @@ export * from './queries/find-leases';
 export * from './queries/placements';
 export * from './queries/rents';
 export * from './queries/transitions';
+export * from './queries/whereabouts';

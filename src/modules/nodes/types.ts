@@ -1,3 +1,5 @@
+import type { Reach, SshTarget } from '../../ssh';
+
 /** See docs/states.md. `drained` and `dirty` are flags beside it. */
 export type NodeStatus = 'pending' | 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined' | 'retired';
 
@@ -27,6 +29,8 @@ export interface Node {
   hostname: string;
   address: string;
   sshPort: number;
+  /** The way that the last good probe took. */
+  reach: Reach;
   /** Pinned: `type base64`. */
   hostKey: string;
   offeredHostKey: string | null;
@@ -52,6 +56,9 @@ export interface Node {
   provisionFailures: number;
   registeredAt: Date;
 }
+
+/** Where to find a node's sshd. */
+export const targetOf = ({ id, address, sshPort, hostKey, reach }: Node): SshTarget => ({ nodeId: id, address, port: sshPort, hostKey, reach });
 
 /** Statuses from which a lease must move away, and in which nothing can be done on the node. */
 export const LOST: readonly NodeStatus[] = ['dead', 'quarantined', 'retired'];

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
+import type { Dial } from '../../ssh';
 import { createPlayRunner, type PlayRequest, type PlayResult } from './ansible/run-play';
 import { ProvisioningError, type ProvisioningFailure } from './errors';
 import { parseFindings } from './findings';
@@ -18,6 +19,8 @@ export interface AnsibleProvisionerDeps {
   deadlineSeconds: number;
   /** A play whose processes hold more is killed. One that is well holds 82 MB at its peak. */
   memoryLimitMb: number;
+  /** For nodes that are reached through their tunnels. */
+  dial: Dial;
   clock: Clock;
   logger: Logger;
   /** Name or path of ansible-playbook. */

@@ -1,11 +1,7 @@
-/** Where a node's SSH server is and the one host key it may show. */
-export interface NodeTarget {
-  nodeId: number;
-  address: string;
-  port: number;
-  /** Pinned public host key: `type base64`, no comment. */
-  hostKey: string;
-}
+import type { SshTarget } from '../../ssh';
+
+/** Where a node's SSH server is, how to get there, and the one host key it may show. */
+export type NodeTarget = SshTarget;
 
 /** The UNIX account of one placement. */
 export interface AccountName {

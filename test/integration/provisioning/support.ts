@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
 import { createAnsibleProvisioner, type AccountSpec, type NodeTarget, type Provisioner } from '../../../src/modules/provisioning';
+import { dialDirectly } from '../../../src/ssh';
 import {
   createLab, generateSshKeyPair, launchWorkers, projectDir, sshExec,
   type Lab, type RunResult, type SshExecOptions, type SshKeyPair, type SshTarget, type Worker,
@@ -43,7 +44,7 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
 export function provisionerWith(key: SshKeyPair, options: BenchOptions & { ansiblePlaybook?: string } = {}): Provisioner {
   const { concurrency = 2, deadlineSeconds = 90, memoryLimitMb = 256, ansiblePlaybook } = options;
   return createAnsibleProvisioner({
-    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, clock: systemClock, logger: silentLogger,
+    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger: silentLogger,
   });
 }
 

@@ -111,10 +111,11 @@ describe('claiming probes', () => {
     if (!stale || !fresh) {
       throw new Error('nothing was claimed');
     }
-    expect(await settleStillAlive(pools[0], stale, 30)).toBe(false);
+    const next = { reach: 'direct', directFailed: false, nextProbeSeconds: 30 } as const;
+    expect(await settleStillAlive(pools[0], stale, next)).toBe(false);
     expect(await transaction(pools[0], (tx) => lockProbedNode(tx, stale))).toBeUndefined();
-    expect(await settleStillAlive(pools[1], fresh, 30)).toBe(true);
-    expect(await settleStillAlive(pools[1], fresh, 30)).toBe(false);
+    expect(await settleStillAlive(pools[1], fresh, next)).toBe(true);
+    expect(await settleStillAlive(pools[1], fresh, next)).toBe(false);
   });
 });
 

@@ -1,6 +1,7 @@
 import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken } from '../../../lib/ids';
+import type { Reach } from '../../../ssh';
 import type { Verdict } from '../health';
 import type { NodeStatus } from '../types';
 
@@ -11,6 +12,12 @@ export interface ClaimedProbe {
   address: string;
   sshPort: number;
   hostKey: string;
+  /** The way that worked last. */
+  reach: Reach;
+  /** Its agent has a tunnel open, or had one when its holder was last heard of. */
+  tunnelled: boolean;
+  /** It is reached through its tunnel, and the direct way was not tried for a while. */
+  directDue: boolean;
   /** How late the probe is, for the lag metric. */
   lagSeconds: number;
 }
@@ -20,14 +27,21 @@ interface DueRow {
   address: string;
   ssh_port: number;
   host_key: string;
+  reach: Reach;
+  tunnelled: number;
+  direct_due: number;
   lag: string | number;
 }
+
+const TRY_DIRECT_MINUTES = 10;
 
 /** Claims up to `limit` nodes whose probe is due, the longest due first, for `claimSeconds`. Empty: nothing is due. */
 export async function claimDueProbes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedProbe[]> {
   const rows = await selectRows<DueRow>(
     tx,
-    `SELECT id, address, ssh_port, host_key, TIMESTAMPDIFF(MICROSECOND, probe_due_at, UTC_TIMESTAMP(3)) / 1000000 AS lag
+    `SELECT id, address, ssh_port, host_key, reach, EXISTS (SELECT 1 FROM tunnels t WHERE t.node_id = nodes.id) AS tunnelled,
+            reach = 'tunnel' AND (direct_tried_at IS NULL OR direct_tried_at < UTC_TIMESTAMP(3) - INTERVAL ${TRY_DIRECT_MINUTES} MINUTE) AS direct_due,
+            TIMESTAMPDIFF(MICROSECOND, probe_due_at, UTC_TIMESTAMP(3)) / 1000000 AS lag
        FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3) ORDER BY probe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
     [limit],
   );
@@ -40,16 +54,33 @@ export async function claimDueProbes(tx: Tx, limit: number, claimSeconds: number
     `UPDATE nodes SET probe_token = ?, probe_due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
     [token, claimSeconds, ...rows.map(({ id }) => id)],
   );
-  return rows.map((row) => ({ nodeId: row.id, token, address: row.address, sshPort: row.ssh_port, hostKey: row.host_key, lagSeconds: Number(row.lag) }));
+  return rows.map((row) => ({
+    nodeId: row.id,
+    token,
+    address: row.address,
+    sshPort: row.ssh_port,
+    hostKey: row.host_key,
+    reach: row.reach,
+    tunnelled: row.tunnelled === 1,
+    directDue: row.direct_due === 1,
+    lagSeconds: Number(row.lag),
+  }));
+}
+
+/** The way that a probe took. */
+export interface Way {
+  reach: Reach;
+  directFailed: boolean;
 }
 
 /** The settling of the common case in one statement: alive before, alive now. False: not that case, or the claim was lost. */
-export async function settleStillAlive(db: Db, claim: ClaimedProbe, nextProbeSeconds: number): Promise<boolean> {
+export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
   const changed = await execute(
     db,
-    `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3)
+    `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3),
+            reach = ?, direct_tried_at = IF(?, UTC_TIMESTAMP(3), direct_tried_at)
       WHERE id = ? AND probe_token = ? AND status = 'alive'`,
-    [nextProbeSeconds, claim.nodeId, claim.token],
+    [nextProbeSeconds, reach, directFailed, claim.nodeId, claim.token],
   );
   return changed === 1;
 }
@@ -103,7 +134,7 @@ export async function lockProbedNode(tx: Tx, claim: ClaimedProbe): Promise<Probe
  * Writes a verdict on the locked node and ends the claim. A death cancels wipes; a return makes the node dirty and, when no lease
  * waits on it, due for its wipe.
  */
-export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & { reason: string | null }): Promise<void> {
+export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & { reason: string | null }): Promise<void> {
   const watched = verdict.status !== 'quarantined';
   await execute(
     tx,
@@ -111,6 +142,7 @@ export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & { 
        status_since = IF(status = ?, status_since, UTC_TIMESTAMP(3)), status = ?, status_reason = ?,
        probe_failures = ?, first_failed_at = ?, last_checked_at = UTC_TIMESTAMP(3), probe_token = NULL,
        probe_due_at = IF(?, ${IN_SECONDS}, NULL),
+       reach = ?, direct_tried_at = IF(?, UTC_TIMESTAMP(3), direct_tried_at),
        last_death_at = IF(?, UTC_TIMESTAMP(3), last_death_at),
        dirty = IF(?, 1, dirty),
        wipe_token = IF(?, NULL, wipe_token),
@@ -120,6 +152,7 @@ export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & { 
       verdict.status, verdict.status, verdict.reason,
       verdict.failures, verdict.firstFailedAt,
       watched, verdict.nextProbeSeconds,
+      verdict.reach, verdict.directFailed,
       verdict.died,
       verdict.died || verdict.returned || !watched,
       verdict.died || verdict.returned || !watched,
@@ -189,6 +222,11 @@ export async function suspectSilentNodes(tx: Tx, overdueSeconds: number, limit: 
     }
   }
   return suspected;
+}
+
+/** Something happened to a node that is taken to be well: look at it now. Nothing else about it changes. */
+export async function probeSoon(db: Db, nodeId: number): Promise<void> {
+  await execute(db, "UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) WHERE id = ? AND probe_token IS NULL AND status IN ('alive','suspect') AND probe_due_at > UTC_TIMESTAMP(3)", [nodeId]);
 }
 
 /** A failure seen outside a probe: the node is not handed out until a probe says that it is well, and that probe is due now. */

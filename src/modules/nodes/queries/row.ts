@@ -1,4 +1,5 @@
 import { fromJson } from '../../../db/sql';
+import type { Reach } from '../../../ssh';
 import type { Facts, Labels, Node, NodeStatus } from '../types';
 
 export interface NodeRow {
@@ -6,6 +7,7 @@ export interface NodeRow {
   hostname: string;
   address: string;
   ssh_port: number;
+  reach: Reach;
   host_key: string;
   offered_host_key: string | null;
   status: NodeStatus;
@@ -32,7 +34,7 @@ export interface NodeRow {
 }
 
 /** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
-export const NODE_COLUMNS = `id, hostname, address, ssh_port, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
+export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
   lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at, last_heartbeat_at,
   wipe_failures, wiped_at, provision_failures, registered_at`;
 
@@ -42,6 +44,7 @@ export function toNode(row: NodeRow): Node {
     hostname: row.hostname,
     address: row.address,
     sshPort: row.ssh_port,
+    reach: row.reach,
     hostKey: row.host_key,
     offeredHostKey: row.offered_host_key,
     status: row.status,

@@ -10,6 +10,7 @@ export interface PlayFiles {
   managementUser: string;
   target: NodeTarget;
   vars: Record<string, unknown>;
+  playbooksDir: string;
 }
 
 /** The private directory (0700) of one run: everything that a play needs and nobody else may see. */
@@ -18,6 +19,8 @@ export interface PlayDirectory {
   inventory: string;
   vars: string;
   sshConfig: string;
+  /** Where a node that is reached through its tunnel is to be had: see play-socket. */
+  socket: string;
   remove(): Promise<void>;
 }
 
@@ -30,13 +33,15 @@ export async function createPlayDirectory(files: PlayFiles): Promise<PlayDirecto
     inventory: join(path, 'inventory.yml'),
     vars: join(path, 'vars.yml'),
     sshConfig: join(path, 'ssh_config'),
+    socket: join(path, 'node'),
     remove: () => rm(path, { recursive: true, force: true, maxRetries: 3 }),
   };
   const known = join(path, 'known_hosts');
   const write = (file: string, text: string): Promise<void> => writeFile(file, text, { mode: 0o600, flag: 'wx' });
   try {
     await write(known, knownHosts(files.target));
-    await write(directory.sshConfig, sshConfig(files.target, { privateKey: files.privateKeyFile, knownHosts: known }));
+    const proxy = files.target.reach === 'tunnel' ? { command: join(files.playbooksDir, 'files/hand_over.py'), socket: directory.socket } : undefined;
+    await write(directory.sshConfig, sshConfig(files.target, { privateKey: files.privateKeyFile, knownHosts: known, proxy }));
     await write(directory.inventory, inventoryOf(files));
     await write(directory.vars, toUnsafeYaml(files.vars));
   } catch (error) {

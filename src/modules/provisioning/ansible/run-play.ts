@@ -4,11 +4,13 @@ import { join, resolve } from 'node:path';
 import type { Clock } from '../../../lib/clock';
 import type { Logger } from '../../../lib/logger';
 import { redact, redactText } from '../../../lib/redact';
+import type { Dial } from '../../../ssh';
 import type { NodeTarget } from '../types';
 import { createCapture } from './capture';
 import { playEnvironment } from './environment';
 import { outcomeOf, type Outcome } from './outcome';
 import { createPlayDirectory, type PlayDirectory } from './play-directory';
+import { openPlaySocket } from './play-socket';
 import { killPlay, memoryOfPlay } from './process-group';
 import { faultOfTarget } from './ssh-config';
 
@@ -37,6 +39,8 @@ export interface PlayRunnerDeps {
   playbooksDir: string;
   /** A play whose processes hold more is killed. */
   memoryLimitMb: number;
+  /** For nodes that are reached through their tunnels; ssh dials the others itself. */
+  dial: Dial;
   clock: Clock;
   logger: Logger;
   /** Name or path of ansible-playbook. */
@@ -71,10 +75,12 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
     }
     await mustBeReadable(paths.privateKeyFile);
     const directory = await createPlayDirectory({ ...deps, ...paths, ...request });
+    const socket = request.target.reach === 'tunnel' ? await openPlaySocket(directory.socket, deps.dial, request.target) : undefined;
     try {
       const finished = await runProcess({ ...deps, ...paths }, request, directory);
       return [outcomeOfRun(finished, { ...deps, ...request }), finished.stdout + finished.stderr];
     } finally {
+      await socket?.close();
       await directory.remove();
     }
   };

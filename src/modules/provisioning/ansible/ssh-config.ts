@@ -25,7 +25,7 @@ export const knownHosts = (target: NodeTarget): string => `${hostAlias(target)} 
  * accepted, and only keys of its type are negotiated: another key of the node's would be as foreign as another node's.
  * There is no ControlMaster: each play is one task and so one connection, a master costs more than it saves (docs in playbooks/README.md).
  */
-export function sshConfig(target: NodeTarget, files: { privateKey: string; knownHosts: string }): string {
+export function sshConfig(target: NodeTarget, files: { privateKey: string; knownHosts: string; proxy?: ProxyFiles }): string {
   const options: [string, string][] = [
     ['HostKeyAlias', hostAlias(target)],
     ['HostKeyAlgorithms', hostKeyAlgorithms(target.hostKey)],
@@ -45,8 +45,23 @@ export function sshConfig(target: NodeTarget, files: { privateKey: string; known
     ['ControlMaster', 'no'],
     ['ControlPath', 'none'],
     ['LogLevel', 'INFO'], // at ERROR it does not say that no host key type fits
+    ...(files.proxy ? proxyOptions(files.proxy) : []),
   ];
   return `Host *\n${options.map(([name, value]) => `  ${name} ${value}\n`).join('')}`;
+}
+
+/** A command that connects to a UNIX socket and hands the connection over: ssh then talks to the socket itself, and nothing stands in between. */
+export interface ProxyFiles {
+  command: string;
+  socket: string;
+}
+
+function proxyOptions({ command, socket }: ProxyFiles): [string, string][] {
+  const shellQuoted = [command, socket].map((path) => `'${path.replaceAll("'", `'\\''`).replaceAll('%', '%%')}'`);
+  return [
+    ['ProxyCommand', `python3 ${shellQuoted.join(' ')}`],
+    ['ProxyUseFdpass', 'yes'],
+  ];
 }
 
 function hostKeyAlgorithms(hostKey: string): string {

@@ -1,0 +1,83 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { Knex } from 'knex';
+import { messageOf } from '../../lib/errors';
+import { sha256 } from '../../lib/ids';
+import type { Logger } from '../../lib/logger';
+import { streamOverWebSocket } from '../../lib/websocket-stream';
+import { findNodeByCredential, type Node } from '../../modules/nodes';
+
+export interface TunnelEntrance {
+  db: Knex;
+  logger: Logger;
+  /** What is done with the stream of an agent that showed its credential. */
+  take: (node: Node, stream: Duplex) => Promise<void>;
+}
+
+const PATH = '/api/workers/tunnel';
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** Handshakes that wait for the database at the same time; more are told to come again. */
+const MAX_PENDING = 200;
+
+type Refusal = readonly [status: number, title: string, code: string];
+
+const REFUSALS = {
+  elsewhere: [404, 'Not Found', 'not_found'],
+  unauthenticated: [401, 'Unauthorized', 'unauthenticated'],
+  retired: [410, 'Gone', 'node_retired'],
+  quarantined: [403, 'Forbidden', 'forbidden'],
+  busy: [503, 'Service Unavailable', 'unavailable'],
+} as const satisfies Record<string, Refusal>;
+
+/** `GET /api/workers/tunnel` as a WebSocket: the way back to a machine that nobody can call. Every other upgrade is refused. */
+export function acceptTunnels(server: Server, { db, logger, take }: TunnelEntrance): void {
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
+  let pending = 0;
+  const accept = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    const node = pending > MAX_PENDING ? 'busy' : await findCaller(db, req);
+    if (typeof node === 'string') {
+      refuse(socket, REFUSALS[node]);
+      return;
+    }
+    sockets.handleUpgrade(req, socket, head, (opened) => {
+      const stream = streamOverWebSocket(opened);
+      stream.on('error', (error) => logger.debug('tunnel broken', { nodeId: node.id, reason: error.message }));
+      take(node, stream).catch((error: unknown) => {
+        logger.warn('tunnel refused', { nodeId: node.id, reason: messageOf(error) });
+        stream.destroy();
+      });
+    });
+  };
+  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => undefined);
+    pending += 1;
+    accept(req, socket, head)
+      .catch((error: unknown) => {
+        logger.warn('tunnel refused', { reason: messageOf(error) });
+        refuse(socket, REFUSALS.busy);
+      })
+      .finally(() => {
+        pending -= 1;
+      });
+  });
+}
+
+async function findCaller(db: Knex, { url, headers }: IncomingMessage): Promise<Node | keyof typeof REFUSALS> {
+  if (url !== PATH || headers.upgrade?.toLowerCase() !== 'websocket') {
+    return 'elsewhere';
+  }
+  const credential = /^Bearer (\S{1,512})$/i.exec(headers.authorization ?? '')?.[1];
+  const node = credential === undefined ? undefined : await findNodeByCredential(db, sha256(credential));
+  if (!node) {
+    return 'unauthenticated';
+  }
+  return node.status === 'retired' || node.status === 'quarantined' ? node.status : node;
+}
+
+function refuse(socket: Duplex, [status, title, code]: Refusal): void {
+  const body = JSON.stringify({ type: 'about:blank', title, status, code });
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,47 @@
+import { selectRows } from '../../../db/sql';
+import type { Db } from '../../../db/transaction';
+
+/** Where a running lease is, for those who lead its owner there. */
+export interface LeaseWhereabouts {
+  leaseId: number;
+  endsInSeconds: number;
+  generation: number;
+  /** Of the account, once it is there; null while it is being made. */
+  username: string | null;
+  nodeId: number | null;
+  /** How many leases have been waiting for a machine for longer; null when it does not wait for one. */
+  ahead: number | null;
+}
+
+interface Row {
+  id: number;
+  remaining: string | number;
+  generation: number;
+  username: string | null;
+  node_id: number | null;
+  ahead: string | number | null;
+}
+
+/** Those of these leases that are running and not over yet by the database's clock. */
+export async function listWhereabouts(db: Db, leaseIds: number[]): Promise<LeaseWhereabouts[]> {
+  if (leaseIds.length === 0) {
+    return [];
+  }
+  const rows = await selectRows<Row>(
+    db,
+    `SELECT l.id, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000 AS remaining, l.generation,
+            IF(p.state = 'present' AND l.state <> 'provisioning', p.username, NULL) AS username, p.node_id,
+            IF(l.waiting_since IS NULL, NULL, (SELECT COUNT(*) FROM leases o WHERE o.state = 'migrating' AND o.waiting_since < l.waiting_since)) AS ahead
+       FROM leases l LEFT JOIN placements p ON p.current_lease_id = l.id
+      WHERE l.id IN (${leaseIds.map(() => '?').join(',')}) AND l.state IN ('provisioning','active','migrating') AND l.ends_at > UTC_TIMESTAMP(3)`,
+    leaseIds,
+  );
+  return rows.map((row) => ({
+    leaseId: row.id,
+    endsInSeconds: Number(row.remaining),
+    generation: row.generation,
+    username: row.username,
+    nodeId: row.node_id,
+    ahead: row.ahead === null ? null : Number(row.ahead),
+  }));
+}

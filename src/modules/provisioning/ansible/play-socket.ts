@@ -1,0 +1,36 @@
+import { createServer, type Socket } from 'node:net';
+import { joinStreams } from '../../../lib/join-streams';
+import type { Dial, SshTarget } from '../../../ssh';
+
+/** A UNIX socket in the private folder of a play; what connects to it is connected to the node. */
+export interface PlaySocket {
+  close(): Promise<void>;
+}
+
+/** Listens at `path` until closed. A node that cannot be dialled closes the connection, which ssh tells as one that was refused. */
+export async function openPlaySocket(path: string, dial: Dial, target: SshTarget): Promise<PlaySocket> {
+  const over = new AbortController();
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('close', () => sockets.delete(socket));
+    dial(target, over.signal).then(
+      (stream) => joinStreams(socket, stream),
+      () => socket.destroy(),
+    );
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  return {
+    close: async () => {
+      over.abort();
+      for (const socket of sockets) {
+        socket.destroy();
+      }
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}

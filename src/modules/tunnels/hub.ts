@@ -1,0 +1,165 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../lib/clock';
+import { newClaimToken } from '../../lib/ids';
+import type { Logger } from '../../lib/logger';
+
+/** The tunnels that this process holds. */
+export interface TunnelHub {
+  /**
+   * Takes charge of the stream that a node's agent opened, in place of an older one of that node here. `onClose` is called once when it is over;
+   * `replaced` says that a newer one took its place. Returns the tunnel's own token.
+   */
+  hold(nodeId: number, stream: Duplex, onClose: (end: { token: string; replaced: boolean }) => void): string;
+  /** A stream to the node's sshd. Rejects when the node has no tunnel here or its sshd does not answer. */
+  open(nodeId: number, signal: AbortSignal): Promise<Duplex>;
+  /** Whether the agent at the far end answers within `limitMs`. A tunnel that was told to go elsewhere does not count. */
+  answers(nodeId: number, limitMs: number): Promise<boolean>;
+  /** Ends the node's tunnel. */
+  drop(nodeId: number): void;
+  holds(nodeId: number, token: string): boolean;
+  size(): number;
+  list(): { nodeId: number; token: string; ageMs: number }[];
+  /** Tells every agent to go to another replica; their streams go on until `close`. */
+  dismiss(): void;
+  close(): void;
+}
+
+interface Tunnel {
+  token: string;
+  session: ClientHttp2Session;
+  openedAtMs: number;
+  dismissed: boolean;
+}
+
+export interface TunnelHubDeps {
+  clock: Clock;
+  logger: Logger;
+  /** How often the far end is asked for a sign of life; twice as long without one ends the tunnel. */
+  pingMs?: number;
+}
+
+const PING_MS = 5_000;
+const MAX_STREAMS = 64;
+/** What may be on its way to us for one stream, and for a tunnel as a whole: this bounds the memory that a stalled client can cost. */
+const STREAM_WINDOW = 1024 * 1024;
+const TUNNEL_WINDOW = 4 * STREAM_WINDOW;
+
+export class NoTunnelError extends Error {
+  override name = 'NoTunnelError';
+}
+
+/**
+ * HTTP/2 over the agent's stream, with the control plane as its client: only this side can open streams, windows bound what is on its way, and frames that
+ * are no frames end that one tunnel. (RFC 9113, section 8.5: CONNECT.)
+ */
+export function createTunnelHub({ clock, logger, pingMs = PING_MS }: TunnelHubDeps): TunnelHub {
+  const tunnels = new Map<number, Tunnel>();
+
+  const find = (nodeId: number): Tunnel => {
+    const tunnel = tunnels.get(nodeId);
+    if (!tunnel || tunnel.session.closed || tunnel.session.destroyed) {
+      throw new NoTunnelError(`node ${nodeId} has no tunnel here`);
+    }
+    return tunnel;
+  };
+
+  return {
+    hold: (nodeId, stream, onClose) => {
+      const token = newClaimToken();
+      const session = connect('http://node', {
+        createConnection: () => stream,
+        settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+        peerMaxConcurrentStreams: MAX_STREAMS,
+      });
+      session.on('error', (error: Error) => logger.info('tunnel failed', { nodeId, reason: error.message }));
+      session.once('connect', () => session.setLocalWindowSize(TUNNEL_WINDOW));
+      const keepAsking = askRegularly(session, clock, pingMs);
+      const before = tunnels.get(nodeId);
+      tunnels.set(nodeId, { token, session, openedAtMs: clock.monotonicMs(), dismissed: false });
+      session.once('close', () => {
+        keepAsking.abort();
+        stream.destroy();
+        const replaced = tunnels.get(nodeId)?.session !== session;
+        if (!replaced) {
+          tunnels.delete(nodeId);
+        }
+        onClose({ token, replaced });
+      });
+      before?.session.close();
+      return token;
+    },
+    open: (nodeId, signal) => openStream(find(nodeId).session, signal),
+    answers: async (nodeId, limitMs) => {
+      const tunnel = tunnels.get(nodeId);
+      return tunnel !== undefined && !tunnel.dismissed && ping(tunnel.session, { clock, limitMs });
+    },
+    drop: (nodeId) => tunnels.get(nodeId)?.session.destroy(),
+    holds: (nodeId, token) => tunnels.get(nodeId)?.token === token,
+    size: () => tunnels.size,
+    list: () => [...tunnels].map(([nodeId, { token, openedAtMs }]) => ({ nodeId, token, ageMs: clock.monotonicMs() - openedAtMs })),
+    dismiss: () => {
+      for (const tunnel of tunnels.values()) {
+        tunnel.dismissed = true;
+        tunnel.session.goaway(constants.NGHTTP2_NO_ERROR);
+      }
+    },
+    close: () => {
+      for (const { session } of tunnels.values()) {
+        session.destroy();
+      }
+    },
+  };
+}
+
+function askRegularly(session: ClientHttp2Session, clock: Clock, pingMs: number): AbortController {
+  const over = new AbortController();
+  const ask = async (): Promise<void> => {
+    for (let answered = true; answered; ) {
+      // Apart from each other, however many came at once.
+      await clock.sleep(pingMs * (0.75 + Math.random() / 2), over.signal);
+      answered = !over.signal.aborted && (await ping(session, { clock, limitMs: 2 * pingMs }));
+    }
+    session.destroy();
+  };
+  void ask();
+  return over;
+}
+
+async function ping(session: ClientHttp2Session, { clock, limitMs }: { clock: Clock; limitMs: number }): Promise<boolean> {
+  const over = new AbortController();
+  const answered = new Promise<boolean>((resolve) => {
+    if (session.destroyed || !session.ping((error) => resolve(error === null))) {
+      resolve(false);
+    }
+  });
+  try {
+    return await Promise.race([answered, clock.sleep(limitMs, over.signal).then(() => false)]);
+  } finally {
+    over.abort();
+  }
+}
+
+function openStream(session: ClientHttp2Session, signal: AbortSignal): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const stream: ClientHttp2Stream = session.request({ ':method': 'CONNECT', ':authority': 'sshd' });
+    const fail = (reason: string): void => {
+      stream.close(constants.NGHTTP2_CANCEL);
+      reject(new Error(reason));
+    };
+    const abort = (): void => {
+      fail('aborted');
+      stream.destroy();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    stream.once('close', () => {
+      signal.removeEventListener('abort', abort);
+      reject(new Error('the tunnel closed'));
+    });
+    stream.on('error', (error: Error) => reject(error));
+    stream.once('response', ({ ':status': status }) => (status === 200 ? resolve(stream) : fail(`the node's sshd does not answer (${String(status)})`)));
+    if (signal.aborted) {
+      abort();
+    }
+  });
+}

@@ -1,0 +1,98 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { withDeadline } from '../../lib/clock';
+import { joinStreams } from '../../lib/join-streams';
+import { NoTunnelError, type TunnelHub } from './hub';
+import type { RelayKeys } from './relay-keys';
+
+/** Where the rest of the control plane reaches the tunnels that this process holds. */
+export interface Relay {
+  url: string;
+  close(): Promise<void>;
+}
+
+export interface RelayDeps {
+  holderId: string;
+  hub: TunnelHub;
+  keys: RelayKeys;
+  /** An address that only the control plane can reach. */
+  host: string;
+  /** 0: any free one. */
+  port: number;
+}
+
+/** The protocol's name in `Upgrade`. */
+export const RELAY_PROTOCOL = 'orion-tunnel';
+const OPEN_MS = 10_000;
+/** Shorter than a caller waits, see isTunnelAnswering. */
+const ANSWER_MS = 3_000;
+
+/**
+ * `GET /tunnels/{node}` with an upgrade gives a stream to the node's sshd; without one it says whether the node's agent answers (200 or 404).
+ * Without the right token both are 404, like everything else.
+ */
+export async function startRelay({ host, port, ...deps }: RelayDeps): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  const server = createServer((req, res) => {
+    const nodeId = admittedNode(req, deps);
+    const answering = nodeId === undefined ? Promise.resolve(false) : deps.hub.answers(nodeId, ANSWER_MS);
+    void answering.then((yes) => res.writeHead(yes ? 200 : 404).end());
+  });
+  server.headersTimeout = 5_000;
+  server.requestTimeout = 10_000;
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('upgrade', (req, socket: Socket, head) => {
+    socket.on('error', () => undefined);
+    void connect(req, socket, { ...deps, head });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  return { url: urlOf(server), close: () => close(server, sockets) };
+}
+
+function urlOf(server: Server): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+type Admission = Pick<RelayDeps, 'holderId' | 'keys' | 'hub'>;
+
+function admittedNode({ url = '', headers }: IncomingMessage, { keys, holderId }: Admission): number | undefined {
+  const nodeId = Number(/^\/tunnels\/([1-9]\d{0,14})$/.exec(url)?.[1]);
+  const [, token = ''] = /^Bearer (\S{1,200})$/.exec(headers.authorization ?? '') ?? [];
+  return Number.isSafeInteger(nodeId) && keys.verify(token, holderId, nodeId) ? nodeId : undefined;
+}
+
+async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: Admission & { head: Buffer }): Promise<void> {
+  const nodeId = req.headers.upgrade === RELAY_PROTOCOL ? admittedNode(req, deps) : undefined;
+  if (nodeId === undefined) {
+    socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+    return;
+  }
+  try {
+    const stream = await withDeadline(OPEN_MS, (signal) => {
+      const over = new AbortController();
+      socket.once('close', () => over.abort());
+      return deps.hub.open(nodeId, AbortSignal.any([signal, over.signal]));
+    });
+    socket.setNoDelay(true);
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${RELAY_PROTOCOL}\r\n\r\n`);
+    socket.unshift(head);
+    joinStreams(socket, stream);
+  } catch (error) {
+    socket.end(`HTTP/1.1 ${error instanceof NoTunnelError ? '404 Not Found' : '502 Bad Gateway'}\r\nConnection: close\r\n\r\n`);
+  }
+}
+
+async function close(server: Server, sockets: Set<Socket>): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  for (const socket of sockets) {
+    socket.destroy();
+  }
+  await closed;
+}

@@ -1,0 +1,33 @@
+import { createLeaseDirectory } from '../flows/lease-directory';
+import { publicKeyOf } from '../ssh';
+import { startGateway as openGateway } from '../ssh/gateway';
+import { type ControlPlane, createWorkContext } from './control-plane';
+import type { RunningRole } from './role';
+
+/** What is under way (a copy, a command) gets this long when the process stops; a shell has to be opened anew. */
+const CLOSE_LIMIT_MS = 20_000;
+
+/** The front door of all leases; any number of them side by side, with the same keys. */
+export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
+  const { clock, config: { gateway }, dial, logger, readiness } = plane;
+  const directory = createLeaseDirectory(createWorkContext(plane, 'gateway'));
+  const running = await openGateway({ settings: { ...gateway, ...keysOf(gateway) }, directory, dial, clock, logger }, gateway);
+  directory.start();
+  logger.info('gateway listening', { host: gateway.host, port: running.port });
+  return {
+    stop: async () => {
+      await running.close(readiness.stopping.aborted ? CLOSE_LIMIT_MS : 0);
+      await directory.stop();
+    },
+  };
+}
+
+function keysOf({ hostKeys, privateKey, publicKey }: ControlPlane['config']['gateway']): { hostKeys: string[]; privateKey: string } {
+  if (privateKey === undefined || hostKeys.length === 0) {
+    throw new Error('a gateway needs ORION_GATEWAY_KEY_FILE and ORION_GATEWAY_HOST_KEY_FILE (scripts/init-secrets.sh makes both)');
+  }
+  if (publicKeyOf(privateKey) !== publicKey) {
+    throw new Error('ORION_GATEWAY_PUBLIC_KEY is not the public half of ORION_GATEWAY_KEY: the accounts on the nodes would not let the gateway in');
+  }
+  return { hostKeys, privateKey };
+}

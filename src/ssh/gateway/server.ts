@@ -1,0 +1,179 @@
+import { createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
+import type { Clock } from '../../lib/clock';
+import { fingerprintOf } from '../../lib/host-key';
+import type { Logger } from '../../lib/logger';
+import type { Dial } from '../dial';
+import { createHalfOpen } from './half-open';
+import type { GatewaySettings, LeaseDirectory, Visitor } from './types';
+import { serveVisit } from './visit';
+
+export interface GatewayDeps {
+  settings: GatewaySettings;
+  directory: LeaseDirectory;
+  dial: Dial;
+  clock: Clock;
+  logger: Logger;
+}
+
+export interface Gateway {
+  port: number;
+  /** Takes no more connections, waits for the open ones up to `limitMs`, then cuts them. */
+  close(limitMs: number): Promise<void>;
+}
+
+/** Failed connections from one address in a minute before it is no longer listened to. */
+const FAILURES_PER_MINUTE = 30;
+const MAX_ATTEMPTS = 10;
+const USERNAME = /^(?:lease-)?([1-9]\d{0,14})$/;
+const KEEPALIVE_MS = 15_000;
+/** Hardware does these; the client's first choice would cost half of the throughput here. */
+const CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'];
+
+/**
+ * The front door of all leases: an SSH server that lets the holder of a lease's key in and leads on to wherever the lease is. To a stranger a wrong key,
+ * another's lease, one that is over and one that never was all look the same.
+ */
+export async function startGateway(deps: GatewayDeps, { host, port }: { host: string; port: number }): Promise<Gateway> {
+  const { settings, clock } = deps;
+  const failures = new RateLimiterMemory({ points: FAILURES_PER_MINUTE, duration: 60 });
+  const halfOpen = createHalfOpen(clock);
+  const visits = new Map<number, Set<Connection>>();
+  const ssh = new ssh2.Server(
+    { hostKeys: settings.hostKeys, ident: 'Orion', keepaliveInterval: KEEPALIVE_MS, keepaliveCountMax: 4, algorithms: { cipher: CIPHERS as never } },
+    (connection, info) => welcome(connection, info, { ...deps, failures, visits, passed: (address, from) => halfOpen.passed(address, from) }),
+  );
+  const tcp = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }, (socket: Socket) => {
+    socket.on('error', () => undefined);
+    const address = socket.remoteAddress ?? '';
+    if (!halfOpen.admit(socket, address)) {
+      socket.destroy();
+      return;
+    }
+    failures.get(address).then(
+      (known) => {
+        if (known && known.consumedPoints > FAILURES_PER_MINUTE) {
+          socket.destroy();
+        } else if (!socket.destroyed) {
+          ssh.injectSocket(socket);
+        }
+      },
+      () => socket.destroy(),
+    );
+  });
+  await new Promise<void>((resolve, reject) => {
+    tcp.once('error', reject);
+    tcp.listen(port, host, resolve);
+  });
+  return { port: (tcp.address() as AddressInfo).port, close: (limitMs) => close(tcp, { visits, clock, limitMs }) };
+}
+
+interface Door extends GatewayDeps {
+  failures: RateLimiterMemory;
+  visits: Map<number, Set<Connection>>;
+  passed: (address: string, port: number) => void;
+}
+
+function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): void {
+  let visitor: Visitor | undefined;
+  let attempts = 0;
+  connection.on('error', (error) => door.logger.debug('gateway connection failed', { address: ip, reason: error.message }));
+  connection.on('authentication', (ctx) => {
+    attempts += 1;
+    if (attempts > MAX_ATTEMPTS) {
+      connection.end();
+      return;
+    }
+    authenticate(ctx, ip, door.directory).then(
+      (admitted) => {
+        if (admitted === 'may sign') {
+          ctx.accept();
+        } else if (admitted && hasRoom(door, admitted.leaseId)) {
+          visitor = admitted;
+          ctx.accept();
+        } else {
+          ctx.reject(['publickey']);
+        }
+      },
+      (error: unknown) => {
+        door.logger.warn('gateway cannot look up a lease', { error });
+        ctx.reject(['publickey']);
+      },
+    );
+  });
+  connection.once('ready', () => {
+    if (visitor) {
+      door.passed(ip, port);
+      receive(connection, visitor, door);
+    }
+  });
+  connection.once('close', () => {
+    if (!visitor) {
+      door.failures.consume(ip).catch(() => undefined);
+    }
+  });
+}
+
+const hasRoom = ({ visits, settings }: Door, leaseId: number): boolean => (visits.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
+
+function receive(connection: Connection, visitor: Visitor, door: Door): void {
+  const { clock, directory, logger, visits } = door;
+  const { leaseId, address } = visitor;
+  const startedAt = clock.monotonicMs();
+  const link = serveVisit(connection, { ...door, visitor });
+  const present = visits.get(leaseId) ?? new Set();
+  visits.set(leaseId, present.add(connection));
+  logger.info('gateway visit begins', { leaseId, address });
+  const note = (what: Promise<void>): void => void what.catch((error: unknown) => logger.warn('a visit could not be noted', { leaseId, error }));
+  note(directory.connected(visitor));
+  connection.once('close', () => {
+    link.close();
+    present.delete(connection);
+    if (present.size === 0) {
+      visits.delete(leaseId);
+    }
+    const seconds = (clock.monotonicMs() - startedAt) / 1000;
+    logger.info('gateway visit ends', { leaseId, address, seconds: Math.round(seconds) });
+    note(directory.disconnected(visitor, seconds));
+  });
+}
+
+/** `may sign`: the key is one of the lease's, its holder has yet to prove it. */
+async function authenticate(ctx: AuthContext, address: string, directory: LeaseDirectory): Promise<Visitor | 'may sign' | undefined> {
+  const leaseId = Number(USERNAME.exec(ctx.username)?.[1] ?? 0);
+  if (ctx.method !== 'publickey') {
+    return undefined;
+  }
+  const key = matchingKey(await directory.keysOf(leaseId), ctx);
+  if (key === undefined) {
+    return undefined;
+  }
+  if (!ctx.signature || !ctx.blob) {
+    return 'may sign';
+  }
+  const parsed = ssh2.utils.parseKey(key);
+  if (parsed instanceof Error || !parsed.verify(ctx.blob, ctx.signature, ctx.hashAlgo)) {
+    return undefined;
+  }
+  return { leaseId, address, keyFingerprint: fingerprintOf(key) };
+}
+
+function matchingKey(keys: string[], { key }: PublicKeyAuthContext): string | undefined {
+  const shown = key.data.toString('base64');
+  return keys.find((line) => line.split(' ')[1] === shown);
+}
+
+const SWEEP_MS = 100;
+
+async function close(tcp: TcpServer, { visits, clock, limitMs }: { visits: Door['visits']; clock: Clock; limitMs: number }): Promise<void> {
+  const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+  const deadline = clock.monotonicMs() + limitMs;
+  while (visits.size > 0 && clock.monotonicMs() < deadline) {
+    await clock.sleep(SWEEP_MS);
+  }
+  for (const connection of [...visits.values()].flatMap((present) => [...present])) {
+    connection.end();
+  }
+  await Promise.race([closed, clock.sleep(SWEEP_MS * 10)]);
+}

@@ -1,0 +1,179 @@
+import type { Client, ClientChannel, ServerChannel } from 'ssh2';
+import type { Clock } from '../../lib/clock';
+import type { NodeLink } from './node-link';
+import { connectChannels, endChannel, type Ending, untilEnded } from './relay';
+import { EXIT_LEASE_OVER, type Whereabouts } from './types';
+
+/** What a client wants its terminal to be. */
+export interface Terminal {
+  pty: { term: string; cols: number; rows: number; width: number; height: number } | undefined;
+  env: Record<string, string>;
+}
+
+export interface ShellDeps {
+  leaseId: number;
+  link: NodeLink;
+  clock: Clock;
+  warnSeconds: number[];
+  /** Where window changes and signals go. */
+  onNode: (channel: ClientChannel | undefined) => void;
+}
+
+const STATUS_EVERY_MS = 30_000;
+/** Out of the alternate screen, mouse off, cursor on, no colours: what a full-screen program would have undone itself. */
+const CALM_TERMINAL = '\x1b[?1049l\x1b[?1000;1002;1003;1006;2004l\x1b[?25h\x1b[0m';
+const CTRL_C = 3;
+const CTRL_D = 4;
+
+/**
+ * One interactive shell that outlives its machine: when that is lost the client's channel stays, is told what happens, and gets a new shell with the
+ * same terminal where the lease is next. Ends when a shell ends by itself, when the client goes, or with the lease.
+ */
+export async function runShell(channel: ServerChannel, terminal: Terminal, deps: ShellDeps): Promise<void> {
+  const say = (text: string): void => void channel.stderr.write(`\r\n[orion] ${text}\r\n`);
+  const gone = new Promise<'gone'>((resolve) => channel.once('close', () => resolve('gone')));
+  const stopWarning = warnBeforeTheEnd(deps, say);
+  try {
+    for (let first = true; ; first = false) {
+      const connection = await waitWithNews(channel, { ...deps, say, silent: first, gone });
+      if (connection === 'left') {
+        endChannel(channel, { code: 128 + 2 });
+        return;
+      }
+      if (connection === 'gone') {
+        return;
+      }
+      if (connection === null) {
+        say(`lease ${deps.leaseId} is over`);
+        endChannel(channel, { code: EXIT_LEASE_OVER });
+        return;
+      }
+      if (!first) {
+        say(`you are on ${connection.at.nodeName} now`);
+      }
+      const ending = await oneShell(channel, terminal, { client: connection.client, onNode: deps.onNode, gone });
+      if (ending === 'gone') {
+        return;
+      }
+      if (ending !== 'lost') {
+        endChannel(channel, ending);
+        return;
+      }
+      if (deps.link.whereabouts().state !== 'over') {
+        channel.stderr.write(terminal.pty ? CALM_TERMINAL : '');
+        say(`the connection to ${connection.at.nodeName} is lost. Your lease goes on: please wait, or leave with Ctrl-C`);
+      }
+    }
+  } finally {
+    stopWarning();
+  }
+}
+
+interface Waiting extends ShellDeps {
+  say: (text: string) => void;
+  /** Says nothing unless it takes a while. */
+  silent: boolean;
+  gone: Promise<'gone'>;
+}
+
+type Connected = Awaited<ReturnType<NodeLink['connect']>>;
+
+/** Waits for the lease's machine and tells the client how it stands. `left`: the client does not want to wait. */
+async function waitWithNews(channel: ServerChannel, waiting: Waiting): Promise<Connected | 'gone' | 'left'> {
+  let told = '';
+  let toldAt = waiting.clock.monotonicMs();
+  const tell = (at: Whereabouts): void => {
+    const news = describe(at);
+    const again = waiting.clock.monotonicMs() - toldAt > STATUS_EVERY_MS;
+    if (news !== undefined && (news.what !== told || again)) {
+      told = news.what;
+      toldAt = waiting.clock.monotonicMs();
+      waiting.say(`${news.what}; ${news.timeLeft}`);
+    }
+  };
+  const stop = waiting.link.onNews(tell);
+  let leave: () => void = () => undefined;
+  const left = new Promise<'left'>((resolve) => {
+    leave = () => resolve('left');
+  });
+  const watchKeys = (typed: Buffer): void => {
+    if (typed.includes(CTRL_C) || typed.includes(CTRL_D)) {
+      leave();
+    }
+  };
+  if (!waiting.silent) {
+    channel.on('data', watchKeys);
+    channel.once('end', leave);
+    tell(waiting.link.whereabouts());
+  }
+  try {
+    return await Promise.race([waiting.link.connect(), left, waiting.gone]);
+  } finally {
+    stop();
+    channel.off('data', watchKeys);
+    channel.off('end', leave);
+    channel.pause();
+  }
+}
+
+function describe(at: Whereabouts): { what: string; timeLeft: string } | undefined {
+  if (at.state !== 'waiting') {
+    return undefined;
+  }
+  const what = at.place === null ? 'another machine is being made ready' : `no machine is free: you are number ${at.place} in the order`;
+  return { what, timeLeft: Number.isFinite(at.endsInSeconds) ? `the lease ends in ${duration(at.endsInSeconds)}` : 'one moment' };
+}
+
+function duration(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  return minutes < 1 ? `${Math.max(0, Math.round(seconds))} s` : minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+interface Shell {
+  client: Client;
+  onNode: ShellDeps['onNode'];
+  gone: Promise<'gone'>;
+}
+
+async function oneShell(channel: ServerChannel, { pty, env }: Terminal, { client, onNode, gone }: Shell): Promise<Ending | 'gone'> {
+  const opened = await openShell(client, { pty, env });
+  if (!opened) {
+    return 'lost';
+  }
+  const ended = untilEnded(opened);
+  onNode(opened);
+  connectChannels(channel, opened);
+  const ending = await Promise.race([ended, gone]);
+  onNode(undefined);
+  channel.unpipe(opened);
+  if (ending === 'gone') {
+    opened.close();
+  }
+  return ending;
+}
+
+function openShell(client: Client, { pty, env }: Terminal): Promise<ClientChannel | undefined> {
+  return new Promise((resolve) => {
+    const done = (error: Error | undefined, channel: ClientChannel): void => resolve(error ? undefined : channel);
+    client.once('close', () => resolve(undefined));
+    try {
+      client.shell(pty ?? false, { env }, done);
+    } catch {
+      resolve(undefined);
+    }
+  });
+}
+
+function warnBeforeTheEnd({ link, leaseId, warnSeconds }: ShellDeps, say: (text: string) => void): () => void {
+  let before = Infinity;
+  return link.onNews((at) => {
+    if (at.state === 'over') {
+      return;
+    }
+    const due = warnSeconds.some((seconds) => at.endsInSeconds <= seconds && before > seconds && Number.isFinite(before));
+    before = at.endsInSeconds;
+    if (due) {
+      say(`lease ${leaseId} ends in ${duration(at.endsInSeconds)}. To keep it: orion extend ${leaseId}`);
+    }
+  });
+}

@@ -1,0 +1,163 @@
+import type { Client, ClientChannel, Connection, ServerChannel, Session } from 'ssh2';
+import type { Clock } from '../../lib/clock';
+import { joinStreams } from '../../lib/join-streams';
+import type { Dial } from '../dial';
+import { acceptForwardings } from './forwarding';
+import { createNodeLink, type NodeLink } from './node-link';
+import { connectChannels, endChannel, untilEnded } from './relay';
+import { runShell, type Terminal } from './shell';
+import { EXIT_LEASE_OVER, EXIT_NODE_LOST, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
+
+export interface VisitDeps {
+  visitor: Visitor;
+  settings: GatewaySettings;
+  directory: LeaseDirectory;
+  dial: Dial;
+  clock: Clock;
+}
+
+/** What sshd itself allows on one connection. */
+const MAX_SESSIONS = 10;
+const MAX_ENV = 32;
+/** After the end of a lease, for the last words to arrive. */
+const FAREWELL_MS = 1_000;
+
+/** Serves one connection of somebody who was let in, until it closes. All handlers are there when this returns. */
+export function serveVisit(connection: Connection, { visitor, settings, directory, dial, clock }: VisitDeps): NodeLink {
+  const { leaseId } = visitor;
+  const link = createNodeLink({ leaseId, directory, dial, privateKey: settings.privateKey, clock });
+  let sessions = 0;
+  connection.on('session', (accept, reject) => {
+    if (sessions >= MAX_SESSIONS) {
+      reject();
+      return;
+    }
+    sessions += 1;
+    const session = accept();
+    session.once('close', () => {
+      sessions -= 1;
+    });
+    serveSession(session, { leaseId, link, clock, warnSeconds: settings.warnSeconds });
+  });
+  acceptForwardings(connection, { link, allowed: settings.forwarding, join: joinStreams });
+  link.onNews((at) => {
+    if (at.state === 'over') {
+      void clock.sleep(FAREWELL_MS).then(() => connection.end());
+    }
+  });
+  return link;
+}
+
+interface SessionDeps {
+  leaseId: number;
+  link: NodeLink;
+  clock: Clock;
+  warnSeconds: number[];
+}
+
+function serveSession(session: Session, deps: SessionDeps): void {
+  const terminal: Terminal = { pty: undefined, env: {} };
+  let onNode: ClientChannel | undefined;
+  session.on('env', (accept, _reject, { key, val }) => {
+    if (Object.keys(terminal.env).length < MAX_ENV) {
+      terminal.env[key] = val;
+    }
+    reply(accept);
+  });
+  session.on('pty', (accept, _reject, info) => {
+    const { term } = info as unknown as { term?: string };
+    terminal.pty = { term: term ?? 'xterm', cols: info.cols, rows: info.rows, width: info.width, height: info.height };
+    reply(accept);
+  });
+  session.on('window-change', (accept, _reject, { cols, rows, width, height }) => {
+    if (terminal.pty) {
+      Object.assign(terminal.pty, { cols, rows, width, height });
+    }
+    onNode?.setWindow(rows, cols, height, width);
+    reply(accept);
+  });
+  session.on('signal', (accept, _reject, { name }) => {
+    onNode?.signal(name);
+    reply(accept);
+  });
+  session.on('x11', (_accept, reject) => reply(reject));
+  session.on('auth-agent', (_accept, reject) => reply(reject));
+  const keep = (channel: ClientChannel | undefined): void => {
+    onNode = channel;
+  };
+  session.once('shell', (accept) => {
+    const channel = accept();
+    quiet(channel);
+    void runShell(channel, terminal, { ...deps, onNode: keep });
+  });
+  session.once('exec', (accept, _reject, { command }) => {
+    void runOnce(accept(), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
+  });
+  session.once('subsystem', (accept, _reject, { name }) => {
+    void runOnce(accept(), deps, { keep, open: (client, done) => client.subsys(name, done) });
+  });
+}
+
+type Opened = (error: Error | undefined, channel: ClientChannel) => void;
+
+interface Once {
+  keep: (channel: ClientChannel | undefined) => void;
+  open: (client: Client, done: Opened) => void;
+}
+
+/** A command or a subsystem. It cannot be resumed: when its machine is lost it ends with a status of its own. */
+async function runOnce(channel: ServerChannel, { link, leaseId }: SessionDeps, { keep, open }: Once): Promise<void> {
+  quiet(channel);
+  const gone = new Promise<'gone'>((resolve) => channel.once('close', () => resolve('gone')));
+  const connection = await Promise.race([link.connect(), gone]);
+  if (connection === 'gone') {
+    return;
+  }
+  if (connection === null) {
+    fail(channel, EXIT_LEASE_OVER, `lease ${leaseId} is over`);
+    return;
+  }
+  const opened = await openOn(connection.client, open);
+  if (!opened) {
+    fail(channel, EXIT_NODE_LOST, `${connection.at.nodeName} does not run that`);
+    return;
+  }
+  const ended = untilEnded(opened);
+  keep(opened);
+  connectChannels(channel, opened);
+  const ending = await Promise.race([ended, gone]);
+  keep(undefined);
+  if (ending === 'gone') {
+    opened.close();
+  } else if (ending !== 'lost') {
+    endChannel(channel, ending);
+  } else if (link.whereabouts().state === 'over') {
+    fail(channel, EXIT_LEASE_OVER, `lease ${leaseId} is over`);
+  } else {
+    fail(channel, EXIT_NODE_LOST, `${connection.at.nodeName} was lost in the middle of this; the lease goes on elsewhere: start it again`);
+  }
+}
+
+function openOn(client: Client, open: Once['open']): Promise<ClientChannel | undefined> {
+  return new Promise((resolve) => {
+    client.once('close', () => resolve(undefined));
+    try {
+      open(client, (error, channel) => resolve(error ? undefined : channel));
+    } catch {
+      resolve(undefined);
+    }
+  });
+}
+
+function fail(channel: ServerChannel, code: number, why: string): void {
+  channel.stderr.write(`[orion] ${why}\r\n`);
+  endChannel(channel, { code });
+}
+
+/** A client may ask without wanting an answer; there is none to give then, whatever the types say. */
+const reply = (answer: (() => unknown) | undefined): void => void answer?.();
+
+const quiet = (channel: ServerChannel): void => {
+  channel.on('error', () => undefined);
+  channel.stderr.on('error', () => undefined);
+};

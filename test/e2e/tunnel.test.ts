@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type WorkerFleet } from '../lab';
+import { startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+import { tenantAccounts, untilNoAccount, workerOf } from './support/inside';
+
+/** Nobody listens there: what the control plane knows of these machines leads nowhere. */
+const NOWHERE = '127.0.99.99';
+
+describe('a fleet that nobody can call', () => {
+  let system: System;
+  let fleet: WorkerFleet;
+  let ada: Tenant;
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 2, schedulers: 1 });
+    ada = await system.tenant();
+    fleet = await system.launchWorkers(3, { agentEnv: { MY_ADDRESS: NOWHERE } });
+  }, 90_000);
+
+  afterAll(() => system.close(), 60_000);
+
+  const tunnels = (): Promise<{ node_id: number; holder_id: string; token: string }[]> => system.sql('SELECT node_id, holder_id, token FROM tunnels ORDER BY node_id');
+
+  it('R4: such machines are verified, wiped and free, by way of the tunnels that they opened', async () => {
+    await system.untilFree(3);
+    const nodes = await system.nodes();
+    expect(nodes.map(({ address, reach, status }) => ({ address, reach, status }))).toEqual(nodes.map(() => ({ address: NOWHERE, reach: 'tunnel', status: 'alive' })));
+  }, 60_000);
+
+  it('R4: one is leased, used up to the end of the lease and wiped like any other', async () => {
+    const lease = await ada.rentOne();
+    const worker = workerOf(fleet, lease);
+    expect(lease.access?.username).toMatch(/^orn-/);
+    expect(await tenantAccounts(worker)).toEqual([lease.access?.username]);
+    await ada.release(lease.id);
+    await untilNoAccount(worker);
+    await system.untilFree(3);
+  }, 60_000);
+
+  it('a machine that dies is found out and its lease moves to another, through the tunnels', async () => {
+    const lease = await ada.rentOne();
+    await workerOf(fleet, lease).kill();
+    const moved = await ada.untilLease(lease.id, 'is somewhere else', ({ generation, access }) => generation === 2 && access !== null, 60_000);
+    expect(moved.ends_at).toBe(lease.ends_at);
+    expect(await tenantAccounts(workerOf(fleet, moved))).toEqual([moved.access?.username]);
+    await workerOf(fleet, lease).start();
+    await ada.release(lease.id);
+    await system.untilFree(3);
+  }, 120_000);
+
+  it('R36: the replica that holds them stops or dies: they come back elsewhere, and no machine is suspected', async () => {
+    const [{ n: before } = { n: 0 }] = await system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM events WHERE type = 'node.dead'");
+    const [first] = system.apis;
+    if (!first) {
+      throw new Error('there is no API');
+    }
+    const earlier = await tunnels();
+    expect(earlier).toHaveLength(3);
+    const lease = await ada.rentOne();
+    await first.stop();
+    await system.startApi({ port: Number(new URL(first.url).port) });
+    await eventually(async () => {
+      const now = await tunnels();
+      return now.length === 3 && now.every(({ token }) => !earlier.some((other) => other.token === token));
+    }, { what: 'every machine has another tunnel', timeoutMs: 30_000 });
+    await ada.release(lease.id);
+    await system.untilFree(3);
+    const [{ n: after } = { n: 0 }] = await system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM events WHERE type = 'node.dead'");
+    expect(after).toBe(before);
+  }, 90_000);
+});
