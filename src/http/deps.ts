@@ -16,6 +16,8 @@ export interface ApiSettings {
   managementKeys: string[];
   /** What Express trusts about `X-Forwarded-For`: `loopback`, addresses, or false. */
   trustProxy: string | false;
+  /** `https://host[:port]` at which machines reach the control plane; undefined: taken from each request for the installer. */
+  publicUrl?: string | undefined;
 }
 
 /** What the routers are given. */

@@ -27,6 +27,7 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
         managementUser: ssh.managementUser,
         managementKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys],
         trustProxy: http.trustProxy,
+        publicUrl: http.publicUrl,
       },
     },
   });
