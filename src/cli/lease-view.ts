@@ -1,3 +1,4 @@
+import { fingerprintOf } from '../lib/host-key';
 import type { Output } from './output';
 import { formatLabels, formatMemory, formatSeconds, formatTime, printable } from './text';
 import type { Lease, LeaseState } from './wire';
@@ -16,8 +17,12 @@ export function describeLease(lease: Lease): string {
 /** The lease and how to get in, as lines of data. */
 export function printLease(out: Output, lease: Lease): void {
   out.line(describeLease(lease));
+  if (lease.gateway) {
+    out.line(`  ${printable(lease.gateway.command)}`);
+    out.line(`  host key ${fingerprintOf(lease.gateway.host_key)}`);
+  }
   if (lease.access) {
-    out.line(`  ${printable(lease.access.command)}`);
+    out.line(`  ${lease.gateway ? 'straight to the machine: ' : ''}${printable(lease.access.command)}`);
     out.line(`  host key ${printable(lease.access.host_key_fingerprint)}`);
   } else if (isRunning(lease)) {
     out.line(`  ${reasonForNoAccess(lease)}`);
@@ -32,13 +37,14 @@ export function reasonForNoAccess(lease: Lease): string {
 export const LEASE_HEAD = ['LEASE', 'STATE', 'NODE', 'LEFT', 'ENDS', 'ACCESS'];
 
 export function leaseRow(lease: Lease): string[] {
+  const access = lease.gateway ?? lease.access;
   return [
     String(lease.id),
     lease.state,
     printable(lease.node?.hostname ?? '-'),
     isRunning(lease) ? formatSeconds(lease.remaining_seconds) : '-',
     formatTime(lease.ends_at),
-    lease.access ? printable(`${lease.access.username}@${lease.access.host}:${lease.access.port}`) : '-',
+    access ? printable(`${access.username}@${access.host}:${access.port}`) : '-',
   ];
 }
 

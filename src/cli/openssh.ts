@@ -2,17 +2,15 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { CliError } from './errors';
 import type { Session } from './session';
-import type { OpenLease } from './wait-for-access';
+import { quotePath } from './ssh-config';
+import { checkTarget, knownHostsLine, type SshTarget } from './ssh-target';
 
-/** Logs in to the lease's account with the OpenSSH client, which gets this process's own input and output. Resolves with its exit code. */
-export async function runSsh(session: Session, lease: OpenLease, command: string[]): Promise<number> {
-  const { store, api } = session;
-  const { access } = lease;
-  // OpenSSH looks up a machine on port 22 without the port.
-  const plain = access.port === 22 ? `${access.host} ${access.host_key}\n` : '';
-  const knownHosts = await store.pinHostKeys(lease.id, `${access.known_hosts}\n${plain}`);
-  const privateKey = await store.findLeaseKey(api.server, lease.id);
-  return spawnSsh(sshArguments(lease, { knownHosts, privateKey }, command));
+/** Logs in to a lease with the OpenSSH client, which gets this process's own input and output. Resolves with its exit code. */
+export async function runSsh({ store, api }: Session, login: { leaseId: number; target: SshTarget }, command: string[]): Promise<number> {
+  const target = checkTarget(login.target);
+  const knownHosts = await store.pinHostKeys(login.leaseId, knownHostsLine(target));
+  const privateKey = await store.findLeaseKey(api.server, login.leaseId);
+  return spawnSsh(sshArguments(target, { knownHosts, privateKey }, command));
 }
 
 export interface SshFiles {
@@ -22,22 +20,20 @@ export interface SshFiles {
 }
 
 /** Arguments for ssh: the pinned host key and no other, the lease's key and no other. Options of ~/.ssh/config that do not contradict apply. */
-export function sshArguments({ access }: OpenLease, { knownHosts, privateKey }: SshFiles, command: string[]): string[] {
+export function sshArguments({ host, port, username }: SshTarget, { knownHosts, privateKey }: SshFiles, command: string[]): string[] {
   const options = {
-    UserKnownHostsFile: quote(knownHosts),
+    UserKnownHostsFile: quotePath(knownHosts),
     GlobalKnownHostsFile: '/dev/null',
     StrictHostKeyChecking: 'yes',
     UpdateHostKeys: 'no',
     // A machine that died must not hold the terminal for ever.
     ServerAliveInterval: '10',
     ServerAliveCountMax: '3',
-    ...(privateKey === undefined ? {} : { IdentityFile: quote(privateKey), IdentitiesOnly: 'yes' }),
+    ...(privateKey === undefined ? {} : { IdentityFile: quotePath(privateKey), IdentitiesOnly: 'yes' }),
   };
   const settings = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-  return [...settings, '-p', String(access.port), '-l', access.username, '--', access.host, ...command];
+  return [...settings, '-p', String(port), '-l', username, '--', host, ...command];
 }
-
-const quote = (path: string): string => `"${path.replaceAll('%', '%%')}"`;
 
 function spawnSsh(args: string[]): Promise<number> {
   return new Promise((resolve, reject) => {

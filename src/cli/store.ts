@@ -18,7 +18,7 @@ interface LeaseKey {
   ends_at: string;
 }
 
-/** The client's folder: config.json (0600), leases.json, known_hosts.d/ and perhaps a key pair of its own. */
+/** The client's folder: config.json (0600), leases.json, known_hosts.d/, what `config-ssh` writes, and perhaps a key pair of its own. */
 export interface Store {
   dir: string;
   loginFile: string;

@@ -37,6 +37,9 @@ export interface Access {
   command: string;
 }
 
+/** The way in that stays the same wherever the lease is moved to. */
+export type Gateway = Omit<Access, 'host_key_fingerprint'>;
+
 export interface Lease {
   id: number;
   state: LeaseState;
@@ -51,6 +54,8 @@ export interface Lease {
   node: { id: number; hostname: string; status: string } | null;
   /** Null while no account is there. */
   access: Access | null;
+  /** Null when the lease is over, or the service has no gateway; servers of before know none. */
+  gateway?: Gateway | null;
 }
 
 export interface LeaseDetail extends Lease {

@@ -27,6 +27,11 @@ function faultsOf(env: Record<string, string>): string[] {
 }
 
 describe('the configuration of the control plane', () => {
+  it('takes a public URL that a script may hold, and no other', () => {
+    expect(loadControlPlaneConfig({ ...good, ORION_PUBLIC_URL: 'https://Orion.example:443/' }).http.publicUrl).toBe('https://orion.example');
+    expect(faultsOf({ ...good, ORION_PUBLIC_URL: "https://a'; id" })).toEqual([expect.stringContaining('ORION_PUBLIC_URL: must be')]);
+  });
+
   it('R20, R21, R22: needs three things and has the documented rhythm by default', () => {
     const config = loadControlPlaneConfig(good);
     expect(config.probe).toMatchObject({ intervalSeconds: 30, deadAfterFailures: 3 });

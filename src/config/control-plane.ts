@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parseBaseUrl } from '../lib/base-url';
 import { messageOf } from '../lib/errors';
 import type { LogLevel } from '../lib/logger';
 import { readDatabase, type DatabaseConfig } from './database';
@@ -9,7 +10,7 @@ import { readSeconds as seconds } from './seconds';
 export interface ControlPlaneConfig {
   logLevel: LogLevel;
   database: DatabaseConfig;
-  http: { host: string; port: number; trustProxy: string | false; drainSeconds: number };
+  http: { host: string; port: number; trustProxy: string | false; publicUrl: string | undefined; drainSeconds: number };
   ops: { host: string; port: number };
   /** Where the rest of the control plane reaches the tunnels that this process holds; host undefined: the address at which the database sees it. */
   relay: { host: string | undefined; port: number };
@@ -70,6 +71,7 @@ function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 're
       host: env.text('ORION_HTTP_HOST', { default: '0.0.0.0' }),
       port: env.integer('ORION_HTTP_PORT', { default: 3000, min: 0, max: 65535 }),
       trustProxy: proxy === 'false' ? false : proxy,
+      publicUrl: readPublicUrl(env),
       drainSeconds: seconds(env, 'ORION_DRAIN_SECONDS', { default: 3, min: 0, max: 300 }),
     },
     ops: {
@@ -84,6 +86,15 @@ function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 're
       registrationsPerAddress: env.integer('ORION_LIMIT_REGISTRATIONS_PER_ADDRESS', { default: 60, min: 1 }),
     },
   };
+}
+
+function readPublicUrl(env: EnvReader): string | undefined {
+  const text = env.optionalText('ORION_PUBLIC_URL')?.trim();
+  const url = text === undefined ? undefined : parseBaseUrl(text.replace(/\/$/, ''));
+  if (text !== undefined && url === undefined) {
+    env.fault('ORION_PUBLIC_URL', `must be https://host or https://host:port (it is ${JSON.stringify(text)})`);
+  }
+  return url;
 }
 
 function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enrolment' | 'firstUid' | 'heartbeat'> {

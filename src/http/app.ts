@@ -12,6 +12,7 @@ import type { ApiDeps } from './deps';
 import { createRegistry, generateOpenApi } from './docs/openapi';
 import { createDocsRouter } from './docs/router';
 import { createHealthRouter, type HealthDeps } from './health/router';
+import { createInstallRouter } from './install/router';
 import { addLeaseRoutes } from './leases/router';
 import { addNodeRoutes } from './nodes/router';
 import { createErrorHandler, notFound } from './problem';
@@ -90,6 +91,7 @@ export function createApp({ api, health }: { api: ApiDeps; health: HealthDeps })
   app.use(helmet());
   app.use(express.json({ limit: BODY_LIMIT, strict: true, verify: requireUtf8 }));
   app.use(router);
+  app.use(createInstallRouter(settings.publicUrl));
   app.use(createDocsRouter(generateOpenApi(registry)));
   app.use(notFound);
   app.use(createErrorHandler(ctx.logger));

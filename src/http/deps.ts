@@ -18,6 +18,8 @@ export interface ApiSettings {
   /** What Express trusts about `X-Forwarded-For`: `loopback`, addresses, or false. */
   trustProxy: string | false;
   gateway: GatewayAddress | null;
+  /** `https://host[:port]` at which machines reach the control plane; undefined: taken from each request for the installer. */
+  publicUrl?: string | undefined;
 }
 
 /** What the routers are given. */

@@ -30,12 +30,13 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
         managementKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys],
         trustProxy: http.trustProxy,
         gateway: config.gateway.address ?? null,
+        publicUrl: http.publicUrl,
       },
     },
   });
   const keeper = await startTunnelKeeper({ ...ctx, tunnels: plane.tunnels }, config.relay);
   const listening = await listen(app, { host: http.host, port: http.port, clock });
-  acceptTunnels(listening.server, { db, logger, take: (node, stream) => keeper.take(node, stream) });
+  acceptTunnels(listening.server, { db, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
   readiness.stopping.addEventListener('abort', () => keeper.dismiss(), { once: true });
   feed.start();
   logger.info('listening', { host: http.host, port: listening.port });

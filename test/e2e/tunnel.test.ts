@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type WorkerFleet } from '../lab';
+import { eventually, projectDir, startCaddy, type WorkerFleet } from '../lab';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tenantAccounts, untilNoAccount, workerOf } from './support/inside';
@@ -15,7 +17,11 @@ describe('a fleet that nobody can call', () => {
   beforeAll(async () => {
     system = await startSystem({ apis: 2, schedulers: 1 });
     ada = await system.tenant();
-    fleet = await system.launchWorkers(3, { agentEnv: { MY_ADDRESS: NOWHERE } });
+    const door = await startCaddy(system.lab, {
+      config: readFileSync(join(projectDir, 'Caddyfile'), 'utf8'),
+      env: { ORION_CADDY_OPTIONS: 'default_bind 127.0.0.1', ORION_API_BY: 'list', ORION_API_UPSTREAMS: system.apis.map(({ url }) => new URL(url).host).join(' ') },
+    });
+    fleet = await system.launchWorkers(3, { endpoint: door.httpUrl, agentEnv: { MY_ADDRESS: NOWHERE } });
   }, 90_000);
 
   afterAll(() => system.close(), 60_000);
@@ -51,19 +57,21 @@ describe('a fleet that nobody can call', () => {
 
   it('R36: the replica that holds them stops or dies: they come back elsewhere, and no machine is suspected', async () => {
     const [{ n: before } = { n: 0 }] = await system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM events WHERE type = 'node.dead'");
-    const [first] = system.apis;
-    if (!first) {
-      throw new Error('there is no API');
-    }
-    const earlier = await tunnels();
-    expect(earlier).toHaveLength(3);
     const lease = await ada.rentOne();
-    await first.stop();
-    await system.startApi({ port: Number(new URL(first.url).port) });
-    await eventually(async () => {
-      const now = await tunnels();
-      return now.length === 3 && now.every(({ token }) => !earlier.some((other) => other.token === token));
-    }, { what: 'every machine has another tunnel', timeoutMs: 30_000 });
+    for (const [end, replica] of [['stop', system.apis[1]], ['kill9', system.apis[0]]] as const) {
+      const earlier = await tunnels();
+      expect(earlier).toHaveLength(3);
+      await replica?.[end]();
+      await system.startApi({ port: Number(new URL(replica?.url ?? '').port) });
+      const held = await system.sql<{ id: string }>('SELECT id FROM tunnel_holders WHERE expires_at > UTC_TIMESTAMP(3)');
+      expect(held.length).toBeGreaterThan(0);
+      await eventually(async () => {
+        const [{ n } = { n: 0 }] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM tunnels t JOIN tunnel_holders h ON h.id = t.holder_id AND h.expires_at > UTC_TIMESTAMP(3)');
+        return n === 3;
+      }, { what: 'every machine has a tunnel', timeoutMs: 30_000 });
+      await system.untilFree(2);
+    }
+    expect((await ada.lease(lease.id)).generation).toBe(1);
     await ada.release(lease.id);
     await system.untilFree(3);
     const [{ n: after } = { n: 0 }] = await system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM events WHERE type = 'node.dead'");

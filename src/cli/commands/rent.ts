@@ -46,7 +46,7 @@ export async function rent(context: CommandContext, options: RentOptions): Promi
       return 0;
     }
     const open = await withProgress(context, 'waiting for the account', (progress) => waitForAccess(session, lease, progress));
-    return runSsh(session, open, []);
+    return runSsh(session, { leaseId: open.id, target: open.gateway ?? open.access }, []);
   });
 }
 

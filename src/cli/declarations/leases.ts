@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { addLabel, parseClient, positiveNumber, wholeNumber } from '../arguments';
+import type { ConfigSshOptions } from '../commands/config-ssh';
 import type { ExtendOptions } from '../commands/extend';
 import type { LeasesOptions } from '../commands/leases';
 import type { RentOptions } from '../commands/rent';
+import type { SshOptions } from '../commands/ssh';
 import type { Declaration } from './declaration';
 
 /** Renting and what one does with a lease. */
@@ -60,5 +62,12 @@ function declareLease(program: Command, { action }: Declaration): void {
     .usage('[options] <lease> [-- command...]')
     .argument('<lease>', 'number of the lease', wholeNumber(1))
     .argument('[command...]', 'what to run there; put -- before it')
-    .action(action(async (context, id: number, command: string[]) => (await import('../commands/ssh')).ssh(context, id, command)));
+    .option('--direct', 'straight to the machine and not through the gateway, which stays when the lease moves')
+    .action(action(async (context, id: number, command: string[], options: SshOptions) => (await import('../commands/ssh')).ssh(context, { leaseId: id, command }, options)));
+  program
+    .command('config-ssh')
+    .description('let plain ssh, scp, sftp and rsync know your running leases, as orion-<lease>')
+    .option('--print', 'only print what would be written')
+    .option('--remove', 'take it all away again')
+    .action(action(async (context, options: ConfigSshOptions) => (await import('../commands/config-ssh')).configSsh(context, options)));
 }

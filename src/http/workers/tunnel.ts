@@ -11,6 +11,8 @@ import { findNodeByCredential, type Node } from '../../modules/nodes';
 export interface TunnelEntrance {
   db: Knex;
   logger: Logger;
+  /** Aborted when the replica is about to go: no more tunnels then. */
+  stopping: AbortSignal;
   /** What is done with the stream of an agent that showed its credential. */
   take: (node: Node, stream: Duplex) => Promise<void>;
 }
@@ -31,11 +33,11 @@ const REFUSALS = {
 } as const satisfies Record<string, Refusal>;
 
 /** `GET /api/workers/tunnel` as a WebSocket: the way back to a machine that nobody can call. Every other upgrade is refused. */
-export function acceptTunnels(server: Server, { db, logger, take }: TunnelEntrance): void {
+export function acceptTunnels(server: Server, { db, logger, stopping, take }: TunnelEntrance): void {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   let pending = 0;
   const accept = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-    const node = pending > MAX_PENDING ? 'busy' : await findCaller(db, req);
+    const node = stopping.aborted || pending > MAX_PENDING ? 'busy' : await findCaller(db, req);
     if (typeof node === 'string') {
       refuse(socket, REFUSALS[node]);
       return;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Bench, createBench } from './support/cli';
-import { aLease, page, problem } from './support/fake-api';
+import { aGateway, aLease, page, problem } from './support/fake-api';
 
 let bench: Bench;
 beforeEach(async () => {
@@ -53,6 +53,12 @@ describe('one lease', () => {
     expect(stdout).toMatch(/^lease 7 {2}active on worker-3/);
     expect(stdout).toMatch(/1 +3 +present +2026-05-04 08:00:02 UTC/);
     expect(stdout).toMatch(/2026-05-04 08:00:00 UTC +lease\.requested +user:5/);
+  });
+
+  it('is reached through the gateway first, where there is one', async () => {
+    bench.api.on('GET /api/leases/7', { body: { ...aLease({ gateway: aGateway() }), placements: [], events: [] } });
+    const [, gateway, key, direct] = (await bench.call(['show', '7'])).stdout.split('\n');
+    expect([gateway, key, direct]).toEqual(['  ssh -p 2222 lease-7@gw.orion.example', expect.stringMatching(/^ {2}host key SHA256:/), '  straight to the machine: ssh -p 2222 orn-abc@127.0.10.3']);
   });
 
   it('that is not there ends with 4', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import { createLab, generateSshKeyPair, type Lab, launchWorkers, projectDir, run, type RunResult, type SshKeyPair, type Worker } from '../../lab';
 import { type Bench, createBench } from './support/cli';
-import { aLease } from './support/fake-api';
+import { aGateway, aLease } from './support/fake-api';
 
 /** A real machine with a real sshd behind a fake API, and the program as a process of its own. */
 let lab: Lab;
@@ -32,10 +32,10 @@ function remember(leaseId: number, file: string): void {
   writeFileSync(join(bench.configDir, 'leases.json'), JSON.stringify({ [bench.api.url]: { [leaseId]: { private_key: file, ends_at: '2026-05-04T10:00:00.000Z' } } }));
 }
 
-function leaseThere(hostKey: string): Record<string, unknown> {
+function leaseThere(hostKey: string, changes: Record<string, unknown> = {}): Record<string, unknown> {
   const { address: host, port } = worker;
   const access = { host, port, username: 'root', host_key: hostKey, host_key_fingerprint: fingerprintOf(hostKey), known_hosts: `[${host}]:${port} ${hostKey}`, command: '' };
-  return aLease({ access, events: [], placements: [] });
+  return aLease({ access, events: [], placements: [], ...changes });
 }
 
 const orion = (...args: string[]): Promise<RunResult> =>
@@ -53,6 +53,15 @@ describe('orion ssh', () => {
     expect(result.stderr).toContain('oops');
     expect(readFileSync(join(bench.configDir, 'known_hosts.d', 'lease-7'), 'utf8')).toContain(worker.hostKey);
   }, 30_000);
+
+  it('goes through the gateway where there is one, also while the lease moves, and straight to the machine with --direct', async () => {
+    const { address: host, port, hostKey } = worker;
+    const gateway = aGateway({ host, port, username: 'root', host_key: hostKey });
+    bench.api.on('GET /api/leases/7', { body: aLease({ state: 'migrating', access: null, gateway }) });
+    expect(await orion('ssh', '7', '--', 'echo', 'through')).toMatchObject({ code: 0, stdout: 'through\n' });
+    bench.api.on('GET /api/leases/7', { body: leaseThere(hostKey, { gateway: { ...gateway, host: '127.0.10.250' } }) });
+    expect(await orion('ssh', '--direct', '7', '--', 'echo', 'straight')).toMatchObject({ code: 0, stdout: 'straight\n' });
+  }, 60_000);
 
   it('waits for a lease that is being moved', async () => {
     bench.api.on('GET /api/leases/7', () =>

@@ -103,4 +103,17 @@ export function aLease(changes: Record<string, unknown> = {}): Record<string, un
   };
 }
 
+/** The way in that stays; nobody answers there. */
+export function aGateway(changes: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    host: 'gw.orion.example',
+    port: 2222,
+    username: 'lease-7',
+    host_key: 'ssh-ed25519 AAAA',
+    known_hosts: '[gw.orion.example]:2222 ssh-ed25519 AAAA',
+    command: 'ssh -p 2222 lease-7@gw.orion.example',
+    ...changes,
+  };
+}
+
 export const page = (...items: unknown[]): FakeAnswer => ({ body: { items, next_cursor: null } });

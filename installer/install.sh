@@ -1,0 +1,403 @@
+#!/bin/sh
+# Makes this machine a node of an Orion fleet, or brings its agent up to date:
+#
+#   curl -fsSL @ORION_URL@/install.sh | sudo ORION_TOKEN=orion_join_... sh
+#
+# ORION_TOKEN_FILE   instead of ORION_TOKEN, which others may see in the list of processes; ORION_TOKEN=none waits for an operator
+# ORION_CA_FILE      certificates to trust besides the usual ones
+# ORION_INSTALL_NODE yes: takes Node.js from apt or apk when it is missing
+# and the settings of the agent, which stay as they are when they are not given: MY_HOST_PORT, MY_ADDRESS, MY_HOSTNAME, ORION_LABELS, ...
+#
+# Needs root, an sshd with a host key, Python 3 and Node.js 20. Everything is in functions that the last line calls: what was cut off on its
+# way does nothing.
+set -eu
+
+URL='@ORION_URL@'
+SHA256='@AGENT_SHA256@'
+SETTINGS='API_ENDPOINT MY_HOST_PORT MY_HOSTNAME MY_ADDRESS ORION_LABELS ORION_STATE_DIR ORION_HOST_KEY_FILE ORION_FENCE_GRACE_SECONDS
+  ORION_CA_FILE ORION_MANAGE_ACCOUNTS ORION_CPUS ORION_MEMORY_MB LOG_LEVEL ORION_NODE'
+PROGRAM=/opt/orion-agent/orion-agent.js
+COMMAND=/usr/local/bin/orion-agent
+CONFIG=/etc/orion-agent
+UNIT=/etc/systemd/system/orion-agent.service
+INIT_SCRIPT=/etc/init.d/orion-agent
+
+say() { printf 'orion: %s\n' "$*"; }
+die() { printf 'orion: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+main() {
+  LC_ALL=C
+  export LC_ALL
+  umask 022
+  [ "$(id -u)" = 0 ] || die "this must run as root: curl ... $URL/install.sh | sudo ORION_TOKEN=... sh"
+  case $URL in https:*) ;; *) say "warning: $URL is not encrypted: whoever is on the way can become root here" ;; esac
+  find_node
+  read_settings
+  read_token
+  check_machine
+  WORK=$(mktemp -d)
+  INSTALLED=''
+  trap clean_up EXIT
+  trap 'exit 130' HUP INT TERM
+  download
+  install_files
+  INSTALLED=yes
+  "$COMMAND" restart
+  report
+}
+
+# Of a first installation that failed nothing stays.
+clean_up() {
+  rm -rf -- "$WORK"
+  if [ -z "$INSTALLED" ] && [ -n "$FRESH" ]; then
+    rm -rf -- "$COMMAND" "$UNIT" "$INIT_SCRIPT" "$CONFIG" "${PROGRAM%/*}"
+  fi
+}
+
+find_node() {
+  NODE=$(command -v node || command -v nodejs || :)
+  if ! node_will_do && [ "${ORION_INSTALL_NODE-}" = yes ]; then
+    say 'installing Node.js'
+    if has apt-get; then
+      { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends nodejs; } >/dev/null || die 'apt-get could not install nodejs'
+    elif has apk; then
+      apk add --quiet nodejs || die 'apk could not install nodejs'
+    fi
+    NODE=$(command -v node || command -v nodejs || :)
+  fi
+  node_will_do || die "Node.js 20 or newer is needed, and $(found_node). Get it from your distribution ($(how_to_get nodejs)) if that is new enough, or from https://nodejs.org; with ORION_INSTALL_NODE=yes this script does the former"
+}
+
+node_will_do() { [ -n "$NODE" ] && "$NODE" -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null; }
+found_node() { if [ -n "$NODE" ]; then printf '%s is %s' "$NODE" "$("$NODE" --version 2>&1)"; else printf 'there is none'; fi; }
+how_to_get() { if has apk; then printf 'apk add %s' "$1"; elif has dnf; then printf 'dnf install %s' "$1"; else printf 'apt-get install %s' "$1"; fi; }
+
+# What is given now, and of the last time what is not. The values end up in a file of lines, so the characters are few.
+read_settings() {
+  FRESH=yes
+  [ ! -e "$PROGRAM" ] || FRESH=''
+  # shellcheck disable=SC2034
+  ORION_NODE=$NODE
+  for name in $SETTINGS; do
+    eval "value=\${$name-}"
+    if [ -z "$value" ] && [ -f "$CONFIG/env" ]; then
+      value=$(sed -n "s/^$name=//p" "$CONFIG/env")
+    fi
+    case $value in
+      *[!]A-Za-z0-9\ ._/:@=+,%~[-]*) die "$name holds a character that it must not" ;;
+    esac
+    eval "$name=\$value"
+  done
+  API_ENDPOINT=${API_ENDPOINT:-$URL}
+  STATE=${ORION_STATE_DIR:-/var/lib/orion}
+  CA=$ORION_CA_FILE
+  if [ -n "$CA" ]; then
+    [ -r "$CA" ] || die "ORION_CA_FILE: $CA cannot be read"
+    ORION_CA_FILE=$CONFIG/ca.pem
+  fi
+}
+
+# Out of the environment at once: nothing that is started here has to know it.
+read_token() {
+  TOKEN=${ORION_TOKEN-}
+  unset ORION_TOKEN
+  if [ -n "${ORION_TOKEN_FILE-}" ]; then
+    TOKEN=$(cat -- "$ORION_TOKEN_FILE") || die 'ORION_TOKEN_FILE cannot be read'
+  fi
+  case $TOKEN in
+    '') enrolled || die 'ORION_TOKEN is not set: an admin makes a join token with "orion token create". With ORION_TOKEN=none the machine waits until "orion node approve"' ;;
+    *[!A-Za-z0-9_-]*) die 'ORION_TOKEN is not a join token' ;;
+  esac
+}
+
+enrolled() { [ -s "$STATE/agent/credential" ]; }
+
+check_machine() {
+  has python3 || die "Python 3 is missing, through which the control plane works here: $(how_to_get python3)"
+  key=${ORION_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key.pub}
+  [ -s "$key" ] || die "there is no SSH host key $key: install sshd ($(how_to_get openssh-server)) and start it, or run ssh-keygen -A, or set ORION_HOST_KEY_FILE"
+  port=${MY_HOST_PORT##*:}
+  case ${port:-22} in
+    *[!0-9]* | ??????*) die "MY_HOST_PORT is not a port: $MY_HOST_PORT" ;;
+  esac
+  # By the kernel's table: connecting would leave lines in sshd's log.
+  grep -qsE "^ *[0-9]+: [0-9A-F]+:$(printf %04X "${port:-22}") [0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6 ||
+    say "warning: nothing listens on port ${port:-22} here; unless it is forwarded from elsewhere, start sshd or set MY_HOST_PORT"
+}
+
+# Node itself downloads: what reaches the control plane here is what will call home, with the same TLS.
+# shellcheck disable=SC2016
+FETCH='
+const [url, sha256, file] = process.argv.slice(1);
+async function fetchAgent() {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(30_000) });
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  const found = require("node:crypto").createHash("sha256").update(bytes).digest("hex");
+  if (found !== sha256) throw new Error(`wrong checksum: it is ${found} instead of ${sha256}`);
+  require("node:fs").writeFileSync(file, bytes);
+}
+fetchAgent().catch((error) => {
+  const { message, code } = error.cause ?? error;
+  console.error(`${url}: ${message || code}`);
+  process.exit(1);
+});'
+
+# While the control plane is being upgraded, script and agent may come from two versions of it: hence again.
+download() {
+  tries=3
+  until reason=$(NODE_EXTRA_CA_CERTS=$CA "$NODE" -e "$FETCH" "$URL/orion-agent.js" "$SHA256" "$WORK/orion-agent.js" 2>&1); do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || die "the agent could not be downloaded, nothing was changed: $reason"
+    sleep 1
+  done
+}
+
+install_files() {
+  mkdir -p -- "${PROGRAM%/*}" "$CONFIG" "${COMMAND%/*}"
+  chmod 755 "${PROGRAM%/*}"
+  chmod 700 "$CONFIG"
+  umask 077
+  for name in $SETTINGS; do
+    eval "value=\$$name"
+    [ -z "$value" ] || printf '%s=%s\n' "$name" "$value"
+  done >"$WORK/env"
+  put 600 "$WORK/env" "$CONFIG/env"
+  case $TOKEN in
+    '') ;;
+    none) rm -f -- "$CONFIG/token" ;;
+    *)
+      printf '%s\n' "$TOKEN" >"$WORK/token"
+      put 600 "$WORK/token" "$CONFIG/token"
+      ;;
+  esac
+  if [ -n "$CA" ] && [ "$CA" != "$ORION_CA_FILE" ]; then put 644 "$CA" "$ORION_CA_FILE"; fi
+  print_command >"$WORK/command"
+  put 755 "$WORK/command" "$COMMAND"
+  put 644 "$WORK/orion-agent.js" "$PROGRAM"
+  install_service
+}
+
+# Whole or not at all.
+put() {
+  cp -- "$2" "$3.new"
+  chmod "$1" "$3.new"
+  mv -f -- "$3.new" "$3"
+}
+
+install_service() {
+  if [ -d /run/systemd/system ] && has systemctl; then
+    print_unit >"$WORK/unit"
+    put 644 "$WORK/unit" "$UNIT"
+    systemctl daemon-reload
+    systemctl --quiet enable orion-agent
+  elif [ -d /run/openrc ] && has rc-service; then
+    print_init_script >"$WORK/init"
+    put 755 "$WORK/init" "$INIT_SCRIPT"
+    rc-update --quiet add orion-agent default
+  else
+    say 'no systemd and no OpenRC runs here: let whatever starts this machine run "orion-agent start"'
+  fi
+}
+
+report() {
+  if [ "$TOKEN" = none ] && ! enrolled; then
+    say "installed; the machine waits until an operator lets it in: orion node approve"
+    return
+  fi
+  tries=30
+  until enrolled || [ $tries = 0 ]; do
+    sleep 1
+    tries=$((tries - 1))
+  done
+  "$COMMAND" status
+}
+
+print_unit() {
+  cat <<'UNIT'
+[Unit]
+Description=Orion agent: this machine as a node of an Orion fleet
+Wants=network-online.target
+After=network-online.target ssh.service sshd.service
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/local/bin/orion-agent run
+# With 0 it ends when it was told to leave, or retired.
+Restart=on-failure
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+}
+
+print_init_script() {
+  cat <<'INIT'
+#!/sbin/openrc-run
+description="Orion agent: this machine as a node of an Orion fleet"
+command=/usr/local/bin/orion-agent
+command_args=supervise
+command_background=yes
+pidfile=/run/orion-agent.pid
+output_log=/var/log/orion-agent.log
+error_log=/var/log/orion-agent.log
+
+depend() {
+  need net
+  after sshd
+}
+INIT
+}
+
+print_command() {
+  cat <<'COMMAND'
+#!/bin/sh
+# Orion's agent on this machine, as its installer set it up.
+set -eu
+
+PROGRAM=/opt/orion-agent/orion-agent.js
+COMMAND=/usr/local/bin/orion-agent
+CONFIG=/etc/orion-agent
+UNIT=/etc/systemd/system/orion-agent.service
+INIT_SCRIPT=/etc/init.d/orion-agent
+PID_FILE=/run/orion-agent.pid
+LOG=/var/log/orion-agent.log
+
+usage() {
+  cat <<'HELP'
+orion-agent: this machine as a node of an Orion fleet
+
+  orion-agent status      whether it runs, and whether the machine is enrolled
+  orion-agent start | stop | restart
+  orion-agent leave       hand over the leases, leave the fleet, remove everything of Orion from this machine
+  orion-agent uninstall   the same without asking the control plane, which will find the machine dead
+  orion-agent run         in the foreground, as a service does
+
+Settings are in /etc/orion-agent/env; the installer, run again, changes them and brings the agent up to date.
+HELP
+}
+
+die() { printf 'orion-agent: %s\n' "$*" >&2; exit 1; }
+
+# A token that has done its work is deleted.
+load_settings() {
+  # shellcheck disable=SC2163
+  while IFS= read -r line; do export "$line"; done <"$CONFIG/env"
+  STATE=${ORION_STATE_DIR:-/var/lib/orion}
+  if [ -n "$(find "$STATE/agent/credential" -newer "$CONFIG/token" 2>/dev/null)" ]; then rm -f -- "$CONFIG/token"; fi
+  if [ -s "$CONFIG/token" ]; then export ORION_JOIN_TOKEN_FILE="$CONFIG/token"; fi
+  [ -x "$ORION_NODE" ] || ORION_NODE=$(command -v node) || die 'Node.js is not there any more'
+}
+
+enrolled() { [ -s "$STATE/agent/credential" ]; }
+
+runs() {
+  if [ -e "$UNIT" ]; then
+    systemctl --quiet is-active orion-agent
+  elif [ -e "$INIT_SCRIPT" ]; then
+    rc-service --quiet orion-agent status
+  else
+    [ -s "$PID_FILE" ] && tr '\0' ' ' 2>/dev/null <"/proc/$(cat "$PID_FILE")/cmdline" | grep -q "$COMMAND supervise"
+  fi
+}
+
+start() {
+  if [ -e "$UNIT" ]; then
+    systemctl start orion-agent
+  elif [ -e "$INIT_SCRIPT" ]; then
+    rc-service --quiet orion-agent start
+  elif ! runs; then
+    [ ! -s "$LOG" ] || mv -f -- "$LOG" "$LOG.1"
+    env -i PATH="$PATH" HOME=/root setsid "$COMMAND" supervise </dev/null >"$LOG" 2>&1 &
+    echo $! >"$PID_FILE"
+  fi
+}
+
+stop() {
+  if [ -e "$UNIT" ]; then
+    systemctl stop orion-agent
+  elif [ -e "$INIT_SCRIPT" ]; then
+    rc-service --quiet orion-agent stop
+  elif runs; then
+    kill -TERM "$(cat "$PID_FILE")"
+    tries=20
+    while runs; do
+      [ $tries -gt 0 ] || die "it does not stop: see $LOG"
+      tries=$((tries - 1))
+      sleep 1
+    done
+  fi
+}
+
+status() {
+  if [ -e "$UNIT" ]; then log='journalctl -u orion-agent'; else log=$LOG; fi
+  if runs; then running='the agent runs'; else running='the agent does not run'; fi
+  if enrolled; then echo "$running; this machine is enrolled at $API_ENDPOINT"; else echo "$running; this machine is not enrolled yet. See: $log"; fi
+  enrolled && runs
+}
+
+# What an init does elsewhere: starts the agent again when it fails, after growing pauses. One that ends with 0 was told to leave, or retired.
+supervise() {
+  child='' stopping='' pause=1
+  trap 'stopping=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || :' TERM INT
+  while [ -z "$stopping" ]; do
+    began=$(date +%s)
+    status=0
+    "$ORION_NODE" "$PROGRAM" &
+    child=$!
+    wait "$child" || status=$?
+    if [ -n "$stopping" ]; then wait "$child" || :; fi
+    if [ $status = 0 ] || [ -n "$stopping" ]; then return; fi
+    if [ $(($(date +%s) - began)) -gt 60 ]; then pause=1; fi
+    echo "the agent ended with $status, it is started again in $pause s"
+    sleep $pause &
+    child=$!
+    wait "$child" || :
+    if [ $pause -lt 60 ]; then pause=$((pause * 2)); fi
+  done
+}
+
+uninstall() {
+  if grep -q '^orn-' /etc/passwd; then die 'there are accounts of tenants on this machine: use "orion-agent leave". Without a control plane the agent ends them when their leases end'; fi
+  stop
+  rm -rf -- "$STATE/agent"
+  # Not enrolled any more, it asks nobody, and removes the management account.
+  LOG_LEVEL=warn "$ORION_NODE" "$PROGRAM" leave
+  if [ -e "$UNIT" ]; then
+    systemctl --quiet disable orion-agent
+    rm -f -- "$UNIT"
+    systemctl daemon-reload
+  elif [ -e "$INIT_SCRIPT" ]; then
+    rc-update --quiet delete orion-agent default
+    rm -f -- "$INIT_SCRIPT"
+  fi
+  rm -rf -- "$CONFIG" "${PROGRAM%/*}" "$PID_FILE" "$LOG" "$LOG.1" "$STATE/accounts" /var/lib/orion
+  rmdir -- "$STATE" 2>/dev/null || :
+  rm -f -- "$COMMAND"
+  echo 'nothing of Orion remains on this machine'
+}
+
+main() {
+  case ${1-} in
+    -h | --help | help | '') usage; return ;;
+    start | stop | restart | status | run | supervise | leave | uninstall) ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  [ "$(id -u)" = 0 ] || die 'this must run as root'
+  load_settings
+  case $1 in
+    run) exec "$ORION_NODE" "$PROGRAM" ;;
+    restart) stop; start ;;
+    leave) "$ORION_NODE" "$PROGRAM" leave; uninstall ;;
+    *) "$1" ;;
+  esac
+}
+
+main "$@"
+exit
+COMMAND
+}
+
+main </dev/null

@@ -1,0 +1,26 @@
+import { CliError } from './errors';
+import type { Access } from './wire';
+
+/** Where to log in: a lease's gateway, or its machine. */
+export type SshTarget = Pick<Access, 'host' | 'port' | 'username' | 'host_key'>;
+
+const HOST = /^[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}$/;
+const USERNAME = /^[a-z_][a-z0-9_-]{0,31}$/;
+const HOST_KEY = /^[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{1,8192}$/;
+
+/** The target as it is, when OpenSSH's files and arguments can hold it without reading more into it; throws otherwise. */
+export function checkTarget(target: SshTarget): SshTarget {
+  const { host, port, username, host_key } = target;
+  const isSane = HOST.test(host) && Number.isInteger(port) && port >= 1 && port <= 65_535 && USERNAME.test(username) && HOST_KEY.test(host_key);
+  if (!isSane) {
+    throw new CliError('The server names a machine that OpenSSH must not be told of: its address, user or host key holds what does not belong there.', {
+      hint: 'Is that an Orion server? Check with: orion doctor',
+    });
+  }
+  return target;
+}
+
+/** The line of a known_hosts file, as OpenSSH looks it up: without the port when it is 22. */
+export function knownHostsLine({ host, port, host_key }: SshTarget): string {
+  return `${port === 22 ? host : `[${host}]:${port}`} ${host_key}\n`;
+}

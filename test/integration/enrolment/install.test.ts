@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Caddy, eventually, freePort, launchWorkers, programDir, projectDir, run, startCaddy, type Worker } from '../../lab';
+import { startSystem, type System } from '../../support/system';
+import { filesOf, get, install, makeInstallable, startTamperer } from './support';
+
+/** The real script in machines that have sshd and nothing of Orion, against a real control plane, behind the project's own Caddyfile. */
+let system: System;
+let caddy: Caddy;
+let ca: string;
+let workers: [Worker, Worker];
+
+beforeAll(async () => {
+  system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_TRUST_PROXY: 'loopback' } });
+  caddy = await startCaddy(system.lab, {
+    config: readFileSync(join(projectDir, 'Caddyfile'), 'utf8'),
+    env: { ORION_CADDY_OPTIONS: 'default_bind 127.0.0.1', ORION_API_BY: 'list', ORION_API_UPSTREAMS: apiUrl().replace('http://', '') },
+  });
+  ca = readFileSync(caddy.caFile, 'utf8');
+  await eventually(async () => (await get(`${caddy.httpsUrl}/livez`, { ca })).status === 200, { what: 'Caddy finds the API', timeoutMs: 30_000 });
+  workers = (await launchWorkers(system.lab, 2)).workers as [Worker, Worker];
+  await Promise.all(workers.map(makeInstallable));
+}, 180_000);
+afterAll(() => system.close());
+
+const apiUrl = (): string => system.apis[0]?.url ?? '';
+const settingsOf = ({ name, address, port }: Worker): Record<string, string> => ({ MY_HOSTNAME: name, MY_ADDRESS: address, MY_HOST_PORT: String(port) });
+const scriptFrom = async (url: string): Promise<string> => (await get(`${url}/install.sh`, { ca })).body.toString();
+
+describe('what a machine downloads', () => {
+  it('is the agent in one file with its checksum, and a script that names both', async () => {
+    const agent = await get(`${caddy.httpsUrl}/orion-agent.js`, { ca });
+    const built = readFileSync(join(programDir, 'dist', 'orion-agent.js'));
+    const sha256 = createHash('sha256').update(built).digest('hex');
+    expect(agent).toMatchObject({ status: 200, body: built, headers: { etag: `"${sha256}"`, 'repr-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:` } });
+    expect((await get(`${apiUrl()}/orion-agent.js`, { headers: { 'if-none-match': `"${sha256}"` } })).status).toBe(304);
+    expect((await get(`${caddy.httpsUrl}/orion-agent.js.sha256`, { ca })).body.toString()).toBe(`${sha256}  orion-agent.js\n`);
+    const script = await scriptFrom(caddy.httpsUrl);
+    expect(script).toContain(`URL='${caddy.httpsUrl}'`);
+    expect(script).toContain(`SHA256='${sha256}'`);
+  });
+
+  it('does not come over plain http from the outside', async () => {
+    for (const path of ['/install.sh', '/orion-agent.js', '/orion-agent.js.sha256']) {
+      expect(await get(`${caddy.httpUrl}${path}`)).toMatchObject({ status: 308, headers: { location: `${caddy.httpsUrl}${path}` } });
+    }
+  });
+
+  it.each(["a'; id; '", '$(id)', '`id`', 'a b', 'a"b', 'u@b', 'a/b', 'a?b', '[id]', "a\\'"])('is refused to who gives %j as the host', async (host) => {
+    expect(await get(`${apiUrl()}/install.sh`, { headers: { host } })).toMatchObject({ status: 400 });
+    expect(await get(`${apiUrl()}/install.sh`, { headers: { 'x-forwarded-host': host } })).toMatchObject({ status: 400 });
+  });
+
+  it('is kept by no cache when the host was taken from the request', async () => {
+    expect((await get(`${apiUrl()}/install.sh`)).headers['cache-control']).toBe('no-store');
+  });
+
+  it('is good for dash and for BusyBox', async () => {
+    const script = await scriptFrom(caddy.httpsUrl);
+    const checked = await Promise.all([run('dash', ['-n'], { input: script }), run('busybox', ['ash', '-n'], { input: script })]);
+    expect(checked).toMatchObject([{ code: 0, stderr: '' }, { code: 0, stderr: '' }]);
+  });
+});
+
+describe('a machine that cannot be enrolled', () => {
+  it('is told why, and nothing is changed on it', async () => {
+    const [, worker] = workers;
+    const before = await filesOf(worker);
+    const script = await scriptFrom(apiUrl());
+    const nobody = `http://127.0.0.1:${await freePort()}`;
+    const tamperer = await startTamperer(apiUrl());
+    const token = { ...settingsOf(worker), ORION_TOKEN: 'orion_join_x' };
+    const old = 'mkdir -p /run/lab && printf "#!/bin/sh\\n[ \\$1 != -e ] || exit 1; echo v18.19.0\\n" >/run/lab/node && chmod 755 /run/lab/node && PATH=/run/lab:$PATH sh';
+    const cases: [string, Promise<string>, { env?: Record<string, string>; shell?: string }][] = [
+      ['must run as root', Promise.resolve(script), { env: token, shell: 'setpriv --reuid 65534 --regid 65534 --clear-groups sh' }],
+      ['ORION_TOKEN is not set', Promise.resolve(script), { env: settingsOf(worker) }],
+      ['is not a join token', Promise.resolve(script), { env: { ...token, ORION_TOKEN: 'a b' } }],
+      ['ORION_LABELS holds a character that it must not', Promise.resolve(script), { env: { ...token, ORION_LABELS: 'a=$(id)' } }],
+      ['there is no SSH host key /nowhere', Promise.resolve(script), { env: { ...token, ORION_HOST_KEY_FILE: '/nowhere' } }],
+      ['/nowhere cannot be read', Promise.resolve(script), { env: { ...token, ORION_CA_FILE: '/nowhere' } }],
+      ['Node.js 20 or newer is needed, and /run/lab/node is v18.19.0', Promise.resolve(script), { shell: `sh -c '${old}'` }],
+      ['ECONNREFUSED', Promise.resolve(script.replaceAll(apiUrl(), nobody)), { env: token }],
+      ['wrong checksum', scriptFrom(tamperer.url), { env: token }],
+      // The certificate is of an authority that this machine does not know.
+      ['certificate', scriptFrom(caddy.httpsUrl), { env: token }],
+    ];
+    for (const [reason, text, how] of cases) {
+      const { code, stderr } = await install(worker, await text, how);
+      expect({ reason, code, stderr }).toEqual({ reason, code: 1, stderr: expect.stringContaining(reason) });
+    }
+    await tamperer.close();
+    expect(await filesOf(worker)).toEqual(before);
+  }, 180_000);
+
+  it('does nothing with a script that was cut off on its way', async () => {
+    const [, worker] = workers;
+    const before = await filesOf(worker);
+    const script = await scriptFrom(apiUrl());
+    const lengths = [...Array.from({ length: 30 }, (_, n) => Math.floor((script.length * n) / 30)), ...Array.from({ length: 20 }, (_, n) => script.trimEnd().length - 'main </dev/null'.length - 10 + n)];
+    const tries = lengths.map((length) => `head -c ${length} /run/lab/cut | ORION_TOKEN=none ${Object.entries(settingsOf(worker)).map(([name, value]) => `${name}=${value}`).join(' ')} sh`);
+    await worker.exec(`mkdir -p /run/lab && cat >/run/lab/cut; ${tries.join('; ')}`, { input: script, timeoutMs: 120_000 });
+    expect(await filesOf(worker)).toEqual(before);
+  }, 180_000);
+});
+
+describe('a machine that is enrolled over https with a private authority', () => {
+  let before: string[];
+  const credential = async (): Promise<string> => (await workers[0].exec('sha256sum /var/lib/orion/agent/credential')).stdout;
+  const agentPid = async (): Promise<string> => (await workers[0].exec("pgrep -f '[/]opt/orion-agent/orion-agent.js'")).stdout;
+
+  it('becomes a node with one command', async () => {
+    const [worker] = workers;
+    before = await filesOf(worker);
+    await worker.exec('mkdir -p /run/lab && cat >/run/lab/ca.pem', { input: ca });
+    const env = { ...settingsOf(worker), ORION_TOKEN: system.joinToken, ORION_CA_FILE: '/run/lab/ca.pem', ORION_LABELS: 'room=lab 1,rack=2' };
+    const { code, stdout } = await install(worker, await scriptFrom(caddy.httpsUrl), { env });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`the agent runs; this machine is enrolled at ${caddy.httpsUrl}`) });
+    await system.untilFree(1, 120_000);
+    expect(await system.node(worker.name)).toMatchObject({ status: 'alive', labels: { room: 'lab 1', rack: '2' } });
+  }, 240_000);
+
+  it('keeps its settings to root, and its token nowhere', async () => {
+    const [worker] = workers;
+    expect((await worker.exec('stat -c "%a %n" /etc/orion-agent /etc/orion-agent/*')).stdout).toBe('700 /etc/orion-agent\n644 /etc/orion-agent/ca.pem\n600 /etc/orion-agent/env\n');
+    const places = '/etc /opt/orion-agent /usr/local/bin /var/lib/orion /var/log /proc/[0-9]*/environ /proc/[0-9]*/cmdline';
+    expect((await worker.exec(`grep -rlasF -f - ${places}`, { input: system.joinToken })).stdout).toBe('');
+  });
+
+  it('is brought up to date by the same command, with its credential and settings', async () => {
+    const [worker] = workers;
+    const [was, pid] = [await credential(), await agentPid()];
+    const { code } = await install(worker, await scriptFrom(caddy.httpsUrl));
+    expect(code).toBe(0);
+    expect(await credential()).toBe(was);
+    expect((await agentPid()).trim()).toMatch(/^\d+$/);
+    expect(await agentPid()).not.toBe(pid);
+    expect((await system.nodes()).map(({ hostname }) => hostname)).toEqual([worker.name]);
+    expect((await worker.exec('cat /etc/orion-agent/env')).stdout).toContain('ORION_LABELS=room=lab 1,rack=2\n');
+  }, 240_000);
+
+  it('starts an agent again that dies', async () => {
+    const [worker] = workers;
+    const pid = (await agentPid()).trim();
+    await worker.exec(`kill -KILL ${pid}`);
+    await eventually(async () => /^\d+$/.test((await agentPid()).trim()) && (await agentPid()).trim() !== pid, { what: 'another agent runs', timeoutMs: 60_000, everyMs: 200 });
+    expect((await worker.exec('orion-agent status')).code).toBe(0);
+  }, 120_000);
+
+  it('leaves with one command, and nothing of Orion remains', async () => {
+    const [worker] = workers;
+    await system.untilFree(1, 120_000);
+    const { code, stdout } = await worker.exec('orion-agent leave', { timeoutMs: 180_000 });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'nothing of Orion remains on this machine\n' });
+    expect(await filesOf(worker)).toEqual(before);
+    expect((await worker.exec("grep -E 'orion|orn-' /etc/passwd /etc/shadow /etc/group; pgrep -fa '[o]rion-agent'")).stdout).toBe('');
+    expect(await system.node(worker.name)).toMatchObject({ status: 'retired' });
+  }, 240_000);
+});
