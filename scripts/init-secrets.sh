@@ -31,7 +31,7 @@ ssh_key() {
 }
 
 # By a pipe: ssh-keygen refuses a file of its caller's that others may read.
-ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/ssh_key"); }
+ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/$1"); }
 
 # Empty until somebody fills it.
 keep_empty() { [[ -e $DIR/$1 ]] || install -m 444 /dev/null "$DIR/$1"; }
@@ -55,8 +55,11 @@ chmod 700 -- "$DIR"
 keep db_password random
 keep db_root_password random
 keep jwt_key random
-keep ssh_key ssh_key
-keep ssh_key.pub ssh_public_key
+# The control plane's, the gateways' for the accounts of tenants, and what clients know the gateways by.
+for key in ssh_key gateway_key gateway_host_key; do
+  keep "$key" ssh_key
+  keep "$key.pub" ssh_public_key "$key"
+done
 # For rotating jwt_key: docs/operations.md.
 keep_empty jwt_extra_keys
 # Each worker of the profile `workers` reads it; empty, they wait for an operator's approval.

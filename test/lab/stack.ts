@@ -89,7 +89,7 @@ async function isUp(stack: Stack): Promise<boolean> {
 /** Its name, ports and settings; nothing is started. */
 export async function describeStack(lab: Lab, { engine, settings = {} }: StackOptions): Promise<Stack> {
   const project = `orion-lab-${randomName(8)}`;
-  const [http, https] = [await freePort(), await freePort()];
+  const [http, https, gateway] = [await freePort(), await freePort(), await freePort()];
   const settingsFile = join(lab.dir, `${project}.env`);
   writeFileSync(settingsFile, Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join(''));
   const socket = engine.host.replace(/^unix:\/\//, '');
@@ -108,6 +108,7 @@ export async function describeStack(lab: Lab, { engine, settings = {} }: StackOp
     ORION_CADDY_ADDRESS: `${net}.10`,
     ORION_HTTP_PORT: String(http),
     ORION_HTTPS_PORT: String(https),
+    ORION_GATEWAY_PORT: String(gateway),
   };
   const docker = (...args: string[]): Promise<string> => runOrThrow('docker', args, { env, timeoutMs: UP_MS });
   const compose = (...args: string[]): Promise<string> => runCompose(args, env);

@@ -63,7 +63,7 @@ function declareLease(program: Command, { action }: Declaration): void {
     .argument('<lease>', 'number of the lease', wholeNumber(1))
     .argument('[command...]', 'what to run there; put -- before it')
     .option('--direct', 'straight to the machine and not through the gateway, which stays when the lease moves')
-    .action(action(async (context, id: number, command: string[], options: SshOptions) => (await import('../commands/ssh')).ssh(context, { leaseId: id, command }, options)));
+    .action(action(async (context, ...[id, command, options]: [number, string[], SshOptions]) => (await import('../commands/ssh')).ssh(context, { leaseId: id, command }, options)));
   program
     .command('config-ssh')
     .description('let plain ssh, scp, sftp and rsync know your running leases, as orion-<lease>')

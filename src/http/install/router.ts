@@ -31,7 +31,7 @@ export function createInstallRouter(publicUrl: string | undefined): Router {
 }
 
 function urlOf(req: Request): string {
-  const host: string | undefined = req.host;
+  const host = req.host as string | undefined;
   const url = host === undefined ? undefined : parseBaseUrl(`${req.protocol}://${host}`);
   if (url === undefined) {
     throw new OrionError('invalid_request', 'The Host header is not the name of a server. An operator can set ORION_PUBLIC_URL.');

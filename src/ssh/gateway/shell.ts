@@ -104,6 +104,7 @@ async function waitWithNews(channel: ServerChannel, waiting: Waiting): Promise<C
   if (!waiting.silent) {
     channel.on('data', watchKeys);
     channel.once('end', leave);
+    channel.resume();
     tell(waiting.link.whereabouts());
   }
   try {
@@ -120,7 +121,7 @@ function describe(at: Whereabouts): { what: string; timeLeft: string } | undefin
   if (at.state !== 'waiting') {
     return undefined;
   }
-  const what = at.place === null ? 'another machine is being made ready' : `no machine is free: you are number ${at.place} in the order`;
+  const what = at.place === null ? 'waiting for a machine to be ready' : `no machine is free: you are number ${at.place} in the order`;
   return { what, timeLeft: Number.isFinite(at.endsInSeconds) ? `the lease ends in ${duration(at.endsInSeconds)}` : 'one moment' };
 }
 
