@@ -116,7 +116,7 @@ function readWork(env: EnvReader): Pick<ControlPlaneConfig, 'probe' | 'work' | '
   return {
     probe: {
       intervalSeconds: seconds(env, 'ORION_PROBE_INTERVAL_SECONDS', { default: 30 }),
-      suspectIntervalSeconds: seconds(env, 'ORION_SUSPECT_INTERVAL_SECONDS', { default: 5 }),
+      suspectIntervalSeconds: seconds(env, 'ORION_SUSPECT_INTERVAL_SECONDS', { default: 2 }),
       timeoutSeconds: seconds(env, 'ORION_PROBE_TIMEOUT_SECONDS', { default: 5 }),
       deadAfterFailures: env.integer('ORION_DEAD_AFTER_FAILURES', { default: 3, min: 1, max: 100 }),
       concurrency: env.integer('ORION_PROBE_CONCURRENCY', { default: 32, min: 1, max: 1000 }),
