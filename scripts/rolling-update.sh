@@ -78,4 +78,10 @@ WANTED=$(wanted_image)
 update api
 update scheduler
 if ((${#RESTING[@]})); then compose up -d --no-deps --no-build autoscaler >/dev/null 2>&1; fi
+mapfile -t GATEWAYS < <(ids gateway)
+if ((${#GATEWAYS[@]})) && { ((FORCE)) || [[ $(image_of "${GATEWAYS[0]}") != "$WANTED" ]]; }; then
+  # Its port can be had once: commands under way get 20 s to finish, and shells are opened anew.
+  compose up -d --no-deps --no-build --force-recreate gateway >/dev/null 2>&1
+  say 'gateway: replaced; open shells were cut, the leases are as they were'
+fi
 say 'every replica runs the wanted image'
