@@ -78,21 +78,27 @@ describe('contact', () => {
         let confirmedAt = boot.uptimeSeconds;
         let held = false;
         let listed = true;
+        const look = (): void => {
+          const overdue = boot.uptimeSeconds - confirmedAt > LIMIT;
+          const { hold, release } = planHolds(contact.judge([record('orn-a', held)]), LIMIT);
+          expect(hold.length > 0).toBe(overdue || (held && !listed));
+          expect(release.length > 0).toBe(held && listed && !overdue);
+          held = hold.length > 0;
+        };
+        const answer = async (lists: boolean): Promise<void> => {
+          listed = lists;
+          await contact.note({ limitSeconds: LIMIT, usernames: listed ? ['orn-a'] : [] });
+          confirmedAt = listed ? boot.uptimeSeconds : confirmedAt;
+        };
         for (const { seconds, what } of steps) {
           boot.uptimeSeconds += seconds;
           if (what === 'restart') {
             contact = await open();
             listed = false;
-          } else if (what !== 'look') {
-            listed = what === 'listed';
-            await contact.note({ limitSeconds: LIMIT, usernames: listed ? ['orn-a'] : [] });
-            confirmedAt = listed ? boot.uptimeSeconds : confirmedAt;
+          } else if (what === 'look') {
+            look();
           } else {
-            const overdue = boot.uptimeSeconds - confirmedAt > LIMIT;
-            const { hold, release } = planHolds(contact.judge([record('orn-a', held)]), LIMIT);
-            expect(hold.length > 0).toBe(overdue || (held && !listed));
-            expect(release.length > 0).toBe(held && listed && !overdue);
-            held = hold.length > 0 || (held && release.length === 0);
+            await answer(what === 'listed');
           }
         }
       }),
