@@ -17,12 +17,15 @@ Verbs
   --stop NAME          end it in order
   --start NAME         start it again with its old files; with --fresh with none of them and a new host key
   --freeze NAME        SIGSTOP everything in it;  --thaw NAME  lets it go on
+  --cut NAME WAY       drop what it sends (out), what it is sent (in), or both;  --mend NAME  lets it through again
   --exec NAME CMD...   run a command in it as root
   --remove             end and delete all workers of the state directory; fine to repeat
 
 Options
   --state-dir DIR      where the launch keeps its files (default /run/orion-workers)
   --subnet 127.X.Y     loopback subnet; worker N listens on 127.X.Y.N:2222 (default: a free one)
+  --network NAME       host: the host's own (default). routed: each worker in a network namespace, as 10.X.Y.N; the host is 10.X.Y.254,
+                       which takes the place of 127.0.0.1 in the endpoint. nat: the same, and nobody can connect to the worker from outside
   --endpoint URL       the control plane (default $API_ENDPOINT or http://127.0.0.1:8080)
   --token-file FILE    a join token, copied into each worker
   --labels k=v,k=v     labels of the node        --cpus N   CPUs the node says it has
@@ -39,12 +42,13 @@ HELP
 . "$HERE/lib/worker-state.sh"
 # shellcheck source=lib/worker-procs.sh
 . "$HERE/lib/worker-procs.sh"
-
+# shellcheck source=lib/worker-net.sh
+. "$HERE/lib/worker-net.sh"
 # shellcheck source=lib/docker-workers.sh
 . "$HERE/lib/docker-workers.sh"
 
 STATE=/run/orion-workers ENDPOINT=${API_ENDPOINT:-} DOCKER=0
-VERB=launch NAME='' COUNT='' SUBNET='' TOKEN_FILE='' LABELS='' CPUS='' AGENT=1 FRESH=0 AGENT_ENV=() COMMAND=()
+VERB=launch NAME='' COUNT='' SUBNET='' NETWORK=host WAY='' TOKEN_FILE='' LABELS='' CPUS='' AGENT=1 FRESH=0 AGENT_ENV=() COMMAND=()
 
 parse_arguments() {
   (($# > 0)) || { usage >&2; exit 2; }
@@ -59,9 +63,13 @@ parse_arguments() {
         (($# > 2)) || usage_error '--exec needs a worker and a command'
         VERB=exec NAME=$2 COMMAND=("${@:3}")
         return ;;
-      --kill | --stop | --start | --freeze | --thaw) need "$@"; VERB=${1#--} NAME=$2; shift ;;
+      --cut)
+        [[ ${3-} =~ ^(in|out|both)$ ]] || usage_error '--cut needs a worker and in, out or both'
+        VERB=cut NAME=$2 WAY=$3; shift 2 ;;
+      --kill | --stop | --start | --freeze | --thaw | --mend) need "$@"; VERB=${1#--} NAME=$2; shift ;;
       --state-dir) need "$@"; STATE=$2; shift ;;
       --subnet) need "$@"; SUBNET=$2; shift ;;
+      --network) need "$@"; NETWORK=$2; shift ;;
       --endpoint) need "$@"; ENDPOINT=$2; shift ;;
       --token-file) need "$@"; TOKEN_FILE=$2; shift ;;
       --labels) need "$@"; LABELS=$2; shift ;;
@@ -78,7 +86,8 @@ check_arguments() {
   ((EUID == 0 || DOCKER)) || die 'must run as root'
   if ((DOCKER)); then ENDPOINT=${ENDPOINT:-http://caddy:80}; else ENDPOINT=${ENDPOINT:-http://127.0.0.1:8080}; fi
   STATE=$(realpath -m -- "$STATE")
-  [[ -z $SUBNET || $SUBNET =~ ^127\.[0-9]{1,3}\.[0-9]{1,3}$ ]] || usage_error "not a loopback subnet: $SUBNET"
+  [[ $NETWORK =~ ^(host|routed|nat)$ ]] || usage_error "not a network: $NETWORK"
+  [[ -z $SUBNET || $SUBNET =~ ^(127|10)\.[0-9]{1,3}\.[0-9]{1,3}$ && ${SUBNET%%.*} == "$(net_of_subnet)" ]] || usage_error "not a subnet for the network $NETWORK: $SUBNET"
   [[ $NAME =~ ^[0-9]+$ ]] && NAME=worker-$NAME
   [[ -z $NAME || $NAME =~ ^worker-[1-9][0-9]*$ ]] || usage_error "not a worker: $NAME"
   [[ $VERB != launch || -n $COUNT ]] || usage_error 'how many workers?'
@@ -90,46 +99,50 @@ check_arguments() {
 write_agent_files() {
   local dir=$STATE/$1/agent file=/etc/orion/join-token
   ((AGENT)) || return 0
+  place_worker "$1"
   mkdir -m 700 -- "$dir"
   (
     umask 077
     if [[ -n $TOKEN_FILE ]]; then cat -- "$TOKEN_FILE" >"$dir/join-token"; else file=''; fi
-    printf '%s\n' "API_ENDPOINT=$ENDPOINT" "MY_HOST_PORT=$PORT" "MY_HOSTNAME=$1" "MY_ADDRESS=$2" "ORION_LOCAL_SSH=$2:$PORT" \
-      ORION_STATE_DIR=/var/lib/orion ${file:+"ORION_JOIN_TOKEN_FILE=$file"} ${LABELS:+"ORION_LABELS=$LABELS"} \
+    printf '%s\n' "API_ENDPOINT=${ENDPOINT/127.0.0.1/"$(host_address)"}" "MY_HOST_PORT=$PORT" "MY_HOSTNAME=$1" "MY_ADDRESS=$ADDRESS" \
+      "ORION_LOCAL_SSH=$LISTEN:$PORT" ORION_STATE_DIR=/var/lib/orion ${file:+"ORION_JOIN_TOKEN_FILE=$file"} ${LABELS:+"ORION_LABELS=$LABELS"} \
       ${CPUS:+"ORION_CPUS=$CPUS"} "${AGENT_ENV[@]}" >"$dir/agent.env"
   )
 }
 
-address_of() { ADDRESS=$SUBNET.${1#worker-}; }
-
 spawn_worker() {
-  address_of "$1"
+  local spaces=(--mount --pid --uts --ipc) host_net
+  if [[ $NETWORK != host ]]; then spaces+=(--net); fi
   mkdir -p -- "$STATE/$1"/{upper,work,root,logs}
   rm -f -- "$STATE/$1/pid"
-  ORION_WORKERS=$STATE setsid unshare --mount --pid --uts --ipc --fork --kill-child \
-    bash "$HERE/lib/worker-boot.sh" "$1" "$ADDRESS" "$PORT" "$PROJECT" "$NODE" \
+  exec {host_net}</proc/self/ns/net
+  ORION_WORKERS=$STATE setsid unshare "${spaces[@]}" --fork --kill-child \
+    bash "$HERE/lib/worker-boot.sh" "$1" "$PORT" "$PROJECT" "$NODE" "$host_net" \
     </dev/null >>"$STATE/boot.log" 2>&1 {STATE_LOCK}>&- {NAP}>&- &
+  exec {host_net}<&-
 }
 
 # Until its sshd listens, as the kernel's table of sockets says; connecting would leave lines in its log.
 await_worker() {
   local hex tcp i octets
-  address_of "$1"
-  IFS=. read -ra octets <<<"$ADDRESS"
+  place_worker "$1"
+  IFS=. read -ra octets <<<"$LISTEN"
   printf -v hex '%02X%02X%02X%02X:%04X 00000000:0000 0A' "${octets[3]}" "${octets[2]}" "${octets[1]}" "${octets[0]}" "$PORT"
   for ((i = 0; i < 4000; i++)); do
-    IFS= read -rd '' tcp </proc/net/tcp || :
-    if [[ $tcp == *"$hex"* ]]; then return; fi
+    if find_init "$1"; then
+      { IFS= read -rd '' tcp <"/proc/$PID/net/tcp"; } 2>/dev/null || :
+      if [[ ${tcp-} == *"$hex"* ]]; then return; fi
+    fi
     nap 0.005
   done
   tail -n 20 -- "$STATE/boot.log" "$STATE/$1"/logs/*.log >&2 || :
-  die "$1 does not listen on $ADDRESS:$PORT"
+  die "$1 does not listen on $LISTEN:$PORT"
 }
 
 print_worker() {
   local key='' type blob path=${STATE//\\/\\\\}
   judge_worker "$1"
-  address_of "$1"
+  place_worker "$1"
   if [[ -s $STATE/$1/upper/etc/ssh/ssh_host_ed25519_key.pub ]]; then
     read -r type blob _ <"$STATE/$1/upper/etc/ssh/ssh_host_ed25519_key.pub"
     key="$type $blob"
@@ -152,7 +165,7 @@ launch() {
   for ((i = last + 1; i <= last + COUNT; i++)); do
     names+=("worker-$i")
     mkdir -m 700 -- "$STATE/worker-$i"
-    write_agent_files "worker-$i" "$SUBNET.$i"
+    write_agent_files "worker-$i"
     spawn_worker "worker-$i"
   done
   for i in "${names[@]}"; do await_worker "$i"; done
@@ -175,7 +188,7 @@ start() {
 
 run_in_worker() {
   find_init "$NAME" || die "$NAME does not run"
-  exec nsenter -t "$PID" -m -u -i -p -r --wdns=/root env -i "TERM=${TERM:-dumb}" HOME=/root USER=root LOGNAME=root \
+  exec nsenter -t "$PID" -m -u -i -p -n -r --wdns=/root env -i "TERM=${TERM:-dumb}" HOME=/root USER=root LOGNAME=root \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${COMMAND[@]}"
 }
 
@@ -215,6 +228,8 @@ case $VERB in
       stop) stop_worker "$NAME" ;;
       freeze) freeze_worker "$NAME" ;;
       thaw) signal_all "$NAME" CONT || die "$NAME does not run" ;;
+      cut) cut_worker "$NAME" "$WAY" ;;
+      mend) mend_worker "$NAME" ;;
       exec) run_in_worker ;;
       start) lock_state; start ;;
     esac ;;

@@ -27,11 +27,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.orion_node import (
     NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
     set_shadow_field, shadow_of, take_lock, tool, write_file)
+from ansible.module_utils.orion_processes import thaw_all
 import json
 
 GRACE_SECONDS = 60
 SAME_END_SECONDS = 5
 DAY = 86400
+HELD_EXPIRY = '1'  # set by an agent that holds or ended the account (src/agent/hold-account.ts)
 KEY = re.compile(r'(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\r\n]*)?')
 LIMITS_DIR = '/etc/security/limits.d'
 NO_PASSWORD = '*'  # not '!': without PAM sshd takes '!' for a locked account and refuses its keys too
@@ -45,6 +47,7 @@ class Account:
         self.params = params
         self.actions = []
         self.old_record = read_record(self.name)
+        self.was_held = self.old_record.get('held', False)
         ends_at = now() + params['remaining_seconds']
         known = self.old_record.get('ends_at')
         self.ends_at = known if isinstance(known, int) and abs(known - ends_at) < SAME_END_SECONDS else ends_at
@@ -100,6 +103,7 @@ class Account:
         known = shadow_of(self.name)
         if known is None:
             raise Trouble('%s has no shadow entry' % self.name)
+        self.was_held = self.was_held or known[1] == HELD_EXPIRY
         if known[0] != wanted[0]:
             self._set_password(wanted[0])
         if known[1] != wanted[1]:
@@ -211,6 +215,11 @@ class Account:
             os.unlink(beside, dir_fd=parent)
             raise
 
+    def thaw(self):
+        """An agent that could not reach us has held the account; this order says that it is wanted after all."""
+        if self.was_held and thaw_all({self.uid}):
+            self.did('thawed')
+
     # -- limits and record ---------------------------------------------------------------------------------------------------
 
     def write_limits(self):
@@ -284,7 +293,7 @@ def main():
         account = Account(params)
         account.refuse_foreign()
         for step in (account.write_record, account.make_group, account.make_user, account.drop_groups, account.make_home,
-                     account.set_shadow, account.write_limits):
+                     account.set_shadow, account.thaw, account.write_limits):
             step()
     except (Trouble, Expired, OSError, subprocess.SubprocessError) as error:
         module.fail_json(msg=str(error), stale=False)

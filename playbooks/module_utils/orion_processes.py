@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Ends every process of some uids, for certain."""
+"""Ends every process of some uids, for certain, or lets them go on."""
 import os
 import signal
 import time
@@ -59,9 +59,25 @@ def kill_all(uids):
         for uid in uids:
             _kill_as(uid)
         for pid in processes_of(uids):
-            _kill_one(pid, uids)
+            _signal_one(pid, uids, signal.SIGKILL)
         time.sleep(PAUSE_SECONDS)
     raise Trouble('processes that do not die: %s' % ' '.join(map(str, processes_of(uids)[:20])))
+
+
+def thaw_all(uids):
+    """Lets stopped processes go on, the youngest first: a shell that sees its command still stopped would take it for suspended."""
+    found = sorted(processes_of(uids), key=_started, reverse=True)
+    for pid in found:
+        _signal_one(pid, uids, signal.SIGCONT)
+    return len(found)
+
+
+def _started(pid):
+    try:
+        with open('/proc/%d/stat' % pid, 'rb') as file:
+            return int(file.read().rpartition(b') ')[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _kill_as(uid):
@@ -79,18 +95,18 @@ def _kill_as(uid):
     os.waitpid(child, 0)
 
 
-def _kill_one(pid, uids):
-    """For what another uid in its credentials keeps out of reach. The pidfd makes sure that it is still the same process."""
+def _signal_one(pid, uids, number):
+    """As root, so for what another uid in its credentials keeps out of reach, too. The pidfd makes sure that it is still the same process."""
     try:
         descriptor = os.pidfd_open(pid)
     except AttributeError:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         return
     except OSError:
         return
     try:
         if is_of(pid, uids):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            signal.pidfd_send_signal(descriptor, number)
     except (AttributeError, OSError):
         pass
     finally:

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# First program of a worker, already in its own mount, pid, uts and ipc namespaces: makes the root, enters it, and becomes
-# the init. Usage: worker-boot.sh NAME ADDRESS PORT PROJECT NODE, with ORION_WORKERS naming the state directory.
+# First program of a worker, already in its own mount, pid, uts and ipc namespaces, and maybe its own network: makes the root, enters it,
+# and becomes the init. Usage: worker-boot.sh NAME PORT PROJECT NODE HOST_NET, with ORION_WORKERS naming the state directory; HOST_NET is
+# a descriptor of the host's network namespace.
 set -euo pipefail
-name=$1 address=$2 port=$3 project=$4 node=$5
+name=$1 port=$2 project=$3 node=$4 host_net=$5
+# shellcheck source=worker-net.sh
+. "$project/scripts/lib/worker-net.sh"
 
 cd -- "$ORION_WORKERS"
 exec </dev/null >>"$name/logs/init.log" 2>&1 3>>"$name/logs/sshd.log" 4>>"$name/logs/agent.log"
@@ -11,6 +14,12 @@ exec </dev/null >>"$name/logs/init.log" 2>&1 3>>"$name/logs/sshd.log" 4>>"$name/
 IFS= read -r stat </proc/self/stat
 read -ra fields <<<"${stat##*) }"
 printf '%s %s\n' "${stat%% *}" "${fields[19]}" >"$name/pid"
+
+read -r SUBNET NETWORK <subnet
+place_worker "$name"
+if [[ $NETWORK != host ]]; then link_worker "$host_net"; fi
+# Whoever holds it can enter the host's network.
+exec {host_net}<&-
 
 umask 022
 # Relative, for the options of an overlay are split at commas and colons, which the path of the state directory may have.
@@ -49,7 +58,7 @@ esac
 mkdir -p run/sshd run/user etc/orion
 mkdir -m 1777 run/lock
 printf '%s\n' "$name" >etc/hostname
-printf '127.0.0.1 localhost\n%s %s\n' "$address" "$name" >etc/hosts
+printf '127.0.0.1 localhost\n%s %s\n' "$LISTEN" "$name" >etc/hosts
 if [[ -d $agent_files ]]; then cp -a -- "$agent_files/." etc/orion/; fi
 
 pivot_root . mnt
@@ -57,4 +66,4 @@ cd /
 umount -l /mnt
 exec setpriv --bounding-set -sys_time,-sys_module,-sys_rawio \
   env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "ORION_WORKERS=$ORION_WORKERS" \
-  bash "$project/scripts/lib/worker-init.sh" "$address" "$port" "$project" "$node"
+  bash "$project/scripts/lib/worker-init.sh" "$LISTEN" "$port" "$project" "$node"

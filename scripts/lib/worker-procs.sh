@@ -41,18 +41,22 @@ wait_gone() {
 }
 
 kill_worker() {
-  find_init "$1" || return 0
-  local started=$STARTED
-  kill -KILL "$PID" 2>/dev/null || :
-  wait_gone "$PID" "$started" 2000 || die "$1 (pid $PID) does not die"
+  if find_init "$1"; then
+    local started=$STARTED
+    kill -KILL "$PID" 2>/dev/null || :
+    wait_gone "$PID" "$started" 2000 || die "$1 (pid $PID) does not die"
+  fi
+  unlink_worker "$1"
 }
 
 stop_worker() {
-  find_init "$1" || return 0
-  local started=$STARTED
-  signal_all "$1" CONT
-  kill -TERM "$PID" 2>/dev/null || :
-  wait_gone "$PID" "$started" 2000 || kill_worker "$1"
+  if find_init "$1"; then
+    local started=$STARTED
+    signal_all "$1" CONT
+    kill -TERM "$PID" 2>/dev/null || :
+    wait_gone "$PID" "$started" 2000 || :
+  fi
+  kill_worker "$1"
 }
 
 # Every process of the worker, init last; known by its pid namespace.

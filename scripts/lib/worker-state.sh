@@ -20,33 +20,38 @@ nap() { read -rt "$1" -u "$NAP" || :; }
 
 state_is_mounted() { mountpoint -q -- "$STATE"; }
 
-# Which 127.X.Y nobody has: not another launch (their mounts say so), not a listener of anybody else.
+net_of_subnet() { if [[ $NETWORK == host ]]; then echo 127; else echo 10; fi; }
+
+# Which 127.X.Y or 10.X.Y nobody has: not another launch (their mounts say so), not a listener or a route of anybody else.
 subnet_is_free() {
-  local x=${1#127.} y hex tcp mounts
-  y=${x#*.} x=${x%.*}
-  printf -v hex '%02X%02X7F:' "$y" "$x"
+  local net x y hex tcp mounts
+  IFS=. read -r net x y <<<"$1"
+  printf -v hex '%02X%02X%02X:' "$y" "$x" "$net"
   IFS= read -rd '' tcp </proc/net/tcp || :
   IFS= read -rd '' mounts </proc/self/mounts || :
-  [[ $tcp != *"$hex"* && $mounts != *"$SUBNET_MARK$1 "* ]]
+  [[ $tcp != *"$hex"* && $mounts != *"$SUBNET_MARK$1 "* ]] || return 1
+  [[ $net == 127 ]] || ! ip -4 route show table all | grep -qF "$1."
 }
 
 choose_subnet() {
-  local i
-  for ((i = 0; i < 20000; i++)); do
-    SUBNET=127.$((20 + i / 250)).$((1 + i % 250))
+  local i net first=20 count=20000
+  net=$(net_of_subnet)
+  if [[ $net == 10 ]]; then first=214 count=10000; fi
+  for ((i = 0; i < count; i++)); do
+    SUBNET=$net.$((first + i / 250)).$((1 + i % 250))
     if subnet_is_free "$SUBNET"; then return; fi
   done
-  die 'no free loopback subnet'
+  die 'no free subnet'
 }
 
-# Mounts the state directory, or takes up the one that is there. Sets SUBNET.
+# Mounts the state directory, or takes up the one that is there. Sets SUBNET and NETWORK.
 open_state() {
   local lock
   exec {lock}<"$SUBNET_LOCK"
   flock "$lock"
   if state_is_mounted; then
     [[ -f $STATE/subnet ]] || die "$STATE is a mount of somebody else's"
-    SUBNET=$(<"$STATE/subnet")
+    read -r SUBNET NETWORK <"$STATE/subnet"
   else
     mount_state
   fi
@@ -59,7 +64,7 @@ mount_state() {
   mkdir -- "$STATE"
   if [[ -z $SUBNET ]]; then choose_subnet; elif ! subnet_is_free "$SUBNET"; then die "subnet $SUBNET is in use"; fi
   mount -t tmpfs -o mode=0700 "$SUBNET_MARK$SUBNET" "$STATE"
-  printf '%s\n' "$SUBNET" >"$STATE/subnet"
+  printf '%s\n' "$SUBNET $NETWORK" >"$STATE/subnet"
 }
 
 # One launch-workers at a time in a state directory; the next one waits.

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { silentLogger } from '../lib/logger';
 import type { Clock } from '../lib/clock';
 import { createAccountRecords, parseRecord, type AccountRecord } from './account-records';
+import { openContact } from './contact';
 import { createCredentialStore } from './credential-store';
 import { createFence } from './fence';
 
@@ -21,6 +22,7 @@ const read = async (username: string): Promise<unknown> =>
 beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'orion-records-'));
   await mkdir(join(stateDir, 'accounts'));
+  await mkdir(join(stateDir, 'agent'));
 });
 afterEach(() => rm(stateDir, { recursive: true, force: true }));
 
@@ -61,8 +63,20 @@ describe('account records', () => {
 
 describe('the fence', () => {
   let monotonicMs = 0;
+  let boot = { bootId: 'one', uptimeSeconds: 1000 };
   const clock: Clock = { now: () => new Date(NOW * 1000 + monotonicMs), monotonicMs: () => monotonicMs, sleep: () => Promise.resolve() };
-  const open = () => {
+  const openFence = async (end: (record: AccountRecord) => Promise<void>) => {
+    const acted: string[] = [];
+    const records = createAccountRecords(stateDir);
+    const note = (what: string, held: boolean) => async ({ username }: AccountRecord): Promise<void> => {
+      acted.push(`${what} ${username}`);
+      await records.update(username, { held });
+    };
+    const contact = await openContact(stateDir, () => boot);
+    const acts = { hold: note('hold', true), release: note('release', false), end };
+    return { acted, fence: createFence({ records, contact, acts, clock, logger: silentLogger, graceSeconds: 10 }) };
+  };
+  const open = async () => {
     monotonicMs = 0;
     const records = createAccountRecords(stateDir);
     const ended: string[] = [];
@@ -73,15 +87,15 @@ describe('the fence', () => {
       ended.push(record.username);
       await records.update(record.username, { ended: true });
     };
-    return { ended, fence: createFence({ records, endAccount, clock, logger: silentLogger, graceSeconds: 10 }) };
+    return { ended, ...(await openFence(endAccount)) };
   };
 
   it('follows the remaining time of the control plane, for known accounts that it has not ended', async () => {
     await write('orn-a');
     await write('orn-b', { ended: true });
-    const { fence } = open();
+    const { fence } = await open();
     const accounts = ['orn-a', 'orn-b', 'orn-c'].map((username) => ({ username, remainingSeconds: 500 }));
-    await fence.noteContact({ heartbeatIntervalSeconds: 1, accounts });
+    await fence.noteContact({ heartbeatIntervalSeconds: 1, contactLimitSeconds: 0, accounts });
     expect(await read('orn-a')).toMatchObject({ ends_at: NOW + 500 });
     expect(await read('orn-b')).toMatchObject({ ends_at: NOW + 100 });
     expect((await readdir(join(stateDir, 'accounts'))).sort()).toEqual(['orn-a.json', 'orn-b.json']);
@@ -89,7 +103,7 @@ describe('the fence', () => {
 
   it('ends an account once, after the end and the grace, and tells of it', async () => {
     await write('orn-a');
-    const { ended, fence } = open();
+    const { ended, fence } = await open();
     await fence.runOnce();
     monotonicMs = 109_000;
     await fence.runOnce();
@@ -103,9 +117,9 @@ describe('the fence', () => {
 
   it('leaves it to the control plane while that is heard', async () => {
     await write('orn-a');
-    const { ended, fence } = open();
+    const { ended, fence } = await open();
     monotonicMs = 200_000;
-    await fence.noteContact({ heartbeatIntervalSeconds: 1, accounts: [] });
+    await fence.noteContact({ heartbeatIntervalSeconds: 1, contactLimitSeconds: 0, accounts: [] });
     monotonicMs = 205_000;
     await fence.runOnce();
     expect(ended).toEqual([]);
@@ -119,10 +133,9 @@ describe('the fence', () => {
     const endAccount = async ({ username }: AccountRecord): Promise<void> => {
       ended.push(username);
       monotonicMs += 1000;
-      await fence.noteContact({ heartbeatIntervalSeconds: 1, accounts: [] });
+      await fence.noteContact({ heartbeatIntervalSeconds: 1, contactLimitSeconds: 0, accounts: [] });
     };
-    const records = createAccountRecords(stateDir);
-    const fence = createFence({ records, endAccount, clock, logger: silentLogger, graceSeconds: 10 });
+    const { fence } = await openFence(endAccount);
     monotonicMs = 200_000;
     await fence.runOnce();
     expect(ended).toHaveLength(1);
@@ -131,10 +144,41 @@ describe('the fence', () => {
   it('does not let one account that cannot be ended keep the others alive', async () => {
     await write('orn-stuck', { ends_at: NOW - 100 });
     await write('orn-z', { ends_at: NOW - 100 });
-    const { ended, fence } = open();
+    const { ended, fence } = await open();
     monotonicMs = 200_000;
-    await expect(fence.runOnce()).rejects.toThrow('could not be ended');
+    await expect(fence.runOnce()).rejects.toThrow('could not be held, released or ended');
     expect(ended).toEqual(['orn-z']);
+  });
+
+  it('holds what is not confirmed in time and releases what is listed again, after a restart as well', async () => {
+    const contact = (...usernames: string[]) => ({
+      heartbeatIntervalSeconds: 5, contactLimitSeconds: 15, accounts: usernames.map((username) => ({ username, remainingSeconds: 100 })),
+    });
+    await write('orn-a');
+    await write('orn-b');
+    const first = await open();
+    await first.fence.runOnce();
+    await first.fence.noteContact(contact('orn-a', 'orn-b'));
+    boot.uptimeSeconds += 14;
+    await first.fence.noteContact(contact('orn-a'));
+    boot.uptimeSeconds += 2;
+    await first.fence.runOnce();
+    expect(first.acted).toEqual(['hold orn-b']);
+
+    const second = await open();
+    boot.uptimeSeconds += 14;
+    await second.fence.runOnce();
+    expect(second.acted.sort()).toEqual(['hold orn-a', 'hold orn-b']);
+    expect(await read('orn-a')).toMatchObject({ held: true, ends_at: NOW + 100 });
+    await second.fence.noteContact(contact('orn-a'));
+    second.acted.length = 0;
+    await second.fence.runOnce();
+    expect(second.acted.sort()).toEqual(['hold orn-b', 'release orn-a']);
+
+    boot = { bootId: 'two', uptimeSeconds: 5000 };
+    const third = await open();
+    await third.fence.runOnce();
+    expect(third.acted.sort()).toEqual(['hold orn-a', 'hold orn-b']);
   });
 });
 

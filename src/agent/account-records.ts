@@ -9,6 +9,8 @@ export interface AccountRecord {
   uid: number;
   /** Unix seconds by this node's clock. */
   endsAtSeconds: number;
+  /** This node holds the account: nobody can log in to it, and its processes are frozen. */
+  held: boolean;
   /** This node ended the account by itself. */
   ended: boolean;
 }
@@ -18,7 +20,7 @@ export interface AccountRecords {
   /** The readable records; `faulty` names the files that are none. */
   list(): Promise<{ records: AccountRecord[]; faulty: string[] }>;
   /** Changes fields of an existing record; does nothing when it is gone. Never brings a removed one back. */
-  update(username: string, change: { ends_at?: number; ended?: boolean }): Promise<void>;
+  update(username: string, change: { ends_at?: number; held?: boolean; ended?: boolean }): Promise<void>;
   /** Forgets a record. "Already gone" is success. */
   remove(username: string): Promise<void>;
 }
@@ -70,12 +72,12 @@ export function parseRecord(text: string, fileName: string): AccountRecord | nul
   } catch {
     return null;
   }
-  const { username, uid, ends_at: endsAt, ended } = (value ?? {}) as Record<string, unknown>;
+  const { username, uid, ends_at: endsAt, held, ended } = (value ?? {}) as Record<string, unknown>;
   const named = typeof username === 'string' && isOrionAccount(username) && fileName === `${username}.json`;
   if (!named || !isPlacementUid(uid) || !Number.isFinite(endsAt)) {
     return null;
   }
-  return { username, uid, endsAtSeconds: Number(endsAt), ended: ended === true };
+  return { username, uid, endsAtSeconds: Number(endsAt), held: held === true, ended: ended === true };
 }
 
 function isPlacementUid(uid: unknown): uid is number {

@@ -21,7 +21,7 @@ export type Answer<T> =
 /** The control plane as an agent sees it. No method rejects, and none takes longer than the timeout. */
 export interface ControlPlane {
   register(body: RegisterBody, credential: string | undefined, signal?: AbortSignal): Promise<Answer<Registration>>;
-  heartbeat(body: HeartbeatBody, credential: string, signal?: AbortSignal): Promise<Answer<HeartbeatAnswer>>;
+  heartbeat(body: HeartbeatBody, credential: string, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Answer<HeartbeatAnswer>>;
   leave(credential: string, signal?: AbortSignal): Promise<Answer<LeaveAnswer>>;
 }
 
@@ -38,6 +38,8 @@ interface Call<T> {
   body: unknown;
   credential: string | undefined;
   signal: AbortSignal | undefined;
+  /** Default: that of the control plane. */
+  timeoutMs?: number | undefined;
   parse: (body: unknown) => T;
 }
 
@@ -45,8 +47,8 @@ const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 256 * 1024;
 
 export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const { endpoint, ca, timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES } = options;
-  const call = async <T>({ path, body, credential, signal, parse }: Call<T>): Promise<Answer<T>> => {
+  const { endpoint, ca, maxBytes = MAX_BYTES } = options;
+  const call = async <T>({ path, body, credential, signal, parse, timeoutMs = options.timeoutMs ?? TIMEOUT_MS }: Call<T>): Promise<Answer<T>> => {
     try {
       const answer = await postJson(`${endpoint}/api/workers/${path}`, { body, credential, ca, timeoutMs, maxBytes, signal });
       return interpret(answer, parse);
@@ -56,7 +58,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
   return {
     register: (body, credential, signal) => call({ path: 'register', body, credential, signal, parse: parseRegistration }),
-    heartbeat: (body, credential, signal) => call({ path: 'heartbeat', body, credential, signal, parse: parseHeartbeatAnswer }),
+    heartbeat: (body, credential, { signal, timeoutMs } = {}) => call({ path: 'heartbeat', body, credential, signal, timeoutMs, parse: parseHeartbeatAnswer }),
     leave: (credential, signal) => call({ path: 'leave', body: {}, credential, signal, parse: parseLeaveAnswer }),
   };
 }

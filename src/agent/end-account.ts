@@ -3,7 +3,7 @@ import type { Logger } from '../lib/logger';
 import type { AccountRecord, AccountRecords } from './account-records';
 import { runIfInstalled } from './command';
 import { moveLoginKeysAway } from './login-keys';
-import { listAccounts, type PasswdEntry } from './passwd';
+import { findOwnAccount, type PasswdEntry } from './passwd';
 import { killProcessesOf } from './processes';
 
 export interface EndAccountDeps {
@@ -18,26 +18,16 @@ export interface EndAccountDeps {
  */
 export async function endAccount(record: AccountRecord, { records, clock, logger }: EndAccountDeps): Promise<void> {
   const { username, uid } = record;
-  const accounts = await listAccounts();
-  const account = accounts.find((entry) => entry.name === username);
-  assertOwnUid(record, account, accounts);
+  const account = await findOwnAccount(record);
   // New logins are shut out first: what is killed afterwards cannot come back.
   const keys = account ? await shutOut(account) : [];
-  const killed = await killProcessesOf(uid, account?.gid ?? uid, clock);
+  const killed = await killProcessesOf({ uid, gid: account?.gid ?? uid }, clock);
   if (account) {
     await records.update(username, { ended: true });
   } else {
     await records.remove(username);
   }
   logger.warn('lease over and control plane out of reach: account ended by this node', { username, uid, killed, keys, existed: account !== undefined });
-}
-
-/** A record that does not agree with the machine's accounts is acted on by nobody: it might name somebody else's uid. */
-function assertOwnUid({ username, uid }: AccountRecord, account: PasswdEntry | undefined, accounts: PasswdEntry[]): void {
-  const stranger = accounts.find((entry) => entry.uid === uid && entry.name !== username);
-  if (stranger || (account && account.uid !== uid)) {
-    throw new Error(`the record of ${username} says uid ${uid}, the machine's accounts say otherwise`);
-  }
 }
 
 async function shutOut(account: PasswdEntry): Promise<string[]> {

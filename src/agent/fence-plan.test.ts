@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { AccountRecord } from './account-records';
-import { planFence, withMonotonicEnds, type FencedAccount, type FenceMoment } from './fence-plan';
+import type { ConfirmedAccount } from './contact';
+import { planFence, planHolds, withMonotonicEnds, type FencedAccount, type FenceMoment } from './fence-plan';
 
 const policy = { graceSeconds: 60, heartbeatIntervalSeconds: 10 };
 const NOW = 1_800_000_000;
-const due: FencedAccount = { username: 'orn-a', uid: 20_001, endsAtSeconds: NOW - 61, ended: false, endsAtMonotonicMs: 1_000_000 - 61_000 };
+const due: FencedAccount = { username: 'orn-a', uid: 20_001, endsAtSeconds: NOW - 61, held: false, ended: false, endsAtMonotonicMs: 1_000_000 - 61_000 };
 const moment: FenceMoment = { nowSeconds: NOW, monotonicMs: 1_000_000, lastContactMs: 1_000_000 - 61_000 };
 
 describe('planFence', () => {
@@ -32,6 +33,7 @@ describe('planFence', () => {
       username: fc.constant('orn-x'),
       uid: fc.integer({ min: 1000, max: 60_000 }),
       endsAtSeconds: fc.integer({ min: NOW - 10_000, max: NOW + 10_000 }),
+      held: fc.boolean(),
       ended: fc.boolean(),
       endsAtMonotonicMs: fc.integer({ min: -10_000_000, max: 20_000_000 }),
     }),
@@ -68,8 +70,32 @@ describe('planFence', () => {
   });
 });
 
+describe('planHolds', () => {
+  const account: ConfirmedAccount = { username: 'orn-a', uid: 20_001, endsAtSeconds: NOW, held: false, ended: false, unconfirmedSeconds: 16, listed: false };
+  const none = { hold: [], release: [] };
+  const planned = (change: Partial<ConfirmedAccount>, limit = 15): unknown => {
+    const { hold, release } = planHolds([{ ...account, ...change }], limit);
+    return { hold: hold.map(({ username }) => username), release: release.map(({ username }) => username) };
+  };
+
+  it('holds an account that was not confirmed for longer than the limit, and keeps holding it until it is listed', () => {
+    expect(planned({})).toEqual({ hold: ['orn-a'], release: [] });
+    expect(planned({ held: true })).toEqual({ hold: ['orn-a'], release: [] });
+    expect(planned({ held: true, unconfirmedSeconds: 1 })).toEqual({ hold: ['orn-a'], release: [] });
+    expect(planned({ held: true, unconfirmedSeconds: 1, listed: true })).toEqual({ hold: [], release: ['orn-a'] });
+  });
+
+  it.each<[string, Partial<ConfirmedAccount>, number]>([
+    ['within the limit', { unconfirmedSeconds: 15 }, 15],
+    ['that was ended', { ended: true, held: true }, 15],
+    ['where there is no limit', { unconfirmedSeconds: Infinity }, 0],
+  ])('leaves an account alone %s', (_when, change, limit) => {
+    expect(planned(change, limit)).toEqual(none);
+  });
+});
+
 describe('withMonotonicEnds', () => {
-  const record: AccountRecord = { username: 'orn-a', uid: 20_001, endsAtSeconds: NOW + 100, ended: false };
+  const record: AccountRecord = { username: 'orn-a', uid: 20_001, endsAtSeconds: NOW + 100, held: false, ended: false };
 
   it('keeps an end that was reckoned before, whatever the wall clock says now', () => {
     const first = withMonotonicEnds([record], [], { nowSeconds: NOW, monotonicMs: 5000 });

@@ -1,4 +1,5 @@
 import type { AccountRecord } from './account-records';
+import type { ConfirmedAccount } from './contact';
 
 /** A record, and its end on the clock that never jumps, reckoned when the record was first seen with this end. */
 export interface FencedAccount extends AccountRecord {
@@ -46,4 +47,18 @@ export function withMonotonicEnds(records: AccountRecord[], known: FencedAccount
     const kept = same?.uid === record.uid && same.endsAtSeconds === record.endsAtSeconds ? same.endsAtMonotonicMs : undefined;
     return { ...record, endsAtMonotonicMs: kept ?? at.monotonicMs + (record.endsAtSeconds - at.nowSeconds) * 1000 };
   });
+}
+
+/**
+ * Which accounts this node has to hold, and which of those that it holds it has to release. One is held when the control plane has not
+ * confirmed it for longer than the limit, be it out of reach or of another opinion: by then its lease may have an account elsewhere. It is
+ * released when an answer lists it again, and only then; one that no answer lists waits, held, for its wipe.
+ */
+export function planHolds(accounts: ConfirmedAccount[], limitSeconds: number): { hold: ConfirmedAccount[]; release: ConfirmedAccount[] } {
+  const living = accounts.filter(({ ended }) => !ended);
+  const isOverdue = ({ unconfirmedSeconds }: ConfirmedAccount): boolean => limitSeconds > 0 && unconfirmedSeconds > limitSeconds;
+  return {
+    hold: living.filter((account) => isOverdue(account) || (account.held && !account.listed)),
+    release: living.filter((account) => account.held && account.listed && !isOverdue(account)),
+  };
 }

@@ -1,23 +1,33 @@
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { AccountRecord, AccountRecords } from './account-records';
-import { planFence, withMonotonicEnds, type FencedAccount, type FenceMoment } from './fence-plan';
+import type { Contact } from './contact';
+import { planFence, planHolds, withMonotonicEnds, type FencedAccount, type FenceMoment } from './fence-plan';
 
 export interface FenceDeps {
   records: AccountRecords;
-  /** Ends one account, see endAccount. */
-  endAccount: (record: AccountRecord) => Promise<void>;
+  contact: Contact;
+  /** What is done to one account: see holdAccount, releaseAccount and endAccount. */
+  acts: Record<'hold' | 'release' | 'end', (record: AccountRecord) => Promise<void>>;
   clock: Clock;
   logger: Logger;
   graceSeconds: number;
 }
 
-/** Keeps accounts from outliving their leases while nobody but this node can end them. */
+/** What the control plane says when it accepts a call. */
+export interface ContactAnswer {
+  heartbeatIntervalSeconds: number;
+  contactLimitSeconds: number;
+  /** The accounts that are current here, with the remaining times by its own clock. */
+  accounts: { username: string; remainingSeconds: number }[];
+}
+
+/** Keeps accounts from going on beside their successors, and from outliving their leases, while nobody but this node can stop them. */
 export interface Fence {
-  /** One look; ends what is due. Rejects when an account could not be ended, after having tried the others. */
+  /** One look; holds, releases and ends what is due. Rejects when one of them failed, after having tried the others. */
   runOnce(): Promise<void>;
-  /** The control plane accepted a heartbeat: it is in charge, and these are the remaining times by its own clock. */
-  noteContact(contact: { heartbeatIntervalSeconds: number; accounts: { username: string; remainingSeconds: number }[] }): Promise<void>;
+  /** The control plane accepted a call: it is in charge. */
+  noteContact(answer: ContactAnswer): Promise<void>;
   /** Names of the accounts that this node ended by itself and that still wait for their wipe. */
   listEnded(): Promise<string[]>;
 }
@@ -26,57 +36,86 @@ export interface Fence {
 const TOLERANCE_SECONDS = 2;
 const FIRST_INTERVAL_SECONDS = 30;
 
-export function createFence({ records, endAccount, clock, logger, graceSeconds }: FenceDeps): Fence {
+export function createFence({ records, contact, acts, clock, logger, graceSeconds }: FenceDeps): Fence {
   let lastContactMs = clock.monotonicMs();
   let heartbeatIntervalSeconds = FIRST_INTERVAL_SECONDS;
   let known: FencedAccount[] = [];
-  let reportedFaulty = '';
+  const listRecords = createLister(records, logger);
+  /** Held, but with a record that could not be marked. */
+  const held = new Set<string>();
   const moment = (): FenceMoment => ({ nowSeconds: clock.now().getTime() / 1000, monotonicMs: clock.monotonicMs(), lastContactMs });
 
-  const look = async (): Promise<AccountRecord[]> => {
-    const { records: found, faulty } = await records.list();
-    known = withMonotonicEnds(found, known, moment());
-    if (faulty.join() !== reportedFaulty) {
-      reportedFaulty = faulty.join();
-      logger.warn('account records that cannot be read are left alone', { files: faulty });
+  const act = async (what: keyof FenceDeps['acts'], account: AccountRecord, failures: unknown[]): Promise<void> => {
+    try {
+      await acts[what](account);
+    } catch (error) {
+      failures.push(error);
+      logger.error('the fence failed on an account, will try again', { what, username: account.username, error });
     }
-    return planFence(known, moment(), { graceSeconds, heartbeatIntervalSeconds });
+  };
+  const holdAndRelease = async (found: AccountRecord[], failures: unknown[]): Promise<void> => {
+    const { hold, release } = planHolds(contact.judge(found), contact.limitSeconds());
+    for (const account of hold) {
+      held.add(account.username);
+      await act('hold', account, failures);
+    }
+    for (const account of release) {
+      await act('release', account, failures);
+      held.delete(account.username);
+    }
+  };
+  const endDue = async (found: AccountRecord[], failures: unknown[]): Promise<void> => {
+    known = withMonotonicEnds(found, known, moment());
+    const silentSince = lastContactMs;
+    for (const account of planFence(known, moment(), { graceSeconds, heartbeatIntervalSeconds })) {
+      // Ending one takes seconds; a control plane that came back meanwhile decides over the others.
+      if (lastContactMs !== silentSince) {
+        break;
+      }
+      await act('end', account, failures);
+    }
   };
 
   return {
     runOnce: async () => {
       const failures: unknown[] = [];
-      const due = await look();
-      const silentSince = lastContactMs;
-      for (const account of due) {
-        // Ending one takes seconds; a control plane that came back meanwhile decides over the others.
-        if (lastContactMs !== silentSince) {
-          break;
-        }
-        try {
-          await endAccount(account);
-        } catch (error) {
-          failures.push(error);
-          logger.error('account could not be ended, will be tried again', { username: account.username, error });
-        }
-      }
+      const found = (await listRecords()).map((record) => ({ ...record, held: record.held || held.has(record.username) }));
+      await holdAndRelease(found, failures);
+      await endDue(found, failures);
       if (failures.length > 0) {
-        throw new AggregateError(failures, `${failures.length} accounts could not be ended`);
+        throw new AggregateError(failures, `${failures.length} accounts could not be held, released or ended`);
       }
     },
-    noteContact: async (contact) => {
+    noteContact: async (answer) => {
       lastContactMs = clock.monotonicMs();
-      heartbeatIntervalSeconds = contact.heartbeatIntervalSeconds;
-      const nowSeconds = clock.now().getTime() / 1000;
-      const remaining = new Map(contact.accounts.map((account) => [account.username, account.remainingSeconds]));
-      const { records: found } = await records.list();
-      for (const { username, ended, endsAtSeconds } of found) {
-        const endsAt = Math.round(nowSeconds + (remaining.get(username) ?? NaN));
-        if (!ended && Math.abs(endsAt - endsAtSeconds) > TOLERANCE_SECONDS) {
-          await records.update(username, { ends_at: endsAt });
-        }
-      }
+      heartbeatIntervalSeconds = answer.heartbeatIntervalSeconds;
+      await moveEnds(records, answer, clock.now().getTime() / 1000);
+      await contact.note({ limitSeconds: answer.contactLimitSeconds, usernames: answer.accounts.map(({ username }) => username) });
     },
     listEnded: async () => (await records.list()).records.filter((record) => record.ended).map((record) => record.username),
   };
+}
+
+/** Lists the records, and tells of files that are none, once. */
+function createLister(records: AccountRecords, logger: Logger): () => Promise<AccountRecord[]> {
+  let reported = '';
+  return async () => {
+    const { records: found, faulty } = await records.list();
+    if (faulty.join() !== reported) {
+      reported = faulty.join();
+      logger.warn('account records that cannot be read are left alone', { files: faulty });
+    }
+    return found;
+  };
+}
+
+/** To where the control plane says that they are, on this node's clock. */
+async function moveEnds(records: AccountRecords, { accounts }: ContactAnswer, nowSeconds: number): Promise<void> {
+  const remaining = new Map(accounts.map(({ username, remainingSeconds }) => [username, remainingSeconds]));
+  for (const { username, ended, endsAtSeconds } of (await records.list()).records) {
+    const endsAt = Math.round(nowSeconds + (remaining.get(username) ?? NaN));
+    if (!ended && Math.abs(endsAt - endsAtSeconds) > TOLERANCE_SECONDS) {
+      await records.update(username, { ends_at: endsAt });
+    }
+  }
 }

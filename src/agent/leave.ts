@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { ControlPlane } from './control-plane';
 import type { CredentialStore } from './credential-store';
-import { judgeAnswer, retrySeconds } from './verdict';
+import { judgeAnswer, paceOf, retrySeconds } from './verdict';
 
 export interface LeaveDeps {
   controlPlane: ControlPlane;
@@ -44,7 +44,7 @@ export async function leaveFleet(deps: LeaveDeps, signal: AbortSignal): Promise<
     } else {
       failures += 1;
       deps.logger.warn('control plane out of reach or refusing, will be tried again', { ...answer, failures });
-      await deps.clock.sleep(retrySeconds(answer, failures, Math.random()) * 1000, signal);
+      await deps.clock.sleep(retrySeconds(answer, failures, { random: Math.random(), ...paceOf(0) }) * 1000, signal);
     }
   }
   return false;

@@ -7,20 +7,25 @@ const LOCK_ATTEMPTS = 100;
 const LOCK_PAUSE_MS = 100;
 
 /**
- * Adds or removes one account where the shadow tools are missing (BusyBox). `line` undefined removes. Takes the lock files that the
- * shadow tools take, and replaces each file whole.
+ * Changes one account where the shadow tools are missing (BusyBox). Takes the lock files that the shadow tools take, and replaces each
+ * file whole.
  */
 export interface PasswdEditor {
+  /** Adds or replaces; `lines` undefined removes. */
   setEntry(name: string, lines: { passwd: string; shadow: string } | undefined): Promise<void>;
+  /** Sets the day, counted from 1970, with which the account expires; does nothing where there is no such account. */
+  setExpiry(name: string, day: string): Promise<void>;
 }
 
+const EXPIRY = 7;
+
 export function createPasswdEditor(clock: Clock, etcDir = '/etc'): PasswdEditor {
-  const edit = async (file: string, name: string, line: string | undefined): Promise<void> => {
+  const edit = async (file: string, change: (content: string) => string): Promise<void> => {
     const path = `${etcDir}/${file}`;
     const release = await lock(`${path}.lock`, clock);
     try {
       const { mode, uid, gid } = await stat(path);
-      const content = withEntry(await readFile(path, 'utf8'), name, line);
+      const content = change(await readFile(path, 'utf8'));
       await writeFileAtomic(path, content, { mode: mode & 0o777, owner: { uid, gid } });
     } finally {
       await release();
@@ -29,12 +34,13 @@ export function createPasswdEditor(clock: Clock, etcDir = '/etc'): PasswdEditor 
   return {
     setEntry: async (name, lines) => {
       // An account without a shadow entry is harmless, one without a passwd entry is a stray: shadow first when adding, last when removing.
-      const shadow = (): Promise<void> => edit('shadow', name, lines?.shadow);
-      const passwd = (): Promise<void> => edit('passwd', name, lines?.passwd);
+      const shadow = (): Promise<void> => edit('shadow', (content) => withEntry(content, name, lines?.shadow));
+      const passwd = (): Promise<void> => edit('passwd', (content) => withEntry(content, name, lines?.passwd));
       for (const step of lines ? [shadow, passwd] : [passwd, shadow]) {
         await step();
       }
     },
+    setExpiry: (name, day) => edit('shadow', (content) => withExpiry(content, name, day)),
   };
 }
 
@@ -42,6 +48,19 @@ export function createPasswdEditor(clock: Clock, etcDir = '/etc'): PasswdEditor 
 export function withEntry(content: string, name: string, line: string | undefined): string {
   const others = content.split('\n').filter((existing) => existing !== '' && !existing.startsWith(`${name}:`));
   return `${[...others, ...(line === undefined ? [] : [line])].join('\n')}\n`;
+}
+
+/** A shadow file in which the account `name` expires with `day`. */
+export function withExpiry(content: string, name: string, day: string): string {
+  return content
+    .split('\n')
+    .map((line) => (line.startsWith(`${name}:`) ? line.split(':').with(EXPIRY, day).join(':') : line))
+    .join('\n');
+}
+
+/** The day with which the account `name` of a shadow file expires; empty for never, undefined when there is no such account. */
+export function expiryOf(content: string, name: string): string | undefined {
+  return content.split('\n').find((line) => line.startsWith(`${name}:`))?.split(':')[EXPIRY];
 }
 
 async function lock(path: string, clock: Clock): Promise<() => Promise<void>> {

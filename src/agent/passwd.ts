@@ -25,3 +25,17 @@ export async function listAccounts(file = '/etc/passwd'): Promise<PasswdEntry[]>
 export function isOrionAccount(name: string): boolean {
   return /^orn-[a-z0-9_-]{1,28}$/.test(name);
 }
+
+/**
+ * The account of that name, or undefined when there is none. Throws when the machine's accounts say otherwise: then the uid might be somebody
+ * else's, and nothing may be done to it.
+ */
+export async function findOwnAccount({ username, uid }: { username: string; uid: number }): Promise<PasswdEntry | undefined> {
+  const accounts = await listAccounts();
+  const account = accounts.find((entry) => entry.name === username);
+  const stranger = accounts.find((entry) => entry.uid === uid && entry.name !== username);
+  if (stranger || (account && account.uid !== uid)) {
+    throw new Error(`the record of ${username} says uid ${uid}, the machine's accounts say otherwise`);
+  }
+  return account;
+}

@@ -3,7 +3,7 @@ import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Answer, ControlPlane } from './control-plane';
 import type { CredentialStore } from './credential-store';
-import { heartbeatPauseSeconds, judgeAnswer, retrySeconds } from './verdict';
+import { heartbeatPauseSeconds, judgeAnswer, type Pace, retrySeconds } from './verdict';
 import type { HeartbeatAnswer, HeartbeatBody, Management, RegisterBody, Registration } from './wire';
 
 /** Why a session ended: told to stop, retired by an operator, or `leave` was run beside it. */
@@ -19,6 +19,8 @@ export interface SessionDeps {
   /** Installs what the answer asks for. A failure is logged and does not end the session. */
   applyManagement: (management: Management) => Promise<void>;
   onHeartbeat: (answer: HeartbeatAnswer) => Promise<void>;
+  /** Asked before each call. */
+  pace: () => Pace;
 }
 
 interface State {
@@ -79,7 +81,7 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
   }
   state.registered = true;
   // A credential the server has just refused must not bring the two of us into a tight circle.
-  const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, Math.random()) : 0;
+  const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...deps.pace() }) : 0;
   deps.logger.info('registered', { nodeId, status });
   state.status = status;
   await apply(deps, management);
@@ -96,7 +98,7 @@ function waitForCredential(deps: SessionDeps, state: State, { nodeId, status, he
 }
 
 async function callHome(deps: SessionDeps, state: State, credential: string): Promise<Step> {
-  const answer = await deps.controlPlane.heartbeat(await deps.describeState(), credential, state.signal);
+  const answer = await deps.controlPlane.heartbeat(await deps.describeState(), credential, { signal: state.signal, timeoutMs: deps.pace().timeoutMs });
   if (answer.kind !== 'ok') {
     return refused(deps, state, answer);
   }
@@ -132,12 +134,12 @@ function refused(deps: SessionDeps, state: State, answer: Exclude<Answer<unknown
   return retry(deps, state, answer);
 }
 
-function retry({ logger }: SessionDeps, state: State, answer: Exclude<Answer<unknown>, { kind: 'ok' }>): Step {
+function retry({ logger, pace }: SessionDeps, state: State, answer: Exclude<Answer<unknown>, { kind: 'ok' }>): Step {
   if (state.signal.aborted) {
     return { end: 'stopped' };
   }
   state.failures += 1;
-  const pauseSeconds = retrySeconds(answer, state.failures, Math.random());
+  const pauseSeconds = retrySeconds(answer, state.failures, { random: Math.random(), ...pace() });
   const message =
     judgeAnswer(answer) === 'unauthenticated'
       ? 'the control plane does not admit this node: give it a fresh join token (ORION_JOIN_TOKEN) or approve it, then wait or restart the agent'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { interpret, type Answer } from './control-plane';
-import { heartbeatPauseSeconds, judgeAnswer, retrySeconds } from './verdict';
+import { heartbeatPauseSeconds, judgeAnswer, paceOf, retrySeconds } from './verdict';
 import { parseHeartbeatAnswer, parseRegistration } from './wire';
 
 const refused = (status: number, extras: { code?: string; retryAfterSeconds?: number } = {}): Answer<unknown> => ({
@@ -30,12 +30,26 @@ describe('the verdict on an answer', () => {
   it('waits at least 0.5 s and at most 30 s, and longer only when asked to or shut out', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 10_000 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (failures, random) => {
-        const seconds = retrySeconds(failed, failures, random);
+        const at = { random, ...paceOf(0) };
+        const seconds = retrySeconds(failed, failures, at);
         expect(seconds).toBeGreaterThanOrEqual(0.5);
         expect(seconds).toBeLessThanOrEqual(30);
-        expect(retrySeconds(refused(401), failures, random)).toBeLessThanOrEqual(300);
-        expect(retrySeconds(refused(503, { retryAfterSeconds: 90 }), failures, random)).toBeGreaterThanOrEqual(90);
-        expect(retrySeconds(refused(503, { retryAfterSeconds: 999_999 }), failures, random)).toBeLessThanOrEqual(3600);
+        expect(retrySeconds(refused(401), failures, at)).toBeLessThanOrEqual(300);
+        expect(retrySeconds(refused(503, { retryAfterSeconds: 90 }), failures, at)).toBeGreaterThanOrEqual(90);
+        expect(retrySeconds(refused(503, { retryAfterSeconds: 999_999 }), failures, at)).toBeLessThanOrEqual(3600);
+      }),
+    );
+  });
+
+  it('calls again within the contact limit, even when a call got lost, and again as often as it calls anyway', () => {
+    expect(paceOf(0)).toEqual({ timeoutMs: 10_000, maxRetrySeconds: 30 });
+    expect(paceOf(15)).toEqual({ timeoutMs: 7500, maxRetrySeconds: 5 });
+    expect(paceOf(0.5)).toEqual({ timeoutMs: 1000, maxRetrySeconds: 1 });
+    fc.assert(
+      fc.property(fc.double({ min: 4, max: 86_400, noNaN: true }), fc.double({ min: 0, max: 0.999, noNaN: true }), (limit, random) => {
+        const { timeoutMs, maxRetrySeconds } = paceOf(limit);
+        const second = heartbeatPauseSeconds(Math.min(5, limit / 3), 0.999) + timeoutMs / 1000 + retrySeconds(failed, 1, { random, maxRetrySeconds });
+        expect(second).toBeLessThan(limit * 1.2);
       }),
     );
   });
@@ -93,6 +107,14 @@ describe('the meaning of an HTTP answer', () => {
   it('takes the code and the detail of a problem', () => {
     expect(interpret(http(409, { code: 'node_known', detail: 'ask' }), parseRegistration)).toMatchObject({ kind: 'refused', code: 'node_known', detail: 'ask' });
     expect(interpret(http(502, 'Bad gateway'), parseRegistration)).toMatchObject({ kind: 'refused', status: 502, code: '' });
+  });
+
+  it('takes a contact limit, and none from a control plane that knows of none', () => {
+    const answer = { status: 'alive', heartbeat_interval_seconds: 10 };
+    expect(parseHeartbeatAnswer(answer).contactLimitSeconds).toBe(0);
+    expect(parseHeartbeatAnswer({ ...answer, contact_limit_seconds: 15 }).contactLimitSeconds).toBe(15);
+    expect(() => parseHeartbeatAnswer({ ...answer, contact_limit_seconds: '15' })).toThrow('contact_limit_seconds');
+    expect(() => parseHeartbeatAnswer({ ...answer, contact_limit_seconds: 1e9 })).toThrow('contact_limit_seconds');
   });
 
   it('fails on a remaining time that is no usable number', () => {

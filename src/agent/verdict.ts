@@ -4,7 +4,7 @@ import type { Answer } from './control-plane';
 /** What an answer means for the agent's membership. */
 export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'try_again';
 
-const RETRY = { firstSeconds: 1, maxSeconds: 30 };
+const FIRST_RETRY_SECONDS = 1;
 /** For refusals that only a person can lift. */
 const SHUT_OUT = { firstSeconds: 10, maxSeconds: 300 };
 const MAX_RETRY_AFTER_SECONDS = 3600;
@@ -19,12 +19,27 @@ export function judgeAnswer(answer: Answer<unknown>): Verdict {
   return answer.kind === 'refused' && (answer.status === 401 || answer.status === 403) ? 'unauthenticated' : 'try_again';
 }
 
+/** How long a call home may take, and how long the next one waits at most when it failed. */
+export interface Pace {
+  timeoutMs: number;
+  maxRetrySeconds: number;
+}
+
+/**
+ * Where accounts are held after some seconds without contact, one lost call must leave time for another, and they are given back as soon as
+ * the control plane is back: then no agent calls more often than it does anyway.
+ */
+export function paceOf(contactLimitSeconds: number): Pace {
+  const within = (seconds: number, most: number): number => (contactLimitSeconds > 0 ? Math.min(most, Math.max(1, seconds)) : most);
+  return { timeoutMs: within(contactLimitSeconds / 2, 10) * 1000, maxRetrySeconds: within(contactLimitSeconds / 3, 30) };
+}
+
 /**
  * Seconds until the next attempt after the `failures`-th failure in a row: jittered backoff, slower where a person has to act,
  * and never before the Retry-After that the control plane asked for.
  */
-export function retrySeconds(answer: Answer<unknown>, failures: number, random: number): number {
-  const policy = judgeAnswer(answer) === 'unauthenticated' ? SHUT_OUT : RETRY;
+export function retrySeconds(answer: Answer<unknown>, failures: number, { random, maxRetrySeconds }: { random: number; maxRetrySeconds: number }): number {
+  const policy = judgeAnswer(answer) === 'unauthenticated' ? SHUT_OUT : { firstSeconds: FIRST_RETRY_SECONDS, maxSeconds: maxRetrySeconds };
   const asked = answer.kind === 'refused' ? Math.min(answer.retryAfterSeconds ?? 0, MAX_RETRY_AFTER_SECONDS) : 0;
   return Math.max(backoffSeconds(policy, failures, random), asked);
 }

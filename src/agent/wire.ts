@@ -19,6 +19,8 @@ export interface HeartbeatAnswer {
   status: string;
   heartbeatIntervalSeconds: number;
   management: Management | undefined;
+  /** How long accounts may go on without an answer that lists them; 0 (also from a control plane that knows of none): for ever. */
+  contactLimitSeconds: number;
   accounts: { username: string; remainingSeconds: number }[];
 }
 
@@ -50,6 +52,7 @@ export interface HeartbeatBody extends Vitals {
 const MIN_INTERVAL_SECONDS = 0.2;
 const MAX_INTERVAL_SECONDS = 3600;
 const MAX_REMAINING_SECONDS = 10 * 365 * 86_400;
+const MAX_CONTACT_LIMIT_SECONDS = 86_400;
 const CREDENTIAL = /^[\x21-\x7e]{8,512}$/;
 
 /** The parsers below throw for an answer that is not as agreed; what they return is safe to use, save for public keys. */
@@ -78,6 +81,7 @@ export function parseHeartbeatAnswer(body: unknown): HeartbeatAnswer {
     status: asText(answer, 'status'),
     heartbeatIntervalSeconds: parseInterval(answer),
     management: parseManagement(answer.management),
+    contactLimitSeconds: parseContactLimit(answer),
     accounts: accounts.map((item) => {
       const account = asObject(item);
       return { username: asText(account, 'username'), remainingSeconds: asNumber(account, 'remaining_seconds', MAX_REMAINING_SECONDS) };
@@ -116,6 +120,10 @@ function parseManagement(value: unknown): Management | undefined {
 function parseInterval(answer: Record<string, unknown>): number {
   const seconds = asNumber(answer, 'heartbeat_interval_seconds', Number.MAX_SAFE_INTEGER);
   return Math.min(MAX_INTERVAL_SECONDS, Math.max(MIN_INTERVAL_SECONDS, seconds));
+}
+
+function parseContactLimit(answer: Record<string, unknown>): number {
+  return answer.contact_limit_seconds === undefined ? 0 : Math.max(0, asNumber(answer, 'contact_limit_seconds', MAX_CONTACT_LIMIT_SECONDS));
 }
 
 function asObject(value: unknown): Record<string, unknown> {

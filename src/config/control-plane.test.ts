@@ -37,8 +37,14 @@ describe('the configuration of the control plane', () => {
     expect(config.probe).toMatchObject({ intervalSeconds: 30, deadAfterFailures: 3 });
     expect(config.intervals.migrateSeconds).toBe(10);
     expect(config.intervals.expireSeconds).toBeLessThanOrEqual(60);
-    expect(config).toMatchObject({ enrolment: 'token', ssh: { privateKey: 'the private key' }, http: { trustProxy: false }, heartbeat: { intervalSeconds: 10, overdueSeconds: 25 } });
+    expect(config).toMatchObject({ enrolment: 'token', ssh: { privateKey: 'the private key' }, http: { trustProxy: false }, heartbeat: { intervalSeconds: 5, overdueSeconds: 12.5, contactLimitSeconds: 15 } });
     expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('I8: lets agents call three times within the contact limit, whatever the interval; without a limit the interval alone counts', () => {
+    const rhythm = (limit: string, interval: string): unknown =>
+      loadControlPlaneConfig({ ...good, ORION_CONTACT_LIMIT_SECONDS: limit, ORION_HEARTBEAT_INTERVAL_SECONDS: interval }).heartbeat.intervalSeconds;
+    expect([rhythm('6', '5'), rhythm('60', '5'), rhythm('0', '30')]).toEqual([2, 5, 30]);
   });
 
   it('R44: takes secrets from files', () => {

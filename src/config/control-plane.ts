@@ -21,7 +21,13 @@ export interface ControlPlaneConfig {
   limits: { loginsPerAddress: number; loginsPerName: number; signupsPerAddress: number; registrationsPerAddress: number };
   enrolment: 'token' | 'open';
   firstUid: number;
-  heartbeat: { intervalSeconds: number; overdueSeconds: number };
+  heartbeat: {
+    /** At most a third of the contact limit, so that one call may get lost. */
+    intervalSeconds: number;
+    overdueSeconds: number;
+    /** After so long without contact a node holds its accounts; 0: never. */
+    contactLimitSeconds: number;
+  };
   probe: { intervalSeconds: number; suspectIntervalSeconds: number; timeoutSeconds: number; deadAfterFailures: number; concurrency: number };
   work: { claimSeconds: number; playTimeoutSeconds: number; playMemoryMb: number; playConcurrency: number; rentWaitSeconds: number; outageSeconds: number };
   intervals: { migrateSeconds: number; expireSeconds: number; workSeconds: number; watchSeconds: number };
@@ -98,7 +104,9 @@ function readPublicUrl(env: EnvReader): string | undefined {
 }
 
 function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enrolment' | 'firstUid' | 'heartbeat'> {
-  const heartbeat = seconds(env, 'ORION_HEARTBEAT_INTERVAL_SECONDS', { default: 10 });
+  const contactLimit = seconds(env, 'ORION_CONTACT_LIMIT_SECONDS', { default: 15, min: 0 });
+  const interval = seconds(env, 'ORION_HEARTBEAT_INTERVAL_SECONDS', { default: 5 });
+  const heartbeat = contactLimit > 0 ? Math.min(interval, contactLimit / 3) : interval;
   return {
     accounts: {
       signup: env.choice('ORION_SIGNUP', ['open', 'closed'], { default: 'open' }),
@@ -108,7 +116,11 @@ function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enr
     },
     enrolment: env.choice('ORION_ENROLMENT', ['token', 'open'], { default: 'token' }),
     firstUid: env.integer('ORION_FIRST_UID', { default: 70_000, min: 10_000, max: 2_000_000_000 }),
-    heartbeat: { intervalSeconds: heartbeat, overdueSeconds: seconds(env, 'ORION_HEARTBEAT_OVERDUE_SECONDS', { default: heartbeat * 2.5 }) },
+    heartbeat: {
+      intervalSeconds: heartbeat,
+      overdueSeconds: seconds(env, 'ORION_HEARTBEAT_OVERDUE_SECONDS', { default: heartbeat * 2.5 }),
+      contactLimitSeconds: contactLimit,
+    },
   };
 }
 

@@ -12,6 +12,7 @@ export interface ApiSettings {
   maxLeaseHours: number;
   minLeaseSeconds: number;
   heartbeatIntervalSeconds: number;
+  contactLimitSeconds: number;
   managementUser: string;
   /** Public keys of the control plane, for the agents' management account. */
   managementKeys: string[];

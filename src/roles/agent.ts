@@ -1,16 +1,19 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createAccountRecords } from '../agent/account-records';
+import { openContact, type Contact } from '../agent/contact';
 import { createControlPlane } from '../agent/control-plane';
 import { createCredentialStore } from '../agent/credential-store';
 import { endAccount } from '../agent/end-account';
 import { readFacts, readHostKey, readVitals } from '../agent/facts';
 import { createFence, type Fence } from '../agent/fence';
+import { holdAccount, releaseAccount } from '../agent/hold-account';
 import { leaveFleet } from '../agent/leave';
 import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
 import { isOrionAccount, listAccounts } from '../agent/passwd';
 import { createPasswdEditor } from '../agent/passwd-editor';
 import { runSession, type SessionDeps } from '../agent/session';
 import { keepTunnel } from '../agent/tunnel';
+import { paceOf } from '../agent/verdict';
 import type { HeartbeatBody, RegisterBody } from '../agent/wire';
 import type { AgentConfig } from '../config/agent';
 import type { Clock } from '../lib/clock';
@@ -23,7 +26,8 @@ export interface AgentDeps {
   clock: Clock;
 }
 
-const FENCE_INTERVAL_MS = 5000;
+/** What holding and ending may be late by. */
+const FENCE_INTERVAL_MS = 1000;
 
 /** Starts the agent; returns at once and goes on until `stop`, or until this node is retired or leaves (`ended`). */
 export async function startAgent(config: AgentConfig, { logger, clock }: AgentDeps): Promise<RunningRole> {
@@ -31,7 +35,8 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const controlPlane = createControlPlane({ endpoint: config.endpoint, ca });
   const credentials = createCredentialStore(config.stateDir);
   const management = createAccount(config, clock);
-  const fence = createNodeFence(config, { logger, clock });
+  const contact = await openContact(config.stateDir);
+  const fence = createNodeFence(config, contact, { logger, clock });
   await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
 
   const stopping = new AbortController();
@@ -51,6 +56,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     describeState: () => describeState(config, fence),
     applyManagement: (answer) => (config.manageAccounts ? management.ensure(answer) : Promise.resolve()),
     onHeartbeat: (answer) => (config.manageAccounts ? fence.noteContact(answer) : Promise.resolve()),
+    pace: () => paceOf(contact.limitSeconds()),
   };
   if (config.manageAccounts) {
     fenceLoop.start();
@@ -93,11 +99,17 @@ function createAccount(config: AgentConfig, clock: Clock): ManagementAccount {
   return createManagementAccount(config.stateDir, createPasswdEditor(clock));
 }
 
-function createNodeFence(config: AgentConfig, { logger, clock }: AgentDeps): Fence {
+function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock }: AgentDeps): Fence {
   const records = createAccountRecords(config.stateDir);
+  const deps = { records, editor: createPasswdEditor(clock), clock, logger };
   return createFence({
     records,
-    endAccount: (record) => endAccount(record, { records, clock, logger }),
+    contact,
+    acts: {
+      hold: (record) => holdAccount(record, deps),
+      release: (record) => releaseAccount(record, deps),
+      end: (record) => endAccount(record, deps),
+    },
     clock,
     logger,
     graceSeconds: config.fenceGraceSeconds,

@@ -26,6 +26,7 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
       settings: {
         ...accounts,
         heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,
+        contactLimitSeconds: config.heartbeat.contactLimitSeconds,
         managementUser: ssh.managementUser,
         managementKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys],
         trustProxy: http.trustProxy,

@@ -15,5 +15,5 @@ export { skewed } from './skewed';
 export { generateSshKeyPair, sshExec, sshOptions, type SshExecOptions, type SshKeyPair, type SshTarget } from './ssh';
 export { describeStack, startStack, type Container, type Stack, type StackOptions } from './stack';
 export { createStepControl, type StepControl, untilHeld } from './steps';
-export { launchWorkers, type LaunchOptions, type Worker, type WorkerFleet } from './workers';
+export { launchWorkers, type Cut, type LaunchOptions, type Worker, type WorkerFleet } from './workers';
 export type { WorkerState } from './worker-line';

@@ -3,10 +3,16 @@ import { dirname, join } from 'node:path';
 import type { Lab } from './lab';
 import { launchScript } from './paths';
 import { childCoverageEnv } from './process';
+import { startRelay } from './relay';
 import { run, runOrThrow, type RunResult } from './run';
 import { parseWorkers, type WorkerLine, type WorkerState } from './worker-line';
 
+/** What is dropped: what the worker sends, what it is sent, or both. */
+export type Cut = 'in' | 'out' | 'both';
+
 export interface LaunchOptions {
+  /** `host` (default): the host's own. `routed`: a network namespace each. `nat`: the same, and nobody can connect to the worker from outside. */
+  network?: 'host' | 'routed' | 'nat';
   /** The control plane that the agents call. Without it no agent is started unless `agent` says so. */
   endpoint?: string;
   agent?: boolean;
@@ -35,6 +41,9 @@ export interface Worker {
   /** SIGSTOP to everything in it: connections are taken and never answered. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
+  /** A silent partition, of a worker in a network of its own; over at the latest when it starts again. */
+  cut(what?: Cut): Promise<void>;
+  mend(): Promise<void>;
   state(): Promise<WorkerState>;
   /** Runs a shell command in it as root, past sshd. */
   exec(command: string, options?: { input?: string; timeoutMs?: number }): Promise<RunResult>;
@@ -75,17 +84,28 @@ export async function launchWorkers(lab: Lab, n: number, options: LaunchOptions 
   lab.note({ kind: 'workers', stateDir });
   lab.push('workers', () => fleet.remove(), 60_000);
   await fleet.add(n);
+  await relayEndpoint(lab, fleet, options);
   return fleet;
 }
 
+/** Servers of a lab listen on 127.0.0.1, which is another one in a network of its own: there the host's end of the links stands for it. */
+async function relayEndpoint(lab: Lab, { workers }: WorkerFleet, { network = 'host', endpoint }: LaunchOptions): Promise<void> {
+  if (network !== 'host' && endpoint !== undefined && workers[0]) {
+    const host = workers[0].address.replace(/\d+$/, '254');
+    await startRelay(lab, { host, port: Number(new URL(endpoint).port) });
+  }
+}
+
 function launchArguments(stateDir: string, options: LaunchOptions): string[] {
+  const network = ['--network', options.network ?? 'host'];
   if (!(options.agent ?? options.endpoint !== undefined)) {
-    return ['--no-agent'];
+    return [...network, '--no-agent'];
   }
   const labels = Object.entries(options.labels ?? {}).map(([name, value]) => `${name}=${value}`);
   const coverage = childCoverageEnv()['NODE_V8_COVERAGE'] ? { NODE_V8_COVERAGE: COVERAGE_IN_WORKER } : {};
   const settings = Object.entries({ ...coverage, ...options.agentEnv }).flatMap(([name, value]) => ['--agent-env', `${name}=${value}`]);
   return [
+    ...network,
     ...(options.endpoint === undefined ? [] : ['--endpoint', options.endpoint]),
     ...(options.joinToken === undefined ? [] : ['--token-file', writeToken(stateDir, options.joinToken)]),
     ...(labels.length > 0 ? ['--labels', labels.join(',')] : []),
@@ -127,6 +147,8 @@ function createWorker(stateDir: string, call: Call, line: WorkerLine): Worker {
     },
     freeze: () => verb('--freeze', name),
     thaw: () => verb('--thaw', name),
+    cut: (what = 'both') => verb('--cut', name, what),
+    mend: () => verb('--mend', name),
     state: async () => (await find()).state,
     exec,
     authorizeRoot: async (publicKey) => {

@@ -50,6 +50,7 @@ const SETTINGS: ApiSettings = {
   maxLeaseHours: 24,
   minLeaseSeconds: 60,
   heartbeatIntervalSeconds: 10,
+  contactLimitSeconds: 15,
   managementUser: 'orion-mgmt',
   managementKeys: ['ssh-ed25519 AAAA'],
   trustProxy: false,

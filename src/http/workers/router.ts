@@ -18,7 +18,7 @@ const knownNodeOf = (res: Response): Node | null => (res.locals.node as Node | u
 /** What the agents call. */
 export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits }: ApiDeps, auth: Authenticator): void {
   const management = { username: settings.managementUser, public_keys: settings.managementKeys };
-  const usual = { management, heartbeat_interval_seconds: settings.heartbeatIntervalSeconds };
+  const usual = { management, heartbeat_interval_seconds: settings.heartbeatIntervalSeconds, contact_limit_seconds: settings.contactLimitSeconds };
 
   for (const path of ['/api/workers/register', '/api/register']) {
     routes.add(

@@ -31,6 +31,8 @@ export const registerBody = z
 
 const management = z.object({ username: z.string(), public_keys: z.array(z.string()) });
 
+const contactLimit = z.number().meta({ description: 'After so long without an answer that lists them, a node holds its accounts: no login, processes frozen. 0: never' });
+
 export const registerAnswer = z
   .object({
     node_id: z.int(),
@@ -38,6 +40,7 @@ export const registerAnswer = z
     credential: z.string().optional().meta({ description: 'Shown this once, when a new one was issued' }),
     management,
     heartbeat_interval_seconds: z.number(),
+    contact_limit_seconds: contactLimit,
   })
   .meta({ id: 'Registered' });
 
@@ -57,6 +60,7 @@ export const heartbeatAnswer = z
   .object({
     status: z.string(),
     heartbeat_interval_seconds: z.number(),
+    contact_limit_seconds: contactLimit,
     management,
     accounts: z.array(z.object({ username: z.string(), remaining_seconds: z.number() })),
   })
