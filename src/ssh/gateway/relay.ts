@@ -1,10 +1,10 @@
-import type { ClientChannel, ServerChannel } from 'ssh2';
+import type { Client, ClientChannel, ServerChannel } from 'ssh2';
 
 /** How a channel on the node ended: with a status, by a signal, or without a word because the machine is gone. */
 export type Ending = { code: number } | { signal: string; coreDumped: boolean; description: string } | 'lost';
 
 /** Waits for the end of a channel on the node and tells how it came. */
-export function untilEnded(channel: ClientChannel): Promise<Ending> {
+function untilEnded(channel: ClientChannel): Promise<Ending> {
   return new Promise((resolve) => {
     let ending: Ending = 'lost';
     channel.once('exit', (...[code, signal, coreDumped, description]: [number | null, string?, unknown?, string?]) => {
@@ -12,6 +12,26 @@ export function untilEnded(channel: ClientChannel): Promise<Ending> {
     });
     channel.once('close', () => resolve(ending));
     channel.on('error', () => undefined);
+  });
+}
+
+/** A channel on the node, and how it will have ended. */
+export interface Opened {
+  channel: ClientChannel;
+  ended: Promise<Ending>;
+}
+
+export type OpenChannel = (client: Client, done: (error: Error | undefined, channel: ClientChannel) => void) => void;
+
+/** Undefined: the machine is gone, or does not want to. A short command is over in the very moment that it is there: its end is listened for at once. */
+export function openChannel(client: Client, open: OpenChannel): Promise<Opened | undefined> {
+  return new Promise((resolve) => {
+    client.once('close', () => resolve(undefined));
+    try {
+      open(client, (error, channel) => resolve(error ? undefined : { channel, ended: untilEnded(channel) }));
+    } catch {
+      resolve(undefined);
+    }
   });
 }
 

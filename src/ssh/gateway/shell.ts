@@ -1,7 +1,7 @@
 import type { Client, ClientChannel, ServerChannel } from 'ssh2';
 import type { Clock } from '../../lib/clock';
 import type { NodeLink } from './node-link';
-import { connectChannels, endChannel, type Ending, untilEnded } from './relay';
+import { connectChannels, endChannel, type Ending, openChannel } from './relay';
 import { EXIT_LEASE_OVER, type Whereabouts } from './types';
 
 /** What a client wants its terminal to be. */
@@ -137,32 +137,19 @@ interface Shell {
 }
 
 async function oneShell(channel: ServerChannel, { pty, env }: Terminal, { client, onNode, gone }: Shell): Promise<Ending | 'gone'> {
-  const opened = await openShell(client, { pty, env });
+  const opened = await openChannel(client, (to, done) => to.shell(pty ?? false, { env }, done));
   if (!opened) {
     return 'lost';
   }
-  const ended = untilEnded(opened);
-  onNode(opened);
-  connectChannels(channel, opened);
-  const ending = await Promise.race([ended, gone]);
+  onNode(opened.channel);
+  connectChannels(channel, opened.channel);
+  const ending = await Promise.race([opened.ended, gone]);
   onNode(undefined);
-  channel.unpipe(opened);
+  channel.unpipe(opened.channel);
   if (ending === 'gone') {
-    opened.close();
+    opened.channel.close();
   }
   return ending;
-}
-
-function openShell(client: Client, { pty, env }: Terminal): Promise<ClientChannel | undefined> {
-  return new Promise((resolve) => {
-    const done = (error: Error | undefined, channel: ClientChannel): void => resolve(error ? undefined : channel);
-    client.once('close', () => resolve(undefined));
-    try {
-      client.shell(pty ?? false, { env }, done);
-    } catch {
-      resolve(undefined);
-    }
-  });
 }
 
 function warnBeforeTheEnd({ link, leaseId, warnSeconds }: ShellDeps, say: (text: string) => void): () => void {

@@ -1,10 +1,10 @@
-import type { Client, ClientChannel, Connection, ServerChannel, Session } from 'ssh2';
+import type { ClientChannel, Connection, ServerChannel, Session } from 'ssh2';
 import type { Clock } from '../../lib/clock';
 import { joinStreams } from '../../lib/join-streams';
 import type { Dial } from '../dial';
 import { acceptForwardings } from './forwarding';
 import { createNodeLink, type NodeLink } from './node-link';
-import { connectChannels, endChannel, untilEnded } from './relay';
+import { connectChannels, endChannel, openChannel, type OpenChannel } from './relay';
 import { runShell, type Terminal } from './shell';
 import { EXIT_LEASE_OVER, EXIT_NODE_LOST, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
 
@@ -98,11 +98,9 @@ function serveSession(session: Session, deps: SessionDeps): void {
   });
 }
 
-type Opened = (error: Error | undefined, channel: ClientChannel) => void;
-
 interface Once {
   keep: (channel: ClientChannel | undefined) => void;
-  open: (client: Client, done: Opened) => void;
+  open: OpenChannel;
 }
 
 /** A command or a subsystem. It cannot be resumed: when its machine is lost it ends with a status of its own. */
@@ -117,18 +115,17 @@ async function runOnce(channel: ServerChannel, { link, leaseId }: SessionDeps, {
     fail(channel, EXIT_LEASE_OVER, `lease ${leaseId} is over`);
     return;
   }
-  const opened = await openOn(connection.client, open);
+  const opened = await openChannel(connection.client, open);
   if (!opened) {
     fail(channel, EXIT_NODE_LOST, `${connection.at.nodeName} does not run that`);
     return;
   }
-  const ended = untilEnded(opened);
-  keep(opened);
-  connectChannels(channel, opened);
-  const ending = await Promise.race([ended, gone]);
+  keep(opened.channel);
+  connectChannels(channel, opened.channel);
+  const ending = await Promise.race([opened.ended, gone]);
   keep(undefined);
   if (ending === 'gone') {
-    opened.close();
+    opened.channel.close();
   } else if (ending !== 'lost') {
     endChannel(channel, ending);
   } else if (link.whereabouts().state === 'over') {
@@ -136,17 +133,6 @@ async function runOnce(channel: ServerChannel, { link, leaseId }: SessionDeps, {
   } else {
     fail(channel, EXIT_NODE_LOST, `${connection.at.nodeName} was lost in the middle of this; the lease goes on elsewhere: start it again`);
   }
-}
-
-function openOn(client: Client, open: Once['open']): Promise<ClientChannel | undefined> {
-  return new Promise((resolve) => {
-    client.once('close', () => resolve(undefined));
-    try {
-      open(client, (error, channel) => resolve(error ? undefined : channel));
-    } catch {
-      resolve(undefined);
-    }
-  });
 }
 
 function fail(channel: ServerChannel, code: number, why: string): void {

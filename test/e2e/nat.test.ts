@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { run, runOrThrow, sshExec, sshOptions, type SshTarget, type WorkerFleet } from '../lab';
+import type { LeaseBody } from '../support/api-client';
+import { openTerminal, throughGateway } from '../support/gateway-client';
+import { type RunningGateway, startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+import { inside, tracesOf, workerOf } from './support/inside';
+
+const WAIT_MS = 90_000;
+const GIB = 1024 ** 3;
+
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+describe('machines behind a firewall that lets nothing in', () => {
+  let system: System;
+  let fleet: WorkerFleet;
+  let gateway: RunningGateway;
+  let ada: Tenant;
+  let lease: LeaseBody;
+  let to: SshTarget;
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
+    gateway = await system.startGateway();
+    ada = await system.tenant();
+    fleet = await system.launchWorkers(2, { network: 'nat' });
+  }, 2 * WAIT_MS);
+  afterAll(() => system.close(), WAIT_MS);
+
+  const account = (): string => lease.access?.username ?? '';
+
+  it('R4: they are registered, probed, wiped and free, all through the connection that they made', async () => {
+    await system.untilFree(2, WAIT_MS);
+    expect((await system.nodes()).map(({ reach }) => reach)).toEqual(['tunnel', 'tunnel']);
+    expect(await run('timeout', ['2', 'bash', '-c', `exec 3<>/dev/tcp/${fleet.workers[0]?.address ?? ''}/2222`], {})).not.toMatchObject({ code: 0 });
+  }, 2 * WAIT_MS);
+
+  it('R4: one is leased and used through the gateway with OpenSSH, one line in known_hosts and nothing else', async () => {
+    lease = await ada.rentOne({ seconds: 1800 });
+    to = throughGateway(ada, lease, gateway);
+    expect(await sshExec(to, 'id -un; touch /tmp/left /dev/shm/left; nohup setsid sleep 7777 >/dev/null 2>&1 &')).toMatchObject({ code: 0, stdout: `${account()}\n` });
+  }, WAIT_MS);
+
+  it('a gibibyte through sftp, there and back, is what it was', async () => {
+    const [there, back] = [join(system.lab.dir, 'there'), join(system.lab.dir, 'back')];
+    await runOrThrow('sh', ['-c', `head -c ${GIB} /dev/urandom >"$0"`, there]);
+    const sftp = (line: string): ReturnType<typeof run> => run('sftp', [...sshOptions(to), '-b', '-', `${to.user}@${to.address}`], { input: `${line}\n`, timeoutMs: 3 * WAIT_MS });
+    expect(await sftp(`put ${there} big`)).toMatchObject({ code: 0 });
+    expect(await sftp(`get big ${back}`)).toMatchObject({ code: 0 });
+    const sums = await Promise.all([sha256Of(there), sha256Of(back), inside(workerOf(fleet, lease), `sha256sum /home/${account()}/big | cut -c1-64`)]);
+    expect(new Set(sums).size).toBe(1);
+    await runOrThrow('rm', [there, back]);
+    await sshExec(to, 'rm big');
+  }, 8 * WAIT_MS);
+
+  it('R21: the machine is killed under an open shell; the client stays and is on the other one, at the same address under the same host key', async () => {
+    const terminal = openTerminal(to);
+    terminal.type('echo here-$(id -un)\n');
+    await terminal.untilShown(new RegExp(`here-${account()}`));
+    const dead = workerOf(fleet, lease);
+    const killedAt = performance.now();
+    await dead.kill();
+    await terminal.untilShown(/\[orion\] you are on/, WAIT_MS);
+    terminal.type('echo now-$(id -un)\n');
+    const moved = await ada.untilLease(lease.id, 'is elsewhere', ({ generation, access }) => generation === 2 && access !== null, WAIT_MS);
+    await terminal.untilShown(new RegExp(`now-${moved.access?.username ?? ''}`), WAIT_MS);
+    process.stdout.write(`from the kill to a prompt on the next machine: ${((performance.now() - killedAt) / 1000).toFixed(1)} s\n`);
+    expect(moved.ends_at).toBe(lease.ends_at);
+    terminal.type('exit\n');
+    expect(await terminal.untilExit()).toBe(0);
+    expect(await sshExec(to, 'id -un')).toMatchObject({ code: 0, stdout: `${moved.access?.username ?? ''}\n` });
+    await dead.start();
+    await system.untilFree(1, WAIT_MS);
+    expect(await tracesOf(dead, { uid: 70_000, username: account(), mark: 'left' })).toBe('');
+    lease = moved;
+  }, 4 * WAIT_MS);
+
+  it('R24: after the release nothing of it remains there', async () => {
+    const worker = workerOf(fleet, lease);
+    const uid = Number(await inside(worker, `id -u ${account()}`));
+    expect(await sshExec(to, 'touch /tmp/left /var/tmp/left; nohup setsid sleep 7777 >/dev/null 2>&1 &')).toMatchObject({ code: 0 });
+    await ada.release(lease.id);
+    await system.untilFree(2, WAIT_MS);
+    expect(await tracesOf(worker, { uid, username: account(), mark: 'left' })).toBe('');
+    expect(await system.violations()).toEqual([]);
+  }, 2 * WAIT_MS);
+});
