@@ -26,11 +26,15 @@ export type OpenChannel = (client: Client, done: (error: Error | undefined, chan
 /** Undefined: the machine is gone, or does not want to. A short command is over in the very moment that it is there: its end is listened for at once. */
 export function openChannel(client: Client, open: OpenChannel): Promise<Opened | undefined> {
   return new Promise((resolve) => {
-    client.once('close', () => resolve(undefined));
+    const lost = (): void => resolve(undefined);
+    client.once('close', lost);
     try {
-      open(client, (error, channel) => resolve(error ? undefined : { channel, ended: untilEnded(channel) }));
+      open(client, (error, channel) => {
+        client.off('close', lost);
+        resolve(error ? undefined : { channel, ended: untilEnded(channel) });
+      });
     } catch {
-      resolve(undefined);
+      lost();
     }
   });
 }
