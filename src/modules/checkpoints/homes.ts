@@ -140,10 +140,10 @@ async function extractAll({ store, cipher }: HomesDeps, { home, leaseId, archive
     const age = cipher.decrypt(signal);
     const read = pipeline(store.read(leaseId, nameOf(archive)), age.input);
     const extracted = run({ command: extractCommand(home), input: Readable.from(untilItFails(age)) });
-    const [fed, decrypted] = await Promise.allSettled([read, age.done]);
+    const [, decrypted] = await Promise.allSettled([read, age.done]);
     const end = await extracted;
     if (decrypted.status === 'rejected') {
-      faults.push(`archive ${archive.number} cannot be ${fed.status === 'rejected' ? 'read' : 'decrypted'}`);
+      faults.push(`archive ${archive.number} is missing or corrupt`);
     }
     faults.push(...faultsOf(`archive ${archive.number} could not be extracted`, end));
   }

@@ -161,13 +161,13 @@ describe('homes, over real sshd, tar and age', () => {
 
     const told = await restore(next, leaseId, [first, second]).catch((error: unknown) => error);
     expect(told).toBeInstanceOf(RestoreError);
-    expect((told as Error).message).toContain('archive 1 cannot be decrypted');
+    expect((told as Error).message).toContain('archive 1 is missing or corrupt');
     expect(await asOwner(worker, next, 'cat later; ls')).toContain('late');
     expect(await keysOf(next)).toBe(KEYS.trim());
 
     truncateSync(file, 100);
-    await expect(restore(next, leaseId, [first])).rejects.toThrow('archive 1 cannot be decrypted');
-    await expect(restore(next, 999, [first])).rejects.toThrow('archive 1 cannot be read');
+    await expect(restore(next, leaseId, [first])).rejects.toThrow('archive 1 is missing or corrupt');
+    await expect(restore(next, 999, [first])).rejects.toThrow('archive 1 is missing or corrupt');
   }, LIMIT_MS);
 
   it('another host key than the pinned one gets nothing and gives nothing', async () => {

@@ -218,12 +218,12 @@ describe('restoring', () => {
     await die(lease);
     await aNode(database.db);
     homes.onRestore(() => {
-      throw new RestoreError('archive 1 cannot be decrypted');
+      throw new RestoreError('archive 1 is missing or corrupt');
     });
     expect(await migrate()).toBe('moved');
     expect(homes.restores).toHaveLength(2);
     expect(await stateOf(lease.id)).toBe('active');
-    expect(await shown(lease.id)).toMatchObject({ error: expect.stringContaining('archive 1 cannot be decrypted') });
+    expect(await shown(lease.id)).toMatchObject({ error: expect.stringContaining('archive 1 is missing or corrupt') });
     expect(await events('checkpoint.restore_failed')).toHaveLength(1);
   });
 
