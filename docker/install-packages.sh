@@ -3,8 +3,8 @@
 set -eu
 case $1 in
   build) debian='python3 make g++' alpine='python3 make g++' ;;
-  runtime) debian='ansible-core openssh-client libstdc++6' alpine='ansible-core openssh-client-default libstdc++' ;;
-  worker) debian='openssh-server python3 cron procps libstdc++6' alpine='openssh-server python3 procps-ng libstdc++' ;;
+  runtime) debian='ansible-core openssh-client age libstdc++6' alpine='ansible-core openssh-client-default age libstdc++' ;;
+  worker) debian='openssh-server python3 cron procps libstdc++6' alpine='openssh-server python3 procps-ng setpriv tar libstdc++' ;;
   *) echo "install-packages: no such image: $1" >&2; exit 2 ;;
 esac
 if command -v apk >/dev/null; then

@@ -30,6 +30,9 @@ ssh_key() {
   rm -rf -- "$dir"
 }
 
+# The identity that decrypts, with the recipient that encrypts in its comment.
+checkpoint_key() { age-keygen 2>/dev/null; }
+
 # By a pipe: ssh-keygen refuses a file of its caller's that others may read.
 ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/$1"); }
 
@@ -47,6 +50,7 @@ write_env() {
 
 (($# < 2)) && [[ ${1-} != -* ]] || { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 command -v ssh-keygen >/dev/null || die 'ssh-keygen is missing: install the OpenSSH client'
+command -v age-keygen >/dev/null || die 'age-keygen is missing: install age (https://age-encryption.org), which encrypts the checkpoints of homes'
 cd -- "$PROJECT"
 DIR=${1:-secrets}
 umask 077
@@ -60,6 +64,7 @@ for key in ssh_key gateway_key gateway_host_key; do
   keep "$key" ssh_key
   keep "$key.pub" ssh_public_key "$key"
 done
+keep checkpoint_key checkpoint_key
 # For rotating jwt_key: docs/operations.md.
 keep_empty jwt_extra_keys
 # Each worker of the profile `workers` reads it; empty, they wait for an operator's approval.

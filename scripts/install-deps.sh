@@ -5,7 +5,7 @@
 set -euo pipefail
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
-PACKAGES=(mariadb-server ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at busybox faketime procps util-linux python3 openssl make g++)
+PACKAGES=(mariadb-server ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++)
 DOCKER_PACKAGES=(docker.io docker-compose debootstrap)
 POLICY=/usr/sbin/policy-rc.d
 LOG=$(mktemp)

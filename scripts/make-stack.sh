@@ -92,6 +92,15 @@ for name, service in services.items():
         # Nobody but the services of this file is in the network.
         service["environment"]["ORION_TRUST_PROXY"] = subnet
 
+# A volume of one machine's own would give each scheduler another store: without a network mount there are no checkpoints.
+volumes = stack.get("volumes") or {}
+if not (volumes.get("checkpoints") or {}).get("driver_opts"):
+    services["scheduler"]["volumes"] = [v for v in services["scheduler"]["volumes"] if (v.split(":")[0] if isinstance(v, str) else v.get("source")) != "checkpoints"]
+    for name in ("api", "scheduler"):
+        for key in ("ORION_CHECKPOINT_DIR", "ORION_CHECKPOINT_KEY_FILE"):
+            services[name]["environment"].pop(key, None)
+    services["scheduler"]["secrets"] = [secret for secret in services["scheduler"]["secrets"] if source(secret) != "checkpoint_key"]
+
 services["migrate"]["deploy"]["restart_policy"] = {"condition": "on-failure", "delay": "3s"}
 for name in ("db", "autoscaler", "caddy"):
     services[name]["deploy"]["placement"] = {"constraints": ["node.role == manager"]}
@@ -116,7 +125,7 @@ print(yaml.safe_dump({
         "default": {"driver": "overlay", "ipam": {"config": [{"subnet": subnet}]}},
         **{name: {"driver": "overlay", "internal": bool(net.get("internal"))} for name, net in stack["networks"].items() if name != "default"},
     },
-    "volumes": {name: {} for name in stack.get("volumes") or {} if name in named},
+    "volumes": {name: {key: value for key, value in (volume or {}).items() if key != "name"} for name, volume in volumes.items() if name in named},
     "secrets": {name: secret for name, secret in secrets.items() if name in used},
     "configs": {"caddyfile": by_content("caddyfile", caddyfile)},
 }, sort_keys=False), end="")

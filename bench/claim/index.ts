@@ -118,7 +118,7 @@ async function claimOurs(ctx: WorkContext, user: User | undefined, publicKey: st
     throw new Error('a user vanished');
   }
   const requirements = { cpus: 1, memoryMb: 0, labels: {} };
-  const request = { user, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, idempotencyKey: randomUUID() };
+  const request = { user, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, checkpoint: true, idempotencyKey: randomUUID() };
   await reserveWithPatience(ctx, request, null);
 }
 

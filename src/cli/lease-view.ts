@@ -34,7 +34,22 @@ export function reasonForNoAccess(lease: Lease): string {
   return lease.state === 'migrating' ? `it is being moved to another machine${waiting}` : `its account is being made${waiting}`;
 }
 
-export const LEASE_HEAD = ['LEASE', 'STATE', 'NODE', 'LEFT', 'ENDS', 'ACCESS'];
+/** `saved 3 min ago (12 MiB)`, or why it is not. */
+export function describeCheckpoint({ checkpoint }: Lease): string {
+  if (!checkpoint?.enabled) {
+    return checkpoint ? 'not saved, as was asked for' : 'not saved: checkpoints are off here';
+  }
+  const { age_seconds: age, bytes, error } = checkpoint;
+  const saved = age === null ? 'not saved yet' : `saved ${formatSeconds(age)} ago (${formatMemory(Math.ceil(bytes / 2 ** 20))})`;
+  return error === null ? saved : `${saved}; ${printable(error)}`;
+}
+
+function formatSaved({ checkpoint }: Lease): string {
+  const age = checkpoint?.age_seconds ?? null;
+  return age === null ? '-' : `${formatSeconds(age)} ago`;
+}
+
+export const LEASE_HEAD = ['LEASE', 'STATE', 'NODE', 'LEFT', 'ENDS', 'SAVED', 'ACCESS'];
 
 export function leaseRow(lease: Lease): string[] {
   const access = lease.gateway ?? lease.access;
@@ -44,6 +59,7 @@ export function leaseRow(lease: Lease): string[] {
     printable(lease.node?.hostname ?? '-'),
     isRunning(lease) ? formatSeconds(lease.remaining_seconds) : '-',
     formatTime(lease.ends_at),
+    formatSaved(lease),
     access ? printable(`${access.username}@${access.host}:${access.port}`) : '-',
   ];
 }

@@ -40,6 +40,16 @@ export interface Access {
 /** The way in that stays the same wherever the lease is moved to. */
 export type Gateway = Omit<Access, 'host_key_fingerprint'>;
 
+/** What is saved of a lease's home. */
+export interface Checkpoint {
+  /** False: the rent asked for none. */
+  enabled: boolean;
+  last_at: string | null;
+  age_seconds: number | null;
+  bytes: number;
+  error: string | null;
+}
+
 export interface Lease {
   id: number;
   state: LeaseState;
@@ -56,6 +66,8 @@ export interface Lease {
   access: Access | null;
   /** Null when the lease is over, or the service has no gateway; servers of before know none. */
   gateway?: Gateway | null;
+  /** Null when checkpoints are off there; missing in answers of older servers. */
+  checkpoint?: Checkpoint | null;
 }
 
 export interface LeaseDetail extends Lease {

@@ -34,6 +34,17 @@ export interface ControlPlaneConfig {
   retry: { firstSeconds: number; maxSeconds: number };
   maxWipeFailures: number;
   maxProvisionFailures: number;
+  /** Null: checkpoints are off. */
+  checkpoints: CheckpointConfig | null;
+}
+
+export interface CheckpointConfig {
+  directory: string;
+  /** Undefined in a process that takes none: an API shows them and has no business with the key. */
+  keyFile: string | undefined;
+  intervalSeconds: number;
+  maxBytes: number;
+  concurrency: number;
 }
 
 const lines = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
@@ -156,6 +167,17 @@ function readWork(env: EnvReader): Pick<ControlPlaneConfig, 'probe' | 'work' | '
   };
 }
 
+function readCheckpoints(env: EnvReader): CheckpointConfig | null {
+  const directory = env.optionalText('ORION_CHECKPOINT_DIR');
+  const settings = {
+    keyFile: env.optionalText('ORION_CHECKPOINT_KEY_FILE'),
+    intervalSeconds: seconds(env, 'ORION_CHECKPOINT_INTERVAL_SECONDS', { default: 300, min: 1 }),
+    maxBytes: env.integer('ORION_CHECKPOINT_MAX_MB', { default: 1024, min: 1 }) * 2 ** 20,
+    concurrency: env.integer('ORION_CHECKPOINT_CONCURRENCY', { default: 2, min: 1, max: 64 }),
+  };
+  return directory === undefined ? null : { directory, ...settings };
+}
+
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 /** Settings of the roles api and scheduler. Throws one ConfigError that names every fault. */
@@ -170,6 +192,7 @@ export function loadControlPlaneConfig(source: NodeJS.ProcessEnv): Readonly<Cont
     ssh: readSsh(env),
     ...readLeasing(env),
     ...readWork(env),
+    checkpoints: readCheckpoints(env),
   };
   env.finish();
   return Object.freeze(config);

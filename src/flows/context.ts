@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { BackoffPolicy } from '../lib/backoff';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import type { Homes } from '../modules/checkpoints';
 import type { HealthPolicy } from '../modules/nodes';
 import type { Provisioner } from '../modules/provisioning';
 import type { Metrics } from '../modules/telemetry';
@@ -20,6 +21,14 @@ export interface FlowContext {
 /** For flows that work on nodes. */
 export interface WorkContext extends FlowContext {
   provisioner: Provisioner;
+  /** Null: checkpoints are off, or this process has no business with the store. */
+  homes: Homes | null;
+}
+
+export interface CheckpointSettings {
+  intervalSeconds: number;
+  /** Of all that a restore of one lease takes. */
+  maxBytes: number;
 }
 
 export interface FlowSettings {
@@ -41,4 +50,6 @@ export interface FlowSettings {
   heartbeatOverdueSeconds: number;
   /** Silence of all schedulers after which deaths are judged anew (I8). */
   outageSeconds: number;
+  /** Null: checkpoints are off. */
+  checkpoints: CheckpointSettings | null;
 }

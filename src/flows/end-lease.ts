@@ -1,5 +1,6 @@
 import type { Tx } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
+import { endCheckpoint } from '../modules/checkpoints';
 import { closeLease, type EndReason, type Lease, listLeasesOfRent, lockLease, isRunning, retirePlacement } from '../modules/leases';
 import { lockNode, LOST, vacateNode } from '../modules/nodes';
 
@@ -23,6 +24,7 @@ export async function endLease(tx: Tx, lease: Lease, { reason, actor }: Ending):
   await retirePlacement(tx, lease.id);
   await closeLease(tx, lease.id, { to: failed ? 'failed' : reachable ? 'ending' : 'ended', reason });
   await vacateNode(tx, nodeId, lease.id);
+  await endCheckpoint(tx, lease.id);
   await recordEvent(tx, {
     type: failed ? 'lease.failed' : reachable ? 'lease.ending' : 'lease.ended',
     actor,

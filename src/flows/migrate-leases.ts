@@ -1,15 +1,16 @@
 import { type Tx, transaction } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
+import { findFarewell, judgeFarewell, wantCheckpoint } from '../modules/checkpoints';
 import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postponeMigration, reactivateLease, stopWaiting } from '../modules/leases';
-import { lockNode, LOST, type Node } from '../modules/nodes';
+import { claimFreeNodes, lockNode, LOST, type Node } from '../modules/nodes';
 import type { WorkContext } from './context';
 import { moveLease } from './move-lease';
 import { reached } from './steps';
 import { judgeBrake } from './watch-fleet';
 import { isBusy } from './when-free';
 
-/** What became of the longest waiting lease. `none`: no lease is due; `busy`: others are claiming the free nodes, come again soon. */
-export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' | 'busy' } | { outcome: 'moved'; placement: ClaimedPlacement };
+/** What became of the longest waiting lease. `none`: no lease is due; `busy`: others are claiming the free nodes, come again soon; `saving`: its home is saved first. */
+export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
 
 /**
  * R21: takes one lease that has to leave its node and moves it; the caller then makes the returned placement present. No node free: it is
@@ -42,13 +43,17 @@ export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep>
   }
 }
 
-const mustLeave = (node: Node | undefined): boolean => node !== undefined && (LOST.includes(node.status) || node.drained);
+const mustLeave = (node: Node | undefined): node is Node => node !== undefined && (LOST.includes(node.status) || node.drained);
 
 async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationStep> {
   const node = lease.occupiedNodeId === null ? undefined : await lockNode(tx, lease.occupiedNodeId);
   if (!mustLeave(node)) {
     await stay(tx, ctx, { lease, node });
     return { outcome: 'not_needed' };
+  }
+  if (await mustBeSavedFirst(tx, ctx, { lease, node })) {
+    await postponeMigration(tx, lease.id, Math.min(SAVING_SECONDS, ctx.settings.migrateIntervalSeconds));
+    return { outcome: 'saving' };
   }
   const placement = await moveLease(tx, ctx, lease);
   if (placement) {
@@ -62,6 +67,22 @@ async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationSt
     await recordEvent(tx, { type: 'lease.waiting', actor: ctx.actor, leaseId: lease.id, nodeId: lease.occupiedNodeId ?? undefined, userId: lease.userId });
   }
   return { outcome: 'waiting' };
+}
+
+/** How often a planned move asks whether the home is saved. */
+const SAVING_SECONDS = 0.5;
+
+/** A planned move: the old node still answers, and as soon as there is another, what was written since the last checkpoint is fetched from it. */
+async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lease: Lease; node: Node }): Promise<boolean> {
+  if (!ctx.settings.checkpoints || LOST.includes(node.status) || (await claimFreeNodes(tx, lease.requirements, 1)).found !== 'enough') {
+    return false;
+  }
+  const farewell = await findFarewell(tx, lease.id);
+  const verdict = farewell ? judgeFarewell(farewell) : 'go';
+  if (verdict === 'ask') {
+    await wantCheckpoint(tx, lease.id);
+  }
+  return verdict !== 'go';
 }
 
 /** The node is not lost after all: well again (an order to drain was taken back), or not judged yet, in which case it is asked again later. */

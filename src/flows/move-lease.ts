@@ -1,5 +1,6 @@
 import type { Tx } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
+import { moveCheckpoint } from '../modules/checkpoints';
 import { type ClaimedPlacement, insertPlacement, type Lease, relocateLease, retirePlacement } from '../modules/leases';
 import { claimFreeNodes, occupyNode, vacateNode } from '../modules/nodes';
 import type { FlowContext } from './context';
@@ -23,6 +24,9 @@ export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise
   await vacateNode(tx, lease.occupiedNodeId, lease.id);
   await relocateLease(tx, lease.id, node.id);
   await occupyNode(tx, node.id, lease.id);
+  if (ctx.settings.checkpoints) {
+    await moveCheckpoint(tx, lease.id, ctx.settings.checkpoints.intervalSeconds);
+  }
   const generation = lease.generation + 1;
   await recordEvent(tx, {
     type: 'lease.moved',

@@ -3,6 +3,7 @@ import { OrionError } from '../lib/errors';
 import { sha256 } from '../lib/ids';
 import { actorOf, generateAccountPassword, lockUser, type User } from '../modules/accounts';
 import { recordEvent } from '../modules/audit';
+import { insertCheckpoint } from '../modules/checkpoints';
 import {
   checkTerm, type ClaimedPlacement, countRunningLeases, findRentByKey, insertLease, insertPlacement, insertRent, isRunning, listLeasesOfRent,
 } from '../modules/leases';
@@ -26,6 +27,8 @@ export interface RentRequest {
   /** The one key that the request itself carried, or null: then they are the account's, which may change before the request is repeated. */
   keyInRequest: string | null;
   withPassword: boolean;
+  /** Whether the home is saved while the lease runs, where checkpoints are on. */
+  checkpoint: boolean;
   /** With it, repeating the request is safe: it stands for at most one rent of this user (I3). */
   idempotencyKey: string | null;
 }
@@ -137,6 +140,9 @@ async function leaseNode(tx: Tx, { ctx, request, rentId, node }: NodeToLease): P
   const { requirements, publicKeys, passwordHash, durationSeconds } = request;
   const leaseId = await insertLease(tx, { rentId, userId: request.user.id, nodeId: node.id, durationSeconds, requirements, publicKeys, passwordHash });
   await occupyNode(tx, node.id, leaseId);
+  if (ctx.settings.checkpoints) {
+    await insertCheckpoint(tx, { leaseId, enabled: request.checkpoint, seconds: ctx.settings.checkpoints.intervalSeconds });
+  }
   await recordEvent(tx, {
     type: 'lease.requested',
     actor: actorOf(request.requestedBy),
@@ -148,9 +154,9 @@ async function leaseNode(tx: Tx, { ctx, request, rentId, node }: NodeToLease): P
   return insertPlacement(tx, { leaseId, nodeId: node.id, generation: 1, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds });
 }
 
-function hashOf({ durationSeconds, count, requirements, keyInRequest, withPassword }: RentRequest): string {
+function hashOf({ durationSeconds, count, requirements, keyInRequest, withPassword, checkpoint }: RentRequest): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([durationSeconds, count, requirements.cpus, requirements.memoryMb, labels, keyInRequest, withPassword]));
+  return sha256(JSON.stringify([durationSeconds, count, requirements.cpus, requirements.memoryMb, labels, keyInRequest, withPassword, ...(checkpoint ? [] : [checkpoint])]));
 }
 
 async function nothingFree(ctx: WorkContext, { requirements, count }: RentRequest): Promise<OrionError> {

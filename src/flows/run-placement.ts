@@ -8,6 +8,7 @@ import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { isLost, leaveLostNode, settleFailure } from './placement-failure';
+import { recordRestore, type Restored, restoreHome } from './restore-home';
 import { reached } from './steps';
 import { whenFree } from './when-free';
 
@@ -39,15 +40,16 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
   }
   const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
   reached('placement.making');
-  const { report, error } = await tryPresent(ctx, placement, { lease, node });
+  const { made, error } = await tryPresent(ctx, placement, { lease, node });
   if (error instanceof ClaimLostError) {
     logger.warn('placement taken by another');
     ctx.metrics.placements.inc({ result: 'lost' });
     return null;
   }
-  if (report) {
+  if (made) {
+    const { report } = made;
     reached('placement.made');
-    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, report }));
+    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made }));
     reached('placement.settled');
     logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });
     ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
@@ -59,7 +61,13 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<C
   return whenFree(ctx, () => transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: error.message })));
 }
 
-type Tried = { report: PlayReport; error?: undefined } | { report?: undefined; error: ProvisioningError | ClaimLostError };
+interface Made {
+  report: PlayReport;
+  /** Null when there was nothing to restore. */
+  restored: Restored | null;
+}
+
+type Tried = { made: Made; error?: undefined } | { made?: undefined; error: ProvisioningError | ClaimLostError };
 
 /**
  * Only what the provisioner says counts against a node. Anything else (the database went away, our own disk is full) is thrown: the claim
@@ -67,7 +75,7 @@ type Tried = { report: PlayReport; error?: undefined } | { report?: undefined; e
  */
 async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: { lease: Lease; node: Node }): Promise<Tried> {
   try {
-    return { report: await ensurePresent(ctx, placement, job) };
+    return { made: await ensurePresent(ctx, placement, job) };
   } catch (error) {
     if (error instanceof ProvisioningError || error instanceof ClaimLostError) {
       return { error };
@@ -85,25 +93,28 @@ async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<{
   return { lease, node };
 }
 
-function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: { lease: Lease; node: Node }): Promise<PlayReport> {
+function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: { lease: Lease; node: Node }): Promise<Made> {
+  const target = targetOf(node);
   const { username, uid, generation } = placement;
   const { id: leaseId, passwordHash, remainingSeconds } = lease;
   const publicKeys = [...lease.publicKeys, ...(ctx.settings.gatewayKey === null ? [] : [ctx.settings.gatewayKey])];
   return keepClaim(
     ctx,
     () => renewPlacement(ctx.db, placement, ctx.settings.claimSeconds),
-    (signal) => ctx.provisioner.ensurePresent(targetOf(node), { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds }, signal),
+    async (signal) => {
+      const report = await ctx.provisioner.ensurePresent(target, { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds }, signal);
+      return { report, restored: await restoreHome(ctx, { placement, target }, signal) };
+    },
   );
 }
 
-interface Success {
+interface Success extends Made {
   ctx: WorkContext;
   placement: ClaimedPlacement;
   lease: Lease;
-  report: PlayReport;
 }
 
-async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success): Promise<boolean> {
+async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
   }
@@ -118,6 +129,7 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report }: Success)
     userId: lease.userId,
     data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? migratingSeconds : null },
   });
+  await recordRestore(tx, ctx, { placement, lease, restored });
   if (activated && (await isLost(tx, placement.nodeId))) {
     // Taken out of service while the account was being made: that could not move a lease that was not active yet.
     await markMigrating(tx, lease.id);

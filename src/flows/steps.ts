@@ -14,6 +14,7 @@ export const STEPS = [
   'expire.begin', 'expire.commit', 'expire.done',
   'migrate.begin', 'migrate.commit', 'migrate.moved',
   'wipe.claimed', 'wipe.wiped', 'wipe.verified', 'wipe.commit', 'wipe.done',
+  'checkpoint.claimed', 'checkpoint.stored', 'checkpoint.commit', 'checkpoint.done',
   'scale.begin', 'scale.commit', 'scale.decided',
 ] as const;
 

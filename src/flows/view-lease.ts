@@ -1,4 +1,5 @@
 import type { Db } from '../db/transaction';
+import { type Checkpoint, listCheckpoints } from '../modules/checkpoints';
 import { type Lease, listCurrentPlacements, type Placement } from '../modules/leases';
 import { findNodes, type Node } from '../modules/nodes';
 
@@ -7,15 +8,18 @@ export interface LeaseView {
   lease: Lease;
   placement: Placement | null;
   node: Node | null;
+  /** Null when it was rented while checkpoints were off. */
+  checkpoint: Checkpoint | null;
 }
 
-/** Adds to leases their current placements and nodes, in two queries whatever their number. */
+/** Adds to leases their current placements, nodes and checkpoints, in a few queries whatever their number. */
 export async function viewLeases(db: Db, leases: Lease[]): Promise<LeaseView[]> {
   const placements = await listCurrentPlacements(db, leases.map(({ id }) => id));
   const nodes = await findNodes(db, [...new Set(placements.map(({ nodeId }) => nodeId))]);
+  const checkpoints = await listCheckpoints(db, leases.map(({ id }) => id));
   return leases.map((lease) => {
     const placement = placements.find(({ leaseId }) => leaseId === lease.id) ?? null;
     const node = nodes.find(({ id }) => id === placement?.nodeId) ?? null;
-    return { lease, placement, node };
+    return { lease, placement, node, checkpoint: checkpoints.find(({ leaseId }) => leaseId === lease.id) ?? null };
   });
 }

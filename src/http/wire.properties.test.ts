@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { z } from 'zod';
 import { anSshKey } from '../../test/support/keys';
 import type { LeaseView } from '../flows/view-lease';
+import type { Checkpoint } from '../modules/checkpoints';
 import type { Lease, Placement } from '../modules/leases';
 import type { Node } from '../modules/nodes';
 import { credentials, keyBody, loginBody, userAnswer, userChange } from './accounts/schema';
@@ -29,7 +30,7 @@ const BODIES: [string, z.ZodType, fc.Arbitrary<unknown>][] = [
   ['loginBody', loginBody, members({ username: text, password: text })],
   ['keyBody', keyBody, members({ name: text, public_key: fc.constant(key) })],
   ['userChange', userChange, members({ max_leases: amount, max_lease_hours: amount, role: fc.constantFrom('user', 'admin'), disabled: fc.boolean() })],
-  ['rentBody', rentBody, members({ ...duration, client_id: fc.oneof(amount, text), count: amount, requirements: members({ cpus: amount, memory_mb: amount, labels }), ssh_public_key: text, with_password: fc.boolean() })],
+  ['rentBody', rentBody, members({ ...duration, client_id: fc.oneof(amount, text), count: amount, requirements: members({ cpus: amount, memory_mb: amount, labels }), ssh_public_key: text, with_password: fc.boolean(), checkpoint: fc.boolean() })],
   ['extendBody', extendBody, members({ lease_id: amount, ...duration })],
   ['releaseBody', releaseBody, members({ lease_id: amount })],
   ['approveBody', approveBody, members({ host_key_fingerprint: text })],
@@ -108,6 +109,9 @@ const placement: fc.Arbitrary<Placement> = fc.record({
   id, leaseId: id, nodeId: id, generation: fc.integer({ min: 1 }), current: fc.boolean(), state: fc.constantFrom('creating', 'present', 'wiping', 'wiped'), username: fc.constant('orn-abc'), uid: fc.nat(), attempts: fc.nat(),
   lastError: orNull(text), createdAt: date, presentAt: orNull(date), wipedAt: orNull(date),
 });
+const checkpoint: fc.Arbitrary<Checkpoint> = fc.record({
+  leaseId: id, enabled: fc.boolean(), archives: fc.array(fc.record({ number: id, full: fc.boolean(), generation: id, bytes: fc.nat() })), lastAt: orNull(date), ageSeconds: orNull(fc.nat()), error: orNull(text),
+});
 
 /** As documented, nothing of it lost on the way, and nothing in it that is not for the reader. */
 function expectStable(schema: z.ZodType, presented: unknown): void {
@@ -128,7 +132,7 @@ describe('what is presented', () => {
   });
 
   it('R12: a lease is as documented, shows an access only where an account is, and never its password', () => {
-    fc.assert(fc.property(fc.record({ lease, placement: orNull(placement), node: orNull(node) }) as fc.Arbitrary<LeaseView>, (view) => {
+    fc.assert(fc.property(fc.record({ lease, placement: orNull(placement), node: orNull(node), checkpoint: orNull(checkpoint) }) as fc.Arbitrary<LeaseView>, (view) => {
       const presented = presentLease(view, { host: 'gate.example', port: 2222, hostKeys: [key] });
       expectStable(leaseAnswer, presented);
       expect(presented['access'] === null || (view.placement?.state === 'present' && view.node !== null && view.node.status !== 'dead')).toBe(true);

@@ -12,10 +12,11 @@ import { packageRoot } from '../lib/package-root';
 import { createReadiness, type Readiness } from '../lib/readiness';
 import { createWinstonSink } from '../lib/winston-sink';
 import { newClaimToken } from '../lib/ids';
+import { createAge, createDirectoryStore, createHomes, type Homes } from '../modules/checkpoints';
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, relayKeys, type RelayKeys, type TunnelHub } from '../modules/tunnels';
-import { createDial, type Dial } from '../ssh';
+import { createDial, type Dial, type SessionSettings } from '../ssh';
 
 /** What every role has that works on the database. */
 export interface Plane {
@@ -35,6 +36,10 @@ export interface ControlPlane extends Plane {
   tunnels: { holderId: string; hub: TunnelHub; keys: RelayKeys };
   /** To any node, directly or through its tunnel, whoever holds that. */
   dial: Dial;
+  /** How a node is logged in to. */
+  session: SessionSettings;
+  /** Null: checkpoints are off, or this process has no key for them. */
+  homes: Homes | null;
 }
 
 export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' | 'database'>>, roles: string[]): Plane {
@@ -65,17 +70,22 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     (swept) => swept > 0 && logger.info('removed what killed processes left of their plays', { swept }),
     (error: unknown) => logger.warn('stale plays could not be removed', { reason: messageOf(error) }),
   );
-  return { ...plane, config, provisioner, tunnels, dial };
+  const session = { dial, username: config.ssh.managementUser, privateKey: config.ssh.privateKey };
+  return { ...plane, config, provisioner, tunnels, dial, session, homes: openHomes(config, session) };
+}
+
+function openHomes({ checkpoints }: Readonly<ControlPlaneConfig>, session: SessionSettings): Homes | null {
+  return checkpoints?.keyFile === undefined ? null : createHomes({ session, store: createDirectoryStore(checkpoints.directory), cipher: createAge(checkpoints.keyFile) });
 }
 
 /** The context in which the flows of one role run. */
 export function createWorkContext(plane: ControlPlane, actor: string): WorkContext {
-  const { db, clock, logger, metrics, provisioner } = plane;
-  return { db, clock, logger: logger.child({ actor }), metrics, provisioner, actor, settings: toSettings(plane.config) };
+  const { db, clock, logger, metrics, provisioner, homes } = plane;
+  return { db, clock, logger: logger.child({ actor }), metrics, provisioner, homes, actor, settings: toSettings(plane.config) };
 }
 
 function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
-  const { probe, work, heartbeat, retry, intervals, maxWipeFailures, maxProvisionFailures } = config;
+  const { probe, work, heartbeat, retry, intervals, maxWipeFailures, maxProvisionFailures, checkpoints } = config;
   return {
     claimSeconds: work.claimSeconds,
     rentWaitSeconds: work.rentWaitSeconds,
@@ -87,6 +97,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     maxWipeFailures,
     maxProvisionFailures,
     gatewayKey: config.gateway.publicKey ?? null,
+    checkpoints: checkpoints && { intervalSeconds: checkpoints.intervalSeconds, maxBytes: checkpoints.maxBytes },
   };
 }
 

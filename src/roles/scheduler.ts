@@ -1,5 +1,8 @@
+import { ConfigError } from '../config/env';
+import { type CheckpointContext, checkpointHome, claimCheckpoints, sweepCheckpoints } from '../flows/checkpoint-home';
+import type { WorkContext } from '../flows/context';
 import { expireLeases } from '../flows/expire-leases';
-import { migrateNextLease } from '../flows/migrate-leases';
+import { type MigrationStep, migrateNextLease } from '../flows/migrate-leases';
 import { claimProbes, probeNode } from '../flows/probe-node';
 import { claimPlacements, runPlacement } from '../flows/run-placement';
 import { watchFleet } from '../flows/watch-fleet';
@@ -13,6 +16,9 @@ import type { RunningRole } from './role';
 /** Plays beyond those that run at once are claimed too, so that none of the runner's places is empty. */
 const QUEUED_PER_PLAY = 2;
 const PROBE_PASS_MS = 250;
+const SWEEP_SECONDS = 600;
+/** After these another lease may be due. */
+const GOES_ON: readonly MigrationStep['outcome'][] = ['moved', 'waiting', 'saving', 'not_needed'];
 
 /** Claims as much as there is room for and starts it. A pool that was full nudges its loop when it has room again. */
 async function fill<T>(pool: WorkPool, claim: (room: number) => Promise<T[]>, work: (claimed: T) => Promise<void>): Promise<PassResult> {
@@ -27,18 +33,21 @@ async function fill<T>(pool: WorkPool, claim: (room: number) => Promise<T[]>, wo
   return 'done';
 }
 
+/** Null: checkpoints are off. Throws when they are on and the key for them is missing. */
+function createCheckpointContext({ config: { checkpoints }, homes }: ControlPlane, ctx: WorkContext): (CheckpointContext & { concurrency: number }) | null {
+  if (checkpoints && !homes) {
+    throw new ConfigError(['ORION_CHECKPOINT_KEY_FILE: a scheduler needs it when ORION_CHECKPOINT_DIR is set']);
+  }
+  return checkpoints && homes && { ...ctx, homes, checkpoints, concurrency: checkpoints.concurrency };
+}
+
 /** The self-healing: every loop by claim, work, settle, so that any number of schedulers share the work (R25). */
 export function startScheduler(plane: ControlPlane): RunningRole {
   const { config, clock, logger, metrics } = plane;
   const { intervals, probe, work } = config;
   const ctx = createWorkContext(plane, 'scheduler');
-  const prober = createProber({
-    dial: plane.dial,
-    username: config.ssh.managementUser,
-    privateKey: config.ssh.privateKey,
-    timeoutMs: probe.timeoutSeconds * 1000,
-    clock,
-  });
+  const saving = createCheckpointContext(plane, ctx);
+  const prober = createProber({ ...plane.session, timeoutMs: probe.timeoutSeconds * 1000, clock });
   const loops: Loop[] = [];
   const loop = (name: string, seconds: number, pass: () => Promise<PassResult>): Loop => {
     const made = createLoop({ name, intervalMs: seconds * 1000, clock, logger, pass, onPass: (outcome) => metrics.loopPasses.inc({ loop: name, outcome }) });
@@ -74,8 +83,13 @@ export function startScheduler(plane: ControlPlane): RunningRole {
       const { placement } = step;
       pool.start(() => runPlacement(ctx, placement));
     }
-    return step.outcome === 'moved' || step.outcome === 'waiting' || step.outcome === 'not_needed' ? 'more' : 'done';
+    return GOES_ON.includes(step.outcome) ? 'more' : 'done';
   });
+  if (saving) {
+    workers('checkpoint', { size: saving.concurrency, seconds: intervals.workSeconds }, (pool) =>
+      fill(pool, (room) => claimCheckpoints(saving, room), (claim) => checkpointHome(saving, claim)));
+    loop('checkpoint-sweep', SWEEP_SECONDS, () => sweepCheckpoints(saving));
+  }
 
   loops.forEach((each) => each.start());
   logger.info('scheduling', { probeIntervalSeconds: probe.intervalSeconds });

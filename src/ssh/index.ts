@@ -1,4 +1,5 @@
 export { createDial, dialDirectly, type Dial, type Reach, type SshTarget } from './dial';
 export { createProber, type Prober, type ProbeResult } from './prober';
-export { HostKeyChangedError, runOnNode, type SessionSettings } from './session';
+export { HostKeyChangedError, type Login, runOnNode, type SessionSettings } from './session';
+export { streamOnNode, type StreamEnd, type StreamJob, type StreamOnNode } from './stream';
 export { publicKeyOf } from './keys';

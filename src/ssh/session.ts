@@ -24,16 +24,27 @@ export function algorithmsFor(hostKeyType: string): string[] {
  * Logs in to a node, verifying its pinned host key, runs one command and returns what it printed (at most 16 KiB: more ends the session).
  * There is no deadline of its own: the caller's `signal` cuts the connection whatever the other side does.
  */
-export async function runOnNode(settings: SessionSettings, target: SshTarget, job: { command: string; signal: AbortSignal }): Promise<string> {
-  const stream = await settings.dial(target, job.signal);
+export function runOnNode(settings: SessionSettings, target: SshTarget, job: { command: string; signal: AbortSignal }): Promise<string> {
+  return withSession(settings, { target, signal: job.signal }, (session, cut) => execute(session, job.command, cut));
+}
+
+export interface Login {
+  target: SshTarget;
+  /** The deadline: it cuts the connection whatever the other side does. */
+  signal: AbortSignal;
+}
+
+/** Logs in to a node, verifying its pinned host key, lets `work` use the session, and closes it. */
+export async function withSession<T>(settings: SessionSettings, { target, signal }: Login, work: (session: NodeSSH, cut: () => void) => Promise<T>): Promise<T> {
+  const stream = await settings.dial(target, signal);
   const session = new NodeSSH();
   const cut = (): void => void stream.destroy();
-  job.signal.addEventListener('abort', cut, { once: true });
+  signal.addEventListener('abort', cut, { once: true });
   try {
     await logIn(session, stream, { settings, target });
-    return await execute(session, job.command, cut);
+    return await work(session, cut);
   } finally {
-    job.signal.removeEventListener('abort', cut);
+    signal.removeEventListener('abort', cut);
     session.dispose();
     stream.destroy();
   }

@@ -7,6 +7,13 @@ export interface Evidence {
   nodes: NodeInspection[] | null;
   /** The host keys that machines show to anybody; those of a fleet that nobody asked are left out. */
   hostKeys?: ShownKey[];
+  /** Files in the store of checkpoints, by lease; left out when it was not looked at. */
+  stored?: StoredFiles[];
+}
+
+export interface StoredFiles {
+  leaseId: number;
+  files: string[];
 }
 
 export interface Tables {

@@ -40,6 +40,7 @@ const sound = (): Evidence => ({
   },
   history: [{ kind: 'rent', userId: 7, leaseId: null, key: 'k', outcome: 'ok', leases: [{ id: 1, endsAt: T + 60_000 }], invokedAt: T, returnedAt: T + 1_000 }],
   nodes: [{ nodeId: 1, at: T, accounts: [{ username: 'orn-a', uid: 70_000 }], strayUids: [70_000] }, { nodeId: 2, at: T, accounts: [], strayUids: [] }],
+  stored: [{ leaseId: 1, files: ['0000000001-full.tar.age'] }],
 });
 
 const tablesOf = (evidence: Evidence): Evidence['tables'] => evidence.tables;
@@ -82,6 +83,12 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I7', 'the account of an active lease is missing', (e) => Object.assign(e.nodes?.[0] ?? {}, { accounts: [] })],
   ['I7', 'a process of a former tenant', (e) => e.nodes?.[1]?.strayUids.push(70_003)],
   ['I7', 'an account long after the end', (e) => Object.assign(e.tables, { now: T + 999_000 })],
+  ['I7', 'checkpoints of a lease long after its end', (e) => {
+    Object.assign(tablesOf(e), { now: T + 999_000 });
+    tablesOf(e).leases.push(lease({ id: 3, state: 'ended', occupiedNodeId: null, endsAt: T + 1, endedAt: T + 1 }));
+    Object.assign(e, { stored: [{ leaseId: 3, files: ['0000000001-full.tar.age'] }] });
+  }],
+  ['I7', 'checkpoints of a lease that nobody knows', (e) => Object.assign(e, { stored: [{ leaseId: 9, files: [] }] })],
   ['I8', 'moved off a node that was well', (e) => tablesOf(e).events.push(event(30, 'lease.moved', { leaseId: 1, nodeId: 2, data: { from_node: 1 } }))],
   ['I8', 'moved under the brake', (e) => tablesOf(e).events.push(event(30, 'node.dead', { nodeId: 2 }), event(31, 'fleet.brake_on'), event(32, 'lease.moved', { leaseId: 1, nodeId: 1, data: { from_node: 2 } }))],
   ['I8', 'moved while most of the fleet fails and no brake is on', (e) => tablesOf(e).events.push(

@@ -8,6 +8,7 @@ import mysql from 'mysql2/promise';
 import type { NodeInspection, Operation, ShownKey } from './evidence';
 import { askHostKey, inspectNode } from './inspect-nodes';
 import { checkInvariants } from './invariants';
+import { readStore } from './read-store';
 import { readTables } from './read-tables';
 
 interface Options {
@@ -20,6 +21,7 @@ interface Options {
   sshKey?: string;
   sshUser: string;
   uids: string;
+  checkpointDir?: string;
   seed?: string;
 }
 
@@ -59,9 +61,11 @@ async function main(options: Options): Promise<number> {
   const connection = await mysql.createConnection({ host, port: Number(port), user, password, database, timezone: 'Z' });
   try {
     const hostKeys = options.sshKey ? await askHostKeys(connection) : [];
+    // Before the tables: a lease that is new in them may have files by the time that the folder is read.
+    const stored = options.checkpointDir === undefined ? {} : { stored: readStore(options.checkpointDir) };
     const before = await readTables(connection);
     const nodes = await lookAtNodes(connection, options, before.now);
-    const violations = checkInvariants({ tables: before, history: options.history ? readHistory(options.history) : [], nodes, hostKeys });
+    const violations = checkInvariants({ tables: before, history: options.history ? readHistory(options.history) : [], nodes, hostKeys, ...stored });
     for (const violation of violations) {
       process.stdout.write(`${JSON.stringify({ ...violation, seed: options.seed ?? null })}\n`);
     }
@@ -84,6 +88,7 @@ const program = new Command('check:invariants')
   .option('--ssh-key <file>', 'the checker\'s own key for the nodes; without it they are not looked at')
   .option('--ssh-user <name>', '', 'root')
   .option('--uids <first-last>', 'the uids of tenants', '70000-99999')
+  .option('--checkpoint-dir <dir>', 'the store of checkpoints; without it it is not looked at')
   .option('--seed <seed>', 'of the run that is being judged; repeated in each line');
 program.parse();
 process.exitCode = await main(program.opts<Options>());

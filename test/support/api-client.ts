@@ -24,6 +24,7 @@ export interface LeaseBody {
   node: { id: number; hostname: string; status: string } | null;
   access: { host: string; port: number; username: string; host_key: string; known_hosts: string; command: string } | null;
   gateway: { host: string; port: number; username: string; host_key: string; known_hosts: string; command: string } | null;
+  checkpoint: { enabled: boolean; last_at: string | null; age_seconds: number | null; bytes: number; error: string | null } | null;
 }
 
 export interface LeaseDetailBody extends LeaseBody {

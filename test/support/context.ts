@@ -17,6 +17,7 @@ export const testSettings: FlowSettings = {
   heartbeatOverdueSeconds: 25,
   outageSeconds: 10,
   gatewayKey: null,
+  checkpoints: null,
 };
 
 /** What flows are given, without log lines. */
@@ -24,6 +25,7 @@ export function createTestContext(db: Knex, provisioner: Provisioner, settings: 
   return {
     db,
     provisioner,
+    homes: null,
     clock: systemClock,
     logger: silentLogger,
     metrics: createMetrics(),

@@ -60,7 +60,7 @@ export interface System {
   /** Looks into the database, past the API. */
   sql<T>(query: string, bindings?: (string | number)[]): Promise<T[]>;
   /** What the checker of the invariants finds wrong in the tables now, and in what else it is given. */
-  violations(also?: Partial<Pick<Evidence, 'history' | 'nodes' | 'hostKeys'>>): Promise<Violation[]>;
+  violations(also?: Partial<Pick<Evidence, 'history' | 'nodes' | 'hostKeys' | 'stored'>>): Promise<Violation[]>;
   close(): Promise<void>;
 }
 

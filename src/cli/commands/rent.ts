@@ -19,6 +19,8 @@ export interface RentOptions {
   label?: Record<string, string>;
   key?: string;
   password?: boolean;
+  /** False with --no-checkpoint. */
+  checkpoint?: boolean;
   /** Another account, by id or name; for admins. */
   for?: number | string;
   idempotencyKey?: string;
@@ -57,6 +59,7 @@ function describe(options: RentOptions, key: KeyChoice): Record<string, unknown>
     ...(Object.values(requirements).some((value) => value !== undefined) ? { requirements } : {}),
     ...(key.publicKey === undefined ? {} : { ssh_public_key: key.publicKey }),
     ...(options.password ? { with_password: true } : {}),
+    ...(options.checkpoint === false ? { checkpoint: false } : {}),
     ...(options.for === undefined ? {} : { client_id: options.for }),
   };
 }

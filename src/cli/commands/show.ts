@@ -1,4 +1,4 @@
-import { formatRequirements, isRunning, printLease } from '../lease-view';
+import { describeCheckpoint, formatRequirements, isRunning, printLease } from '../lease-view';
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
@@ -15,6 +15,9 @@ export async function show(context: CommandContext, id: number): Promise<void> {
     const lease = answer.body as LeaseDetail;
     printLease(out, lease);
     out.line(`  rented ${formatTime(lease.created_at)}, asked for ${formatRequirements(lease.requirements)}`);
+    if (isRunning(lease)) {
+      out.line(`  home ${describeCheckpoint(lease)}`);
+    }
     await printHistory(out, lease);
     if (isRunning(lease)) {
       out.next(`orion ssh ${id}`, `orion extend ${id} --hours 1`, `orion release ${id}`);

@@ -25,6 +25,7 @@ function declareRent(program: Command, { action }: Declaration): void {
     .option('--label <name=value>', 'a label that the machine must carry; may be repeated', addLabel)
     .option('--key <file.pub>', 'public key to log in with (default: the registered ones, or one of ~/.ssh, or a new one)')
     .option('--password', 'also make a password; it is shown once')
+    .option('--no-checkpoint', 'do not save the home while the lease runs; a move to another machine then begins with an empty one')
     .option('--for <client>', 'rent for another account, by id or name (admins)', parseClient)
     .option('--idempotency-key <key>', 'repeating a rent with the same key makes no second lease')
     .option('--ssh', 'log in at once')

@@ -1,6 +1,7 @@
 import type { LeaseView } from '../../flows/view-lease';
 import { fingerprintOf } from '../../lib/host-key';
 import type { RecordedEvent } from '../../modules/audit';
+import { bytesOf, type Checkpoint } from '../../modules/checkpoints';
 import { isRunning, type Placement } from '../../modules/leases';
 import type { Node } from '../../modules/nodes';
 
@@ -43,8 +44,16 @@ function presentAccess(node: Node, username: string): Record<string, unknown> {
   };
 }
 
+const presentCheckpoint = ({ enabled, lastAt, ageSeconds, archives, error }: Checkpoint): Record<string, unknown> => ({
+  enabled,
+  last_at: time(lastAt),
+  age_seconds: ageSeconds,
+  bytes: bytesOf(archives),
+  error,
+});
+
 /** `gateway` null: there is none. */
-export function presentLease({ lease, placement, node }: LeaseView, gateway: GatewayAddress | null): Record<string, unknown> {
+export function presentLease({ lease, placement, node, checkpoint }: LeaseView, gateway: GatewayAddress | null): Record<string, unknown> {
   const { cpus, memoryMb, labels } = lease.requirements;
   const usable = placement?.state === 'present' && lease.state !== 'provisioning' && node !== null && node.status !== 'dead';
   return {
@@ -62,6 +71,7 @@ export function presentLease({ lease, placement, node }: LeaseView, gateway: Gat
     node: node && { id: node.id, hostname: node.hostname, status: node.status },
     access: usable ? presentAccess(node, placement.username) : null,
     gateway: gateway && isRunning(lease.state) ? presentGateway(gateway, lease.id) : null,
+    checkpoint: checkpoint && presentCheckpoint(checkpoint),
   };
 }
 

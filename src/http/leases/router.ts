@@ -57,6 +57,7 @@ function addRent(routes: RouteMaker, { ctx, settings }: ApiDeps): void {
           publicKeys: await findKeys(ctx, user, { given: keyInRequest, passwordWillDo: body.with_password }),
           keyInRequest,
           withPassword: body.with_password,
+          checkpoint: body.checkpoint,
           idempotencyKey: idempotencyKeyOf(req),
         });
         ctx.metrics.rents.inc({ result: outcome.replayed ? 'replayed' : outcome.complete ? 'ok' : 'pending' });
@@ -138,7 +139,7 @@ function addReads(routes: RouteMaker, { ctx, settings: { gateway } }: ApiDeps): 
       }
       const [view] = await viewLeases(ctx.db, [lease]);
       const [events, placements] = await Promise.all([listLeaseEvents(ctx.db, lease.id, MAX_EVENTS), listPlacementsOfLease(ctx.db, lease.id)]);
-      return { status: 200, body: presentLeaseDetail(view ?? { lease, placement: null, node: null }, gateway, { events, placements }) };
+      return { status: 200, body: presentLeaseDetail(view ?? { lease, placement: null, node: null, checkpoint: null }, gateway, { events, placements }) };
     },
   );
 }

@@ -40,6 +40,7 @@ export const rentBody = z
     requirements: requirements.default({ cpus: 1, memory_mb: 0, labels: {} }),
     ssh_public_key: z.string().max(8192).optional().meta({ description: 'One OpenSSH public key. Default: the keys of the account.' }),
     with_password: z.boolean().default(false).meta({ description: 'Also make a password; it is shown once.' }),
+    checkpoint: z.boolean().default(true).meta({ description: 'Save the home at an interval, where checkpoints are on: when the lease moves, it is put back.' }),
   })
   .refine(exactlyOne, EXACTLY_ONE)
   .meta({ id: 'Rent' });
@@ -82,6 +83,16 @@ const gateway = z
   })
   .meta({ id: 'Gateway' });
 
+const checkpoint = z
+  .object({
+    enabled: z.boolean(),
+    last_at: time.nullable().meta({ description: 'What was written before is saved' }),
+    age_seconds: z.number().nullable(),
+    bytes: z.int().meta({ description: 'What is stored of the lease, encrypted' }),
+    error: z.string().nullable().meta({ description: 'Why the last attempt failed, or what could not be restored' }),
+  })
+  .meta({ id: 'Checkpoint' });
+
 const leaseFields = {
   id: z.int(),
   state: z.enum(['provisioning', 'active', 'migrating', 'ending', 'ended', 'failed']),
@@ -97,6 +108,7 @@ const leaseFields = {
   node: z.object({ id: z.int(), hostname: z.string(), status: z.string() }).nullable(),
   access: access.nullable().meta({ description: 'null while no account is there' }),
   gateway: gateway.nullable().meta({ description: 'The way that stays the same as long as the lease runs; null where there is no gateway' }),
+  checkpoint: checkpoint.nullable().meta({ description: 'null when the home is not saved because checkpoints are off here' }),
 };
 
 export const leaseAnswer = z.object(leaseFields).meta({ id: 'Lease' });

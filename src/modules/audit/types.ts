@@ -4,6 +4,7 @@ export type EventType =
   | 'lease.ending' | 'lease.ended' | 'lease.failed'
   | 'lease.connected' | 'lease.disconnected'
   | 'placement.present' | 'placement.refreshed' | 'placement.failed' | 'placement.wiped'
+  | 'checkpoint.failed' | 'checkpoint.restored' | 'checkpoint.restore_failed' | 'checkpoint.removed'
   | 'node.registered' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
   | 'node.drained' | 'node.undrained' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed'
   | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew' | 'fleet.restored'

@@ -16,6 +16,10 @@ export interface Metrics {
   wipes: Counter<'result'>;
   wipeSeconds: Histogram;
   placements: Counter<'result'>;
+  checkpoints: Counter<'result'>;
+  checkpointSeconds: Histogram;
+  checkpointBytes: Counter;
+  restores: Counter<'result'>;
   loopPasses: Counter<'loop' | 'outcome'>;
   httpSeconds: Histogram<'method' | 'route' | 'status'>;
   /** Filled at each scrape from the database. */
@@ -57,6 +61,10 @@ export function createMetrics(): Metrics {
     wipes: counter('orion_wipes_total', 'Wipes by result', ['result']),
     wipeSeconds: histogram('orion_wipe_duration_seconds', 'Duration of a wipe with its verification'),
     placements: counter('orion_placements_total', 'Attempts to make an account present, by result', ['result']),
+    checkpoints: counter('orion_checkpoints_total', 'Checkpoints of homes, by result', ['result']),
+    checkpointSeconds: histogram('orion_checkpoint_duration_seconds', 'Duration of a checkpoint that was stored'),
+    checkpointBytes: counter('orion_checkpoint_bytes_total', 'Bytes that checkpoints have written to the store'),
+    restores: counter('orion_restores_total', 'Homes put back on another node, by result', ['result']),
     loopPasses: counter('orion_loop_passes_total', 'Passes of background loops', ['loop', 'outcome']),
     httpSeconds: histogram('orion_http_request_duration_seconds', 'HTTP requests', { buckets: FAST_SECONDS, labelNames: ['method', 'route', 'status'] }),
     nodes: gauge('orion_nodes', 'Nodes by status', ['status']),

@@ -8,6 +8,7 @@ import { nobodyIsBlocked } from './i10-nobody-is-blocked';
 import { nobodyMovesWithoutCause } from './i8-nobody-moves-without-cause';
 import { pinnedKeys } from './trust-pinned-keys';
 import { schemaRefuses } from './schema-refuses';
+import { nothingIsStoredAfterTheEnd } from './i7-nothing-is-stored-after-the-end';
 import { settledOnce } from './i2-settled-once';
 import { oneCurrentPlacement } from './i2-one-current-placement';
 import { oneLeaseANode } from './i1-one-lease-a-node';
@@ -15,7 +16,7 @@ import { theEndMovesByExtending } from './i4-the-end-moves-by-extending';
 
 /** I1 to I10, then what the schema has to refuse and what is trusted. */
 export const INVARIANTS: Invariant[] = [
-  oneLeaseANode, oneCurrentPlacement, settledOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases,
+  oneLeaseANode, oneCurrentPlacement, settledOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases, nothingIsStoredAfterTheEnd,
   nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked, schemaRefuses, pinnedKeys,
 ];
 

@@ -15,7 +15,7 @@ describe('leases', () => {
     const { code, stdout, stderr } = await bench.call(['leases']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(bench.api.seen[0]?.path).toBe('/api/leases?scope=mine&running=true');
-    expect(stdout).toMatch(/^LEASE +STATE +NODE +LEFT +ENDS +ACCESS\n7 +active +worker-3 +2 h +2026-05-04 10:00:00 UTC +orn-abc@127\.0\.10\.3:2222\n8 +migrating/);
+    expect(stdout).toMatch(/^LEASE +STATE +NODE +LEFT +ENDS +SAVED +ACCESS\n7 +active +worker-3 +2 h +2026-05-04 10:00:00 UTC +3 min ago +orn-abc@127\.0\.10\.3:2222\n8 +migrating/);
     expect(stdout).not.toContain('\x1b');
   });
 

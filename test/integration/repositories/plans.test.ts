@@ -28,7 +28,8 @@ describe('with thousands of rows, what is due is found by its index', () => {
     await raw(
       `INSERT INTO placements (lease_id, node_id, generation, state, username, uid)
        SELECT l.id, (SELECT MIN(id) FROM nodes), 1, 'wiped', CONCAT('orn-', l.id), 70000 + l.id FROM leases l`);
-    await rows(database.db, 'ANALYZE TABLE nodes, leases, placements');
+    await raw("INSERT INTO checkpoints (lease_id, enabled, archives, due_at) SELECT id, 1, '[]', IF(id % 50, NULL, UTC_TIMESTAMP(3)) FROM leases");
+    await rows(database.db, 'ANALYZE TABLE nodes, leases, placements, checkpoints');
   }, 60_000);
   afterAll(() => database.close());
 
@@ -38,6 +39,7 @@ describe('with thousands of rows, what is due is found by its index', () => {
     ['nodes_wipe_due', 'SELECT id FROM nodes WHERE wipe_due_at <= UTC_TIMESTAMP(3) ORDER BY wipe_due_at, id LIMIT 8 FOR UPDATE SKIP LOCKED'],
     ['placements_due', 'SELECT id FROM placements WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, id LIMIT 8 FOR UPDATE SKIP LOCKED'],
     ['leases_state_due', "SELECT id FROM leases WHERE state = 'migrating' AND due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED"],
+    ['checkpoints_due', 'SELECT lease_id FROM checkpoints WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, lease_id LIMIT 2 FOR UPDATE SKIP LOCKED'],
     ['leases_state_end', "SELECT id FROM leases WHERE state = 'active' AND ends_at <= UTC_TIMESTAMP(3) ORDER BY ends_at, id LIMIT 50 FOR UPDATE SKIP LOCKED"],
   ])('R25: %s serves the filter and the order', async (index, sql) => {
     const [plan] = await rows<Plan>(database.db, `EXPLAIN ${sql}`);

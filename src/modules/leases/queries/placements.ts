@@ -74,6 +74,7 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   username: row.username,
   uid: row.uid,
   attempts: row.attempts,
+  untouched: row.present_at === null,
   state: row.state === 'present' ? 'present' : 'creating',
 });
 
@@ -174,13 +175,14 @@ export async function settlePlacementsWiped(tx: Tx, ids: number[], report: unkno
 }
 
 /** How long the longest due placement has been waiting, and how many are due. For the lag metric. */
-export async function findQueueLag(db: Db): Promise<{ placements: number; wipes: number; probes: number }> {
-  const row = await selectFirst<Record<'placements' | 'wipes' | 'probes', string | number | null>>(
+export async function findQueueLag(db: Db): Promise<{ placements: number; wipes: number; probes: number; checkpoints: number }> {
+  const row = await selectFirst<Record<'placements' | 'wipes' | 'probes' | 'checkpoints', string | number | null>>(
     db,
     `SELECT (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due_at), UTC_TIMESTAMP(3)) / 1000000 FROM placements) AS placements,
             (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(wipe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS wipes,
-            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(probe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS probes`,
+            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(probe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS probes,
+            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due_at), UTC_TIMESTAMP(3)) / 1000000 FROM checkpoints) AS checkpoints`,
   );
   const lag = (value: string | number | null | undefined): number => Math.max(0, Number(value ?? 0));
-  return { placements: lag(row?.placements), wipes: lag(row?.wipes), probes: lag(row?.probes) };
+  return { placements: lag(row?.placements), wipes: lag(row?.wipes), probes: lag(row?.probes), checkpoints: lag(row?.checkpoints) };
 }

@@ -65,7 +65,7 @@ export async function insertPlacement(tx: Tx, placement: NewPlacement): Promise<
      VALUES (?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`,
     [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token],
   );
-  return { id, token, leaseId, nodeId, generation, username, uid, attempts: 0, state: 'creating' };
+  return { id, token, leaseId, nodeId, generation, username, uid, attempts: 0, untouched: true, state: 'creating' };
 }
 
 /** Puts the new placement's node and generation on its lease. */

@@ -99,6 +99,7 @@ export function aLease(changes: Record<string, unknown> = {}): Record<string, un
       known_hosts: '[127.0.10.3]:2222 ssh-ed25519 AAAA',
       command: 'ssh -p 2222 orn-abc@127.0.10.3',
     },
+    checkpoint: { enabled: true, last_at: '2026-05-04T07:57:00.000Z', age_seconds: 180, bytes: 5_000_000, error: null },
     ...changes,
   };
 }

@@ -1,0 +1,166 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { DeadlineError, withDeadline } from '../../lib/clock';
+import { messageOf } from '../../lib/errors';
+import { type SessionSettings, type SshTarget, type StreamEnd, type StreamOnNode, streamOnNode } from '../../ssh';
+import type { Cipher, Filter } from './age';
+import { nameOf, planTidying } from './chain';
+import {
+  type AccountOnNode, archiveCommand, beginRestoreCommand, CHANGED_MEANWHILE, extractCommand, finishRestoreCommand, STATE_MISSING,
+} from './node-commands';
+import type { CheckpointStore, Removed } from './store';
+import { type Archive, RestoreError, StateMissingError, TooLargeError } from './types';
+
+/** The home of an account, and how to get there. */
+export interface Home extends AccountOnNode {
+  target: SshTarget;
+}
+
+export interface SaveOrder {
+  leaseId: number;
+  generation: number;
+  /** Of the claim under which it is written. */
+  number: number;
+  /** The archive before it, whose changes since are stored; null: all of the home. */
+  base: Archive | null;
+  roomBytes: number;
+}
+
+/** Moves homes between nodes and the store, encrypted on the way. Nothing of it knows the database. */
+export interface Homes {
+  /** Throws StateMissingError, TooLargeError, or what else kept it from being stored; then nothing is. */
+  save(home: Home, order: SaveOrder, signal: AbortSignal): Promise<Archive>;
+  /**
+   * Makes the home what the archives say. Throws RestoreError when that was possible in part or not at all, with everything put back that was
+   * to be had; anything else: the node could not be worked on.
+   */
+  restore(home: Home, from: { leaseId: number; archives: Archive[] }, signal: AbortSignal): Promise<void>;
+  /** Whether all of these are in the store. */
+  holds(leaseId: number, archives: Archive[]): Promise<boolean>;
+  /** Removes what attempts up to the one that is numbered so have left, but for what `chain` needs. */
+  tidy(leaseId: number, order: { number: number; chain: Archive[] }): Promise<void>;
+  /** Removes whatever is stored of the lease. */
+  remove(leaseId: number): Promise<Removed>;
+  /** Leases of which anything is stored. */
+  listLeases(): Promise<number[]>;
+}
+
+export interface HomesDeps {
+  session: SessionSettings;
+  store: CheckpointStore;
+  cipher: Cipher;
+}
+
+const SAVE_MS = 300_000;
+const RESTORE_MS = 300_000;
+const FINISH_MS = 120_000;
+
+export function createHomes(deps: HomesDeps): Homes {
+  const { session, store } = deps;
+  return {
+    save: (home, order, parent) =>
+      withDeadline(SAVE_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => save(deps, { home, order, run, signal })), parent),
+    restore: async (home, { leaseId, archives }, parent) => {
+      const faults = await withDeadline(RESTORE_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => extractAll(deps, { home, leaseId, archives, run, signal })), parent).catch(
+        (error: unknown) => (error instanceof DeadlineError ? [messageOf(error)] : Promise.reject(error as Error)),
+      );
+      const finished = await withDeadline(FINISH_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => run({ command: finishRestoreCommand(home) })), parent);
+      const [fault] = [...faults, ...faultsOf('the home could not be put together', finished)];
+      if (fault !== undefined) {
+        throw new RestoreError(fault);
+      }
+    },
+    holds: async (leaseId, archives) => {
+      const names = archives.length === 0 ? [] : await store.list(leaseId);
+      return archives.every((archive) => names.includes(nameOf(archive)));
+    },
+    tidy: async (leaseId, order) => {
+      const useless = planTidying(await store.list(leaseId), order);
+      if (useless.length > 0) {
+        await store.remove(leaseId, useless);
+      }
+    },
+    remove: (leaseId) => store.removeLease(leaseId),
+    listLeases: () => store.listLeases(),
+  };
+}
+
+interface Saving {
+  home: Home;
+  order: SaveOrder;
+  run: StreamOnNode;
+  signal: AbortSignal;
+}
+
+async function save({ store, cipher }: HomesDeps, { home, order, run, signal }: Saving): Promise<Archive> {
+  const { leaseId, number, generation, base, roomBytes } = order;
+  const archive: Archive = { number, full: base === null, generation, bytes: 0 };
+  const age = await cipher.encrypt(signal);
+  const command = archiveCommand(home, { name: nameOf(archive), base: base && nameOf(base) });
+  const taken = run({ command, output: age.input }).then(judgeArchiving);
+  const complete = Promise.all([taken, age.done]);
+  complete.catch(() => undefined);
+  const counted = (async function* sealed(): AsyncGenerator<Buffer> {
+    for await (const chunk of age.output as AsyncIterable<Buffer>) {
+      archive.bytes += chunk.length;
+      if (archive.bytes > roomBytes) {
+        throw new TooLargeError(`the home is larger than what may be stored of it (${Math.floor(roomBytes / 2 ** 20)} MiB)`);
+      }
+      yield chunk;
+    }
+    // Only now is it known whether that was all of it: were this to throw, the store keeps nothing.
+    await complete;
+  })();
+  await store.write(leaseId, nameOf(archive), counted);
+  return archive;
+}
+
+function judgeArchiving(end: StreamEnd): void {
+  if (end.code === STATE_MISSING) {
+    throw new StateMissingError('the record of the last archive is gone');
+  }
+  if (end.code !== 0 && end.code !== CHANGED_MEANWHILE) {
+    throw new Error(faultsOf('the home could not be read', end)[0]);
+  }
+}
+
+interface Extracting {
+  home: Home;
+  leaseId: number;
+  archives: Archive[];
+  run: StreamOnNode;
+  signal: AbortSignal;
+}
+
+/** Each that can be had, in order: after a corrupt one, what changed since is still worth having. Returns what went wrong. */
+async function extractAll({ store, cipher }: HomesDeps, { home, leaseId, archives, run, signal }: Extracting): Promise<string[]> {
+  const begun = await run({ command: beginRestoreCommand(home) });
+  const faults = faultsOf('the home could not be made ready', begun);
+  for (const archive of archives) {
+    const age = cipher.decrypt(signal);
+    const read = pipeline(store.read(leaseId, nameOf(archive)), age.input);
+    const extracted = run({ command: extractCommand(home), input: Readable.from(untilItFails(age)) });
+    const [, decrypted] = await Promise.allSettled([read, age.done]);
+    const end = await extracted;
+    if (decrypted.status === 'rejected') {
+      faults.push(`archive ${archive.number} is missing or corrupt`);
+    }
+    faults.push(...faultsOf(`archive ${archive.number} could not be extracted`, end));
+  }
+  return faults;
+}
+
+/** Ends in order: the node is to keep what came before the fault, which `done` tells of. */
+async function* untilItFails({ output, done }: Filter): AsyncGenerator<Buffer> {
+  try {
+    yield* output as AsyncIterable<Buffer>;
+  } catch {
+    await done.catch(() => undefined);
+  }
+}
+
+/** A node says what it likes: it is shown to people. */
+function faultsOf(what: string, { code, complaint }: StreamEnd): string[] {
+  const said = complaint.replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 200);
+  return code === 0 ? [] : [`${what} (${code ?? 'killed'}${said === '' ? '' : `: ${said}`})`];
+}

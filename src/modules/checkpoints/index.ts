@@ -1,0 +1,7 @@
+export * from './types';
+export { createAge } from './age';
+export { bytesOf, chainWith, planFull, planNext, type Plan } from './chain';
+export { createHomes, type Home, type Homes, type SaveOrder } from './homes';
+export { judgeFarewell, type Farewell } from './farewell';
+export { createDirectoryStore, type Removed } from './store';
+export * from './queries/checkpoints';

@@ -1,0 +1,99 @@
+/** An account on a node, as far as its home is concerned. */
+export interface AccountOnNode {
+  username: string;
+  uid: number;
+}
+
+/** Exit code of `archiveCommand`: what `base` left on the node is not there any more. */
+export const STATE_MISSING = 66;
+/** Exit code of tar when files changed under it, which is no fault: what it read is what was there. */
+export const CHANGED_MEANWHILE = 1;
+
+const ACCOUNT = /^orn-[a-z0-9-]+$/;
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** tar's record of the last archive lies in the home, so that it goes with it; it is the tenant's, who can spoil nothing but the own checkpoint. */
+const ARCHIVE = `
+set -eu; umask 077; cd "$HOME"
+state=.orion-checkpoint
+if [ "$2" != none ]; then
+  [ -d "$state" ] && [ ! -L "$state" ] && [ -f "$state/$2" ] && [ ! -L "$state/$2" ] || exit ${STATE_MISSING}
+fi
+if [ ! -d "$state" ] || [ -L "$state" ]; then rm -rf -- "$state"; mkdir -- "$state"; fi
+find "$state" -mindepth 1 -maxdepth 1 ! -name "$2" -exec rm -rf -- {} +
+[ "$2" = none ] || cp -- "$state/$2" "$state/$1"
+exec tar --create --file=- --format=gnu --sparse --one-file-system --no-check-device --ignore-failed-read \\
+  --anchored --exclude=./.orion-checkpoint --exclude=./.orion-restore --exclude=./.ssh/authorized_keys --listed-incremental="$state/$1" .
+`;
+
+const BEGIN_RESTORE = `
+set -eu; umask 077; cd "$HOME"
+[ ! -d .orion-restore ] || chmod -R u+rwx .orion-restore
+rm -rf .orion-restore
+mkdir .orion-restore
+`;
+
+/** Folders that their owner may not write to are opened first: tar gives them their mode back at the end. */
+const EXTRACT = `
+set -eu; cd "$HOME/.orion-restore"
+find . -type d ! -perm -700 -exec chmod u+rwx -- {} \\;
+exec tar --extract --file=- --incremental --preserve-permissions
+`;
+
+/** The home becomes what was extracted beside it, but for the keys, which are the provisioning's. Done again after a crash, it comes to the same. */
+const FINISH_RESTORE = `
+set -eu; umask 077; cd "$HOME"
+from=.orion-restore
+[ -d "$from" ]
+clear() {
+  find "$1" -mindepth 1 -maxdepth 1 ! -name "$2" ! -name "$from" -type d -exec chmod -R u+rwx -- {} +
+  find "$1" -mindepth 1 -maxdepth 1 ! -name "$2" ! -name "$from" -exec rm -rf -- {} +
+}
+clear . .ssh
+clear .ssh authorized_keys
+if [ -d "$from/.ssh" ] && [ ! -L "$from/.ssh" ]; then
+  chmod u+rwx "$from/.ssh"
+  rm -rf -- "$from/.ssh/authorized_keys"
+  find "$from/.ssh" -mindepth 1 -maxdepth 1 -exec mv -f -t .ssh -- {} +
+fi
+rm -rf -- "$from/.ssh"
+find "$from" -mindepth 1 -maxdepth 1 \\( ! -type d -o -perm -200 \\) -exec mv -f -t . -- {} +
+find "$from" -mindepth 1 -maxdepth 1 -exec sh -c '
+  for folder do
+    mode=$(stat -c %a -- "$folder")
+    chmod u+w -- "$folder"
+    mv -f -t . -- "$folder"
+    chmod "$mode" -- "./\${folder##*/}"
+  done' sh {} +
+rmdir -- "$from"
+`;
+
+/** An archive of the home on stdout: of all, or of what changed since `base`. */
+export const archiveCommand = (account: AccountOnNode, { name, base }: { name: string; base: string | null }): string =>
+  asTenant(account, { script: ARCHIVE, args: [name, base ?? 'none'], nice: true });
+
+export const beginRestoreCommand = (account: AccountOnNode): string => asTenant(account, { script: BEGIN_RESTORE });
+
+/** Takes an archive on stdin; called for each in order. */
+export const extractCommand = (account: AccountOnNode): string => asTenant(account, { script: EXTRACT });
+
+export const finishRestoreCommand = (account: AccountOnNode): string => asTenant(account, { script: FINISH_RESTORE });
+
+/**
+ * A command line that runs a script as the tenant's own uid and nothing else of its: no group, no privilege to be gained, no variable. So neither
+ * reading nor restoring can touch what is not the tenant's, whatever the home is full of.
+ */
+function asTenant({ username, uid }: AccountOnNode, { script, args = [], nice = false }: { script: string; args?: string[]; nice?: boolean }): string {
+  if (!ACCOUNT.test(username) || !Number.isSafeInteger(uid) || uid < 1000) {
+    throw new Error('not an account of a tenant');
+  }
+  const words = [
+    'exec', 'env', '-i', `PATH=${PATH}`, 'LC_ALL=C', `HOME=/home/${username}`,
+    'setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs',
+    ...(nice ? ['nice', '-n', '10'] : []),
+    'sh', '-c', quote(script), 'orion', ...args.map(quote),
+  ];
+  return words.join(' ');
+}
+
+const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

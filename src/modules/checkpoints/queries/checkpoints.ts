@@ -1,0 +1,147 @@
+import { execute, fromJson, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+import { newClaimToken } from '../../../lib/ids';
+import type { Farewell } from '../farewell';
+import type { Archive, Checkpoint, ClaimedCheckpoint } from '../types';
+
+interface CheckpointRow {
+  lease_id: number;
+  enabled: number;
+  archives: unknown;
+  last_at: Date | null;
+  age: string | number | null;
+  last_error: string | null;
+}
+
+const toCheckpoint = (row: CheckpointRow): Checkpoint => ({
+  leaseId: row.lease_id,
+  enabled: row.enabled === 1,
+  archives: fromJson<Archive[]>(row.archives),
+  lastAt: row.last_at,
+  ageSeconds: row.age === null ? null : Number(row.age),
+  error: row.last_error,
+});
+
+/** Those of these leases that were rented while checkpoints were on. */
+export async function listCheckpoints(db: Db, leaseIds: number[]): Promise<Checkpoint[]> {
+  if (leaseIds.length === 0) {
+    return [];
+  }
+  const rows = await selectRows<CheckpointRow>(
+    db,
+    `SELECT lease_id, enabled, archives, last_at, GREATEST(0, TIMESTAMPDIFF(MICROSECOND, last_at, UTC_TIMESTAMP(3)) / 1000000) AS age, last_error
+       FROM checkpoints WHERE lease_id IN (${leaseIds.map(() => '?').join(',')})`,
+    leaseIds,
+  );
+  return rows.map(toCheckpoint);
+}
+
+/** With the lease, in its transaction. The first one is due `seconds` from now. */
+export async function insertCheckpoint(tx: Tx, { leaseId, enabled, seconds }: { leaseId: number; enabled: boolean; seconds: number }): Promise<void> {
+  await execute(tx, `INSERT INTO checkpoints (lease_id, enabled, archives, due_at) VALUES (?, ?, '[]', IF(?, ${IN_SECONDS}, NULL))`, [leaseId, enabled, enabled, seconds]);
+}
+
+/** Claims up to `limit` leases whose checkpoints are due, the longest due first. */
+export async function claimDueCheckpoints(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedCheckpoint[]> {
+  const rows = await selectRows<{ lease_id: number; claims: number; archives: unknown; failures: number }>(
+    tx,
+    'SELECT lease_id, claims, archives, failures FROM checkpoints WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, lease_id LIMIT ? FOR UPDATE SKIP LOCKED',
+    [limit],
+  );
+  if (rows.length === 0) {
+    return [];
+  }
+  const token = newClaimToken();
+  await execute(
+    tx,
+    `UPDATE checkpoints SET claim_token = ?, claims = claims + 1, begun_at = UTC_TIMESTAMP(3), due_at = ${IN_SECONDS} WHERE lease_id IN (${rows.map(() => '?').join(',')})`,
+    [token, claimSeconds, ...rows.map((row) => row.lease_id)],
+  );
+  return rows.map((row) => ({ leaseId: row.lease_id, token, number: row.claims + 1, archives: fromJson<Archive[]>(row.archives), failures: row.failures }));
+}
+
+/** Prolongs a claim. False: it was lost; stop, change nothing. */
+export async function renewCheckpoint(db: Db, { leaseId, token }: ClaimedCheckpoint, claimSeconds: number): Promise<boolean> {
+  return (await execute(db, `UPDATE checkpoints SET due_at = ${IN_SECONDS} WHERE lease_id = ? AND claim_token = ?`, [claimSeconds, leaseId, token])) === 1;
+}
+
+/** Due at once when a fresh one was asked for after this one was begun. */
+const NEXT = `IF(wanted_at > begun_at, UTC_TIMESTAMP(3), ${IN_SECONDS})`;
+
+/** Settles: this is now what a restore takes. False: the claim was lost; nothing changed. */
+export async function settleCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { archives, seconds }: { archives: Archive[]; seconds: number }): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE checkpoints SET archives = ?, last_at = begun_at, tried_at = begun_at, failures = 0, last_error = NULL, claim_token = NULL, due_at = ${NEXT}
+      WHERE lease_id = ? AND claim_token = ?`,
+    [JSON.stringify(archives), seconds, leaseId, token],
+  );
+  return changed === 1;
+}
+
+/** Settles a failure: what was stored before stays. False: the claim was lost. */
+export async function settleCheckpointFailed(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { message, seconds }: { message: string; seconds: number }): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    `UPDATE checkpoints SET tried_at = begun_at, failures = failures + 1, last_error = ?, claim_token = NULL, due_at = ${NEXT} WHERE lease_id = ? AND claim_token = ?`,
+    [message.slice(0, 500), seconds, leaseId, token],
+  );
+  return changed === 1;
+}
+
+/** Gives a claim back: there is no account to be saved now. */
+export async function postponeCheckpoint(db: Db, { leaseId, token }: ClaimedCheckpoint, seconds: number): Promise<void> {
+  await execute(db, `UPDATE checkpoints SET claim_token = NULL, due_at = ${IN_SECONDS} WHERE lease_id = ? AND claim_token = ?`, [seconds, leaseId, token]);
+}
+
+/** Settles the removal of a lease's files. False: the claim was lost. */
+export async function settleRemoved(tx: Tx, { leaseId, token }: ClaimedCheckpoint): Promise<boolean> {
+  const changed = await execute(
+    tx,
+    "UPDATE checkpoints SET archives = '[]', last_at = NULL, last_error = NULL, claim_token = NULL, due_at = NULL WHERE lease_id = ? AND claim_token = ?",
+    [leaseId, token],
+  );
+  return changed === 1;
+}
+
+/** The lease is over: whatever is stored of it is to be removed, and any claim ends. Locks are taken lease first, checkpoint last. */
+export async function endCheckpoint(tx: Tx, leaseId: number): Promise<void> {
+  await execute(tx, 'UPDATE checkpoints SET due_at = UTC_TIMESTAMP(3), claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1', [leaseId]);
+}
+
+/** The lease has moved: any claim ends, what it takes comes from a home that is not current any more. */
+export async function moveCheckpoint(tx: Tx, leaseId: number, seconds: number): Promise<void> {
+  await execute(tx, `UPDATE checkpoints SET due_at = ${IN_SECONDS}, claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1`, [seconds, leaseId]);
+}
+
+/** What a planned move waits for; undefined when the lease has no checkpoints. */
+export async function findFarewell(tx: Tx, leaseId: number): Promise<Farewell | undefined> {
+  const row = await selectFirst<{ wanted: string | number | null; tried: number }>(
+    tx,
+    `SELECT TIMESTAMPDIFF(MICROSECOND, wanted_at, UTC_TIMESTAMP(3)) / 1000000 AS wanted, COALESCE(tried_at >= wanted_at, 0) AS tried
+       FROM checkpoints WHERE lease_id = ? AND enabled = 1`,
+    [leaseId],
+  );
+  return row && { wantedSeconds: row.wanted === null ? null : Number(row.wanted), tried: row.tried === 1 };
+}
+
+/** Asks for a checkpoint now. One under way was begun too early to count: it is followed by another. */
+export async function wantCheckpoint(tx: Tx, leaseId: number): Promise<void> {
+  await execute(tx, 'UPDATE checkpoints SET wanted_at = UTC_TIMESTAMP(3), due_at = IF(claim_token IS NULL, UTC_TIMESTAMP(3), due_at) WHERE lease_id = ?', [leaseId]);
+}
+
+/** Shown to the lease's owner until the next checkpoint is complete. */
+export async function tellCheckpointError(tx: Tx, leaseId: number, message: string): Promise<void> {
+  await execute(tx, 'UPDATE checkpoints SET last_error = ? WHERE lease_id = ?', [message.slice(0, 500), leaseId]);
+}
+
+/** Those of these leases of which nothing may be stored any more: they are over and were tidied up, or nobody knows them. */
+export async function selectForgotten(db: Db, leaseIds: number[]): Promise<number[]> {
+  if (leaseIds.length === 0) {
+    return [];
+  }
+  const rows = await selectRows<{ lease_id: number }>(db, `SELECT lease_id FROM checkpoints WHERE due_at IS NOT NULL AND lease_id IN (${leaseIds.map(() => '?').join(',')})`, leaseIds);
+  const known = new Set(rows.map((row) => row.lease_id));
+  return leaseIds.filter((id) => !known.has(id));
+}
+

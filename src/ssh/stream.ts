@@ -1,0 +1,78 @@
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { NodeSSH } from 'node-ssh';
+import type { ClientChannel } from 'ssh2';
+import { type Login, type SessionSettings, withSession } from './session';
+
+export interface StreamJob {
+  command: string;
+  /** What the command reads; nothing without it. */
+  input?: Readable;
+  /** Where what it prints goes, as fast as that takes it; thrown away without it. */
+  output?: Writable;
+}
+
+export interface StreamEnd {
+  /** Null: it was killed. */
+  code: number | null;
+  /** The beginning of what it complained of. */
+  complaint: string;
+}
+
+/** Runs one command of a session. Rejects when `output` failed, or when the session broke before the command came to its end. */
+export type StreamOnNode = (job: StreamJob) => Promise<StreamEnd>;
+
+const MAX_COMPLAINT = 1_000;
+
+/** Logs in to a node, as runOnNode does, for commands that read or print more than fits in memory; `work` runs them one after the other. */
+export function streamOnNode<T>(settings: SessionSettings, login: Login, work: (run: StreamOnNode) => Promise<T>): Promise<T> {
+  return withSession(settings, login, (session) => work((job) => runStream(session, job)));
+}
+
+async function runStream(session: NodeSSH, { command, input, output }: StreamJob): Promise<StreamEnd> {
+  const channel = await openChannel(session, command);
+  let ended = false as boolean;
+  const end: StreamEnd = { code: null, complaint: '' };
+  channel.once('exit', (code: number | null) => {
+    ended = true;
+    end.code = code;
+  });
+  channel.on('error', () => undefined);
+  channel.stderr.on('data', (chunk: Buffer) => (end.complaint = (end.complaint + chunk.toString()).slice(0, MAX_COMPLAINT)));
+  const closed = new Promise<void>((resolve) => channel.once('close', () => resolve()));
+  const [sent, received] = await Promise.allSettled([send(channel, input), receive(channel, output), closed]);
+  if (received.status === 'rejected') {
+    throw received.reason;
+  }
+  // A command that ends before it has read everything says by its code why.
+  if (!ended) {
+    throw sent.status === 'rejected' ? sent.reason : new Error('the session broke');
+  }
+  return end;
+}
+
+function openChannel({ connection }: NodeSSH, command: string): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    if (!connection) {
+      reject(new Error('not connected'));
+      return;
+    }
+    connection.exec(command, (error, channel) => (error ? reject(error) : resolve(channel)));
+  });
+}
+
+async function send(channel: ClientChannel, input: Readable | undefined): Promise<void> {
+  if (input) {
+    await pipeline(input, channel);
+  } else {
+    channel.end();
+  }
+}
+
+async function receive(channel: ClientChannel, output: Writable | undefined): Promise<void> {
+  if (output) {
+    await pipeline(channel, output);
+  } else {
+    channel.resume();
+  }
+}

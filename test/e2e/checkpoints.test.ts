@@ -1,0 +1,119 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { fromJson } from '../../src/db/sql';
+import { readStore } from '../checker/read-store';
+import { eventually, runOrThrow, untilHeld, type WorkerFleet } from '../lab';
+import { expectStatus, type LeaseBody, type LeaseDetailBody, type RentBody } from '../support/api-client';
+import { startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+import { workerOf } from './support/inside';
+
+const LIMIT_MS = 180_000;
+const INTERVAL_SECONDS = 2;
+
+describe('homes survive', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'orion-checkpoints-'));
+  const store = join(dir, 'store');
+  let system: System;
+  let fleet: WorkerFleet;
+  let ada: Tenant;
+
+  beforeAll(async () => {
+    const key = join(dir, 'key');
+    await runOrThrow('age-keygen', ['-o', key]);
+    await runOrThrow('mkdir', [store]);
+    system = await startSystem({
+      apis: 1, schedulers: 2, faults: { steps: true },
+      env: { ORION_CHECKPOINT_DIR: store, ORION_CHECKPOINT_KEY_FILE: key, ORION_CHECKPOINT_INTERVAL_SECONDS: String(INTERVAL_SECONDS) },
+    });
+    ada = await system.tenant();
+    fleet = await system.launchWorkers(2);
+    await system.untilFree(2, LIMIT_MS);
+  }, LIMIT_MS);
+  afterAll(async () => {
+    await system.close();
+    rmSync(dir, { recursive: true });
+  }, LIMIT_MS);
+
+  const folderOf = ({ id }: LeaseBody): string => join(store, `lease-${id}`);
+  /** Waits for a checkpoint that was begun after now. */
+  const untilSaved = async (lease: LeaseBody): Promise<LeaseDetailBody> => {
+    const [clock] = await system.sql<{ now: Date }>('SELECT UTC_TIMESTAMP(3) AS now');
+    return ada.untilLease(lease.id, 'is saved', ({ checkpoint }) => new Date(checkpoint?.last_at ?? 0) > (clock?.now ?? new Date(0)), LIMIT_MS);
+  };
+  const untilMoved = (lease: LeaseBody): Promise<LeaseDetailBody> =>
+    ada.untilLease(lease.id, 'is active elsewhere', ({ state, generation, access }) => state === 'active' && generation > lease.generation && access !== null, LIMIT_MS);
+  const inHome = async (lease: LeaseBody, command: string): Promise<string> => {
+    const { code, stdout, stderr } = await ada.login(lease, command, { timeoutMs: 60_000 });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return stdout.trim();
+  };
+  const giveBack = async (lease: LeaseBody): Promise<void> => {
+    await ada.release(lease.id);
+    await system.untilFree(fleet.workers.length, LIMIT_MS);
+    await eventually(() => !existsSync(folderOf(lease)), { what: 'nothing of it is in the store', timeoutMs: 60_000 });
+  };
+
+  it('a file from before the last checkpoint is there after kill -9 of the node, what was deleted is not, and the end is the same; after the release nothing is left', async () => {
+    const lease = await ada.rentOne();
+    await inHome(lease, 'mkdir -p work; echo kept > work/file; echo gone > deleted');
+    await untilSaved(lease);
+    await inHome(lease, 'rm deleted; echo more >> work/file');
+    const saved = await untilSaved(lease);
+    expect(saved.checkpoint).toMatchObject({ enabled: true, error: null });
+    expect(readdirSync(folderOf(lease)).length).toBeGreaterThanOrEqual(1);
+
+    const worker = workerOf(fleet, lease);
+    await worker.kill();
+    const moved = await untilMoved(lease);
+
+    expect(moved.ends_at).toBe(lease.ends_at);
+    expect(await inHome(moved, 'cat work/file; ls; stat -c %U work/file')).toBe(`kept\nmore\nwork\n${moved.access?.username ?? ''}`);
+    expect(moved.events.map(({ type }) => type)).toContain('checkpoint.restored');
+    await worker.start();
+    await giveBack(moved);
+    const [removed] = await system.sql<{ data: unknown }>("SELECT data FROM events WHERE type = 'checkpoint.removed' AND lease_id = ?", [lease.id]);
+    expect(fromJson<{ files: number }>(removed?.data).files).toBeGreaterThanOrEqual(1);
+  }, LIMIT_MS);
+
+  it('a planned move takes along what was written just before it', async () => {
+    const lease = await ada.rentOne();
+    await untilSaved(lease);
+    await inHome(lease, 'echo just-now > file');
+    const nodeId = lease.node?.id ?? 0;
+    expectStatus(await system.admin.post(`/api/nodes/${nodeId}/drain`, { move: true }), 200);
+    const moved = await untilMoved(lease);
+    expect(await inHome(moved, 'cat file')).toBe('just-now');
+    expectStatus(await system.admin.post(`/api/nodes/${nodeId}/undrain`, {}), 200);
+    await giveBack(moved);
+  }, LIMIT_MS);
+
+  it('a scheduler that is killed once an archive is stored, before it could say so, leaves nothing but a checkpoint that is whole', async () => {
+    const lease = await ada.rentOne();
+    await untilSaved(lease);
+    const controls = system.schedulers.flatMap(({ steps }) => (steps ? [steps] : []));
+    const { index } = await untilHeld(controls, 'checkpoint.stored', LIMIT_MS);
+    await system.schedulers[index]?.kill9();
+    await inHome(lease, 'echo later > file');
+    await untilSaved(lease);
+    const known = async (): Promise<number> => fromJson<unknown[]>((await system.sql<{ archives: unknown }>('SELECT archives FROM checkpoints WHERE lease_id = ?', [lease.id]))[0]?.archives).length;
+    await eventually(async () => readdirSync(folderOf(lease)).length === (await known()), { what: 'the store has what a restore takes, and no more', timeoutMs: 60_000 });
+    await system.startScheduler();
+    await giveBack(lease);
+  }, LIMIT_MS);
+
+  it('a rent may do without', async () => {
+    const [lease] = expectStatus(await ada.client.post<RentBody>('/api/rent', { duration_minutes: 10, ssh_public_key: ada.publicKey, checkpoint: false }), 201).leases;
+    expect(lease?.checkpoint).toEqual({ enabled: false, last_at: null, age_seconds: null, bytes: 0, error: null });
+    await ada.release(lease?.id ?? 0);
+    await system.untilFree(2, LIMIT_MS);
+  }, LIMIT_MS);
+
+  it('I1–I10: after all this the checker finds nothing wrong, and nothing in the store', async () => {
+    const stored = readStore(store);
+    expect(stored).toEqual([]);
+    expect(await system.violations({ stored })).toEqual([]);
+  });
+});

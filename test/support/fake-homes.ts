@@ -1,0 +1,53 @@
+import { type Archive, bytesOf, type Home, type Homes, type SaveOrder } from '../../src/modules/checkpoints';
+
+export interface FakeHomes extends Homes {
+  /** What is stored, by lease. */
+  stored: Map<number, Archive[]>;
+  saves: { home: Home; order: SaveOrder }[];
+  restores: { home: Home; leaseId: number; archives: Archive[] }[];
+  /** What happens before a home is saved: it may wait, or throw. */
+  onSave(behaviour: (order: SaveOrder, signal: AbortSignal) => Promise<void> | void): void;
+  /** What happens when a home is put back. */
+  onRestore(behaviour: (attempt: number) => Promise<void> | void): void;
+}
+
+/**
+ * Stands in for sshd, tar, age and a folder where the database is under test; that the real ones keep the same contract is what
+ * test/integration/checkpoints shows.
+ */
+export function createFakeHomes(): FakeHomes {
+  const stored = new Map<number, Archive[]>();
+  const saves: FakeHomes['saves'] = [];
+  const restores: FakeHomes['restores'] = [];
+  let saving: Parameters<FakeHomes['onSave']>[0] = () => undefined;
+  let restoring: Parameters<FakeHomes['onRestore']>[0] = () => undefined;
+  return {
+    stored,
+    saves,
+    restores,
+    onSave: (behaviour) => void (saving = behaviour),
+    onRestore: (behaviour) => void (restoring = behaviour),
+    save: async (home, order, signal) => {
+      saves.push({ home, order });
+      await saving(order, signal);
+      const archive = { number: order.number, full: order.base === null, generation: order.generation, bytes: 1000 };
+      stored.set(order.leaseId, [...(stored.get(order.leaseId) ?? []), archive]);
+      return archive;
+    },
+    restore: async (home, { leaseId, archives }) => {
+      restores.push({ home, leaseId, archives });
+      await restoring(restores.length);
+    },
+    holds: (leaseId, archives) => Promise.resolve(archives.every(({ number }) => stored.get(leaseId)?.some((kept) => kept.number === number))),
+    tidy: (leaseId, { number, chain }) => {
+      stored.set(leaseId, (stored.get(leaseId) ?? []).filter((each) => each.number > number || chain.some((kept) => kept.number === each.number)));
+      return Promise.resolve();
+    },
+    remove: (leaseId) => {
+      const archives = stored.get(leaseId) ?? [];
+      stored.delete(leaseId);
+      return Promise.resolve({ files: archives.length, bytes: bytesOf(archives) });
+    },
+    listLeases: () => Promise.resolve([...stored.keys()]),
+  };
+}
