@@ -61,17 +61,19 @@ async function enrol(worker: Worker, shell: string): Promise<RunResult> {
 
 const callsOf = async (worker: Worker): Promise<string[]> => (await worker.exec('cat /run/lab/calls; : >/run/lab/calls')).stdout.trim().split('\n');
 
+const pretenceOf = (runs: string, programs: Record<string, string>): Parameters<typeof pretend>[1] => ({ runs, programs });
+
 describe.each([
   {
     init: 'systemd', index: 0, shell: 'sh', enter: '', file: '/etc/systemd/system/orion-agent.service',
-    pretence: { runs: '/run/systemd/system', programs: { systemctl: SYSTEMCTL } as Record<string, string> },
+    pretence: pretenceOf('/run/systemd/system', { systemctl: SYSTEMCTL }),
     installing: ['systemctl daemon-reload', 'systemctl --quiet enable orion-agent', 'systemctl stop orion-agent', 'systemctl start orion-agent'],
     removing: ['systemctl stop orion-agent', 'systemctl --quiet disable orion-agent', 'systemctl daemon-reload'],
   },
   {
     // With BusyBox for everything that it has.
     init: 'OpenRC', index: 1, shell: 'busybox ash', enter: 'mkdir -p /run/lab/busybox && busybox --install -s /run/lab/busybox && export PATH=/usr/local/bin:/run/lab/busybox:$PATH && ', file: '/etc/init.d/orion-agent',
-    pretence: { runs: '/run/openrc', programs: { 'rc-service': RC_SERVICE, 'rc-update': RC_UPDATE } as Record<string, string> },
+    pretence: pretenceOf('/run/openrc', { 'rc-service': RC_SERVICE, 'rc-update': RC_UPDATE }),
     installing: ['rc-update --quiet add orion-agent default', 'rc-service --quiet orion-agent stop', 'rc-service --quiet orion-agent start'],
     removing: ['rc-service --quiet orion-agent stop', 'rc-update --quiet delete orion-agent default'],
   },
