@@ -27,6 +27,8 @@ export interface Lease {
   generation: number;
   node: { id: number; hostname: string } | null;
   access: Access | null;
+  gateway: Access | null;
+  checkpoint: { last_at: string | null } | null;
 }
 
 export interface Access {

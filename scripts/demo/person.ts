@@ -66,6 +66,14 @@ export function targetOf({ key }: Person, { id, access }: Lease): SshTarget {
   return { address: access.host, port: access.port, user: access.username, hostKey: access.host_key, keyFile: key.keyFile };
 }
 
+/** The way that stays the same wherever the lease is. */
+export function throughGateway({ key }: Person, { id, gateway }: Lease): SshTarget {
+  if (!gateway) {
+    throw new Error(`lease ${id} knows no gateway`);
+  }
+  return { address: gateway.host, port: gateway.port, user: gateway.username, hostKey: gateway.host_key, keyFile: key.keyFile };
+}
+
 /** Runs a command over SSH and returns what it printed; throws when the login or the command fails. */
 export async function overSsh(person: Person, lease: Lease, command: string): Promise<string> {
   const { code, stdout, stderr }: RunResult = await sshExec(targetOf(person, lease), command);

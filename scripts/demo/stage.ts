@@ -28,7 +28,7 @@ export async function getNode(operator: Client, id: number): Promise<Node> {
   return found;
 }
 
-const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 60_000;
 
 /** Waits until this many nodes are free, which means: alive, and their last wipe verified. */
 export async function untilFree(operator: Client, count: number): Promise<Node[]> {

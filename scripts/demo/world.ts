@@ -62,7 +62,7 @@ export interface Fleet {
 /** Rhythms for a short show. The defaults stand beside them. */
 export const FASTER: Record<string, string> = {
   ORION_PROBE_INTERVAL_SECONDS: '2', // 30
-  ORION_SUSPECT_INTERVAL_SECONDS: '0.5', // 5
+  ORION_SUSPECT_INTERVAL_SECONDS: '0.5', // 2
   ORION_PROBE_TIMEOUT_SECONDS: '3', // 5
   ORION_HEARTBEAT_INTERVAL_SECONDS: '2', // 5
   ORION_HEARTBEAT_OVERDUE_SECONDS: '8', // 12.5
@@ -71,6 +71,7 @@ export const FASTER: Record<string, string> = {
   ORION_WORK_INTERVAL_SECONDS: '0.2', // 1
   ORION_WATCH_INTERVAL_SECONDS: '0.5', // 2
   ORION_CLAIM_SECONDS: '5', // 30
+  ORION_CHECKPOINT_INTERVAL_SECONDS: '2', // 300
   ORION_RETRY_FIRST_SECONDS: '1', // 5
   ORION_MIN_LEASE_SECONDS: '1', // 60
   ORION_MAX_LEASES: '20', // 5

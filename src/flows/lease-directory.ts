@@ -2,12 +2,13 @@ import type { Db } from '../db/transaction';
 import { createLoop, type Loop } from '../lib/loop';
 import { listUserKeys } from '../modules/accounts';
 import { recordEvent } from '../modules/audit';
+import { listCheckpoints } from '../modules/checkpoints';
 import { findLease, isRunning, listWhereabouts, type LeaseWhereabouts } from '../modules/leases';
 import { findNodes, LOST, type Node, probeSoon, targetOf } from '../modules/nodes';
 import type { LeaseDirectory, Whereabouts } from '../ssh/gateway';
 import type { FlowContext } from './context';
 
-/** How often the visited leases are looked at, all of them in two queries. */
+/** How often the visited leases are looked at, all of them in three queries. */
 const LOOK_MS = 500;
 
 type Listener = (at: Whereabouts) => void;
@@ -68,13 +69,14 @@ export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start
 async function locate(db: Db, ids: number[]): Promise<Map<number, Whereabouts>> {
   const leases = await listWhereabouts(db, ids);
   const nodes = new Map((await findNodes(db, [...new Set(leases.flatMap(({ nodeId }) => nodeId ?? []))])).map((node) => [node.id, node]));
-  return new Map(leases.map((lease) => [lease.leaseId, whereaboutsOf(lease, nodes.get(lease.nodeId ?? 0))]));
+  const saved = new Map((await listCheckpoints(db, ids)).map((checkpoint) => [checkpoint.leaseId, checkpoint.ageSeconds]));
+  return new Map(leases.map((lease) => [lease.leaseId, whereaboutsOf(lease, nodes.get(lease.nodeId ?? 0), saved.get(lease.leaseId) ?? null)]));
 }
 
-function whereaboutsOf(lease: LeaseWhereabouts, node: Node | undefined): Whereabouts {
+function whereaboutsOf(lease: LeaseWhereabouts, node: Node | undefined, homeAgeSeconds: number | null): Whereabouts {
   const { endsInSeconds, generation, username, ahead } = lease;
   if (username === null || !node || LOST.includes(node.status)) {
     return { state: 'waiting', place: ahead === null ? null : ahead + 1, endsInSeconds };
   }
-  return { state: 'present', generation, nodeName: node.hostname, username, target: targetOf(node), endsInSeconds };
+  return { state: 'present', generation, nodeName: node.hostname, username, target: targetOf(node), endsInSeconds, homeAgeSeconds };
 }

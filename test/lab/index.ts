@@ -15,5 +15,6 @@ export { skewed } from './skewed';
 export { generateSshKeyPair, sshExec, sshOptions, type SshExecOptions, type SshKeyPair, type SshTarget } from './ssh';
 export { describeStack, startStack, type Container, type Stack, type StackOptions } from './stack';
 export { createStepControl, type StepControl, untilHeld } from './steps';
+export { openTerminal, type Terminal } from './terminal';
 export { launchWorkers, type Cut, type LaunchOptions, type Worker, type WorkerFleet } from './workers';
 export type { WorkerState } from './worker-line';

@@ -14,6 +14,26 @@ export interface Plan {
   env: Env;
   /** Of the APIs, as Caddy knows them. */
   ports: number[];
+  /** What one role has alone. */
+  gateway: Env;
+  scheduler: Env;
+}
+
+/** The keys of the gateway and of what it keeps of homes, and where it is. */
+async function planGateway(lab: Lab): Promise<{ env: Env; secrets: Env }> {
+  const dir = join(lab.dir, 'gateway');
+  const [login, host, port] = await Promise.all([generateSshKeyPair(dir, 'gateway'), generateSshKeyPair(dir, 'gateway-host'), freePort()]);
+  return {
+    env: { ORION_GATEWAY_PUBLIC_KEY: login.publicKey, ORION_GATEWAY_HOST_PUBLIC_KEY: host.publicKey, ORION_GATEWAY_ADDRESS: `127.0.0.1:${port}` },
+    secrets: { ORION_GATEWAY_HOST: '127.0.0.1', ORION_GATEWAY_PORT: String(port), ORION_GATEWAY_KEY_FILE: login.keyFile, ORION_GATEWAY_HOST_KEY_FILE: host.keyFile },
+  };
+}
+
+async function planCheckpoints(lab: Lab): Promise<{ env: Env; secrets: Env }> {
+  const [store, keyFile] = [join(lab.dir, 'checkpoints'), join(lab.dir, 'checkpoint-key')];
+  mkdirSync(store);
+  await runOrThrow('age-keygen', ['-o', keyFile]);
+  return { env: { ORION_CHECKPOINT_DIR: store }, secrets: { ORION_CHECKPOINT_KEY_FILE: keyFile } };
 }
 
 export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
@@ -21,6 +41,7 @@ export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
   // What a killed play leaves in its folder goes with the demo's.
   const tmp = join(lab.dir, 'tmp');
   mkdirSync(tmp);
+  const [gateway, checkpoints] = await Promise.all([planGateway(lab), planCheckpoints(lab)]);
   const env: Env = {
     ...FASTER,
     TMPDIR: tmp,
@@ -36,12 +57,14 @@ export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
     ORION_OPS_HOST: '127.0.0.1',
     ORION_TRUST_PROXY: 'loopback',
     ORION_DRAIN_SECONDS: '0.5',
+    ...gateway.env,
+    ...checkpoints.env,
   };
   const ports: number[] = [];
   while (ports.length < PLACES) {
     ports.push(await freePort());
   }
-  return { lab, env, ports };
+  return { lab, env, ports, gateway: gateway.secrets, scheduler: checkpoints.secrets };
 }
 
 /** Runs `orion …` to its end. */
@@ -49,11 +72,11 @@ export async function runOrion({ env }: Plan, args: string[], input = ''): Promi
   await runOrThrow(process.execPath, [join(projectDir, 'dist', 'main.js'), ...args], { input, env: { PATH: process.env['PATH'], ...env } });
 }
 
-/** Two APIs and two schedulers: processes of the built program. */
+/** Two APIs, two schedulers and a gateway: processes of the built program. */
 export async function startRoles(plan: Plan): Promise<Omit<ControlPlane, 'doors'>> {
   const { lab } = plan;
-  const [first, second, ...schedulers] = await Promise.all([startApi(plan, 0), startApi(plan, 1), startScheduler(plan), startScheduler(plan)]);
-  const running = [first, second, ...schedulers];
+  const [first, second, gateway, ...schedulers] = await Promise.all([startApi(plan, 0), startApi(plan, 1), startGateway(plan), startScheduler(plan), startScheduler(plan)]);
+  const running = [first, second, gateway, ...schedulers];
   const apis: Replica[] = [first, second].map(toReplica);
   return {
     lab, apis, schedulers: schedulers.map(toReplica),
@@ -73,9 +96,14 @@ function startApi({ lab, env, ports }: Plan, place: number): Promise<OrionProces
   return startOrion(lab, 'api', { port, env: { ...env, ORION_HTTP_PORT: String(port) } });
 }
 
-async function startScheduler({ lab, env }: Plan): Promise<OrionProcess> {
+async function startScheduler({ lab, env, scheduler }: Plan): Promise<OrionProcess> {
   const port = await freePort();
-  return startOrion(lab, 'scheduler', { port, env: { ...env, ORION_OPS_PORT: String(port) } });
+  return startOrion(lab, 'scheduler', { port, env: { ...env, ...scheduler, ORION_OPS_PORT: String(port) } });
+}
+
+async function startGateway({ lab, env, gateway }: Plan): Promise<OrionProcess> {
+  const port = await freePort();
+  return startOrion(lab, 'gateway', { port, env: { ...env, ...gateway, ORION_OPS_PORT: String(port) } });
 }
 
 function toReplica(role: OrionProcess): Replica {

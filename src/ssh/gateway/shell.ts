@@ -22,6 +22,8 @@ export interface ShellDeps {
 const STATUS_EVERY_MS = 30_000;
 /** Out of the alternate screen, mouse off, cursor on, no colours: what a full-screen program would have undone itself. */
 const CALM_TERMINAL = '\x1b[?1049l\x1b[?1000;1002;1003;1006;2004l\x1b[?25h\x1b[0m';
+/** As a shell ends that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 128 + 2;
 const CTRL_C = 3;
 const CTRL_D = 4;
 
@@ -34,23 +36,18 @@ export async function runShell(channel: ServerChannel, terminal: Terminal, deps:
   const gone = new Promise<'gone'>((resolve) => channel.once('close', () => resolve('gone')));
   const stopWarning = warnBeforeTheEnd(deps, say);
   try {
+    let before: number | undefined;
     for (let first = true; ; first = false) {
       const connection = await waitWithNews(channel, { ...deps, say, silent: first, gone });
-      if (connection === 'left') {
-        endChannel(channel, { code: 128 + 2 });
+      if (connection === null || typeof connection === 'string') {
+        takeLeave(channel, connection, () => say(`lease ${deps.leaseId} is over`));
         return;
       }
-      if (connection === 'gone') {
-        return;
-      }
-      if (connection === null) {
-        say(`lease ${deps.leaseId} is over`);
-        endChannel(channel, { code: EXIT_LEASE_OVER });
-        return;
-      }
+      const { generation, nodeName } = connection.at;
       if (!first) {
-        say(`you are on ${connection.at.nodeName} now`);
+        say(`you are on ${nodeName} now${generation === before ? '' : describeHome(connection.at)}`);
       }
+      before = generation;
       const ending = await oneShell(channel, terminal, { client: connection.client, onNode: deps.onNode, gone });
       if (ending === 'gone') {
         return;
@@ -61,11 +58,21 @@ export async function runShell(channel: ServerChannel, terminal: Terminal, deps:
       }
       if (deps.link.whereabouts().state !== 'over') {
         channel.stderr.write(terminal.pty ? CALM_TERMINAL : '');
-        say(`the connection to ${connection.at.nodeName} is lost. Your lease goes on: please wait, or leave with Ctrl-C`);
+        say(`the connection to ${nodeName} is lost. Your lease goes on: please wait, or leave with Ctrl-C`);
       }
     }
   } finally {
     stopWarning();
+  }
+}
+
+/** No machine any more: the lease is over (null), or the client did not want to wait, or is not there. */
+function takeLeave(channel: ServerChannel, why: null | 'left' | 'gone', sayOver: () => void): void {
+  if (why === 'left') {
+    endChannel(channel, { code: EXIT_INTERRUPTED });
+  } else if (why === null) {
+    sayOver();
+    endChannel(channel, { code: EXIT_LEASE_OVER });
   }
 }
 
@@ -123,6 +130,10 @@ function describe(at: Whereabouts): { what: string; timeLeft: string } | undefin
   }
   const what = at.place === null ? 'waiting for a machine to be ready' : `no machine is free: you are number ${at.place} in the order`;
   return { what, timeLeft: Number.isFinite(at.endsInSeconds) ? `the lease ends in ${duration(at.endsInSeconds)}` : 'one moment' };
+}
+
+function describeHome({ homeAgeSeconds }: Extract<Whereabouts, { state: 'present' }>): string {
+  return homeAgeSeconds === null ? '; nothing was saved of your files' : `; your files are as they were ${duration(homeAgeSeconds)} ago`;
 }
 
 function duration(seconds: number): string {

@@ -7,9 +7,9 @@ export interface Visitor {
   keyFingerprint: string;
 }
 
-/** Where a lease is to be found now. */
+/** Where a lease is to be found now. `homeAgeSeconds`: how old what was saved of its home is, null when nothing is. */
 export type Whereabouts =
-  | { state: 'present'; generation: number; nodeName: string; username: string; target: SshTarget; endsInSeconds: number }
+  | { state: 'present'; generation: number; nodeName: string; username: string; target: SshTarget; endsInSeconds: number; homeAgeSeconds: number | null }
   /** `place`: how many leases wait for a machine up to this one, or null while that is not what it waits for. */
   | { state: 'waiting'; place: number | null; endsInSeconds: number }
   | { state: 'over' };
