@@ -319,7 +319,7 @@ stop() {
   if [ -e "$UNIT" ]; then
     systemctl stop orion-agent
   elif [ -e "$INIT_SCRIPT" ]; then
-    rc-service --quiet orion-agent stop
+    rc-service --quiet --ifstarted orion-agent stop
   elif runs; then
     kill -TERM "$(cat "$PID_FILE")"
     tries=20

@@ -47,7 +47,45 @@ esac
 
 const RC_UPDATE = '#!/bin/sh\necho "rc-update $*" >>/run/lab/calls\n';
 
-async function pretend(worker: Worker, { runs, programs }: { runs: string; programs: Record<string, string> }): Promise<void> {
+interface Init {
+  init: string;
+  index: 0 | 1;
+  shell: string;
+  /** Run before each command, to change its surroundings. */
+  enter: string;
+  file: string;
+  /** The folder by which it is known to run, and its commands. */
+  pretence: { runs: string; programs: Record<string, string> };
+  /** How its commands are called. */
+  installing: string[];
+  removing: string[];
+}
+
+const INITS: Init[] = [
+  {
+    init: 'systemd',
+    index: 0,
+    shell: 'sh',
+    enter: '',
+    file: '/etc/systemd/system/orion-agent.service',
+    pretence: { runs: '/run/systemd/system', programs: { systemctl: SYSTEMCTL } },
+    installing: ['systemctl daemon-reload', 'systemctl --quiet enable orion-agent', 'systemctl stop orion-agent', 'systemctl start orion-agent'],
+    removing: ['systemctl stop orion-agent', 'systemctl --quiet disable orion-agent', 'systemctl daemon-reload'],
+  },
+  {
+    // With BusyBox for everything that it has.
+    init: 'OpenRC',
+    index: 1,
+    shell: 'busybox ash',
+    enter: 'mkdir -p /run/lab/busybox && busybox --install -s /run/lab/busybox && export PATH=/usr/local/bin:/run/lab/busybox:$PATH && ',
+    file: '/etc/init.d/orion-agent',
+    pretence: { runs: '/run/openrc', programs: { 'rc-service': RC_SERVICE, 'rc-update': RC_UPDATE } },
+    installing: ['rc-update --quiet add orion-agent default', 'rc-service --quiet --ifstarted orion-agent stop', 'rc-service --quiet orion-agent start'],
+    removing: ['rc-service --quiet --ifstarted orion-agent stop', 'rc-update --quiet delete orion-agent default'],
+  },
+];
+
+async function pretend(worker: Worker, { runs, programs }: Init['pretence']): Promise<void> {
   await worker.exec(`mkdir -p ${runs} /run/lab`);
   for (const [name, text] of Object.entries(programs)) {
     await worker.exec(`cat >/usr/local/bin/${name}; chmod 755 /usr/local/bin/${name}`, { input: text });
@@ -61,24 +99,8 @@ async function enrol(worker: Worker, shell: string): Promise<RunResult> {
 
 const callsOf = async (worker: Worker): Promise<string[]> => (await worker.exec('cat /run/lab/calls; : >/run/lab/calls')).stdout.trim().split('\n');
 
-const pretenceOf = (runs: string, programs: Record<string, string>): Parameters<typeof pretend>[1] => ({ runs, programs });
-
-describe.each([
-  {
-    init: 'systemd', index: 0, shell: 'sh', enter: '', file: '/etc/systemd/system/orion-agent.service',
-    pretence: pretenceOf('/run/systemd/system', { systemctl: SYSTEMCTL }),
-    installing: ['systemctl daemon-reload', 'systemctl --quiet enable orion-agent', 'systemctl stop orion-agent', 'systemctl start orion-agent'],
-    removing: ['systemctl stop orion-agent', 'systemctl --quiet disable orion-agent', 'systemctl daemon-reload'],
-  },
-  {
-    // With BusyBox for everything that it has.
-    init: 'OpenRC', index: 1, shell: 'busybox ash', enter: 'mkdir -p /run/lab/busybox && busybox --install -s /run/lab/busybox && export PATH=/usr/local/bin:/run/lab/busybox:$PATH && ', file: '/etc/init.d/orion-agent',
-    pretence: pretenceOf('/run/openrc', { 'rc-service': RC_SERVICE, 'rc-update': RC_UPDATE }),
-    installing: ['rc-update --quiet add orion-agent default', 'rc-service --quiet orion-agent stop', 'rc-service --quiet orion-agent start'],
-    removing: ['rc-service --quiet orion-agent stop', 'rc-update --quiet delete orion-agent default'],
-  },
-])('where $init runs', ({ index, shell, enter, file, pretence, installing, removing }) => {
-  const worker = (): Worker => workers[index] as Worker;
+describe.each(INITS)('where $init runs', ({ index, shell, enter, file, pretence, installing, removing }) => {
+  const worker = (): Worker => workers[index];
   const within = (command: string): string => (enter === '' ? command : `sh -c '${enter}exec ${command}'`);
   let before: string[];
 

@@ -1,24 +1,24 @@
-import { createServer, request as plainRequest, type Server } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, request as plainRequest } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { RunResult, Worker } from '../../lab';
 
 export interface Answer {
   status: number;
-  headers: Record<string, string | string[] | undefined>;
+  headers: IncomingHttpHeaders;
   body: Buffer;
 }
 
 /** One GET; `ca` is a PEM to trust. Follows no redirect. */
 export function get(url: string, { ca, headers }: { ca?: string; headers?: Record<string, string> } = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const send = url.startsWith('https:') ? secureRequest : plainRequest;
-    const request = send(url, { ca, headers, agent: false }, (response) => {
+    const onResponse = (response: IncomingMessage): void => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
       response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
-    });
+    };
+    const request = url.startsWith('https:') ? secureRequest(url, { ca, headers, agent: false }, onResponse) : plainRequest(url, { headers, agent: false }, onResponse);
     request.on('error', reject);
     request.end();
   });
@@ -26,7 +26,7 @@ export function get(url: string, { ca, headers }: { ca?: string; headers?: Recor
 
 /** Somebody between a machine and the API at `target`, who changes the agent on its way. */
 export async function startTamperer(target: string): Promise<{ url: string; close(): Promise<void> }> {
-  const server: Server = createServer((req, res) => {
+  const server = createServer((req, res) => {
     void get(`${target}${req.url ?? ''}`, { headers: { host: req.headers.host ?? '' } }).then(({ status, body }) => {
       res.writeHead(status, { connection: 'close' });
       res.end(req.url === '/orion-agent.js' ? Buffer.concat([body, Buffer.from('// and a little more')]) : body);
