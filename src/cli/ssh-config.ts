@@ -40,10 +40,19 @@ export function renderKnownHosts(hosts: SshHost[]): string {
   return HEAD + [...new Set(hosts.map(({ target }) => knownHostsLine(checkTarget(target))))].join('');
 }
 
+/** The line with which another ssh_config takes this one in. `Include` reads patterns, and `%` as different releases see fit. */
+export function renderInclude(path: string): string {
+  return `Include ${quotePath(refuse(/[%*?[]/, path))}\n`;
+}
+
 /** A path as a value of ssh_config, where `%` and `${` begin something else and a quotation mark has no way in. */
 export function quotePath(path: string): string {
-  if (/["\\\n\r]|\$\{/.test(path)) {
+  return `"${refuse(/["\\\n\r]|\$\{/, path).replaceAll('%', '%%')}"`;
+}
+
+function refuse(characters: RegExp, path: string): string {
+  if (characters.test(path)) {
     throw new CliError(`${JSON.stringify(path)} is a path that OpenSSH's configuration cannot hold.`, { hint: 'Put it elsewhere; ORION_CONFIG_DIR names the folder of the configuration.' });
   }
-  return `"${path.replaceAll('%', '%%')}"`;
+  return path;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { usageError } from '../errors';
 import { writePrivateFile } from '../private-file';
 import { callPages, type CommandContext, type Session, withSession } from '../session';
-import { nameOf, quotePath, renderKnownHosts, renderSshConfig, type SshHost } from '../ssh-config';
+import { nameOf, renderInclude, renderKnownHosts, renderSshConfig, type SshHost } from '../ssh-config';
 import { homeOf, type Store } from '../store';
 import { createUserSshConfig } from '../user-ssh-config';
 import type { Lease } from '../wire';
@@ -52,7 +52,7 @@ function filesIn({ dir }: Store): Files {
   return {
     config,
     knownHosts: join(dir, 'known_hosts'),
-    include: `# Added by \`orion config-ssh\`; \`orion config-ssh --remove\` takes it away.\nInclude ${quotePath(config)}\n\n`,
+    include: `# Added by \`orion config-ssh\`; \`orion config-ssh --remove\` takes it away.\n${renderInclude(config)}\n`,
   };
 }
 

@@ -1,0 +1,36 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packageRoot } from '../../lib/package-root';
+import { readInstaller } from './installer';
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'orion-installer-'));
+  mkdirSync(join(root, 'dist'));
+  cpSync(join(packageRoot(), 'installer'), join(root, 'installer'), { recursive: true });
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe('the installer', () => {
+  it('is not served without the agent', async () => {
+    await expect(readInstaller(root)).rejects.toThrow('orion-agent.js');
+  });
+
+  it('names the control plane and the checksum of the very agent that is served with it', async () => {
+    writeFileSync(join(root, 'dist', 'orion-agent.js'), 'the agent');
+    const { agent, sha256, render } = await readInstaller(root);
+    const script = render('https://orion.example');
+    expect([agent.toString(), sha256]).toEqual(['the agent', createHash('sha256').update('the agent').digest('hex')]);
+    expect(script).toContain(`\nURL='https://orion.example'\nSHA256='${sha256}'\n`);
+    expect(script).toContain('curl -fsSL https://orion.example/install.sh | sudo');
+    expect(script).not.toMatch(/@[A-Z_0-9]+@/);
+  });
+
+  it('does all it does in its last line', async () => {
+    const { render } = await readInstaller(root);
+    expect(render('https://orion.example')).toMatch(/\n}\n\nmain <\/dev\/null\n$/);
+  });
+});
