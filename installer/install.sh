@@ -332,10 +332,19 @@ stop() {
 }
 
 status() {
-  if [ -e "$UNIT" ]; then log='journalctl -u orion-agent'; else log=$LOG; fi
   if runs; then running='the agent runs'; else running='the agent does not run'; fi
-  if enrolled; then echo "$running; this machine is enrolled at $API_ENDPOINT"; else echo "$running; this machine is not enrolled yet. See: $log"; fi
-  enrolled && runs
+  if enrolled; then
+    echo "$running; this machine is enrolled at $API_ENDPOINT"
+    runs
+  else
+    echo "$running; this machine is not enrolled yet. The last of its log:"
+    show_log || :
+    return 1
+  fi
+}
+
+show_log() {
+  if [ -e "$UNIT" ]; then journalctl --no-pager --output=cat --lines=3 --unit=orion-agent; else tail -n 3 "$LOG"; fi
 }
 
 # What an init does elsewhere: starts the agent again when it fails, after growing pauses. One that ends with 0 was told to leave, or retired.
@@ -400,4 +409,4 @@ exit
 COMMAND
 }
 
-main </dev/null
+{ main </dev/null; exit; }

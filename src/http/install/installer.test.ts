@@ -31,6 +31,6 @@ describe('the installer', () => {
 
   it('does all it does in its last line', async () => {
     const { render } = await readInstaller(root);
-    expect(render('https://orion.example')).toMatch(/\n}\n\nmain <\/dev\/null\n$/);
+    expect(render('https://orion.example')).toMatch(/\n}\n\n{ main <\/dev\/null; exit; }\n$/);
   });
 });
