@@ -8,7 +8,7 @@ export interface Installer {
   /** Hex, of the agent. */
   sha256: string;
   /** The script for machines that reach the control plane at `url`, which parseBaseUrl has let through. */
-  render(url: string): string;
+  render: (url: string) => string;
 }
 
 /** Reads both from the folder of the installation. Throws when one is missing: the agent is there after `npm run build`. */
