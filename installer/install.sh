@@ -14,7 +14,7 @@ set -eu
 
 URL='@ORION_URL@'
 SHA256='@AGENT_SHA256@'
-SETTINGS='API_ENDPOINT MY_HOST_PORT MY_HOSTNAME MY_ADDRESS ORION_LABELS ORION_STATE_DIR ORION_HOST_KEY_FILE ORION_FENCE_GRACE_SECONDS
+SETTINGS='API_ENDPOINT MY_HOST_PORT MY_HOSTNAME MY_ADDRESS ORION_TUNNEL ORION_LOCAL_SSH ORION_LABELS ORION_STATE_DIR ORION_HOST_KEY_FILE ORION_FENCE_GRACE_SECONDS
   ORION_CA_FILE ORION_MANAGE_ACCOUNTS ORION_CPUS ORION_MEMORY_MB LOG_LEVEL ORION_NODE'
 PROGRAM=/opt/orion-agent/orion-agent.js
 COMMAND=/usr/local/bin/orion-agent
@@ -117,13 +117,14 @@ check_machine() {
   has python3 || die "Python 3 is missing, through which the control plane works here: $(how_to_get python3)"
   key=${ORION_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key.pub}
   [ -s "$key" ] || die "there is no SSH host key $key: install sshd ($(how_to_get openssh-server)) and start it, or run ssh-keygen -A, or set ORION_HOST_KEY_FILE"
-  port=${MY_HOST_PORT##*:}
+  port=${ORION_LOCAL_SSH:-$MY_HOST_PORT}
+  port=${port##*:}
   case ${port:-22} in
-    *[!0-9]* | ??????*) die "MY_HOST_PORT is not a port: $MY_HOST_PORT" ;;
+    *[!0-9]* | ??????*) die "MY_HOST_PORT or ORION_LOCAL_SSH is not a port: $port" ;;
   esac
   # By the kernel's table: connecting would leave lines in sshd's log.
   grep -qsE "^ *[0-9]+: [0-9A-F]+:$(printf %04X "${port:-22}") [0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6 ||
-    say "warning: nothing listens on port ${port:-22} here; unless it is forwarded from elsewhere, start sshd or set MY_HOST_PORT"
+    say "warning: nothing listens on port ${port:-22} here; start sshd, or set MY_HOST_PORT, or ORION_LOCAL_SSH where another port is forwarded to it"
 }
 
 # Node itself downloads: what reaches the control plane here is what will call home, with the same TLS.
