@@ -23,7 +23,7 @@ beforeAll(async () => {
   workers = (await launchWorkers(system.lab, 2)).workers as [Worker, Worker];
   await Promise.all(workers.map(makeInstallable));
 }, 180_000);
-afterAll(() => system.close());
+afterAll(() => system.close(), 60_000);
 
 const apiUrl = (): string => system.apis[0]?.url ?? '';
 const settingsOf = ({ name, address, port }: Worker): Record<string, string> => ({ MY_HOSTNAME: name, MY_ADDRESS: address, MY_HOST_PORT: String(port) });

@@ -24,7 +24,7 @@ afterAll(async () => {
   await api.close();
   await database.close();
   await lab.close();
-});
+}, 60_000);
 
 const SYSTEMCTL = `#!/bin/sh
 echo "systemctl $*" >>/run/lab/calls
