@@ -29,8 +29,24 @@ export function streamOnNode<T>(settings: SessionSettings, login: Login, work: (
   return withSession(settings, login, (session) => work((job) => runStream(session, job)));
 }
 
-async function runStream(session: NodeSSH, { command, input, output }: StreamJob): Promise<StreamEnd> {
-  const channel = await openChannel(session, command);
+function runStream({ connection }: NodeSSH, job: StreamJob): Promise<StreamEnd> {
+  return new Promise((resolve, reject) => {
+    if (!connection) {
+      reject(new Error('not connected'));
+      return;
+    }
+    connection.exec(job.command, (error, channel) => {
+      if (error) {
+        reject(error);
+      } else {
+        // Not a moment later: a command that is over at once says so only now.
+        relay(channel, job).then(resolve, reject);
+      }
+    });
+  });
+}
+
+async function relay(channel: ClientChannel, { input, output }: StreamJob): Promise<StreamEnd> {
   let ended = false as boolean;
   const end: StreamEnd = { code: null, complaint: '' };
   channel.once('exit', (code: number | null) => {
@@ -49,16 +65,6 @@ async function runStream(session: NodeSSH, { command, input, output }: StreamJob
     throw sent.status === 'rejected' ? sent.reason : new Error('the session broke');
   }
   return end;
-}
-
-function openChannel({ connection }: NodeSSH, command: string): Promise<ClientChannel> {
-  return new Promise((resolve, reject) => {
-    if (!connection) {
-      reject(new Error('not connected'));
-      return;
-    }
-    connection.exec(command, (error, channel) => (error ? reject(error) : resolve(channel)));
-  });
 }
 
 async function send(channel: ClientChannel, input: Readable | undefined): Promise<void> {

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { dialDirectly, streamOnNode, type StreamOnNode } from '../../../src/ssh';
+import { type Bench, createBench, nodeOf } from '../provisioning/support';
+
+const LIMIT_MS = 120_000;
+
+describe('streams to and from a node', () => {
+  let bench: Bench;
+  beforeAll(async () => {
+    bench = await createBench();
+  }, LIMIT_MS);
+  afterAll(() => bench.lab.close(), LIMIT_MS);
+
+  function onNode<T>(work: (run: StreamOnNode) => Promise<T>): Promise<T> {
+    const [worker] = bench.workers;
+    if (!worker) {
+      throw new Error('no worker');
+    }
+    const session = { dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(bench.managementKey.keyFile, 'utf8') };
+    return streamOnNode(session, { target: nodeOf(worker), signal: AbortSignal.timeout(LIMIT_MS) }, work);
+  }
+
+  it('tell the end of a command that is over at once, however many there are', async () => {
+    const codes = await onNode(async (run) => {
+      const seen: (number | null)[] = [];
+      for (let n = 0; n < 60; n += 1) {
+        seen.push((await run({ command: `exit ${n}` })).code);
+      }
+      return seen;
+    });
+    expect(codes).toEqual(codes.map((_, n) => n));
+  }, LIMIT_MS);
+
+  it('tell what a command says that does not want its input, or is killed', async () => {
+    const ends = await onNode(async (run) => [
+      await run({ command: 'echo no >&2; exit 3', input: Readable.from([Buffer.alloc(5_000_000)]) }),
+      await run({ command: 'kill -9 $$' }),
+    ]);
+    expect(ends).toEqual([{ code: 3, complaint: 'no\n' }, { code: null, complaint: '' }]);
+  }, LIMIT_MS);
+});
