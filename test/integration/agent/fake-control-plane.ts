@@ -76,6 +76,11 @@ export async function createFakeControlPlane(lab: Lab, tls?: { key: Buffer; cert
     }
   };
   const listener: RequestListener = (request, response) => {
+    if (request.headers.upgrade !== undefined) {
+      // One from before there were tunnels.
+      response.writeHead(404).end();
+      return;
+    }
     const chunks: Buffer[] = [];
     response.on('error', () => undefined);
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
