@@ -28,6 +28,23 @@ describe('the gateway', () => {
   };
   const copy = (program: string, ...args: string[]): ReturnType<typeof run> => run(program, [...sshOptions(to).filter((word) => word !== '-tt'), ...args], { timeoutMs: 60_000 });
 
+  /** Names with blanks too. */
+  const expectFilesToArrive = async (): Promise<void> => {
+    const content = randomBytes(3 * MIB + 17);
+    const file = join(here, 'a file');
+    writeFileSync(file, content);
+    const remote = `${to.user}@${to.address}`;
+    expect(await copy('scp', file, `${remote}:by-scp`)).toMatchObject({ code: 0 });
+    expect(await copy('scp', '-O', file, `${remote}:by-old-scp`)).toMatchObject({ code: 0 });
+    writeFileSync(join(here, 'batch'), `put "${file}" by-sftp\nrename by-sftp by-sftp-2\nget by-sftp-2 "${join(here, 'back')}"\n`);
+    expect(await copy('sftp', '-b', join(here, 'batch'), remote)).toMatchObject({ code: 0 });
+    expect(createHash('sha256').update(readFileSync(join(here, 'back'))).digest('hex')).toBe(createHash('sha256').update(content).digest('hex'));
+    const shell = ['ssh', ...sshOptions(to).map((word) => (/[ "]/.test(word) ? `'${word}'` : word))].join(' ');
+    expect(await run('rsync', ['-a', '-e', shell, `${here}/`, `${remote}:by-rsync/`], { timeoutMs: 60_000 })).toMatchObject({ code: 0 });
+    const sums = await sshExec(to, "sha256sum by-scp by-old-scp by-sftp-2 'by-rsync/a file' | cut -c1-64 | sort -u | wc -l");
+    expect(sums.stdout.trim()).toBe('1');
+  };
+
   beforeAll(async () => {
     system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
     gateway = await system.startGateway();
@@ -66,21 +83,7 @@ describe('the gateway', () => {
     expect(await terminal.untilExit()).toBe(3);
   }, 60_000);
 
-  it('scp, sftp and rsync carry files unchanged, names with blanks too', async () => {
-    const content = randomBytes(3 * MIB + 17);
-    const file = join(here, 'a file');
-    writeFileSync(file, content);
-    const remote = `${to.user}@${to.address}`;
-    expect(await copy('scp', file, `${remote}:by-scp`)).toMatchObject({ code: 0 });
-    expect(await copy('scp', '-O', file, `${remote}:by-old-scp`)).toMatchObject({ code: 0 });
-    writeFileSync(join(here, 'batch'), `put "${file}" by-sftp\nrename by-sftp by-sftp-2\nget by-sftp-2 "${join(here, 'back')}"\n`);
-    expect(await copy('sftp', '-b', join(here, 'batch'), remote)).toMatchObject({ code: 0 });
-    expect(createHash('sha256').update(readFileSync(join(here, 'back'))).digest('hex')).toBe(createHash('sha256').update(content).digest('hex'));
-    const shell = ['ssh', ...sshOptions(to).map((word) => (/[ "]/.test(word) ? `'${word}'` : word))].join(' ');
-    expect(await run('rsync', ['-a', '-e', shell, `${here}/`, `${remote}:by-rsync/`], { timeoutMs: 60_000 })).toMatchObject({ code: 0 });
-    const sums = await inside(workerOf(fleet, lease), `cd /home/${lease.access?.username ?? ''} && sha256sum by-scp by-old-scp by-sftp-2 'by-rsync/a file' | cut -c1-64 | sort -u | wc -l`);
-    expect(sums).toBe('1');
-  }, 120_000);
+  it('scp, sftp and rsync carry files unchanged', expectFilesToArrive, 120_000);
 
   it('ssh -L reaches what listens on the node itself, and nothing beyond it', async () => {
     await inside(workerOf(fleet, lease), 'nohup python3 -c "\nimport socket\ns=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);s.bind((\'127.0.0.1\',18999));s.listen()\nwhile True:\n c,_=s.accept();c.sendall(b\'hello from the node\');c.close()" >/dev/null 2>&1 &');
@@ -132,6 +135,8 @@ describe('the gateway', () => {
     terminal.type('exit 5\n');
     expect(await terminal.untilExit()).toBe(5);
   }, 150_000);
+
+  it('scp, sftp and rsync find the new one by the same line in known_hosts', expectFilesToArrive, 120_000);
 
   it('no machine is free: it says so, with the place in the order and the time left; Ctrl-C leaves', async () => {
     const others = (await system.nodes()).filter(({ lease_id }) => lease_id !== lease.id);
