@@ -20,6 +20,8 @@ export interface ShellDeps {
 }
 
 const STATUS_EVERY_MS = 30_000;
+/** A machine that is there should have let us in by then. */
+const PATIENCE_MS = 5_000;
 /** Out of the alternate screen, mouse off, cursor on, no colours: what a full-screen program would have undone itself. */
 const CALM_TERMINAL = '\x1b[?1049l\x1b[?1000;1002;1003;1006;2004l\x1b[?25h\x1b[0m';
 /** As a shell ends that Ctrl-C ended. */
@@ -78,7 +80,7 @@ function takeLeave(channel: ServerChannel, why: null | 'left' | 'gone', sayOver:
 
 interface Waiting extends ShellDeps {
   say: (text: string) => void;
-  /** Says nothing unless it takes a while. */
+  /** Says nothing unless there is something to wait for. */
   silent: boolean;
   gone: Promise<'gone'>;
 }
@@ -87,49 +89,76 @@ type Connected = Awaited<ReturnType<NodeLink['connect']>>;
 
 /** Waits for the lease's machine and tells the client how it stands. `left`: the client does not want to wait. */
 async function waitWithNews(channel: ServerChannel, waiting: Waiting): Promise<Connected | 'gone' | 'left'> {
+  const { clock, link, gone, say, silent } = waiting;
+  const begunAt = clock.monotonicMs();
+  const keys = watchKeys(channel);
   let told = '';
-  let toldAt = waiting.clock.monotonicMs();
+  let toldAt = begunAt;
   const tell = (at: Whereabouts): void => {
-    const news = describe(at);
-    const again = waiting.clock.monotonicMs() - toldAt > STATUS_EVERY_MS;
-    if (news !== undefined && (news.what !== told || again)) {
-      told = news.what;
-      toldAt = waiting.clock.monotonicMs();
-      waiting.say(`${news.what}; ${news.timeLeft}`);
+    const now = clock.monotonicMs();
+    const what = describe(at, now - begunAt);
+    if (what !== undefined && (what !== told || now - toldAt > STATUS_EVERY_MS)) {
+      told = what;
+      toldAt = now;
+      say(`${what}; ${timeLeft(at)}`);
+      // What is typed from now on is for us; what came before is the shell's that is to be.
+      keys.watch();
     }
   };
-  const stop = waiting.link.onNews(tell);
+  const stop = link.onNews(tell);
+  if (!silent) {
+    keys.watch();
+    tell(link.whereabouts());
+  }
+  try {
+    return await Promise.race([link.connect(), keys.left, gone]);
+  } finally {
+    stop();
+    keys.stop();
+  }
+}
+
+/** Ctrl-C, Ctrl-D or the end of the input: the client does not want to wait any more. */
+function watchKeys(channel: ServerChannel): { left: Promise<'left'>; watch: () => void; stop: () => void } {
   let leave: () => void = () => undefined;
   const left = new Promise<'left'>((resolve) => {
     leave = () => resolve('left');
   });
-  const watchKeys = (typed: Buffer): void => {
+  const look = (typed: Buffer): void => {
     if (typed.includes(CTRL_C) || typed.includes(CTRL_D)) {
       leave();
     }
   };
-  if (!waiting.silent) {
-    channel.on('data', watchKeys);
-    channel.once('end', leave);
-    channel.resume();
-    tell(waiting.link.whereabouts());
-  }
-  try {
-    return await Promise.race([waiting.link.connect(), left, waiting.gone]);
-  } finally {
-    stop();
-    channel.off('data', watchKeys);
-    channel.off('end', leave);
-    channel.pause();
+  return {
+    left,
+    watch: () => {
+      if (!channel.listeners('data').includes(look)) {
+        channel.on('data', look);
+        channel.once('end', leave);
+        channel.resume();
+      }
+    },
+    stop: () => {
+      channel.off('data', look);
+      channel.off('end', leave);
+      channel.pause();
+    },
+  };
+}
+
+function describe(at: Whereabouts, waitedMs: number): string | undefined {
+  switch (at.state) {
+    case 'present':
+      return waitedMs > PATIENCE_MS ? `${at.nodeName} does not answer yet` : undefined;
+    case 'waiting':
+      return at.place === null ? 'waiting for a machine to be ready' : `no machine is free: you are number ${at.place} in the order`;
+    case 'over':
+      return undefined;
   }
 }
 
-function describe(at: Whereabouts): { what: string; timeLeft: string } | undefined {
-  if (at.state !== 'waiting') {
-    return undefined;
-  }
-  const what = at.place === null ? 'waiting for a machine to be ready' : `no machine is free: you are number ${at.place} in the order`;
-  return { what, timeLeft: Number.isFinite(at.endsInSeconds) ? `the lease ends in ${duration(at.endsInSeconds)}` : 'one moment' };
+function timeLeft(at: Whereabouts): string {
+  return at.state !== 'over' && Number.isFinite(at.endsInSeconds) ? `the lease ends in ${duration(at.endsInSeconds)}` : 'one moment';
 }
 
 function describeHome({ homeAgeSeconds }: Extract<Whereabouts, { state: 'present' }>): string {
