@@ -7,8 +7,8 @@ const orion = (args: string[], env: Record<string, string> = {}): ReturnType<typ
 
 describe('orion as a service', () => {
   it.each([
-    ['--role=nobody', 'api, scheduler, autoscaler, agent'],
-    ['--role=', 'api, scheduler, autoscaler, agent'],
+    ['--role=nobody', 'api, scheduler, gateway, autoscaler, agent'],
+    ['--role=', 'api, scheduler, gateway, autoscaler, agent'],
     ['--role=api,agent', 'the agent runs alone'],
     ['--role=api,autoscaler', 'the autoscaler runs alone'],
   ])('refuses %s as wrong usage and says what is right', async (role, says) => {
