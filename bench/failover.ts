@@ -19,7 +19,7 @@ const SETTINGS: Setting[] = [
 export const failover: Benchmark = {
   name: 'failover',
   method:
-    'A worker with a lease is killed outright; until the tenant\'s key has run `true` on the next one (the lease is asked for every 50 ms), as a multiple of the probe interval. One API, one scheduler, enough free nodes. Default settings: a probe every 30 s, every 5 s once one has failed, dead after 3 failures; an agent silent for 25 s makes its node suspect before its probe is due. ' +
+    'A worker with a lease is killed outright; until the tenant\'s key has run `true` on the next one (the lease is asked for every 50 ms), as a multiple of the probe interval. One API, one scheduler, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3 failures; an agent silent for 25 s makes its node suspect before its probe is due. ' +
     'Fast settings: a probe every 1 s, every 0.8 s once one has failed, dead after 3. With the short counts the default settings are left out.',
   run: (run) => measureFailover(run),
 };

@@ -4,10 +4,13 @@ import { claim } from './claim';
 import { containers } from './containers';
 import { crowd } from './crowd';
 import { failover } from './failover';
+import { gateway } from './gateway';
 import { heartbeat } from './heartbeat';
 import { probe } from './probe';
+import { prompt } from './prompt';
 import { rent } from './rent';
 import { sweep } from './sweep';
+import { tunnels } from './tunnels';
 
 /** In the order of the table. */
-export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, failover, agentMemory, containers];
+export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, failover, prompt, gateway, tunnels, agentMemory, containers];

@@ -1,7 +1,7 @@
 /** Orion's defaults, over the fast ones that tests start a system with. */
 export const DEFAULT_SETTINGS: Record<string, string> = {
   ORION_PROBE_INTERVAL_SECONDS: '30',
-  ORION_SUSPECT_INTERVAL_SECONDS: '5',
+  ORION_SUSPECT_INTERVAL_SECONDS: '2',
   ORION_PROBE_TIMEOUT_SECONDS: '5',
   ORION_HEARTBEAT_INTERVAL_SECONDS: '5',
   ORION_HEARTBEAT_OVERDUE_SECONDS: '12.5',
