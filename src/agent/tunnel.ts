@@ -78,8 +78,12 @@ function openTunnel(options: TunnelOptions, credential: string, signal: AbortSig
       reject(new Error(`the control plane answered ${response.statusCode ?? 'nothing'}`));
     });
     socket.on('error', reject);
-    socket.once('close', () => reject(new Error('the connection closed')));
-    signal.addEventListener('abort', () => socket.terminate(), { once: true });
+    const cut = (): void => socket.terminate();
+    signal.addEventListener('abort', cut, { once: true });
+    socket.once('close', () => {
+      signal.removeEventListener('abort', cut);
+      reject(new Error('the connection closed'));
+    });
   });
 }
 
