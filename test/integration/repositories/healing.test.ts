@@ -7,6 +7,7 @@ import { claimPlacements, runPlacement } from '../../../src/flows/run-placement'
 import { watchFleet } from '../../../src/flows/watch-fleet';
 import { claimWipes, wipeNode } from '../../../src/flows/wipe-node';
 import type { User } from '../../../src/modules/accounts';
+import { probeSoon } from '../../../src/modules/nodes';
 import type { ProbeResult } from '../../../src/ssh';
 import { aLease, aNode, aUser, severalNodes, type TestLease, type TestNode } from '../../support/builders';
 import { createTestContext } from '../../support/context';
@@ -107,6 +108,16 @@ describe('health', () => {
     await probe(quiet.id, 'ok');
     await watchFleet(ctx);
     expect(await node(quiet.id)).toMatchObject({ status: 'alive' });
+  });
+
+  it('R20: a hint brings the probe of a node that is well forward, and hastens nothing for one that is suspected already', async () => {
+    const { id } = await aNode(database.db);
+    const isDue = async (): Promise<unknown> => (await row(database.db, 'SELECT probe_due_at <= UTC_TIMESTAMP(3) AS due FROM nodes WHERE id = ?', [id]))['due'];
+    await probeSoon(database.db, id);
+    expect(await isDue()).toBe(1);
+    await probe(id, 'failed');
+    await probeSoon(database.db, id);
+    expect(await isDue()).toBe(0);
   });
 
   it('R20: a changed host key puts a node into quarantine at once', async () => {

@@ -224,9 +224,12 @@ export async function suspectSilentNodes(tx: Tx, overdueSeconds: number, limit: 
   return suspected;
 }
 
-/** Something happened to a node that is taken to be well: look at it now. Nothing else about it changes. */
+/**
+ * Something happened to a node that is taken to be well: look at it now. Nothing else about it changes. One that is suspected already is probed at the
+ * rhythm of the suspected, however many callers find it gone: three looks in one second would take a restart of its sshd for a death.
+ */
 export async function probeSoon(db: Db, nodeId: number): Promise<void> {
-  await execute(db, "UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) WHERE id = ? AND probe_token IS NULL AND status IN ('alive','suspect') AND probe_due_at > UTC_TIMESTAMP(3)", [nodeId]);
+  await execute(db, "UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) WHERE id = ? AND probe_token IS NULL AND status = 'alive' AND probe_due_at > UTC_TIMESTAMP(3)", [nodeId]);
 }
 
 /** A failure seen outside a probe: the node is not handed out until a probe says that it is well, and that probe is due now. */
