@@ -18,14 +18,14 @@ export function claimProbes(ctx: ProbeContext, limit: number): Promise<ClaimedPr
   return transaction(ctx.db, (tx) => claimDueProbes(tx, limit, ctx.settings.claimSeconds));
 }
 
-/** R20: probes a claimed node over SSH and judges it. */
-export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise<void> {
+/** R20: probes a claimed node over SSH and judges it. True: it died just now, and its lease is to move. */
+export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise<boolean> {
   const result = await probeSomeWay(ctx.prober, claim);
   ctx.metrics.probes.inc({ outcome: result.outcome });
   ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
   ctx.metrics.probeLagSeconds.observe(Math.max(0, claim.lagSeconds));
   if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
-    return;
+    return false;
   }
   const verdict = await settle(ctx, claim, result);
   if (verdict?.status === 'suspect') {
@@ -34,6 +34,7 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
   if (verdict?.returned) {
     await lookForReturns(ctx.db);
   }
+  return verdict?.died ?? false;
 }
 
 /** Locks lease first, node second, like everything that locks both. Undefined: the claim was lost, or the node's lease changed under our hands. */

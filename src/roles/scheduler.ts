@@ -55,10 +55,11 @@ export function startScheduler(plane: ControlPlane): RunningRole {
     return made;
   };
   const pools: WorkPool[] = [];
-  const workers = (name: string, options: { size: number; seconds: number }, pass: (pool: WorkPool) => Promise<PassResult>): void => {
+  const workers = (name: string, options: { size: number; seconds: number }, pass: (pool: WorkPool) => Promise<PassResult>): Loop => {
     const pool: WorkPool = createWorkPool(options.size, logger, () => refill.nudge());
     const refill = loop(name, options.seconds, () => pass(pool));
     pools.push(pool);
+    return refill;
   };
 
   const plays = work.playConcurrency * QUEUED_PER_PLAY;
@@ -68,13 +69,11 @@ export function startScheduler(plane: ControlPlane): RunningRole {
     return 'done';
   });
   loop('expire', intervals.expireSeconds, () => expireLeases(ctx));
-  workers('probe', { size: probe.concurrency, seconds: PROBE_PASS_MS / 1000 }, (pool) =>
-    fill(pool, (room) => claimProbes(probeContext, room), (claim) => probeNode(probeContext, claim)));
   workers('wipe', { size: plays, seconds: intervals.workSeconds }, (pool) =>
     fill(pool, (room) => claimWipes(ctx, room), (claim) => wipeNode(ctx, claim)));
   workers('placement', { size: plays, seconds: intervals.workSeconds }, (pool) =>
     fill(pool, (room) => claimPlacements(ctx, room), (claim) => runPlacement(ctx, claim)));
-  workers('migrate', { size: plays, seconds: Math.min(intervals.migrateSeconds, intervals.workSeconds) }, async (pool) => {
+  const migrate = workers('migrate', { size: plays, seconds: Math.min(intervals.migrateSeconds, intervals.workSeconds) }, async (pool) => {
     if (pool.room() === 0) {
       return 'done';
     }
@@ -85,6 +84,8 @@ export function startScheduler(plane: ControlPlane): RunningRole {
     }
     return GOES_ON.includes(step.outcome) ? 'more' : 'done';
   });
+  workers('probe', { size: probe.concurrency, seconds: PROBE_PASS_MS / 1000 }, (pool) =>
+    fill(pool, (room) => claimProbes(probeContext, room), (claim) => probeNode(probeContext, claim).then((died) => (died ? migrate.nudge() : undefined))));
   if (saving) {
     workers('checkpoint', { size: saving.concurrency, seconds: intervals.workSeconds }, (pool) =>
       fill(pool, (room) => claimCheckpoints(saving, room), (claim) => checkpointHome(saving, claim)));

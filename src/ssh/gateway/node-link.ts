@@ -45,8 +45,12 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   let at: Whereabouts = { state: 'waiting', place: null, endsInSeconds: Infinity };
   let current: NodeConnection | undefined;
   let making: Promise<NodeConnection | null> | undefined;
+  let pause = new AbortController();
 
   const unwatch = directory.watch(deps.leaseId, (news) => {
+    if (isElsewhere(news, at)) {
+      pause.abort();
+    }
     at = news;
     if (current && (news.state !== 'present' || news.generation !== current.at.generation)) {
       current.client.destroy();
@@ -72,7 +76,8 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
         }
         directory.suspect(place.target.nodeId);
       }
-      await clock.sleep(RETRY_MS, over.signal);
+      pause = new AbortController();
+      await clock.sleep(RETRY_MS, pause.signal);
     }
     return null;
   };
@@ -94,11 +99,15 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
     },
     close: () => {
       over.abort();
+      pause.abort();
       unwatch();
       current?.client.destroy();
     },
   };
 }
+
+const isElsewhere = (news: Whereabouts, before: Whereabouts): boolean =>
+  news.state !== before.state || (news.state === 'present' && before.state === 'present' && news.generation !== before.generation);
 
 /** Rejects when the machine cannot be logged in to; one that shows another host key is none of ours. */
 async function logIn({ dial, privateKey, directory }: NodeLinkDeps, at: Present, signal: AbortSignal): Promise<NodeConnection> {
