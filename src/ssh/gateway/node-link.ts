@@ -45,13 +45,12 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   let at: Whereabouts = { state: 'waiting', place: null, endsInSeconds: Infinity };
   let current: NodeConnection | undefined;
   let making: Promise<NodeConnection | null> | undefined;
+  /** Between two attempts: until the next news, or for a while. */
   let pause = new AbortController();
 
   const unwatch = directory.watch(deps.leaseId, (news) => {
-    if (isElsewhere(news, at)) {
-      pause.abort();
-    }
     at = news;
+    pause.abort();
     if (current && (news.state !== 'present' || news.generation !== current.at.generation)) {
       current.client.destroy();
     }
@@ -67,11 +66,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
         const made = await withDeadline(CONNECT_MS, (signal) => logIn(deps, place, signal), over.signal).catch(() => undefined);
         if (made) {
           current = made;
-          void made.lost.then(() => {
-            if (current === made) {
-              current = undefined;
-            }
-          });
+          void made.lost.then(() => (current = current === made ? undefined : current));
           return made;
         }
         directory.suspect(place.target.nodeId);
@@ -105,9 +100,6 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
     },
   };
 }
-
-const isElsewhere = (news: Whereabouts, before: Whereabouts): boolean =>
-  news.state !== before.state || (news.state === 'present' && before.state === 'present' && news.generation !== before.generation);
 
 /** Rejects when the machine cannot be logged in to; one that shows another host key is none of ours. */
 async function logIn({ dial, privateKey, directory }: NodeLinkDeps, at: Present, signal: AbortSignal): Promise<NodeConnection> {
