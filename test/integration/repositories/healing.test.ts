@@ -112,7 +112,7 @@ describe('health', () => {
 
   it('R20: a hint brings the probe of a node that is well forward, and hastens nothing for one that is suspected already', async () => {
     const { id } = await aNode(database.db);
-    const isDue = async (): Promise<unknown> => (await row(database.db, 'SELECT probe_due_at <= UTC_TIMESTAMP(3) AS due FROM nodes WHERE id = ?', [id]))['due'];
+    const isDue = async (): Promise<number> => (await row<{ due: number }>(database.db, 'SELECT probe_due_at <= UTC_TIMESTAMP(3) AS due FROM nodes WHERE id = ?', [id])).due;
     await probeSoon(database.db, id);
     expect(await isDue()).toBe(1);
     await probe(id, 'failed');
