@@ -21,7 +21,7 @@ export interface TunnelOptions {
   logger: Logger;
 }
 
-const RETRY = { firstSeconds: 1, maxSeconds: 30 };
+const RETRY = { firstSeconds: 1, maxSeconds: 10 };
 const HANDSHAKE_MS = 10_000;
 /** The control plane asks for a sign of life every few seconds; without any for so long the tunnel is taken to be broken. */
 const SILENCE_MS = 20_000;

@@ -106,7 +106,7 @@ async function dropForgotten({ db, tunnels: { holderId, hub } }: TunnelContext):
   const held = hub.list();
   const recorded = new Set(await listTunnels(db, holderId));
   for (const { nodeId, token, ageMs } of held) {
-    if (!recorded.has(token) && ageMs > (HOLDER_SECONDS * 1000) / 3) {
+    if (!recorded.has(token) && ageMs > HOLDER_SECONDS * 1000) {
       hub.drop(nodeId);
     }
   }

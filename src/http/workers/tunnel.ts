@@ -20,7 +20,7 @@ export interface TunnelEntrance {
 const PATH = '/api/workers/tunnel';
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 /** Handshakes that wait for the database at the same time; more are told to come again. */
-const MAX_PENDING = 200;
+const MAX_PENDING = 1_000;
 
 type Refusal = readonly [status: number, title: string, code: string];
 
