@@ -118,10 +118,30 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex & 
     return;
   }
   const [status, detail] = UNREADABLE[error.code ?? ''] ?? ([400, 'That is not HTTP/1.1.'] as const);
-  const { title } = STATUS.invalid_request;
+  endWithProblem(socket, { ...STATUS.invalid_request, status, code: 'invalid_request', detail });
+}
+
+/** The same for a request that Node hands over as a bare socket: an upgrade. The connection is over with it, whatever the other side does. */
+export function refuseUpgrade(socket: Duplex, { code, message, retryAfterSeconds }: OrionError): void {
+  // Whoever keeps his own half open would keep the socket otherwise.
+  socket.once('finish', () => socket.destroy());
+  endWithProblem(socket, { ...STATUS[code], code, detail: message }, retryAfterSeconds);
+}
+
+interface Problem {
+  title: string;
+  status: number;
+  code: ErrorCode;
+  detail: string;
+}
+
+function endWithProblem(socket: Duplex, { title, status, code, detail }: Problem, retryAfterSeconds?: number): void {
   const requestId = randomUUID();
-  const body = JSON.stringify({ type: 'urn:orion:problem:invalid_request', title, status, code: 'invalid_request', detail, request_id: requestId });
+  const body = JSON.stringify({ type: `urn:orion:problem:${code}`, title, status, code, detail, request_id: requestId });
   const head = ['Connection: close', 'Content-Type: application/problem+json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, `X-Request-Id: ${requestId}`];
+  if (retryAfterSeconds !== undefined) {
+    head.push(`Retry-After: ${retryAfterSeconds}`);
+  }
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head.join('\r\n')}\r\n\r\n${body}`);
 }
 

@@ -37,8 +37,10 @@ export function streamOverWebSocket(socket: WebSocket): Duplex {
       done(error);
     },
   });
-  socket.on('message', (data: Buffer) => {
-    if (!stream.push(data)) {
+  socket.on('message', (data: Buffer, isBinary) => {
+    if (!isBinary) {
+      stream.destroy(new Error('a text message'));
+    } else if (!stream.push(data)) {
       socket.pause();
     }
   });

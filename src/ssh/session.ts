@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { NodeSSH } from 'node-ssh';
+import { limitGreeting } from './backlog';
 import type { Dial, SshTarget } from './dial';
 
 export interface SessionSettings {
@@ -68,6 +69,9 @@ async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { s
     });
     // node-ssh listens only while it waits for something itself: an error at any other moment (a reset, our own cut) would end the process.
     session.connection?.on('error', () => undefined);
+    if (session.connection) {
+      limitGreeting(session.connection, stream);
+    }
     await connecting;
   } catch (error) {
     throw changed ? new HostKeyChangedError(`node ${target.nodeId} showed another host key than the pinned one`, { cause: error }) : error;

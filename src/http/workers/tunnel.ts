@@ -2,11 +2,12 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { Knex } from 'knex';
-import { messageOf } from '../../lib/errors';
+import { messageOf, OrionError } from '../../lib/errors';
 import { sha256 } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
 import { streamOverWebSocket } from '../../lib/websocket-stream';
 import { findNodeByCredential, type Node } from '../../modules/nodes';
+import { refuseUpgrade } from '../problem';
 
 export interface TunnelEntrance {
   db: Knex;
@@ -22,15 +23,13 @@ const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 /** Handshakes that wait for the database at the same time; more are told to come again. */
 const MAX_PENDING = 1_000;
 
-type Refusal = readonly [status: number, title: string, code: string];
-
 const REFUSALS = {
-  elsewhere: [404, 'Not Found', 'not_found'],
-  unauthenticated: [401, 'Unauthorized', 'unauthenticated'],
-  retired: [410, 'Gone', 'node_retired'],
-  quarantined: [403, 'Forbidden', 'forbidden'],
-  busy: [503, 'Service Unavailable', 'unavailable'],
-} as const satisfies Record<string, Refusal>;
+  elsewhere: () => new OrionError('invalid_request', `Nothing is upgraded here but GET ${PATH}, to a WebSocket. Send any other request without Upgrade (curl: --http1.1).`),
+  unauthenticated: () => new OrionError('unauthenticated', 'Send the credential that the machine got when it was registered.'),
+  retired: () => new OrionError('node_retired', 'The machine was retired. Enrol it again to use it.'),
+  quarantined: () => new OrionError('forbidden', 'The machine is in quarantine until an operator approves it.'),
+  busy: () => new OrionError('unavailable', 'This replica takes no tunnel now. Try again.', { retryAfterSeconds: 2 }),
+} satisfies Record<string, () => OrionError>;
 
 /** `GET /api/workers/tunnel` as a WebSocket: the way back to a machine that nobody can call. Every other upgrade is refused. */
 export function acceptTunnels(server: Server, { db, logger, stopping, take }: TunnelEntrance): void {
@@ -39,7 +38,7 @@ export function acceptTunnels(server: Server, { db, logger, stopping, take }: Tu
   const accept = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const node = stopping.aborted || pending > MAX_PENDING ? 'busy' : await findCaller(db, req);
     if (typeof node === 'string') {
-      refuse(socket, REFUSALS[node]);
+      refuseUpgrade(socket, REFUSALS[node]());
       return;
     }
     sockets.handleUpgrade(req, socket, head, (opened) => {
@@ -57,7 +56,7 @@ export function acceptTunnels(server: Server, { db, logger, stopping, take }: Tu
     accept(req, socket, head)
       .catch((error: unknown) => {
         logger.warn('tunnel refused', { reason: messageOf(error) });
-        refuse(socket, REFUSALS.busy);
+        refuseUpgrade(socket, REFUSALS.busy());
       })
       .finally(() => {
         pending -= 1;
@@ -75,11 +74,4 @@ async function findCaller(db: Knex, { url, headers }: IncomingMessage): Promise<
     return 'unauthenticated';
   }
   return node.status === 'retired' || node.status === 'quarantined' ? node.status : node;
-}
-
-function refuse(socket: Duplex, [status, title, code]: Refusal): void {
-  const body = JSON.stringify({ type: 'about:blank', title, status, code });
-  socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
 }

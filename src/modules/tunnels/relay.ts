@@ -24,6 +24,7 @@ export interface RelayDeps {
 /** The protocol's name in `Upgrade`. */
 export const RELAY_PROTOCOL = 'orion-tunnel';
 const OPEN_MS = 10_000;
+const KEEPALIVE_MS = 15_000;
 /** Shorter than a caller waits, see isTunnelAnswering. */
 const ANSWER_MS = 3_000;
 
@@ -71,7 +72,7 @@ function admittedNode({ url = '', headers }: IncomingMessage, { keys, holderId }
 async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: Admission & { head: Buffer }): Promise<void> {
   const nodeId = req.headers.upgrade === RELAY_PROTOCOL ? admittedNode(req, deps) : undefined;
   if (nodeId === undefined) {
-    socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+    refuse(socket, '404 Not Found');
     return;
   }
   try {
@@ -81,13 +82,17 @@ async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: 
       return deps.hub.open(nodeId, AbortSignal.any([signal, over.signal]));
     });
     socket.setNoDelay(true);
+    // A caller that has closed and one that has only ended look the same until something is sent to him.
+    socket.setKeepAlive(true, KEEPALIVE_MS);
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${RELAY_PROTOCOL}\r\n\r\n`);
     socket.unshift(head);
     joinStreams(socket, stream);
   } catch (error) {
-    socket.end(`HTTP/1.1 ${error instanceof NoTunnelError ? '404 Not Found' : '502 Bad Gateway'}\r\nConnection: close\r\n\r\n`);
+    refuse(socket, error instanceof NoTunnelError ? '404 Not Found' : '502 Bad Gateway');
   }
 }
+
+const refuse = (socket: Socket, status: string): void => void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 
 async function close(server: Server, sockets: Set<Socket>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));

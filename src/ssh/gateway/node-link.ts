@@ -1,5 +1,7 @@
+import type { Duplex } from 'node:stream';
 import ssh2, { type Client } from 'ssh2';
 import { type Clock, withDeadline } from '../../lib/clock';
+import { cutWhenOwed, limitGreeting } from '../backlog';
 import type { Dial } from '../dial';
 import { algorithmsFor } from '../session';
 import type { LeaseDirectory, Whereabouts } from './types';
@@ -8,6 +10,8 @@ type Present = Extract<Whereabouts, { state: 'present' }>;
 
 export interface NodeConnection {
   client: Client;
+  /** What the connection goes over. */
+  stream: Duplex;
   at: Present;
   /** Resolves when the connection is gone, for whatever reason. */
   lost: Promise<void>;
@@ -132,8 +136,10 @@ async function logIn({ dial, privateKey, directory }: NodeLinkDeps, at: Present,
       algorithms: { serverHostKey: algorithmsFor(type) as never },
       hostVerifier: (key: Buffer) => key.toString('base64') === blob,
     });
+    limitGreeting(client, stream);
+    cutWhenOwed(stream);
   });
   signal.removeEventListener('abort', cut);
   void lost.then(() => directory.suspect(at.target.nodeId));
-  return { client, at, lost };
+  return { client, stream, at, lost };
 }

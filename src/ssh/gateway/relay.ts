@@ -1,4 +1,7 @@
-import type { Client, ClientChannel, ServerChannel } from 'ssh2';
+import type { Duplex } from 'node:stream';
+import type { Channel, Client, ClientChannel, ServerChannel } from 'ssh2';
+import { holdBack } from '../backlog';
+import type { NodeConnection } from './node-link';
 
 /** How a channel on the node ended: with a status, by a signal, or without a word because the machine is gone. */
 export type Ending = { code: number } | { signal: string; coreDumped: boolean; description: string } | 'lost';
@@ -23,18 +26,21 @@ export interface Opened {
 
 export type OpenChannel = (client: Client, done: (error: Error | undefined, channel: ClientChannel) => void) => void;
 
-/** Undefined: the machine is gone, or does not want to. A short command is over in the very moment that it is there: its end is listened for at once. */
-export function openChannel(client: Client, open: OpenChannel): Promise<Opened | undefined> {
+/** `refused`: the machine does not want to. A short command is over in the very moment that it is there: its end is listened for at once. */
+export function openChannel({ client, lost }: NodeConnection, open: OpenChannel): Promise<Opened | 'lost' | 'refused'> {
   return new Promise((resolve) => {
-    const lost = (): void => resolve(undefined);
-    client.once('close', lost);
+    void lost.then(() => resolve('lost'));
     try {
       open(client, (error, channel) => {
-        client.off('close', lost);
-        resolve(error ? undefined : { channel, ended: untilEnded(channel) });
+        if (!error && takesPackets(channel)) {
+          resolve({ channel, ended: untilEnded(channel) });
+          return;
+        }
+        // A connection that breaks gives an error as well, in the moment before it is known to be lost.
+        setImmediate(() => resolve('refused'));
       });
     } catch {
-      lost();
+      client.destroy();
     }
   });
 }
@@ -53,8 +59,23 @@ export function endChannel(channel: ServerChannel, ending: Exclude<Ending, 'lost
   channel.once('finish', () => channel.close());
 }
 
+/** Everybody takes 32 KiB in a packet. Whoever wants much smaller ones wants a flood of them; given 0 the SSH library would cut up its data for ever. */
+const MIN_PACKET_BYTES = 1024;
+
+/** Whether the peer of an open channel takes packets of a sensible size. Without that nothing may be written to it. */
+export const takesPackets = (channel: Channel): boolean => (channel.outgoing as { packetSize: number }).packetSize >= MIN_PACKET_BYTES;
+
+interface Side<C extends Channel> {
+  channel: C;
+  /** What the connection of the channel goes over. */
+  stream: Duplex;
+}
+
 /** Bytes both ways, with backpressure. The end of the client's input is passed on; the end of the output is left to the caller. */
-export function connectChannels(client: ServerChannel, node: ClientChannel): void {
+export function connectChannels({ channel: client, stream: toClient }: Side<ServerChannel>, { channel: node, stream: toNode }: Side<ClientChannel>): void {
+  holdBack(client, toNode);
+  holdBack(node, toClient);
+  holdBack(node.stderr, toClient);
   client.pipe(node);
   node.pipe(client, { end: false });
   node.stderr.pipe(client.stderr, { end: false });

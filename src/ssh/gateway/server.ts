@@ -4,8 +4,9 @@ import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKe
 import type { Clock } from '../../lib/clock';
 import { fingerprintOf } from '../../lib/host-key';
 import type { Logger } from '../../lib/logger';
+import { cutWhenOwed } from '../backlog';
 import type { Dial } from '../dial';
-import { createHalfOpen } from './half-open';
+import { createHalfOpen, type HalfOpen } from './half-open';
 import type { GatewaySettings, LeaseDirectory, Visitor } from './types';
 import { serveVisit } from './visit';
 
@@ -42,7 +43,7 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
   const visits = new Map<number, Set<Connection>>();
   const ssh = new ssh2.Server(
     { hostKeys: settings.hostKeys, ident: 'Orion', keepaliveInterval: KEEPALIVE_MS, keepaliveCountMax: 4, algorithms: { cipher: CIPHERS as never } },
-    (connection, info) => welcome(connection, info, { ...deps, failures, visits, passed: (address, from) => halfOpen.passed(address, from) }),
+    (connection, info) => welcome(connection, info, { ...deps, failures, visits, halfOpen }),
   );
   const tcp = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }, (socket: Socket) => {
     socket.on('error', () => undefined);
@@ -57,6 +58,8 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
           socket.destroy();
         } else if (!socket.destroyed) {
           ssh.injectSocket(socket);
+          halfOpen.listenTo(socket);
+          cutWhenOwed(socket);
         }
       },
       () => socket.destroy(),
@@ -72,12 +75,13 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
 interface Door extends GatewayDeps {
   failures: RateLimiterMemory;
   visits: Map<number, Set<Connection>>;
-  passed: (address: string, port: number) => void;
+  halfOpen: HalfOpen;
 }
 
 function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): void {
   let visitor: Visitor | undefined;
   let attempts = 0;
+  door.halfOpen.greeted(ip, port);
   connection.on('error', (error) => door.logger.debug('gateway connection failed', { address: ip, reason: error.message }));
   connection.on('authentication', (ctx) => {
     attempts += 1;
@@ -103,9 +107,9 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
     );
   });
   connection.once('ready', () => {
-    if (visitor) {
-      door.passed(ip, port);
-      receive(connection, visitor, door);
+    const socket = door.halfOpen.passed(ip, port);
+    if (visitor && socket) {
+      receive(connection, visitor, { ...door, socket });
     }
   });
   connection.once('close', () => {
@@ -117,7 +121,7 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
 
 const hasRoom = ({ visits, settings }: Door, leaseId: number): boolean => (visits.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
 
-function receive(connection: Connection, visitor: Visitor, door: Door): void {
+function receive(connection: Connection, visitor: Visitor, door: Door & { socket: Socket }): void {
   const { clock, directory, logger, visits } = door;
   const { leaseId, address } = visitor;
   const startedAt = clock.monotonicMs();

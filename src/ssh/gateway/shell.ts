@@ -1,8 +1,9 @@
-import type { Client, ClientChannel, ServerChannel } from 'ssh2';
+import type { Socket } from 'node:net';
+import type { ClientChannel, ServerChannel } from 'ssh2';
 import type { Clock } from '../../lib/clock';
-import type { NodeLink } from './node-link';
+import type { NodeConnection, NodeLink } from './node-link';
 import { connectChannels, endChannel, type Ending, openChannel } from './relay';
-import { EXIT_LEASE_OVER, type Whereabouts } from './types';
+import { EXIT_LEASE_OVER, EXIT_NODE_LOST, type Whereabouts } from './types';
 
 /** What a client wants its terminal to be. */
 export interface Terminal {
@@ -11,6 +12,8 @@ export interface Terminal {
 }
 
 export interface ShellDeps {
+  /** What the client's connection goes over. */
+  socket: Socket;
   leaseId: number;
   link: NodeLink;
   clock: Clock;
@@ -50,12 +53,9 @@ export async function runShell(channel: ServerChannel, terminal: Terminal, deps:
         say(`you are on ${nodeName} now${generation === before ? '' : describeHome(connection.at)}`);
       }
       before = generation;
-      const ending = await oneShell(channel, terminal, { client: connection.client, onNode: deps.onNode, gone });
-      if (ending === 'gone') {
-        return;
-      }
+      const ending = await oneShell(channel, terminal, { connection, socket: deps.socket, onNode: deps.onNode, gone });
       if (ending !== 'lost') {
-        endChannel(channel, ending);
+        finish(channel, ending, () => say(`${nodeName} does not open a shell`));
         return;
       }
       if (deps.link.whereabouts().state !== 'over') {
@@ -75,6 +75,15 @@ function takeLeave(channel: ServerChannel, why: null | 'left' | 'gone', sayOver:
   } else if (why === null) {
     sayOver();
     endChannel(channel, { code: EXIT_LEASE_OVER });
+  }
+}
+
+function finish(channel: ServerChannel, ending: Exclude<ShellEnding, 'lost'>, sayRefused: () => void): void {
+  if (ending === 'refused') {
+    sayRefused();
+    endChannel(channel, { code: EXIT_NODE_LOST });
+  } else if (ending !== 'gone') {
+    endChannel(channel, ending);
   }
 }
 
@@ -146,7 +155,8 @@ function watchKeys(channel: ServerChannel): { left: Promise<'left'>; watch: () =
   };
 }
 
-function describe(at: Whereabouts, waitedMs: number): string | undefined {
+/** What a client is told who waits for a shell; undefined: nothing. */
+export function describe(at: Whereabouts, waitedMs: number): string | undefined {
   switch (at.state) {
     case 'present':
       return waitedMs > PATIENCE_MS ? `${at.nodeName} does not answer yet` : undefined;
@@ -165,24 +175,29 @@ function describeHome({ homeAgeSeconds }: Extract<Whereabouts, { state: 'present
   return homeAgeSeconds === null ? '; nothing was saved of your files' : `; your files are as they were ${duration(homeAgeSeconds)} ago`;
 }
 
-function duration(seconds: number): string {
+/** Seconds as people say them. */
+export function duration(seconds: number): string {
   const minutes = Math.round(seconds / 60);
   return minutes < 1 ? `${Math.max(0, Math.round(seconds))} s` : minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
 
+/** `gone`: the client is; `refused`: the machine opens no shell. */
+type ShellEnding = Ending | 'gone' | 'refused';
+
 interface Shell {
-  client: Client;
+  connection: NodeConnection;
+  socket: Socket;
   onNode: ShellDeps['onNode'];
   gone: Promise<'gone'>;
 }
 
-async function oneShell(channel: ServerChannel, { pty, env }: Terminal, { client, onNode, gone }: Shell): Promise<Ending | 'gone'> {
-  const opened = await openChannel(client, (to, done) => to.shell(pty ?? false, { env }, done));
-  if (!opened) {
-    return 'lost';
+async function oneShell(channel: ServerChannel, { pty, env }: Terminal, { connection, socket, onNode, gone }: Shell): Promise<ShellEnding> {
+  const opened = await openChannel(connection, (to, done) => to.shell(pty ?? false, { env }, done));
+  if (typeof opened === 'string') {
+    return opened;
   }
   onNode(opened.channel);
-  connectChannels(channel, opened.channel);
+  connectChannels({ channel, stream: socket }, { channel: opened.channel, stream: connection.stream });
   const ending = await Promise.race([opened.ended, gone]);
   onNode(undefined);
   channel.unpipe(opened.channel);

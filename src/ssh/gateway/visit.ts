@@ -1,14 +1,18 @@
+import type { Socket } from 'node:net';
 import type { ClientChannel, Connection, ServerChannel, Session } from 'ssh2';
 import type { Clock } from '../../lib/clock';
 import { joinStreams } from '../../lib/join-streams';
+import { holdBack } from '../backlog';
 import type { Dial } from '../dial';
 import { acceptForwardings } from './forwarding';
 import { createNodeLink, type NodeLink } from './node-link';
-import { connectChannels, endChannel, openChannel, type OpenChannel } from './relay';
+import { connectChannels, endChannel, openChannel, type OpenChannel, takesPackets } from './relay';
 import { runShell, type Terminal } from './shell';
 import { EXIT_LEASE_OVER, EXIT_NODE_LOST, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
 
 export interface VisitDeps {
+  /** What the connection goes over. */
+  socket: Socket;
   visitor: Visitor;
   settings: GatewaySettings;
   directory: LeaseDirectory;
@@ -23,7 +27,7 @@ const MAX_ENV = 32;
 const FAREWELL_MS = 1_000;
 
 /** Serves one connection of somebody who was let in, until it closes. All handlers are there when this returns. */
-export function serveVisit(connection: Connection, { visitor, settings, directory, dial, clock }: VisitDeps): NodeLink {
+export function serveVisit(connection: Connection, { socket, visitor, settings, directory, dial, clock }: VisitDeps): NodeLink {
   const { leaseId } = visitor;
   const link = createNodeLink({ leaseId, directory, dial, privateKey: settings.privateKey, clock });
   let sessions = 0;
@@ -37,18 +41,29 @@ export function serveVisit(connection: Connection, { visitor, settings, director
     session.once('close', () => {
       sessions -= 1;
     });
-    serveSession(session, { leaseId, link, clock, warnSeconds: settings.warnSeconds });
+    serveSession(session, { leaseId, link, clock, socket, warnSeconds: settings.warnSeconds });
   });
-  acceptForwardings(connection, { link, allowed: settings.forwarding, join: joinStreams });
-  link.onNews((at) => {
-    if (at.state === 'over') {
-      void clock.sleep(FAREWELL_MS).then(() => connection.end());
-    }
+  acceptForwardings(connection, {
+    link,
+    allowed: settings.forwarding,
+    join: ({ client, node, stream }) => {
+      holdBack(client, stream);
+      holdBack(node, socket);
+      joinStreams(client, node);
+    },
   });
+  const sayGoodbye = async (): Promise<void> => {
+    await clock.sleep(FAREWELL_MS);
+    connection.end();
+    await clock.sleep(FAREWELL_MS);
+    socket.destroy();
+  };
+  link.onNews((at) => void (at.state === 'over' && sayGoodbye()));
   return link;
 }
 
 interface SessionDeps {
+  socket: Socket;
   leaseId: number;
   link: NodeLink;
   clock: Clock;
@@ -86,15 +101,16 @@ function serveSession(session: Session, deps: SessionDeps): void {
     onNode = channel;
   };
   session.once('shell', (accept) => {
-    const channel = accept();
-    quiet(channel);
-    void runShell(channel, terminal, { ...deps, onNode: keep });
+    const channel = begin(accept);
+    if (channel) {
+      void runShell(channel, terminal, { ...deps, onNode: keep });
+    }
   });
   session.once('exec', (accept, _reject, { command }) => {
-    void runOnce(accept(), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
+    void runOnce(begin(accept), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
   });
   session.once('subsystem', (accept, _reject, { name }) => {
-    void runOnce(accept(), deps, { keep, open: (client, done) => client.subsys(name, done) });
+    void runOnce(begin(accept), deps, { keep, open: (client, done) => client.subsys(name, done) });
   });
 }
 
@@ -104,8 +120,10 @@ interface Once {
 }
 
 /** A command or a subsystem. It cannot be resumed: when its machine is lost it ends with a status of its own. */
-async function runOnce(channel: ServerChannel, { link, leaseId }: SessionDeps, { keep, open }: Once): Promise<void> {
-  quiet(channel);
+async function runOnce(channel: ServerChannel | undefined, { link, leaseId, socket }: SessionDeps, { keep, open }: Once): Promise<void> {
+  if (!channel) {
+    return;
+  }
   const gone = new Promise<'gone'>((resolve) => channel.once('close', () => resolve('gone')));
   const connection = await Promise.race([link.connect(), gone]);
   if (connection === 'gone') {
@@ -115,13 +133,13 @@ async function runOnce(channel: ServerChannel, { link, leaseId }: SessionDeps, {
     fail(channel, EXIT_LEASE_OVER, `lease ${leaseId} is over`);
     return;
   }
-  const opened = await openChannel(connection.client, open);
-  if (!opened) {
+  const opened = await openChannel(connection, open);
+  if (typeof opened === 'string') {
     fail(channel, EXIT_NODE_LOST, `${connection.at.nodeName} does not run that`);
     return;
   }
   keep(opened.channel);
-  connectChannels(channel, opened.channel);
+  connectChannels({ channel, stream: socket }, { channel: opened.channel, stream: connection.stream });
   const ending = await Promise.race([opened.ended, gone]);
   keep(undefined);
   if (ending === 'gone') {
@@ -143,7 +161,13 @@ function fail(channel: ServerChannel, code: number, why: string): void {
 /** A client may ask without wanting an answer; there is none to give then, whatever the types say. */
 const reply = (answer: (() => unknown) | undefined): void => void answer?.();
 
-const quiet = (channel: ServerChannel): void => {
+function begin(accept: () => ServerChannel): ServerChannel | undefined {
+  const channel = accept();
   channel.on('error', () => undefined);
   channel.stderr.on('error', () => undefined);
-};
+  if (takesPackets(channel)) {
+    return channel;
+  }
+  channel.close();
+  return undefined;
+}

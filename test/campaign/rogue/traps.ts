@@ -10,10 +10,12 @@ export interface Trap {
   hostname: string;
   /** Connections that it was offered so far. */
   caught(): number;
+  /** Those whose other side took it for the right machine and began to log in. */
+  admitted(): number;
 }
 
 /** What a trap does with a connection; the servers that speak SSH do so with the host key that was enrolled. */
-type Bait = (socket: Socket, hostKey: string) => void;
+type Bait = (socket: Socket, hostKey: string, onLogin: () => void) => void;
 
 const DOZE_MS = 1000;
 
@@ -39,10 +41,15 @@ function drip(socket: Socket, text: string): void {
 }
 
 /** Speaks SSH with the right host key and lets everybody in; `onExec` answers the commands. */
-const speaking = (onExec: (command: string, channel: ServerChannel) => void, admit = true): Bait => (socket, hostKey) => {
+const speaking = (onExec: (command: string, channel: ServerChannel) => void, admit = true): Bait => (socket, hostKey, onLogin) => {
   const server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (client: Connection) => {
     client.on('error', () => undefined);
-    client.on('authentication', (attempt) => (admit ? attempt.accept() : undefined));
+    client.on('authentication', (attempt) => {
+      onLogin();
+      if (admit) {
+        attempt.accept();
+      }
+    });
     client.on('session', (accept) => {
       const session = accept();
       session.on('exec', (acceptExec, _reject, { command }) => {
@@ -103,12 +110,13 @@ export async function openTrap(lab: Lab, kind: string, { address = '127.0.0.1', 
   const { keyFile, publicKey } = await generateSshKeyPair(lab.dir, hostname);
   const sockets = new Set<Socket>();
   let caught = 0;
+  let admitted = 0;
   const server: Server = createServer((socket) => {
     caught += 1;
     sockets.add(socket);
     socket.on('error', () => undefined);
     socket.once('close', () => sockets.delete(socket));
-    bait(socket, keyFile);
+    bait(socket, keyFile, () => (admitted += 1));
   });
   server.listen(0, address);
   await eventually(() => server.listening, { what: `${hostname} listens` });
@@ -117,7 +125,7 @@ export async function openTrap(lab: Lab, kind: string, { address = '127.0.0.1', 
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { hostname, address, port, hostKey: publicKey.split(' ').slice(0, 2).join(' '), caught: () => caught };
+  return { hostname, address, port, hostKey: publicKey.split(' ').slice(0, 2).join(' '), caught: () => caught, admitted: () => admitted };
 }
 
 /** Opens one on 127.0.77.`number` and enrols it with the join token. */

@@ -40,9 +40,10 @@ export async function findTunnel(db: Db, nodeId: number): Promise<TunnelRecord |
   return row && { token: row.token, holder: { id: row.holder_id, url: row.url }, alive: row.alive === 1 };
 }
 
-/** The tokens of the tunnels on record as this holder's. */
+/** The tokens of the tunnels on record as this holder's, without those of nodes that were shut out since. */
 export async function listTunnels(db: Db, holderId: string): Promise<string[]> {
-  return (await selectRows<{ token: string }>(db, 'SELECT token FROM tunnels WHERE holder_id = ?', [holderId])).map(({ token }) => token);
+  const sql = "SELECT t.token FROM tunnels t JOIN nodes n ON n.id = t.node_id WHERE t.holder_id = ? AND n.status NOT IN ('quarantined', 'retired')";
+  return (await selectRows<{ token: string }>(db, sql, [holderId])).map(({ token }) => token);
 }
 
 /** This tunnel is the node's from now on. */

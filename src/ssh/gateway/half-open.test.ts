@@ -1,0 +1,81 @@
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { systemClock } from '../../lib/clock';
+import { createHalfOpen, type HalfOpen } from './half-open';
+
+/** As much of a socket as is looked at. */
+class FakeSocket extends EventEmitter {
+  bytesRead = 0;
+  destroyed = false;
+  constructor(readonly remoteAddress: string, readonly remotePort: number) {
+    super();
+    sockets.push(this);
+  }
+  destroy(): void {
+    this.destroyed = true;
+    this.emit('close');
+  }
+  say(bytes: number): void {
+    this.bytesRead += bytes;
+    this.emit('data', Buffer.alloc(bytes));
+  }
+}
+
+const sockets: FakeSocket[] = [];
+// They wait for nobody any more.
+afterEach(() => sockets.splice(0).forEach((socket) => socket.destroy()));
+
+let port = 1000;
+function come(halfOpen: HalfOpen, address: string): { socket: FakeSocket; admitted: boolean } {
+  const socket = new FakeSocket(address, ++port);
+  const admitted = halfOpen.admit(socket as unknown as Socket, address);
+  halfOpen.listenTo(socket as unknown as Socket);
+  return { socket, admitted };
+}
+
+describe('connections that have proved nothing', () => {
+  it('64 from one address, however many come; each that goes or proves who it is makes room', () => {
+    const halfOpen = createHalfOpen(systemClock);
+    const come64 = Array.from({ length: 64 }, () => come(halfOpen, 'a'));
+    expect(come64.every(({ admitted }) => admitted)).toBe(true);
+    expect(come(halfOpen, 'a').admitted).toBe(false);
+    expect(come(halfOpen, 'b').admitted).toBe(true);
+    come64[0]?.socket.destroy();
+    expect(come(halfOpen, 'a').admitted).toBe(true);
+    const { socket } = come64[1] as { socket: FakeSocket };
+    expect(halfOpen.passed('a', socket.remotePort)).toBe(socket);
+    expect(halfOpen.passed('a', socket.remotePort)).toBeUndefined();
+    expect(come(halfOpen, 'a').admitted).toBe(true);
+  });
+
+  it('when there are too many at all, the oldest of the address that has most goes, and not whoever comes alone', () => {
+    const halfOpen = createHalfOpen(systemClock);
+    const alone = come(halfOpen, 'alone').socket;
+    const crowd = Array.from({ length: 511 }, (_, i) => come(halfOpen, `crowd ${i % 9}`).socket);
+    const next = come(halfOpen, 'next');
+    expect([next.admitted, alone.destroyed, crowd.filter(({ destroyed }) => destroyed)]).toEqual([true, false, [crowd[0]]]);
+  });
+
+  it('one that says too much before it says what it speaks, or before it proves anything, is cut', () => {
+    const halfOpen = createHalfOpen(systemClock);
+    const endless = come(halfOpen, 'a').socket;
+    endless.say(1025);
+    expect(endless.destroyed).toBe(false);
+    endless.say(1);
+    expect(endless.destroyed).toBe(true);
+    const talker = come(halfOpen, 'a').socket;
+    halfOpen.greeted('a', talker.remotePort);
+    talker.say(60_000);
+    talker.say(6_000);
+    expect(talker.destroyed).toBe(false);
+    talker.say(1);
+    expect(talker.destroyed).toBe(true);
+    const guest = come(halfOpen, 'a').socket;
+    halfOpen.passed('a', guest.remotePort);
+    for (let i = 0; i < 10; i++) {
+      guest.say(100_000);
+    }
+    expect(guest.destroyed).toBe(false);
+  });
+});
