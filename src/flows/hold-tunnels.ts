@@ -33,6 +33,8 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
   const { holderId, hub, keys } = ctx.tunnels;
   const relay: Relay = await startRelay({ holderId, hub, keys, host: at.host ?? (await findOwnAddress(ctx.db)), port: at.port });
   const holder: TunnelHolder = { id: holderId, url: relay.url };
+  /** Tokens of the tunnels that are on record, as far as we know. */
+  const recorded = new Set<string>();
   const loop: Loop = createLoop({
     name: 'tunnels',
     intervalMs: (HOLDER_SECONDS * 1000) / 3,
@@ -40,7 +42,7 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
     logger: ctx.logger,
     pass: async () => {
       await announceHolder(ctx.db, holder, HOLDER_SECONDS);
-      await dropForgotten(ctx);
+      await dropForgotten(ctx, recorded);
       await sweepHolders(ctx.db, FORGET_SECONDS);
       return 'done';
     },
@@ -57,12 +59,15 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
         return;
       }
       const token = hub.hold(node.id, stream, ({ token: ended }) => {
+        recorded.delete(ended);
         if (!stopping) {
           removeTunnel(ctx.db, node.id, ended).then((last) => last && hint(node.id), (error: unknown) => ctx.logger.warn('a tunnel could not be forgotten', { nodeId: node.id, error }));
         }
       });
       await recordTunnel(ctx.db, node.id, { token, holderId });
-      if (!hub.holds(node.id, token)) {
+      if (hub.holds(node.id, token)) {
+        recorded.add(token);
+      } else {
         // It closed before it was on record.
         await removeTunnel(ctx.db, node.id, token);
       }
@@ -101,14 +106,12 @@ async function quarantineTwins(ctx: TunnelContext, node: Node): Promise<void> {
   ctx.tunnels.hub.drop(node.id);
 }
 
-/** Tunnels that are not on record as ours (any more): two came at the same moment, or the node was shut out. */
-async function dropForgotten({ db, tunnels: { holderId, hub } }: TunnelContext): Promise<void> {
-  const held = hub.list();
-  const recorded = new Set(await listTunnels(db, holderId));
-  for (const { nodeId, token, ageMs } of held) {
-    if (!recorded.has(token) && ageMs > HOLDER_SECONDS * 1000) {
-      hub.drop(nodeId);
-    }
+/** Tunnels that are not on record as ours any more: two came at the same moment, or the node was shut out. */
+async function dropForgotten({ db, tunnels: { holderId, hub } }: TunnelContext, recorded: ReadonlySet<string>): Promise<void> {
+  const held = hub.list().filter(({ token }) => recorded.has(token));
+  const known = new Set(await listTunnels(db, holderId));
+  for (const { nodeId } of held.filter(({ token }) => !known.has(token))) {
+    hub.drop(nodeId);
   }
 }
 

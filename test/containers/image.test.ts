@@ -62,7 +62,7 @@ describe('the image of the control plane', () => {
     expect(installed).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
     // Some types come with what the program depends on.
     expect(Object.keys(manifest.devDependencies).filter((name) => !name.startsWith('@types/') && installed.includes(name))).toEqual([]);
-    expect(await inImage('orion:local', 'ls /opt/orion')).toBe(['bin', 'dist', 'docker', 'migrations', 'node_modules', 'package.json', 'playbooks'].join('\n'));
+    expect(await inImage('orion:local', 'ls /opt/orion')).toBe(['bin', 'dist', 'docker', 'installer', 'migrations', 'node_modules', 'package.json', 'playbooks'].join('\n'));
     expect(await inImage('orion:local', 'for name in ansible-playbook ssh sshd npm gcc make; do command -v $name; done; true')).toBe('/usr/bin/ansible-playbook\n/usr/bin/ssh');
     expect(await inImage('orion:local', 'ls /opt/orion/node_modules/ssh2/lib/protocol/crypto/build/Release')).toContain('sshcrypto.node');
   });
@@ -71,7 +71,7 @@ describe('the image of the control plane', () => {
     const canary = `canary-${randomName(24)}`;
     const image = `orion-canary-${randomName(8)}`;
     const sources = join(lab.dir, 'sources');
-    for (const path of ['bin', 'docker', 'migrations', 'playbooks', 'scripts', 'src', 'package.json', 'package-lock.json', 'tsconfig.json', '.dockerignore']) {
+    for (const path of ['bin', 'docker', 'installer', 'migrations', 'playbooks', 'scripts', 'src', 'package.json', 'package-lock.json', 'tsconfig.json', '.dockerignore']) {
       cpSync(join(projectDir, path), join(sources, path), { recursive: true });
     }
     for (const dir of ['secrets', 'home']) {

@@ -18,6 +18,9 @@ export interface TunnelDialDeps {
   own?: { holderId: string; hub: TunnelHub };
 }
 
+/** No tunnel on record, or one whose holder is gone. */
+type Outcome = Duplex | 'none' | 'lost';
+
 const LOOK_AGAIN_MS = 200;
 /** An agent that lost its tunnel opens the next one within about a second. */
 const NO_TUNNEL_MS = 1_500;
@@ -28,7 +31,7 @@ const ASK_MS = 5_000;
  * caller does when the replica that held it is gone: that is the control plane's fault and not the node's.
  */
 export function createTunnelDial(deps: TunnelDialDeps): Dial {
-  const attempt = async (nodeId: number, signal: AbortSignal): Promise<Duplex | 'none' | 'lost'> => {
+  const attempt = async (nodeId: number, signal: AbortSignal): Promise<Outcome> => {
     const found = await findTunnel(deps.db, nodeId);
     if (!found) {
       return 'none';
@@ -44,9 +47,15 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
   };
   return async ({ nodeId }, signal) => {
     const begunAt = deps.clock.monotonicMs();
-    let last: Duplex | 'none' | 'lost' = 'none';
+    let last: Outcome = 'none';
     while (!signal.aborted) {
-      last = await attempt(nodeId, signal);
+      const before: Outcome = last;
+      last = await attempt(nodeId, signal).catch((error: unknown): Outcome => {
+        if (signal.aborted) {
+          return before;
+        }
+        throw error;
+      });
       if (typeof last !== 'string') {
         return last;
       }

@@ -19,7 +19,7 @@ export interface TunnelHub {
   drop(nodeId: number): void;
   holds(nodeId: number, token: string): boolean;
   size(): number;
-  list(): { nodeId: number; token: string; ageMs: number }[];
+  list(): { nodeId: number; token: string }[];
   /** Tells every agent to go to another replica; their streams go on until `close`. */
   dismiss(): void;
   close(): void;
@@ -28,7 +28,6 @@ export interface TunnelHub {
 interface Tunnel {
   token: string;
   session: ClientHttp2Session;
-  openedAtMs: number;
   dismissed: boolean;
 }
 
@@ -76,7 +75,7 @@ export function createTunnelHub({ clock, logger, pingMs = PING_MS }: TunnelHubDe
       session.once('connect', () => session.setLocalWindowSize(TUNNEL_WINDOW));
       const keepAsking = askRegularly(session, clock, pingMs);
       const before = tunnels.get(nodeId);
-      tunnels.set(nodeId, { token, session, openedAtMs: clock.monotonicMs(), dismissed: false });
+      tunnels.set(nodeId, { token, session, dismissed: false });
       session.once('close', () => {
         keepAsking.abort();
         stream.destroy();
@@ -97,7 +96,7 @@ export function createTunnelHub({ clock, logger, pingMs = PING_MS }: TunnelHubDe
     drop: (nodeId) => tunnels.get(nodeId)?.session.destroy(),
     holds: (nodeId, token) => tunnels.get(nodeId)?.token === token,
     size: () => tunnels.size,
-    list: () => [...tunnels].map(([nodeId, { token, openedAtMs }]) => ({ nodeId, token, ageMs: clock.monotonicMs() - openedAtMs })),
+    list: () => [...tunnels].map(([nodeId, { token }]) => ({ nodeId, token })),
     dismiss: () => {
       for (const tunnel of tunnels.values()) {
         tunnel.dismissed = true;
