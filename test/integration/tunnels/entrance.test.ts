@@ -1,10 +1,12 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { eventually, run } from '../../lab';
 import { aNode } from '../../support/builders';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
 import { checksums } from '../security/support';
 import { type Holder, startHolder } from './support';
+
+jest.setTimeout(30_000);
 
 const PATH = '/api/workers/tunnel';
 const HANDSHAKE = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': Buffer.alloc(16, 'k').toString('base64') };

@@ -1,12 +1,14 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { newClaimToken } from '../../../src/lib/ids';
 import { announceHolder, findTunnel, recordTunnel, sweepHolders } from '../../../src/modules/tunnels';
 import { eventually, freePort, run } from '../../lab';
 import { aNode, type TestNode } from '../../support/builders';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
 import { dialNode, echo, expectEcho, type Holder, KEYS, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+
+jest.setTimeout(30_000);
 
 let database: TestDatabase;
 let sshd: Sshd;

@@ -2,13 +2,15 @@ import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { WebSocketServer } from 'ws';
 import { streamOverWebSocket } from '../../../src/lib/websocket-stream';
 import { eventually } from '../../lab';
 import { aNode } from '../../support/builders';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
 import { dialNode, echo, expectEcho, type Holder, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+
+jest.setTimeout(30_000);
 
 describe('what an agent leads to', () => {
   let sshd: Sshd;
