@@ -7,7 +7,7 @@ import type { Clock } from '../lib/clock';
 import { messageOf } from '../lib/errors';
 import { joinStreams } from '../lib/join-streams';
 import type { Logger } from '../lib/logger';
-import { streamOverWebSocket } from '../lib/websocket-stream';
+import { MAX_MESSAGE_BYTES, streamOverWebSocket } from '../lib/websocket-stream';
 
 export interface TunnelOptions {
   /** Base URL of the control plane. */
@@ -25,7 +25,6 @@ const RETRY = { firstSeconds: 1, maxSeconds: 10 };
 const HANDSHAKE_MS = 10_000;
 /** The control plane asks for a sign of life every few seconds; without any for so long the tunnel is taken to be broken. */
 const SILENCE_MS = 20_000;
-const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 const MAX_STREAMS = 64;
 const STREAM_WINDOW = 1024 * 1024;
 /** A tunnel that lasted for so long was a good one: the next is tried without waiting for longer than others do. */

@@ -27,6 +27,11 @@ function faultsOf(env: Record<string, string>): string[] {
 }
 
 describe('the configuration of the control plane', () => {
+  it('takes one address for the relay, which others can go to, and not all of them', () => {
+    expect(faultsOf({ ...good, ORION_RELAY_HOST: '0.0.0.0' })).toEqual([expect.stringContaining('ORION_RELAY_HOST')]);
+    expect(faultsOf({ ...good, ORION_RELAY_HOST: '10.0.0.7' })).toEqual([]);
+  });
+
   it('takes a public URL that a script may hold, and no other', () => {
     expect(loadControlPlaneConfig({ ...good, ORION_PUBLIC_URL: 'https://Orion.example:443/' }).http.publicUrl).toBe('https://orion.example');
     expect(faultsOf({ ...good, ORION_PUBLIC_URL: "https://a'; id" })).toEqual([expect.stringContaining('ORION_PUBLIC_URL: must be')]);

@@ -81,6 +81,15 @@ function readJwt(env: EnvReader): ControlPlaneConfig['jwt'] {
   return { key, extraKeys, ttlSeconds: env.integer('ORION_JWT_TTL_SECONDS', { default: 12 * 3600, min: 60, max: 30 * 86_400 }) };
 }
 
+/** The others are told to go there, so it has to be one address and not all of them. */
+function readRelayHost(env: EnvReader): string | undefined {
+  const host = env.optionalText('ORION_RELAY_HOST');
+  if (host === '0.0.0.0' || host === '::') {
+    env.fault('ORION_RELAY_HOST', 'must be the address at which the rest of the control plane reaches this process');
+  }
+  return host;
+}
+
 function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'relay' | 'limits'> {
   const proxy = env.text('ORION_TRUST_PROXY', { default: 'false' });
   return {
@@ -95,7 +104,7 @@ function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 're
       host: env.text('ORION_OPS_HOST', { default: '0.0.0.0' }),
       port: env.integer('ORION_OPS_PORT', { default: 9464, min: 0, max: 65535 }),
     },
-    relay: { host: env.optionalText('ORION_RELAY_HOST'), port: env.integer('ORION_RELAY_PORT', { default: 0, min: 0, max: 65535 }) },
+    relay: { host: readRelayHost(env), port: env.integer('ORION_RELAY_PORT', { default: 0, min: 0, max: 65535 }) },
     limits: {
       loginsPerAddress: env.integer('ORION_LIMIT_LOGINS_PER_ADDRESS', { default: 60, min: 1 }),
       loginsPerName: env.integer('ORION_LIMIT_LOGINS_PER_NAME', { default: 10, min: 1 }),

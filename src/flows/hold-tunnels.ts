@@ -31,7 +31,10 @@ const HINTS_PER_SECOND = 20;
 /** Makes this process known as a holder, with a relay for the rest of the control plane. `host` undefined: the address at which the database sees us. */
 export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string | undefined; port: number }): Promise<TunnelKeeper> {
   const { holderId, hub, keys } = ctx.tunnels;
-  const relay: Relay = await startRelay({ holderId, hub, keys, host: at.host ?? (await findOwnAddress(ctx.db)), port: at.port });
+  const host = at.host ?? (await findOwnAddress(ctx.db));
+  const relay: Relay = await startRelay({ holderId, hub, keys, host, port: at.port }).catch((cause: unknown) => {
+    throw new Error(`the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`, { cause });
+  });
   const holder: TunnelHolder = { id: holderId, url: relay.url };
   /** Tokens of the tunnels that are on record, as far as we know. */
   const recorded = new Set<string>();
@@ -58,7 +61,7 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
         await quarantineTwins(ctx, node);
         return;
       }
-      const token = hub.hold(node.id, stream, ({ token: ended }) => {
+      const token = hub.hold(node.id, stream, (ended) => {
         recorded.delete(ended);
         if (!stopping) {
           removeTunnel(ctx.db, node.id, ended).then((last) => last && hint(node.id), (error: unknown) => ctx.logger.warn('a tunnel could not be forgotten', { nodeId: node.id, error }));

@@ -2,6 +2,8 @@ import { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 
 const BUFFER_BYTES = 256 * 1024;
+/** What both ends have to let through (`maxPayload`): more than is ever there to be sent at once. */
+export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
 type Chunk = { chunk: Buffer };
 type Done = (error?: Error | null) => void;

@@ -5,7 +5,7 @@ import type { Knex } from 'knex';
 import { messageOf, OrionError } from '../../lib/errors';
 import { sha256 } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
-import { streamOverWebSocket } from '../../lib/websocket-stream';
+import { MAX_MESSAGE_BYTES, streamOverWebSocket } from '../../lib/websocket-stream';
 import { findNodeByCredential, type Node } from '../../modules/nodes';
 import { refuseUpgrade } from '../problem';
 
@@ -19,7 +19,6 @@ export interface TunnelEntrance {
 }
 
 const PATH = '/api/workers/tunnel';
-const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 /** Handshakes that wait for the database at the same time; more are told to come again. */
 const MAX_PENDING = 1_000;
 

@@ -7,10 +7,10 @@ import type { Logger } from '../../lib/logger';
 /** The tunnels that this process holds. */
 export interface TunnelHub {
   /**
-   * Takes charge of the stream that a node's agent opened, in place of an older one of that node here. `onClose` is called once when it is over;
-   * `replaced` says that a newer one took its place. Returns the tunnel's own token.
+   * Takes charge of the stream that a node's agent opened, in place of an older one of that node here. `onClose` is called once when it is over.
+   * Returns the tunnel's own token.
    */
-  hold(nodeId: number, stream: Duplex, onClose: (end: { token: string; replaced: boolean }) => void): string;
+  hold(nodeId: number, stream: Duplex, onClose: (token: string) => void): string;
   /** A stream to the node's sshd. Rejects when the node has no tunnel here or its sshd does not answer. */
   open(nodeId: number, signal: AbortSignal): Promise<Duplex>;
   /** Whether the agent at the far end answers within `limitMs`. A tunnel that was told to go elsewhere does not count. */
@@ -18,7 +18,6 @@ export interface TunnelHub {
   /** Ends the node's tunnel. */
   drop(nodeId: number): void;
   holds(nodeId: number, token: string): boolean;
-  size(): number;
   list(): { nodeId: number; token: string }[];
   /** Tells every agent to go to another replica; their streams go on until `close`. */
   dismiss(): void;
@@ -79,11 +78,10 @@ export function createTunnelHub({ clock, logger, pingMs = PING_MS }: TunnelHubDe
       session.once('close', () => {
         keepAsking.abort();
         stream.destroy();
-        const replaced = tunnels.get(nodeId)?.session !== session;
-        if (!replaced) {
+        if (tunnels.get(nodeId)?.session === session) {
           tunnels.delete(nodeId);
         }
-        onClose({ token, replaced });
+        onClose(token);
       });
       before?.session.close();
       return token;
@@ -95,7 +93,6 @@ export function createTunnelHub({ clock, logger, pingMs = PING_MS }: TunnelHubDe
     },
     drop: (nodeId) => tunnels.get(nodeId)?.session.destroy(),
     holds: (nodeId, token) => tunnels.get(nodeId)?.token === token,
-    size: () => tunnels.size,
     list: () => [...tunnels].map(([nodeId, { token }]) => ({ nodeId, token })),
     dismiss: () => {
       for (const tunnel of tunnels.values()) {

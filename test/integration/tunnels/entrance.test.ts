@@ -70,7 +70,7 @@ describe('the entrance for tunnels', () => {
     expectProblem(await ask(PATH, { ...bearer(credential), Upgrade: 'h2c' }), 400, 'invalid_request');
     expect(await ask(PATH, { ...bearer(credential), 'Sec-WebSocket-Key': 'none' })).toMatch(/^HTTP\/1\.1 400 /);
     expect(await ask(PATH, { ...bearer(credential), 'Sec-WebSocket-Version': '99' })).toMatch(/^HTTP\/1\.1 4\d\d /);
-    expect(holder.hub.size()).toBe(0);
+    expect(holder.hub.list().length).toBe(0);
   });
 
   it('curl --http2, which asks for h2c, gets an answer that names its way out', async () => {
