@@ -36,18 +36,43 @@ export interface Login {
 }
 
 /** Logs in to a node, verifying its pinned host key, lets `work` use the session, and closes it. */
-export async function withSession<T>(settings: SessionSettings, { target, signal }: Login, work: (session: NodeSSH, cut: () => void) => Promise<T>): Promise<T> {
+export async function withSession<T>(settings: SessionSettings, login: Login, work: (session: NodeSSH, cut: () => void) => Promise<T>): Promise<T> {
+  const { session, stream } = await openSession(settings, login);
+  const cut = (): void => void stream.destroy();
+  login.signal.addEventListener('abort', cut, { once: true });
+  try {
+    if (login.signal.aborted) {
+      cut();
+    }
+    return await work(session, cut);
+  } finally {
+    login.signal.removeEventListener('abort', cut);
+    session.dispose();
+    stream.destroy();
+  }
+}
+
+export interface OpenSession {
+  session: NodeSSH;
+  /** What carries it: destroyed, the session is over whatever the other side does. */
+  stream: Duplex;
+}
+
+/** Logs in to a node, verifying its pinned host key, before `signal` aborts. The caller ends the session and its stream. */
+export async function openSession(settings: SessionSettings, { target, signal }: Login): Promise<OpenSession> {
   const stream = await settings.dial(target, signal);
   const session = new NodeSSH();
   const cut = (): void => void stream.destroy();
   signal.addEventListener('abort', cut, { once: true });
   try {
     await logIn(session, stream, { settings, target });
-    return await work(session, cut);
-  } finally {
-    signal.removeEventListener('abort', cut);
+    return { session, stream };
+  } catch (error) {
     session.dispose();
     stream.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', cut);
   }
 }
 

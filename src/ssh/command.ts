@@ -1,0 +1,117 @@
+import type { Client, ClientChannel } from 'ssh2';
+
+export interface CommandJob {
+  command: string;
+  /** What the command reads; nothing without it. */
+  input?: string;
+  /** Cuts the command, and the connection with it. */
+  signal: AbortSignal;
+  /** More than this, of what it prints and complains of together, cuts the connection (1 MiB). */
+  maxOutputBytes?: number;
+}
+
+export interface CommandResult {
+  /** Null: it was killed. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** The connection ended before the command did: what the command has done by then is unknown. */
+export class SessionBrokenError extends Error {
+  override name = 'SessionBrokenError';
+}
+
+/** The command was not started. */
+export class NotStartedError extends Error {
+  override name = 'NotStartedError';
+}
+
+const MAX_OUTPUT_BYTES = 1024 * 1024;
+
+export const reasonOf = (signal: AbortSignal): Error => (signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+
+/** Runs one command over an open connection, which `cut` ends. Throws NotStartedError, SessionBrokenError, or why it was cut. */
+export function runCommand(client: Client, job: CommandJob, cut: () => void): Promise<CommandResult> {
+  const { signal } = job;
+  return new Promise((resolve, reject) => {
+    let channel: ClientChannel | undefined;
+    const abort = (): void => {
+      // It reaches the process group of the command, if the server still listens.
+      channel?.signal('KILL');
+      reject(reasonOf(signal));
+      cut();
+    };
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener('abort', abort, { once: true });
+    const done = (): void => signal.removeEventListener('abort', abort);
+    try {
+      client.exec(job.command, (error, opened) => {
+        if (error) {
+          done();
+          reject(new NotStartedError(error.message, { cause: error }));
+          return;
+        }
+        channel = opened;
+        // Not a moment later: a command that is over at once says so only now.
+        collect(opened, job, cut).then(resolve, reject).finally(done);
+      });
+    } catch (error) {
+      done();
+      reject(new NotStartedError('not connected', { cause: error }));
+    }
+  });
+}
+
+function collect(channel: ClientChannel, { input, maxOutputBytes = MAX_OUTPUT_BYTES }: CommandJob, cut: () => void): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const said: Buffer[] = [];
+    const complained: Buffer[] = [];
+    let bytes = 0;
+    let end: { code: number | null } | undefined;
+    const hear = (to: Buffer[], chunk: Buffer): void => {
+      bytes += chunk.length;
+      if (bytes <= maxOutputBytes) {
+        to.push(chunk);
+      } else {
+        reject(new SessionBrokenError(`it printed more than ${maxOutputBytes} bytes`));
+        cut();
+      }
+    };
+    channel.on('error', () => undefined);
+    channel.on('data', (chunk: Buffer) => hear(said, chunk));
+    channel.stderr.on('data', (chunk: Buffer) => hear(complained, chunk));
+    channel.once('exit', (code: number | null) => (end = { code }));
+    channel.once('close', () => {
+      if (end) {
+        resolve({ ...end, stdout: Buffer.concat(said).toString(), stderr: Buffer.concat(complained).toString() });
+      } else {
+        reject(new SessionBrokenError('the connection ended before the command'));
+      }
+    });
+    channel.end(input ?? '');
+  });
+}
+
+/** No SSH server lets go of a port below 1: asked to, it says no, and so that it is there. The library has no other request that is answered. */
+const NO_PORT = 0;
+
+/** One round trip. Throws SessionBrokenError when the connection breaks; has no deadline. */
+export function roundTrip(client: Client): Promise<void> {
+  return new Promise((resolve, reject) => {
+    try {
+      client.unforwardIn('', NO_PORT, (error) => {
+        if (error && !error.message.startsWith('Unable to unbind')) {
+          reject(new SessionBrokenError(error.message));
+        } else {
+          resolve();
+        }
+      });
+    } catch (error) {
+      reject(new SessionBrokenError('not connected', { cause: error }));
+    }
+  });
+}
