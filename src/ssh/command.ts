@@ -4,7 +4,7 @@ export interface CommandJob {
   command: string;
   /** What the command reads; nothing without it. */
   input?: string;
-  /** Cuts the command, and the connection with it. */
+  /** Cuts the connection. What the command does on the node goes on until it reads, prints or ends by itself: SSH has no better word for a command whose input is at its end. */
   signal: AbortSignal;
   /** More than this, of what it prints and complains of together, cuts the connection (1 MiB). */
   maxOutputBytes?: number;
@@ -35,10 +35,7 @@ export const reasonOf = (signal: AbortSignal): Error => (signal.reason instanceo
 export function runCommand(client: Client, job: CommandJob, cut: () => void): Promise<CommandResult> {
   const { signal } = job;
   return new Promise((resolve, reject) => {
-    let channel: ClientChannel | undefined;
     const abort = (): void => {
-      // It reaches the process group of the command, if the server still listens.
-      channel?.signal('KILL');
       reject(reasonOf(signal));
       cut();
     };
@@ -55,7 +52,6 @@ export function runCommand(client: Client, job: CommandJob, cut: () => void): Pr
           reject(new NotStartedError(error.message, { cause: error }));
           return;
         }
-        channel = opened;
         // Not a moment later: a command that is over at once says so only now.
         collect(opened, job, cut).then(resolve, reject).finally(done);
       });
