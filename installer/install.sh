@@ -112,6 +112,7 @@ read_token() {
 }
 
 enrolled() { [ -s "$STATE/agent/credential" ]; }
+was_answered() { [ -s "$STATE/agent/status" ]; }
 
 check_machine() {
   has python3 || die "Python 3 is missing, through which the control plane works here: $(how_to_get python3)"
@@ -203,12 +204,8 @@ install_service() {
 }
 
 report() {
-  if [ "$TOKEN" = none ] && ! enrolled; then
-    say "installed; the machine waits until an operator lets it in: orion node approve"
-    return
-  fi
   tries=30
-  until enrolled || [ $tries = 0 ]; do
+  until was_answered || [ $tries = 0 ]; do
     sleep 1
     tries=$((tries - 1))
   done
@@ -335,7 +332,10 @@ stop() {
 status() {
   if runs; then running='the agent runs'; else running='the agent does not run'; fi
   if enrolled; then
-    echo "$running; this machine is enrolled at $API_ENDPOINT"
+    case $(cat "$STATE/agent/status" 2>/dev/null) in
+      pending | quarantined) echo "$running; this machine waits until an operator of $API_ENDPOINT lets it in: orion node approve" ;;
+      *) echo "$running; this machine is enrolled at $API_ENDPOINT" ;;
+    esac
     runs
   else
     echo "$running; this machine is not enrolled yet. The last of its log:"

@@ -83,7 +83,7 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
   // A credential the server has just refused must not bring the two of us into a tight circle.
   const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...deps.pace() }) : 0;
   deps.logger.info('registered', { nodeId, status });
-  state.status = status;
+  await noteStatus(deps, state, status);
   await apply(deps, management);
   return { pauseSeconds };
 }
@@ -109,7 +109,8 @@ async function callHome(deps: SessionDeps, state: State, credential: string): Pr
   if (state.failures > 0 || state.status !== status) {
     deps.logger.info('control plane answered', { status, before: state.status, failures: state.failures });
   }
-  Object.assign(state, { status, failures: 0, presentCredential: true });
+  await noteStatus(deps, state, status);
+  Object.assign(state, { failures: 0, presentCredential: true });
   await attempt(deps, 'remaining times could not be noted', () => deps.onHeartbeat(answer.value));
   await apply(deps, management);
   return { pauseSeconds: heartbeatPauseSeconds(heartbeatIntervalSeconds, Math.random()) };
@@ -146,6 +147,13 @@ function retry({ logger, pace }: SessionDeps, state: State, answer: Exclude<Answ
       : 'control plane out of reach or refusing, will be tried again';
   logger.warn(message, { ...answer, failures: state.failures, pauseSeconds: Math.round(pauseSeconds * 10) / 10 });
   return { pauseSeconds };
+}
+
+async function noteStatus(deps: SessionDeps, state: State, status: string): Promise<void> {
+  if (state.status !== status) {
+    state.status = status;
+    await attempt(deps, 'the status could not be noted', () => deps.credentials.noteStatus(status));
+  }
 }
 
 async function apply(deps: SessionDeps, management: Management | undefined): Promise<void> {
