@@ -28,7 +28,19 @@ export interface ControlPlaneConfig {
     /** After so long without contact a node holds its accounts; 0: never. */
     contactLimitSeconds: number;
   };
-  probe: { intervalSeconds: number; suspectIntervalSeconds: number; timeoutSeconds: number; deadAfterFailures: number; concurrency: number };
+  probe: {
+    intervalSeconds: number;
+    suspectIntervalSeconds: number;
+    timeoutSeconds: number;
+    deadAfterFailures: number;
+    concurrency: number;
+    /** Connections to nodes are kept, and an answer over one is a probe. */
+    kept: boolean;
+    /** So many by one scheduler. */
+    maxKept: number;
+    /** At least so often a probe is a fresh login. */
+    deepCheckSeconds: number;
+  };
   work: { claimSeconds: number; playTimeoutSeconds: number; playMemoryMb: number; playConcurrency: number; rentWaitSeconds: number; outageSeconds: number };
   intervals: { migrateSeconds: number; expireSeconds: number; workSeconds: number; watchSeconds: number };
   retry: { firstSeconds: number; maxSeconds: number };
@@ -144,14 +156,21 @@ function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enr
   };
 }
 
+/** Ten minutes at the default interval. */
+const DEEP_CHECK_INTERVALS = 20;
+
 function readWork(env: EnvReader): Pick<ControlPlaneConfig, 'probe' | 'work' | 'intervals' | 'retry' | 'maxWipeFailures' | 'maxProvisionFailures'> {
+  const probeInterval = seconds(env, 'ORION_PROBE_INTERVAL_SECONDS', { default: 30 });
   return {
     probe: {
-      intervalSeconds: seconds(env, 'ORION_PROBE_INTERVAL_SECONDS', { default: 30 }),
+      intervalSeconds: probeInterval,
       suspectIntervalSeconds: seconds(env, 'ORION_SUSPECT_INTERVAL_SECONDS', { default: 2 }),
       timeoutSeconds: seconds(env, 'ORION_PROBE_TIMEOUT_SECONDS', { default: 5 }),
       deadAfterFailures: env.integer('ORION_DEAD_AFTER_FAILURES', { default: 3, min: 1, max: 100 }),
       concurrency: env.integer('ORION_PROBE_CONCURRENCY', { default: 32, min: 1, max: 1000 }),
+      kept: env.boolean('ORION_KEPT_PROBES', { default: true }),
+      maxKept: env.integer('ORION_MAX_KEPT_PROBES', { default: 10_000, min: 1 }),
+      deepCheckSeconds: seconds(env, 'ORION_DEEP_CHECK_SECONDS', { default: probeInterval * DEEP_CHECK_INTERVALS }),
     },
     work: {
       claimSeconds: seconds(env, 'ORION_CLAIM_SECONDS', { default: 30, min: 1 }),

@@ -2,6 +2,7 @@ import { ConfigError } from '../config/env';
 import { type CheckpointContext, checkpointHome, claimCheckpoints, sweepCheckpoints } from '../flows/checkpoint-home';
 import type { WorkContext } from '../flows/context';
 import { expireLeases } from '../flows/expire-leases';
+import { createKeptProbes, type KeptProbes } from '../flows/keep-probes';
 import { type MigrationStep, migrateNextLease } from '../flows/migrate-leases';
 import { claimProbes, probeNode } from '../flows/probe-node';
 import { claimPlacements, runPlacement } from '../flows/run-placement';
@@ -9,7 +10,7 @@ import { watchFleet } from '../flows/watch-fleet';
 import { claimWipes, wipeNode } from '../flows/wipe-node';
 import { createLoop, type Loop, type PassResult } from '../lib/loop';
 import { createWorkPool, type WorkPool } from '../lib/work-pool';
-import { createProber } from '../ssh';
+import { createKeptSessions, createProber } from '../ssh';
 import { type ControlPlane, createWorkContext } from './control-plane';
 import type { RunningRole } from './role';
 
@@ -41,6 +42,22 @@ function createCheckpointContext({ config: { checkpoints }, homes }: ControlPlan
   return checkpoints && homes && { ...ctx, homes, checkpoints, concurrency: checkpoints.concurrency };
 }
 
+type MakeLoop = (name: string, seconds: number, pass: () => Promise<PassResult>) => Loop;
+
+/** Kept connections, in front of the probes that log in. */
+function keepProbes({ config: { probe }, session, clock }: ControlPlane, ctx: WorkContext, { loop, onSuspect }: { loop: MakeLoop; onSuspect: () => void }): KeptProbes {
+  const timeoutMs = probe.timeoutSeconds * 1000;
+  const sessions = createKeptSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
+  const kept = createKeptProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, onSuspect, onLost: () => beats.nudge() });
+  const passOf = (work: () => Promise<void>) => async (): Promise<PassResult> => {
+    await work();
+    return 'done';
+  };
+  loop('shards', kept.lookSeconds, passOf(() => kept.look()));
+  const beats = loop('kept-probe', kept.beatSeconds, passOf(() => kept.beat()));
+  return kept;
+}
+
 /** The self-healing: every loop by claim, work, settle, so that any number of schedulers share the work (R25). */
 export function startScheduler(plane: ControlPlane): RunningRole {
   const { config, clock, logger, metrics } = plane;
@@ -49,7 +66,7 @@ export function startScheduler(plane: ControlPlane): RunningRole {
   const saving = createCheckpointContext(plane, ctx);
   const prober = createProber({ ...plane.session, timeoutMs: probe.timeoutSeconds * 1000, clock });
   const loops: Loop[] = [];
-  const loop = (name: string, seconds: number, pass: () => Promise<PassResult>): Loop => {
+  const loop: MakeLoop = (name, seconds, pass) => {
     const made = createLoop({ name, intervalMs: seconds * 1000, clock, logger, pass, onPass: (outcome) => metrics.loopPasses.inc({ loop: name, outcome }) });
     loops.push(made);
     return made;
@@ -84,8 +101,9 @@ export function startScheduler(plane: ControlPlane): RunningRole {
     }
     return GOES_ON.includes(step.outcome) ? 'more' : 'done';
   });
-  workers('probe', { size: probe.concurrency, seconds: PROBE_PASS_MS / 1000 }, (pool) =>
+  const probing = workers('probe', { size: probe.concurrency, seconds: PROBE_PASS_MS / 1000 }, (pool) =>
     fill(pool, (room) => claimProbes(probeContext, room), (claim) => probeNode(probeContext, claim).then((died) => (died ? migrate.nudge() : undefined))));
+  const kept = probe.kept ? keepProbes(plane, ctx, { loop, onSuspect: () => probing.nudge() }) : undefined;
   if (saving) {
     workers('checkpoint', { size: saving.concurrency, seconds: intervals.workSeconds }, (pool) =>
       fill(pool, (room) => claimCheckpoints(saving, room), (claim) => checkpointHome(saving, claim)));
@@ -98,6 +116,7 @@ export function startScheduler(plane: ControlPlane): RunningRole {
     stop: async () => {
       await Promise.all(loops.map((each) => each.stop()));
       await Promise.all(pools.map((pool) => pool.idle()));
+      await kept?.stop();
     },
   };
 }

@@ -37,11 +37,18 @@ export interface KeptSessions {
   close(): void;
 }
 
+/** Answers to round trips and new keys take a few kilobytes. What says more unasked, on a connection that lives for ever, is after our CPU. */
+const MAX_UNASKED_BYTES = 64 * 1024;
+
 interface Kept {
   target: SshTarget;
   opening: Promise<Client>;
   open: OpenSession | undefined;
   jobs: number;
+  /** Of these, those that print something. */
+  commands: number;
+  /** Bytes that came since the last job, without a command that would explain them. */
+  unasked: number;
   usedAt: number;
   /** Closed by us, or lost: it serves nobody any more. */
   over: boolean;
@@ -67,7 +74,7 @@ class SessionKeeper implements KeptSessions {
   async run(target: SshTarget, job: CommandJob): Promise<CommandResult> {
     const { kept, fresh } = this.use(target);
     try {
-      return await this.during(kept, job.signal, (client, cut) => runCommand(client, job, cut));
+      return await this.during(kept, job.signal, (client, cut) => this.command(kept, runCommand(client, job, cut)));
     } catch (error) {
       // What it asked for was never begun, so that it can be asked for again.
       if (fresh || !(error instanceof NotStartedError) || this.closing.signal.aborted) {
@@ -75,6 +82,15 @@ class SessionKeeper implements KeptSessions {
       }
       this.end(kept);
       return this.run(target, job);
+    }
+  }
+
+  private async command<T>(kept: Kept, running: Promise<T>): Promise<T> {
+    kept.commands += 1;
+    try {
+      return await running;
+    } finally {
+      kept.commands -= 1;
     }
   }
 
@@ -126,7 +142,7 @@ class SessionKeeper implements KeptSessions {
 
   private open(target: SshTarget): Kept {
     this.makeRoom();
-    const kept: Kept = { target, opening: Promise.resolve(undefined as never), open: undefined, jobs: 0, usedAt: 0, over: false };
+    const kept: Kept = { target, opening: Promise.resolve(undefined as never), open: undefined, jobs: 0, commands: 0, unasked: 0, usedAt: 0, over: false };
     kept.opening = this.logIn(kept);
     kept.opening.catch(() => this.end(kept));
     return kept;
@@ -156,6 +172,12 @@ class SessionKeeper implements KeptSessions {
       throw new SessionBrokenError('the connection ended with the login');
     }
     client.once('close', () => this.lose(kept));
+    open.stream.on('data', (chunk: Buffer) => {
+      kept.unasked += kept.commands === 0 ? chunk.length : 0;
+      if (kept.unasked > MAX_UNASKED_BYTES) {
+        open.stream.destroy();
+      }
+    });
     return client;
   }
 
@@ -183,6 +205,7 @@ class SessionKeeper implements KeptSessions {
       return await work(client, () => this.end(kept));
     } finally {
       kept.jobs -= 1;
+      kept.unasked = 0;
       kept.usedAt = this.settings.clock.monotonicMs();
     }
   }

@@ -10,6 +10,9 @@ export interface Metrics {
   probes: Counter<'outcome'>;
   probeSeconds: Histogram;
   probeLagSeconds: Histogram;
+  keptConnections: Gauge;
+  keptProbes: Counter<'outcome'>;
+  keptProbeLagSeconds: Histogram;
   deaths: Counter;
   migrations: Counter<'result'>;
   migrationSeconds: Histogram;
@@ -55,6 +58,9 @@ export function createMetrics(): Metrics {
     probes: counter('orion_probes_total', 'Probes by outcome', ['outcome']),
     probeSeconds: histogram('orion_probe_duration_seconds', 'Duration of a probe', { buckets: FAST_SECONDS }),
     probeLagSeconds: histogram('orion_probe_lag_seconds', 'How late probes begin', { buckets: FAST_SECONDS }),
+    keptConnections: gauge('orion_kept_connections', 'Connections to nodes that this scheduler keeps'),
+    keptProbes: counter('orion_kept_probes_total', 'Pings over kept connections by outcome', ['outcome']),
+    keptProbeLagSeconds: histogram('orion_kept_probe_lag_seconds', 'How late pings begin', { buckets: FAST_SECONDS }),
     deaths: counter('orion_node_deaths_total', 'Nodes judged dead'),
     migrations: counter('orion_migrations_total', 'Migrations by result', ['result']),
     migrationSeconds: histogram('orion_migration_duration_seconds', 'From the loss of a node to the account on the next one'),

@@ -34,13 +34,15 @@ interface DueRow {
 }
 
 const TRY_DIRECT_MINUTES = 10;
+/** It is reached through its tunnel, and the direct way was not tried for a while. */
+export const DIRECT_DUE = `(reach = 'tunnel' AND (direct_tried_at IS NULL OR direct_tried_at < UTC_TIMESTAMP(3) - INTERVAL ${TRY_DIRECT_MINUTES} MINUTE))`;
 
 /** Claims up to `limit` nodes whose probe is due, the longest due first, for `claimSeconds`. Empty: nothing is due. */
 export async function claimDueProbes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedProbe[]> {
   const rows = await selectRows<DueRow>(
     tx,
     `SELECT id, address, ssh_port, host_key, reach, EXISTS (SELECT 1 FROM tunnels t WHERE t.node_id = nodes.id) AS tunnelled,
-            reach = 'tunnel' AND (direct_tried_at IS NULL OR direct_tried_at < UTC_TIMESTAMP(3) - INTERVAL ${TRY_DIRECT_MINUTES} MINUTE) AS direct_due,
+            ${DIRECT_DUE} AS direct_due,
             TIMESTAMPDIFF(MICROSECOND, probe_due_at, UTC_TIMESTAMP(3)) / 1000000 AS lag
        FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3) ORDER BY probe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
     [limit],
@@ -73,14 +75,21 @@ export interface Way {
   directFailed: boolean;
 }
 
+/** When the node is looked at again. */
+export interface NextProbe {
+  nextProbeSeconds: number;
+  /** The next one that has to be a fresh login, whatever a kept connection says. */
+  nextLoginSeconds: number;
+}
+
 /** The settling of the common case in one statement: alive before, alive now. False: not that case, or the claim was lost. */
-export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
+export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds, nextLoginSeconds }: Way & NextProbe): Promise<boolean> {
   const changed = await execute(
     db,
-    `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3),
+    `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, login_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3),
             reach = ?, direct_tried_at = IF(?, UTC_TIMESTAMP(3), direct_tried_at)
       WHERE id = ? AND probe_token = ? AND status = 'alive'`,
-    [nextProbeSeconds, reach, directFailed, claim.nodeId, claim.token],
+    [nextProbeSeconds, nextLoginSeconds, reach, directFailed, claim.nodeId, claim.token],
   );
   return changed === 1;
 }
@@ -134,14 +143,14 @@ export async function lockProbedNode(tx: Tx, claim: ClaimedProbe): Promise<Probe
  * Writes a verdict on the locked node and ends the claim. A death cancels wipes; a return makes the node dirty and, when no lease
  * waits on it, due for its wipe.
  */
-export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & { reason: string | null }): Promise<void> {
+export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & NextProbe & { reason: string | null }): Promise<void> {
   const watched = verdict.status !== 'quarantined';
   await execute(
     tx,
     `UPDATE nodes SET
        status_since = IF(status = ?, status_since, UTC_TIMESTAMP(3)), status = ?, status_reason = ?,
        probe_failures = ?, first_failed_at = ?, last_checked_at = UTC_TIMESTAMP(3), probe_token = NULL,
-       probe_due_at = IF(?, ${IN_SECONDS}, NULL),
+       probe_due_at = IF(?, ${IN_SECONDS}, NULL), login_due_at = ${IN_SECONDS},
        reach = ?, direct_tried_at = IF(?, UTC_TIMESTAMP(3), direct_tried_at),
        last_death_at = IF(?, UTC_TIMESTAMP(3), last_death_at),
        dirty = IF(?, 1, dirty),
@@ -151,7 +160,7 @@ export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Wa
     [
       verdict.status, verdict.status, verdict.reason,
       verdict.failures, verdict.firstFailedAt,
-      watched, verdict.nextProbeSeconds,
+      watched, verdict.nextProbeSeconds, verdict.nextLoginSeconds,
       verdict.reach, verdict.directFailed,
       verdict.died,
       verdict.died || verdict.returned || !watched,
@@ -225,11 +234,17 @@ export async function suspectSilentNodes(tx: Tx, overdueSeconds: number, limit: 
 }
 
 /**
- * Something happened to a node that is taken to be well: look at it now. Nothing else about it changes. One that is suspected already is probed at the
+ * Something happened to nodes that are taken to be well: look at them now. Nothing else about them changes. One that is suspected already is probed at the
  * rhythm of the suspected, however many callers find it gone: three looks in one second would take a restart of its sshd for a death.
+ * Returns how many became due by this.
  */
-export async function probeSoon(db: Db, nodeId: number): Promise<void> {
-  await execute(db, "UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) WHERE id = ? AND probe_token IS NULL AND status = 'alive' AND probe_due_at > UTC_TIMESTAMP(3)", [nodeId]);
+export function probeSoon(db: Db, ...nodeIds: [number, ...number[]]): Promise<number> {
+  return execute(
+    db,
+    `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)
+      WHERE id IN (${nodeIds.map(() => '?').join(',')}) AND probe_token IS NULL AND status = 'alive' AND probe_due_at > UTC_TIMESTAMP(3)`,
+    nodeIds,
+  );
 }
 
 /** A failure seen outside a probe: the node is not handed out until a probe says that it is well, and that probe is due now. */
