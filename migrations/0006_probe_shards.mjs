@@ -1,7 +1,7 @@
 /**
  * Who keeps connections to which nodes. `probe_owners`: the schedulers at work, each until `expires_at`; one row a scheduler is renewed, however many
  * shards it owns. `probe_shards`: a node belongs to shard `id % 64`, and a shard to one owner; one whose owner's time is over is anybody's.
- * `nodes.login_due_at`: until then an answer over a kept connection counts as a probe, after it only a fresh login does.
+ * `nodes.logged_in_at`: for some time after it an answer over a kept connection counts as a probe, then only a fresh login does.
  */
 export async function up(knex) {
   await knex.raw(
@@ -18,11 +18,11 @@ export async function up(knex) {
     ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
   );
   await knex.raw(`INSERT INTO probe_shards (shard) VALUES ${Array.from({ length: 64 }, (_, shard) => `(${shard})`).join(',')}`);
-  await knex.raw("ALTER TABLE nodes ADD COLUMN login_due_at DATETIME(3) NULL COMMENT 'after it no answer over a kept connection counts, NULL: none does'");
+  await knex.raw("ALTER TABLE nodes ADD COLUMN logged_in_at DATETIME(3) NULL COMMENT 'the last good probe that was a fresh login'");
 }
 
 export async function down(knex) {
-  await knex.raw('ALTER TABLE nodes DROP COLUMN login_due_at');
+  await knex.raw('ALTER TABLE nodes DROP COLUMN logged_in_at');
   await knex.raw('DROP TABLE probe_shards');
   await knex.raw('DROP TABLE probe_owners');
 }

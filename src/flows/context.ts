@@ -37,8 +37,6 @@ export interface FlowSettings {
   /** How long a rent waits for its accounts before it answers with leases that are still being provisioned. */
   rentWaitSeconds: number;
   health: HealthPolicy;
-  /** At least so often a probe is a fresh login, whatever a kept connection says. */
-  deepCheckSeconds: number;
   /** Failed wipes in a row that put a node into quarantine (I9). */
   maxWipeFailures: number;
   /** Failed provisionings in a row that put a node into quarantine. */

@@ -14,6 +14,8 @@ export interface KeptProbeOptions {
   max: number;
   /** For a login, and for an answer. */
   timeoutMs: number;
+  /** At least so often a node is probed by a fresh login all the same. */
+  deepCheckSeconds: number;
   /** `beat` is to be called at once. */
   onLost: () => void;
   /** Nodes became due for a probe just now. */
@@ -179,11 +181,12 @@ class ShardKeeper implements KeptProbes {
 
   private async settle(): Promise<void> {
     const { db, settings } = this.ctx;
+    const terms = { ownerId: this.ownerId, nextProbeSeconds: settings.health.intervalSeconds, deepCheckSeconds: this.options.deepCheckSeconds };
     // What cannot be written now is old by the time that it can.
     const answered = this.answered.splice(0).sort((a, b) => a.nodeId - b.nodeId);
     for (let at = 0; at < answered.length; at += BATCH) {
       const nodes = answered.slice(at, at + BATCH);
-      await transaction(db, (tx) => settleAnswers(tx, { ownerId: this.ownerId, nodes, nextProbeSeconds: settings.health.intervalSeconds }));
+      await transaction(db, (tx) => settleAnswers(tx, { ...terms, nodes }));
     }
   }
 }

@@ -24,8 +24,7 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
   ctx.metrics.probes.inc({ outcome: result.outcome });
   ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
   ctx.metrics.probeLagSeconds.observe(Math.max(0, claim.lagSeconds));
-  const next = { nextProbeSeconds: ctx.settings.health.intervalSeconds, nextLoginSeconds: nextLoginSeconds(ctx) };
-  if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, { ...result, ...next }))) {
+  if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
     return false;
   }
   const verdict = await settle(ctx, claim, result);
@@ -37,9 +36,6 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
   }
   return verdict?.died ?? false;
 }
-
-/** Apart from each other, however many were logged in to at once. */
-const nextLoginSeconds = ({ settings }: ProbeContext): number => settings.deepCheckSeconds * (0.5 + Math.random() / 2);
 
 /** Locks lease first, node second, like everything that locks both. Undefined: the claim was lost, or the node's lease changed under our hands. */
 async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Verdict | undefined> {
@@ -53,9 +49,7 @@ async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay)
       return undefined;
     }
     const verdict = judgeProbe(node, result.outcome, { now: node.now, judgedSince: node.judgedSince, policy: ctx.settings.health });
-    await writeVerdict(tx, claim.nodeId, {
-      ...verdict, nextLoginSeconds: nextLoginSeconds(ctx), reach: result.reach, directFailed: result.directFailed, reason: result.reason?.slice(0, 500) ?? null,
-    });
+    await writeVerdict(tx, claim.nodeId, { ...verdict, reach: result.reach, directFailed: result.directFailed, reason: result.reason?.slice(0, 500) ?? null });
     await follow(tx, ctx, { claim, node, verdict, reason: result.reason });
     return verdict;
   });

@@ -91,7 +91,6 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     rentWaitSeconds: work.rentWaitSeconds,
     outageSeconds: work.outageSeconds,
     health: { deadAfterFailures: probe.deadAfterFailures, intervalSeconds: probe.intervalSeconds, suspectIntervalSeconds: probe.suspectIntervalSeconds },
-    deepCheckSeconds: probe.deepCheckSeconds,
     heartbeatOverdueSeconds: heartbeat.overdueSeconds,
     migrateIntervalSeconds: intervals.migrateSeconds,
     retry,

@@ -48,7 +48,7 @@ type MakeLoop = (name: string, seconds: number, pass: () => Promise<PassResult>)
 function keepProbes({ config: { probe }, session, clock }: ControlPlane, ctx: WorkContext, { loop, onSuspect }: { loop: MakeLoop; onSuspect: () => void }): KeptProbes {
   const timeoutMs = probe.timeoutSeconds * 1000;
   const sessions = createKeptSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
-  const kept = createKeptProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, onSuspect, onLost: () => beats.nudge() });
+  const kept = createKeptProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, onSuspect, onLost: () => beats.nudge() });
   const passOf = (work: () => Promise<void>) => async (): Promise<PassResult> => {
     await work();
     return 'done';

@@ -67,6 +67,8 @@ export interface NodeRecord {
   leaseId: number | null;
   wipedAt: number | null;
   lastCheckedAt: number | null;
+  /** By a probe that was a fresh login. */
+  loggedInAt: number | null;
   /** The pinned one: `type base64`. */
   hostKey: string;
   /** The first of the failures that its present health was judged by. */

@@ -11,7 +11,7 @@ const placement = (change: Partial<PlacementRecord> = {}): PlacementRecord => ({
   id: 1, leaseId: 1, nodeId: 1, generation: 1, currentLeaseId: 1, state: 'present', username: 'orn-a', uid: 70_000, createdAt: T, wipedAt: null, ...change,
 });
 const node = (change: Partial<NodeRecord> = {}): NodeRecord => ({
-  id: 1, hostname: 'n', status: 'alive', drained: false, dirty: false, leasable: false, leaseId: 1, wipedAt: T - 1, lastCheckedAt: T + 1_000, hostKey: 'ssh-ed25519 pinned', firstFailedAt: null, lastDeathAt: null, ...change,
+  id: 1, hostname: 'n', status: 'alive', drained: false, dirty: false, leasable: false, leaseId: 1, wipedAt: T - 1, lastCheckedAt: T + 1_000, loggedInAt: T + 1_000, hostKey: 'ssh-ed25519 pinned', firstFailedAt: null, lastDeathAt: null, ...change,
 });
 const event = (id: number, type: string, change: { at?: number; leaseId?: number; nodeId?: number; data?: Record<string, unknown> } = {}): Evidence['tables']['events'][number] => ({
   id, type, at: change.at ?? T - 1_000 + id, leaseId: change.leaseId ?? null, nodeId: change.nodeId ?? null, data: change.data ?? {},

@@ -32,7 +32,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
     `SELECT id, lease_id, node_id, generation, current_lease_id, state, username, uid, ${ms('created_at')} AS created, ${ms('wiped_at')} AS wiped FROM placements`,
   );
   const nodes = await rows(
-    `SELECT id, hostname, status, drained, dirty, leasable, lease_id, host_key, ${ms('wiped_at')} AS wiped, ${ms('last_checked_at')} AS checked,
+    `SELECT id, hostname, status, drained, dirty, leasable, lease_id, host_key, ${ms('wiped_at')} AS wiped, ${ms('last_checked_at')} AS checked, ${ms('logged_in_at')} AS logged_in,
             ${ms('first_failed_at')} AS failed, ${ms('last_death_at')} AS death FROM nodes`,
   );
   const rents = await rows('SELECT id, user_id, idempotency_key FROM rents');
@@ -57,7 +57,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
     })),
     nodes: nodes.map((row) => ({
       id: number(row['id']), hostname: text(row['hostname']), status: text(row['status']), drained: flag(row['drained']), dirty: flag(row['dirty']),
-      leasable: flag(row['leasable']), leaseId: orNull(row['lease_id']), wipedAt: orNull(row['wiped']), lastCheckedAt: orNull(row['checked']),
+      leasable: flag(row['leasable']), leaseId: orNull(row['lease_id']), wipedAt: orNull(row['wiped']), lastCheckedAt: orNull(row['checked']), loggedInAt: orNull(row['logged_in']),
       hostKey: text(row['host_key']), firstFailedAt: orNull(row['failed']), lastDeathAt: orNull(row['death']),
     })),
     rents: rents.map((row) => ({ id: number(row['id']), userId: number(row['user_id']), idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']) })),

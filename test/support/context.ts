@@ -10,7 +10,6 @@ export const testSettings: FlowSettings = {
   claimSeconds: 30,
   rentWaitSeconds: 10,
   health: { deadAfterFailures: 3, intervalSeconds: 30, suspectIntervalSeconds: 5 },
-  deepCheckSeconds: 600,
   maxWipeFailures: 5,
   maxProvisionFailures: 3,
   retry: { firstSeconds: 5, maxSeconds: 300 },

@@ -41,9 +41,10 @@ function drip(socket: Socket, text: string): void {
 }
 
 /** Speaks SSH with the right host key and lets everybody in; `onExec` answers the commands. */
-const speaking = (onExec: (command: string, channel: ServerChannel) => void, admit = true): Bait => (socket, hostKey, onLogin) => {
+const speaking = (onExec: (command: string, channel: ServerChannel) => void, { admit = true, onReady }: { admit?: boolean; onReady?: (client: Connection) => void } = {}): Bait => (socket, hostKey, onLogin) => {
   const server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (client: Connection) => {
     client.on('error', () => undefined);
+    client.on('ready', () => onReady?.(client));
     client.on('authentication', (attempt) => {
       onLogin();
       if (admit) {
@@ -62,6 +63,16 @@ const speaking = (onExec: (command: string, channel: ServerChannel) => void, adm
   });
   server.injectSocket(socket);
 };
+
+/** Asks for channels that nobody wants, a thousand at a time, for as long as the connection lasts. */
+function pester(client: Connection): void {
+  const timer = setInterval(() => {
+    for (let n = 0; n < 1000; n += 1) {
+      client.forwardOut('127.0.0.1', 0, '127.0.0.1', 0, () => undefined);
+    }
+  }, 10);
+  client.once('close', () => clearInterval(timer));
+}
 
 /** Answers as a healthy machine does when it is only asked how it is. */
 const unlessProbe = (otherwise: (channel: ServerChannel) => void) => (command: string, channel: ServerChannel): void => {
@@ -85,12 +96,13 @@ export const BAITS: Record<string, Bait> = {
   'one-byte-a-second': (socket) => drip(socket, 'SSH-2.0-OpenSSH_9.2p1 and so on\r\n'),
   reset: (socket) => void socket.resetAndDestroy(),
   garbage: (socket) => void socket.write(Buffer.concat([Buffer.from('SSH-2.0-x\r\n'), Buffer.alloc(65_536, 0xff)])),
-  'login-without-end': speaking(() => undefined, false),
+  'login-without-end': speaking(() => undefined, { admit: false }),
   'command-without-end': speaking(() => undefined),
   'output-without-end': speaking((_, channel) => pour(channel, FLOOD, GIGABYTE)),
   'errors-without-end': speaking((_, channel) => pour(channel.stderr, FLOOD, GIGABYTE)),
-  // These two pass every probe, so that they are wiped, which never ends.
+  // These pass every probe, so that they are wiped, which never ends.
   'sly-silent': speaking(unlessProbe(() => undefined)),
+  'sly-restless': speaking(unlessProbe(() => undefined), { onReady: pester }),
   'sly-flood': speaking(unlessProbe((channel) => pour(channel, FLOOD, GIGABYTE))),
 };
 

@@ -111,7 +111,7 @@ describe('claiming probes', () => {
     if (!stale || !fresh) {
       throw new Error('nothing was claimed');
     }
-    const next = { reach: 'direct', directFailed: false, nextProbeSeconds: 30, nextLoginSeconds: 600 } as const;
+    const next = { reach: 'direct', directFailed: false, nextProbeSeconds: 30 } as const;
     expect(await settleStillAlive(pools[0], stale, next)).toBe(false);
     expect(await transaction(pools[0], (tx) => lockProbedNode(tx, stale))).toBeUndefined();
     expect(await settleStillAlive(pools[1], fresh, next)).toBe(true);

@@ -75,21 +75,14 @@ export interface Way {
   directFailed: boolean;
 }
 
-/** When the node is looked at again. */
-export interface NextProbe {
-  nextProbeSeconds: number;
-  /** The next one that has to be a fresh login, whatever a kept connection says. */
-  nextLoginSeconds: number;
-}
-
 /** The settling of the common case in one statement: alive before, alive now. False: not that case, or the claim was lost. */
-export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds, nextLoginSeconds }: Way & NextProbe): Promise<boolean> {
+export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
   const changed = await execute(
     db,
-    `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, login_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3),
+    `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3), logged_in_at = UTC_TIMESTAMP(3),
             reach = ?, direct_tried_at = IF(?, UTC_TIMESTAMP(3), direct_tried_at)
       WHERE id = ? AND probe_token = ? AND status = 'alive'`,
-    [nextProbeSeconds, nextLoginSeconds, reach, directFailed, claim.nodeId, claim.token],
+    [nextProbeSeconds, reach, directFailed, claim.nodeId, claim.token],
   );
   return changed === 1;
 }
@@ -143,14 +136,14 @@ export async function lockProbedNode(tx: Tx, claim: ClaimedProbe): Promise<Probe
  * Writes a verdict on the locked node and ends the claim. A death cancels wipes; a return makes the node dirty and, when no lease
  * waits on it, due for its wipe.
  */
-export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & NextProbe & { reason: string | null }): Promise<void> {
+export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & { reason: string | null }): Promise<void> {
   const watched = verdict.status !== 'quarantined';
   await execute(
     tx,
     `UPDATE nodes SET
        status_since = IF(status = ?, status_since, UTC_TIMESTAMP(3)), status = ?, status_reason = ?,
        probe_failures = ?, first_failed_at = ?, last_checked_at = UTC_TIMESTAMP(3), probe_token = NULL,
-       probe_due_at = IF(?, ${IN_SECONDS}, NULL), login_due_at = ${IN_SECONDS},
+       probe_due_at = IF(?, ${IN_SECONDS}, NULL), logged_in_at = IF(?, UTC_TIMESTAMP(3), logged_in_at),
        reach = ?, direct_tried_at = IF(?, UTC_TIMESTAMP(3), direct_tried_at),
        last_death_at = IF(?, UTC_TIMESTAMP(3), last_death_at),
        dirty = IF(?, 1, dirty),
@@ -160,7 +153,7 @@ export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Wa
     [
       verdict.status, verdict.status, verdict.reason,
       verdict.failures, verdict.firstFailedAt,
-      watched, verdict.nextProbeSeconds, verdict.nextLoginSeconds,
+      watched, verdict.nextProbeSeconds, verdict.status === 'alive',
       verdict.reach, verdict.directFailed,
       verdict.died,
       verdict.died || verdict.returned || !watched,
@@ -203,8 +196,8 @@ export async function lookForReturns(db: Db): Promise<void> {
 }
 
 /**
- * Nodes whose agent has been silent for `overdueSeconds` become suspect and due for a probe; once per silence, since a node that then
- * answers over SSH is alive although its agent is not. Silence from before the control plane's own outage does not count.
+ * Nodes whose agent has been silent for `overdueSeconds` become suspect and due for a probe; once per silence, since a node that can then
+ * be logged in to is alive although its agent is not. Silence from before the control plane's own outage does not count.
  * Returns the ids.
  */
 export async function suspectSilentNodes(tx: Tx, overdueSeconds: number, limit: number): Promise<number[]> {
@@ -213,7 +206,7 @@ export async function suspectSilentNodes(tx: Tx, overdueSeconds: number, limit: 
     `SELECT n.id FROM nodes n JOIN control_plane c ON c.id = 1
       WHERE n.status = 'alive' AND n.last_heartbeat_at < TIMESTAMPADD(MICROSECOND, ROUND(? * -1000000), UTC_TIMESTAMP(3))
         AND c.judged_since < TIMESTAMPADD(MICROSECOND, ROUND(? * -1000000), UTC_TIMESTAMP(3))
-        AND (n.last_checked_at IS NULL OR n.last_checked_at < TIMESTAMPADD(MICROSECOND, ROUND(? * 1000000), n.last_heartbeat_at))
+        AND (n.logged_in_at IS NULL OR n.logged_in_at < TIMESTAMPADD(MICROSECOND, ROUND(? * 1000000), n.last_heartbeat_at))
       LIMIT ?`,
     [overdueSeconds, overdueSeconds, overdueSeconds, limit],
   );

@@ -1,0 +1,212 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { claimProbes, probeNode, type ProbeContext } from '../../../src/flows/probe-node';
+import { createKeptProbes, type KeptProbes } from '../../../src/flows/keep-probes';
+import { systemClock } from '../../../src/lib/clock';
+import { fingerprintOf } from '../../../src/lib/host-key';
+import { createKeptSessions, createProber, type Dial, dialDirectly, type KeptSessions } from '../../../src/ssh';
+import { openTrap } from '../../campaign/rogue/traps';
+import { createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, type Worker } from '../../lab';
+import { aNode } from '../../support/builders';
+import { createTestContext, testSettings } from '../../support/context';
+import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { createFakeProvisioner } from '../../support/fake-provisioner';
+
+jest.setTimeout(60_000);
+
+const TIMEOUT_MS = 2_000;
+const health = { ...testSettings.health, intervalSeconds: 3 };
+
+let lab: Lab;
+let database: TestDatabase;
+let login: { username: string; privateKey: string; dial: Dial };
+let publicKey: string;
+let worker: Worker;
+/** Connections that were opened, by whomever. */
+let dialled = 0;
+beforeAll(async () => {
+  lab = createLab();
+  database = await openTestDatabase();
+  const key = await generateSshKeyPair(lab.dir);
+  publicKey = key.publicKey;
+  login = {
+    username: 'root',
+    privateKey: readFileSync(key.keyFile, 'utf8'),
+    dial: (...args) => {
+      dialled += 1;
+      return dialDirectly(...args);
+    },
+  };
+  worker = (await launchWorkers(lab, 1)).workers[0] as Worker;
+  await worker.authorizeRoot(publicKey);
+}, 60_000);
+afterAll(async () => {
+  await database.close();
+  await lab.close();
+}, 30_000);
+
+/** A scheduler's part, beating by itself; `suspected` counts how often it woke the probes. */
+interface Keeper {
+  kept: KeptProbes;
+  sessions: KeptSessions;
+  suspected: () => number;
+  pause: () => Promise<void>;
+  stop: () => Promise<void>;
+}
+
+let ctx: ProbeContext;
+const keepers: Keeper[] = [];
+
+function startKeeper(): Keeper {
+  const sessions = createKeptSessions({ ...login, clock: systemClock, loginTimeoutMs: TIMEOUT_MS, idleMs: Infinity, max: 10 });
+  let suspected = 0;
+  const paused = new AbortController();
+  const kept = createKeptProbes({ ...ctx, sessions }, { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) });
+  const beating = (async () => {
+    while (!paused.signal.aborted) {
+      await kept.beat();
+      await systemClock.sleep(20, paused.signal);
+    }
+  })();
+  const pause = async (): Promise<void> => {
+    paused.abort();
+    await beating;
+  };
+  const keeper = { kept, sessions, suspected: () => suspected, pause, stop: () => pause().then(() => kept.stop()) };
+  keepers.push(keeper);
+  return keeper;
+}
+
+beforeEach(async () => {
+  await database.reset();
+  const base = createTestContext(database.db, createFakeProvisioner(), { health });
+  ctx = { ...base, prober: createProber({ ...login, timeoutMs: TIMEOUT_MS, clock: systemClock }) };
+});
+afterEach(async () => {
+  await Promise.all(keepers.splice(0).map((keeper) => keeper.stop()));
+});
+
+async function enrol({ address, port, hostKey }: { address: string; port: number; hostKey: string }): Promise<number> {
+  const { id } = await aNode(database.db);
+  await age(database.db, 'UPDATE nodes SET address = ?, ssh_port = ?, host_key = ?, host_key_fingerprint = ?, last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, probe_due_at = UTC_TIMESTAMP(3) WHERE id = ?', [address, port, hostKey, fingerprintOf(hostKey), id]);
+  await probeDue();
+  return id;
+}
+
+/** What the probe loop does: the one judge. */
+async function probeDue(): Promise<number> {
+  const claims = await claimProbes(ctx, 10);
+  await Promise.all(claims.map((claim) => probeNode(ctx, claim)));
+  return claims.length;
+}
+
+const isDue = async (): Promise<boolean> => (await count(database.db, 'SELECT COUNT(*) FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3)')) > 0;
+const checked = async (): Promise<string> => String((await row<{ at: unknown }>(database.db, 'SELECT CAST(last_checked_at AS CHAR) AS at FROM nodes')).at);
+const status = async (): Promise<string> => (await row<{ status: string }>(database.db, 'SELECT status FROM nodes')).status;
+const untilRenewed = async (by?: () => Promise<void>): Promise<void> => {
+  const before = await checked();
+  await by?.();
+  await eventually(async () => (await checked()) !== before, { what: 'an answer counted as a probe' });
+};
+/** Opens the connection and waits until the first answer has counted. */
+async function keepOne(): Promise<Keeper> {
+  const keeper = startKeeper();
+  await untilRenewed(() => keeper.kept.look());
+  return keeper;
+}
+
+describe('probes over kept connections', () => {
+  it('R20: a node that answers over its connection does not come due', async () => {
+    await enrol(worker);
+    await keepOne();
+    const before = dialled;
+    for (let n = 0; n < 4; n += 1) {
+      await untilRenewed();
+      expect(await isDue()).toBe(false);
+    }
+    expect(dialled).toBe(before);
+  });
+
+  it('R20: a fresh login is due all the same after a while', async () => {
+    await enrol(worker);
+    await keepOne();
+    await age(database.db, 'UPDATE nodes SET logged_in_at = UTC_TIMESTAMP(3) - INTERVAL 10 MINUTE');
+    await eventually(isDue, { what: 'it comes due although it answers' });
+    expect(await probeDue()).toBe(1);
+    expect(await status()).toBe('alive');
+    await untilRenewed();
+  });
+
+  it('R20: a worker that is killed is due for a probe at once, and suspected by it', async () => {
+    await enrol(worker);
+    const { suspected } = await keepOne();
+    await untilRenewed();
+    await worker.kill();
+    await eventually(isDue, { what: 'it is due', timeoutMs: 1_000 });
+    expect(suspected()).toBe(1);
+    await probeDue();
+    expect(await status()).toBe('suspect');
+    await worker.start();
+  });
+
+  it('R20: one that hangs is due within the interval, whether or not its ping has timed out', async () => {
+    await enrol(worker);
+    await keepOne();
+    await worker.freeze();
+    await eventually(isDue, { what: 'it is due', timeoutMs: health.intervalSeconds * 1000 + 500 });
+    await worker.thaw();
+    expect(await probeDue()).toBe(1);
+    expect(await status()).toBe('alive');
+  });
+
+  it('I6: a machine with another host key in its place is never taken for it', async () => {
+    await enrol(worker);
+    const { sessions } = await keepOne();
+    const key = worker.hostKey;
+    await worker.stop();
+    await worker.start({ fresh: true });
+    expect(worker.hostKey).not.toBe(key);
+    await eventually(isDue, { what: 'it is due' });
+    const before = await checked();
+    await age(database.db, 'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR');
+    await eventually(isDue, { what: 'a login is tried in vain, and the node is due again', timeoutMs: 2 * health.intervalSeconds * 1000 });
+    expect(await checked()).toBe(before);
+    expect(sessions.size).toBe(0);
+    await probeDue();
+    expect(await status()).toBe('quarantined');
+    await worker.authorizeRoot(publicKey);
+  });
+});
+
+describe('connections are closed', () => {
+  it.each(["status = 'quarantined'", "status = 'retired'", 'leaving = 1'])('R6: of a node that is %s', async (change) => {
+    await enrol(worker);
+    const { kept, sessions, suspected } = await keepOne();
+    expect(sessions.size).toBe(1);
+    await age(database.db, `UPDATE nodes SET ${change}`);
+    await kept.look();
+    expect(sessions.size).toBe(0);
+    expect(suspected()).toBe(0);
+  });
+
+  it('R25: by a scheduler that lost its shards, which another one looks after then', async () => {
+    await enrol(worker);
+    const stale = await keepOne();
+    await stale.pause();
+    await age(database.db, 'UPDATE probe_owners SET expires_at = UTC_TIMESTAMP(3)');
+    const next = await keepOne();
+    expect(next.sessions.size).toBe(1);
+    await stale.kept.look();
+    expect(stale.sessions.size).toBe(0);
+  });
+
+  it('I10: to a machine that talks without being asked', async () => {
+    const trap = await openTrap(lab, 'sly-restless');
+    await enrol(trap);
+    const { kept, sessions } = startKeeper();
+    await kept.look();
+    await eventually(() => trap.admitted() >= 2, { what: 'the connection is opened' });
+    await eventually(() => sessions.size === 0, { what: 'it is cut' });
+    await eventually(isDue, { what: 'the node is due for a probe' });
+  });
+});
