@@ -81,6 +81,7 @@ function runAgent(options: AgentsOptions, { node, clock, figures }: Running, sig
           credential = given;
           return Promise.resolve();
         },
+        noteStatus: () => Promise.resolve(),
         clear: () => Promise.resolve(),
       },
       clock,
