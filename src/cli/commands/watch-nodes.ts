@@ -45,7 +45,9 @@ export async function watchNodes(context: CommandContext): Promise<void> {
 function apply({ event, data }: ServerEvent, fleet: Fleet): void {
   if (event === 'snapshot') {
     fleet.clear();
-    (JSON.parse(data) as { items: Node[] }).items.forEach((node) => fleet.set(node.id, node));
+  }
+  if (isPage(event)) {
+    itemsOf(data).forEach((node) => fleet.set(node.id, node));
   } else if (event === 'node') {
     const node = JSON.parse(data) as Node;
     fleet.set(node.id, node);
@@ -53,6 +55,10 @@ function apply({ event, data }: ServerEvent, fleet: Fleet): void {
     fleet.delete((JSON.parse(data) as { id: number }).id);
   }
 }
+
+/** A large fleet's snapshot goes on in `nodes`. */
+const isPage = (event: string): boolean => event === 'snapshot' || event === 'nodes';
+const itemsOf = (data: string): Node[] => (JSON.parse(data) as { items: Node[] }).items;
 
 function createShow({ io, out }: Session): Show {
   if (out.json) {
@@ -68,9 +74,9 @@ function createShow({ io, out }: Session): Show {
       io.stdout.write(`\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[K\n\x1b[J`);
     };
   }
-  return ({ event, data }, fleet) => {
-    if (event === 'snapshot') {
-      [...fleet.values()].forEach((node) => out.line(describeNode(node)));
+  return ({ event, data }) => {
+    if (isPage(event)) {
+      itemsOf(data).forEach((node) => out.line(describeNode(node)));
     } else if (event === 'node') {
       out.line(describeNode(JSON.parse(data) as Node));
     } else if (event === 'gone') {

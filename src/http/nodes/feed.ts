@@ -1,57 +1,62 @@
 import type { Knex } from 'knex';
 import { createLoop, type Loop, type PassResult } from '../../lib/loop';
 import type { Clock } from '../../lib/clock';
+import { OrionError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
-import { findLastEventId, listNodeEventsAfter, type RecordedEvent } from '../../modules/audit';
-import { findNodes, type Node } from '../../modules/nodes';
+import { createEventFollower, findEvents, findLastEventId, listEventsAfter } from '../../modules/audit';
+import { findOwners } from '../../modules/leases';
+import { findNodes } from '../../modules/nodes';
+import { createNews, type News } from './news';
+import { createSnapshotPages, type SnapshotPages } from './pages';
 
-/** Told of nodes that changed, as they are now. */
-export type NodeWatcher = (changed: Node[]) => void;
+export type NodeWatcher = (news: News) => void;
 
 /**
- * One reader a replica follows the events and tells every watcher which nodes changed: the cost does not grow with the number of watchers. It
- * follows them without watchers too, so that the first one misses nothing between its snapshot and the next reading.
+ * One reader a replica follows the events, reads the nodes that changed and whose they are, and tells every watcher: the database's part does not grow with
+ * the number of watchers. It follows them without watchers too, so that the first one misses nothing between its snapshot and the next reading.
  */
 export interface NodeFeed {
-  watch(watcher: NodeWatcher): () => void;
+  pages: SnapshotPages;
+  /** Throws too_many_requests when this user watches too often already. @returns what ends the watching */
+  watch(userId: number, watcher: NodeWatcher): () => void;
   start(): void;
   stop(): Promise<void>;
 }
 
 const INTERVAL_MS = 1_000;
-const BATCH = 1_000;
-/** Ids are given out before commit: how far back the reader looks again, and so how late a commit may come without being missed. */
-const LOOK_BACK = 200;
+/** Of one user, at one replica: each is a connection that stays. */
+const MAX_WATCHES = 20;
+const RETRY_AFTER_SECONDS = 10;
 
 export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): NodeFeed {
-  const watchers = new Set<NodeWatcher>();
-  let cursor: number | undefined;
-  let seen = new Set<number>();
+  const watchers = new Map<NodeWatcher, number>();
+  const follower = createEventFollower(
+    { findLastId: () => findLastEventId(db), listAfter: (afterId, limit) => listEventsAfter(db, afterId, limit), find: (ids) => findEvents(db, ids) },
+    () => clock.monotonicMs(),
+  );
 
-  const read = async (): Promise<RecordedEvent[]> => {
-    const beginning = cursor === undefined;
-    cursor ??= await findLastEventId(db);
-    const events = await listNodeEventsAfter(db, Math.max(0, cursor - LOOK_BACK), BATCH);
-    const fresh = beginning ? [] : events.filter(({ id }) => !seen.has(id));
-    seen = new Set(events.map(({ id }) => id));
-    cursor = Math.max(cursor, ...seen);
-    return fresh;
+  const tell = async (nodeIds: number[]): Promise<void> => {
+    const nodes = await findNodes(db, nodeIds);
+    const news = createNews(nodes, await findOwners(db, nodes.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId]))));
+    watchers.forEach((_userId, watcher) => watcher(news));
   };
-
   const pass = async (): Promise<PassResult> => {
-    const fresh = await read();
-    const ids = [...new Set(fresh.flatMap(({ nodeId }) => (nodeId === null ? [] : [nodeId])))];
+    const { events, more } = await follower.next();
+    const ids = [...new Set(events.flatMap(({ nodeId }) => (nodeId === null ? [] : [nodeId])))];
     if (ids.length > 0 && watchers.size > 0) {
-      const nodes = await findNodes(db, ids);
-      watchers.forEach((watcher) => watcher(nodes));
+      await tell(ids);
     }
-    return fresh.length >= BATCH - LOOK_BACK ? 'more' : 'done';
+    return more ? 'more' : 'done';
   };
 
   const loop: Loop = createLoop({ name: 'node-feed', intervalMs: INTERVAL_MS, clock, logger, pass });
   return {
-    watch: (watcher) => {
-      watchers.add(watcher);
+    pages: createSnapshotPages(db),
+    watch: (userId, watcher) => {
+      if ([...watchers.values()].filter((id) => id === userId).length >= MAX_WATCHES) {
+        throw new OrionError('too_many_requests', `You watch the fleet ${MAX_WATCHES} times already. End one of them first.`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+      }
+      watchers.set(watcher, userId);
       return () => void watchers.delete(watcher);
     },
     start: () => loop.start(),

@@ -23,9 +23,9 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps, stoppi
     },
   );
   routes.add(
-    { method: 'get', path: '/api/nodes/stream', summary: 'Changes of the fleet as server-sent events: snapshot, node, gone', access: 'user', answers: { 200: { description: 'text/event-stream' } } },
+    { method: 'get', path: '/api/nodes/stream', summary: 'The fleet and its changes as server-sent events: snapshot, nodes (the snapshot goes on), node, gone', access: 'user', answers: { 200: { description: 'text/event-stream' } }, problems: [429] },
     async ({ res }) => {
-      await streamNodes({ db: ctx.db, clock: ctx.clock, feed, stopping }, res, principalOf(res).user);
+      await streamNodes({ clock: ctx.clock, feed, stopping }, res, principalOf(res).user);
       return { status: 200 };
     },
   );

@@ -1,53 +1,85 @@
-import type { Response } from 'express';
-import type { Knex } from 'knex';
-import { selectOwnedLeases } from '../../modules/leases';
-import { listNodes, type Node } from '../../modules/nodes';
-import type { User } from '../../modules/accounts';
+import type { ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock';
+import type { User } from '../../modules/accounts';
 import type { NodeFeed } from './feed';
-import { presentNode, presentNodeForAdmin } from './presenter';
+import { createOutlet, type Outlet } from './outlet';
+import type { ReadPage, SnapshotPages } from './pages';
+import { PING } from './sent-events';
 
-const SNAPSHOT_LIMIT = 1_000;
 const PING_MS = 15_000;
 
 interface StreamDeps {
-  db: Knex;
   clock: Clock;
   feed: NodeFeed;
   stopping: AbortSignal;
 }
 
 /**
- * R15: server-sent events about the fleet: a `snapshot`, then `node` for each change and `gone` for a node that the client may see no more. Resolves when the
- * client has gone, or the replica stops: clients connect again, to another one.
+ * R15: server-sent events about the fleet. The snapshot comes in pages (`snapshot`, then `nodes` while the last one said `more`), the next one when the client
+ * has taken the last; `node` and `gone` tell of changes from the beginning on. Resolves when the client has gone or reads nothing, or the replica stops:
+ * clients connect again, to another one.
  */
-export async function streamNodes({ db, clock, feed, stopping }: StreamDeps, res: Response, user: User): Promise<void> {
-  const admin = user.role === 'admin';
+export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: ServerResponse, user: User): Promise<void> {
   const closed = new AbortController();
   res.on('close', () => closed.abort());
   const over = AbortSignal.any([closed.signal, stopping]);
-  res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', Connection: 'keep-alive', 'X-Accel-Buffering': 'no' });
-  const send = (event: string, data: unknown): void => void res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-
-  const tell = async (changed: Node[]): Promise<void> => {
-    const mine = admin ? new Set<number>() : await selectOwnedLeases(db, user.id, changed.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId])));
-    for (const node of changed) {
-      const own = node.leaseId !== null && mine.has(node.leaseId);
-      if (admin || node.leasable || own) {
-        send('node', admin ? presentNodeForAdmin(node) : presentNode(node, own));
-      } else {
-        send('gone', { id: node.id });
-      }
+  const outlet = createOutlet(res);
+  const admin = user.role === 'admin';
+  // A page that is being read may be older than news that come meanwhile: those wait for it.
+  let held: Buffer[] | undefined;
+  const unwatch = feed.watch(user.id, (news) => {
+    const bytes = admin ? news.forAdmins() : news.forUser(user.id);
+    if (held) {
+      held.push(bytes);
+    } else {
+      outlet.write(bytes);
     }
+  });
+  const readPage = pagesFor(feed.pages, user);
+  const sendPage = async (afterId: number): Promise<number | undefined> => {
+    held = [];
+    const { items, nextAfterId } = await readPage(afterId);
+    const [head, tail] = [`event: ${afterId === 0 ? 'snapshot' : 'nodes'}\ndata: {"items":[`, `],"more":${nextAfterId !== undefined}}\n\n`];
+    outlet.write(Buffer.from(head), items, Buffer.from(tail), ...held);
+    held = undefined;
+    return nextAfterId;
   };
+  try {
+    res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', Connection: 'keep-alive', 'X-Accel-Buffering': 'no' });
+    await Promise.all([ping(outlet, clock, over), sendSnapshot(sendPage, outlet, over)]);
+  } finally {
+    unwatch();
+    res.end();
+  }
+}
 
-  const unwatch = feed.watch((changed) => void tell(changed).catch(() => res.end()));
-  const nodes = await listNodes(db, { afterId: 0, limit: SNAPSHOT_LIMIT, ...(admin ? {} : { visibleToUserId: user.id }) });
-  send('snapshot', { items: nodes.map((node) => (admin ? presentNodeForAdmin(node) : presentNode(node, !node.leasable))) });
+async function ping(outlet: Outlet, clock: Clock, over: AbortSignal): Promise<void> {
   while (!over.aborted) {
-    res.write(': ping\n\n');
+    outlet.ping(PING);
     await clock.sleep(PING_MS, over);
   }
-  unwatch();
-  res.end();
+}
+
+/** The first page of a user begins with what is his own. */
+function pagesFor(pages: SnapshotPages, user: User): ReadPage {
+  if (user.role === 'admin') {
+    return pages.all;
+  }
+  return async (afterId) => {
+    if (afterId > 0) {
+      return pages.free(afterId);
+    }
+    const own = await pages.ofUser(user.id);
+    const free = await pages.free(afterId);
+    const comma = Buffer.from(own.items.length > 0 && free.items.length > 0 ? ',' : '');
+    return { items: Buffer.concat([own.items, comma, free.items]), nextAfterId: free.nextAfterId };
+  };
+}
+
+async function sendSnapshot(sendPage: (afterId: number) => Promise<number | undefined>, outlet: Outlet, over: AbortSignal): Promise<void> {
+  let next: number | undefined = 0;
+  while (next !== undefined && !over.aborted) {
+    next = await sendPage(next);
+    await outlet.taken();
+  }
 }

@@ -1,2 +1,3 @@
 export * from './types';
+export * from './follow-events';
 export * from './queries/events';

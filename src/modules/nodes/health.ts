@@ -77,7 +77,7 @@ function judgeFailure(state: HealthState, { now, judgedSince, policy }: HealthCo
 }
 
 export interface FleetCounts {
-  /** Alive, by a probe of the last seconds. */
+  /** Alive, by a probe of the last seconds; may be counted no further than `failing`. */
   healthy: number;
   /** Suspect, or dead for a few minutes at most. */
   failing: number;

@@ -76,7 +76,7 @@ export function createMetrics(): Metrics {
     nodes: gauge('orion_nodes', 'Nodes by status', ['status']),
     nodesLeasable: gauge('orion_nodes_leasable', 'Nodes that could be leased now'),
     nodesDirty: gauge('orion_nodes_dirty', 'Nodes that wait for a verified wipe'),
-    leases: gauge('orion_leases', 'Leases by state', ['state']),
+    leases: gauge('orion_leases', 'Leases that are not over, by state', ['state']),
     queueLagSeconds: gauge('orion_queue_lag_seconds', 'How long the longest due piece of work has been waiting', ['queue']),
     migrationBrake: gauge('orion_migration_brake', '1 while most of the fleet fails at once and migration stands still'),
     scaleLeads: gauge('orion_scale_leads', '1 while this autoscaler leads'),

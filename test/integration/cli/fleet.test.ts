@@ -30,13 +30,14 @@ describe('nodes', () => {
         return problem(401, 'unauthenticated', 'The token has expired.');
       }
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(`: ping\n\nevent: snapshot\ndata: ${JSON.stringify({ items: [node()] })}\n\n`);
+      response.write(`: ping\n\nevent: snapshot\ndata: ${JSON.stringify({ items: [node()], more: true })}\n\n`);
+      response.write(`event: nodes\ndata: ${JSON.stringify({ items: [node({ id: 4, hostname: 'worker-4' })], more: false })}\n\n`);
       response.end(turn === 1 ? `event: node\ndata: ${JSON.stringify(node({ status: 'suspect', free: false }))}\n\n` : 'event: gone\ndata: {"id":3}\n\n');
       return 'handled';
     });
     const { code, stdout } = await bench.call(['nodes', '--watch']);
     expect(code).toBe(3);
-    expect(stdout).toBe(['node 3  worker-3  alive', 'node 3  worker-3  suspect', 'node 3  worker-3  alive', 'node 3  gone', ''].join('\n'));
+    expect(stdout).toBe(['node 3  worker-3  alive', 'node 4  worker-4  alive', 'node 3  worker-3  suspect', 'node 3  worker-3  alive', 'node 4  worker-4  alive', 'node 3  gone', ''].join('\n'));
   });
 
   it.each([

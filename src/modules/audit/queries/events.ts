@@ -45,12 +45,18 @@ export async function findLastEventId(db: Db): Promise<number> {
   return (await selectFirst<{ id: number | null }>(db, 'SELECT MAX(id) AS id FROM events'))?.id ?? 0;
 }
 
-/**
- * Events about nodes with an id above `afterId`, oldest first. Ids are given out before their transaction commits, so a reader that must
- * not miss any asks again from a little way back and drops what it has seen.
- */
-export async function listNodeEventsAfter(db: Db, afterId: number, limit: number): Promise<RecordedEvent[]> {
-  return (
-    await selectRows<EventRow>(db, `SELECT ${COLUMNS} FROM events WHERE id > ? AND node_id IS NOT NULL ORDER BY id LIMIT ?`, [afterId, limit])
-  ).map(toEvent);
+/** What is needed to follow the events: which there are, and which node each is about. */
+export interface EventMark {
+  id: number;
+  nodeId: number | null;
+}
+
+/** Events with an id above `afterId`, oldest first. Ids are given out before their transaction commits: lower ones may come later. */
+export async function listEventsAfter(db: Db, afterId: number, limit: number): Promise<EventMark[]> {
+  return selectRows(db, 'SELECT id, node_id AS nodeId FROM events WHERE id > ? ORDER BY id LIMIT ?', [afterId, limit]);
+}
+
+/** Those of these ids that exist by now. */
+export async function findEvents(db: Db, ids: readonly number[]): Promise<EventMark[]> {
+  return ids.length === 0 ? [] : selectRows(db, `SELECT id, node_id AS nodeId FROM events WHERE id IN (${ids.map(() => '?').join(',')})`, ids);
 }

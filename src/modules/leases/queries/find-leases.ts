@@ -67,15 +67,16 @@ export async function countRunningLeases(tx: Tx, userId: number): Promise<number
   return row?.n ?? 0;
 }
 
+/** Those that are not over, for metrics: history only grows. */
 export async function countLeases(db: Db): Promise<{ state: string; count: number }[]> {
-  return selectRows(db, 'SELECT state, COUNT(*) AS count FROM leases GROUP BY state');
+  return selectRows(db, "SELECT state, COUNT(*) AS count FROM leases WHERE state IN ('provisioning','active','migrating','ending') GROUP BY state");
 }
 
-/** Which of these leases are the user's. */
-export async function selectOwnedLeases(db: Db, userId: number, leaseIds: number[]): Promise<Set<number>> {
+/** Whose these leases are: user ids by lease id. */
+export async function findOwners(db: Db, leaseIds: readonly number[]): Promise<Map<number, number>> {
   if (leaseIds.length === 0) {
-    return new Set();
+    return new Map();
   }
-  const rows = await selectRows<{ id: number }>(db, `SELECT id FROM leases WHERE user_id = ? AND id IN (${leaseIds.map(() => '?').join(',')})`, [userId, ...leaseIds]);
-  return new Set(rows.map(({ id }) => id));
+  const rows = await selectRows<{ id: number; userId: number }>(db, `SELECT id, user_id AS userId FROM leases WHERE id IN (${leaseIds.map(() => '?').join(',')})`, leaseIds);
+  return new Map(rows.map(({ id, userId }) => [id, userId]));
 }

@@ -1,0 +1,31 @@
+import type { Node } from '../../modules/nodes';
+import { presentNode, presentNodeForAdmin } from './presenter';
+import { sentEvent } from './sent-events';
+
+/** Nodes that changed, as they are now, written out once for all who may see the same. */
+export interface News {
+  forAdmins(): Buffer;
+  /** `node` for what is free or this user's own, `gone` for the rest. */
+  forUser(userId: number): Buffer;
+}
+
+/** @param owners user ids by lease id */
+export function createNews(nodes: readonly Node[], owners: ReadonlyMap<number, number>): News {
+  const ownerOf = ({ leaseId }: Node): number | undefined => (leaseId === null ? undefined : owners.get(leaseId));
+  const concerned = new Set(nodes.map(ownerOf));
+  const toUser = (userId: number | null): Buffer => {
+    const tell = (node: Node): string => {
+      const own = userId !== null && ownerOf(node) === userId;
+      return node.leasable || own ? sentEvent('node', presentNode(node, own)) : sentEvent('gone', { id: node.id });
+    };
+    return Buffer.from(nodes.map(tell).join(''));
+  };
+  const toAdmins = once(() => Buffer.from(nodes.map((node) => sentEvent('node', presentNodeForAdmin(node))).join('')));
+  const toOthers = once(() => toUser(null));
+  return { forAdmins: toAdmins, forUser: (userId) => (concerned.has(userId) ? toUser(userId) : toOthers()) };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,139 @@
+import { type Answer, type ControlPlane, interpret } from '../../src/agent/control-plane';
+import { runSession } from '../../src/agent/session';
+import { paceOf } from '../../src/agent/verdict';
+import { parseHeartbeatAnswer, parseLeaveAnswer, parseRegistration } from '../../src/agent/wire';
+import type { Clock } from '../../src/lib/clock';
+import { messageOf } from '../../src/lib/errors';
+import { silentLogger } from '../../src/lib/logger';
+import { createHistogram, type Histogram, record } from './histogram';
+import { identityOf } from './identity';
+import type { Lanes } from './lanes';
+
+export interface AgentFigures {
+  registered: number;
+  heartbeats: number;
+  /** Neither: refused, or no answer in time. */
+  failures: number;
+  /** Seconds to the next heartbeat, as it was told last. */
+  intervalSeconds: number;
+  /** From the call to its answer, in milliseconds. */
+  answers: Histogram;
+  /** How much later than its pause was over a node called: above a few milliseconds the simulator itself has too much to do. */
+  late: Histogram;
+}
+
+export interface AgentsOptions {
+  secret: string;
+  first: number;
+  count: number;
+  sshPort: number;
+  /** Undefined: the nodes are in the database already, and no agent registers. */
+  joinToken: string | undefined;
+  /** They begin evenly within so many seconds. */
+  rampSeconds: number;
+  lanes: Lanes;
+  clock: Clock;
+  /** Told of the control plane's keys. */
+  admit: (publicKey: string) => void;
+}
+
+/** Runs the session of the real agent for each node of the range; only its HTTP connection, its disk and its facts are not real. Never ends. */
+export function runAgents(options: AgentsOptions): AgentFigures {
+  const figures: AgentFigures = { registered: 0, heartbeats: 0, failures: 0, intervalSeconds: 0, answers: createHistogram(), late: createHistogram() };
+  const clock = measuringClock(options.clock, figures.late);
+  const never = new AbortController().signal;
+  for (let nth = 0; nth < options.count; nth += 1) {
+    const beginMs = (nth / options.count) * options.rampSeconds * 1000;
+    void options.clock.sleep(beginMs).then(() => runAgent(options, { node: options.first + nth, clock, figures }, never));
+  }
+  return figures;
+}
+
+/** Agents are ended with their process: no sleep has to be called off. */
+function measuringClock(clock: Clock, late: Histogram): Clock {
+  return {
+    ...clock,
+    sleep: async (ms) => {
+      const startedAt = clock.monotonicMs();
+      await clock.sleep(ms);
+      record(late, clock.monotonicMs() - startedAt - ms);
+    },
+  };
+}
+
+interface Running {
+  node: number;
+  clock: Clock;
+  figures: AgentFigures;
+}
+
+function runAgent(options: AgentsOptions, { node, clock, figures }: Running, signal: AbortSignal): Promise<unknown> {
+  const { hostname, address, hostKey, credential: seeded } = identityOf(options.secret, node);
+  let credential = options.joinToken === undefined ? seeded : undefined;
+  let contactLimitSeconds = 0;
+  const common = { ssh_port: options.sshPort, host_key: hostKey };
+  return runSession(
+    {
+      controlPlane: controlPlaneOver(options, figures),
+      credentials: {
+        find: () => Promise.resolve(credential),
+        save: (given) => {
+          credential = given;
+          return Promise.resolve();
+        },
+        noteStatus: () => Promise.resolve(),
+        clear: () => Promise.resolve(),
+      },
+      clock,
+      logger: silentLogger,
+      describeSelf: () =>
+        Promise.resolve({
+          ...common, hostname, address, join_token: options.joinToken, labels: { room: `lab-${node % 10}` },
+          facts: { cpus: 1 + (node % 8), memory_mb: 1024 * (1 + (node % 8)), disk_mb: 20_000, os: 'simulated', arch: 'x86_64', kernel: 'none', agent_version: '0' },
+        }),
+      describeState: () => Promise.resolve({ ...common, load1: Math.random(), memory_free_mb: 512, disk_free_mb: 10_000, accounts: [], ended_accounts: [] }),
+      applyManagement: ({ publicKeys }) => {
+        publicKeys.forEach(options.admit);
+        return Promise.resolve();
+      },
+      onHeartbeat: (answer) => {
+        contactLimitSeconds = answer.contactLimitSeconds;
+        figures.intervalSeconds = answer.heartbeatIntervalSeconds;
+        return Promise.resolve();
+      },
+      pace: () => paceOf(contactLimitSeconds),
+    },
+    signal,
+  );
+}
+
+const TIMEOUT_MS = 10_000;
+
+function controlPlaneOver({ lanes, clock, joinToken }: AgentsOptions, figures: AgentFigures): ControlPlane {
+  const call = async <T>(path: string, { body, credential, timeoutMs = TIMEOUT_MS, parse }: { body: object; credential: string | undefined; timeoutMs?: number | undefined; parse: (body: unknown) => T }): Promise<Answer<T>> => {
+    const startedAt = clock.monotonicMs();
+    const answer = await lanes.post({ path: `/api/workers/${path}`, credential, body: JSON.stringify(body), timeoutMs }).then(
+      (got) => interpret(got, parse),
+      (error: unknown): Answer<T> => ({ kind: 'failed', reason: messageOf(error) }),
+    );
+    record(figures.answers, clock.monotonicMs() - startedAt);
+    figures.failures += answer.kind === 'ok' ? 0 : 1;
+    return answer;
+  };
+  return {
+    register: async (body, credential) => {
+      if (joinToken === undefined) {
+        return { kind: 'ok', value: { nodeId: '0', status: 'alive', credential: undefined, management: undefined, heartbeatIntervalSeconds: 1 } };
+      }
+      const answer = await call('register', { body, credential, parse: parseRegistration });
+      figures.registered += answer.kind === 'ok' ? 1 : 0;
+      return answer;
+    },
+    heartbeat: async (body, credential, { timeoutMs } = {}) => {
+      const answer = await call('heartbeat', { body, credential, timeoutMs, parse: parseHeartbeatAnswer });
+      figures.heartbeats += answer.kind === 'ok' ? 1 : 0;
+      return answer;
+    },
+    leave: (credential) => call('leave', { body: {}, credential, parse: parseLeaveAnswer }),
+  };
+}

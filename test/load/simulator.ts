@@ -1,0 +1,55 @@
+/** A process full of simulated nodes: their agents and their SSH servers. Its configuration is the JSON file that is its argument; it writes its figures once a second, one line of JSON each. */
+import { readFileSync } from 'node:fs';
+import { systemClock } from '../../src/lib/clock';
+import { type AgentFigures, runAgents } from './agents';
+import { createHistogram, type Histogram, record } from './histogram';
+import { openLanes } from './lanes';
+import { serveSsh, type SshFigures } from './ssh-nodes';
+
+export interface SimulatorConfig {
+  secret: string;
+  first: number;
+  count: number;
+  sshPort: number;
+  apis: string[];
+  joinToken?: string | undefined;
+  rampSeconds: number;
+  /** `type base64`; those that come with registrations are admitted too. */
+  managementKeys: string[];
+}
+
+export interface SimulatorFigures {
+  ssh: SshFigures;
+  agents: AgentFigures | null;
+  /** Between two moments at which a node heard of the control plane over SSH, in milliseconds; packets within half a second are one. */
+  silences: Histogram;
+}
+
+const LANES_PER_REPLICA = 64;
+const APART_MS = 500;
+
+async function main(config: SimulatorConfig): Promise<void> {
+  const silences = createHistogram();
+  const contacts = new Float64Array(config.count);
+  const onContact = (node: number): void => {
+    const at = node - config.first;
+    const [now, before] = [systemClock.monotonicMs(), contacts[at] ?? 0];
+    if (before > 0 && now - before > APART_MS) {
+      record(silences, now - before);
+    }
+    contacts[at] = now;
+  };
+  const { secret, sshPort } = config;
+  const ssh = await serveSsh({ secret, port: sshPort, onContact });
+  config.managementKeys.forEach((key) => ssh.admit(key));
+  const agents =
+    config.apis.length === 0
+      ? null
+      : runAgents({ ...config, joinToken: config.joinToken, lanes: openLanes(config.apis, LANES_PER_REPLICA), clock: systemClock, admit: (key) => ssh.admit(key) });
+  for (;;) {
+    process.stdout.write(`${JSON.stringify({ ssh: ssh.figures(), agents, silences } satisfies SimulatorFigures)}\n`);
+    await systemClock.sleep(1000);
+  }
+}
+
+await main(JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as SimulatorConfig);
