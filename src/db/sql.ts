@@ -26,6 +26,12 @@ export async function insertRow(db: Db, sql: string, bindings: Bindings = []): P
 /** SQL for "`seconds` from now" by the database's clock; `seconds` may be fractional. Rounded to a millisecond. */
 export const IN_SECONDS = 'TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))';
 
+/** `?, ?, …`: one for each value of a list. */
+export const marks = (values: readonly unknown[]): string => values.map(() => '?').join(',');
+
+/** `(row), (row), …`: the rows of a VALUES, each written as `row`. */
+export const rowsOf = (rows: readonly unknown[], row: string): string => rows.map(() => row).join(',');
+
 /** A JSON column comes as text (MariaDB) or as a value (MySQL); this gives the value. */
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller says what its column holds
 export function fromJson<T>(column: unknown): T {

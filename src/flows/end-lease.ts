@@ -1,7 +1,7 @@
 import type { Tx } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
 import { endCheckpoint } from '../modules/checkpoints';
-import { closeLease, type EndReason, type Lease, listLeasesOfRent, lockLease, isRunning, retirePlacement } from '../modules/leases';
+import { closeLease, type EndReason, type Lease, listLeasesOfRents, lockLease, isRunning, retirePlacement } from '../modules/leases';
 import { lockNode, LOST, vacateNode } from '../modules/nodes';
 
 export interface Ending {
@@ -37,7 +37,7 @@ export async function endLease(tx: Tx, lease: Lease, { reason, actor }: Ending):
 
 /** All or nothing: one lease of a rent could not be provisioned, so none of it is kept. */
 export async function failRent(tx: Tx, rentId: number, actor: string): Promise<void> {
-  for (const { id } of await listLeasesOfRent(tx, rentId)) {
+  for (const { id } of await listLeasesOfRents(tx, [rentId])) {
     const lease = await lockLease(tx, id);
     if (lease && isRunning(lease.state)) {
       await endLease(tx, lease, { reason: 'rent_failed', actor });

@@ -1,7 +1,7 @@
 import type { Tx } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
 import { moveCheckpoint } from '../modules/checkpoints';
-import { type ClaimedPlacement, insertPlacement, type Lease, relocateLease, retirePlacement } from '../modules/leases';
+import { type ClaimedPlacement, insertPlacements, type Lease, relocateLease, retirePlacement } from '../modules/leases';
 import { claimFreeNodes, occupyNode, vacateNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { reached } from './steps';
@@ -36,7 +36,7 @@ export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise
     userId: lease.userId,
     data: { from_node: lease.occupiedNodeId, to_node: node.id, generation },
   });
-  const placement = await insertPlacement(tx, { leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds });
+  const [placement = null] = await insertPlacements(tx, [{ leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds }]);
   reached('migrate.commit');
   return placement;
 }

@@ -17,20 +17,28 @@ export function claimPlacements(ctx: WorkContext, limit: number): Promise<Claime
   return transaction(ctx.db, (tx) => claimDuePlacements(tx, limit, ctx.settings.claimSeconds));
 }
 
+/** What a placement is for. */
+interface Job {
+  lease: Lease;
+  node: Node;
+}
+
 /**
  * Makes a claimed placement present. When its node fails, the lease is moved and the next placement is worked on, until one is there, or the
  * claim is lost, or nothing can be done for now (then it is due again later). Never throws for a node's sake.
+ *
+ * @param job what the placement is for, when the caller has just committed it
  */
-export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement): Promise<void> {
-  let next: ClaimedPlacement | null = claimed;
+export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement, job?: Job): Promise<void> {
+  let next = await attempt(ctx, claimed, job);
   while (next) {
     next = await attempt(ctx, next);
   }
 }
 
-async function attempt(ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
+async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Job): Promise<ClaimedPlacement | null> {
   reached('placement.claimed');
-  const job = await findJob(ctx, placement);
+  const job = known ?? (await findJob(ctx, placement));
   if (!job) {
     return null;
   }
@@ -73,7 +81,7 @@ type Tried = { made: Made; error?: undefined } | { made?: undefined; error: Prov
  * Only what the provisioner says counts against a node. Anything else (the database went away, our own disk is full) is thrown: the claim
  * lapses and the work is done again.
  */
-async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: { lease: Lease; node: Node }): Promise<Tried> {
+async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: Job): Promise<Tried> {
   try {
     return { made: await ensurePresent(ctx, placement, job) };
   } catch (error) {
@@ -85,7 +93,7 @@ async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: { 
 }
 
 /** What the placement is for, or undefined when there is nothing to do: its lease is over or has moved on. */
-async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<{ lease: Lease; node: Node } | undefined> {
+async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<Job | undefined> {
   const [lease, node] = await Promise.all([findLease(ctx.db, placement.leaseId), findNode(ctx.db, placement.nodeId)]);
   if (!lease || !node || !isRunning(lease.state) || lease.generation !== placement.generation || lease.remainingSeconds <= 0) {
     return undefined;
@@ -93,7 +101,7 @@ async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<{
   return { lease, node };
 }
 
-function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: { lease: Lease; node: Node }): Promise<Made> {
+function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: Job): Promise<Made> {
   const target = targetOf(node);
   const { username, uid, generation } = placement;
   const { id: leaseId, passwordHash, remainingSeconds } = lease;

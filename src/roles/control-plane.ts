@@ -88,6 +88,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
   const { probe, work, heartbeat, retry, intervals, maxWipeFailures, maxProvisionFailures, checkpoints } = config;
   return {
     claimSeconds: work.claimSeconds,
+    rentGroupMax: work.rentGroupMax,
     rentWaitSeconds: work.rentWaitSeconds,
     outageSeconds: work.outageSeconds,
     health: { deadAfterFailures: probe.deadAfterFailures, intervalSeconds: probe.intervalSeconds, suspectIntervalSeconds: probe.suspectIntervalSeconds },

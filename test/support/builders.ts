@@ -4,8 +4,8 @@ import { execute, insertRow } from '../../src/db/sql';
 import { fingerprintOf } from '../../src/lib/host-key';
 import { randomName, randomSecret, sha256 } from '../../src/lib/ids';
 import { insertUser, type User } from '../../src/modules/accounts';
-import { insertLease, insertPlacement, insertRent, type LeaseState } from '../../src/modules/leases';
-import { type Labels, type NodeStatus, occupyNode } from '../../src/modules/nodes';
+import { insertLeases, insertPlacements, insertRents, type LeaseState } from '../../src/modules/leases';
+import { type Labels, type NodeStatus, occupyNodes } from '../../src/modules/nodes';
 import { anSshKey } from './keys';
 
 export interface UserOptions {
@@ -71,13 +71,17 @@ export function aLease(db: Knex, options: LeaseOptions): Promise<TestLease> {
   return transaction(db, (tx) => aLeaseIn(tx, options));
 }
 
+function never(): never {
+  throw new Error('an INSERT gave no row');
+}
+
 /** The same in the caller's transaction. */
 export async function aLeaseIn(tx: Tx, { userId, nodeId, state = 'active' }: LeaseOptions): Promise<TestLease> {
-  const rentId = await insertRent(tx, { userId, idempotencyKey: null, requestHash: sha256('any') });
+  const [rentId = 0] = await insertRents(tx, [{ userId, idempotencyKey: null, requestHash: sha256('any') }]);
   const requirements = { cpus: 1, memoryMb: 0, labels: {} };
-  const id = await insertLease(tx, { rentId, userId, nodeId, durationSeconds: 3600, requirements, publicKeys: [anSshKey()], passwordHash: null });
-  await occupyNode(tx, nodeId, id);
-  const placement = await insertPlacement(tx, { leaseId: id, nodeId, generation: 1, uid: 70_000 + id, claimSeconds: 30 });
+  const [{ id } = never()] = await insertLeases(tx, [{ rentId, userId, nodeId, durationSeconds: 3600, requirements, publicKeys: [anSshKey()], passwordHash: null }]);
+  await occupyNodes(tx, [nodeId]);
+  const [placement = never()] = await insertPlacements(tx, [{ leaseId: id, nodeId, generation: 1, uid: 70_000 + id, claimSeconds: 30 }]);
   if (state === 'active') {
     await execute(tx, "UPDATE placements SET state = 'present', due_at = NULL, claim_token = NULL, present_at = UTC_TIMESTAMP(3) WHERE id = ?", [placement.id]);
     await execute(tx, "UPDATE leases SET state = 'active', activated_at = UTC_TIMESTAMP(3) WHERE id = ?", [id]);

@@ -1,6 +1,7 @@
 import { extendLease } from '../../flows/extend-lease';
 import { releaseLease } from '../../flows/release-lease';
 import { type RentOutcome, rentNodes } from '../../flows/rent-nodes';
+import { createReserve } from '../../flows/reserve-together';
 import { viewLeases } from '../../flows/view-lease';
 import { OrionError } from '../../lib/errors';
 import { findUser, findUserByName, listUserKeys, parseSshPublicKey, type User } from '../../modules/accounts';
@@ -35,7 +36,9 @@ export function addLeaseRoutes(routes: RouteMaker, deps: ApiDeps): void {
   addReads(routes, deps);
 }
 
-function addRent(routes: RouteMaker, { ctx, settings }: ApiDeps): void {
+function addRent(routes: RouteMaker, deps: ApiDeps): void {
+  const { settings } = deps;
+  const ctx = { ...deps.ctx, reserve: createReserve(deps.ctx) };
   routes.add(
     {
       method: 'post', path: '/api/rent', summary: 'Lease nodes, all or nothing', access: 'user', body: rentBody, problems: [403, 404, 422, 503],

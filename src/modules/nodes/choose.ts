@@ -13,16 +13,15 @@ export interface Candidate {
 /** One CPU weighs as much as this much memory when what is left over is added up: the common shape of machines. */
 const MEMORY_MB_PER_CPU = 2048;
 
+/** How big a node is in one number, as the column `nodes.fit` has it: of two that satisfy, the smaller fits tighter, whatever was asked for. */
+export const fitOf = ({ cpus, memoryMb }: Pick<Candidate, 'cpus' | 'memoryMb'>): number => cpus * MEMORY_MB_PER_CPU + memoryMb;
+
 export function satisfies(node: Pick<Candidate, 'cpus' | 'memoryMb' | 'labels'>, wanted: Requirements): boolean {
   return (
     node.cpus >= wanted.cpus &&
     node.memoryMb >= wanted.memoryMb &&
     Object.entries(wanted.labels).every(([name, value]) => node.labels[name] === value)
   );
-}
-
-function leftOver(node: Candidate, wanted: Requirements): number {
-  return node.cpus - wanted.cpus + (node.memoryMb - wanted.memoryMb) / MEMORY_MB_PER_CPU;
 }
 
 /**
@@ -32,7 +31,7 @@ function leftOver(node: Candidate, wanted: Requirements): number {
 export function rankCandidates(candidates: Candidate[], wanted: Requirements, random: () => number): Candidate[] {
   return candidates
     .filter((node) => satisfies(node, wanted))
-    .map((node) => ({ node, left: leftOver(node, wanted), tie: random() }))
-    .sort((a, b) => Number(a.node.flappedLately) - Number(b.node.flappedLately) || a.left - b.left || a.tie - b.tie)
+    .map((node) => ({ node, fit: fitOf(node), tie: random() }))
+    .sort((a, b) => Number(a.node.flappedLately) - Number(b.node.flappedLately) || a.fit - b.fit || a.tie - b.tie)
     .map(({ node }) => node);
 }

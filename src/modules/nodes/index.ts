@@ -1,11 +1,12 @@
 export * from './types';
 export * from './health';
-export { rankCandidates, satisfies, type Candidate } from './choose';
+export { fitOf, rankCandidates, satisfies, type Candidate } from './choose';
 export * from './queries/claim-free-nodes';
 export * from './queries/find-nodes';
 export * from './queries/fleet';
 export * from './queries/join-tokens';
 export { type KeepableNode, listKeepableNodes, settleAnswers } from './queries/kept-probes';
+export * from './queries/lock-free-nodes';
 export * from './queries/occupancy';
 export * from './queries/operate';
 export { handBackShards, holdShards, SHARDS } from './queries/probe-shards';

@@ -1,8 +1,10 @@
 import { type Fault, withoutUnique } from '../fault';
 
 const CLAIM = 'src/modules/nodes/queries/claim-free-nodes.ts';
+const CLAIM_GROUP = 'src/modules/nodes/queries/lock-free-nodes.ts';
 const OCCUPY = 'src/modules/nodes/queries/occupancy.ts';
-const RENT = 'src/flows/rent-nodes.ts';
+const RENT = 'src/flows/reserve-nodes.ts';
+const RENT_GROUP = 'src/flows/reserve-together.ts';
 const EXTEND = 'src/flows/extend-lease.ts';
 const TRANSITIONS = 'src/modules/leases/queries/transitions.ts';
 const FIND_LEASES = 'src/modules/leases/queries/find-leases.ts';
@@ -18,7 +20,9 @@ export const LEASING: Fault[] = [
     scenario: 'provocations/crowd',
     edits: [
       { file: CLAIM, find: 'WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED', replace: 'WHERE id = ? AND leasable = 1' },
+      { file: CLAIM_GROUP, find: 'ORDER BY fit, id LIMIT ? FOR UPDATE SKIP LOCKED', replace: 'ORDER BY fit, id LIMIT ?' },
       { file: OCCUPY, find: 'next_uid = next_uid + 1 WHERE id = ? AND lease_id IS NULL', replace: 'next_uid = next_uid + 1 WHERE id = ?' },
+      { file: OCCUPY, find: ') AND nodes.lease_id IS NULL', replace: ')' },
       withoutUnique('leases_occupied_node'),
       withoutUnique('placements_uid'),
     ],
@@ -39,6 +43,7 @@ export const LEASING: Fault[] = [
     scenario: 'provocations/stale-wiper',
     edits: [
       { file: OCCUPY, find: ', next_uid = next_uid + 1 WHERE', replace: ' WHERE' },
+      { file: OCCUPY, find: ', nodes.next_uid = nodes.next_uid + 1', replace: '' },
       { file: 'src/modules/nodes/queries/wipes.ts', find: 'next_uid = GREATEST(next_uid, ?)', replace: 'next_uid = GREATEST(next_uid, 0 * ?)' },
       withoutUnique('placements_uid'),
     ],
@@ -49,7 +54,11 @@ export const LEASING: Fault[] = [
     breaks: 'I3',
     shows: 'has two rents',
     scenario: 'provocations/keys',
-    edits: [{ file: RENT, find: 'await findRentByKey(tx, user.id, request.idempotencyKey)', replace: 'undefined' }, withoutUnique('rents_idempotency')],
+    edits: [
+      { file: RENT, find: 'await findRentByKey(tx, user.id, request.idempotencyKey)', replace: 'undefined' },
+      { file: RENT_GROUP, find: '(await findRentsByKeys(tx, keys))', replace: '(await findRentsByKeys(tx, []))' },
+      withoutUnique('rents_idempotency'),
+    ],
   },
   {
     name: 'extend-without-key',

@@ -7,7 +7,7 @@ import { releaseLease } from '../../../src/flows/release-lease';
 import { claimPlacements, runPlacement } from '../../../src/flows/run-placement';
 import { viewLeases } from '../../../src/flows/view-lease';
 import type { User } from '../../../src/modules/accounts';
-import { type Checkpoint, insertCheckpoint, RestoreError, StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
+import { type Checkpoint, insertCheckpoints, RestoreError, StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
 import { findLease } from '../../../src/modules/leases';
 import { fromJson } from '../../../src/db/sql';
 import { transaction } from '../../../src/db/transaction';
@@ -37,7 +37,7 @@ beforeEach(async () => {
 
 async function aSavedLease({ enabled = true } = {}): Promise<TestLease> {
   const lease = await aLease(database.db, { userId: user.id, nodeId: (await aNode(database.db)).id });
-  await transaction(database.db, (tx) => insertCheckpoint(tx, { leaseId: lease.id, enabled, seconds: 300 }));
+  await transaction(database.db, (tx) => insertCheckpoints(tx, [{ leaseId: lease.id, enabled }], 300));
   return lease;
 }
 const makeDue = (id: number): Promise<void> => age(database.db, 'UPDATE checkpoints SET due_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE lease_id = ?', [id]);

@@ -2,8 +2,8 @@ import type { Knex } from 'knex';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Tx, transaction } from '../../../src/db/transaction';
 import type { User } from '../../../src/modules/accounts';
-import { claimDuePlacements, insertLease, insertRent, lockDueMigration, lockExpiredLeases, renewPlacement, settlePlacementFailed, settlePresent } from '../../../src/modules/leases';
-import { claimDueProbes, claimDueWipes, claimFreeNodes, lockProbedNode, occupyNode, renewWipe, settleStillAlive, settleWiped, settleWipeFailed } from '../../../src/modules/nodes';
+import { claimDuePlacements, insertLeases, insertRents, lockDueMigration, lockExpiredLeases, renewPlacement, settlePlacementFailed, settlePresent } from '../../../src/modules/leases';
+import { claimDueProbes, claimDueWipes, claimFreeNodes, lockProbedNode, occupyNodes, renewWipe, settleStillAlive, settleWiped, settleWipeFailed } from '../../../src/modules/nodes';
 import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
 
@@ -45,9 +45,9 @@ async function leaseOne(db: Knex): Promise<number | 'too_few' | 'busy'> {
     if (!node) {
       return free.found === 'busy' ? 'busy' : 'too_few';
     }
-    const rentId = await insertRent(tx, { userId: user.id, idempotencyKey: null, requestHash: 'h' });
-    const id = await insertLease(tx, { rentId, userId: user.id, nodeId: node.id, durationSeconds: 60, requirements: anything, publicKeys: [], passwordHash: null });
-    await occupyNode(tx, node.id, id);
+    const [rentId = 0] = await insertRents(tx, [{ userId: user.id, idempotencyKey: null, requestHash: 'h' }]);
+    await insertLeases(tx, [{ rentId, userId: user.id, nodeId: node.id, durationSeconds: 60, requirements: anything, publicKeys: [], passwordHash: null }]);
+    await occupyNodes(tx, [node.id]);
     return node.id;
   });
 }

@@ -1,4 +1,4 @@
-import { execute, insertRow, selectFirst, selectRows } from '../../../db/sql';
+import { execute, insertRow, marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { Role, User } from '../types';
 
@@ -57,6 +57,12 @@ export async function findUser(db: Db, id: number): Promise<User | undefined> {
 export async function lockUser(tx: Tx, id: number): Promise<User | undefined> {
   const row = await selectFirst<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id = ? FOR UPDATE`, [id]);
   return row && toUser(row);
+}
+
+/** Those of these users whose rows nobody else holds, locked. Waits for none. */
+export async function lockUsers(tx: Tx, ids: number[]): Promise<User[]> {
+  const rows = await selectRows<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id IN (${marks(ids)}) ORDER BY id FOR UPDATE SKIP LOCKED`, ids);
+  return rows.map(toUser);
 }
 
 /** Names are ASCII, and MariaDB refuses to compare their column with anything else. */

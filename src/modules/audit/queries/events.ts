@@ -1,17 +1,19 @@
-import { execute, fromJson, selectFirst, selectRows } from '../../../db/sql';
+import { execute, fromJson, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 import type { EventType, NewEvent, RecordedEvent } from '../types';
 
 /** Writes an event; in the same transaction as what it tells of. */
-export async function recordEvent(db: Db, event: NewEvent): Promise<void> {
-  await execute(db, 'INSERT INTO events (type, actor, lease_id, node_id, user_id, data) VALUES (?, ?, ?, ?, ?, ?)', [
-    event.type,
-    event.actor,
-    event.leaseId ?? null,
-    event.nodeId ?? null,
-    event.userId ?? null,
-    JSON.stringify(event.data ?? {}),
-  ]);
+export function recordEvent(db: Db, event: NewEvent): Promise<void> {
+  return recordEvents(db, [event]);
+}
+
+/** Writes several at once: at least one. */
+export async function recordEvents(db: Db, events: NewEvent[]): Promise<void> {
+  await execute(
+    db,
+    `INSERT INTO events (type, actor, lease_id, node_id, user_id, data) VALUES ${rowsOf(events, '(?, ?, ?, ?, ?, ?)')}`,
+    events.flatMap(({ type, actor, leaseId, nodeId, userId, data }) => [type, actor, leaseId ?? null, nodeId ?? null, userId ?? null, JSON.stringify(data ?? {})]),
+  );
 }
 
 interface EventRow {

@@ -1,4 +1,4 @@
-import { execute, fromJson, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import { execute, fromJson, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken } from '../../../lib/ids';
 import type { Farewell } from '../farewell';
@@ -36,9 +36,13 @@ export async function listCheckpoints(db: Db, leaseIds: number[]): Promise<Check
   return rows.map(toCheckpoint);
 }
 
-/** With the lease, in its transaction. The first one is due `seconds` from now. */
-export async function insertCheckpoint(tx: Tx, { leaseId, enabled, seconds }: { leaseId: number; enabled: boolean; seconds: number }): Promise<void> {
-  await execute(tx, `INSERT INTO checkpoints (lease_id, enabled, archives, due_at) VALUES (?, ?, '[]', IF(?, ${IN_SECONDS}, NULL))`, [leaseId, enabled, enabled, seconds]);
+/** With their leases, in their transaction. The first ones are due `seconds` from now. */
+export async function insertCheckpoints(tx: Tx, leases: { leaseId: number; enabled: boolean }[], seconds: number): Promise<void> {
+  await execute(
+    tx,
+    `INSERT INTO checkpoints (lease_id, enabled, archives, due_at) VALUES ${rowsOf(leases, `(?, ?, '[]', IF(?, ${IN_SECONDS}, NULL))`)}`,
+    leases.flatMap(({ leaseId, enabled }) => [leaseId, enabled, enabled, seconds]),
+  );
 }
 
 /** Claims up to `limit` leases whose checkpoints are due, the longest due first. */

@@ -1,4 +1,4 @@
-import { selectFirst, selectRows } from '../../../db/sql';
+import { marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { Lease } from '../types';
 import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
@@ -25,8 +25,8 @@ export async function lockOwnedLease(tx: Tx, id: number, ownerId: number | undef
   return row && toLease(row);
 }
 
-export async function listLeasesOfRent(db: Db, rentId: number): Promise<Lease[]> {
-  return (await selectRows<LeaseRow>(db, `SELECT ${LEASE_COLUMNS} FROM leases WHERE rent_id = ? ORDER BY id`, [rentId])).map(toLease);
+export async function listLeasesOfRents(db: Db, rentIds: number[]): Promise<Lease[]> {
+  return (await selectRows<LeaseRow>(db, `SELECT ${LEASE_COLUMNS} FROM leases WHERE rent_id IN (${marks(rentIds)}) ORDER BY id`, rentIds)).map(toLease);
 }
 
 export interface LeaseFilter {
@@ -65,6 +65,16 @@ export async function countRunningLeases(tx: Tx, userId: number): Promise<number
     [userId],
   );
   return row?.n ?? 0;
+}
+
+/** The same for several users: those who have none are missing. */
+export async function countRunningLeasesOf(tx: Tx, userIds: number[]): Promise<Map<number, number>> {
+  const rows = await selectRows<{ user_id: number; n: number }>(
+    tx,
+    `SELECT user_id, COUNT(*) AS n FROM leases WHERE user_id IN (${marks(userIds)}) AND state IN ('provisioning','active','migrating') GROUP BY user_id`,
+    userIds,
+  );
+  return new Map(rows.map(({ user_id, n }) => [user_id, n]));
 }
 
 /** Those that are not over, for metrics: history only grows. */

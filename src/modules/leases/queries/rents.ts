@@ -1,7 +1,8 @@
-import { execute, IN_SECONDS, insertRow, selectFirst } from '../../../db/sql';
+import { execute, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken, randomName } from '../../../lib/ids';
-import type { ClaimedPlacement, LeaseRequirements } from '../types';
+import type { ClaimedPlacement, Lease, LeaseRequirements } from '../types';
+import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
 export interface Rent {
   id: number;
@@ -18,9 +19,39 @@ export async function findRentByKey(db: Db, userId: number, idempotencyKey: stri
   return row && { id: row.id, requestHash: row.request_hash };
 }
 
-/** Throws ER_DUP_ENTRY on `rents_idempotency` when the key was used meanwhile. */
-export async function insertRent(tx: Tx, rent: { userId: number; idempotencyKey: string | null; requestHash: string }): Promise<number> {
-  return insertRow(tx, 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?)', [rent.userId, rent.idempotencyKey, rent.requestHash]);
+/** A key, and whose: the same word of two users is two keys. */
+export interface RentKey {
+  userId: number;
+  idempotencyKey: string;
+}
+
+/** Those of these keys that were used before. */
+export async function findRentsByKeys(db: Db, keys: RentKey[]): Promise<(Rent & RentKey)[]> {
+  if (keys.length === 0) {
+    return [];
+  }
+  const rows = await selectRows<{ id: number; user_id: number; idempotency_key: string; request_hash: string }>(
+    db,
+    `SELECT id, user_id, idempotency_key, request_hash FROM rents WHERE (user_id, idempotency_key) IN (${rowsOf(keys, '(?, ?)')})`,
+    keys.flatMap(({ userId, idempotencyKey }) => [userId, idempotencyKey]),
+  );
+  return rows.map((row) => ({ id: row.id, userId: row.user_id, idempotencyKey: row.idempotency_key, requestHash: row.request_hash }));
+}
+
+export interface NewRent {
+  userId: number;
+  idempotencyKey: string | null;
+  requestHash: string;
+}
+
+/** Gives their ids, in their order. Throws ER_DUP_ENTRY on `rents_idempotency` when a key was used meanwhile. */
+export async function insertRents(tx: Tx, rents: NewRent[]): Promise<number[]> {
+  const rows = await selectRows<{ id: number }>(
+    tx,
+    `INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES ${rowsOf(rents, '(?, ?, ?)')} RETURNING id`,
+    rents.flatMap(({ userId, idempotencyKey, requestHash }) => [userId, idempotencyKey, requestHash]),
+  );
+  return rows.map(({ id }) => id);
 }
 
 export interface NewLease {
@@ -33,14 +64,17 @@ export interface NewLease {
   passwordHash: string | null;
 }
 
-/** I1: throws ER_DUP_ENTRY on `leases_occupied_node` when the node is occupied. The end is computed by the database's clock. */
-export async function insertLease(tx: Tx, lease: NewLease): Promise<number> {
-  return insertRow(
+/** Gives them in their order. I1: throws ER_DUP_ENTRY on `leases_occupied_node` when a node is occupied. The ends are computed by the database's clock. */
+export async function insertLeases(tx: Tx, leases: NewLease[]): Promise<Lease[]> {
+  const rows = await selectRows<LeaseRow>(
     tx,
     `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
-     VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`,
-    [lease.rentId, lease.userId, lease.nodeId, JSON.stringify(lease.requirements), JSON.stringify(lease.publicKeys), lease.passwordHash, lease.durationSeconds],
+     VALUES ${rowsOf(leases, `(?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)} RETURNING ${LEASE_COLUMNS}`,
+    leases.flatMap(({ rentId, userId, nodeId, requirements, publicKeys, passwordHash, durationSeconds }) => [
+      rentId, userId, nodeId, JSON.stringify(requirements), JSON.stringify(publicKeys), passwordHash, durationSeconds,
+    ]),
   );
+  return rows.map(toLease);
 }
 
 export interface NewPlacement {
@@ -54,18 +88,37 @@ export interface NewPlacement {
 
 const NAME_LENGTH = 10;
 
-/** The next current placement of a lease, claimed by the caller. I2: throws ER_DUP_ENTRY when the lease has a current one. */
-export async function insertPlacement(tx: Tx, placement: NewPlacement): Promise<ClaimedPlacement> {
-  const token = newClaimToken();
-  const username = `orn-${randomName(NAME_LENGTH)}`;
-  const { leaseId, nodeId, generation, uid, claimSeconds } = placement;
-  const id = await insertRow(
+interface NewPlacementRow {
+  id: number;
+  lease_id: number;
+  node_id: number;
+  generation: number;
+  username: string;
+  uid: number;
+  claim_token: string;
+}
+
+/** The next current placements of leases, claimed by the caller; in their order. I2: throws ER_DUP_ENTRY when a lease has a current one. */
+export async function insertPlacements(tx: Tx, placements: NewPlacement[]): Promise<ClaimedPlacement[]> {
+  const named = placements.map((placement) => ({ ...placement, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
+  const rows = await selectRows<NewPlacementRow>(
     tx,
     `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES (?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`,
-    [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token],
+     VALUES ${rowsOf(named, `(?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id, node_id, generation, username, uid, claim_token`,
+    named.flatMap(({ leaseId, nodeId, generation, username, uid, claimSeconds, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
   );
-  return { id, token, leaseId, nodeId, generation, username, uid, attempts: 0, untouched: true, state: 'creating' };
+  return rows.map((row) => ({
+    id: row.id,
+    token: row.claim_token,
+    leaseId: row.lease_id,
+    nodeId: row.node_id,
+    generation: row.generation,
+    username: row.username,
+    uid: row.uid,
+    attempts: 0,
+    untouched: true,
+    state: 'creating',
+  }));
 }
 
 /** Puts the new placement's node and generation on its lease. */

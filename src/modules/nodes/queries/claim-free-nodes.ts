@@ -2,6 +2,7 @@ import { fromJson, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { type Candidate, rankCandidates } from '../choose';
 import type { Labels, Node, Requirements } from '../types';
+import { requirementsSql } from './requirements';
 import { NODE_COLUMNS, type NodeRow, toNode } from './row';
 
 /** How many free nodes are ranked at a time: enough to choose well, few enough to stay cheap at 100,000 nodes. */
@@ -61,7 +62,7 @@ async function listCandidates(db: Db, wanted: Requirements, limit: number): Prom
   const rows = await selectRows<CandidateRow>(
     db,
     `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
-       FROM nodes WHERE leasable = 1 AND ${sql} ORDER BY cpus, memory_mb, id LIMIT ?`,
+       FROM nodes WHERE leasable = 1 AND ${sql} ORDER BY fit, id LIMIT ?`,
     [...bindings, limit],
   );
   return rows.map((row) => ({
@@ -71,14 +72,6 @@ async function listCandidates(db: Db, wanted: Requirements, limit: number): Prom
     labels: fromJson<Labels>(row.labels),
     flappedLately: row.flapped === 1,
   }));
-}
-
-function requirementsSql({ cpus, memoryMb, labels }: Requirements): { sql: string; bindings: (string | number)[] } {
-  const names = Object.keys(labels);
-  return {
-    sql: ['cpus >= ? AND memory_mb >= ?', ...names.map(() => 'JSON_VALUE(labels, ?) = ?')].join(' AND '),
-    bindings: [cpus, memoryMb, ...names.flatMap((name) => [`$."${name}"`, labels[name] ?? ''])],
-  };
 }
 
 /** True when some enrolled node, free or not, could ever satisfy this: tells "come back later" from "ask for less". */

@@ -1,4 +1,4 @@
-import { execute } from '../../../db/sql';
+import { execute, marks } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 
 /** Marks a claimed node as occupied and uses up one uid. Throws when it was occupied already: the claim was no claim. */
@@ -10,6 +10,20 @@ export async function occupyNode(tx: Tx, nodeId: number, leaseId: number): Promi
   );
   if (changed !== 1) {
     throw new Error(`node ${nodeId} is occupied already`);
+  }
+}
+
+/** The same for many: each of these nodes gets the lease that was just put on it (`leases.occupied_node_id`). */
+export async function occupyNodes(tx: Tx, nodeIds: number[]): Promise<void> {
+  const changed = await execute(
+    tx,
+    `UPDATE nodes JOIN leases ON leases.occupied_node_id = nodes.id
+        SET nodes.lease_id = leases.id, nodes.last_leased_at = UTC_TIMESTAMP(3), nodes.next_uid = nodes.next_uid + 1
+      WHERE nodes.id IN (${marks(nodeIds)}) AND nodes.lease_id IS NULL`,
+    nodeIds,
+  );
+  if (changed !== nodeIds.length) {
+    throw new Error(`of ${nodeIds.length} nodes ${nodeIds.length - changed} are occupied already`);
   }
 }
 

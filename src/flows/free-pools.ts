@@ -1,0 +1,98 @@
+import type { Tx } from '../db/transaction';
+import type { Clock } from '../lib/clock';
+import { type ClaimedNode, fitOf, lockFreeNodes, type Position, type Requirements } from '../modules/nodes';
+import type { Take, Wish } from './decide-group';
+
+export interface Pools {
+  /** Locks nodes for these wishes, and hands them out, each once. */
+  fill(tx: Tx, wishes: Wish[]): Promise<Take>;
+}
+
+/** Where the last group left off among the nodes that one kind of wish can have. */
+interface Sweep {
+  after: Position;
+  startedAtMs: number;
+}
+
+const SWEEP_MS = 1_000;
+
+/**
+ * Free nodes by what is asked for. Groups that follow each other go on where the last one left off, for a second at most: claimed nodes leave dead
+ * entries at the head of the index, which stay there as long as anybody has an old read view open, and each claim would walk over all of them. A
+ * wish that comes alone is looked for from the start, and so gets the best there is.
+ */
+export function createPools(clock: Clock): Pools {
+  const sweeps = new Map<string, Sweep>();
+
+  const lock = async (tx: Tx, wanted: Requirements, limit: number): Promise<ClaimedNode[]> => {
+    const name = nameOf(wanted);
+    const sweep = sweeps.get(name);
+    const behind = sweep && limit > 1 ? await lockFreeNodes(tx, { wanted, limit, after: sweep.after }) : [];
+    const nodes = behind.length === limit ? behind : await lockFreeNodes(tx, { wanted, limit, after: null });
+    const last = nodes.at(-1);
+    if (last) {
+      const startedAtMs = nodes === behind && sweep ? sweep.startedAtMs : clock.monotonicMs();
+      sweeps.set(name, { after: { fit: fitOf(last), id: last.id }, startedAtMs });
+    }
+    return nodes;
+  };
+
+  return {
+    fill: async (tx, wishes) => {
+      forgetOld(sweeps, clock.monotonicMs() - SWEEP_MS);
+      const pools = new Map<string, Pool>();
+      // Those that were locked for others before may come again, and are not free for two.
+      const lockedSoFar = (): number => [...pools.values()].reduce((sum, { nodes }) => sum + nodes.length, 0);
+      const pour = async ({ requirements, count }: Wish): Promise<Pool> => {
+        const limit = count + lockedSoFar();
+        const nodes = await lock(tx, requirements, limit);
+        const pool = { nodes, isAll: nodes.length < limit };
+        pools.set(nameOf(requirements), pool);
+        return pool;
+      };
+      for (const wish of sumUp(wishes).values()) {
+        await pour(wish);
+      }
+      const taken = new Set<number>();
+      return async (wish) => {
+        const pool = pools.get(nameOf(wish.requirements)) ?? NO_POOL;
+        const nodes = pick(pool, wish.count, taken) ?? (pool.isAll ? null : pick(await pour(wish), wish.count, taken));
+        nodes?.forEach(({ id }) => taken.add(id));
+        return nodes;
+      };
+    },
+  };
+}
+
+/** Locked nodes, the best first; `isAll`: there are no more to be had. */
+interface Pool {
+  nodes: ClaimedNode[];
+  isAll: boolean;
+}
+
+const NO_POOL: Pool = { nodes: [], isAll: false };
+
+function pick({ nodes }: Pool, count: number, taken: Set<number>): ClaimedNode[] | null {
+  const left = nodes.filter(({ id }) => !taken.has(id));
+  return left.length < count ? null : left.slice(0, count);
+}
+
+function forgetOld(sweeps: Map<string, Sweep>, before: number): void {
+  for (const [name, { startedAtMs }] of sweeps) {
+    if (startedAtMs < before) {
+      sweeps.delete(name);
+    }
+  }
+}
+
+/** Equal wishes by their name, added up. */
+export function sumUp(wishes: Wish[]): Map<string, Wish> {
+  const sums = new Map<string, Wish>();
+  for (const { requirements, count } of wishes) {
+    const name = nameOf(requirements);
+    sums.set(name, { requirements, count: count + (sums.get(name)?.count ?? 0) });
+  }
+  return sums;
+}
+
+export const nameOf = ({ cpus, memoryMb, labels }: Requirements): string => JSON.stringify([cpus, memoryMb, Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);

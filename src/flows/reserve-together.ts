@@ -1,0 +1,105 @@
+import { type Tx, transaction } from '../db/transaction';
+import { messageOf } from '../lib/errors';
+import { createGrouping } from '../lib/grouping';
+import { lockUsers } from '../modules/accounts';
+import { countRunningLeasesOf, findRentsByKeys } from '../modules/leases';
+import { listFreeNodeIds } from '../modules/nodes';
+import type { FlowContext } from './context';
+import { decideGroup, nameOfKey, type Standing, type Verdict, wishesOf } from './decide-group';
+import { createPools, nameOf, type Pools, sumUp } from './free-pools';
+import { leaseNodes } from './lease-nodes';
+import type { Reservation, SecretRequest } from './rent-request';
+import { nothingFree, NothingFreeError, reserveNodes } from './reserve-nodes';
+import { isBusy, NodesBusyError, whenFree } from './when-free';
+
+export type Reserve = (request: SecretRequest) => Promise<Reservation>;
+
+/** The group failed before its COMMIT: nothing of it is in the database, and each of its callers goes its own way. */
+class GroupFailedError extends Error {}
+
+/**
+ * Reserves for all callers of this process: those that come while a transaction is under way share the next one (see docs/adr/0018). To a caller
+ * it is `reserveNodes`. With a `rentGroupMax` of 1 it is that indeed.
+ */
+export function createReserve(ctx: FlowContext): Reserve {
+  if (ctx.settings.rentGroupMax === 1) {
+    return (request) => reserveNodes(ctx, request);
+  }
+  const pools = createPools(ctx.clock);
+  const groups = createGrouping<SecretRequest, Reservation>({
+    max: ctx.settings.rentGroupMax,
+    weightOf: ({ count }) => count,
+    work: (requests) => runGroup(ctx, pools, requests),
+  });
+  return async (request) => {
+    try {
+      return await whenFree(ctx, () => groups.join(request));
+    } catch (error) {
+      if (error instanceof GroupFailedError || isBusy(error)) {
+        return reserveNodes(ctx, request);
+      }
+      throw error instanceof NothingFreeError ? await nothingFree(ctx, request) : error;
+    }
+  };
+}
+
+/** A COMMIT whose answer was lost is `unavailable` for all: each of them repeats with its key, or cannot know. */
+async function runGroup(ctx: FlowContext, pools: Pools, requests: SecretRequest[]): Promise<PromiseSettledResult<Reservation>[]> {
+  const attempt = { committing: false };
+  try {
+    return await transaction(ctx.db, async (tx) => {
+      attempt.committing = false;
+      const results = await reserveAll(tx, ctx, { pools, requests });
+      attempt.committing = true;
+      return results;
+    });
+  } catch (error) {
+    if (attempt.committing) {
+      throw error;
+    }
+    ctx.logger.warn('a group of rents failed, each goes its own way', { rents: requests.length, reason: messageOf(error) });
+    throw new GroupFailedError('the group failed', { cause: error });
+  }
+}
+
+async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests }: { pools: Pools; requests: SecretRequest[] }): Promise<PromiseSettledResult<Reservation>[]> {
+  const standing = await readStanding(tx, requests);
+  const take = await pools.fill(tx, wishesOf(requests, standing));
+  const { verdicts, granted } = await decideGroup(requests, standing, take);
+  const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, granted) : [];
+  const isBusy = await findOutWhoIsBusy(tx, requests.filter((_, at) => verdicts[at] === 'short'));
+  return requests.map((request, at) => settle(verdicts[at] ?? 'short', reservations, () => isBusy(request)));
+}
+
+async function readStanding(tx: Tx, requests: SecretRequest[]): Promise<Standing> {
+  const users = new Map((await lockUsers(tx, [...new Set(requests.map(({ user }) => user.id))])).map((user) => [user.id, user]));
+  const keys = requests.flatMap(({ user, idempotencyKey }) => (idempotencyKey === null || !users.has(user.id) ? [] : [{ userId: user.id, idempotencyKey }]));
+  const rents = new Map((await findRentsByKeys(tx, keys)).map((rent) => [nameOfKey(rent), rent]));
+  return { users, rents, running: users.size > 0 ? await countRunningLeasesOf(tx, [...users.keys()]) : new Map<number, number>() };
+}
+
+/** Tells, for callers who got too few nodes, whether there are enough that others are claiming at this moment. */
+async function findOutWhoIsBusy(tx: Tx, requests: SecretRequest[]): Promise<(request: SecretRequest) => boolean> {
+  const free = new Map<string, number>();
+  for (const [name, { requirements, count }] of sumUp(requests)) {
+    free.set(name, (await listFreeNodeIds(tx, requirements, count)).length);
+  }
+  return ({ requirements, count }) => (free.get(nameOf(requirements)) ?? 0) >= count;
+}
+
+function settle(verdict: Verdict, reservations: Reservation[], isBusy: () => boolean): PromiseSettledResult<Reservation> {
+  if (verdict === 'short') {
+    return { status: 'rejected', reason: isBusy() ? new NodesBusyError() : new NothingFreeError() };
+  }
+  if ('error' in verdict) {
+    return { status: 'rejected', reason: verdict.error };
+  }
+  if ('known' in verdict) {
+    return { status: 'fulfilled', value: verdict.known };
+  }
+  const value = reservations['granted' in verdict ? verdict.granted : verdict.repeats];
+  if (!value) {
+    throw new Error('a request was granted and not leased');
+  }
+  return { status: 'fulfilled', value: 'granted' in verdict ? value : { ...value, reserved: [], replayed: true } };
+}

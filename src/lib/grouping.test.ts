@@ -1,0 +1,67 @@
+import { describe, expect, it } from '@jest/globals';
+import { createGrouping } from './grouping';
+
+/** Groups whose work waits until it is let go, and doubles each number; a negative one fails alone, a zero fails its whole group. */
+function aGrouping(max = 10) {
+  const groups: number[][] = [];
+  const waiting: (() => void)[] = [];
+  const { join } = createGrouping<number, number>({
+    max,
+    weightOf: (item) => Math.abs(item),
+    work: async (items) => {
+      groups.push(items);
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      if (items.includes(0)) {
+        throw new Error('the group failed');
+      }
+      return items.map((item) => (item < 0 ? { status: 'rejected', reason: new Error(`${item} failed`) } : { status: 'fulfilled', value: item * 2 }));
+    },
+  });
+  const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const finish = async (): Promise<void> => {
+    await tick();
+    waiting.shift()?.();
+    await tick();
+  };
+  return { groups, join, finish, tick };
+}
+
+describe('grouping', () => {
+  it('a lone caller starts at once; who comes meanwhile makes up the next group', async () => {
+    const { groups, join, finish, tick } = aGrouping();
+    const first = join(1);
+    await tick();
+    const others = [join(2), join(3)];
+    expect(groups).toEqual([[1]]);
+    await finish();
+    expect(groups).toEqual([[1], [2, 3]]);
+    await finish();
+    expect(await Promise.all([first, ...others])).toEqual([2, 4, 6]);
+    const later = join(5);
+    await finish();
+    expect(await later).toBe(10);
+  });
+
+  it('takes in order, up to the weight; what is heavier than that goes alone', async () => {
+    const { groups, join, finish } = aGrouping(5);
+    const all = [2, 3, 1, 9, 4].map((item) => join(item));
+    for (let i = 0; i < 4; i += 1) {
+      await finish();
+    }
+    expect(groups).toEqual([[2, 3], [1], [9], [4]]);
+    expect(await Promise.all(all)).toEqual([4, 6, 2, 18, 8]);
+  });
+
+  it('one failure is the caller\'s own; the failure of the work is that of its group, and the next group goes on', async () => {
+    const { join, finish } = aGrouping();
+    const settled = Promise.allSettled([join(1), join(-2), join(3)]);
+    await finish();
+    expect((await settled).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    const failed = Promise.allSettled([join(0), join(1)]);
+    await finish();
+    expect(await failed).toMatchObject([{ reason: { message: 'the group failed' } }, { reason: { message: 'the group failed' } }]);
+    const next = join(4);
+    await finish();
+    expect(await next).toBe(8);
+  });
+});
