@@ -1,0 +1,87 @@
+import type { Knex } from 'knex';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createDatabase } from '../../../src/db/connection';
+import type { Reserve } from '../../../src/flows/reserve-together';
+import type { User } from '../../../src/modules/accounts';
+import { type CommitFate, createLab, type DatabaseProxy, startDatabaseProxy } from '../../lab';
+import { aUser, severalNodes } from '../../support/builders';
+import { count, openTestDatabase, type TestDatabase } from '../../support/database';
+import { aRequest, askAtOnce, countOf, replicaOn, type Told } from './support';
+
+const lab = createLab();
+let database: TestDatabase;
+let proxy: DatabaseProxy;
+let db: Knex;
+let reserve: Reserve;
+let users: User[];
+beforeAll(async () => {
+  database = await openTestDatabase();
+  proxy = await startDatabaseProxy(lab, database.access);
+  db = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 8 });
+}, 60_000);
+afterAll(async () => {
+  await db.destroy();
+  await lab.close();
+  await database.close();
+});
+beforeEach(async () => {
+  await database.reset();
+  reserve = replicaOn(db);
+  await severalNodes(database.db, 20);
+  users = await Promise.all(Array.from({ length: 5 }, () => aUser(database.db)));
+});
+afterEach(() => void (proxy.decide = () => 'pass'));
+
+const RENTS = 10;
+const leases = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM leases');
+/** Ten callers, each with a key of his own, in one group. */
+const tenRents = (): Promise<Told[]> => askAtOnce(Array.from({ length: RENTS }, (_, i) => [reserve, aRequest(users[i % 5] as User, { idempotencyKey: `key-${i}` })]));
+
+function strikeNextCommit(fate: CommitFate): void {
+  proxy.decide = () => {
+    proxy.decide = () => 'pass';
+    return fate;
+  };
+}
+
+describe('a group of rents', () => {
+  it('I3: whose COMMIT never arrived, or whose answer was lost, is unknown to all; each finds with its key what became of it', async () => {
+    for (const [fate, kept] of [['cut_before', 0], ['cut_after', RENTS]] as const) {
+      await database.reset();
+      await severalNodes(database.db, 20);
+      users = await Promise.all(Array.from({ length: 5 }, () => aUser(database.db)));
+      strikeNextCommit(fate);
+      expect(countOf(await tenRents())).toEqual({ unavailable: RENTS });
+      expect(await leases()).toBe(kept);
+      expect(countOf(await tenRents())).toEqual(kept === 0 ? { leased: RENTS } : { replayed: RENTS });
+      expect(await leases()).toBe(RENTS);
+    }
+  }, 20_000);
+
+  it('I3: whose connection was lost before its COMMIT has done nothing, and each goes its own way', async () => {
+    // Several leases and no event yet: only a group gets there.
+    const trigger = `CREATE TRIGGER cut BEFORE INSERT ON events FOR EACH ROW
+      IF (SELECT COUNT(*) FROM leases) = ${RENTS} AND (SELECT COUNT(*) FROM events) = 0 THEN KILL CONNECTION CONNECTION_ID(); END IF`;
+    await database.db.raw(trigger);
+    const before = proxy.commits;
+    try {
+      expect(countOf(await tenRents())).toEqual({ leased: RENTS });
+      expect(proxy.commits - before).toBe(RENTS);
+      expect(await leases()).toBe(RENTS);
+    } finally {
+      await database.db.raw('DROP TRIGGER cut');
+    }
+  }, 20_000);
+
+  it('that is the victim of a deadlock begins anew', async () => {
+    const trigger = `CREATE TRIGGER deadlock BEFORE INSERT ON events FOR EACH ROW
+      IF @victim IS NULL THEN SET @victim = 1; SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'Deadlock found'; END IF`;
+    await database.db.raw(trigger);
+    try {
+      expect(countOf(await tenRents())).toEqual({ leased: RENTS });
+      expect(await leases()).toBe(RENTS);
+    } finally {
+      await database.db.raw('DROP TRIGGER deadlock');
+    }
+  }, 20_000);
+});
