@@ -3,7 +3,7 @@ import type { Pool } from 'mysql2';
 import type { RowDataPacket } from 'mysql2/promise';
 import { createDatabase } from '../../src/db/connection';
 import type { WorkContext } from '../../src/flows/context';
-import { reserveWithPatience } from '../../src/flows/rent-nodes';
+import { reserveNodes } from '../../src/flows/reserve-nodes';
 import { systemClock } from '../../src/lib/clock';
 import { sha256 } from '../../src/lib/ids';
 import { findUser, type User } from '../../src/modules/accounts';
@@ -118,8 +118,8 @@ async function claimOurs(ctx: WorkContext, user: User | undefined, publicKey: st
     throw new Error('a user vanished');
   }
   const requirements = { cpus: 1, memoryMb: 0, labels: {} };
-  const request = { user, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, checkpoint: true, idempotencyKey: randomUUID() };
-  await reserveWithPatience(ctx, request, null);
+  const request = { user, passwordHash: null, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, checkpoint: true, idempotencyKey: randomUUID() };
+  await reserveNodes(ctx, request);
 }
 
 /** As flows/when-free. */
