@@ -6,6 +6,7 @@ import { crowd } from './crowd';
 import { failover } from './failover';
 import { gateway } from './gateway';
 import { heartbeat } from './heartbeat';
+import { load } from './load';
 import { probe } from './probe';
 import { prompt } from './prompt';
 import { rent } from './rent';
@@ -13,4 +14,4 @@ import { sweep } from './sweep';
 import { tunnels } from './tunnels';
 
 /** In the order of the table. */
-export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, failover, prompt, gateway, tunnels, agentMemory, containers];
+export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers];

@@ -14,6 +14,8 @@ export interface AgentFigures {
   heartbeats: number;
   /** Neither: refused, or no answer in time. */
   failures: number;
+  /** Agents whose last answer is older than two and a half times the interval that came with it. */
+  overdue: number;
   /** Seconds to the next heartbeat, as it was told last. */
   intervalSeconds: number;
   /** From the call to its answer, in milliseconds. */
@@ -29,25 +31,34 @@ export interface AgentsOptions {
   sshPort: number;
   /** Undefined: the nodes are in the database already, and no agent registers. */
   joinToken: string | undefined;
-  /** They begin evenly within so many seconds. */
-  rampSeconds: number;
+  /** They begin so many a second. */
+  beginPerSecond: number;
   lanes: Lanes;
   clock: Clock;
   /** Told of the control plane's keys. */
   admit: (publicKey: string) => void;
 }
 
-/** Runs the session of the real agent for each node of the range; only its HTTP connection, its disk and its facts are not real. Never ends. */
-export function runAgents(options: AgentsOptions): AgentFigures {
-  const figures: AgentFigures = { registered: 0, heartbeats: 0, failures: 0, intervalSeconds: 0, answers: createHistogram(), late: createHistogram() };
-  const clock = measuringClock(options.clock, figures.late);
-  const never = new AbortController().signal;
-  for (let nth = 0; nth < options.count; nth += 1) {
-    const beginMs = (nth / options.count) * options.rampSeconds * 1000;
-    void options.clock.sleep(beginMs).then(() => runAgent(options, { node: options.first + nth, clock, figures }, never));
+/** Runs the session of the real agent for each node of the range; only its HTTP connection, its disk and its facts are not real. Never ends. Gives the figures as they are. */
+export function runAgents(options: AgentsOptions): () => AgentFigures {
+  const { clock, count } = options;
+  const figures: AgentFigures = { registered: 0, heartbeats: 0, failures: 0, overdue: 0, intervalSeconds: 0, answers: createHistogram(), late: createHistogram() };
+  const overdueAtMs = new Float64Array(count).fill(Infinity);
+  const measuring = measuringClock(clock, figures.late);
+  for (let nth = 0; nth < count; nth += 1) {
+    const onAnswer = (intervalSeconds: number): void => {
+      figures.intervalSeconds = Math.max(figures.intervalSeconds, intervalSeconds);
+      overdueAtMs[nth] = clock.monotonicMs() + OVERDUE_INTERVALS * intervalSeconds * 1000;
+    };
+    void clock.sleep((nth * 1000) / options.beginPerSecond).then(() => runAgent(options, { node: options.first + nth, clock: measuring, figures, onAnswer }));
   }
-  return figures;
+  return () => {
+    const now = clock.monotonicMs();
+    return { ...figures, overdue: overdueAtMs.filter((at) => at < now).length };
+  };
 }
+
+const OVERDUE_INTERVALS = 2.5;
 
 /** Agents are ended with their process: no sleep has to be called off. */
 function measuringClock(clock: Clock, late: Histogram): Clock {
@@ -65,9 +76,10 @@ interface Running {
   node: number;
   clock: Clock;
   figures: AgentFigures;
+  onAnswer: (intervalSeconds: number) => void;
 }
 
-function runAgent(options: AgentsOptions, { node, clock, figures }: Running, signal: AbortSignal): Promise<unknown> {
+function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Running): Promise<unknown> {
   const { hostname, address, hostKey, credential: seeded } = identityOf(options.secret, node);
   let credential = options.joinToken === undefined ? seeded : undefined;
   let contactLimitSeconds = 0;
@@ -98,12 +110,13 @@ function runAgent(options: AgentsOptions, { node, clock, figures }: Running, sig
       },
       onHeartbeat: (answer) => {
         contactLimitSeconds = answer.contactLimitSeconds;
-        figures.intervalSeconds = answer.heartbeatIntervalSeconds;
+        onAnswer(answer.heartbeatIntervalSeconds);
         return Promise.resolve();
       },
       pace: () => paceOf(contactLimitSeconds),
     },
-    signal,
+    // One for all would have 100,000 listeners.
+    new AbortController().signal,
   );
 }
 

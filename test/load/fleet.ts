@@ -19,8 +19,6 @@ export interface FleetOptions {
   joinToken?: string;
   /** ...or the nodes are written straight into this database: alive, clean, free, due for probes evenly within the interval. */
   seed?: { db: Knex; probeIntervalSeconds: number };
-  /** The agents begin evenly within so many seconds. Default 10. */
-  rampSeconds?: number;
 }
 
 export interface SimulatedFleet {
@@ -31,9 +29,12 @@ export interface SimulatedFleet {
 }
 
 const PER_PROCESS = 50_000;
+/** Agents that begin in a second, all processes together: about what a fleet of 100,000 calls home in a second. */
+const BEGIN_PER_SECOND = 2_000;
+export const beginSeconds = (count: number): number => count / BEGIN_PER_SECOND;
 
 /** So many simulated nodes in a few processes, on addresses of 127.100.0.0 and above. They answer SSH when this resolves, and end with the lab. */
-export async function startFleet(lab: Lab, { count, apis, managementKeys, joinToken, seed, rampSeconds = 10 }: FleetOptions): Promise<SimulatedFleet> {
+export async function startFleet(lab: Lab, { count, apis, managementKeys, joinToken, seed }: FleetOptions): Promise<SimulatedFleet> {
   if (count > MAX_NODES) {
     throw new Error(`at most ${MAX_NODES} nodes have an address`);
   }
@@ -41,12 +42,12 @@ export async function startFleet(lab: Lab, { count, apis, managementKeys, joinTo
   const shares = await share(count);
   if (seed) {
     for (const each of shares) {
-      await seedNodes(seed.db, { ...each, secret, probeIntervalSeconds: seed.probeIntervalSeconds });
+      await seedNodes(seed.db, { ...each, secret });
     }
-    await execute(seed.db, 'ANALYZE TABLE nodes');
+    await beginNow(seed);
   }
   const dir = mkdtempSync(join(lab.dir, 'fleet-'));
-  const processes = shares.map((each) => startSimulator(lab, dir, { ...each, secret, apis, managementKeys, joinToken: seed ? undefined : joinToken, rampSeconds }));
+  const processes = shares.map((each) => startSimulator(lab, dir, { ...each, secret, apis, managementKeys, joinToken: seed ? undefined : joinToken, beginPerSecond: BEGIN_PER_SECOND / shares.length }));
   const figures = (): SimulatorFigures[] => processes.map(lastFigures);
   await eventually(() => figures().length > 0, { what: 'the simulated nodes answer', timeoutMs: 60_000 });
   return {
@@ -89,19 +90,30 @@ function lastFigures(simulator: LabProcess): SimulatorFigures {
 
 const BATCH = 1_000;
 
-async function seedNodes(db: Knex, { first, count, sshPort, secret, probeIntervalSeconds }: Share & { secret: string; probeIntervalSeconds: number }): Promise<void> {
+async function seedNodes(db: Knex, { first, count, sshPort, secret }: Share & { secret: string }): Promise<void> {
+  const row = "(?, ?, ?, ?, ?, ?, 'alive', 0, ?, ?, ?, '{\"load1\":0.1,\"memory_free_mb\":512,\"disk_free_mb\":10000}', 70000)";
   for (let from = first; from < first + count; from += BATCH) {
     const nodes = Array.from({ length: Math.min(BATCH, first + count - from) }, (_, nth) => from + nth);
     const values = nodes.flatMap((node) => {
       const { hostname, address, hostKey, credential } = identityOf(secret, node);
-      return [hostname, address, sshPort, hostKey, fingerprintOf(hostKey), sha256(credential), 1 + (node % 8), 1024 * (1 + (node % 8)), JSON.stringify({ room: `lab-${node % 10}` }), ((node % BATCH) / BATCH) * probeIntervalSeconds * 1e6];
+      const size = 1 + (node % 8);
+      return [hostname, address, sshPort, hostKey, fingerprintOf(hostKey), sha256(credential), size, 1024 * size, JSON.stringify({ room: `lab-${node % 10}` })];
     });
-    const row = "(?, ?, ?, ?, ?, ?, 'alive', 0, ?, ?, ?, '{\"load1\":0.1,\"memory_free_mb\":512,\"disk_free_mb\":10000}', 70000, TIMESTAMPADD(MICROSECOND, ?, UTC_TIMESTAMP(3)), UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))";
     await execute(
       db,
-      `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, credential_hash, status, dirty, cpus, memory_mb, labels, facts, next_uid, probe_due_at, last_checked_at, last_heartbeat_at)
-       VALUES ${nodes.map(() => row).join(',')}`,
+      `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, credential_hash, status, dirty, cpus, memory_mb, labels, facts, next_uid) VALUES ${nodes.map(() => row).join(',')}`,
       values,
     );
   }
+}
+
+/** Every node was heard of and looked at this moment, and is due again within the interval. */
+async function beginNow({ db, probeIntervalSeconds }: NonNullable<FleetOptions['seed']>): Promise<void> {
+  await execute(
+    db,
+    `UPDATE nodes SET last_checked_at = UTC_TIMESTAMP(3), last_heartbeat_at = UTC_TIMESTAMP(3),
+            probe_due_at = TIMESTAMPADD(MICROSECOND, id * 7919 % 1000 / 1000 * ?, UTC_TIMESTAMP(3))`,
+    [probeIntervalSeconds * 1e6],
+  );
+  await execute(db, 'ANALYZE TABLE nodes');
 }

@@ -13,7 +13,7 @@ export interface SimulatorConfig {
   sshPort: number;
   apis: string[];
   joinToken?: string | undefined;
-  rampSeconds: number;
+  beginPerSecond: number;
   /** `type base64`; those that come with registrations are admitted too. */
   managementKeys: string[];
 }
@@ -23,6 +23,8 @@ export interface SimulatorFigures {
   agents: AgentFigures | null;
   /** Between two moments at which a node heard of the control plane over SSH, in milliseconds; packets within half a second are one. */
   silences: Histogram;
+  /** The longest that goes on now, since the node was last heard or the process began. */
+  longestSilenceMs: number;
 }
 
 const LANES_PER_REPLICA = 64;
@@ -30,24 +32,27 @@ const APART_MS = 500;
 
 async function main(config: SimulatorConfig): Promise<void> {
   const silences = createHistogram();
-  const contacts = new Float64Array(config.count);
+  const contacts = new Float64Array(config.count).fill(systemClock.monotonicMs());
+  const heard = new Uint8Array(config.count);
   const onContact = (node: number): void => {
     const at = node - config.first;
     const [now, before] = [systemClock.monotonicMs(), contacts[at] ?? 0];
-    if (before > 0 && now - before > APART_MS) {
+    if (heard[at] === 1 && now - before > APART_MS) {
       record(silences, now - before);
     }
     contacts[at] = now;
+    heard[at] = 1;
   };
   const { secret, sshPort } = config;
   const ssh = await serveSsh({ secret, port: sshPort, onContact });
   config.managementKeys.forEach((key) => ssh.admit(key));
   const agents =
     config.apis.length === 0
-      ? null
+      ? undefined
       : runAgents({ ...config, joinToken: config.joinToken, lanes: openLanes(config.apis, LANES_PER_REPLICA), clock: systemClock, admit: (key) => ssh.admit(key) });
   for (;;) {
-    process.stdout.write(`${JSON.stringify({ ssh: ssh.figures(), agents, silences } satisfies SimulatorFigures)}\n`);
+    const longestSilenceMs = systemClock.monotonicMs() - contacts.reduce((first, at) => Math.min(first, at), Infinity);
+    process.stdout.write(`${JSON.stringify({ ssh: ssh.figures(), agents: agents?.() ?? null, silences, longestSilenceMs } satisfies SimulatorFigures)}\n`);
     await systemClock.sleep(1000);
   }
 }

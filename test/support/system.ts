@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 import {
-  createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, programDir, runOrThrow, sharedMariaDb,
+  createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, type MariaDbOptions, programDir, runOrThrow, sharedMariaDb,
   startMariaDb, type WorkerFleet,
 } from '../lab';
 import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
@@ -17,8 +17,8 @@ type Env = Record<string, string>;
 export interface SystemOptions {
   apis: number;
   schedulers: number;
-  /** A MariaDB of its own, for tests that stop it. */
-  ownDatabase?: boolean;
+  /** A MariaDB of its own, for tests that stop it, or that want it otherwise than it comes. */
+  ownDatabase?: boolean | MariaDbOptions;
   /** Over FAST. */
   env?: Env;
   /** What every replica gets for being interfered with. */
@@ -109,7 +109,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 async function start(lab: Lab, options: SystemOptions): Promise<System> {
-  const mariadb = options.ownDatabase ? await startMariaDb(lab) : undefined;
+  const mariadb = options.ownDatabase ? await startMariaDb(lab, options.ownDatabase === true ? {} : options.ownDatabase) : undefined;
   const server = mariadb ?? (await sharedMariaDb());
   const access = await server.createDatabase();
   const reader = await server.createReader(access.database);

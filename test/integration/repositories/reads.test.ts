@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Knex } from 'knex';
-import { countFleet, couldEverSatisfy, findNextEnd, listFreeNodes, listNodes, listNodesOfUser } from '../../../src/modules/nodes';
+import { countFleet, couldEverSatisfy, findNextEnd, lookAround, listFreeNodes, listNodes, listNodesOfUser } from '../../../src/modules/nodes';
 import { aUser } from '../../support/builders';
 import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
 import { openRowCounter, type RowCounter } from '../../support/rows-read';
@@ -19,9 +19,9 @@ async function fill(db: Knex): Promise<void> {
   const other = (await aUser(db)).id;
   tenantId = (await aUser(db)).id;
   await raw(
-    `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, dirty, cpus, memory_mb, labels, facts, next_uid, last_checked_at, last_death_at)
+    `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, dirty, cpus, memory_mb, labels, facts, next_uid, last_checked_at, probe_due_at, last_death_at)
      SELECT CONCAT('n', seq), '127.0.0.1', 22, 'k', CONCAT('f', seq), IF(seq % 50 = 0, 'dead', IF(seq % 1000 = 7, 'suspect', 'alive')), 0, 1 + seq % 8, 1024, '{}', '{}', 70000,
-            UTC_TIMESTAMP(3), IF(seq % 50 = 0, UTC_TIMESTAMP(3) - INTERVAL 3 DAY, NULL) FROM seq_1_to_${NODES}`);
+            UTC_TIMESTAMP(3) - INTERVAL 10 SECOND, UTC_TIMESTAMP(3) + INTERVAL 10 + seq % 20 MINUTE, IF(seq % 50 = 0, UTC_TIMESTAMP(3) - INTERVAL 3 DAY, NULL) FROM seq_1_to_${NODES}`);
   await raw("INSERT INTO rents (user_id, request_hash) VALUES (?, 'h')", [other]);
   const lease = (columns: string, values: string): string =>
     `INSERT INTO leases (rent_id, user_id, requirements, public_keys, created_at, ${columns}) SELECT (SELECT MIN(id) FROM rents), ${values}`;
@@ -45,14 +45,15 @@ afterAll(async () => {
 
 describe(`with ${NODES} nodes, what is asked often looks at few of them`, () => {
   it.each<[string, number, (db: Knex) => Promise<unknown>]>([
-    ['a page of all nodes', 2 * PAGE, (db) => listNodes(db, { afterId: 100, limit: PAGE })],
-    ['a page of those with a status', 4 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, status: 'alive' })],
-    ['a page of those with a rare status', 4 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, status: 'suspect' })],
-    ['a page of what a user may see', 10 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, visibleToUserId: tenantId })],
-    ['the same with a status', 10 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, visibleToUserId: tenantId, status: 'alive' })],
-    ['a page of free nodes', 5 * PAGE, (db) => listFreeNodes(db, { afterId: 0, limit: PAGE })],
-    ["a user's own nodes", 5 * PAGE, (db) => listNodesOfUser(db, tenantId)],
+    ['a page of all nodes', 5 * PAGE, (db) => listNodes(db, { afterId: 100, limit: PAGE })],
+    ['a page of those with a status', 6 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, status: 'alive' })],
+    ['a page of those with a rare status', 6 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, status: 'suspect' })],
+    ['a page of what a user may see', 12 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, visibleToUserId: tenantId })],
+    ['the same with a status', 12 * PAGE, (db) => listNodes(db, { afterId: 0, limit: PAGE, visibleToUserId: tenantId, status: 'alive' })],
+    ['a page of free nodes', 8 * PAGE, (db) => listFreeNodes(db, { afterId: 0, limit: PAGE })],
+    ["a user's own nodes", 8 * PAGE, (db) => listNodesOfUser(db, tenantId)],
     ['judging the fleet', 6 * PAGE, (db) => countFleet(db, 60)],
+    ['looking around after a failure', 200, (db) => lookAround(db)],
     ['when the next lease ends', 20, (db) => findNextEnd(db)],
     ['whether any node could ever do', 20, (db) => couldEverSatisfy(db, { cpus: 1000, memoryMb: 0, labels: {} }, 1)],
   ])('%s', async (_what, most, work) => {

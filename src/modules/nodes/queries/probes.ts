@@ -168,15 +168,15 @@ const LOOK_AROUND = 20;
 
 /**
  * A failure makes the scheduler look around: some nodes not checked within the last second become due now, so that a death is judged
- * with fresh evidence of how the rest of the fleet fares (I8).
+ * with fresh evidence of how the rest of the fleet fares (I8). Those whose turn is next, by the index of turns: ordering all that are well would lock them.
  */
 export async function lookAround(db: Db): Promise<void> {
   await execute(
     db,
-    `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)
+    `UPDATE nodes FORCE INDEX (nodes_probe_due) SET probe_due_at = UTC_TIMESTAMP(3)
       WHERE status = 'alive' AND probe_token IS NULL AND probe_due_at > UTC_TIMESTAMP(3)
         AND (last_checked_at IS NULL OR last_checked_at < UTC_TIMESTAMP(3) - INTERVAL 1 SECOND)
-      ORDER BY last_checked_at LIMIT ?`,
+      ORDER BY probe_due_at LIMIT ?`,
     [LOOK_AROUND],
   );
 }
