@@ -46,7 +46,7 @@ async function fetchDocument(): Promise<Document> {
   const app = createApp({
     health: { ...base, readiness: createReadiness() },
     api: {
-      ctx: { ...base, actor: 'api', settings: none, homes: null, provisioner: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
+      ctx: { ...base, actor: 'api', settings: { rentGroupMax: 1 } as never, homes: null, provisioner: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
       feed: createNodeFeed(base),
       limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, signupsPerAddress: 1, registrationsPerAddress: 1 }),
       settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, contactLimitSeconds: 1, managementUser: '', managementKeys: [], trustProxy: false, gateway: null },
