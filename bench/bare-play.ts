@@ -8,6 +8,8 @@ import { timeMs } from './measure';
 
 /** The playbooks on one worker, run by hand: one `ansible-playbook` each, with the files and settings that Orion gives it, made beforehand. */
 export interface BareNode {
+  /** A name and a uid that nobody has. */
+  reserve(): Promise<BareAccount>;
   /** Makes an account with this key and returns it with the seconds that the play took. */
   create(publicKey: string): Promise<{ account: BareAccount; seconds: number }>;
   /** The two plays that Orion makes of a wipe. */
@@ -38,9 +40,11 @@ export async function openBareNode(system: System, worker: Worker): Promise<Bare
       await directory.remove();
     }
   };
+  const reserve = async (): Promise<BareAccount> => ({ username: `orn-${randomName(10)}`, uid: await takeUid(system, nodeId) });
   return {
+    reserve,
     create: async (publicKey) => {
-      const account = { username: `orn-${randomName(10)}`, uid: await takeUid(system, nodeId) };
+      const account = await reserve();
       const spec = { ...account, lease_id: 1_000_000_000 + account.uid, generation: 1, public_keys: [publicKey], password_hash: null, remaining_seconds: SECONDS, limit_seconds: 115 };
       return { account, seconds: await play('create_user.yml', spec) };
     },

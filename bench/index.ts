@@ -12,6 +12,7 @@ import { prompt } from './prompt';
 import { rent } from './rent';
 import { sweep } from './sweep';
 import { tunnels } from './tunnels';
+import { warm } from './warm';
 
 /** In the order of the table. */
-export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers];
+export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, warm, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers];

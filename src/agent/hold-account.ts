@@ -52,7 +52,7 @@ export async function releaseAccount(record: AccountRecord, { records, editor, l
   logger.warn('confirmed by the control plane again: account released', { username: record.username, uid: record.uid });
 }
 
-/** As provisioning reckons it (playbooks/library/orion_account.py), from an end that may have been moved meanwhile. */
+/** As provisioning reckons it (playbooks/node/orion_account.py), from an end that may have been moved meanwhile. */
 const expiryDay = (endsAtSeconds: number): string => String(Math.floor(endsAtSeconds / DAY_SECONDS) + 2);
 
 async function isExpired(name: string): Promise<boolean> {

@@ -16,7 +16,7 @@ import { createAge, createDirectoryStore, createHomes, type Homes } from '../mod
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, relayKeys, type RelayKeys, type TunnelHub } from '../modules/tunnels';
-import { createDial, type Dial, type SessionSettings } from '../ssh';
+import { createDial, createKeptSessions, type Dial, type KeptSessionsSettings, type SessionSettings } from '../ssh';
 
 /** What every role has that works on the database. */
 export interface Plane {
@@ -50,11 +50,18 @@ export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' |
   return { db, clock: systemClock, logger, metrics: createMetrics(), readiness: createReadiness(), closer };
 }
 
+/** About 40 KB of memory each. */
+const KEPT_SESSIONS = { loginTimeoutMs: 10_000, idleMs: 600_000, max: 1_000 };
+
 export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
   const plane = openPlane(config, roles);
   const { db, clock, logger } = plane;
   const tunnels = { holderId: newClaimToken(), hub: createTunnelHub({ clock, logger }), keys: relayKeys([config.jwt.key, ...config.jwt.extraKeys]) };
   const dial = createDial(createTunnelDial({ db, clock, keys: tunnels.keys, own: tunnels }));
+  const session = { dial, username: config.ssh.managementUser, privateKey: config.ssh.privateKey };
+  const keeping: KeptSessionsSettings = { ...session, ...KEPT_SESSIONS, clock };
+  const sessions = createKeptSessions(keeping);
+  plane.closer.push('sessions', () => sessions.close());
   const provisioner = createAnsibleProvisioner({
     privateKeyFile: config.ssh.privateKeyFile,
     managementUser: config.ssh.managementUser,
@@ -62,15 +69,16 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     concurrency: config.work.playConcurrency,
     deadlineSeconds: config.work.playTimeoutSeconds,
     memoryLimitMb: config.work.playMemoryMb,
+    warm: config.work.warmPlays ? { sessions, openSessions: () => createKeptSessions(keeping) } : undefined,
     dial,
     clock,
     logger,
   });
+  plane.closer.push('plays', () => provisioner.close());
   sweepStalePlays().then(
     (swept) => swept > 0 && logger.info('removed what killed processes left of their plays', { swept }),
     (error: unknown) => logger.warn('stale plays could not be removed', { reason: messageOf(error) }),
   );
-  const session = { dial, username: config.ssh.managementUser, privateKey: config.ssh.privateKey };
   return { ...plane, config, provisioner, tunnels, dial, session, homes: openHomes(config, session) };
 }
 

@@ -22,6 +22,11 @@ export class SessionBrokenError extends Error {
   override name = 'SessionBrokenError';
 }
 
+/** The command printed more than it may. */
+export class OutputLimitError extends SessionBrokenError {
+  override name = 'OutputLimitError';
+}
+
 /** The command was not started. */
 export class NotStartedError extends Error {
   override name = 'NotStartedError';
@@ -73,7 +78,7 @@ function collect(channel: ClientChannel, { input, maxOutputBytes = MAX_OUTPUT_BY
       if (bytes <= maxOutputBytes) {
         to.push(chunk);
       } else {
-        reject(new SessionBrokenError(`it printed more than ${maxOutputBytes} bytes`));
+        reject(new OutputLimitError(`it printed more than ${maxOutputBytes} bytes`));
         cut();
       }
     };

@@ -3,5 +3,5 @@ export { createProber, type Prober, type ProbeResult } from './prober';
 export { HostKeyChangedError, type Login, runOnNode, type SessionSettings } from './session';
 export { streamOnNode, type StreamEnd, type StreamJob, type StreamOnNode } from './stream';
 export { publicKeyOf } from './keys';
-export { type CommandJob, type CommandResult, SessionBrokenError } from './command';
+export { type CommandJob, type CommandResult, OutputLimitError, SessionBrokenError } from './command';
 export { createKeptSessions, type KeptSessions, type KeptSessionsSettings } from './kept-sessions';

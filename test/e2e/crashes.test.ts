@@ -13,7 +13,8 @@ describe('parts of the control plane die in the middle of their work', () => {
   let ada: Tenant;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 2, schedulers: 2, ownDatabase: true, env: { ORION_CLAIM_SECONDS: '3' } });
+    // Plays that take long enough to be met half way.
+    system = await startSystem({ apis: 2, schedulers: 2, ownDatabase: true, env: { ORION_CLAIM_SECONDS: '3', ORION_WARM_PLAYS: 'false' } });
     ada = await system.tenant();
     fleet = await system.launchWorkers(WORKERS);
     await system.untilFree(WORKERS);

@@ -45,7 +45,7 @@ export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, fau
       ...env,
       ...(proxy ? { ORION_DB_HOST: proxy.host, ORION_DB_PORT: String(proxy.port) } : {}),
       ...steps?.env,
-      ...(faults.instantPlays ? { ORION_LAB_INSTANT_PLAYS: instantNodesDir(lab) } : {}),
+      ...(faults.instantPlays ? { ORION_LAB_INSTANT_PLAYS: instantNodesDir(lab), ORION_WARM_PLAYS: 'false' } : {}),
       [role === 'api' ? 'ORION_HTTP_PORT' : 'ORION_OPS_PORT']: String(at),
     },
     nodeArgs: [...(steps ? preload('steps.mjs') : []), ...(faults.instantPlays ? preload('instant-plays.mjs') : [])],

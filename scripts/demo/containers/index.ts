@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { type Container, eventually, type Lab, runOrThrow, type Stack, startStack } from '../../../test/lab';
+import { isPlaying } from '../playing';
 import { openEngine } from './engine';
 import { type ControlPlane, type Doors, FASTER, type Fleet, type Replica, type World } from '../world';
 
@@ -45,25 +45,9 @@ async function toControlPlane(lab: Lab, stack: Stack): Promise<ControlPlane> {
 function toReplica({ service, address, pid }: Container): Replica {
   return {
     url: `http://${address}:${service === 'api' ? 3000 : 9464}`,
-    isProvisioning: () => descendantsOf(pid).some((each) => /ansible-playbook/.test(commandOf(each))),
+    isProvisioning: () => isPlaying(pid),
     kill9: () => Promise.resolve(void process.kill(pid, 'SIGKILL')),
   };
-}
-
-function descendantsOf(pid: number): number[] {
-  const children = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter((text) => text.trim() !== '').map(Number);
-  return children.flatMap((child) => [child, ...descendantsOf(child)]);
-}
-
-const commandOf = (pid: number): string => read(`/proc/${pid}/cmdline`);
-
-/** Empty when the process is gone. */
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 function toFleet(stack: Stack): Fleet {

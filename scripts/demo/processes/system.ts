@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, generateSshKeyPair, type Lab, type MariaDb, type OrionProcess, projectDir, runOrThrow, startCaddy, startOrion } from '../../../test/lab';
+import { isPlaying } from '../playing';
 import { type ControlPlane, type Doors, FASTER, type Replica } from '../world';
 
 type Env = Record<string, string>;
@@ -109,20 +110,11 @@ async function startGateway({ lab, env, gateway }: Plan): Promise<OrionProcess> 
 function toReplica(role: OrionProcess): Replica {
   return {
     url: role.url,
-    isProvisioning: () => hasChildren(role.pid),
+    isProvisioning: () => isPlaying(role.pid),
     kill9: async () => {
       await role.kill9();
     },
   };
-}
-
-/** Ansible runs as a child of the process that makes the account. */
-function hasChildren(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim() !== '';
-  } catch {
-    return false;
-  }
 }
 
 /** The project's own Caddyfile, with the replicas as a fixed list. */

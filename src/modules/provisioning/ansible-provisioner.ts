@@ -1,8 +1,10 @@
 import pLimit from 'p-limit';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
-import type { Dial } from '../../ssh';
-import { createPlayRunner, type PlayRequest, type PlayResult } from './ansible/run-play';
+import type { Dial, KeptSessions } from '../../ssh';
+import type { PlayRequest, PlayResult } from './ansible/play';
+import { createPlayRunner } from './ansible/run-play';
+import { createWarmPlays } from './ansible/warm-plays';
 import { ProvisioningError, type ProvisioningFailure } from './errors';
 import { parseFindings } from './findings';
 import type { AccountName, AccountSpec, NodeTarget, PlayReport, Provisioner } from './types';
@@ -13,7 +15,7 @@ export interface AnsibleProvisionerDeps {
   /** The account on the nodes that Orion works as; it needs root's rights. */
   managementUser?: string;
   playbooksDir: string;
-  /** Plays at once in this process; the others wait. A play is about 0.8 s of CPU here. */
+  /** Plays at once in this process; the others wait. */
   concurrency: number;
   /** For each play, from its start; waiting for a free place does not count. */
   deadlineSeconds: number;
@@ -23,8 +25,15 @@ export interface AnsibleProvisionerDeps {
   dial: Dial;
   clock: Clock;
   logger: Logger;
+  /** For plays in processes that have Ansible loaded; undefined: each is a process of ansible-playbook. */
+  warm: { sessions: KeptSessions; openSessions: () => KeptSessions } | undefined;
   /** Name or path of ansible-playbook. */
   ansiblePlaybook?: string;
+}
+
+export interface AnsibleProvisioner extends Provisioner {
+  /** Ends what waits for plays; plays that are under way break. */
+  close(): Promise<void>;
 }
 
 type Play = Omit<PlayRequest, 'deadlineMs' | 'vars'> & { vars: (waitedSeconds: number) => Record<string, unknown> };
@@ -32,10 +41,12 @@ type Play = Omit<PlayRequest, 'deadlineMs' | 'vars'> & { vars: (waitedSeconds: n
 /** What the module on the node leaves to the way back: it gives up itself before the play is killed over its head. */
 const WAY_BACK_SECONDS = 5;
 
-/** The provisioner that works with Ansible: one play, one task and one SSH connection for each call. */
-export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): Provisioner {
+/** The provisioner that works with Ansible: one play and one task for each call. */
+export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleProvisioner {
   const { clock, deadlineSeconds } = deps;
-  const runPlay = createPlayRunner({ ...deps, managementUser: deps.managementUser ?? 'orion-mgmt', executable: deps.ansiblePlaybook });
+  const executable = deps.ansiblePlaybook;
+  const warm = deps.warm && createWarmPlays({ ...deps, ...deps.warm, executable });
+  const runPlay = createPlayRunner({ ...deps, managementUser: deps.managementUser ?? 'orion-mgmt', executable, warm });
   const limit = pLimit(deps.concurrency);
   const limitSeconds = Math.max(5, deadlineSeconds - WAY_BACK_SECONDS);
 
@@ -57,7 +68,7 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): Provisio
     wipe: async (target, accounts, signal) =>
       reportOf(await run({ playbook: 'delete_user.yml', target, signal, vars: () => ({ ...namesOf(accounts), limit_seconds: limitSeconds }) })),
     verifyClean: async (target: NodeTarget, accounts: AccountName[], signal?: AbortSignal) => {
-      const play = await run({ playbook: 'verify_clean.yml', target, signal, vars: () => namesOf(accounts) });
+      const play = await run({ playbook: 'verify_clean.yml', target, freshLogin: true, signal, vars: () => namesOf(accounts) });
       const { stdout } = play.result;
       const findings = typeof stdout === 'string' ? parseFindings(stdout) : undefined;
       if (findings === undefined) {
@@ -65,6 +76,7 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): Provisio
       }
       return { clean: findings.length === 0, findings, durationMs: play.durationMs };
     },
+    close: async () => warm?.close(),
   };
 }
 

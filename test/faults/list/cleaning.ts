@@ -1,7 +1,7 @@
 import type { Edit, Fault } from '../fault';
 
-const WIPE = 'playbooks/library/orion_wipe.py';
-const PROCESSES = 'playbooks/module_utils/orion_processes.py';
+const WIPE = 'playbooks/node/orion_wipe.py';
+const PROCESSES = 'playbooks/node/orion_processes.py';
 const WIPE_FLOW = 'src/flows/wipe-node.ts';
 
 /** The verification says that all is well, or the product itself would notice a bad wipe and keep the node. */

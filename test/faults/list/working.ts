@@ -31,7 +31,7 @@ export const WORKING: Fault[] = [
     edits: [
       { file: 'src/flows/run-placement.ts', find: ' || lease.generation !== placement.generation', replace: '' },
       { file: 'src/flows/keep-claim.ts', find: 'if (held === false) {', replace: 'if (done.signal.aborted) {' },
-      { file: 'playbooks/library/orion_account.py', find: "if params['uid'] <= fence:", replace: 'if False:' },
+      { file: 'playbooks/node/orion_account.py', find: "if params['uid'] <= fence:", replace: 'if False:' },
     ],
   },
   {

@@ -23,14 +23,19 @@ const processesOfPlays = (own: Set<string>): string[] =>
     return mark !== undefined && own.has(mark);
   });
 
-describe('when a node is not as it should be', () => {
+const WAYS = [
+  { way: 'in a warm process', warm: true, flooded: 'stopped because the node answers without end', command: 'warm_plays.py' },
+  { way: 'as a process of its own', warm: false, flooded: 'killed because it held more than 90 MB of memory: the node answers without end', command: 'ansible-playbook' },
+];
+
+describe.each(WAYS)('when a node is not as it should be, and the play runs $way', ({ warm, flooded, command }) => {
   let bench: Bench;
   let worker: Worker;
   let silent: Server;
   const held = new Set<Socket>();
 
   beforeAll(async () => {
-    bench = await createBench();
+    bench = await createBench({ warm });
     worker = bench.workers[0] as Worker;
     silent = createServer((socket) => held.add(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
@@ -64,12 +69,12 @@ describe('when a node is not as it should be', () => {
   }, 30_000);
 
   it('is unreachable when the login is refused', async () => {
-    const stranger = provisionerWith(await generateSshKeyPair(bench.lab.dir));
+    const stranger = provisionerWith(bench.lab, await generateSshKeyPair(bench.lab.dir), { warm });
     expect((await failureOf(stranger.wipe(nodeOf(worker), []))).failure).toBe('unreachable');
   }, 30_000);
 
-  it('gives up at the deadline on a listener that says nothing, and leaves no process and no file', async () => {
-    const hasty = provisionerWith(bench.managementKey, { deadlineSeconds: 4 });
+  it('gives up at the deadline on a listener that says nothing, and leaves no process and no file of a process of its own', async () => {
+    const hasty = provisionerWith(bench.lab, bench.managementKey, { warm: false, deadlineSeconds: 4 });
     const before = new Set(playDirectories());
     const target = { ...nodeOf(worker), address: '127.0.0.1', port: (silent.address() as AddressInfo).port };
     const startedAt = performance.now();
@@ -86,7 +91,7 @@ describe('when a node is not as it should be', () => {
   }, 30_000);
 
   it('gives up at the deadline on a node that froze', async () => {
-    const hasty = provisionerWith(bench.managementKey, { deadlineSeconds: 4 });
+    const hasty = provisionerWith(bench.lab, bench.managementKey, { warm, deadlineSeconds: 4 });
     await worker.freeze();
     try {
       expect((await failureOf(hasty.ensurePresent(nodeOf(worker), aSpec(bench.tenantKey)))).failure).toBe('deadline');
@@ -97,10 +102,10 @@ describe('when a node is not as it should be', () => {
 
   it.each(['sly-flood', 'errors-without-end'])('kills a play that a node fills without end (%s) long before its deadline, and says why', async (kind) => {
     // One that is well holds 82 MB.
-    const small = provisionerWith(bench.managementKey, { memoryLimitMb: 90, deadlineSeconds: 90 });
+    const small = provisionerWith(bench.lab, bench.managementKey, { warm, memoryLimitMb: 90, deadlineSeconds: 90 });
     const { address, port, hostKey } = await openTrap(bench.lab, kind);
     const error = await failureOf(small.wipe({ nodeId: 7, address, port, hostKey }, []));
-    expect(error).toMatchObject({ failure: 'failed', message: 'killed because it held more than 90 MB of memory: the node answers without end' });
+    expect(error).toMatchObject({ failure: 'failed', message: flooded });
     expect(error.output.length).toBeLessThanOrEqual(64 * 1024);
   }, 100_000);
 
@@ -117,7 +122,7 @@ describe('when a node is not as it should be', () => {
   }, 30_000);
 
   it('names what is missing when Ansible is not installed, and does not blame the node for it', async () => {
-    const bare = provisionerWith(bench.managementKey, { ansiblePlaybook: 'ansible-playbook-of-nobody' });
+    const bare = provisionerWith(bench.lab, bench.managementKey, { warm, ansiblePlaybook: 'ansible-playbook-of-nobody' });
     const error: unknown = await bare.wipe(nodeOf(worker), []).catch((reason: unknown) => reason);
     expect(error).not.toBeInstanceOf(ProvisioningError);
     expect(error).toMatchObject({ message: expect.stringContaining('install ansible-core') });
@@ -134,7 +139,7 @@ describe('when a node is not as it should be', () => {
     await eventually(() => {
       for (const pid of pids()) {
         const args = read(`/proc/${pid}/cmdline`);
-        seen += args.includes('ansible-playbook') ? 1 : 0;
+        seen += args.includes(command) ? 1 : 0;
         if (args.includes('NeverShowThis') || args.includes(blob)) {
           leaks.add(args);
         }

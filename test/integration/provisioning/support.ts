@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/lib/clock';
-import { silentLogger } from '../../../src/lib/logger';
-import { createAnsibleProvisioner, type AccountSpec, type NodeTarget, type Provisioner } from '../../../src/modules/provisioning';
-import { dialDirectly } from '../../../src/ssh';
+import { type Logger, silentLogger } from '../../../src/lib/logger';
+import { createAnsibleProvisioner, type AccountSpec, type AnsibleProvisioner, type NodeTarget } from '../../../src/modules/provisioning';
+import { createKeptSessions, dialDirectly } from '../../../src/ssh';
 import {
   createLab, generateSshKeyPair, launchWorkers, projectDir, sshExec,
   type Lab, type RunResult, type SshExecOptions, type SshKeyPair, type SshTarget, type Worker,
@@ -13,7 +14,7 @@ export interface Bench {
   workers: Worker[];
   managementKey: SshKeyPair;
   tenantKey: SshKeyPair;
-  provisioner: Provisioner;
+  provisioner: AnsibleProvisioner;
 }
 
 export interface BenchOptions {
@@ -21,6 +22,10 @@ export interface BenchOptions {
   concurrency?: number;
   deadlineSeconds?: number;
   memoryLimitMb?: number;
+  /** False: each play is a process of ansible-playbook. */
+  warm?: boolean;
+  ansiblePlaybook?: string;
+  logger?: Logger;
 }
 
 const playbooksDir = join(projectDir, 'playbooks');
@@ -33,7 +38,7 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
     const managementKey = await generateSshKeyPair(join(lab.dir, 'control plane'));
     const tenantKey = await generateSshKeyPair(join(lab.dir, 'tenant'));
     await Promise.all(fleet.workers.map((worker) => addManagement(worker, managementKey.publicKey)));
-    const provisioner = provisionerWith(managementKey, options);
+    const provisioner = provisionerWith(lab, managementKey, options);
     return { lab, workers: fleet.workers, managementKey, tenantKey, provisioner };
   } catch (error) {
     await lab.close();
@@ -41,11 +46,22 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
   }
 }
 
-export function provisionerWith(key: SshKeyPair, options: BenchOptions & { ansiblePlaybook?: string } = {}): Provisioner {
-  const { concurrency = 2, deadlineSeconds = 90, memoryLimitMb = 256, ansiblePlaybook } = options;
-  return createAnsibleProvisioner({
-    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger: silentLogger,
+/** A provisioner that ends with the lab. */
+export function provisionerWith(lab: Lab, key: SshKeyPair, options: BenchOptions = {}): AnsibleProvisioner {
+  const { concurrency = 2, deadlineSeconds = 90, memoryLimitMb = 256, ansiblePlaybook, logger = silentLogger } = options;
+  const keeping = {
+    dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(key.keyFile, 'utf8'), clock: systemClock, loginTimeoutMs: 10_000, idleMs: 60_000, max: 10,
+  };
+  const sessions = createKeptSessions(keeping);
+  const provisioner = createAnsibleProvisioner({
+    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger,
+    warm: options.warm === false ? undefined : { sessions, openSessions: () => createKeptSessions(keeping) },
   });
+  lab.push('provisioner', async () => {
+    await provisioner.close();
+    sessions.close();
+  });
+  return provisioner;
 }
 
 async function addManagement(worker: Worker, publicKey: string): Promise<void> {

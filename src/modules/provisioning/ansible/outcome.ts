@@ -16,8 +16,8 @@ export interface Outcome {
 }
 
 const MARK = 'ORION_RESULT ';
-/** What OpenSSH says when somebody else answers; the last one when the server has no key of the pinned type at all. */
-const FOREIGN_HOST_KEY = /REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key type found/;
+/** What OpenSSH says when somebody else answers; the last one, as ssh2 does, when the server has no key of the pinned type at all. */
+const FOREIGN_HOST_KEY = /REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key/;
 
 /** The last result that a play printed, or undefined if it came to none. */
 export function lastResult(stdout: string): TaskResult | undefined {
@@ -41,10 +41,24 @@ export function outcomeOf(exitCode: number | null, stdout: string, stderr: strin
     const message = `ansible-playbook ended (${String(exitCode)}) without a result and said: ${said.slice(-1000)}`;
     return { status: 'failed', changed: false, result: {}, message };
   }
+  return outcomeOfResult(last, exitCode);
+}
+
+/** What a play came to whose last result is known. */
+export function outcomeOfResult(last: TaskResult, exitCode: number | null): Outcome {
   const status = statusOf(last, exitCode);
   const message = status === 'ok' ? '' : messageOf(last) || 'the task failed';
   return { status, changed: last.result['changed'] === true, result: last.result, message };
 }
+
+export const failure = (message: string): Outcome => ({ status: 'failed', changed: false, result: {}, message });
+
+export const ABORTED: Outcome = { ...failure('stopped by the caller; it may still have worked'), status: 'aborted' };
+
+export const deadlineOutcome = (deadlineMs: number): Outcome => ({
+  ...failure(`killed at its deadline of ${String(Math.round(deadlineMs / 1000))} s; it may still have worked`),
+  status: 'deadline',
+});
 
 function statusOf(last: TaskResult, exitCode: number | null): PlayStatus {
   if (last.event === 'unreachable') {

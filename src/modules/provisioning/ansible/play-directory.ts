@@ -26,8 +26,11 @@ export interface PlayDirectory {
 
 const PREFIX = 'orion-play-';
 
+/** A folder (0700) of this process; sweepStalePlays removes it when the process was killed. */
+export const createPrivateFolder = async (): Promise<string> => mkdtemp(join(await realpath(tmpdir()), `${PREFIX}${process.pid}-`));
+
 export async function createPlayDirectory(files: PlayFiles): Promise<PlayDirectory> {
-  const path = await mkdtemp(join(await realpath(tmpdir()), `${PREFIX}${process.pid}-`));
+  const path = await createPrivateFolder();
   const directory: PlayDirectory = {
     path,
     inventory: join(path, 'inventory.yml'),
@@ -56,7 +59,6 @@ function inventoryOf({ target, managementUser }: PlayFiles): string {
     ansible_host: target.address,
     ansible_port: target.port,
     ansible_user: managementUser,
-    ansible_python_interpreter: 'python3',
   };
   return `{all: {hosts: {${hostAlias(target)}: ${toUnsafeYaml(connection)}}}}\n`;
 }

@@ -5,33 +5,15 @@ import type { Clock } from '../../../lib/clock';
 import type { Logger } from '../../../lib/logger';
 import { redact, redactText } from '../../../lib/redact';
 import type { Dial } from '../../../ssh';
-import type { NodeTarget } from '../types';
 import { createCapture } from './capture';
 import { playEnvironment } from './environment';
-import { outcomeOf, type Outcome } from './outcome';
+import { ABORTED, deadlineOutcome, failure, type Outcome, outcomeOf } from './outcome';
+import type { PlayRequest, RunPlay } from './play';
 import { createPlayDirectory, type PlayDirectory } from './play-directory';
 import { openPlaySocket } from './play-socket';
 import { killPlay, memoryOfPlay } from './process-group';
 import { faultOfTarget } from './ssh-config';
-
-export interface PlayRequest {
-  /** File name in the playbooks directory. */
-  playbook: string;
-  target: NodeTarget;
-  /** Passed by a private file, never on a command line and never rendered as templates. */
-  vars: Record<string, unknown>;
-  deadlineMs: number;
-  signal?: AbortSignal;
-}
-
-export interface PlayResult extends Outcome {
-  durationMs: number;
-  /** Tail of what it printed, at most 64 KiB, redacted. */
-  output: string;
-}
-
-/** Runs one playbook against one node. Never rejects for what the node or Ansible does: that is in the result's status. */
-export type RunPlay = (request: PlayRequest) => Promise<PlayResult>;
+import type { WarmPlays } from './warm-plays';
 
 export interface PlayRunnerDeps {
   privateKeyFile: string;
@@ -44,7 +26,9 @@ export interface PlayRunnerDeps {
   clock: Clock;
   logger: Logger;
   /** Name or path of ansible-playbook. */
-  executable?: string;
+  executable?: string | undefined;
+  /** Where plays run while there are any; undefined: each is a process of ansible-playbook. */
+  warm: WarmPlays | undefined;
 }
 
 /** Why a play was cut short. */
@@ -63,12 +47,15 @@ const MAX_RESULT = 1024 * 1024;
 const WEIGH_MS = 2_000;
 const MIB = 1024 * 1024;
 
-const failure = (message: string): Outcome => ({ status: 'failed', changed: false, result: {}, message });
-
 export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
   const paths = { privateKeyFile: resolve(deps.privateKeyFile), playbooksDir: resolve(deps.playbooksDir) };
 
   const play = async (request: PlayRequest): Promise<[Outcome, string]> => {
+    const outcome = await deps.warm?.play(request);
+    return outcome ? [outcome, JSON.stringify(outcome.result)] : playAlone(request);
+  };
+
+  const playAlone = async (request: PlayRequest): Promise<[Outcome, string]> => {
     const fault = faultOfTarget(request.target);
     if (fault !== undefined) {
       return [failure(fault), ''];
@@ -87,7 +74,7 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
 
   return async (request) => {
     const startedAt = deps.clock.monotonicMs();
-    const [outcome, said] = request.signal?.aborted ? [{ ...failure('stopped by the caller'), status: 'aborted' as const }, ''] : await play(request);
+    const [outcome, said] = request.signal?.aborted ? [ABORTED, ''] : await play(request);
     const durationMs = deps.clock.monotonicMs() - startedAt;
     deps.logger.info('play ended', { playbook: request.playbook, nodeId: request.target.nodeId, status: outcome.status, durationMs });
     return {
@@ -103,9 +90,9 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
 function outcomeOfRun(finished: Finished, { deadlineMs, memoryLimitMb }: { deadlineMs: number; memoryLimitMb: number }): Outcome {
   switch (finished.cut) {
     case 'deadline':
-      return { ...failure(`killed at its deadline of ${String(Math.round(deadlineMs / 1000))} s; it may still have worked`), status: 'deadline' };
+      return deadlineOutcome(deadlineMs);
     case 'aborted':
-      return { ...failure('stopped by the caller; it may still have worked'), status: 'aborted' };
+      return ABORTED;
     case 'memory':
       return failure(`killed because it held more than ${String(memoryLimitMb)} MB of memory: the node answers without end`);
     case undefined:

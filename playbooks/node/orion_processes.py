@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from ansible.module_utils.orion_node import Trouble
+from orion_node import Trouble
 
 ROUNDS = 200
 CLEAN_SCANS = 2

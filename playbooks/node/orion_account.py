@@ -1,34 +1,20 @@
-#!/usr/bin/python3
 # -*- coding: utf-8 -*-
-DOCUMENTATION = r'''
-module: orion_account
-short_description: Makes one Orion account present, with its keys, its end and its limits
-description:
-  - Idempotent. Refuses with C(stale=true) a uid that the node's fence has passed, and any name or uid that belongs to something else.
-options:
-  username: {type: str, required: true, description: Generated name, orn-…}
-  uid: {type: int, required: true, description: Also the gid of the private group}
-  lease_id: {type: int, required: true}
-  generation: {type: int, required: true}
-  public_keys: {type: list, elements: str, required: true, description: One OpenSSH public key each, without options}
-  password_hash: {type: str, description: A crypt(3) hash, or null for no password}
-  remaining_seconds: {type: int, required: true, description: Until the end of the lease; added to the node's own clock}
-  limit_seconds: {type: int, default: 40, description: The module gives up after this time}
-  max_processes: {type: int, default: 1024}
-  max_open_files: {type: int, default: 8192}
-'''
+"""Makes one Orion account present, with its keys, its end and its limits.
+
+Idempotent. Refuses with stale=true a uid that the node's fence has passed, and any name or uid that belongs to something else. Its
+arguments are described in create_user.yml.
+"""
+import json
 import os
 import re
 import stat
 import subprocess
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.orion_node import (
+from orion_node import (
     NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
-    set_shadow_field, shadow_of, take_lock, tool, write_file)
-from ansible.module_utils.orion_processes import thaw_all
-import json
+    set_shadow_field, shadow_of, take_lock, tool, typed, write_file)
+from orion_processes import thaw_all
 
 GRACE_SECONDS = 60
 SAME_END_SECONDS = 5
@@ -273,33 +259,22 @@ def check(params):
         raise Trouble('the lease is over')
 
 
-def main():
-    number = {'type': 'int', 'required': True}
-    module = AnsibleModule(argument_spec={
-        'username': {'type': 'str', 'required': True}, 'uid': number, 'lease_id': number, 'generation': number,
-        'public_keys': {'type': 'list', 'elements': 'str', 'required': True, 'no_log': False},
-        'password_hash': {'type': 'str', 'no_log': True}, 'remaining_seconds': number,
-        'limit_seconds': {'type': 'int', 'default': 40},
-        'max_processes': {'type': 'int', 'default': 1024}, 'max_open_files': {'type': 'int', 'default': 8192}})
-    params = module.params
+def main(args):
     os.umask(0o077)
     try:
+        params = typed(args, required={'username': str, 'uid': int, 'lease_id': int, 'generation': int, 'public_keys': list, 'remaining_seconds': int},
+                       optional={'password_hash': (str, None), 'limit_seconds': (int, 40), 'max_processes': (int, 1024), 'max_open_files': (int, 8192)})
         check(params)
         limit_time(params['limit_seconds'])
         take_lock()
         fence = read_fence()
         if params['uid'] <= fence:
-            module.fail_json(msg='uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), stale=True, fence=fence)
+            return {'failed': True, 'msg': 'uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), 'stale': True, 'fence': fence}
         account = Account(params)
         account.refuse_foreign()
         for step in (account.write_record, account.make_group, account.make_user, account.drop_groups, account.make_home,
                      account.set_shadow, account.thaw, account.write_limits):
             step()
     except (Trouble, Expired, OSError, subprocess.SubprocessError) as error:
-        module.fail_json(msg=str(error), stale=False)
-    module.exit_json(changed=bool(account.actions), username=account.name, uid=account.uid, ends_at=account.ends_at,
-                     actions=account.actions)
-
-
-if __name__ == '__main__':
-    main()
+        return {'failed': True, 'msg': str(error), 'stale': False}
+    return {'changed': bool(account.actions), 'username': account.name, 'uid': account.uid, 'ends_at': account.ends_at, 'actions': account.actions}

@@ -1,28 +1,21 @@
-#!/usr/bin/python3
 # -*- coding: utf-8 -*-
-DOCUMENTATION = r'''
-module: orion_wipe
-short_description: Removes Orion accounts with all that they left on the node
-description:
-  - Wipes the given accounts, every passwd entry and every record named orn-…. Already gone is success.
-  - Raises the node's fence first, so that work for a wiped account that comes too late is refused.
-  - One account's trouble does not keep the others from being wiped; any trouble fails the module at the end.
-options:
-  accounts: {type: list, elements: dict, required: true, description: "{username, uid} each"}
-  limit_seconds: {type: int, default: 100, description: The module gives up after this time}
-'''
+"""Removes Orion accounts with all that they left on the node.
+
+Wipes the given accounts, every passwd entry and every record named orn-…. Already gone is success. Raises the node's fence first, so
+that work for a wiped account that comes too late is refused. One account's trouble does not keep the others from being wiped; any trouble
+fails the program at the end. Its arguments are described in delete_user.yml.
+"""
 import ctypes
 import os
 import re
 import subprocess
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.orion_files import Sweep, mounts
-from ansible.module_utils.orion_ipc import remove_queues, remove_sysv
-from ansible.module_utils.orion_node import (
+from orion_files import Sweep, mounts
+from orion_ipc import remove_queues, remove_sysv
+from orion_node import (
     NAME, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, limit_time, password_files_lock, raise_fence,
-    read_fence, read_record, read_text, run, set_shadow_field, shadow_of, take_lock, tool, write_file)
-from ansible.module_utils.orion_processes import kill_all
+    read_fence, read_record, read_text, run, set_shadow_field, shadow_of, take_lock, tool, typed, write_file)
+from orion_processes import kill_all
 
 CRONTABS = ('/var/spool/cron/crontabs', '/var/spool/cron', '/etc/crontabs')
 AT_SPOOLS = ('/var/spool/cron/atjobs', '/var/spool/cron/atspool', '/var/spool/at', '/var/spool/at/spool')
@@ -240,16 +233,15 @@ def leave_groups(path, name):
     return changed
 
 
-def main():
-    module = AnsibleModule(argument_spec={'accounts': {'type': 'list', 'elements': 'dict', 'required': True},
-                                          'limit_seconds': {'type': 'int', 'default': 100}})
+def main(args):
     os.umask(0o077)
     wipe = Wipe()
     fence_moved, fence = False, None
     try:
-        limit_time(module.params['limit_seconds'])
+        params = typed(args, required={'accounts': list}, optional={'limit_seconds': (int, 100)})
+        limit_time(params['limit_seconds'])
         take_lock()
-        wipe.find_accounts(module.params['accounts'])
+        wipe.find_accounts(params['accounts'])
         if wipe.accounts:
             # It may fail on a full disk: then the wipe makes room, and fails, and comes again. The lock keeps late work out meanwhile.
             fence_moved = bool(wipe.attempt('fence', lambda: raise_fence(max(wipe.uids))))
@@ -260,9 +252,5 @@ def main():
     changed = fence_moved or any(wipe.done.values())
     report = dict(wipe.done, changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts))
     if wipe.troubles:
-        module.fail_json(msg='; '.join(wipe.troubles)[:4000], troubles=wipe.troubles[:50], **report)
-    module.exit_json(**report)
-
-
-if __name__ == '__main__':
-    main()
+        report.update(failed=True, msg='; '.join(wipe.troubles)[:4000], troubles=wipe.troubles[:50])
+    return report

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 
-from ansible.module_utils.orion_node import NO_FOLLOW_DIR
+from orion_node import NO_FOLLOW_DIR
 
 PSEUDO = frozenset(('proc', 'sysfs', 'cgroup', 'cgroup2', 'devpts', 'mqueue', 'securityfs', 'debugfs', 'tracefs', 'pstore', 'bpf', 'configfs',
                     'fusectl', 'rpc_pipefs', 'binfmt_misc', 'autofs', 'nsfs', 'efivarfs', 'selinuxfs', 'fuse.lxcfs', 'fuse.gvfsd-fuse'))

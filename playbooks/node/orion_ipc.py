@@ -4,8 +4,8 @@ import ctypes
 import os
 import tempfile
 
-from ansible.module_utils.orion_files import mounts
-from ansible.module_utils.orion_node import Trouble
+from orion_files import mounts
+from orion_node import Trouble
 
 IPC_RMID = 0
 CLONE_NEWNS = 0x20000

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import stat
@@ -29,12 +30,47 @@ class Expired(Exception):
     """The module's own time limit has passed. No Trouble: nothing that lives with a tool's failure may swallow it."""
 
 
+def typed(args, required, optional):
+    """The arguments of a program as {name: value}. `required` has a type each, `optional` (type, default)."""
+    wrong = [name for name in args if name not in required and name not in optional] + [name for name in required if args.get(name) is None]
+    if wrong:
+        raise Trouble('arguments missing or not known: %s' % ' '.join(sorted(wrong)))
+    known = {name: _as(kind, name, args[name]) for name, kind in required.items()}
+    for name, (kind, default) in optional.items():
+        known[name] = default if args.get(name) is None else _as(kind, name, args[name])
+    return known
+
+
+def _as(kind, name, value):
+    """Whoever runs a playbook by hand may write a number as a text."""
+    if kind is int and isinstance(value, str) and re.fullmatch(r'-?[0-9]+', value):
+        return int(value)
+    if type(value) is not kind:
+        raise Trouble('%s is no %s' % (name, kind.__name__))
+    return value
+
+
 def limit_time(seconds):
-    """Raises Expired in the main thread after `seconds`; the controller's deadline does not end what runs on the node."""
+    """Raises Expired after `seconds`, or when whoever asked has hung up: the controller's deadline does not end what runs on the node."""
     def expire(_signal, _frame):
         raise Expired('not finished within %d s' % seconds)
+
+    def look(_signal, _frame):
+        if hung_up():
+            raise Expired('nobody waits for it any more')
     signal.signal(signal.SIGALRM, expire)
     signal.alarm(max(1, int(seconds)))
+    # The kernel tells of each change at the other end of standard output.
+    signal.signal(signal.SIGIO, look)
+    fcntl.fcntl(1, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_ASYNC)
+    look(None, None)  # for what changed before
+
+
+def hung_up():
+    ends = select.poll()
+    ends.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in ends.poll(0))
 
 
 def check_account(name, uid):

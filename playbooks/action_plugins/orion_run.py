@@ -1,0 +1,67 @@
+# -*- coding: utf-8 -*-
+"""Runs a program of playbooks/node on the node and reports its answer, in one round trip: what Ansible's own way with modules costs on the
+node (unpacking them, loading its libraries there) is 0.25 s. Arguments go by stdin, never on a command line, and nothing is written."""
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import json
+import os
+import re
+
+from ansible.plugins.action import ActionBase
+
+NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'node')
+NEEDED = re.compile(r'^from (orion_\w+) import', re.MULTILINE)
+# Isolated, without site packages: whatever a node has installed is not asked.
+PYTHON = 'python3 -I -S -'
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        report = super(ActionModule, self).run(tmp, task_vars)
+        args = dict(self._task.args)
+        text = payload(args.pop('program'), args)
+        command = ' '.join(filter(None, [self._compute_environment_string(), PYTHON]))
+        # executable=False: no shell within the shell
+        done = self._low_level_execute_command(command, in_data=text, executable=False)
+        report.update(answer_of(done))
+        return report
+
+
+def payload(program, args):
+    """One Python source, in ASCII."""
+    sources = ascii(with_needs(program, []))
+    return ('SOURCES = %s\nARGS = %s\n%s' % (sources, ascii(plain(args)), read('start'))).encode('ascii')
+
+
+def with_needs(name, before):
+    """`before`, then what `name` needs and is not there yet, then `name`: (name, source) each."""
+    source = read(name)
+    for need in NEEDED.findall(source):
+        if need not in [known for known, _source in before]:
+            before = with_needs(need, before)
+    return before + [(name, source)]
+
+
+def read(name):
+    with open(os.path.join(NODE, name + '.py'), encoding='utf-8') as file:
+        return file.read()
+
+
+def plain(value):
+    """Of Python's own types: Ansible marks texts that it must not render by types of its own."""
+    return json.loads(json.dumps(value))
+
+
+def answer_of(done):
+    try:
+        answer = json.loads(done['stdout'].strip().rpartition('\n')[2])
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    return {'failed': True, 'msg': 'the program ended (%s) without an answer' % done['rc'],
+            'module_stdout': done['stdout'][-1500:], 'module_stderr': done['stderr'][-1500:]}

@@ -1,0 +1,126 @@
+import { type Clock, DeadlineError, withDeadline } from '../../../lib/clock';
+import { messageOf } from '../../../lib/errors';
+import { type CommandResult, HostKeyChangedError, type KeptSessions, OutputLimitError, type SshTarget } from '../../../ssh';
+import { ABORTED, deadlineOutcome, failure, type Outcome, outcomeOfResult, type TaskResult } from './outcome';
+import type { PlayRequest } from './play';
+import { faultOfTarget } from './ssh-config';
+import { createWarmWorkers, type WarmWorker, type WarmWorkersDeps } from './warm-workers';
+
+export interface WarmPlaysDeps extends WarmWorkersDeps {
+  /** Connections to nodes, kept from play to play. */
+  sessions: KeptSessions;
+  /** For one play that has to log in anew; closed after it. */
+  openSessions: () => KeptSessions;
+}
+
+/** Plays in processes that have Ansible loaded, over connections that this process keeps: no ssh process, no key and no login there. */
+export interface WarmPlays {
+  /** Undefined: it was not begun, since there is no such process for now. */
+  play(request: PlayRequest): Promise<Outcome | undefined>;
+  close(): Promise<void>;
+}
+
+/** What a play asks for, or what it came to. */
+type Said = { command: string; input: string } | TaskResult;
+
+/** What the node did, or why it could not be asked: the words of ssh(1) where they matter. */
+type Answer = CommandResult | { unreachable: string };
+
+/** The exit status of a command that was killed. */
+const KILLED = 137;
+const ALIVE_EVERY_MS = 5_000;
+const ALIVE_LIMIT_MS = 15_000;
+
+export function createWarmPlays(deps: WarmPlaysDeps): WarmPlays {
+  const workers = createWarmWorkers(deps);
+  return {
+    play: async (request) => {
+      const fault = faultOfTarget(request.target);
+      if (fault !== undefined) {
+        return failure(fault);
+      }
+      const sessions = request.freshLogin ? deps.openSessions() : deps.sessions;
+      try {
+        return await withDeadline(request.deadlineMs, (signal) => playOnce(workers.take(), { request, sessions, signal, clock: deps.clock }), request.signal);
+      } catch (error) {
+        return outcomeOfCut(error, request);
+      } finally {
+        if (request.freshLogin) {
+          sessions.close();
+        }
+      }
+    },
+    close: () => workers.close(),
+  };
+}
+
+interface Stage {
+  request: PlayRequest;
+  sessions: KeptSessions;
+  signal: AbortSignal;
+  clock: Clock;
+}
+
+async function playOnce(taking: Promise<WarmWorker | undefined>, stage: Stage): Promise<Outcome | undefined> {
+  const { request: { playbook, vars, target }, sessions, signal } = stage;
+  // Where none is open it is by the time that the play asks for it.
+  sessions.keep(target, signal).catch(() => undefined);
+  const worker = await taking;
+  if (!worker) {
+    return undefined;
+  }
+  signal.addEventListener('abort', worker.end, { once: true });
+  try {
+    if (signal.aborted) {
+      throw signal.reason;
+    }
+    worker.wire.say({ playbook, vars });
+    for (;;) {
+      const said = (await worker.wire.hear()) as Said;
+      if ('event' in said) {
+        return outcomeOfResult(said, 0);
+      }
+      worker.wire.say(await answer({ ...stage, signal: AbortSignal.any([signal, worker.wire.over]) }, said));
+    }
+  } finally {
+    signal.removeEventListener('abort', worker.end);
+    worker.end();
+  }
+}
+
+async function answer({ request: { target }, sessions, signal, clock }: Stage, { command, input }: { command: string; input: string }): Promise<Answer> {
+  const over = new AbortController();
+  void watchOver(sessions, target, { clock, over: over.signal });
+  try {
+    const result = await sessions.run(target, { command, input, signal });
+    return { ...result, code: result.code ?? KILLED };
+  } catch (error) {
+    if (signal.aborted || error instanceof OutputLimitError) {
+      throw error;
+    }
+    return { unreachable: `${error instanceof HostKeyChangedError ? 'Host key verification failed: ' : ''}${messageOf(error)}` };
+  } finally {
+    over.abort();
+  }
+}
+
+/** Cuts the connection to a node that is silent even when it is only asked whether it is there, long before the deadline of what it works on. */
+async function watchOver(sessions: KeptSessions, target: SshTarget, { clock, over }: { clock: Clock; over: AbortSignal }): Promise<void> {
+  for (;;) {
+    await clock.sleep(ALIVE_EVERY_MS, over);
+    if (over.aborted) {
+      return;
+    }
+    await withDeadline(ALIVE_LIMIT_MS, (signal) => sessions.ping(target, signal)).catch(() => undefined);
+  }
+}
+
+function outcomeOfCut(error: unknown, { deadlineMs, signal }: PlayRequest): Outcome {
+  if (signal?.aborted) {
+    return ABORTED;
+  }
+  if (error instanceof DeadlineError) {
+    return deadlineOutcome(deadlineMs);
+  }
+  return failure(error instanceof OutputLimitError ? 'stopped because the node answers without end' : messageOf(error));
+}

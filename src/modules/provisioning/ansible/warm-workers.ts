@@ -1,0 +1,133 @@
+import type { Socket } from 'node:net';
+import { withDeadline } from '../../../lib/clock';
+import { messageOf } from '../../../lib/errors';
+import type { Logger } from '../../../lib/logger';
+import { openWire, type PlayWire } from './play-wire';
+import { startWarmProcess, type WarmProcess, type WarmProcessSettings } from './warm-process';
+
+/** A process that has Ansible loaded and waits for its one play. */
+export interface WarmWorker {
+  wire: PlayWire;
+  /** Kills it, whatever it does; nothing when it has ended. */
+  end: () => void;
+}
+
+export interface WarmWorkers {
+  /** One of those that wait, or the next that will. Undefined: there are none to be had for now, which is logged when it begins. */
+  take(): Promise<WarmWorker | undefined>;
+  close(): Promise<void>;
+}
+
+export interface WarmWorkersDeps extends WarmProcessSettings {
+  logger: Logger;
+}
+
+/** Loading Ansible takes a second of CPU. */
+const START_LIMIT_MS = 60_000;
+const RETRY_MS = 60_000;
+
+/** Starts at once, so that the first play finds somebody who waits. */
+export const createWarmWorkers = (deps: WarmWorkersDeps): WarmWorkers => new Workers(deps);
+
+class Workers implements WarmWorkers {
+  private readonly idle: WarmWorker[] = [];
+  private readonly waiting: ((worker: WarmWorker | undefined) => void)[] = [];
+  private process: Promise<WarmProcess | undefined> | undefined;
+  private failedAt: number | undefined;
+  private closed = false;
+
+  constructor(private readonly deps: WarmWorkersDeps) {
+    this.process = this.start();
+  }
+
+  async take(): Promise<WarmWorker | undefined> {
+    if (this.closed || (this.failedAt !== undefined && this.deps.clock.monotonicMs() - this.failedAt < RETRY_MS)) {
+      return undefined;
+    }
+    this.process ??= this.start();
+    if (!(await this.process)) {
+      return undefined;
+    }
+    const worker = this.idle.shift();
+    if (!worker) {
+      return new Promise((resolve) => this.waiting.push(resolve));
+    }
+    return worker.wire.over.aborted ? this.take() : worker;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await (await this.process)?.close();
+    this.dismiss();
+  }
+
+  /** Undefined, and told once, when it cannot be had. */
+  private async start(): Promise<WarmProcess | undefined> {
+    let started: WarmProcess | undefined;
+    try {
+      let ready = (): void => undefined;
+      const first = new Promise<void>((resolve) => (ready = resolve));
+      started = await startWarmProcess(this.deps, (socket) => void this.greet(socket).then(ready, () => socket.destroy()));
+      const ended = started.ended;
+      const fault = await withDeadline(START_LIMIT_MS, () => Promise.race([first, ended]));
+      if (typeof fault === 'string') {
+        throw new Error(fault);
+      }
+      const process = started;
+      void ended.then((words) => this.lose(process, words));
+      return started;
+    } catch (error) {
+      await started?.close();
+      this.process = undefined;
+      if (!this.closed) {
+        this.failedAt = this.deps.clock.monotonicMs();
+        this.deps.logger.warn('plays run without warm processes, each with a start of Ansible of its own', { reason: messageOf(error) });
+      }
+      return undefined;
+    }
+  }
+
+  /** Each says first who it is. */
+  private async greet(socket: Socket): Promise<void> {
+    const wire = openWire(socket);
+    const { pid } = (await wire.hear()) as { pid: number };
+    const worker: WarmWorker = {
+      wire,
+      end: () => {
+        if (!wire.over.aborted) {
+          kill(pid);
+          wire.close();
+        }
+      },
+    };
+    const next = this.waiting.shift();
+    if (next) {
+      next(worker);
+    } else {
+      this.idle.push(worker);
+    }
+  }
+
+  /** It ended by itself: the next play starts another. */
+  private lose(lost: WarmProcess, reason: string): void {
+    this.dismiss();
+    if (!this.closed) {
+      this.process = undefined;
+      this.deps.logger.warn('the process that had Ansible loaded ended', { reason });
+      lost.forget().catch(() => undefined);
+    }
+  }
+
+  private dismiss(): void {
+    this.idle.splice(0).forEach((worker) => worker.end());
+    this.waiting.splice(0).forEach((next) => next(undefined));
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // gone already
+  }
+}
