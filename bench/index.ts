@@ -5,6 +5,7 @@ import { containers } from './containers';
 import { crowd } from './crowd';
 import { failover } from './failover';
 import { gateway } from './gateway';
+import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
 import { load } from './load';
 import { probe } from './probe';
@@ -14,4 +15,4 @@ import { sweep } from './sweep';
 import { tunnels } from './tunnels';
 
 /** In the order of the table. */
-export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers];
+export const BENCHMARKS: Benchmark[] = [claim, groupedClaims, rent, crowd, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers];
