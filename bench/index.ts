@@ -5,6 +5,7 @@ import { containers } from './containers';
 import { crowd } from './crowd';
 import { failover } from './failover';
 import { gateway } from './gateway';
+import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
 import { load } from './load';
 import { probe } from './probe';
@@ -15,4 +16,6 @@ import { tunnels } from './tunnels';
 import { warm } from './warm';
 
 /** In the order of the table. */
-export const BENCHMARKS: Benchmark[] = [claim, rent, crowd, warm, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers];
+export const BENCHMARKS: Benchmark[] = [
+  claim, groupedClaims, rent, crowd, warm, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
+];

@@ -3,6 +3,7 @@ import type { Pool } from 'mysql2';
 import type { RowDataPacket } from 'mysql2/promise';
 import { createDatabase } from '../../src/db/connection';
 import type { WorkContext } from '../../src/flows/context';
+import type { SecretRequest } from '../../src/flows/rent-request';
 import { reserveNodes } from '../../src/flows/reserve-nodes';
 import { systemClock } from '../../src/lib/clock';
 import { sha256 } from '../../src/lib/ids';
@@ -28,7 +29,7 @@ const claimsOf = (callers: number): number => (callers === 1 ? 120 : 320);
 /** Both ways to claim in one database. */
 interface Side {
   fleet: Fleet;
-  ours: (call: number) => Promise<void>;
+  ours: (call: number) => Promise<unknown>;
   bare: (call: number) => Promise<void>;
 }
 
@@ -90,7 +91,7 @@ async function compare(sides: Side[], callers: number, rounds: number): Promise<
   ];
 }
 
-async function oneRound(fleet: Fleet, callers: number, work: (call: number) => Promise<void>): Promise<number> {
+async function oneRound(fleet: Fleet, callers: number, work: (call: number) => Promise<unknown>): Promise<number> {
   const rate = await perSecond(claimsOf(callers), callers, work);
   await fleet.free();
   return rate;
@@ -113,19 +114,21 @@ async function openSide(lab: Lab, mariadb: MariaDb, fleet: Fleet): Promise<Side>
   return side;
 }
 
-async function claimOurs(ctx: WorkContext, user: User | undefined, publicKey: string): Promise<void> {
+const claimOurs = (ctx: WorkContext, user: User | undefined, publicKey: string): Promise<unknown> => reserveNodes(ctx, aRentOf(user, publicKey));
+
+/** What a client asks for that wants any one node. */
+export function aRentOf(user: User | undefined, publicKey: string): SecretRequest {
   if (!user) {
     throw new Error('a user vanished');
   }
   const requirements = { cpus: 1, memoryMb: 0, labels: {} };
-  const request = { user, passwordHash: null, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, checkpoint: true, idempotencyKey: randomUUID() };
-  await reserveNodes(ctx, request);
+  return { user, passwordHash: null, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, checkpoint: true, idempotencyKey: randomUUID() };
 }
 
 /** As flows/when-free. */
 const PAUSE_MS = 25;
 
-async function claimBareWithPatience(pool: Pool, userId: number, publicKey: string): Promise<void> {
+export async function claimBareWithPatience(pool: Pool, userId: number, publicKey: string): Promise<void> {
   const rent = { userId, idempotencyKey: randomUUID(), requestHash: sha256(publicKey), publicKey };
   while (!(await claimBare(pool, rent))) {
     await systemClock.sleep(PAUSE_MS * (0.5 + Math.random()));
@@ -146,7 +149,7 @@ async function checkSameStatements(mariadb: MariaDb, { fleet, ours, bare }: Side
 const VALUES = /'(?:[^'\\]|\\.)*'|\b\d+\b/g;
 
 /** The statements that `work` sends, without their values. */
-function listen(mariadb: MariaDb, { access }: Fleet, work: () => Promise<void>): Promise<string[]> {
+function listen(mariadb: MariaDb, { access }: Fleet, work: () => Promise<unknown>): Promise<string[]> {
   return asRoot(mariadb, async (root) => {
     await root.query("SET GLOBAL log_output = 'TABLE', GLOBAL general_log = ON");
     await root.query('TRUNCATE mysql.general_log');
