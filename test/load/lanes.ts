@@ -8,7 +8,7 @@ export interface Post {
   timeoutMs: number;
 }
 
-/** A few kept connections to each API replica that all agents of a process share, as a proxy in front of them would. */
+/** Kept connections to each API replica that all agents of a process share, as a proxy in front of them would. */
 export interface Lanes {
   /** Rejects when the connection broke or the time is over; waiting for a lane counts. */
   post(post: Post): Promise<HttpAnswer>;
@@ -19,11 +19,23 @@ interface Job extends Post {
   reject: (error: Error) => void;
 }
 
-/** A client of few instructions: one for comfort would take more of the machine than what it measures. */
+/** A client of few instructions: one for comfort would take more of the machine than what it measures. Replicas get the same. */
 export function openLanes(urls: readonly string[], perReplica: number): Lanes {
+  const replicas = urls.map((url) => openReplica(new URL(url), perReplica));
+  let turn = 0;
+  return {
+    post: (post) =>
+      new Promise((resolve, reject) => {
+        turn = (turn + 1) % replicas.length;
+        replicas[turn]?.({ ...post, resolve, reject });
+      }),
+  };
+}
+
+/** Takes the lane that was used last: those that are not needed are closed by the server. */
+function openReplica(url: URL, lanes: number): (job: Job) => void {
   const waiting: Job[] = [];
-  const idle: ((job: Job) => void)[] = [];
-  const next = (lane: (job: Job) => void): void => {
+  const free = (lane: (job: Job) => void): void => {
     const job = waiting.shift();
     if (job) {
       lane(job);
@@ -31,21 +43,14 @@ export function openLanes(urls: readonly string[], perReplica: number): Lanes {
       idle.push(lane);
     }
   };
-  for (let n = 0; n < perReplica; n += 1) {
-    urls.forEach((url) => idle.push(createLane(new URL(url), next)));
-  }
-  return {
-    post: (post) =>
-      new Promise((resolve, reject) => {
-        const job = { ...post, resolve, reject };
-        // The one that has rested longest: replicas get the same.
-        const lane = idle.shift();
-        if (lane) {
-          lane(job);
-        } else {
-          waiting.push(job);
-        }
-      }),
+  const idle = Array.from({ length: lanes }, () => createLane(url, free));
+  return (job) => {
+    const lane = idle.pop();
+    if (lane) {
+      lane(job);
+    } else {
+      waiting.push(job);
+    }
   };
 }
 

@@ -27,7 +27,8 @@ export interface SimulatorFigures {
   longestSilenceMs: number;
 }
 
-const LANES_PER_REPLICA = 64;
+/** Agents have a connection each: fewer of them than wait for one batch to be written would make the batches wait for them. */
+const LANES_PER_REPLICA = 1_000;
 const APART_MS = 500;
 
 async function main(config: SimulatorConfig): Promise<void> {
