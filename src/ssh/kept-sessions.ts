@@ -93,15 +93,6 @@ class SessionKeeper implements KeptSessions {
     }
   }
 
-  private async command<T>(kept: Kept, running: Promise<T>): Promise<T> {
-    kept.commands += 1;
-    try {
-      return await running;
-    } finally {
-      kept.commands -= 1;
-    }
-  }
-
   async keep(target: SshTarget, signal: AbortSignal): Promise<void> {
     await this.during(this.use(target).kept, signal, () => Promise.resolve());
   }
@@ -203,6 +194,16 @@ class SessionKeeper implements KeptSessions {
     }
     kept.open?.session.dispose();
     kept.open?.stream.destroy();
+  }
+
+  /** Until it ends, what comes was asked for. */
+  private async command<T>(kept: Kept, running: Promise<T>): Promise<T> {
+    kept.commands += 1;
+    try {
+      return await running;
+    } finally {
+      kept.commands -= 1;
+    }
   }
 
   /** It counts as used while `work` lasts. */
