@@ -7,6 +7,7 @@ import { failover } from './failover';
 import { gateway } from './gateway';
 import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
+import { keptProbes } from './kept-probes';
 import { load } from './load';
 import { probe } from './probe';
 import { prompt } from './prompt';
@@ -17,5 +18,5 @@ import { warm } from './warm';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, groupedClaims, rent, crowd, warm, probe, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, groupedClaims, rent, crowd, warm, probe, keptProbes, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];

@@ -2,7 +2,7 @@ import { transaction } from '../db/transaction';
 import { withDeadline } from '../lib/clock';
 import { newClaimToken } from '../lib/ids';
 import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, settleAnswers } from '../modules/nodes';
-import type { KeptSessions } from '../ssh';
+import { isSameTarget, type KeptSessions } from '../ssh';
 import type { FlowContext } from './context';
 
 export interface KeptProbeContext extends FlowContext {
@@ -43,7 +43,8 @@ interface Watched {
   node: KeepableNode;
   /** By the process's clock. */
   nextAtMs: number;
-  busy: boolean;
+  /** While an answer is awaited: since when. */
+  askedAtMs: number | undefined;
   open: boolean;
 }
 
@@ -102,13 +103,11 @@ class ShardKeeper implements KeptProbes {
     await handBackShards(this.ctx.db, this.ownerId);
   }
 
-  /** With another key, address or way it is logged in to anew: kept sessions see to that. */
   private watch(node: KeepableNode): void {
     const known = this.watched.get(node.nodeId);
-    if (known) {
-      known.node = node;
-    } else {
-      this.watched.set(node.nodeId, { node, nextAtMs: this.ctx.clock.monotonicMs(), busy: false, open: false });
+    if (!known || !isSameTarget(known.node, node)) {
+      this.forget(node.nodeId);
+      this.watched.set(node.nodeId, { node, nextAtMs: this.ctx.clock.monotonicMs(), askedAtMs: undefined, open: false });
     }
   }
 
@@ -120,17 +119,33 @@ class ShardKeeper implements KeptProbes {
   private begin(): void {
     const nowMs = this.ctx.clock.monotonicMs();
     for (const each of this.watched.values()) {
-      if (each.nextAtMs <= nowMs && !each.busy && (each.open || this.logins < LOGINS_AT_ONCE)) {
+      if (each.askedAtMs !== undefined) {
+        this.cutWhenLate(each, nowMs - each.askedAtMs);
+      } else if (each.nextAtMs <= nowMs && (each.open || this.logins < LOGINS_AT_ONCE)) {
         this.ctx.metrics.keptProbeLagSeconds.observe((nowMs - each.nextAtMs) / 1000);
         // Well before the node comes due, and apart from the others.
         each.nextAtMs = nowMs + this.ctx.settings.health.intervalSeconds * 1000 * (0.6 + 0.2 * Math.random());
+        each.askedAtMs = nowMs;
         void (each.open ? this.ask(each) : this.logIn(each));
       }
     }
   }
 
+  /** A signal for each ping would cost as much as the ping. */
+  private cutWhenLate({ node, open }: Watched, waitedMs: number): void {
+    if (open && waitedMs > this.options.timeoutMs) {
+      this.ctx.sessions.drop(node.nodeId);
+    }
+  }
+
   private async logIn(each: Watched): Promise<void> {
     this.logins += 1;
+    try {
+      await withDeadline(this.options.timeoutMs, (signal) => this.ctx.sessions.keep(each.node, signal));
+      each.open = true;
+    } catch {
+      // The ping finds no connection.
+    }
     await this.ask(each);
     this.logins -= 1;
     this.begin();
@@ -140,13 +155,8 @@ class ShardKeeper implements KeptProbes {
   private async ask(each: Watched): Promise<void> {
     const { sessions, metrics } = this.ctx;
     const { node } = each;
-    each.busy = true;
     try {
-      await withDeadline(this.options.timeoutMs, async (signal) => {
-        await sessions.keep(node, signal);
-        await sessions.ping(node, signal);
-      });
-      each.open = true;
+      await sessions.ping(node);
       this.answered.push(node);
       metrics.keptProbes.inc({ outcome: 'ok' });
     } catch (error) {
@@ -157,7 +167,7 @@ class ShardKeeper implements KeptProbes {
         this.lose(node.nodeId);
       }
     } finally {
-      each.busy = false;
+      each.askedAtMs = undefined;
     }
   }
 

@@ -4,4 +4,4 @@ export { HostKeyChangedError, type Login, runOnNode, type SessionSettings } from
 export { streamOnNode, type StreamEnd, type StreamJob, type StreamOnNode } from './stream';
 export { publicKeyOf } from './keys';
 export { type CommandJob, type CommandResult, OutputLimitError, SessionBrokenError } from './command';
-export { createKeptSessions, type KeptSessions, type KeptSessionsSettings } from './kept-sessions';
+export { createKeptSessions, isSameTarget, type KeptSessions, type KeptSessionsSettings } from './kept-sessions';

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Client } from 'ssh2';
 import { type Clock, withDeadline } from '../lib/clock';
 import { type CommandJob, type CommandResult, NotStartedError, reasonOf, roundTrip, runCommand, SessionBrokenError } from './command';
@@ -27,8 +28,11 @@ export interface KeptSessions {
   run(target: SshTarget, job: CommandJob): Promise<CommandResult>;
   /** Sees to it that a connection is open. Throws as a login does. */
   keep(target: SshTarget, signal: AbortSignal): Promise<void>;
-  /** One round trip over the kept connection. Throws SessionBrokenError when there is none or it breaks, and when `signal` aborts, which cuts it. */
-  ping(target: SshTarget, signal: AbortSignal): Promise<void>;
+  /**
+   * One round trip over the kept connection. Throws SessionBrokenError when there is none or it breaks, and when `signal` aborts, which cuts it. Whoever asks
+   * thousands drops by himself those that do not answer: a signal each costs as much as the round trip.
+   */
+  ping(target: SshTarget, signal?: AbortSignal): Promise<void>;
   /** Told of each connection that ended although nobody here closed it. */
   onLost(listener: (nodeId: number) => void): void;
   drop(nodeId: number): void;
@@ -56,7 +60,8 @@ interface Kept {
 
 export const createKeptSessions = (settings: KeptSessionsSettings): KeptSessions => new SessionKeeper(settings);
 
-const isSame = (a: SshTarget, b: SshTarget): boolean =>
+/** Whether a connection to the one is one to the other. */
+export const isSameTarget = (a: SshTarget, b: SshTarget): boolean =>
   a.address === b.address && a.port === b.port && a.hostKey === b.hostKey && (a.reach ?? 'direct') === (b.reach ?? 'direct');
 
 class SessionKeeper implements KeptSessions {
@@ -65,7 +70,10 @@ class SessionKeeper implements KeptSessions {
   private readonly listeners: ((nodeId: number) => void)[] = [];
   private readonly closing = new AbortController();
 
-  constructor(private readonly settings: KeptSessionsSettings) {}
+  constructor(private readonly settings: KeptSessionsSettings) {
+    // Every login listens to it.
+    setMaxListeners(0, this.closing.signal);
+  }
 
   get size(): number {
     return this.all.size;
@@ -85,25 +93,16 @@ class SessionKeeper implements KeptSessions {
     }
   }
 
-  private async command<T>(kept: Kept, running: Promise<T>): Promise<T> {
-    kept.commands += 1;
-    try {
-      return await running;
-    } finally {
-      kept.commands -= 1;
-    }
-  }
-
   async keep(target: SshTarget, signal: AbortSignal): Promise<void> {
     await this.during(this.use(target).kept, signal, () => Promise.resolve());
   }
 
-  async ping(target: SshTarget, signal: AbortSignal): Promise<void> {
+  async ping(target: SshTarget, signal?: AbortSignal): Promise<void> {
     const kept = this.find(target);
     if (!kept) {
       throw new SessionBrokenError('no connection is kept');
     }
-    await this.during(kept, signal, (client, cut) => unlessAborted(roundTrip(client), signal, cut));
+    await this.during(kept, signal, (client, cut) => (signal ? unlessAborted(roundTrip(client), signal, cut) : roundTrip(client)));
   }
 
   onLost(listener: (nodeId: number) => void): void {
@@ -133,7 +132,7 @@ class SessionKeeper implements KeptSessions {
 
   private find(target: SshTarget): Kept | undefined {
     const kept = this.all.get(target.nodeId);
-    if (kept && !isSame(kept.target, target)) {
+    if (kept && !isSameTarget(kept.target, target)) {
       this.end(kept);
       return undefined;
     }
@@ -197,11 +196,21 @@ class SessionKeeper implements KeptSessions {
     kept.open?.stream.destroy();
   }
 
+  /** Until it ends, what comes was asked for. */
+  private async command<T>(kept: Kept, running: Promise<T>): Promise<T> {
+    kept.commands += 1;
+    try {
+      return await running;
+    } finally {
+      kept.commands -= 1;
+    }
+  }
+
   /** It counts as used while `work` lasts. */
-  private async during<T>(kept: Kept, signal: AbortSignal, work: (client: Client, cut: () => void) => Promise<T>): Promise<T> {
+  private async during<T>(kept: Kept, signal: AbortSignal | undefined, work: (client: Client, cut: () => void) => Promise<T>): Promise<T> {
     kept.jobs += 1;
     try {
-      const client = await unlessAborted(kept.opening, signal);
+      const client = await (signal ? unlessAborted(kept.opening, signal) : kept.opening);
       return await work(client, () => this.end(kept));
     } finally {
       kept.jobs -= 1;
