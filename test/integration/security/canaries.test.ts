@@ -170,7 +170,10 @@ describe('secrets, after a life of a lease with everything logged', () => {
 
   it('R44: are in no file that is left: of a play, of a role, or on the node', () => {
     const pids = [...system.apis, ...system.schedulers].map(({ pid }) => pid);
-    expect(readdirSync(tmpdir()).filter((name) => pids.some((pid) => name.startsWith(`orion-play-${pid}-`)))).toEqual([]);
+    // A folder each for the process that has Ansible loaded, as long as it runs: a socket and no file.
+    const folders = readdirSync(tmpdir()).filter((name) => pids.some((pid) => name.startsWith(`orion-play-${pid}-`)));
+    expect(folders.length).toBeLessThanOrEqual(pids.length);
+    expect(folders.flatMap((name) => filesIn(join(tmpdir(), name), /^$/))).toEqual([]);
     const keys = system.env['ORION_SSH_KEY_FILE'] ?? '';
     for (const file of filesIn(system.lab.dir, /\/(?:root|work|template|mariadb[^/]*)$/).filter((path) => path !== tenantKey)) {
       const belong = file === keys ? [...canaries.keys()].filter((name) => name.startsWith('the private key of the control plane')) : /credential$/.test(file) ? ['the credential of the node'] : /token/.test(file) ? ['the join token'] : [];
