@@ -19,7 +19,7 @@ async function measureMemory({ short, say }: BenchRun): Promise<Row[]> {
     const bare = startProcess(system.lab, { name: 'bare-node', command: process.execPath, args: ['-e', 'setInterval(() => undefined, 1000)'] });
     const { workers } = await system.launchWorkers(AGENTS);
     await systemClock.sleep((short ? 15 : 60) * 1000);
-    const [row] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM nodes WHERE last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 5 SECOND');
+    const [row] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM heartbeats WHERE last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 5 SECOND');
     if (Number(row?.n) !== AGENTS) {
       throw new Error('the agents do not call home');
     }

@@ -49,7 +49,7 @@ async function fetchDocument(): Promise<Document> {
       ctx: { ...base, actor: 'api', settings: { rentGroupMax: 1 } as never, homes: null, provisioner: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
       feed: createNodeFeed(base),
       limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, signupsPerAddress: 1, registrationsPerAddress: 1 }),
-      settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, contactLimitSeconds: 1, managementUser: '', managementKeys: [], trustProxy: false, gateway: null },
+      settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, heartbeatIdleSeconds: 1, heartbeatsPerSecond: 1, heartbeatBatchMs: 0, contactLimitSeconds: 1, managementUser: '', managementKeys: [], trustProxy: false, gateway: null },
     },
   });
   const answer = await request(app).get('/api/openapi.json');

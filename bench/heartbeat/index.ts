@@ -1,24 +1,36 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDatabase } from '../../src/db/connection';
 import { createMigrator } from '../../src/db/migrate';
 import { createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, projectDir, startMariaDb, startOrion, startProcess } from '../../test/lab';
 import { severalNodes } from '../../test/support/builders';
 import { migrationsDir } from '../../test/support/database';
-import type { Benchmark, BenchRun, Row } from '../benchmark';
+import type { Benchmark, BenchRun, Figure, Row } from '../benchmark';
 import { byTurns, figure, ratioOf } from '../measure';
 import { loadWith } from './load';
 
-const NODES = 400;
+const NODES = 4000;
 const POOL_SIZE = 10;
-const CONNECTIONS = [1, 32];
+/** How many requests a round has on either side; the shorter of two rounds takes about as long as the other. */
+const LOADS = [
+  { connections: 1, ours: 50, base: 300 },
+  { connections: 32, ours: 1500, base: 1500 },
+  { connections: 512, ours: 20_000, base: 4000 },
+];
 
 export const heartbeat: Benchmark = {
   name: 'heartbeat',
   method:
-    `\`POST /api/workers/heartbeat\` of one API process against an Express handler that parses the same body and does the one UPDATE with mysql2, found by the hash of the credential; both with a pool of ${POOL_SIZE}, on the same MariaDB (every commit flushed), ${NODES} nodes in turn, the same small client over kept connections in a third process. Rounds of 300 (1 connection) or 1,500, by turns. ` +
-    'Orion looks the node up by its credential, writes, and reads back its status and what accounts it should have.',
+    `\`POST /api/workers/heartbeat\` of one API process against an Express handler that parses the same body and does one UPSERT with mysql2, the node found by the hash of the credential; both with a pool of ${POOL_SIZE}, on the same MariaDB (every commit flushed), ${NODES.toLocaleString('en')} nodes in turn, the same small client over kept connections in a third process, every answer after the commit. ` +
+    'Rounds of 50 to 20,000 requests, by turns. Orion lets heartbeats wait for others for 50 ms, which is what one connection alone and 32 see, and reads status and accounts of each node for the answer. Database time: user and system time of mariadbd from `/proc`, over a round.',
   run: (run) => measureHeartbeats(run),
 };
+
+interface Round {
+  perSecond: number;
+  /** Of the database, for each. */
+  cpuMicroseconds: number;
+}
 
 async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
   const lab = createLab();
@@ -29,27 +41,48 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     const ours = { url: await startApi(lab, access), path: '/api/workers/heartbeat' };
     const bare = { url: await startBare(lab, access), path: '/heartbeat' };
     const body = JSON.stringify({ load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 });
+    const measure = async (at: typeof ours, load: { connections: number; requests: number }): Promise<Round> => {
+      const before = cpuSecondsOf(mariadb.process().pid);
+      const perSecond = await loadWith({ ...at, ...load, credentials, body });
+      return { perSecond, cpuMicroseconds: ((cpuSecondsOf(mariadb.process().pid) - before) * 1e6) / load.requests };
+    };
     const rows: Row[] = [];
-    for (const connections of CONNECTIONS) {
-      const requests = connections === 1 ? 300 : 1500;
-      const rates: [number[], number[]] = [[], []];
+    for (const { connections, ...requests } of LOADS) {
+      const rounds: [Round[], Round[]] = [[], []];
       for (let round = 0; round <= (short ? 2 : 7); round += 1) {
-        const [mine = NaN, base = NaN] = await byTurns(round, [ours, bare].map((at) => () => loadWith({ ...at, credentials, body, requests, connections })));
-        if (round > 0) {
-          rates[0].push(mine);
-          rates[1].push(base);
+        const sides = [() => measure(ours, { connections, requests: requests.ours }), () => measure(bare, { connections, requests: requests.base })];
+        const [mine, base] = await byTurns(round, sides);
+        if (round > 0 && mine && base) {
+          rounds[0].push(mine);
+          rounds[1].push(base);
         }
       }
-      say(`${connections} connections: ${ratioOf(...rates).value.toFixed(2)}`);
-      rows.push({
-        what: `heartbeats, ${connections} connection${connections === 1 ? '' : 's'}`,
-        ours: figure(rates[0], '/s'), against: 'bare Express and one UPDATE', base: figure(rates[1], '/s'), ratio: ratioOf(...rates),
-      });
+      const found = toRows(connections, ...rounds);
+      found.forEach(({ what, ratio }) => say(`${what}: ${ratio.value.toFixed(2)}`));
+      rows.push(...found);
     }
     return rows;
   } finally {
     await lab.close();
   }
+}
+
+function toRows(connections: number, ours: Round[], base: Round[]): Row[] {
+  const many = connections > 100;
+  const row = (what: string, unit: Figure['unit'], valueOf: (round: Round) => number): Row => {
+    const [mine, theirs] = [ours.map(valueOf), base.map(valueOf)];
+    return { what: `${what}, ${connections} connection${connections === 1 ? '' : 's'}`, ours: figure(mine, unit), against: 'bare Express and one UPSERT', base: figure(theirs, unit), ratio: ratioOf(mine, theirs) };
+  };
+  const rate = row('heartbeats', '/s', ({ perSecond }) => perSecond);
+  return many ? [{ ...rate, goal: { atLeast: 5 } }, { ...row('database time of one', 'µs', ({ cpuMicroseconds }) => cpuMicroseconds), goal: { atMost: 0.1 } }] : [rate];
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** User and system time that a process has used. */
+function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 /** Nodes in an empty database; their credentials. */

@@ -74,7 +74,7 @@ describe('the fence', () => {
     };
     const contact = await openContact(stateDir, () => boot);
     const acts = { hold: note('hold', true), release: note('release', false), end };
-    return { acted, fence: createFence({ records, contact, acts, clock, logger: silentLogger, graceSeconds: 10 }) };
+    return { acted, fence: createFence({ records, contact, acts, clock, logger: silentLogger, graceSeconds: 10, onNewAccount: () => undefined }) };
   };
   const open = async () => {
     monotonicMs = 0;

@@ -51,6 +51,16 @@ describe('contact', () => {
     ]);
   });
 
+  it('counts for an account that comes later from when it came, however long the last call is ago', async () => {
+    const contact = await open();
+    await contact.note({ limitSeconds: 15, usernames: [] });
+    contact.judge([]);
+    boot.uptimeSeconds += 60;
+    expect(contact.judge([record('orn-new')])).toMatchObject([{ unconfirmedSeconds: 0, listed: false }]);
+    boot.uptimeSeconds += 16;
+    expect(planHolds(contact.judge([record('orn-new')]), 15).hold).toHaveLength(1);
+  });
+
   it.each<[string, () => Promise<void> | void]>([
     ['of another boot', () => void (boot = { bootId: 'two', uptimeSeconds: 5000 })],
     ['of a later moment', () => void (boot = { bootId: 'one', uptimeSeconds: 10 })],

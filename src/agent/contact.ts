@@ -25,7 +25,7 @@ export interface Contact {
   limitSeconds(): number;
   /** The control plane accepted a call and listed these accounts as current here. */
   note(answer: { limitSeconds: number; usernames: string[] }): Promise<void>;
-  /** One that was never listed counts from the last call before it was first seen. */
+  /** One that was never listed counts from when it first was there: for one found by the first look, from the last call before. */
   judge(records: AccountRecord[]): ConfirmedAccount[];
 }
 
@@ -49,6 +49,7 @@ export async function openContact(stateDir: string, boot: () => BootMoment = sys
   const notesFile = join(folder, 'contact.json');
   let limitSeconds = Number(await readTextIfPresent(limitFile)) || 0;
   let listed = new Set<string>();
+  let looked = false;
   let { lastAt, confirmedAt } = parseNotes((await readTextIfPresent(notesFile)) ?? '', boot());
 
   return {
@@ -67,11 +68,14 @@ export async function openContact(stateDir: string, boot: () => BootMoment = sys
       await writeFile(notesFile, JSON.stringify({ bootId, lastAt, confirmedAt }), { mode: 0o600 });
     },
     judge: (records) => {
-      confirmedAt = Object.fromEntries(records.map(({ username }) => [username, confirmedAt[username] ?? lastAt]));
       const { uptimeSeconds } = boot();
+      // Whoever put it there is the control plane, which was in contact by that.
+      const since = looked ? uptimeSeconds : lastAt;
+      looked = true;
+      confirmedAt = Object.fromEntries(records.map(({ username }) => [username, confirmedAt[username] ?? since]));
       return records.map((record) => ({
         ...record,
-        unconfirmedSeconds: uptimeSeconds - (confirmedAt[record.username] ?? lastAt),
+        unconfirmedSeconds: uptimeSeconds - (confirmedAt[record.username] ?? since),
         listed: listed.has(record.username),
       }));
     },

@@ -12,6 +12,8 @@ export interface FenceDeps {
   clock: Clock;
   logger: Logger;
   graceSeconds: number;
+  /** An account has come since the last look. */
+  onNewAccount: () => void;
 }
 
 /** What the control plane says when it accepts a call. */
@@ -36,7 +38,7 @@ export interface Fence {
 const TOLERANCE_SECONDS = 2;
 const FIRST_INTERVAL_SECONDS = 30;
 
-export function createFence({ records, contact, acts, clock, logger, graceSeconds }: FenceDeps): Fence {
+export function createFence({ records, contact, acts, clock, logger, graceSeconds, onNewAccount }: FenceDeps): Fence {
   let lastContactMs = clock.monotonicMs();
   let heartbeatIntervalSeconds = FIRST_INTERVAL_SECONDS;
   let known: FencedAccount[] = [];
@@ -80,6 +82,9 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
     runOnce: async () => {
       const failures: unknown[] = [];
       const found = (await listRecords()).map((record) => ({ ...record, held: record.held || held.has(record.username) }));
+      if (found.some(({ username }) => !known.some((other) => other.username === username))) {
+        onNewAccount();
+      }
       await holdAndRelease(found, failures);
       await endDue(found, failures);
       if (failures.length > 0) {

@@ -3,6 +3,7 @@ import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Answer, ControlPlane } from './control-plane';
 import type { CredentialStore } from './credential-store';
+import type { Rest } from './rest';
 import { heartbeatPauseSeconds, judgeAnswer, type Pace, retrySeconds } from './verdict';
 import type { HeartbeatAnswer, HeartbeatBody, Management, RegisterBody, Registration } from './wire';
 
@@ -19,8 +20,11 @@ export interface SessionDeps {
   /** Installs what the answer asks for. A failure is logged and does not end the session. */
   applyManagement: (management: Management) => Promise<void>;
   onHeartbeat: (answer: HeartbeatAnswer) => Promise<void>;
-  /** Asked before each call. */
-  pace: () => Pace;
+  /** Asked before each call, with the interval that was told. */
+  pace: (intervalSeconds: number) => Pace;
+  rest: Rest;
+  /** It learns of accounts that come, and cuts the rest for them: it may be told to rest for longer than those may wait. */
+  watchful: boolean;
 }
 
 interface State {
@@ -30,6 +34,8 @@ interface State {
   presentCredential: boolean;
   status: string;
   failures: number;
+  /** Told by the last answer; undefined when an account came after it. */
+  keptSeconds: number | undefined;
   signal: AbortSignal;
 }
 
@@ -37,13 +43,15 @@ type Step = { end: SessionEnd } | { pauseSeconds: number };
 
 /** Registers and then calls home until `signal` aborts or the membership is over. Never rejects, never gives up, one call at a time. */
 export async function runSession(deps: SessionDeps, signal: AbortSignal): Promise<SessionEnd> {
-  const state: State = { credential: await deps.credentials.find(), registered: false, presentCredential: true, status: '', failures: 0, signal };
+  const state: State = { credential: await deps.credentials.find(), registered: false, presentCredential: true, status: '', failures: 0, keptSeconds: undefined, signal };
   while (!signal.aborted) {
     const step = await takeStep(deps, state);
     if ('end' in step) {
       return step.end;
     }
-    await deps.clock.sleep(step.pauseSeconds * 1000, signal);
+    if (await deps.rest.take(step.pauseSeconds * 1000, signal)) {
+      state.keptSeconds = undefined;
+    }
   }
   return 'stopped';
 }
@@ -81,7 +89,7 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
   }
   state.registered = true;
   // A credential the server has just refused must not bring the two of us into a tight circle.
-  const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...deps.pace() }) : 0;
+  const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...paceIn(deps, state) }) : 0;
   deps.logger.info('registered', { nodeId, status });
   await noteStatus(deps, state, status);
   await apply(deps, management);
@@ -98,7 +106,8 @@ function waitForCredential(deps: SessionDeps, state: State, { nodeId, status, he
 }
 
 async function callHome(deps: SessionDeps, state: State, credential: string): Promise<Step> {
-  const answer = await deps.controlPlane.heartbeat(await deps.describeState(), credential, { signal: state.signal, timeoutMs: deps.pace().timeoutMs });
+  const body = { ...(await deps.describeState()), interval_seconds: deps.watchful ? state.keptSeconds : undefined };
+  const answer = await deps.controlPlane.heartbeat(body, credential, { signal: state.signal, timeoutMs: paceIn(deps, state).timeoutMs });
   if (answer.kind !== 'ok') {
     return refused(deps, state, answer);
   }
@@ -110,7 +119,7 @@ async function callHome(deps: SessionDeps, state: State, credential: string): Pr
     deps.logger.info('control plane answered', { status, before: state.status, failures: state.failures });
   }
   await noteStatus(deps, state, status);
-  Object.assign(state, { failures: 0, presentCredential: true });
+  Object.assign(state, { failures: 0, presentCredential: true, keptSeconds: heartbeatIntervalSeconds });
   await attempt(deps, 'remaining times could not be noted', () => deps.onHeartbeat(answer.value));
   await apply(deps, management);
   return { pauseSeconds: heartbeatPauseSeconds(heartbeatIntervalSeconds, Math.random()) };
@@ -135,19 +144,21 @@ function refused(deps: SessionDeps, state: State, answer: Exclude<Answer<unknown
   return retry(deps, state, answer);
 }
 
-function retry({ logger, pace }: SessionDeps, state: State, answer: Exclude<Answer<unknown>, { kind: 'ok' }>): Step {
+function retry(deps: SessionDeps, state: State, answer: Exclude<Answer<unknown>, { kind: 'ok' }>): Step {
   if (state.signal.aborted) {
     return { end: 'stopped' };
   }
   state.failures += 1;
-  const pauseSeconds = retrySeconds(answer, state.failures, { random: Math.random(), ...pace() });
+  const pauseSeconds = retrySeconds(answer, state.failures, { random: Math.random(), ...paceIn(deps, state) });
   const message =
     judgeAnswer(answer) === 'unauthenticated'
       ? 'the control plane does not admit this node: give it a fresh join token (ORION_JOIN_TOKEN) or approve it, then wait or restart the agent'
       : 'control plane out of reach or refusing, will be tried again';
-  logger.warn(message, { ...answer, failures: state.failures, pauseSeconds: Math.round(pauseSeconds * 10) / 10 });
+  deps.logger.warn(message, { ...answer, failures: state.failures, pauseSeconds: Math.round(pauseSeconds * 10) / 10 });
   return { pauseSeconds };
 }
+
+const paceIn = ({ pace }: SessionDeps, { keptSeconds }: State): Pace => pace(keptSeconds ?? 0);
 
 async function noteStatus(deps: SessionDeps, state: State, status: string): Promise<void> {
   if (state.status !== status) {

@@ -54,6 +54,28 @@ describe('the verdict on an answer', () => {
     );
   });
 
+  it('comes back from a restart of the control plane over the interval, not as a herd', () => {
+    const [agents, interval, awaySeconds] = [1000, 5, 10];
+    const pace = paceOf(15, interval);
+    // Nobody listens from 0 on; each agent's first call in vain is where it was in its interval.
+    const backAt = Array.from({ length: agents }, (_, agent) => {
+      let at = (agent / agents) * interval;
+      for (let failures = 1; at < awaySeconds; failures += 1) {
+        at += retrySeconds(failed, failures, { random: Math.random(), ...pace });
+      }
+      return at;
+    });
+    const inSecond = backAt.reduce((counts, at) => counts.set(Math.floor(at), (counts.get(Math.floor(at)) ?? 0) + 1), new Map<number, number>());
+    expect(Math.max(...backAt)).toBeLessThanOrEqual(awaySeconds + interval);
+    expect(Math.max(...inSecond.values())).toBeLessThan(0.5 * agents);
+  });
+
+  it('lets an agent that was told to call seldom try again as seldom', () => {
+    expect(paceOf(15, 5)).toEqual(paceOf(15));
+    expect(paceOf(15, 60)).toEqual({ timeoutMs: 10_000, maxRetrySeconds: 30 });
+    expect(paceOf(0, 60)).toEqual(paceOf(0));
+  });
+
   it('spreads heartbeats by a tenth of the interval', () => {
     expect(heartbeatPauseSeconds(10, 0)).toBeCloseTo(9);
     expect(heartbeatPauseSeconds(10, 0.999)).toBeCloseTo(11, 1);

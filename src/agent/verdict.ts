@@ -27,11 +27,12 @@ export interface Pace {
 
 /**
  * Where accounts are held after some seconds without contact, one lost call must leave time for another, and they are given back as soon as
- * the control plane is back: then no agent calls more often than it does anyway.
+ * the control plane is back: then no agent calls more often than it does anyway. (One without accounts was told a longer interval.)
  */
-export function paceOf(contactLimitSeconds: number): Pace {
+export function paceOf(contactLimitSeconds: number, intervalSeconds = 0): Pace {
+  const limit = Math.max(contactLimitSeconds, 3 * intervalSeconds);
   const within = (seconds: number, most: number): number => (contactLimitSeconds > 0 ? Math.min(most, Math.max(1, seconds)) : most);
-  return { timeoutMs: within(contactLimitSeconds / 2, 10) * 1000, maxRetrySeconds: within(contactLimitSeconds / 3, 30) };
+  return { timeoutMs: within(limit / 2, 10) * 1000, maxRetrySeconds: within(limit / 3, 30) };
 }
 
 /**

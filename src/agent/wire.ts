@@ -40,13 +40,16 @@ export interface RegisterBody {
   facts: Facts;
 }
 
-export interface HeartbeatBody extends Vitals {
+/** Of the vitals only what is news. */
+export interface HeartbeatBody extends Partial<Vitals> {
   /** Placements' accounts that exist here. */
   accounts: string[];
   /** Those of them that this node ended by itself, because their lease was over and the control plane out of reach. */
   ended_accounts: string[];
   ssh_port: number;
   host_key: string;
+  /** The interval that this agent keeps to; sent by one that calls at once when an account comes. */
+  interval_seconds?: number | undefined;
 }
 
 const MIN_INTERVAL_SECONDS = 0.2;

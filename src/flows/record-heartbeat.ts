@@ -1,30 +1,72 @@
 import { transaction } from '../db/transaction';
 import { listAccountsOnNode } from '../modules/leases';
-import { type Facts, findNode, type Node, type NodeStatus, recordHeartbeat } from '../modules/nodes';
+import { type Caller, findNode, type Heartbeat as Row, listCallers, type Node, type NodeStatus, recordHeartbeats, type Vitals } from '../modules/nodes';
 import type { FlowContext } from './context';
+import type { HeartbeatRhythm } from './heartbeat-rhythm';
 import { quarantine } from './quarantine-node';
 
 export interface Heartbeat {
-  node: Node;
-  facts: Facts;
+  /** No member that is undefined. */
+  vitals: Vitals;
   /** The host key that the machine shows now, if it says. */
   hostKey: string | null;
+  /** See CallHome. */
+  keptSeconds: number | undefined;
 }
 
 export interface HeartbeatAnswer {
   status: NodeStatus;
   /** What the agent has to know to end accounts by itself when it can reach nobody. */
   accounts: { username: string; remainingSeconds: number }[];
+  /** Until the next one. */
+  intervalSeconds: number;
 }
 
+/** For the flows of this file. */
+export type HeartbeatContext = FlowContext & { rhythm: HeartbeatRhythm };
+
 /** The agent's call home. A host key other than the pinned one quarantines the node, before anybody is sent to it. */
-export async function takeHeartbeat(ctx: FlowContext, { node, facts, hostKey }: Heartbeat): Promise<HeartbeatAnswer> {
+export async function takeHeartbeat(ctx: HeartbeatContext, node: Node, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
+  const { hostKey } = heartbeat;
   if (hostKey !== null && hostKey !== node.hostKey && node.status !== 'quarantined') {
     await transaction(ctx.db, (tx) =>
       quarantine(tx, ctx, { nodeId: node.id, reason: 'it shows another host key', offeredHostKey: hostKey, actor: `node:${node.id}` }),
     );
   }
-  await recordHeartbeat(ctx.db, node.id, facts);
   const [now, accounts] = await Promise.all([findNode(ctx.db, node.id), listAccountsOnNode(ctx.db, node.id)]);
-  return { status: now?.status ?? node.status, accounts };
+  const { row, answer } = judge(ctx, { nodeId: node.id, status: now?.status ?? node.status, accounts }, heartbeat);
+  await recordHeartbeats(ctx.db, [row]);
+  return answer;
+}
+
+/** A heartbeat of which nothing is known yet but the hash of the credential that came with it. */
+export type ShownHeartbeat = Heartbeat & { credentialHash: string };
+
+/**
+ * Many calls home at once, in two statements; the answers in their order. Undefined: there is more to do about it than to note it (the credential is
+ * unknown, the node retired, the host key another), nothing was done, and it goes the way of those that come alone. Of several from one node the last counts.
+ */
+export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHeartbeat[]): Promise<(HeartbeatAnswer | undefined)[]> {
+  const callers = await listCallers(ctx.db, [...new Set(heartbeats.map(({ credentialHash }) => credentialHash))]);
+  const rows = new Map<number, Row>();
+  const answers = heartbeats.map((heartbeat) => {
+    const caller = callers.get(heartbeat.credentialHash);
+    if (!caller || !isPlain(caller, heartbeat)) {
+      return undefined;
+    }
+    const { row, answer } = judge(ctx, caller, heartbeat);
+    rows.set(caller.nodeId, { ...row, vitals: { ...rows.get(caller.nodeId)?.vitals, ...row.vitals } });
+    return answer;
+  });
+  if (rows.size > 0) {
+    await recordHeartbeats(ctx.db, [...rows.values()]);
+  }
+  return answers;
+}
+
+const isPlain = (caller: Caller, { hostKey }: Heartbeat): boolean => caller.status !== 'retired' && (hostKey === null || hostKey === caller.hostKey);
+
+function judge({ rhythm }: HeartbeatContext, { nodeId, status, accounts }: Omit<Caller, 'hostKey'>, { vitals, keptSeconds }: Heartbeat): { row: Row; answer: HeartbeatAnswer } {
+  const { intervalSeconds, overdueSeconds } = rhythm.tell({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: Object.keys(vitals).length > 0 });
+  return { row: { nodeId, vitals, overdueSeconds }, answer: { status, accounts, intervalSeconds } };
 }

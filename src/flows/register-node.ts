@@ -3,7 +3,7 @@ import { OrionError } from '../lib/errors';
 import { fingerprintOf } from '../lib/host-key';
 import { randomSecret, sha256 } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
-import { consumeJoinToken, type Facts, type JoinToken, type Labels, lockNodeByHostKey, lockNode, type Node, type NodeStatus, upsertNode } from '../modules/nodes';
+import { consumeJoinToken, type Facts, type JoinToken, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, recordHeartbeats, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { quarantine } from './quarantine-node';
 import { reached } from './steps';
@@ -55,6 +55,8 @@ export async function registerNode(ctx: EnrolmentContext, request: NodeRegistrat
   if (result === 'host_key_changed') {
     throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');
   }
+  // Outside the transaction: nobody's heartbeat waits for a registration.
+  await recordHeartbeats(ctx.db, [{ nodeId: result.nodeId, vitals: {}, overdueSeconds: ctx.settings.heartbeatOverdueSeconds }]);
   return result;
 }
 

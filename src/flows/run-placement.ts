@@ -3,7 +3,7 @@ import { recordEvent } from '../modules/audit';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
 } from '../modules/leases';
-import { findNode, LOST, type Node, resetProvisionFailures, targetOf } from '../modules/nodes';
+import { expectHeartbeat, findNode, LOST, type Node, resetProvisionFailures, targetOf } from '../modules/nodes';
 import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
@@ -57,6 +57,7 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
   if (made) {
     const { report } = made;
     reached('placement.made');
+    await expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds);
     const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made }));
     reached('placement.settled');
     logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });

@@ -20,7 +20,7 @@ export async function watchFleet(ctx: FlowContext): Promise<void> {
 
 async function suspectSilent(ctx: FlowContext): Promise<void> {
   const silent = await transaction(ctx.db, async (tx) => {
-    const ids = await suspectSilentNodes(tx, ctx.settings.heartbeatOverdueSeconds, SILENT_BATCH);
+    const ids = await suspectSilentNodes(tx, SILENT_BATCH);
     for (const nodeId of ids) {
       await recordEvent(tx, { type: 'node.suspect', actor: ctx.actor, nodeId, data: { reason: 'its agent is silent' } });
     }

@@ -12,6 +12,12 @@ export interface ApiSettings {
   maxLeaseHours: number;
   minLeaseSeconds: number;
   heartbeatIntervalSeconds: number;
+  /** How seldom a node without accounts calls at most. */
+  heartbeatIdleSeconds: number;
+  /** Of the whole fleet, together. */
+  heartbeatsPerSecond: number;
+  /** How long a heartbeat waits for others to be written with; 0: each by itself. */
+  heartbeatBatchMs: number;
   contactLimitSeconds: number;
   managementUser: string;
   /** Public keys of the control plane, for the agents' management account. */

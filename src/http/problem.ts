@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { isDatabaseGone } from '../db/transaction';
 import { type ErrorCode, OrionError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
@@ -49,7 +49,8 @@ const BODY_ERRORS: Record<string, [ErrorCode, string]> = {
   'request.size.invalid': ['invalid_request', 'The body is not as long as Content-Length says.'],
 };
 
-function toOrionError(error: unknown): OrionError {
+/** What the caller is told of an error, whatever it was. */
+export function toOrionError(error: unknown): OrionError {
   if (error instanceof OrionError) {
     return error;
   }
@@ -79,7 +80,7 @@ function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
 }
 
 /** Sends an error as application/problem+json (RFC 9457). */
-export function sendProblem(res: Response, error: OrionError): void {
+export function sendProblem(res: ServerResponse, error: OrionError, requestId: string): void {
   const { status, title } = STATUS[error.code];
   if (error.retryAfterSeconds !== undefined) {
     res.setHeader('Retry-After', String(Math.ceil(error.retryAfterSeconds)));
@@ -87,8 +88,9 @@ export function sendProblem(res: Response, error: OrionError): void {
   if (status === 401) {
     res.setHeader('WWW-Authenticate', 'Bearer realm="orion"');
   }
-  const problem = { type: `urn:orion:problem:${error.code}`, title, status, code: error.code, detail: error.message, request_id: res.locals.requestId as string, ...error.details };
-  res.status(status).type('application/problem+json').send(JSON.stringify(problem));
+  const problem = { type: `urn:orion:problem:${error.code}`, title, status, code: error.code, detail: error.message, request_id: requestId, ...error.details };
+  const body = JSON.stringify(problem);
+  res.writeHead(status, { 'Content-Type': 'application/problem+json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }).end(body);
 }
 
 export function createErrorHandler(logger: Logger): ErrorRequestHandler {
@@ -103,7 +105,7 @@ export function createErrorHandler(logger: Logger): ErrorRequestHandler {
       next(error);
       return;
     }
-    sendProblem(res, problem);
+    sendProblem(res, problem, res.locals.requestId as string);
   };
 }
 

@@ -94,7 +94,8 @@ function isIllFormed(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.entries(value).some(([name, item]) => isIllFormed(name) || isIllFormed(item));
 }
 
-function parse(schema: z.ZodType | undefined, value: unknown, where: string): unknown {
+/** The value as its schema gives it. Throws invalid_request. */
+export function parse(schema: z.ZodType | undefined, value: unknown, where: string): unknown {
   if (!schema) {
     return undefined;
   }

@@ -1,6 +1,5 @@
-import type { Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
-import type { Express } from 'express';
 import type { Clock } from '../lib/clock';
 import { answerUnreadable } from './problem';
 
@@ -22,13 +21,12 @@ export interface Listening {
 }
 
 /** Listens on host:port (0: any free port). Rejects when that cannot be had. */
-export function listen(app: Express, { host, port, clock }: { host: string; port: number; clock: Clock }): Promise<Listening> {
+export function listen(app: RequestListener, { host, port, clock }: { host: string; port: number; clock: Clock }): Promise<Listening> {
   return new Promise((resolve, reject) => {
-    const server = app.listen(port, host, (error?: Error) => {
-      if (error) {
-        reject(error);
-        return;
-      }
+    const server = createServer(app);
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
       // Slow senders of headers or bodies hold a connection for this long at most.
       server.headersTimeout = 15_000;
       server.requestTimeout = 30_000;

@@ -11,6 +11,8 @@ import { leaveFleet } from '../agent/leave';
 import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
 import { isOrionAccount, listAccounts } from '../agent/passwd';
 import { createPasswdEditor } from '../agent/passwd-editor';
+import { createNews } from '../agent/news';
+import { createRest } from '../agent/rest';
 import { runSession, type SessionDeps } from '../agent/session';
 import { keepTunnel } from '../agent/tunnel';
 import { paceOf } from '../agent/verdict';
@@ -36,7 +38,9 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const credentials = createCredentialStore(config.stateDir);
   const management = createAccount(config, clock);
   const contact = await openContact(config.stateDir);
-  const fence = createNodeFence(config, contact, { logger, clock });
+  const rest = createRest(clock);
+  const news = createNews();
+  const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
   await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
 
   const stopping = new AbortController();
@@ -53,10 +57,15 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     clock,
     logger,
     describeSelf: () => describeSelf(config),
-    describeState: () => describeState(config, fence),
+    describeState: async () => ({ ...news.pick(await readVitals()), ...(await describeState(config, fence)) }),
     applyManagement: (answer) => (config.manageAccounts ? management.ensure(answer) : Promise.resolve()),
-    onHeartbeat: (answer) => (config.manageAccounts ? fence.noteContact(answer) : Promise.resolve()),
-    pace: () => paceOf(contact.limitSeconds()),
+    onHeartbeat: (answer) => {
+      news.accepted();
+      return config.manageAccounts ? fence.noteContact(answer) : Promise.resolve();
+    },
+    pace: (intervalSeconds) => paceOf(contact.limitSeconds(), intervalSeconds),
+    rest,
+    watchful: config.manageAccounts,
   };
   if (config.manageAccounts) {
     fenceLoop.start();
@@ -99,7 +108,7 @@ function createAccount(config: AgentConfig, clock: Clock): ManagementAccount {
   return createManagementAccount(config.stateDir, createPasswdEditor(clock));
 }
 
-function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock }: AgentDeps): Fence {
+function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock, onNewAccount }: AgentDeps & { onNewAccount: () => void }): Fence {
   const records = createAccountRecords(config.stateDir);
   const deps = { records, editor: createPasswdEditor(clock), clock, logger };
   return createFence({
@@ -113,6 +122,7 @@ function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock 
     clock,
     logger,
     graceSeconds: config.fenceGraceSeconds,
+    onNewAccount,
   });
 }
 
@@ -129,14 +139,12 @@ async function describeSelf(config: AgentConfig): Promise<RegisterBody> {
 }
 
 async function describeState(config: AgentConfig, fence: Fence): Promise<HeartbeatBody> {
-  const [vitals, accounts, ended, hostKey] = await Promise.all([
-    readVitals(),
+  const [accounts, ended, hostKey] = await Promise.all([
     listAccounts(),
     fence.listEnded(),
     readHostKey(config.hostKeyFile),
   ]);
   return {
-    ...vitals,
     accounts: accounts.map((account) => account.name).filter(isOrionAccount),
     ended_accounts: ended,
     ssh_port: config.sshPort,

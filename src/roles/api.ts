@@ -26,6 +26,9 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
       settings: {
         ...accounts,
         heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,
+        heartbeatIdleSeconds: config.heartbeat.idleSeconds,
+        heartbeatsPerSecond: config.heartbeat.perSecond,
+        heartbeatBatchMs: config.heartbeat.batchMs,
         contactLimitSeconds: config.heartbeat.contactLimitSeconds,
         managementUser: ssh.managementUser,
         managementKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys],

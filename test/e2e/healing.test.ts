@@ -94,7 +94,7 @@ describe('the system heals itself', () => {
       await inside(each, `mv /etc/orion/agent.env /etc/orion/agent.off; ${KILL_AGENT}`);
     }
     const silent = async (): Promise<boolean> => {
-      const rows = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM nodes WHERE last_heartbeat_at < UTC_TIMESTAMP(3) - INTERVAL 7 SECOND AND last_checked_at > UTC_TIMESTAMP(3) - INTERVAL 2 SECOND');
+      const rows = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM nodes JOIN heartbeats h ON node_id = id WHERE h.last_heartbeat_at < UTC_TIMESTAMP(3) - INTERVAL 7 SECOND AND last_checked_at > UTC_TIMESTAMP(3) - INTERVAL 2 SECOND');
       return rows[0]?.n === 2;
     };
     await eventually(silent, { what: 'both agents are silent beyond the limit, and the nodes were looked at since', timeoutMs: 20_000, everyMs: 100 });

@@ -5,7 +5,7 @@ import { fingerprintOf } from '../../src/lib/host-key';
 import { randomName, randomSecret, sha256 } from '../../src/lib/ids';
 import { insertUser, type User } from '../../src/modules/accounts';
 import { insertLeases, insertPlacements, insertRents, type LeaseState } from '../../src/modules/leases';
-import { type Labels, type NodeStatus, occupyNodes } from '../../src/modules/nodes';
+import { type Labels, type NodeStatus, occupyNodes, recordHeartbeats } from '../../src/modules/nodes';
 import { anSshKey } from './keys';
 
 export interface UserOptions {
@@ -42,10 +42,11 @@ export async function aNode(db: Db, { status = 'alive', drained = false, dirty =
   const id = await insertRow(
     db,
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, credential_hash, status, drained, dirty, cpus, memory_mb, labels, facts, next_uid,
-                        last_checked_at, last_heartbeat_at, probe_due_at)
-     VALUES (?, '127.0.0.1', 22, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', 70000, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 HOUR)`,
+                        last_checked_at, probe_due_at)
+     VALUES (?, '127.0.0.1', 22, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', 70000, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 HOUR)`,
     [`n-${randomName(6)}`, hostKey, status === 'retired' ? null : fingerprintOf(hostKey), sha256(credential), status, drained, dirty, cpus, memoryMb, JSON.stringify(labels)],
   );
+  await recordHeartbeats(db, [{ nodeId: id, vitals: {}, overdueSeconds: 25 }]);
   return { id, hostKey, credential };
 }
 

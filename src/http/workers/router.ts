@@ -1,24 +1,26 @@
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { leaveNode } from '../../flows/leave-node';
+import type { HeartbeatRhythm } from '../../flows/heartbeat-rhythm';
 import { takeHeartbeat } from '../../flows/record-heartbeat';
 import { type NodeRegistration, registerNode } from '../../flows/register-node';
 import { OrionError } from '../../lib/errors';
-import { parseSshPublicKey } from '../../modules/accounts';
 import type { Node } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
 import type { Authenticator } from '../auth';
 import { callerAddressOf } from '../caller-address';
 import type { RouteMaker } from '../route';
+import { HEARTBEAT_PATH, parseHostKey, presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
 import { heartbeatAnswer, heartbeatBody, leaveAnswer, registerAnswer, registerBody } from './schema';
 
 const nodeOf = (res: Response): Node => res.locals.node as Node;
 const knownNodeOf = (res: Response): Node | null => (res.locals.node as Node | undefined) ?? null;
 
+export type WorkerDeps = ApiDeps & { rhythm: HeartbeatRhythm };
+
 /** What the agents call. */
-export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits }: ApiDeps, auth: Authenticator): void {
-  const management = { username: settings.managementUser, public_keys: settings.managementKeys };
-  const usual = { management, heartbeat_interval_seconds: settings.heartbeatIntervalSeconds, contact_limit_seconds: settings.contactLimitSeconds };
+export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm }: WorkerDeps, auth: Authenticator): void {
+  const usual = presentUsual(settings);
 
   for (const path of ['/api/workers/register', '/api/register']) {
     routes.add(
@@ -35,25 +37,13 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits }: A
     );
   }
   routes.add(
-    { method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home', access: 'node', body: heartbeatBody, answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } }, problems: [410] },
-    async ({ body, res }) => {
-      const { load1, memory_free_mb, disk_free_mb, host_key } = body;
-      const { status, accounts } = await takeHeartbeat(ctx, { node: nodeOf(res), facts: { load1, memory_free_mb, disk_free_mb }, hostKey: host_key === undefined ? null : parseHostKey(host_key) });
-      return { status: 200, body: { status, ...usual, accounts: accounts.map(({ username, remainingSeconds }) => ({ username, remaining_seconds: remainingSeconds })) } };
-    },
+    { method: 'post', path: HEARTBEAT_PATH, summary: 'An agent calls home', access: 'node', body: heartbeatBody, answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } }, problems: [410, 503] },
+    async ({ body, res }) => ({ status: 200, body: presentHeartbeat(await takeHeartbeat({ ...ctx, rhythm }, nodeOf(res), toHeartbeat(body)), usual) }),
   );
   routes.add(
     { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } }, problems: [410] },
     async ({ res }) => ({ status: 200, body: await leaveNode(ctx, nodeOf(res).id) }),
   );
-}
-
-function parseHostKey(line: string): string {
-  try {
-    return parseSshPublicKey(line).line;
-  } catch (error) {
-    throw error instanceof OrionError ? new OrionError('invalid_request', `host_key: ${error.message}`) : error;
-  }
 }
 
 function addressOf(req: Request): string {

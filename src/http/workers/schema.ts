@@ -52,6 +52,7 @@ export const heartbeatBody = z
     accounts: z.array(z.string().max(64)).max(1000),
     ssh_port: port,
     host_key: hostKey,
+    interval_seconds: z.number().min(0).max(86_400).meta({ description: 'The interval that the agent keeps to. Who sends it calls at once when an account comes onto the machine, and may so be told a longer one' }),
   })
   .partial()
   .meta({ id: 'Heartbeat' });

@@ -1,9 +1,11 @@
 export * from './types';
 export * from './health';
+export * from './rhythm';
 export { fitOf, rankCandidates, satisfies, type Candidate } from './choose';
 export * from './queries/claim-free-nodes';
 export * from './queries/find-nodes';
 export * from './queries/fleet';
+export * from './queries/heartbeats';
 export * from './queries/join-tokens';
 export { type KeepableNode, listKeepableNodes, settleAnswers } from './queries/kept-probes';
 export * from './queries/lock-free-nodes';

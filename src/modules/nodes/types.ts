@@ -13,15 +13,19 @@ export interface Requirements {
 }
 
 /** What the agent says of its machine, for people to look at; placement uses cpus, memory and labels only. */
-export interface Facts {
+export interface Facts extends Vitals {
   disk_mb?: number;
   os?: string;
   arch?: string;
   kernel?: string;
   agent_version?: string;
-  load1?: number;
-  memory_free_mb?: number;
-  disk_free_mb?: number;
+}
+
+/** Those of the facts that come with heartbeats. */
+export interface Vitals {
+  load1?: number | undefined;
+  memory_free_mb?: number | undefined;
+  disk_free_mb?: number | undefined;
 }
 
 export interface Node {

@@ -226,7 +226,7 @@ async function fenceRound(system: System, tenant: Tenant, workers: Map<string, W
 /** A heartbeat that was answered after the lease had begun. */
 async function knowTheirEnds(system: System, leases: LeaseBody[]): Promise<boolean> {
   const rows = await system.sql<{ n: number }>(
-    `SELECT 1 AS n FROM leases l JOIN nodes n ON n.lease_id = l.id WHERE l.id IN (${leases.map(() => '?').join(',')}) AND n.last_heartbeat_at > l.activated_at + INTERVAL 1 SECOND`,
+    `SELECT 1 AS n FROM leases l JOIN nodes n ON n.lease_id = l.id JOIN heartbeats h ON h.node_id = n.id WHERE l.id IN (${leases.map(() => '?').join(',')}) AND h.last_heartbeat_at > l.activated_at + INTERVAL 1 SECOND`,
     leases.map(({ id }) => id),
   );
   return rows.length === leases.length;

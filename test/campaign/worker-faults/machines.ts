@@ -95,8 +95,8 @@ const agentDies: Fault = {
     // Its init would start it again at once.
     await inside(struck.worker, `mv /etc/orion/agent.env /etc/orion/agent.off; ${KILL_AGENT}`);
     const silent = async (): Promise<boolean> => {
-      const query = `SELECT id FROM nodes WHERE id = ? AND last_heartbeat_at < UTC_TIMESTAMP(3) - INTERVAL ${SILENT_SECONDS} SECOND
-                        AND last_checked_at > last_heartbeat_at + INTERVAL ${SILENT_SECONDS} SECOND`;
+      const query = `SELECT id FROM nodes JOIN heartbeats h ON node_id = id WHERE id = ? AND h.last_heartbeat_at < UTC_TIMESTAMP(3) - INTERVAL ${SILENT_SECONDS} SECOND
+                        AND last_checked_at > h.last_heartbeat_at + INTERVAL ${SILENT_SECONDS} SECOND`;
       return (await stage.system.sql(query, [struck.nodeId])).length === 1;
     };
     await eventually(silent, { what: `the agent of ${struck.worker.name} is silent beyond the limit, and the node was looked at since`, timeoutMs: WITHIN.answer, everyMs: 100 });
@@ -120,7 +120,7 @@ const sshdDies: Fault = {
     await inside(struck.worker, 'cp -a /etc/ssh/sshd_config /etc/ssh/sshd_config.good; echo Nonsense > /etc/ssh/sshd_config; kill $(pgrep -o -x sshd)');
     const moved = await mustMove(stage, struck, random);
     const [{ silence } = { silence: null }] = await stage.system.sql<{ silence: number | null }>(
-      'SELECT TIMESTAMPDIFF(SECOND, last_heartbeat_at, UTC_TIMESTAMP(3)) AS silence FROM nodes WHERE id = ?', [struck.nodeId]);
+      'SELECT TIMESTAMPDIFF(SECOND, last_heartbeat_at, UTC_TIMESTAMP(3)) AS silence FROM heartbeats WHERE node_id = ?', [struck.nodeId]);
     if (silence === null || silence > SILENT_SECONDS) {
       throw new Error(`the agent of ${struck.worker.name} is silent, ${String(silence)} s now: sshd alone was to die`);
     }

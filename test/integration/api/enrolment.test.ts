@@ -186,13 +186,13 @@ describe('an agent calls home', () => {
   it('R2: its facts are kept and it is told which accounts may stay and for how long', async () => {
     const enrolled = await aNode(database.db);
     const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
-    await age(database.db, 'UPDATE nodes SET last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR WHERE id = ?', [enrolled.id]);
+    await age(database.db, 'UPDATE heartbeats SET last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR WHERE node_id = ?', [enrolled.id]);
     const answer = await beat(enrolled, { load1: 0.5, memory_free_mb: 100.4, accounts: ['orn-x'] });
     expect(answer).toMatchObject({ status: 200, body: { status: 'alive', heartbeat_interval_seconds: 10 } });
     const { username } = await row<{ username: string }>(database.db, 'SELECT username FROM placements WHERE lease_id = ?', [lease.id]);
     expect(answer.body.accounts).toEqual([{ username, remaining_seconds: expect.closeTo(3600, -2) }]);
-    expect(await row(database.db, 'SELECT facts, last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE AS fresh FROM nodes WHERE id = ?', [enrolled.id])).toEqual({
-      facts: { load1: 0.5, memory_free_mb: 100 }, fresh: 1,
+    expect(await row(database.db, 'SELECT load1, memory_free_mb, disk_free_mb, last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE AS fresh FROM heartbeats WHERE node_id = ?', [enrolled.id])).toEqual({
+      load1: 0.5, memory_free_mb: 100, disk_free_mb: null, fresh: 1,
     });
   });
 

@@ -98,7 +98,8 @@ describe('health', () => {
 
   it('I8: silence of agents from before an outage suspects nobody; silence after it does, once', async () => {
     const quiet = await aNode(database.db);
-    await age(database.db, 'UPDATE nodes SET last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL 2 MINUTE, last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 2 MINUTE WHERE id = ?', [quiet.id]);
+    await age(database.db, 'UPDATE nodes SET last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 2 MINUTE WHERE id = ?', [quiet.id]);
+    await age(database.db, 'UPDATE heartbeats SET last_heartbeat_at = last_heartbeat_at - INTERVAL 2 MINUTE, silent_at = silent_at - INTERVAL 2 MINUTE WHERE node_id = ?', [quiet.id]);
     await age(database.db, 'UPDATE control_plane SET judged_since = UTC_TIMESTAMP(3)');
     await watchFleet(ctx);
     expect(await node(quiet.id)).toMatchObject({ status: 'alive' });

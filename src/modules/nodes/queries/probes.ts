@@ -196,19 +196,19 @@ export async function lookForReturns(db: Db): Promise<void> {
 }
 
 /**
- * Nodes whose agent has been silent for `overdueSeconds` become suspect and due for a probe; once per silence, since a node that can then
- * be logged in to is alive although its agent is not. Silence from before the control plane's own outage does not count.
+ * Nodes whose agent has been silent for longer than its last call allowed become suspect and due for a probe; once per silence, since a node that can
+ * then be logged in to is alive although its agent is not. Silence from before the control plane's own outage does not count.
  * Returns the ids.
  */
-export async function suspectSilentNodes(tx: Tx, overdueSeconds: number, limit: number): Promise<number[]> {
+export async function suspectSilentNodes(tx: Tx, limit: number): Promise<number[]> {
   const rows = await selectRows<{ id: number }>(
     tx,
-    `SELECT n.id FROM nodes n JOIN control_plane c ON c.id = 1
-      WHERE n.status = 'alive' AND n.last_heartbeat_at < TIMESTAMPADD(MICROSECOND, ROUND(? * -1000000), UTC_TIMESTAMP(3))
-        AND c.judged_since < TIMESTAMPADD(MICROSECOND, ROUND(? * -1000000), UTC_TIMESTAMP(3))
-        AND (n.logged_in_at IS NULL OR n.logged_in_at < TIMESTAMPADD(MICROSECOND, ROUND(? * 1000000), n.last_heartbeat_at))
+    `SELECT n.id FROM heartbeats h JOIN nodes n ON n.id = h.node_id JOIN control_plane c ON c.id = 1
+      WHERE h.silent_at < UTC_TIMESTAMP(3) AND n.status = 'alive'
+        AND TIMESTAMPADD(MICROSECOND, TIMESTAMPDIFF(MICROSECOND, h.last_heartbeat_at, h.silent_at), c.judged_since) < UTC_TIMESTAMP(3)
+        AND (n.logged_in_at IS NULL OR n.logged_in_at < h.silent_at)
       LIMIT ?`,
-    [overdueSeconds, overdueSeconds, overdueSeconds, limit],
+    [limit],
   );
   const suspected: number[] = [];
   for (const { id } of rows) {

@@ -1,5 +1,5 @@
-import { execute, insertRow, selectFirst } from '../../../db/sql';
-import type { Db, Tx } from '../../../db/transaction';
+import { insertRow, selectFirst } from '../../../db/sql';
+import type { Tx } from '../../../db/transaction';
 import type { Facts, Labels, NodeStatus } from '../types';
 
 export interface Registration {
@@ -29,13 +29,13 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
   await insertRow(
     tx,
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, cpus, memory_mb, labels, facts, status, credential_hash,
-                        next_uid, probe_due_at, last_heartbeat_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL), UTC_TIMESTAMP(3))
+                        next_uid, probe_due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL))
      ON DUPLICATE KEY UPDATE hostname = VALUES(hostname), address = VALUES(address), ssh_port = VALUES(ssh_port), cpus = VALUES(cpus),
        memory_mb = VALUES(memory_mb), labels = VALUES(labels), facts = VALUES(facts), credential_hash = COALESCE(VALUES(credential_hash), credential_hash),
        status_since = IF(status = VALUES(status), status_since, UTC_TIMESTAMP(3)), status_reason = IF(VALUES(status) = 'quarantined', status_reason, NULL),
        status = VALUES(status), dirty = 1, wipe_token = NULL, wipe_due_at = NULL, probe_token = NULL, probe_due_at = VALUES(probe_due_at),
-       last_heartbeat_at = VALUES(last_heartbeat_at), registered_at = UTC_TIMESTAMP(3)`,
+       registered_at = UTC_TIMESTAMP(3)`,
     [
       r.hostname, r.address, r.sshPort, r.hostKey, r.fingerprint, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.facts),
       r.status, r.credentialHash, r.firstUid, r.status,
@@ -46,13 +46,4 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
     throw new Error('a node vanished while it was being registered');
   }
   return row.id;
-}
-
-/** What the agent said of its machine just now. Zero rows: no such credential, or the node is retired. */
-export async function recordHeartbeat(db: Db, nodeId: number, facts: Facts): Promise<void> {
-  await execute(
-    db,
-    "UPDATE nodes SET last_heartbeat_at = UTC_TIMESTAMP(3), facts = JSON_MERGE_PATCH(facts, ?) WHERE id = ? AND status <> 'retired'",
-    [JSON.stringify(facts), nodeId],
-  );
 }

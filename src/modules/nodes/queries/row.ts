@@ -1,6 +1,6 @@
 import { fromJson } from '../../../db/sql';
 import type { Reach } from '../../../ssh';
-import type { Facts, Labels, Node, NodeStatus } from '../types';
+import type { Facts, Labels, Node, NodeStatus, Vitals } from '../types';
 
 export interface NodeRow {
   id: number;
@@ -27,6 +27,7 @@ export interface NodeRow {
   first_failed_at: Date | null;
   last_checked_at: Date | null;
   last_heartbeat_at: Date | null;
+  vitals: unknown;
   wipe_failures: number;
   wiped_at: Date | null;
   provision_failures: number;
@@ -35,8 +36,9 @@ export interface NodeRow {
 
 /** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
 export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
-  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at, last_heartbeat_at,
-  wipe_failures, wiped_at, provision_failures, registered_at`;
+  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
+  wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
+  (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals`;
 
 export function toNode(row: NodeRow): Node {
   return {
@@ -58,7 +60,7 @@ export function toNode(row: NodeRow): Node {
     cpus: row.cpus,
     memoryMb: row.memory_mb,
     labels: fromJson<Labels>(row.labels),
-    facts: fromJson<Facts>(row.facts),
+    facts: { ...fromJson<Facts>(row.facts), ...knownOf(fromJson<Vitals | null>(row.vitals)) },
     lastDeathAt: row.last_death_at,
     probeFailures: row.probe_failures,
     firstFailedAt: row.first_failed_at,
@@ -70,3 +72,6 @@ export function toNode(row: NodeRow): Node {
     registeredAt: row.registered_at,
   };
 }
+
+/** What no heartbeat said is NULL in its row, and no fact. */
+const knownOf = (vitals: Vitals | null): Vitals => Object.fromEntries(Object.entries(vitals ?? {}).filter(([, value]) => value !== null));

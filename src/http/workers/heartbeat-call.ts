@@ -1,0 +1,41 @@
+import type { z } from 'zod';
+import type { Heartbeat, HeartbeatAnswer } from '../../flows/record-heartbeat';
+import { OrionError } from '../../lib/errors';
+import { parseSshPublicKey } from '../../modules/accounts';
+import type { ApiSettings } from '../deps';
+import type { heartbeatBody } from './schema';
+
+export const HEARTBEAT_PATH = '/api/workers/heartbeat';
+
+/** Throws invalid_request for what is no host key. */
+export function toHeartbeat(body: z.output<typeof heartbeatBody>): Heartbeat {
+  const { accounts: _accounts, ssh_port: _port, host_key: hostKey, interval_seconds: keptSeconds, ...vitals } = body;
+  return { vitals, keptSeconds, hostKey: hostKey === undefined ? null : parseHostKey(hostKey) };
+}
+
+/** `type base64` of a line. Throws invalid_request. */
+export function parseHostKey(line: string): string {
+  try {
+    return parseSshPublicKey(line).line;
+  } catch (error) {
+    throw error instanceof OrionError ? new OrionError('invalid_request', `host_key: ${error.message}`) : error;
+  }
+}
+
+/** What each answer to an agent has. */
+export function presentUsual({ managementUser, managementKeys, heartbeatIntervalSeconds, contactLimitSeconds }: ApiSettings): Record<string, unknown> {
+  return {
+    management: { username: managementUser, public_keys: managementKeys },
+    heartbeat_interval_seconds: heartbeatIntervalSeconds,
+    contact_limit_seconds: contactLimitSeconds,
+  };
+}
+
+export function presentHeartbeat({ status, accounts, intervalSeconds }: HeartbeatAnswer, usual: Record<string, unknown>): Record<string, unknown> {
+  return {
+    status,
+    ...usual,
+    heartbeat_interval_seconds: intervalSeconds,
+    accounts: accounts.map(({ username, remainingSeconds }) => ({ username, remaining_seconds: remainingSeconds })),
+  };
+}

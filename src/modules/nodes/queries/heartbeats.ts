@@ -1,0 +1,69 @@
+import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import type { Db } from '../../../db/transaction';
+import type { NodeStatus, Vitals } from '../types';
+
+/** A node as its agent is answered. */
+export interface Caller {
+  nodeId: number;
+  hostKey: string;
+  status: NodeStatus;
+  /** Those that are current there. */
+  accounts: { username: string; remainingSeconds: number }[];
+}
+
+interface CallerRow {
+  id: number;
+  credential_hash: string;
+  host_key: string;
+  status: NodeStatus;
+  username: string | null;
+  remaining: string | number | null;
+}
+
+/** The nodes that hold these credentials, by their hashes, whatever their status. */
+export async function listCallers(db: Db, credentialHashes: string[]): Promise<Map<string, Caller>> {
+  const rows = await selectRows<CallerRow>(
+    db,
+    `SELECT n.id, n.credential_hash, n.host_key, n.status, p.username, GREATEST(0, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000) AS remaining
+       FROM nodes n LEFT JOIN leases l ON l.id = n.lease_id LEFT JOIN placements p ON p.current_lease_id = l.id AND p.node_id = n.id
+      WHERE n.credential_hash IN (${credentialHashes.map(() => '?').join(',')})`,
+    credentialHashes,
+  );
+  return new Map(
+    rows.map(({ id, credential_hash: hash, host_key: hostKey, status, username, remaining }) => [
+      hash,
+      { nodeId: id, hostKey, status, accounts: username === null ? [] : [{ username, remainingSeconds: Number(remaining) }] },
+    ]),
+  );
+}
+
+export interface Heartbeat {
+  nodeId: number;
+  /** What is not in it stays as it was. */
+  vitals: Vitals;
+  /** Silence after which the agent counts as silent. */
+  overdueSeconds: number;
+}
+
+/** Writes heartbeats, one a node at most, in one statement. In the order of the nodes, so that replicas that write at the same time cannot deadlock. */
+export async function recordHeartbeats(db: Db, heartbeats: Heartbeat[]): Promise<void> {
+  const sorted = [...heartbeats].sort((a, b) => a.nodeId - b.nodeId);
+  await execute(
+    db,
+    `INSERT INTO heartbeats (node_id, last_heartbeat_at, silent_at, load1, memory_free_mb, disk_free_mb)
+     VALUES ${sorted.map(() => '(?, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND, ?, ?, ?)').join(',')}
+     ON DUPLICATE KEY UPDATE last_heartbeat_at = VALUES(last_heartbeat_at), silent_at = VALUES(silent_at), load1 = COALESCE(VALUES(load1), load1),
+       memory_free_mb = COALESCE(VALUES(memory_free_mb), memory_free_mb), disk_free_mb = COALESCE(VALUES(disk_free_mb), disk_free_mb)`,
+    sorted.flatMap(({ nodeId, overdueSeconds, vitals: { load1, memory_free_mb: memory, disk_free_mb: disk } }) => [nodeId, Math.round(overdueSeconds * 1e6), load1 ?? null, memory ?? null, disk ?? null]),
+  );
+}
+
+/** An account has come onto the node: its agent has `overdueSeconds` to call, whatever it was told before. */
+export async function expectHeartbeat(db: Db, nodeId: number, overdueSeconds: number): Promise<void> {
+  await execute(db, `UPDATE heartbeats SET silent_at = LEAST(silent_at, ${IN_SECONDS}) WHERE node_id = ?`, [overdueSeconds, nodeId]);
+}
+
+/** How many nodes call home regularly, about. */
+export async function countCallers(db: Db): Promise<number> {
+  return (await selectFirst<{ n: number }>(db, "SELECT COUNT(*) AS n FROM nodes WHERE status = 'alive'"))?.n ?? 0;
+}
