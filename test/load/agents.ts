@@ -1,4 +1,6 @@
 import { type Answer, type ControlPlane, interpret } from '../../src/agent/control-plane';
+import { createNews } from '../../src/agent/news';
+import { createRest } from '../../src/agent/rest';
 import { runSession } from '../../src/agent/session';
 import { paceOf } from '../../src/agent/verdict';
 import { parseHeartbeatAnswer, parseLeaveAnswer, parseRegistration } from '../../src/agent/wire';
@@ -83,6 +85,7 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
   const { hostname, address, hostKey, credential: seeded } = identityOf(options.secret, node);
   let credential = options.joinToken === undefined ? seeded : undefined;
   let contactLimitSeconds = 0;
+  const news = createNews();
   const common = { ssh_port: options.sshPort, host_key: hostKey };
   return runSession(
     {
@@ -103,17 +106,20 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
           ...common, hostname, address, join_token: options.joinToken, labels: { room: `lab-${node % 10}` },
           facts: { cpus: 1 + (node % 8), memory_mb: 1024 * (1 + (node % 8)), disk_mb: 20_000, os: 'simulated', arch: 'x86_64', kernel: 'none', agent_version: '0' },
         }),
-      describeState: () => Promise.resolve({ ...common, load1: Math.random(), memory_free_mb: 512, disk_free_mb: 10_000, accounts: [], ended_accounts: [] }),
+      describeState: () => Promise.resolve({ ...common, ...news.pick({ load1: Math.random() * 0.6, memory_free_mb: 512, disk_free_mb: 10_000 }), accounts: [], ended_accounts: [] }),
       applyManagement: ({ publicKeys }) => {
         publicKeys.forEach(options.admit);
         return Promise.resolve();
       },
       onHeartbeat: (answer) => {
         contactLimitSeconds = answer.contactLimitSeconds;
+        news.accepted();
         onAnswer(answer.heartbeatIntervalSeconds);
         return Promise.resolve();
       },
-      pace: () => paceOf(contactLimitSeconds),
+      pace: (intervalSeconds) => paceOf(contactLimitSeconds, intervalSeconds),
+      rest: createRest(clock),
+      watchful: true,
     },
     // One for all would have 100,000 listeners.
     new AbortController().signal,

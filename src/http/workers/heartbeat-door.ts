@@ -77,10 +77,14 @@ export function createHeartbeatDoor({ ctx, settings, stopping, app }: HeartbeatD
 
 /** Of a call that this door is for; undefined for all others, down to the slightest doubt. */
 function credentialOf({ method, url, headers }: IncomingMessage): string | undefined {
-  const { 'content-type': type = '', 'content-length': length = '', 'content-encoding': encoding, authorization = '' } = headers;
-  const plain = method === 'POST' && url === HEARTBEAT_PATH && encoding === undefined && /^application\/json(; ?charset=utf-8)?$/i.test(type);
-  const fits = Number(length) > 0 && Number(length) <= BODY_LIMIT_BYTES;
-  return plain && fits ? /^Bearer (\S+)$/i.exec(authorization)?.[1] : undefined;
+  const isHeartbeat = method === 'POST' && url === HEARTBEAT_PATH;
+  return isHeartbeat && isPlainJson(headers) ? /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1] : undefined;
+}
+
+function isPlainJson(headers: IncomingMessage['headers']): boolean {
+  const length = Number(headers['content-length']);
+  const fits = length > 0 && length <= BODY_LIMIT_BYTES;
+  return fits && headers['content-encoding'] === undefined && /^application\/json(; ?charset=utf-8)?$/i.test(headers['content-type'] ?? '');
 }
 
 /** Undefined: the caller hung up. */

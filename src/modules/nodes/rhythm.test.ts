@@ -18,7 +18,8 @@ describe('how often an agent is to call', () => {
   });
 
   it('never more seldom than usual with accounts, or from an agent that would not notice one; and idle ones never more often than the fleet is to', () => {
-    fc.assert(fc.property(rhythm, fc.option(seconds, { nil: undefined }), fc.boolean(), fc.boolean(), (at, keptSeconds, idle, news) => {
+    const state = fc.record({ idle: fc.boolean(), keptSeconds: fc.option(seconds, { nil: undefined }), news: fc.boolean() });
+    fc.assert(fc.property(rhythm, state, (at, { idle, keptSeconds, news }) => {
       const told = nextInterval(at, { idle, keptSeconds, news });
       if (!idle || keptSeconds === undefined) {
         expect(told).toBe(at.intervalSeconds);
