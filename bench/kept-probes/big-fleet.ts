@@ -75,9 +75,10 @@ async function enrol(system: System, { address, port, hostKey }: Fleet, nodes: n
 
 /** What a day makes of it: all were asked within the interval, and their fresh logins come due one after the other. */
 async function settleIn(system: System): Promise<void> {
+  const deepSeconds = `${DEEP_CHECK_SECONDS} * (0.5 + (id DIV 64) % 64 / 128)`;
   await system.sql(
-    `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL ${INTERVAL_SECONDS} SECOND, last_checked_at = UTC_TIMESTAMP(3),
-            logged_in_at = UTC_TIMESTAMP(3) - INTERVAL RAND() * ${DEEP_CHECK_SECONDS} * (0.5 + (id DIV 64) % 64 / 128) SECOND`,
+    `UPDATE nodes SET last_checked_at = UTC_TIMESTAMP(3), logged_in_at = UTC_TIMESTAMP(3) - INTERVAL RAND() * ${deepSeconds} SECOND,
+            probe_due_at = LEAST(UTC_TIMESTAMP(3) + INTERVAL ${INTERVAL_SECONDS} SECOND, logged_in_at + INTERVAL ${deepSeconds} SECOND)`,
   );
 }
 
