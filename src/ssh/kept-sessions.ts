@@ -33,6 +33,8 @@ export interface KeptSessions {
    * thousands drops by himself those that do not answer: a signal each costs as much as the round trip.
    */
   ping(target: SshTarget, signal?: AbortSignal): Promise<void>;
+  /** Whether a connection to this target is kept, or being opened. */
+  has(target: SshTarget): boolean;
   /** Told of each connection that ended although nobody here closed it. */
   onLost(listener: (nodeId: number) => void): void;
   drop(nodeId: number): void;
@@ -103,6 +105,10 @@ class SessionKeeper implements KeptSessions {
       throw new SessionBrokenError('no connection is kept');
     }
     await this.during(kept, signal, (client, cut) => (signal ? unlessAborted(roundTrip(client), signal, cut) : roundTrip(client)));
+  }
+
+  has(target: SshTarget): boolean {
+    return this.find(target) !== undefined;
   }
 
   onLost(listener: (nodeId: number) => void): void {

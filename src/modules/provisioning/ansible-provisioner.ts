@@ -64,11 +64,11 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
 
   return {
     ensurePresent: async (target, spec, signal) =>
-      reportOf(await run({ playbook: 'create_user.yml', target, signal, vars: (waited) => accountVars(spec, waited, limitSeconds) })),
+      reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal, vars: (waited) => accountVars(spec, waited, limitSeconds) })),
     wipe: async (target, accounts, signal) =>
       reportOf(await run({ playbook: 'delete_user.yml', target, signal, vars: () => ({ ...namesOf(accounts), limit_seconds: limitSeconds }) })),
     verifyClean: async (target: NodeTarget, accounts: AccountName[], signal?: AbortSignal) => {
-      const play = await run({ playbook: 'verify_clean.yml', target, freshLogin: true, signal, vars: () => namesOf(accounts) });
+      const play = await run({ playbook: 'verify_clean.yml', target, freshLogin: 'own', signal, vars: () => namesOf(accounts) });
       const { stdout } = play.result;
       const findings = typeof stdout === 'string' ? parseFindings(stdout) : undefined;
       if (findings === undefined) {

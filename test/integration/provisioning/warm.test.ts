@@ -104,6 +104,20 @@ describe('plays in warm processes', () => {
     await bench.provisioner.wipe(target, []);
   }, 30_000);
 
+  it('an account counts only on a node that can be logged in to anew, though a connection from before still works', async () => {
+    const other = bench.workers[1] as Worker;
+    const target = nodeOf(other, 2);
+    await bench.provisioner.ensurePresent(target, aSpec(bench.tenantKey));
+    const listener = await asRoot(other, "pgrep -f 'sshd.*\\[listener\\]'");
+    await asRoot(other, `kill -STOP ${listener}`);
+    const moment = AbortSignal.timeout(2_000);
+    await expect(bench.provisioner.ensurePresent(target, aSpec(bench.tenantKey), moment)).rejects.toMatchObject({ failure: 'deadline' });
+    await asRoot(other, `kill -CONT ${listener}`);
+    await bench.provisioner.ensurePresent(target, aSpec(bench.tenantKey));
+    await expect(bench.provisioner.ensurePresent({ ...target, port: 1 }, aSpec(bench.tenantKey))).rejects.toMatchObject({ failure: 'unreachable' });
+    await bench.provisioner.wipe(target, []);
+  }, 30_000);
+
   it('two plays on two nodes at once do what each was asked', async () => {
     const specs = bench.workers.map(() => aSpec(bench.tenantKey));
     await Promise.all(bench.workers.map((each, at) => bench.provisioner.ensurePresent(nodeOf(each, at + 1), specs[at] as (typeof specs)[0])));

@@ -7,8 +7,11 @@ export interface PlayRequest {
   target: NodeTarget;
   /** Passed by a private file, never on a command line and never rendered as templates. */
   vars: Record<string, unknown>;
-  /** Whether it has to look over a connection of its own. A play that is a process of its own always does. */
-  freshLogin?: boolean;
+  /**
+   * `own`: it has to work over a connection of its own. `beside`: it may use one that is open, but only counts when the node can be logged in to anew.
+   * A play that is a process of its own always logs in.
+   */
+  freshLogin?: 'own' | 'beside';
   deadlineMs: number;
   signal?: AbortSignal;
 }

@@ -39,19 +39,43 @@ export function createWarmPlays(deps: WarmPlaysDeps): WarmPlays {
       if (fault !== undefined) {
         return failure(fault);
       }
-      const sessions = request.freshLogin ? deps.openSessions() : deps.sessions;
+      const { anew, sessions } = sessionsFor(deps, request);
       try {
-        return await withDeadline(request.deadlineMs, (signal) => playOnce(workers.take(), { request, sessions, signal, clock: deps.clock }), request.signal);
+        return await withDeadline(
+          request.deadlineMs,
+          async (signal) => {
+            const [outcome, refused] = await Promise.all([playOnce(workers.take(), { request, sessions, signal, clock: deps.clock }), anew && knock(anew, request.target, signal)]);
+            return outcome?.status === 'ok' && refused ? refused : outcome;
+          },
+          request.signal,
+        );
       } catch (error) {
         return outcomeOfCut(error, request);
       } finally {
-        if (request.freshLogin) {
-          sessions.close();
-        }
+        anew?.close();
       }
     },
     close: () => workers.close(),
   };
+}
+
+function sessionsFor({ sessions, openSessions }: WarmPlaysDeps, { freshLogin, target }: PlayRequest): { anew: KeptSessions | undefined; sessions: KeptSessions } {
+  if (freshLogin === 'own') {
+    const anew = openSessions();
+    return { anew, sessions: anew };
+  }
+  // Where none is open the play's own login is a new one.
+  return { anew: freshLogin === 'beside' && sessions.has(target) ? openSessions() : undefined, sessions };
+}
+
+/** Undefined when the node can be logged in to; else why not. A tenant will have to, and a connection from before says nothing of that. */
+async function knock(sessions: KeptSessions, target: SshTarget, signal: AbortSignal): Promise<Outcome | undefined> {
+  try {
+    await sessions.keep(target, signal);
+    return undefined;
+  } catch (error) {
+    return outcomeOfResult({ event: 'unreachable', result: { msg: whyUnreachable(error) } }, 0);
+  }
 }
 
 interface Stage {
@@ -98,11 +122,13 @@ async function answer({ request: { target }, sessions, signal, clock }: Stage, {
     if (signal.aborted || error instanceof OutputLimitError) {
       throw error;
     }
-    return { unreachable: `${error instanceof HostKeyChangedError ? 'Host key verification failed: ' : ''}${messageOf(error)}` };
+    return { unreachable: whyUnreachable(error) };
   } finally {
     over.abort();
   }
 }
+
+const whyUnreachable = (error: unknown): string => `${error instanceof HostKeyChangedError ? 'Host key verification failed: ' : ''}${messageOf(error)}`;
 
 /** Cuts the connection to a node that is silent even when it is only asked whether it is there, long before the deadline of what it works on. */
 async function watchOver(sessions: KeptSessions, target: SshTarget, { clock, over }: { clock: Clock; over: AbortSignal }): Promise<void> {
