@@ -41,17 +41,22 @@ describe('a node that is cut off but alive', () => {
     return { lease, worker: workerOf(fleet, lease), user: lease.access?.username ?? '' };
   };
 
+  const untilLoginSeen = async (worker: Worker): Promise<void> => {
+    await eventually(async () => (await inside(worker, 'cat /root/logins')) !== '', { what: 'a login was seen', timeoutMs: WAIT_MS });
+  };
+
   it.each<Cut>(['both', 'in', 'out'])('I2/I6: holds its tenant before the lease runs elsewhere (%s), and is wiped before it is free', async (cut) => {
     const { lease, worker, user } = await rentWithJob();
     const other = fleet.workers.find((each) => each !== worker) as Worker;
     const [before, after] = await Promise.all([watchLogins(worker, ada.keyFile), watchLogins(other, ada.keyFile)]);
     const session = await ada.openSession(lease);
-    await eventually(async () => (await inside(worker, 'cat /root/logins')) !== '', { what: 'a login was seen', timeoutMs: WAIT_MS });
+    await untilLoginSeen(worker);
 
     await worker.cut(cut);
     const moved = await ada.untilLease(lease.id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, WAIT_MS);
     expect(moved).toMatchObject({ ends_at: lease.ends_at, node: { hostname: other.name } });
     expect((await ada.login(moved, 'true')).code).toBe(0);
+    await untilLoginSeen(other);
 
     const [old, next] = [await before.taken(), await after.taken()];
     const overlapSeconds = ((old?.lastMs ?? NaN) - (next?.firstMs ?? NaN)) / 1000;

@@ -2,7 +2,7 @@ import { fingerprintOf } from '../../../src/lib/host-key';
 import { expectStatus, type Node } from '../api';
 import { check, checkEqual } from '../narrator';
 import { listNodes, type Stage, until, untilFree } from '../stage';
-import { type Fleet, readCounter } from '../world';
+import { type Fleet, readCounter, type Replica } from '../world';
 
 const WITH_TOKEN = 5;
 
@@ -35,8 +35,12 @@ export async function enrol({ narrator, world, plane, operator }: Stage): Promis
     const free = await untilFree(operator, WITH_TOKEN + 1);
     check(free.every(({ wiped_at: wipedAt }) => wipedAt !== null), 'no machine is free before its first verified wipe');
   });
-  const probes = await Promise.all(plane.schedulers.map((scheduler) => readCounter(scheduler, 'orion_probes_total')));
-  check(probes.every((count) => count > 0), 'both schedulers do a share of the work');
-  narrator.note(`The two schedulers have shared the work without asking each other: ${probes.join(' and ')} health checks.`);
+  const askedOf = async (scheduler: Replica): Promise<number> => (await readCounter(scheduler, 'orion_probes_total')) + (await readCounter(scheduler, 'orion_kept_probes_total'));
+  const shares = async (): Promise<number[] | false> => {
+    const asked = await Promise.all(plane.schedulers.map(askedOf));
+    return asked.every((count) => count > 0) && asked;
+  };
+  const checks = await until(shares, { what: 'both schedulers do a share of the work' });
+  narrator.note(`The two schedulers have shared the work without asking each other: ${checks.join(' and ')} health checks.`);
   return fleet;
 }

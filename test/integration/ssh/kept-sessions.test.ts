@@ -91,6 +91,7 @@ describe('connections that are kept', () => {
   it('are cut at a deadline and by a flood, which ends on the machine, too', async () => {
     await expect(run('yes')).rejects.toThrow('printed more than 1048576 bytes');
     await eventually(async () => (await bench.workers[0]?.exec('pgrep -x yes'))?.code === 1, { what: 'the flood is over', timeoutMs: 10_000 });
+    await sessions.keep(target, soon());
     await expect(sessions.run(target, { command: 'sleep 60', signal: soon(500) })).rejects.toThrow(/timeout|aborted/i);
     expect(sessions.size).toBe(0);
     expect((await run('echo on')).stdout).toBe('on\n');
