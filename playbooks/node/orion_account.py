@@ -13,7 +13,7 @@ import time
 
 from orion_node import (
     NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
-    set_shadow_field, shadow_of, take_lock, tool, typed, write_file)
+    set_shadow_fields, shadow_of, take_lock, tool, typed, write_file)
 from orion_processes import thaw_all
 
 GRACE_SECONDS = 60
@@ -26,7 +26,8 @@ NO_PASSWORD = '*'  # not '!': without PAM sshd takes '!' for a locked account an
 
 
 class Account:
-    def __init__(self, params):
+    def __init__(self, params, asked):
+        self.asked = asked
         self.name, self.uid = params['username'], params['uid']
         self.home = '/home/' + self.name
         self.shell = '/bin/bash' if os.path.exists('/bin/bash') else '/bin/sh'
@@ -90,23 +91,12 @@ class Account:
         if known is None:
             raise Trouble('%s has no shadow entry' % self.name)
         self.was_held = self.was_held or known[1] == HELD_EXPIRY
-        if known[0] != wanted[0]:
-            self._set_password(wanted[0])
-        if known[1] != wanted[1]:
-            if tool('chage'):
-                run('chage', '-E', wanted[1], self.name)
-            else:
-                set_shadow_field(self.name, 7, wanted[1])
-            self.did('expiry')
+        set_shadow_fields(self.name, {1: wanted[0], 7: wanted[1]})
         if shadow_of(self.name) != wanted:
             raise Trouble('the shadow entry of %s did not take' % self.name)
-
-    def _set_password(self, crypted):
-        done = subprocess.run([tool('chpasswd') or 'chpasswd', '-e'], input=('%s:%s\n' % (self.name, crypted)).encode(),
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
-        if done.returncode != 0:
-            raise Trouble('chpasswd failed (%d)' % done.returncode)
-        self.did('password')
+        for what, before, after in zip(('password', 'expiry'), known, wanted):
+            if before != after:
+                self.did(what)
 
     def make_home(self):
         try:
@@ -160,7 +150,7 @@ class Account:
             os.close(ssh)
 
     def key_lines(self):
-        options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS)
+        options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS, version_of(self.asked))
         return ''.join('%s %s\n' % (options, key.strip()) for key in self.params['public_keys'])
 
     def _set_aside_unless_directory(self, parent, name):
@@ -227,9 +217,9 @@ class Account:
             self.did('record')
 
 
-def expiry_time(instant):
+def expiry_time(instant, openssh):
     """sshd reads the value in its local time; since 9.1 a Z makes it UTC. An hour that a clock change repeats is never taken early."""
-    if openssh_version() >= (9, 1):
+    if openssh >= (9, 1):
         return time.strftime('%Y%m%d%H%M%SZ', time.gmtime(instant))
     local = time.strftime('%Y%m%d%H%M%S', time.localtime(instant))
     while time.mktime(time.strptime(local, '%Y%m%d%H%M%S')) < instant:
@@ -238,13 +228,16 @@ def expiry_time(instant):
     return local
 
 
-def openssh_version():
+def ask_sshd():
+    """For its version, ahead of the time: the answer comes while the account is made."""
     path = tool('sshd')
-    if path is None:
-        return (0, 0)
-    # Older ones do not know -V and say their version along with the complaint.
-    done = subprocess.run([path, '-V'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10)
-    found = re.search(rb'OpenSSH_(\d+)\.(\d+)', done.stdout)
+    return path and subprocess.Popen([path, '-V'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def version_of(asked):
+    """Older ones do not know -V and say their version along with the complaint."""
+    said = asked.communicate(timeout=10)[0] if asked else b''
+    found = re.search(rb'OpenSSH_(\d+)\.(\d+)', said)
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
@@ -270,7 +263,7 @@ def main(args):
         fence = read_fence()
         if params['uid'] <= fence:
             return {'failed': True, 'msg': 'uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), 'stale': True, 'fence': fence}
-        account = Account(params)
+        account = Account(params, ask_sshd())
         account.refuse_foreign()
         for step in (account.write_record, account.make_group, account.make_user, account.drop_groups, account.make_home,
                      account.set_shadow, account.thaw, account.write_limits):

@@ -14,7 +14,7 @@ from orion_files import Sweep, mounts
 from orion_ipc import remove_queues, remove_sysv
 from orion_node import (
     NAME, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, limit_time, password_files_lock, raise_fence,
-    read_fence, read_record, read_text, run, set_shadow_field, shadow_of, take_lock, tool, typed, write_file)
+    read_fence, read_record, read_text, run, set_shadow_fields, shadow_of, take_lock, tool, typed, write_file)
 from orion_processes import kill_all
 
 CRONTABS = ('/var/spool/cron/crontabs', '/var/spool/cron', '/etc/crontabs')
@@ -77,8 +77,7 @@ class Wipe:
             if tool('usermod'):
                 run('usermod', '-L', '-e', '1', name)
             else:
-                set_shadow_field(name, 1, '!')
-                set_shadow_field(name, 7, '1')
+                set_shadow_fields(name, {1: '!', 7: '1'})
         try:
             home = os.open('/home/' + name, NO_FOLLOW_DIR)
         except (FileNotFoundError, NotADirectoryError):
