@@ -25,10 +25,13 @@ export interface HeartbeatAnswer {
 /** For the flows of this file. */
 export type HeartbeatContext = FlowContext & { rhythm: HeartbeatRhythm };
 
-/** The agent's call home. A host key other than the pinned one quarantines the node, before anybody is sent to it. */
+/**
+ * The agent's call home. A host key other than the pinned one quarantines the node, before anybody is sent to it. One that was quarantined by whoever met
+ * that key first offers it only now, for an operator to accept.
+ */
 export async function takeHeartbeat(ctx: HeartbeatContext, node: Node, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
   const { hostKey } = heartbeat;
-  if (hostKey !== null && hostKey !== node.hostKey && node.status !== 'quarantined') {
+  if (hostKey !== null && hostKey !== node.hostKey && (node.status !== 'quarantined' || node.offeredHostKey === null)) {
     await transaction(ctx.db, (tx) =>
       quarantine(tx, ctx, { nodeId: node.id, reason: 'it shows another host key', offeredHostKey: hostKey, actor: `node:${node.id}` }),
     );

@@ -202,6 +202,18 @@ describe('an agent calls home', () => {
     expect((await beat(enrolled, { host_key: anSshKey() })).body.status).toBe('quarantined');
     expect((await beat(enrolled)).body.status).toBe('quarantined');
   });
+
+  it('R1: a heartbeat offers the other host key of a node that was quarantined by whoever met that key first; once', async () => {
+    const enrolled = await aNode(database.db);
+    await api.call('post', `/api/nodes/${enrolled.id}/quarantine`, { as: admin, body: { reason: 'it showed another host key' } });
+    expect((await beat(enrolled, { host_key: enrolled.hostKey })).body.status).toBe('quarantined');
+    expect(await node(enrolled.id)).toMatchObject({ offered_host_key: null });
+    const offered = anSshKey();
+    expect((await beat(enrolled, { host_key: offered })).body.status).toBe('quarantined');
+    await beat(enrolled, { host_key: anSshKey() });
+    expect(await node(enrolled.id)).toMatchObject({ status: 'quarantined', host_key: enrolled.hostKey, offered_host_key: offered });
+    expect(await api.call('post', `/api/nodes/${enrolled.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(offered) } })).toMatchObject({ status: 200 });
+  });
 });
 
 describe('a machine leaves', () => {
