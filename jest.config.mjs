@@ -1,3 +1,6 @@
+// The tests run in this process or in children of it, and cannot tell by themselves: what they share ends with it (test/lab/shared-mariadb.ts).
+process.env.ORION_LAB_RUN_PID = String(process.pid);
+
 const common = {
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

@@ -20,10 +20,8 @@ export async function sharedMariaDb(): Promise<SharedMariaDb> {
   return { ...address, createDatabase: (name) => createDatabase(address, name), createReader: (database) => createReader(address, database) };
 }
 
-/** The process that lives as long as the run: jest's own, which is the parent when the tests run in a child of it. */
-function runPid(): number {
-  return process.send ? process.ppid : process.pid;
-}
+/** The process that lives as long as the run: jest's own, which names itself in jest.config.mjs; elsewhere this one. */
+const runPid = (): number => Number(process.env['ORION_LAB_RUN_PID'] ?? process.pid);
 
 async function findOrStart(pid: number): Promise<MariaDbAddress> {
   const place = join(tmpdir(), `orion-lab-run-${pid}-${startTimeOf(pid) ?? '0'}`);
