@@ -70,7 +70,11 @@ export function createHeartbeatDoor({ ctx, settings, stopping, app }: HeartbeatD
     if (credential === undefined) {
       app(req, res);
     } else {
-      void take(req, res, credential);
+      take(req, res, credential).catch((error: unknown) => {
+        // It was answered in part: nothing can be said any more, and one call must not end the process.
+        ctx.logger.error('a heartbeat could not be answered', { error });
+        res.destroy();
+      });
     }
   };
 }
