@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { get } from 'node:https';
 import { join } from 'node:path';
 import { type Client, createClient, expectStatus, type Lease, type Page } from '../../scripts/demo/api';
@@ -54,6 +54,28 @@ function crash(container: Container | undefined): void {
   process.kill(container?.pid ?? NaN, 'SIGKILL');
 }
 
+const isReady = async (api: Container | undefined): Promise<boolean> => (await fetch(`http://${api?.address ?? ''}:3000/readyz`, { signal: AbortSignal.timeout(5_000) })).status === 200;
+
+/** 300 requests of ten clients, and how many of them each replica has served. */
+async function serve300(): Promise<number[]> {
+  const apis = await running('api');
+  const before = await Promise.all(apis.map((api) => countServed(api, '/api/me')));
+  await Promise.all(Array.from({ length: 10 }, async () => {
+    for (let i = 0; i < 30; i += 1) {
+      expectStatus(await ada.client.get('/api/me'), 200);
+    }
+  }));
+  return Promise.all(apis.map(async (api, i) => (await countServed(api, '/api/me')) - (before[i] ?? 0)));
+}
+
+/** Ada watches the fleet. Resolves once the stream is open. */
+function watch(): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const options = { ca: readFileSync(stack.caFile, 'utf8'), agent: false, headers: { Authorization: `Bearer ${ada.token}` } };
+    get(`${stack.httpsUrl}/api/nodes/stream`, options, (response) => resolve(response.on('error', () => undefined).resume())).on('error', reject);
+  });
+}
+
 /** Ada's lease as she rented it: same end, same account, never moved. */
 async function expectUntouched(): Promise<void> {
   const now = expectStatus(await ada.client.get<Lease>(`/api/leases/${adas.id}`), 200);
@@ -62,18 +84,24 @@ async function expectUntouched(): Promise<void> {
 
 describe('the front door', () => {
   it('R30: shares 300 requests among three replicas', async () => {
-    const apis = await running('api');
-    const before = await Promise.all(apis.map((api) => countServed(api, '/api/me')));
-    await Promise.all(Array.from({ length: 10 }, async () => {
-      for (let i = 0; i < 30; i += 1) {
-        expectStatus(await ada.client.get('/api/me'), 200);
-      }
-    }));
-    const served = await Promise.all(apis.map(async (api, i) => (await countServed(api, '/api/me')) - (before[i] ?? 0)));
+    const served = await serve300();
     expect(served).toHaveLength(3);
     expect(served.reduce((sum, count) => sum + count, 0)).toBe(300);
     expect(Math.min(...served)).toBeGreaterThanOrEqual(60);
   }, 60_000);
+
+  it('R30: shares them with a replica that has just come as well: it gets no more because it holds no streams yet', async () => {
+    const watchers = await Promise.all(Array.from({ length: 18 }, watch));
+    try {
+      const [victim] = await running('api');
+      crash(victim);
+      await eventually(async () => (await Promise.all((await running('api')).map(isReady))).filter(Boolean).length === 3, { what: 'it is back', timeoutMs: 60_000 });
+      await eventually(async () => Math.min(...(await serve300())) > 0, { what: 'the proxy has found it', timeoutMs: 60_000 });
+      expect(Math.max(...(await serve300()))).toBeLessThanOrEqual(180);
+    } finally {
+      watchers.forEach((watcher) => watcher.destroy());
+    }
+  }, 150_000);
 
   it('R30: takes agents on both ports, and leads people from http to https before they say anything', async () => {
     const plain = createClient(stack.httpUrl);
@@ -165,7 +193,6 @@ describe('losing parts of the control plane', () => {
   }, 200_000);
 
   it('I3, I8: MariaDB restarted under load: readiness goes off and comes back, leases stay, nobody moves', async () => {
-    const isReady = async (api: { address: string } | undefined): Promise<boolean> => (await fetch(`http://${api?.address ?? ''}:3000/readyz`, { signal: AbortSignal.timeout(5_000) })).status === 200;
     // One that the engine has just started again may meet the end of the database before it serves, and ends.
     await eventually(async () => (await Promise.all((await running('api')).map(isReady))).every(Boolean), { what: 'all APIs serve', timeoutMs: 60_000 });
     const [api] = await running('api');
