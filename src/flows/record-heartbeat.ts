@@ -1,6 +1,6 @@
 import { transaction } from '../db/transaction';
 import { listAccountsOnNode } from '../modules/leases';
-import { type Caller, findNode, type Heartbeat as Row, listCallers, type Node, type NodeStatus, recordHeartbeats, type Vitals } from '../modules/nodes';
+import { type Caller, type CallerHints, findNode, type Heartbeat as Row, listCallers, type Node, type NodeStatus, recordHeartbeats, type Vitals } from '../modules/nodes';
 import type { FlowContext } from './context';
 import type { HeartbeatRhythm } from './heartbeat-rhythm';
 import { quarantine } from './quarantine-node';
@@ -49,8 +49,8 @@ export type ShownHeartbeat = Heartbeat & { credentialHash: string };
  * Many calls home at once, in two statements; the answers in their order. Undefined: there is more to do about it than to note it (the credential is
  * unknown, the node retired, the host key another), nothing was done, and it goes the way of those that come alone. Of several from one node the last counts.
  */
-export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHeartbeat[]): Promise<(HeartbeatAnswer | undefined)[]> {
-  const callers = await listCallers(ctx.db, [...new Set(heartbeats.map(({ credentialHash }) => credentialHash))]);
+export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHeartbeat[], hints: CallerHints): Promise<(HeartbeatAnswer | undefined)[]> {
+  const callers = await listCallers(ctx.db, [...new Set(heartbeats.map(({ credentialHash }) => credentialHash))], hints);
   const rows = new Map<number, Row>();
   const answers = heartbeats.map((heartbeat) => {
     const caller = callers.get(heartbeat.credentialHash);

@@ -6,6 +6,7 @@ import { createBatcher } from '../../lib/batcher';
 import { withDeadline } from '../../lib/clock';
 import { OrionError } from '../../lib/errors';
 import { sha256 } from '../../lib/ids';
+import type { CallerHints } from '../../modules/nodes';
 import { BODY_LIMIT_BYTES, parseJsonBody } from '../body';
 import type { ApiSettings } from '../deps';
 import { noteAnswer, requestIdOf } from '../observe';
@@ -33,7 +34,9 @@ const DEADLINE_MS = 5_000;
 export function createHeartbeatDoor({ ctx, settings, stopping, app }: HeartbeatDoor): RequestListener {
   const usual = presentUsual(settings);
   const fixedHeaders = [...securityHeaders(), 'Content-Type', 'application/json; charset=utf-8'];
-  const batcher = createBatcher({ windowMs: settings.heartbeatBatchMs, max: MAX_BATCH, clock: ctx.clock, work: (heartbeats: ShownHeartbeat[]) => takeBatch(ctx, settings, heartbeats) });
+  const hints: CallerHints = new Map();
+  const work = (heartbeats: ShownHeartbeat[]): Promise<(HeartbeatAnswer | undefined)[]> => takeBatch({ ctx, settings, hints }, heartbeats);
+  const batcher = createBatcher({ windowMs: settings.heartbeatBatchMs, max: MAX_BATCH, clock: ctx.clock, work });
 
   const answer = (res: ServerResponse, requestId: string, heartbeat: HeartbeatAnswer): void => {
     const body = JSON.stringify(presentHeartbeat(heartbeat, usual));
@@ -112,12 +115,12 @@ function readHeartbeat(body: unknown, credential: string): ShownHeartbeat | unde
 }
 
 /** Nothing is lost when it fails: agents try again, each after a time of its own. */
-async function takeBatch(ctx: HeartbeatContext, { heartbeatIntervalSeconds }: ApiSettings, heartbeats: ShownHeartbeat[]): Promise<(HeartbeatAnswer | undefined)[]> {
+async function takeBatch({ ctx, settings, hints }: Pick<HeartbeatDoor, 'ctx' | 'settings'> & { hints: CallerHints }, heartbeats: ShownHeartbeat[]): Promise<(HeartbeatAnswer | undefined)[]> {
   try {
-    return await withDeadline(DEADLINE_MS, () => takeHeartbeats(ctx, heartbeats));
+    return await withDeadline(DEADLINE_MS, () => takeHeartbeats(ctx, heartbeats, hints));
   } catch (error) {
     ctx.logger.error('heartbeats could not be written', { heartbeats: heartbeats.length, error });
-    throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: heartbeatIntervalSeconds * Math.random(), cause: error });
+    throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: settings.heartbeatIntervalSeconds * Math.random(), cause: error });
   }
 }
 

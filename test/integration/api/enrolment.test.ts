@@ -203,6 +203,18 @@ describe('an agent calls home', () => {
     expect((await beat(enrolled)).body.status).toBe('quarantined');
   });
 
+  it('R2: a credential counts as the database has it now, wherever it was found before', async () => {
+    const [before, after] = [await aNode(database.db), await aNode(database.db)];
+    expect((await beat(before)).status).toBe(200);
+    const { hash } = await row<{ hash: string }>(database.db, 'SELECT credential_hash AS hash FROM nodes WHERE id = ?', [before.id]);
+    await age(database.db, 'UPDATE nodes SET credential_hash = ? WHERE id = ?', ['0'.repeat(64), before.id]);
+    expect((await beat(before)).status).toBe(401);
+    await age(database.db, 'UPDATE nodes SET credential_hash = ? WHERE id = ?', [hash, after.id]);
+    expect((await beat(before, { load1: 0.7 })).status).toBe(200);
+    const load = async ({ id }: TestNode): Promise<unknown> => (await row<{ load1: unknown }>(database.db, 'SELECT load1 FROM heartbeats WHERE node_id = ?', [id])).load1;
+    expect([await load(before), await load(after)]).toEqual([null, 0.7]);
+  });
+
   it('R1: a heartbeat offers the other host key of a node that was quarantined by whoever met that key first; once', async () => {
     const enrolled = await aNode(database.db);
     await api.call('post', `/api/nodes/${enrolled.id}/quarantine`, { as: admin, body: { reason: 'it showed another host key' } });

@@ -20,22 +20,43 @@ interface CallerRow {
   remaining: string | number | null;
 }
 
+/**
+ * Where one replica has found credentials before: their nodes, by the hash. Only a hint, to look there first (a third of what the index of hashes costs):
+ * whether the row still has that credential is asked each time.
+ */
+export type CallerHints = Map<string, number>;
+
+const MAX_HINTS = 200_000;
+
 /** The nodes that hold these credentials, by their hashes, whatever their status. */
-export async function listCallers(db: Db, credentialHashes: string[]): Promise<Map<string, Caller>> {
-  const rows = await selectRows<CallerRow>(
+export async function listCallers(db: Db, credentialHashes: string[], hints: CallerHints): Promise<Map<string, Caller>> {
+  const hinted = credentialHashes.flatMap((hash) => hints.get(hash) ?? []);
+  const rows = hinted.length > 0 ? await selectCallers(db, 'n.id', hinted) : [];
+  const found = new Set(rows.map((row) => row.credential_hash));
+  const others = credentialHashes.filter((hash) => !found.has(hash));
+  rows.push(...(others.length > 0 ? await selectCallers(db, 'n.credential_hash', others) : []));
+  if (hints.size > MAX_HINTS) {
+    hints.clear();
+  }
+  rows.forEach((row) => hints.set(row.credential_hash, row.id));
+  return new Map(rows.map((row) => [row.credential_hash, toCaller(row)]));
+}
+
+const selectCallers = (db: Db, column: 'n.id' | 'n.credential_hash', values: (string | number)[]): Promise<CallerRow[]> =>
+  selectRows<CallerRow>(
     db,
     `SELECT n.id, n.credential_hash, n.host_key, n.status, p.username, GREATEST(0, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000) AS remaining
        FROM nodes n LEFT JOIN leases l ON l.id = n.lease_id LEFT JOIN placements p ON p.current_lease_id = l.id AND p.node_id = n.id
-      WHERE n.credential_hash IN (${credentialHashes.map(() => '?').join(',')})`,
-    credentialHashes,
+      WHERE ${column} IN (${values.map(() => '?').join(',')})`,
+    values,
   );
-  return new Map(
-    rows.map(({ id, credential_hash: hash, host_key: hostKey, status, username, remaining }) => [
-      hash,
-      { nodeId: id, hostKey, status, accounts: username === null ? [] : [{ username, remainingSeconds: Number(remaining) }] },
-    ]),
-  );
-}
+
+const toCaller = ({ id, host_key: hostKey, status, username, remaining }: CallerRow): Caller => ({
+  nodeId: id,
+  hostKey,
+  status,
+  accounts: username === null ? [] : [{ username, remainingSeconds: Number(remaining) }],
+});
 
 export interface Heartbeat {
   nodeId: number;
