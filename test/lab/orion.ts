@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { eventually } from './eventually';
 import type { Lab } from './lab';
 import { programDir } from './paths';
-import { childCoverageEnv, startProcess, type LabProcess } from './process';
+import { childCoverageEnv, childProfileArgs, startProcess, type LabProcess } from './process';
 
 export interface OrionOptions {
   /** Its whole configuration; the caller also sets the port in it. */
@@ -26,7 +26,7 @@ export async function startOrion(lab: Lab, role: string, options: OrionOptions):
   const child = startProcess(lab, {
     name: `orion-${role.replaceAll(',', '-')}`,
     command: process.execPath,
-    args: [...(options.nodeArgs ?? []), '--enable-source-maps', join(programDir, 'dist', 'main.js'), `--role=${role}`],
+    args: [...(options.nodeArgs ?? []), ...childProfileArgs(), '--enable-source-maps', join(programDir, 'dist', 'main.js'), `--role=${role}`],
     env: { ...childCoverageEnv(), ...options.env },
     cwd: programDir,
   });

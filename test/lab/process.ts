@@ -107,3 +107,9 @@ export function childCoverageEnv(): Record<string, string> {
   const dir = process.env['ORION_CHILD_COVERAGE'] ?? process.env['NODE_V8_COVERAGE'];
   return dir ? { NODE_V8_COVERAGE: dir } : {};
 }
+
+/** Where `ORION_CHILD_PROFILE` names a folder, each of Orion's processes leaves its CPU profile there when it ends, for a browser's tools to draw. */
+export function childProfileArgs(): string[] {
+  const dir = process.env['ORION_CHILD_PROFILE'];
+  return dir ? ['--cpu-prof', `--cpu-prof-dir=${dir}`] : [];
+}
