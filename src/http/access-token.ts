@@ -7,7 +7,7 @@ import { keyOfToken, readTokenKeys, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUE
 /** What a request's token says; undefined: it shows none that this control plane signed. Whether it is still good is another question. */
 export type ReadToken = (req: IncomingMessage) => Promise<TokenOfUser | undefined>;
 
-/** About 2 MB. */
+/** About 3 MB. */
 const MAX_REMEMBERED = 5_000;
 const MAX_HEADER_LENGTH = 512;
 
