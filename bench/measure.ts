@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../src/lib/clock';
 import type { Figure, Ratio } from './benchmark';
 
@@ -50,4 +51,12 @@ export async function perSecond(times: number, callers: number, work: (call: num
   };
   const tookMs = await timeMs(() => Promise.all(Array.from({ length: callers }, caller)));
   return (times * 1000) / tookMs;
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** User and system time that a process has used. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDatabase } from '../../src/db/connection';
 import { createMigrator } from '../../src/db/migrate';
@@ -6,7 +5,7 @@ import { createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPai
 import { severalNodes } from '../../test/support/builders';
 import { migrationsDir } from '../../test/support/database';
 import type { Benchmark, BenchRun, Figure, Row } from '../benchmark';
-import { byTurns, figure, ratioOf } from '../measure';
+import { byTurns, cpuSecondsOf, figure, ratioOf } from '../measure';
 import { loadWith } from './load';
 
 const NODES = 4000;
@@ -43,7 +42,7 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     const body = JSON.stringify({ load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 });
     const measure = async (at: typeof ours, load: { connections: number; requests: number }): Promise<Round> => {
       const before = cpuSecondsOf(mariadb.process().pid);
-      const perSecond = await loadWith({ ...at, ...load, credentials, body });
+      const perSecond = await loadWith({ ...at, ...load, credentials, body, status: 200 });
       return { perSecond, cpuMicroseconds: ((cpuSecondsOf(mariadb.process().pid) - before) * 1e6) / load.requests };
     };
     const rows: Row[] = [];
@@ -75,14 +74,6 @@ function toRows(connections: number, ours: Round[], base: Round[]): Row[] {
   };
   const rate = row('heartbeats', '/s', ({ perSecond }) => perSecond);
   return many ? [{ ...rate, goal: { atLeast: 5 } }, { ...row('database time of one', 'µs', ({ cpuMicroseconds }) => cpuMicroseconds), goal: { atMost: 0.1 } }] : [rate];
-}
-
-const TICKS_PER_SECOND = 100;
-
-/** User and system time that a process has used. */
-function cpuSecondsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 /** Nodes in an empty database; their credentials. */

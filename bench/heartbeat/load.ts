@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { perSecond } from '../measure';
 
@@ -9,14 +10,19 @@ export interface Load {
   body: string;
   requests: number;
   connections: number;
+  /** What each answer has to be. */
+  status: 200 | 202;
 }
 
-/** Answers per second over kept connections. A client of few instructions: one for comfort would be most of what is measured. Throws at any answer but 200. */
-export async function loadWith({ url, path, credentials, body, requests, connections }: Load): Promise<number> {
+/**
+ * Answers per second over kept connections, each call with an Idempotency-Key of its own. A client of few instructions: one for comfort would be most of
+ * what is measured. Throws at any other answer.
+ */
+export async function loadWith({ url, path, credentials, body, requests, connections, status }: Load): Promise<number> {
   const { hostname, port } = new URL(url);
   const request = (credential: string): string =>
-    `POST ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${credential}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-  const open = Array.from({ length: connections }, () => openConnection(hostname, Number(port)));
+    `POST ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: Bearer ${credential}\r\nIdempotency-Key: ${randomUUID()}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  const open = Array.from({ length: connections }, () => openConnection({ host: hostname, port: Number(port), status }));
   const free = [...open];
   try {
     return await perSecond(requests, connections, async (call) => {
@@ -38,7 +44,8 @@ interface Connection {
   close: () => void;
 }
 
-function openConnection(host: string, port: number): Connection {
+function openConnection({ host, port, status }: { host: string; port: number; status: number }): Connection {
+  const expected = `HTTP/1.1 ${status} `;
   const socket = connect({ host, port, noDelay: true });
   let received = '';
   let done: { resolve: () => void; reject: (error: Error) => void } | undefined;
@@ -51,7 +58,7 @@ function openConnection(host: string, port: number): Connection {
     const head = received.indexOf('\r\n\r\n');
     const length = Number(/^content-length: (\d+)/im.exec(received)?.[1] ?? NaN);
     if (head >= 0 && received.length >= head + 4 + length) {
-      if (received.startsWith('HTTP/1.1 200')) {
+      if (received.startsWith(expected)) {
         done?.resolve();
       } else {
         fail(new Error(`answered ${received.slice(0, 500)}`));

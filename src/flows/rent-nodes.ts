@@ -2,7 +2,7 @@ import { OrionError } from '../lib/errors';
 import { generateAccountPassword } from '../modules/accounts';
 import { isRunning, listLeasesOfRents } from '../modules/leases';
 import type { WorkContext } from './context';
-import type { RentRequest } from './rent-request';
+import type { RentRequest, Reserved } from './rent-request';
 import type { Reserve } from './reserve-together';
 import { runPlacement } from './run-placement';
 import { reached } from './steps';
@@ -30,7 +30,8 @@ export async function rentNodes(ctx: WorkContext & { reserve: Reserve }, request
   reached('rent.reserved');
   const work = Promise.all(reservation.reserved.map(({ placement, lease, node }) => runPlacement(ctx, placement, { lease, node })));
   work.catch((error: unknown) => ctx.logger.error('a rent was left to the schedulers', { rentId: reservation.rentId, error }));
-  const leases = await waitForAccounts(ctx, reservation.rentId, work);
+  const waits = ctx.settings.rentWaitSeconds > 0 || reservation.replayed;
+  const leases = waits ? await waitForAccounts(ctx, reservation.rentId, work) : viewCommitted(ctx, request, reservation.reserved);
   reached('rent.answering');
   if (leases.some(({ lease }) => lease.state === 'failed')) {
     throw new OrionError('provisioning_failed', 'No account could be made on the nodes that were free, and nothing was leased. Try again with a new Idempotency-Key.', { retryAfterSeconds: 10 });
@@ -41,6 +42,14 @@ export async function rentNodes(ctx: WorkContext & { reserve: Reserve }, request
     replayed: reservation.replayed,
     complete: leases.every(({ lease }) => lease.state !== 'provisioning'),
   };
+}
+
+/** As it was committed, for a caller who waits for nothing more: what he is told need not be read again. */
+function viewCommitted({ settings }: WorkContext, { checkpoint: enabled }: RentRequest, reserved: Reserved[]): LeaseView[] {
+  return reserved.map(({ lease, node }) => {
+    const checkpoint = settings.checkpoints && { leaseId: lease.id, enabled, archives: [], lastAt: null, ageSeconds: null, error: null };
+    return { lease, node, placement: null, checkpoint };
+  });
 }
 
 const POLL_MS = 200;

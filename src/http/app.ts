@@ -8,8 +8,11 @@ import { BODY_LIMIT_BYTES, requireUtf8 } from './body';
 import type { ApiDeps } from './deps';
 import { createRegistry, generateOpenApi } from './docs/openapi';
 import { createDocsRouter } from './docs/router';
+import { createDoors } from './door';
 import { createHealthRouter, type HealthDeps } from './health/router';
 import { createInstallRouter } from './install/router';
+import { createRent } from './leases/rent';
+import { createRentDoor } from './leases/rent-door';
 import { addLeaseRoutes } from './leases/router';
 import { addNodeRoutes } from './nodes/router';
 import { noteAnswer, type Observing, requestIdOf } from './observe';
@@ -58,10 +61,12 @@ export function createApp({ api, health }: { api: ApiDeps; health: HealthDeps })
   const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
   const router = Router();
   const registry = createRegistry();
-  const auth = createAuthenticator(ctx.db, ctx.tokens);
+  const { rentGroupMax } = ctx.settings;
+  const auth = createAuthenticator(ctx.db, { tokens: ctx.tokens, groupMax: rentGroupMax });
+  const rent = createRent(api);
   const routes = createRouteMaker({ router, registry, auth });
   addAccountRoutes(routes, api);
-  addLeaseRoutes(routes, api);
+  addLeaseRoutes(routes, { ...api, rent });
   addNodeRoutes(routes, api, stopping);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const rhythm = createHeartbeatRhythm(ctx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
@@ -77,5 +82,9 @@ export function createApp({ api, health }: { api: ApiDeps; health: HealthDeps })
   app.use(createDocsRouter(generateOpenApi(registry)));
   app.use(notFound);
   app.use(createErrorHandler(ctx.logger));
-  return settings.heartbeatBatchMs > 0 ? createHeartbeatDoor({ ctx: { ...ctx, rhythm }, settings, stopping, app }) : app;
+  const doors = [
+    ...(settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...ctx, rhythm }, settings)] : []),
+    ...(rentGroupMax > 1 ? [createRentDoor({ auth, rent, logger: ctx.logger })] : []),
+  ];
+  return createDoors({ ...ctx, stopping, app }, doors);
 }

@@ -1,16 +1,19 @@
+import type { IncomingMessage } from 'node:http';
 import type { Request, RequestHandler } from 'express';
 import type { Knex } from 'knex';
-import passport from 'passport';
-import { ExtractJwt, Strategy } from 'passport-jwt';
 import { OrionError } from '../lib/errors';
+import { createGrouping } from '../lib/grouping';
 import { sha256 } from '../lib/ids';
-import { findUserOfToken, keyOfToken, type Principal, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, tokenClaims, type TokenSettings } from '../modules/accounts';
+import { findUsersOfTokens, type Principal, type TokenOfUser, type TokenSettings, type User } from '../modules/accounts';
 import { findNodeByCredential, type Node } from '../modules/nodes';
+import { createTokenReader } from './access-token';
 
 /** Who may call a route. `node`: an agent with its node's credential. */
 export type Access = 'public' | 'user' | 'admin' | 'node';
 
 export interface Authenticator {
+  /** Who shows a token that is good at this moment; undefined: nobody. */
+  findPrincipal: (req: IncomingMessage) => Promise<Principal | undefined>;
   user: RequestHandler;
   admin: RequestHandler;
   node: RequestHandler;
@@ -20,67 +23,52 @@ export interface Authenticator {
 
 const NEEDS_LOGIN = 'Log in (`POST /api/login`) and send the token as `Authorization: Bearer …`.';
 
-/**
- * Passport checks the JWT: one algorithm, issuer and audience, all required. The user is read anew at each request, and that statement judges
- * the expiry too: replicas whose clocks differ take the same tokens.
- */
-export function createAuthenticator(db: Knex, tokens: TokenSettings): Authenticator {
-  const strategy = new Strategy(
-    {
-      secretOrKeyProvider: (_req: Request, token: string, done: (error: null, key: string) => void) => done(null, keyOfToken(token, tokens)),
-      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
-      algorithms: [TOKEN_ALGORITHM],
-      issuer: TOKEN_ISSUER,
-      audience: TOKEN_AUDIENCE,
-      ignoreExpiration: true,
-    },
-    (payload: unknown, done) => {
-      findPrincipal(db, payload).then(
-        (principal) => done(null, principal ?? false),
-        (error: unknown) => done(error, false),
-      );
-    },
-  );
-  const instance = new passport.Passport();
-  instance.use(strategy);
-
-  const user: RequestHandler = (req, res, next) => {
-    const check = instance.authenticate('jwt', { session: false }, (error: unknown, principal: Principal | false) => {
-      if (error) {
-        next(error);
-        return;
-      }
-      if (!principal) {
-        next(new OrionError('unauthenticated', NEEDS_LOGIN));
-        return;
-      }
-      res.locals.principal = principal;
-      next();
-    }) as RequestHandler;
-    try {
-      void check(req, res, next);
-    } catch {
-      // jsonwebtoken throws on a payload that is no object, even when it is signed.
-      next(new OrionError('unauthenticated', NEEDS_LOGIN));
-    }
-  };
-  const admin: RequestHandler = (req, res, next) => {
-    void user(req, res, (error?: unknown) => {
-      const refused = error ?? ((res.locals.principal as Principal).user.role === 'admin' ? undefined : new OrionError('forbidden', 'Only an admin may do that.'));
-      next(refused);
-    });
-  };
-  return { user, admin, node: nodeGuard(db, true), optionalNode: nodeGuard(db, false) };
+export interface AuthSettings {
+  tokens: TokenSettings;
+  /** Tokens at most that are looked up in one statement, when they come together; 1: each by itself. */
+  groupMax: number;
 }
 
-async function findPrincipal(db: Knex, payload: unknown): Promise<Principal | undefined> {
-  const claims = tokenClaims.safeParse(payload);
-  if (!claims.success) {
-    return undefined;
+/** The user is read anew at each request, and that statement judges the token's end and revocation too: replicas whose clocks differ take the same tokens. */
+export function createAuthenticator(db: Knex, { tokens, groupMax }: AuthSettings): Authenticator {
+  const readToken = createTokenReader(tokens);
+  const findUser = createLookup(db, groupMax);
+  const findPrincipal = async (req: IncomingMessage): Promise<Principal | undefined> => {
+    const token = await readToken(req);
+    const user = token && (await findUser(token));
+    return user && { user, tokenId: token.tokenId, tokenExpiresAtSeconds: token.expiresAtSeconds };
+  };
+  const user: RequestHandler = async (req, res, next) => {
+    const principal = await findPrincipal(req);
+    if (!principal) {
+      throw new OrionError('unauthenticated', NEEDS_LOGIN);
+    }
+    res.locals.principal = principal;
+    next();
+  };
+  const admin: RequestHandler = async (req, res, next) => {
+    await user(req, res, () => undefined);
+    if ((res.locals.principal as Principal).user.role !== 'admin') {
+      throw new OrionError('forbidden', 'Only an admin may do that.');
+    }
+    next();
+  };
+  return { findPrincipal, user, admin, node: nodeGuard(db, true), optionalNode: nodeGuard(db, false) };
+}
+
+type FindUser = (token: TokenOfUser) => Promise<User | undefined>;
+
+/** Tokens that come while others are being looked up are looked up together, after them: each is judged by what is so when it was shown, or later. */
+function createLookup(db: Knex, groupMax: number): FindUser {
+  if (groupMax === 1) {
+    return async (token) => (await findUsersOfTokens(db, [token]))[0];
   }
-  const { sub, jti, exp } = claims.data;
-  const user = await findUserOfToken(db, { userId: Number(sub), tokenId: jti, expiresAtSeconds: exp });
-  return user && { user, tokenId: jti, tokenExpiresAtSeconds: exp };
+  const groups = createGrouping<TokenOfUser, User | undefined>({
+    max: groupMax,
+    weightOf: () => 1,
+    work: async (tokens) => (await findUsersOfTokens(db, tokens)).map((value) => ({ status: 'fulfilled', value })),
+  });
+  return (token) => groups.join(token);
 }
 
 function bearerOf(req: Request): string | null {

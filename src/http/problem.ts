@@ -93,19 +93,25 @@ export function sendProblem(res: ServerResponse, error: OrionError, requestId: s
   res.writeHead(status, { 'Content-Type': 'application/problem+json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }).end(body);
 }
 
+/** Logs an error that is a fault of ours. */
+export function noteFailure(logger: Logger, request: { requestId: string; method: string; path: string }, error: unknown): void {
+  const problem = toOrionError(error);
+  if (problem.code === 'internal' || problem.code === 'unavailable') {
+    logger.error('request failed', { ...request, error: problem.cause ?? problem });
+  }
+}
+
 export function createErrorHandler(logger: Logger): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   // eslint-disable-next-line @typescript-eslint/max-params
   return (error: unknown, req, res, next) => {
-    const problem = toOrionError(error);
-    if (problem.code === 'internal' || problem.code === 'unavailable') {
-      logger.error('request failed', { requestId: res.locals.requestId as string, method: req.method, path: req.path, error: problem.cause ?? problem });
-    }
+    const requestId = res.locals.requestId as string;
+    noteFailure(logger, { requestId, method: req.method, path: req.path }, error);
     if (res.headersSent) {
       next(error);
       return;
     }
-    sendProblem(res, problem, res.locals.requestId as string);
+    sendProblem(res, toOrionError(error), requestId);
   };
 }
 

@@ -1,4 +1,5 @@
 import type { OpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
+import type { IncomingMessage } from 'node:http';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { OrionError } from '../lib/errors';
@@ -165,12 +166,12 @@ export function nextCursor(items: { id: number }[], limit: number): string | nul
 }
 
 /** The Idempotency-Key header, checked; null without one. */
-export function idempotencyKeyOf(req: Request): string | null {
-  const key = req.get('Idempotency-Key');
+export function idempotencyKeyOf({ headers }: IncomingMessage): string | null {
+  const key = headers['idempotency-key'];
   if (key === undefined) {
     return null;
   }
-  if (!/^[\x21-\x7e]{1,128}$/.test(key)) {
+  if (typeof key !== 'string' || !/^[\x21-\x7e]{1,128}$/.test(key)) {
     throw new OrionError('invalid_request', 'Idempotency-Key must be 1 to 128 visible ASCII characters, such as a UUID.');
   }
   return key;

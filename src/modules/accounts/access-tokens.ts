@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
 import type { User } from './types';
@@ -16,12 +16,23 @@ export const TOKEN_ALGORITHM = 'HS256';
 export const TOKEN_ISSUER = 'orion';
 export const TOKEN_AUDIENCE = 'orion-api';
 
-/** Of the keys of these settings the one that signed the token; when none did, the one that signs. No id in the token says which: it would be believed too early. */
-export function keyOfToken(token: string, { key, extraKeys }: TokenSettings): string {
+/** The keys of the settings as the library wants them: of a text it tries at each token whether it is a PEM, which takes longer than all the rest. */
+export interface TokenKeys {
+  key: KeyObject;
+  extraKeys: KeyObject[];
+}
+
+export function readTokenKeys({ key, extraKeys }: Pick<TokenSettings, 'key' | 'extraKeys'>): TokenKeys {
+  const read = (text: string): KeyObject => createSecretKey(text, 'utf8');
+  return { key: read(key), extraKeys: extraKeys.map(read) };
+}
+
+/** Of these keys the one that signed the token; when none did, the one that signs. No id in the token says which: it would be believed too early. */
+export function keyOfToken(token: string, { key, extraKeys }: TokenKeys): KeyObject {
   return extraKeys.find((candidate) => isSignedBy(token, candidate)) ?? key;
 }
 
-function isSignedBy(token: string, key: string): boolean {
+function isSignedBy(token: string, key: KeyObject): boolean {
   try {
     jwt.verify(token, key, { algorithms: [TOKEN_ALGORITHM], ignoreExpiration: true });
     return true;

@@ -1,0 +1,99 @@
+import type { z } from 'zod';
+import { type RentOutcome, rentNodes } from '../../flows/rent-nodes';
+import { createReserve } from '../../flows/reserve-together';
+import { OrionError } from '../../lib/errors';
+import { findUser, findUserByName, listUserKeys, parseSshPublicKey, type User } from '../../modules/accounts';
+import type { RentResult } from '../../modules/telemetry';
+import type { ApiDeps } from '../deps';
+import type { Answer } from '../route';
+import { type GatewayAddress, presentLease } from './presenter';
+import { type rentBody, secondsOf } from './schema';
+
+export const RENT_PATH = '/api/rent';
+
+export interface RentCall {
+  body: z.output<typeof rentBody>;
+  by: User;
+  idempotencyKey: string | null;
+}
+
+/** What `POST /api/rent` does, once it is known who asks and that the body is valid. */
+export type Rent = (call: RentCall) => Promise<Answer>;
+
+type Ctx = ApiDeps['ctx'];
+
+/** One for the whole process: rents that come together are claimed together, whichever way they come. */
+export function createRent(deps: Pick<ApiDeps, 'ctx' | 'settings'>): Rent {
+  const ctx = { ...deps.ctx, reserve: createReserve(deps.ctx) };
+  const { minLeaseSeconds, gateway } = deps.settings;
+
+  const rent = async ({ body, by, idempotencyKey }: RentCall): Promise<RentOutcome> => {
+    const user = await findClient(ctx, by, body.client_id);
+    const durationSeconds = secondsOf(body);
+    if (durationSeconds < minLeaseSeconds) {
+      throw new OrionError('invalid_request', `A lease lasts at least ${minLeaseSeconds} s.`);
+    }
+    const { cpus, memory_mb: memoryMb, labels } = body.requirements;
+    const keyInRequest = body.ssh_public_key === undefined ? null : parseSshPublicKey(body.ssh_public_key).line;
+    return rentNodes(ctx, {
+      user, requestedBy: by, durationSeconds, count: body.count, requirements: { cpus, memoryMb, labels },
+      publicKeys: await findKeys(ctx, user, { given: keyInRequest, passwordWillDo: body.with_password }),
+      keyInRequest,
+      withPassword: body.with_password,
+      checkpoint: body.checkpoint,
+      idempotencyKey,
+    });
+  };
+  return async (call) => {
+    const startedAt = ctx.clock.monotonicMs();
+    try {
+      const outcome = await rent(call);
+      ctx.metrics.rents.inc({ result: outcome.replayed ? 'replayed' : outcome.complete ? 'ok' : 'pending' });
+      return answerRent(outcome, gateway);
+    } catch (error) {
+      ctx.metrics.rents.inc({ result: resultOf(error) });
+      throw error;
+    } finally {
+      ctx.metrics.rentSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
+    }
+  };
+}
+
+function answerRent({ leases, password, replayed, complete }: RentOutcome, gateway: GatewayAddress | null): Answer {
+  const headers = { 'Cache-Control': 'no-store', ...(replayed ? { 'Idempotent-Replayed': 'true' } : {}) };
+  return { status: complete ? (replayed ? 200 : 201) : 202, headers, body: { leases: leases.map((view) => presentLease(view, gateway)), password } };
+}
+
+function resultOf(error: unknown): RentResult {
+  const code = error instanceof OrionError ? error.code : 'internal';
+  if (code === 'no_node_free') {
+    return 'no_node';
+  }
+  return code === 'internal' || code === 'unavailable' || code === 'provisioning_failed' ? 'failed' : 'refused';
+}
+
+/** R11: a client rents for itself; an admin may name another. */
+async function findClient(ctx: Ctx, me: User, clientId: number | string | undefined): Promise<User> {
+  if (clientId === undefined || clientId === me.id || clientId === me.username) {
+    return me;
+  }
+  if (me.role !== 'admin') {
+    throw new OrionError('forbidden', 'Only an admin may rent for another account. Leave client_id out, or give your own.');
+  }
+  const client = typeof clientId === 'number' ? await findUser(ctx.db, clientId) : await findUserByName(ctx.db, clientId);
+  if (!client || client.disabledAt !== null) {
+    throw new OrionError('not_found', 'There is no such account, or it is disabled.');
+  }
+  return client;
+}
+
+async function findKeys(ctx: Ctx, user: User, { given, passwordWillDo }: { given: string | null; passwordWillDo: boolean }): Promise<string[]> {
+  if (given !== null) {
+    return [given];
+  }
+  const keys = (await listUserKeys(ctx.db, user.id)).map(({ publicKey }) => publicKey);
+  if (keys.length === 0 && !passwordWillDo) {
+    throw new OrionError('public_key_missing', 'Give "ssh_public_key", or add a key to the account with `POST /api/keys`, or ask for "with_password": true.');
+  }
+  return keys;
+}
