@@ -5,6 +5,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import functools
+import hashlib
 import json
 import os
 import re
@@ -33,8 +35,14 @@ class ActionModule(ActionBase):
 
 def payload(program, args):
     """One Python source, in ASCII."""
+    return ('ARGS = %s\n%s' % (ascii(plain(args)), source_of(program))).encode('ascii')
+
+
+@functools.lru_cache(maxsize=None)
+def source_of(program):
     sources = ascii(with_needs(program, []))
-    return ('SOURCES = %s\nARGS = %s\n%s' % (sources, ascii(plain(args)), read('start'))).encode('ascii')
+    digest = hashlib.sha256(sources.encode('ascii')).hexdigest()
+    return 'PROGRAM = %r\nDIGEST = %r\nSOURCES = %s\n%s' % (program, digest, sources, read('start'))
 
 
 def with_needs(name, before):
