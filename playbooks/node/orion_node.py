@@ -13,6 +13,7 @@ STATE = '/var/lib/orion'
 LOCK = STATE + '/lock'
 FENCE = STATE + '/fence'
 RECORDS = STATE + '/accounts'
+PASSWORD_LOCK = '/etc/.pwd.lock'
 
 PREFIX = 'orn-'
 LETTERS = frozenset('abcdefghijklmnopqrstuvwxyz0123456789-')
@@ -189,7 +190,7 @@ class password_files_lock:
     """lckpwdf(3)'s lock, which the shadow tools take too. Held only around edits made here, never around a tool."""
 
     def __enter__(self):
-        self.descriptor = os.open('/etc/.pwd.lock', os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.descriptor = os.open(PASSWORD_LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *_):

@@ -57,8 +57,10 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
   if (made) {
     const { report } = made;
     reached('placement.made');
-    await expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds);
-    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made }));
+    const [settled] = await Promise.all([
+      transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made })),
+      expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds),
+    ]);
     reached('placement.settled');
     logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });
     ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
@@ -128,7 +130,8 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }
     return false;
   }
   await resetProvisionFailures(tx, placement.nodeId);
-  const migratingSeconds = (await findLease(tx, lease.id))?.migratingSeconds ?? null;
+  // One that was being provisioned has not migrated: that begins when it is active.
+  const migratingSeconds = lease.state === 'provisioning' ? null : ((await findLease(tx, lease.id))?.migratingSeconds ?? null);
   const activated = await activateLease(tx, lease.id, placement.generation);
   await recordEvent(tx, {
     type: activated ? 'lease.active' : 'placement.refreshed',
