@@ -125,13 +125,17 @@ interface Success extends Made {
   lease: Lease;
 }
 
+/** Null for one that was being provisioned, unasked: it begins to migrate when it is active at the earliest. */
+async function migratingSecondsOf(tx: Tx, { id, state }: Lease): Promise<number | null> {
+  return state === 'provisioning' ? null : ((await findLease(tx, id))?.migratingSeconds ?? null);
+}
+
 async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
   }
   await resetProvisionFailures(tx, placement.nodeId);
-  // One that was being provisioned has not migrated: that begins when it is active.
-  const migratingSeconds = lease.state === 'provisioning' ? null : ((await findLease(tx, lease.id))?.migratingSeconds ?? null);
+  const migratingSeconds = await migratingSecondsOf(tx, lease);
   const activated = await activateLease(tx, lease.id, placement.generation);
   await recordEvent(tx, {
     type: activated ? 'lease.active' : 'placement.refreshed',
