@@ -48,3 +48,5 @@ if known is None:
         keep(codes)
     except Exception:  # the answer is out, and the next play is as slow as this one
         pass
+# Python takes 2 ms to put its things away.
+os._exit(0)
