@@ -4,30 +4,30 @@
 Idempotent. Refuses with stale=true a uid that the node's fence has passed, and any name or uid that belongs to something else. Its
 arguments are described in create_user.yml.
 """
-import json
 import os
-import re
 import stat
-import subprocess
 import time
 
+from orion_entries import add, lines_of
 from orion_node import (
-    NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
-    set_shadow_fields, shadow_of, take_lock, tool, typed, write_file)
+    NO_FOLLOW_DIR, STATE, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
+    set_shadow_fields, shadow_of, take_lock, told, tool, typed, write_file)
 from orion_processes import thaw_all
 
 GRACE_SECONDS = 60
 SAME_END_SECONDS = 5
 DAY = 86400
 HELD_EXPIRY = '1'  # set by an agent that holds or ended the account (src/agent/hold-account.ts)
-KEY = re.compile(r'(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( [^\r\n]*)?')
+KEY_FAMILIES = ('ssh', 'ecdsa', 'sk')
+KEY_LETTERS = frozenset('abcdefghijklmnopqrstuvwxyz0123456789@.-')
+BASE64 = frozenset('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
+SSHD = STATE + '/sshd'
 LIMITS_DIR = '/etc/security/limits.d'
 NO_PASSWORD = '*'  # not '!': without PAM sshd takes '!' for a locked account and refuses its keys too
 
 
 class Account:
-    def __init__(self, params, asked):
-        self.asked = asked
+    def __init__(self, params):
         self.name, self.uid = params['username'], params['uid']
         self.home = '/home/' + self.name
         self.shell = '/bin/bash' if os.path.exists('/bin/bash') else '/bin/sh'
@@ -38,6 +38,8 @@ class Account:
         ends_at = now() + params['remaining_seconds']
         known = self.old_record.get('ends_at')
         self.ends_at = known if isinstance(known, int) and abs(known - ends_at) < SAME_END_SECONDS else ends_at
+        # An account expires when the day begins: two days later leaves at least one whole day, whatever the time of day and zone.
+        self.shadow = [params['password_hash'] or NO_PASSWORD, str(self.ends_at // DAY + 2)]
 
     def did(self, what):
         self.actions.append(what)
@@ -59,6 +61,14 @@ class Account:
             raise Trouble('the %s %s has the id %s here: it is not the account %s with %d' % (kind, name, number, self.name, self.uid))
 
     # -- making ------------------------------------------------------------------------------------------------------------
+
+    def make_entries(self):
+        added = add(lines_of((self.name, self.uid, self.home, self.shell), self.shadow, now() // DAY))
+        if added is None:
+            self.make_group()
+            self.make_user()
+        else:
+            self.actions += [{'passwd': 'user'}.get(file, file) for file in added]
 
     def make_group(self):
         if any(fields[0] == self.name for fields in entries('/etc/group')):
@@ -85,15 +95,14 @@ class Account:
                 self.did('left group ' + fields[0])
 
     def set_shadow(self):
-        # An account expires when the day begins: two days later leaves at least one whole day, whatever the time of day and zone.
-        wanted = [self.params['password_hash'] or NO_PASSWORD, str(self.ends_at // DAY + 2)]
-        known = shadow_of(self.name)
+        wanted, known = self.shadow, shadow_of(self.name)
         if known is None:
             raise Trouble('%s has no shadow entry' % self.name)
         self.was_held = self.was_held or known[1] == HELD_EXPIRY
-        set_shadow_fields(self.name, {1: wanted[0], 7: wanted[1]})
-        if shadow_of(self.name) != wanted:
-            raise Trouble('the shadow entry of %s did not take' % self.name)
+        if known != wanted:
+            set_shadow_fields(self.name, {1: wanted[0], 7: wanted[1]})
+            if shadow_of(self.name) != wanted:
+                raise Trouble('the shadow entry of %s did not take' % self.name)
         for what, before, after in zip(('password', 'expiry'), known, wanted):
             if before != after:
                 self.did(what)
@@ -150,7 +159,7 @@ class Account:
             os.close(ssh)
 
     def key_lines(self):
-        options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS, version_of(self.asked))
+        options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS, openssh_version())
         return ''.join('%s %s\n' % (options, key.strip()) for key in self.params['public_keys'])
 
     def _set_aside_unless_directory(self, parent, name):
@@ -213,7 +222,7 @@ class Account:
         record = {'username': self.name, 'uid': self.uid, 'ends_at': self.ends_at,
                   'lease_id': self.params['lease_id'], 'generation': self.params['generation']}
         if record != self.old_record:
-            write_file(record_path(self.name), json.dumps(record) + '\n', 0o600)
+            write_file(record_path(self.name), told(record) + '\n', 0o600)
             self.did('record')
 
 
@@ -228,25 +237,48 @@ def expiry_time(instant, openssh):
     return local
 
 
-def ask_sshd():
-    """For its version, ahead of the time: the answer comes while the account is made."""
+def openssh_version():
+    """(major, minor) of the sshd that is installed. It is asked once: starting it takes 5 ms."""
     path = tool('sshd')
-    return path and subprocess.Popen([path, '-V'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if path is None:
+        return (0, 0)
+    known = os.stat(path)
+    identity = '%d %d %d' % (known.st_ino, known.st_size, known.st_mtime_ns)
+    noted, _, version = read_text(SSHD).strip().rpartition(' ')
+    if noted != identity:
+        version = ask_version(path)
+        write_file(SSHD, '%s %s\n' % (identity, version), 0o600)
+    major, _, minor = version.partition('.')
+    return (int(major), int(minor))
 
 
-def version_of(asked):
+def ask_version(sshd):
     """Older ones do not know -V and say their version along with the complaint."""
-    said = asked.communicate(timeout=10)[0] if asked else b''
-    found = re.search(rb'OpenSSH_(\d+)\.(\d+)', said)
-    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+    import re
+    import subprocess
+    try:
+        done = subprocess.run([sshd, '-V'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10)
+    except subprocess.SubprocessError as error:
+        raise Trouble(str(error))
+    found = re.search(rb'OpenSSH_(\d+\.\d+)', done.stdout)
+    return found.group(1).decode() if found else '0.0'
+
+
+def is_public_key(line):
+    """A type, a blob and perhaps a comment, without options."""
+    kind, _, rest = line.partition(' ')
+    family, _, variety = kind.partition('-')
+    blob = rest.partition(' ')[0].rstrip('=')
+    return (family in KEY_FAMILIES and variety != '' and KEY_LETTERS.issuperset(variety) and blob != '' and BASE64.issuperset(blob)
+            and '\n' not in line and '\r' not in line)
 
 
 def check(params):
     check_account(params['username'], params['uid'])
     for key in params['public_keys']:
-        if not KEY.fullmatch(key.strip()):
+        if not is_public_key(key.strip()):
             raise Trouble('not an OpenSSH public key: %.40r' % key)
-    if re.search(r'[:\s]', params['password_hash'] or ''):
+    if any(letter == ':' or letter.isspace() for letter in params['password_hash'] or ''):
         raise Trouble('not a password hash')
     if params['remaining_seconds'] <= 0:
         raise Trouble('the lease is over')
@@ -263,11 +295,11 @@ def main(args):
         fence = read_fence()
         if params['uid'] <= fence:
             return {'failed': True, 'msg': 'uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), 'stale': True, 'fence': fence}
-        account = Account(params, ask_sshd())
+        account = Account(params)
         account.refuse_foreign()
-        for step in (account.write_record, account.make_group, account.make_user, account.drop_groups, account.make_home,
+        for step in (account.write_record, account.make_entries, account.drop_groups, account.make_home,
                      account.set_shadow, account.thaw, account.write_limits):
             step()
-    except (Trouble, Expired, OSError, subprocess.SubprocessError) as error:
+    except (Trouble, Expired, OSError) as error:
         return {'failed': True, 'msg': str(error), 'stale': False}
     return {'changed': bool(account.actions), 'username': account.name, 'uid': account.uid, 'ends_at': account.ends_at, 'actions': account.actions}

@@ -1,23 +1,25 @@
 # -*- coding: utf-8 -*-
-"""What orion_account and orion_wipe share: the node's lock, its fence, its account files. Python's standard library only."""
+"""What orion_account and orion_wipe share: the node's lock, its fence, its account files. Python's standard library only, and of that, on the way to
+an account, nothing that takes milliseconds to load: json, re and subprocess, all but the C half of signal."""
+import _signal as signal
 import fcntl
-import json
 import os
-import re
 import select
-import signal
 import stat
-import subprocess
 import time
+from _json import encode_basestring_ascii
 
 STATE = '/var/lib/orion'
 LOCK = STATE + '/lock'
 FENCE = STATE + '/fence'
 RECORDS = STATE + '/accounts'
+PASSWORD_LOCK = '/etc/.pwd.lock'
 
-NAME = re.compile(r'orn-[a-z0-9][a-z0-9-]{0,27}')
+PREFIX = 'orn-'
+LETTERS = frozenset('abcdefghijklmnopqrstuvwxyz0123456789-')
 MIN_UID = 1000
 MAX_UID = 2000000000
+LABEL = 'security.selinux'
 NO_FOLLOW_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -42,7 +44,7 @@ def typed(args, required, optional):
 
 def _as(kind, name, value):
     """Whoever runs a playbook by hand may write a number as a text."""
-    if kind is int and isinstance(value, str) and re.fullmatch(r'-?[0-9]+', value):
+    if kind is int and isinstance(value, str) and value.isascii() and value.replace('-', '', 1 if value.startswith('-') else 0).isdigit():
         return int(value)
     if type(value) is not kind:
         raise Trouble('%s is no %s' % (name, kind.__name__))
@@ -72,8 +74,25 @@ def hung_up():
     return any(event & (select.POLLERR | select.POLLHUP) for _descriptor, event in ends.poll(0))
 
 
+def told(value):
+    """As JSON, in one line of ASCII. Texts, numbers, lists and dicts by text are what it knows."""
+    if isinstance(value, dict):
+        return '{%s}' % ', '.join('%s: %s' % (told(str(name)), told(each)) for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return '[%s]' % ', '.join(map(told, value))
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    return 'null' if value is None else str(value).lower() if isinstance(value, bool) else '%d' % value
+
+
+def is_account_name(name):
+    """orn-, then 1 to 28 small letters, digits and hyphens, a hyphen not first."""
+    own = name[len(PREFIX):]
+    return name.startswith(PREFIX) and 1 <= len(own) <= 28 and own[0] != '-' and LETTERS.issuperset(own)
+
+
 def check_account(name, uid):
-    if not NAME.fullmatch(name):
+    if not is_account_name(name):
         raise Trouble('%r is not the name of an Orion account (orn-…)' % name)
     if not MIN_UID <= uid <= MAX_UID:
         raise Trouble('uid %r is outside of %d–%d' % (uid, MIN_UID, MAX_UID))
@@ -107,7 +126,7 @@ def raise_fence(uid):
     return True
 
 
-def write_file(path, text, mode, owner=(0, 0)):
+def write_file(path, text, mode, owner=(0, 0), label=None):
     """Replaces a file of root's at once, and durably: a fence or a record that a power cut forgets is worth nothing."""
     beside = '%s.orion-%d' % (path, os.getpid())
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -117,6 +136,8 @@ def write_file(path, text, mode, owner=(0, 0)):
             file.flush()
             os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
+            if label is not None:
+                os.setxattr(file.fileno(), LABEL, label)
             os.fsync(file.fileno())
         os.rename(beside, path)
     except BaseException:
@@ -127,9 +148,24 @@ def write_file(path, text, mode, owner=(0, 0)):
         raise
 
 
-def read_text(path):
+def replace_file(path, text):
+    """As write_file, with the mode, the owner and the security label that the file has."""
+    known = os.stat(path)
+    label = _label_of(path)
+    write_file(path, text, stat.S_IMODE(known.st_mode), (known.st_uid, known.st_gid), label)
+
+
+def _label_of(path):
+    """SELinux's, or None where there is none."""
     try:
-        with open(path, errors='surrogateescape') as file:
+        return os.getxattr(path, LABEL)
+    except OSError:
+        return None
+
+
+def read_text(path, newline=None):
+    try:
+        with open(path, errors='surrogateescape', newline=newline) as file:
             return file.read()
     except FileNotFoundError:
         return ''
@@ -146,8 +182,7 @@ def drop_lines(path, unwanted):
     lines = text.splitlines(True)
     kept = [line for line in lines if not unwanted(line)]
     if len(kept) < len(lines):
-        known = os.stat(path)
-        write_file(path, ''.join(kept), stat.S_IMODE(known.st_mode), (known.st_uid, known.st_gid))
+        replace_file(path, ''.join(kept))
     return len(lines) - len(kept)
 
 
@@ -155,7 +190,7 @@ class password_files_lock:
     """lckpwdf(3)'s lock, which the shadow tools take too. Held only around edits made here, never around a tool."""
 
     def __enter__(self):
-        self.descriptor = os.open('/etc/.pwd.lock', os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.descriptor = os.open(PASSWORD_LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *_):
@@ -172,8 +207,7 @@ def set_shadow_fields(name, wanted):
                 for index, value in wanted.items():
                     fields[index] = value
                 lines[number] = ':'.join(fields)
-                known = os.stat('/etc/shadow')
-                write_file('/etc/shadow', '\n'.join(lines) + '\n', stat.S_IMODE(known.st_mode), (known.st_uid, known.st_gid))
+                replace_file('/etc/shadow', '\n'.join(lines) + '\n')
                 return True
     return False
 
@@ -194,10 +228,14 @@ def tool(name):
 
 def run(*command):
     """Runs a tool by its bare name; Trouble with its own words when it fails."""
+    import subprocess
     path = tool(command[0])
     if path is None:
         raise Trouble('%s is not installed' % command[0])
-    done = subprocess.run([path] + list(command[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    try:
+        done = subprocess.run([path] + list(command[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    except subprocess.SubprocessError as error:
+        raise Trouble(str(error))
     if done.returncode != 0:
         raise Trouble('%s failed (%d): %s' % (command[0], done.returncode, done.stdout.decode(errors='replace').strip()[-500:]))
 
@@ -207,8 +245,12 @@ def record_path(name):
 
 
 def read_record(name):
+    text = read_text(record_path(name))
+    if not text:
+        return {}
+    import json
     try:
-        record = json.loads(read_text(record_path(name)) or '{}')
+        record = json.loads(text)
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}

@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """Ends every process of some uids, for certain, or lets them go on."""
+import _signal as signal  # signal itself takes 4 ms to load
 import os
-import signal
 import time
 
 from orion_node import Trouble

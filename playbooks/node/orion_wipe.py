@@ -8,13 +8,12 @@ fails the program at the end. Its arguments are described in delete_user.yml.
 import ctypes
 import os
 import re
-import subprocess
 
 from orion_files import Sweep, mounts
 from orion_ipc import remove_queues, remove_sysv
 from orion_node import (
-    NAME, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, limit_time, password_files_lock, raise_fence,
-    read_fence, read_record, read_text, run, set_shadow_fields, shadow_of, take_lock, tool, typed, write_file)
+    NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, is_account_name, limit_time, password_files_lock, raise_fence,
+    read_fence, read_record, read_text, replace_file, run, set_shadow_fields, shadow_of, take_lock, tool, typed)
 from orion_processes import kill_all
 
 CRONTABS = ('/var/spool/cron/crontabs', '/var/spool/cron', '/etc/crontabs')
@@ -50,10 +49,10 @@ class Wipe:
     def find_accounts(self, asked):
         """{(name, uid)}: what was asked for, and what calls itself Orion's in passwd or in a record."""
         wanted = [(str(account['username']), int(account['uid'])) for account in asked]
-        wanted += [(fields[0], int(fields[2])) for fields in entries('/etc/passwd') if NAME.fullmatch(fields[0])]
+        wanted += [(fields[0], int(fields[2])) for fields in entries('/etc/passwd') if is_account_name(fields[0])]
         for file in os.listdir(RECORDS):
             name = file[:-len('.json')]
-            if file.endswith('.json') and NAME.fullmatch(name) and isinstance(read_record(name).get('uid'), int):
+            if file.endswith('.json') and is_account_name(name) and isinstance(read_record(name).get('uid'), int):
                 wanted.append((name, read_record(name)['uid']))
         for name, uid in wanted:
             self.attempt('account %s' % name, lambda name=name, uid=uid: self._accept(name, uid), name)
@@ -61,7 +60,7 @@ class Wipe:
     def _accept(self, name, uid):
         check_account(name, uid)
         for fields in entries('/etc/passwd') + entries('/etc/group'):
-            if fields[2] == str(uid) and not NAME.fullmatch(fields[0]):
+            if fields[2] == str(uid) and not is_account_name(fields[0]):
                 raise Trouble('%d belongs to %s here' % (uid, fields[0]))
         self.accounts.setdefault(name, set()).add(uid)
 
@@ -112,7 +111,7 @@ class Wipe:
             for command in (('loginctl', 'terminate-user', str(uid)), ('systemctl', 'stop', 'user@%d.service' % uid)):
                 try:
                     run(*command)
-                except (Trouble, subprocess.SubprocessError):
+                except Trouble:
                     pass  # fails when there is no such session; what lives is killed by uid and looked for by the verification
 
     def detach_mounts(self):
@@ -227,8 +226,7 @@ def leave_groups(path, name):
         if kept != fields:
             lines[number], changed = ':'.join(kept), changed + 1
     if changed:
-        known = os.stat(path)
-        write_file(path, '\n'.join(lines) + '\n', known.st_mode & 0o7777, (known.st_uid, known.st_gid))
+        replace_file(path, '\n'.join(lines) + '\n')
     return changed
 
 

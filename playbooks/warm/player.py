@@ -16,6 +16,7 @@ from ansible.vars.manager import VariableManager
 from wire import Wire
 
 PLAYBOOKS = ('create_user.yml', 'delete_user.yml', 'verify_clean.yml')
+WANTED = frozenset(inspect.signature(TaskExecutor.__init__).parameters)  # they differ from version to version
 LEFT_OUT = frozenset(('invocation', 'stdout_lines', 'stderr_lines'))
 # Rendered as a template it would fail, or come out as something else.
 CANARY = 'ssh-ed25519 AAAA {{ 1 / 0 }}'
@@ -36,26 +37,31 @@ class Player:
         self.loader.set_basedir(self.directory)
         self.inventory = InventoryManager(self.loader, sources='node,')
         self.variables = VariableManager(self.loader, self.inventory)
-        self.plays = {name: Playbook.load(os.path.join(self.directory, name), self.variables, self.loader).get_plays() for name in PLAYBOOKS}
+        self.tasks = {name: [self._prepare(play, task) for play in self._plays(name) for task in tasks_of(play)] for name in PLAYBOOKS}
 
     def run(self, playbook, values, descriptor):
         """Until the first task that fails; what the last one came to. `values` are never rendered as templates."""
         values = dict(wrap_var(values), ansible_connection='orion_session', orion_socket=descriptor)
         result = {'failed': True, 'msg': 'there is nothing to do in %s' % playbook}
-        for play in self.plays[playbook]:
-            for task in tasks_of(play):
-                result = self._execute(play, task, values)
-                if result.get('failed') or result.get('unreachable'):
-                    break
+        for offered in self.tasks[playbook]:
+            result = execute(dict(offered, job_vars=dict(offered['job_vars'], **values)))
+            if result.get('failed') or result.get('unreachable'):
+                break
         return {'event': event_of(result), 'result': {name: value for name, value in result.items() if is_told(name)}}
 
-    def _execute(self, play, task, values):
+    def _plays(self, playbook):
+        return Playbook.load(os.path.join(self.directory, playbook), self.variables, self.loader).get_plays()
+
+    def _prepare(self, play, task):
+        """What Ansible's executor is given for a task, but for the variables of the one play."""
         host = self.inventory.get_host('node')
         known = self.variables.get_vars(play=play, host=host, task=task)
-        offered = {'host': host, 'task': task, 'job_vars': dict(known, **values), 'play_context': PlayContext(play),
-                   'new_stdin': None, 'loader': self.loader, 'shared_loader_obj': plugins, 'final_q': None, 'variable_manager': self.variables}
-        wanted = inspect.signature(TaskExecutor.__init__).parameters  # they differ from version to version
-        return TaskExecutor(**{name: value for name, value in offered.items() if name in wanted}).run()
+        return {'host': host, 'task': task, 'job_vars': known, 'play_context': PlayContext(play),
+                'new_stdin': None, 'loader': self.loader, 'shared_loader_obj': plugins, 'final_q': None, 'variable_manager': self.variables}
+
+
+def execute(offered):
+    return TaskExecutor(**{name: value for name, value in offered.items() if name in WANTED}).run()
 
 
 def tasks_of(play):

@@ -57,8 +57,10 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
   if (made) {
     const { report } = made;
     reached('placement.made');
-    await expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds);
-    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made }));
+    const [settled] = await Promise.all([
+      transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made })),
+      expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds),
+    ]);
     reached('placement.settled');
     logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });
     ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
@@ -123,12 +125,17 @@ interface Success extends Made {
   lease: Lease;
 }
 
+/** Null for one that was being provisioned, unasked: it begins to migrate when it is active at the earliest. */
+async function migratingSecondsOf(tx: Tx, { id, state }: Lease): Promise<number | null> {
+  return state === 'provisioning' ? null : ((await findLease(tx, id))?.migratingSeconds ?? null);
+}
+
 async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
   }
   await resetProvisionFailures(tx, placement.nodeId);
-  const migratingSeconds = (await findLease(tx, lease.id))?.migratingSeconds ?? null;
+  const migratingSeconds = await migratingSecondsOf(tx, lease);
   const activated = await activateLease(tx, lease.id, placement.generation);
   await recordEvent(tx, {
     type: activated ? 'lease.active' : 'placement.refreshed',

@@ -14,12 +14,16 @@ export interface LeaseView {
 
 /** Adds to leases their current placements, nodes and checkpoints, in a few queries whatever their number. */
 export async function viewLeases(db: Db, leases: Lease[]): Promise<LeaseView[]> {
-  const placements = await listCurrentPlacements(db, leases.map(({ id }) => id));
-  const nodes = await findNodes(db, [...new Set(placements.map(({ nodeId }) => nodeId))]);
-  const checkpoints = await listCheckpoints(db, leases.map(({ id }) => id));
+  const ids = leases.map(({ id }) => id);
+  const [[placements, nodes], checkpoints] = await Promise.all([placesOf(db, ids), listCheckpoints(db, ids)]);
   return leases.map((lease) => {
     const placement = placements.find(({ leaseId }) => leaseId === lease.id) ?? null;
     const node = nodes.find(({ id }) => id === placement?.nodeId) ?? null;
     return { lease, placement, node, checkpoint: checkpoints.find(({ leaseId }) => leaseId === lease.id) ?? null };
   });
+}
+
+async function placesOf(db: Db, leaseIds: number[]): Promise<[Placement[], Node[]]> {
+  const placements = await listCurrentPlacements(db, leaseIds);
+  return [placements, await findNodes(db, [...new Set(placements.map(({ nodeId }) => nodeId))])];
 }

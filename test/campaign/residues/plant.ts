@@ -9,8 +9,8 @@ export interface Ground {
   before: string;
 }
 
-/** Inode, links, owner, rights and content of the victim and of what the planted links point to. */
-const state = (victim: string): string => `stat -c '%i %h %U %G %a %s' ${victim} /etc; stat -c '%h %U %a' /etc/passwd; cat ${victim}; grep ^root: /etc/passwd`;
+/** Inode, links, owner, rights and content of the victim and of what the planted links point to; not how many files are in /etc, where the shadow tools keep backups. */
+const state = (victim: string): string => `stat -c '%i %h %U %G %a %s' ${victim}; stat -c '%i %h %U %G %a' /etc; stat -c '%h %U %a' /etc/passwd; cat ${victim}; grep ^root: /etc/passwd`;
 
 /** Makes a file and a directory of root's that all may write, which is as much as the kernel lets a tenant link to. */
 export async function layGround(worker: Worker, tag: string): Promise<Ground> {

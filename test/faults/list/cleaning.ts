@@ -16,7 +16,7 @@ export const CLEANING: Fault[] = [
     shows: 'has something of uid',
     scenario: 'provocations-real/residue',
     edits: [
-      { file: WIPE, find: '    def run(self):\n', replace: "    def run(self):\n        for name in self.accounts:\n            subprocess.call([tool('userdel'), '-f', '-r', name])\n        return\n" },
+      { file: WIPE, find: '    def run(self):\n', replace: "    def run(self):\n        import subprocess\n        for name in self.accounts:\n            subprocess.call([tool('userdel'), '-f', '-r', name])\n        return\n" },
       BLIND_VERIFICATION,
     ],
   },

@@ -119,6 +119,37 @@ describe('ensurePresent', () => {
     await asTenant(tenant, 'true');
   }, 60_000);
 
+  it('keeps its program on the node, in a folder of root\'s own, and does not rely on one that is damaged or of another version', async () => {
+    const kept = '/var/lib/orion/programs';
+    await present(aSpec(bench.tenantKey));
+    const [folder, file = ''] = (await asRoot(worker, `stat -c '%a %U' ${kept}; ls ${kept}/orion_account.*`)).split('\n');
+    expect(folder).toBe('700 root');
+    await asRoot(worker, `truncate -s 1000 ${file}; touch ${kept}/orion_account.old`);
+    expect((await present(aSpec(bench.tenantKey))).changed).toBe(true);
+    expect(await asRoot(worker, `ls ${kept}/orion_account.*`)).toBe(file);
+    expect(Number(await asRoot(worker, `stat -c %s ${file}`))).toBeGreaterThan(1000);
+  }, 30_000);
+
+  it('asks sshd for its version again when it is not the one that was asked', async () => {
+    await present(aSpec(bench.tenantKey));
+    const noted = await asRoot(worker, 'cat /var/lib/orion/sshd');
+    expect(noted).toMatch(/^\d+ \d+ \d+ \d+\.\d+$/);
+    await asRoot(worker, 'echo 1 2 3 0.1 >/var/lib/orion/sshd');
+    await present(aSpec(bench.tenantKey));
+    expect(await asRoot(worker, 'cat /var/lib/orion/sshd')).toBe(noted);
+  }, 30_000);
+
+  it('leaves the account files to the tools of a node where they are not plain', async () => {
+    await asRoot(worker, "echo '+::::::' >>/etc/passwd");
+    const spec = aSpec(bench.tenantKey);
+    await present(spec);
+    expect(await asRoot(worker, `id -u ${spec.username}; tail -n 1 /etc/passwd; grep -c '^${spec.username}:' /etc/shadow /etc/group`)).toBe(
+      `${String(spec.uid)}\n+::::::\n/etc/shadow:1\n/etc/group:1`,
+    );
+    await asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'true');
+    await asRoot(worker, 'sed -i /^+/d /etc/passwd');
+  }, 30_000);
+
   it('opens an account by password only if a hash was given', async () => {
     const hash = '$6$saltsaltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/';
     const [plain, withPassword] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey, { passwordHash: hash })];
