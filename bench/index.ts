@@ -9,6 +9,7 @@ import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
 import { keptProbes } from './kept-probes';
 import { load } from './load';
+import { peers } from './peers';
 import { probe } from './probe';
 import { prompt } from './prompt';
 import { rent } from './rent';
@@ -18,5 +19,5 @@ import { warm } from './warm';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, groupedClaims, rent, crowd, warm, probe, keptProbes, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, groupedClaims, peers, rent, crowd, warm, probe, keptProbes, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];
