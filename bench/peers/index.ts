@@ -24,7 +24,7 @@ export const peers: Benchmark = {
   name: 'peers',
   method:
     `Grouped claims (as in **grouped-claims**, ${NODES.toLocaleString('en')} nodes, 32 and 128 callers in one process, every commit flushed) against two job queues that take a job which does nothing and complete it, as many at once, jobs added beforehand. graphile-worker as it comes (no prefetching, no batches, 10 connections) on PostgreSQL as it comes, which flushes every commit too. ` +
-    'BullMQ as it comes on Redis as it comes, which flushes nothing when it answers: it writes a snapshot now and then, and a crash loses what came since. Both are reached through a socket, MariaDB over TCP. By turns; nodes and tables are swept up in between, untimed. ' +
+    'BullMQ as it comes on Redis as it comes, which flushes nothing when it answers: it writes a snapshot now and then, and a crash loses what came since. Both are reached through a socket, MariaDB over TCP. By turns; nodes and tables are swept up in between, untimed. What is missing of PostgreSQL and Redis is installed from Debian\'s packages (`scripts/install-deps.sh --peers`). ' +
     'A claim of ours is more than a job of theirs: it looks at user, key, quota and what node is wished for, and writes rent, lease, node, placement and event; completing a job is a second write, which ours has no counterpart of.',
   run: (run) => measurePeers(run),
 };
