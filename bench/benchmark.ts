@@ -28,7 +28,7 @@ export interface Row {
 
 export interface Figure {
   value: number;
-  unit: '/s' | 'µs' | 'ms' | 's' | 'MB' | 'MB/s';
+  unit: '/s' | 'µs' | 'ms' | 's' | 'KB' | 'MB' | 'MB/s' | '%' | 'cores';
 }
 
 /** Ours ÷ base. */

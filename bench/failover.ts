@@ -8,19 +8,20 @@ interface Setting {
   name: string;
   intervalSeconds: number;
   kills: { long: number; short: number };
+  goalSeconds: number;
   env: Record<string, string>;
 }
 
 const SETTINGS: Setting[] = [
-  { name: 'default settings (30 s)', intervalSeconds: 30, kills: { long: 3, short: 0 }, env: DEFAULT_SETTINGS },
-  { name: 'fast settings (1 s)', intervalSeconds: 1, kills: { long: 6, short: 2 }, env: {} },
+  { name: 'default settings (30 s)', intervalSeconds: 30, kills: { long: 3, short: 1 }, goalSeconds: 10, env: DEFAULT_SETTINGS },
+  { name: 'fast settings (1 s)', intervalSeconds: 1, kills: { long: 6, short: 2 }, goalSeconds: 3, env: {} },
 ];
 
 export const failover: Benchmark = {
   name: 'failover',
   method:
-    'A worker with a lease is killed outright; until the tenant\'s key has run `true` on the next one (the lease is asked for every 50 ms), as a multiple of the probe interval. One API, one scheduler, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3 failures; an agent silent for 25 s makes its node suspect before its probe is due. ' +
-    'Fast settings: a probe every 1 s, every 0.8 s once one has failed, dead after 3. With the short counts the default settings are left out.',
+    'A worker with a lease is killed outright; until the tenant\'s key has run `true` on the next one (the lease is asked for every 50 ms), as a multiple of the probe interval. One API, one scheduler, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3 failures; the end of the connection that the scheduler keeps to the worker asks for the first one at once. ' +
+    'Fast settings: a probe every 1 s, every 0.8 s once one has failed, dead after 3. Plays are warm.',
   run: (run) => measureFailover(run),
 };
 
@@ -28,14 +29,12 @@ async function measureFailover({ short, say }: BenchRun): Promise<Row[]> {
   const rows: Row[] = [];
   for (const setting of SETTINGS) {
     const kills = short ? setting.kills.short : setting.kills.long;
-    if (kills > 0) {
-      const seconds = await killAll(setting, kills, say);
-      const intervals = seconds.map(() => setting.intervalSeconds);
-      rows.push({
-        what: `worker killed to working login elsewhere, ${setting.name}`,
-        ours: figure(seconds, 's'), against: 'the probe interval', base: figure(intervals, 's'), ratio: ratioOf(seconds, intervals),
-      });
-    }
+    const seconds = await killAll(setting, kills, say);
+    const intervals = seconds.map(() => setting.intervalSeconds);
+    rows.push({
+      what: `worker killed to working login elsewhere, ${setting.name}`,
+      ours: figure(seconds, 's'), against: 'the probe interval', base: figure(intervals, 's'), ratio: ratioOf(seconds, intervals), goal: { atMost: setting.goalSeconds, of: 'ours' },
+    });
   }
   return rows;
 }

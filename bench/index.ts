@@ -9,6 +9,7 @@ import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
 import { keptProbes } from './kept-probes';
 import { load } from './load';
+import { peers } from './peers';
 import { postRent } from './post-rent';
 import { probe } from './probe';
 import { prompt } from './prompt';
@@ -19,5 +20,5 @@ import { warm } from './warm';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, groupedClaims, postRent, rent, crowd, warm, probe, keptProbes, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, groupedClaims, peers, postRent, rent, crowd, warm, probe, keptProbes, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];

@@ -26,7 +26,7 @@ export interface Report {
 const HEADINGS = ['row', 'what', 'Orion', 'against', 'its figure', 'ratio', 'middle half', 'goal', ''];
 
 function number(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString('en') : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+  return value >= 100 ? Math.round(value).toLocaleString('en') : value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value.toPrecision(2);
 }
 
 const showFigure = ({ value, unit }: Figure): string => `${number(value)}${unit === '/s' ? '' : ' '}${unit}`;

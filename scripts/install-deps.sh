@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Makes a Debian 12 with Node 20 fit to build, run and test Orion: packages, npm dependencies, build. Does only what is missing,
-# starts no service, and several at once wait for each other. Usage: scripts/install-deps.sh [--docker]
+# starts no service, and several at once wait for each other. Usage: scripts/install-deps.sh [--docker | --peers]
 # --docker adds what the containers' tests need: a Docker engine, docker-compose, and debootstrap for the stand-in base images.
+# --peers installs the servers of the benchmark `peers`, and nothing else.
 set -euo pipefail
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
 PACKAGES=(mariadb-server ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++)
 DOCKER_PACKAGES=(docker.io docker-compose debootstrap)
+PEER_PACKAGES=(postgresql redis-server)
 POLICY=/usr/sbin/policy-rc.d
 LOG=$(mktemp)
 trap 'rm -f -- "$LOG"' EXIT
@@ -95,6 +97,7 @@ prepare_sshd() { [[ -d /run/sshd || $EUID -ne 0 ]] || mkdir -p -m 755 /run/sshd;
 case ${1-} in
   '') ;;
   --docker) PACKAGES+=("${DOCKER_PACKAGES[@]}") ;;
+  --peers) PACKAGES=("${PEER_PACKAGES[@]}") ;;
   *) printf 'install-deps: unknown option %s\n' "$1" >&2; exit 2 ;;
 esac
 [[ -r /etc/debian_version ]] || die 'made for Debian; install the packages by hand elsewhere'
@@ -102,6 +105,7 @@ command -v node >/dev/null || die 'Node 20.11 or newer is missing'
 node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 11) ? 0 : 1)' ||
   die "Node 20.11 or newer is needed, this is $(node --version)"
 step 'Debian packages' install_packages
+[[ ${1-} != --peers ]] || exit 0
 step 'folder for sshd' prepare_sshd
 step 'npm dependencies' install_modules
 step 'build' build

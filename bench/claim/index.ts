@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'mysql2';
 import type { RowDataPacket } from 'mysql2/promise';
 import { createDatabase } from '../../src/db/connection';
-import type { WorkContext } from '../../src/flows/context';
 import type { SecretRequest } from '../../src/flows/rent-request';
 import { reserveNodes } from '../../src/flows/reserve-nodes';
+import { createReserve } from '../../src/flows/reserve-together';
 import { systemClock } from '../../src/lib/clock';
 import { sha256 } from '../../src/lib/ids';
 import { findUser, type User } from '../../src/modules/accounts';
@@ -26,18 +26,19 @@ const POOL_SIZE = 10;
 /** Claims in one round of one side: about a third of a second. */
 const claimsOf = (callers: number): number => (callers === 1 ? 120 : 320);
 
-/** Both ways to claim in one database. */
+/** The ways to claim in one database. */
 interface Side {
   fleet: Fleet;
   ours: (call: number) => Promise<unknown>;
   bare: (call: number) => Promise<void>;
+  grouped: (call: number) => Promise<unknown>;
 }
 
 export const claim: Benchmark = {
   name: 'claim',
   method:
-    `The transaction by which a rent takes its node (12 statements: user, key, quota, candidates, lock, rent, lease, node, event, placement), through flows, repository and Knex, against the same statements in the same order by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
-    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Other users claim than the last time, so that nobody waits for the lock of his own quota. "Flat" compares ours at 100,000 nodes with ours at 1,000.',
+    `The transaction of a rent that goes its own way (\`flows/reserve-nodes\`: each one with \`ORION_RENT_GROUP_MAX=1\`, and whoever a group has failed; 12 statements: user, key, quota, candidates, lock, rent, lease, node, event, placement), through flows, repository and driver, against the same statements in the same order by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
+    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Other users claim than the last time, so that nobody waits for the lock of his own quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "Group of one" is what one caller alone gets of an API with default settings (`flows/reserve-together`; **grouped-claims** has the crowd).',
   run: (run) => measureClaims(run),
 };
 
@@ -56,7 +57,7 @@ async function measureClaims({ short, say }: BenchRun): Promise<Row[]> {
       rows.push(...(await compare(sides, callers, short ? 2 : 7)));
       say(rows.slice(-SIZES.length - 1).map(({ what, ratio }) => `${what} ${ratio.value.toFixed(2)}`).join(', '));
     }
-    return rows;
+    return [...rows, await compareGrouped(sides.at(-1), short ? 2 : 7)];
   } finally {
     await lab.close();
   }
@@ -91,6 +92,23 @@ async function compare(sides: Side[], callers: number, rounds: number): Promise<
   ];
 }
 
+/** One caller: a group of one against the way of his own. */
+async function compareGrouped(side: Side | undefined, rounds: number): Promise<Row> {
+  if (!side) {
+    throw new Error('there is no fleet');
+  }
+  const { fleet, grouped, ours } = side;
+  const rates: [number[], number[]] = [[], []];
+  for (let round = 0; round <= rounds; round += 1) {
+    const measured = await byTurns(round, [grouped, ours].map((work) => () => oneRound(fleet, 1, work)));
+    if (round > 0) {
+      measured.forEach((rate, at) => rates[at]?.push(rate));
+    }
+  }
+  const [together, alone] = rates;
+  return { what: `claim, 1 caller, a group of one, ${fleet.nodes.toLocaleString('en')} nodes`, ours: figure(together, '/s'), against: 'ours, its own way', base: figure(alone, '/s'), ratio: ratioOf(together, alone) };
+}
+
 async function oneRound(fleet: Fleet, callers: number, work: (call: number) => Promise<unknown>): Promise<number> {
   const rate = await perSecond(claimsOf(callers), callers, work);
   await fleet.free();
@@ -105,16 +123,16 @@ async function openSide(lab: Lab, mariadb: MariaDb, fleet: Fleet): Promise<Side>
   const users = await Promise.all(fleet.userIds.map((id) => findUser(db, id)));
   const publicKey = anSshKey();
   const ctx = createTestContext(db, createFakeProvisioner());
+  const reserve = createReserve(ctx);
   const side: Side = {
     fleet,
-    ours: (call) => claimOurs(ctx, users[call % users.length], publicKey),
+    ours: (call) => reserveNodes(ctx, aRentOf(users[call % users.length], publicKey)),
+    grouped: (call) => reserve(aRentOf(users[call % users.length], publicKey)),
     bare: (call) => claimBareWithPatience(pool, fleet.userIds[call % fleet.userIds.length] ?? 0, publicKey),
   };
   await checkSameStatements(mariadb, side);
   return side;
 }
-
-const claimOurs = (ctx: WorkContext, user: User | undefined, publicKey: string): Promise<unknown> => reserveNodes(ctx, aRentOf(user, publicKey));
 
 /** What a client asks for that wants any one node. */
 export function aRentOf(user: User | undefined, publicKey: string): SecretRequest {

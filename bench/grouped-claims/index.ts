@@ -29,7 +29,7 @@ export const groupedClaims: Benchmark = {
   run: (run) => measureGroups(run),
 };
 
-interface Side {
+export interface Side {
   fleet: Fleet;
   db: Knex;
   ours: (call: number) => Promise<unknown>;
@@ -75,7 +75,8 @@ async function measureGroups({ short, say }: BenchRun): Promise<Row[]> {
   }
 }
 
-async function openSide(lab: Lab, mariadb: MariaDb, nodes: number): Promise<Side> {
+/** Both ways to claim in one database, which is filled for it. */
+export async function openSide(lab: Lab, mariadb: MariaDb, nodes: number): Promise<Side> {
   const fleet = await createFleet(lab, mariadb, nodes);
   const db = createDatabase({ ...fleet.access, poolSize: BARE_POOL });
   const pool = openBarePool(fleet.access, BARE_POOL);

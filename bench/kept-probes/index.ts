@@ -16,8 +16,8 @@ export const keptProbes: Benchmark = {
   name: 'kept-probes',
   method:
     `CPU of this process for sweeps over ${TARGETS} simulated machines (ssh2 servers in another process): ${SWEEPS} times one ping over the kept connection of each against one fresh login with its command each, ${AT_ONCE} at once, by turns; as a quotient of CPU times. ` +
-    'Then 10,000 nodes (1,000 with the short counts) on two such servers, default settings, two schedulers that share them: once every connection is kept, the time of each node\'s last login is spread as it is after a day, and for a minute every second it is looked how many nodes were checked within the interval. CPU and resident memory are the schedulers\' own, from /proc; ' +
-    'memory per connection is what they grew by since before there were nodes, logins and all. A core is the base of CPU, 1 of the share.',
+    'Then 10,000 nodes (1,000 with the short counts) on two such servers, default settings, two schedulers that share them: once every connection is kept, the time of each node\'s last login is spread as it is after a day, and for a minute every second it is looked how many nodes were checked within the interval. CPU (fresh logins included) and resident memory are the schedulers\' own, from /proc; ' +
+    'memory per connection is what they grew by since before there were nodes, logins and all.',
   run: (run) => measureKept(run),
 };
 
