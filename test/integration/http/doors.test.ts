@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { issueAccessToken, type User } from '../../../src/modules/accounts';
+import { eventually } from '../../lab';
 import { JWT_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aUser, severalNodes } from '../../support/builders';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
@@ -89,7 +90,9 @@ describe('a rent past Express', () => {
 
 describe('a rent that waits for nothing', () => {
   it('R11: is answered with the lease as it was committed, which is what is read of it afterwards', async () => {
-    impatient.provisioner.behave(() => new Promise(() => undefined));
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    impatient.provisioner.behave(() => held);
     const answer = await impatient.call<RentJson>('post', '/api/rent', { as: user, body: { ...wish, count: 2, checkpoint: false } });
     expect(answer.status).toBe(202);
     expect(answer.body.leases).toHaveLength(2);
@@ -99,6 +102,8 @@ describe('a rent that waits for nothing', () => {
       expect(read.remaining_seconds).toBeLessThanOrEqual(remaining);
       expect(lease).toMatchObject({ state: 'provisioning', access: null, checkpoint: { enabled: false, last_at: null } });
     }
+    letGo();
+    await eventually(async () => (await count(database.db, "SELECT COUNT(*) FROM leases WHERE state = 'active'")) === 2, { what: 'both accounts are there' });
   });
 });
 
