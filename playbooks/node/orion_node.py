@@ -131,7 +131,7 @@ def write_file(path, text, mode, owner=(0, 0), label=None):
     beside = '%s.orion-%d' % (path, os.getpid())
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, 'w', errors='surrogateescape') as file:
+        with os.fdopen(descriptor, 'w', encoding='utf-8', errors='surrogateescape') as file:
             file.write(text)
             file.flush()
             os.fchown(file.fileno(), *owner)
@@ -164,16 +164,17 @@ def _label_of(path):
 
 
 def read_text(path, newline=None):
+    """Whatever is in a file: write_file makes the same bytes of it, if `newline` is ''. Nothing when there is no file."""
     try:
-        with open(path, errors='surrogateescape', newline=newline) as file:
+        with open(path, encoding='utf-8', errors='surrogateescape', newline=newline) as file:
             return file.read()
     except FileNotFoundError:
         return ''
 
 
 def entries(path):
-    """The colon-separated lines of an account file. Read from the file itself: what counts is this node, no directory service."""
-    return [line.split(':') for line in read_text(path).splitlines() if ':' in line]
+    """The colon-separated lines of an account file: three fields at least, which a comment hardly has. Read from the file itself: what counts is this node, no directory service."""
+    return [line.split(':') for line in read_text(path).splitlines() if line.count(':') > 1]
 
 
 def drop_lines(path, unwanted):

@@ -140,14 +140,14 @@ describe('ensurePresent', () => {
   }, 30_000);
 
   it('leaves the account files to the tools of a node where they are not plain', async () => {
-    await asRoot(worker, "echo '+::::::' >>/etc/passwd");
+    await asRoot(worker, "printf '# by: hand\\n' >>/etc/group; echo '+::::::' >>/etc/passwd");
     const spec = aSpec(bench.tenantKey);
     await present(spec);
     expect(await asRoot(worker, `id -u ${spec.username}; tail -n 1 /etc/passwd; grep -c '^${spec.username}:' /etc/shadow /etc/group`)).toBe(
       `${String(spec.uid)}\n+::::::\n/etc/shadow:1\n/etc/group:1`,
     );
     await asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'true');
-    await asRoot(worker, 'sed -i /^+/d /etc/passwd');
+    await asRoot(worker, 'sed -i /^+/d /etc/passwd; sed -i /^#/d /etc/group');
   }, 30_000);
 
   it('opens an account by password only if a hash was given', async () => {

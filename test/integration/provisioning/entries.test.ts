@@ -77,6 +77,14 @@ describe('entries of an account', () => {
     );
   }, 120_000);
 
+  it('keep every byte of the other lines, in whatever encoding they are', async () => {
+    const etc = etcWith(PLAIN);
+    const odd = Buffer.from('odd:x:1400:1400:\xc4nn \xff\x85\x1c\r:/:/bin/sh\r\n', 'latin1');
+    writeFileSync(join(etc, 'passwd'), Buffer.concat([odd, Buffer.from(PLAIN.passwd)]));
+    expect(await drive(etc)).toMatchObject({ code: 0, said: { added: expect.arrayContaining(['passwd']) } });
+    expect(readFileSync(join(etc, 'passwd')).subarray(0, odd.length)).toEqual(odd);
+  });
+
   it.each([
     ['a line with a field too few', { passwd: `${PLAIN.passwd}odd:x:5:5:/:/bin/sh\n` }],
     ['a line with a field too many', { group: `${PLAIN.group}odd:x:5::\n` }],
