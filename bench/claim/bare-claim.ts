@@ -25,8 +25,10 @@ const SQL = {
   listFree: `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
        FROM nodes WHERE leasable = 1 AND fit >= ? AND cpus >= ? AND memory_mb >= ? ORDER BY fit, id LIMIT ?`,
   lockNode: `SELECT id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
-  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at, last_heartbeat_at,
-  wipe_failures, wiped_at, provision_failures, registered_at, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`,
+  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
+  wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
+  (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals,
+  next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`,
   insertRent: 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?) RETURNING id',
   insertLease: `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
      VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING

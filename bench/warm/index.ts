@@ -27,7 +27,7 @@ async function measureWarm(run: BenchRun): Promise<Row[]> {
     return [
       { what, ours: figure(one, 's'), against: 'a cold ansible-playbook', base: figure(cold, 's'), ratio: ratioOf(one, cold), goal: { atMost: 0.06 } },
       { what, ours: figure(one, 's'), against: 'a shell script over a kept connection', base: figure(shell, 's'), ratio: ratioOf(one, shell), goal: { atMost: 6 } },
-      { what: 'rent to the account, first on its node', ours: figure(first, 's'), against: 'one over a kept connection', base: figure(one, 's'), ratio: { value: figure(first, 's').value / figure(one, 's').value } },
+      { what: 'rent to the account, first on its node', ours: figure(first, 's'), against: 'one over a kept connection, a moment later', base: figure(alone, 's'), ratio: { value: figure(first, 's').value / figure(alone, 's').value } },
       { what: `${CROWD} rents at once, to the last account`, ours: figure(together, 's'), against: 'one rent', base: figure(alone, 's'), ratio: ratioOf(together, alone), goal: { atMost: 6 } },
     ];
   } finally {
