@@ -28,8 +28,9 @@ const SQL = {
   insertRent: 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?) RETURNING id',
   insertLease: `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
      VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING id, created_at, ends_at`,
-  occupy: `UPDATE nodes SET lease_id = (SELECT leases.id FROM leases WHERE leases.occupied_node_id = nodes.id), last_leased_at = UTC_TIMESTAMP(3), next_uid = next_uid + 1
-      WHERE id IN (?) AND lease_id IS NULL`,
+  occupy: `UPDATE nodes JOIN leases ON leases.occupied_node_id = nodes.id
+        SET nodes.lease_id = leases.id, nodes.last_leased_at = UTC_TIMESTAMP(3), nodes.next_uid = nodes.next_uid + 1
+      WHERE nodes.id IN (?) AND nodes.lease_id IS NULL`,
   insertEvent: 'INSERT INTO events (type, actor, lease_id, node_id, user_id, data) VALUES (?, ?, ?, ?, ?, ?)',
   insertPlacement: `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
      VALUES (?, ?, ?, ?, 'creating', ?, ?, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3)), ?) RETURNING id`,

@@ -17,8 +17,9 @@ export async function occupyNode(tx: Tx, nodeId: number, leaseId: number): Promi
 export async function occupyNodes(tx: Tx, nodeIds: number[]): Promise<void> {
   const changed = await execute(
     tx,
-    `UPDATE nodes SET lease_id = (SELECT leases.id FROM leases WHERE leases.occupied_node_id = nodes.id), last_leased_at = UTC_TIMESTAMP(3), next_uid = next_uid + 1
-      WHERE id IN (${marks(nodeIds)}) AND lease_id IS NULL`,
+    `UPDATE nodes JOIN leases ON leases.occupied_node_id = nodes.id
+        SET nodes.lease_id = leases.id, nodes.last_leased_at = UTC_TIMESTAMP(3), nodes.next_uid = nodes.next_uid + 1
+      WHERE nodes.id IN (${marks(nodeIds)}) AND nodes.lease_id IS NULL`,
     nodeIds,
   );
   if (changed !== nodeIds.length) {
