@@ -24,7 +24,7 @@ const SQL = {
   countRunning: 'SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL',
   listFree: `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
        FROM nodes WHERE leasable = 1 AND fit >= ? AND cpus >= ? AND memory_mb >= ? ORDER BY fit, id LIMIT ?`,
-  lockNode: 'SELECT id, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED',
+  lockNode: 'SELECT id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED',
   insertRent: 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?) RETURNING id',
   insertLease: `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
      VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING id, created_at, ends_at`,

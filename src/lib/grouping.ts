@@ -7,10 +7,10 @@ export interface GroupWork<T, R> {
   /** A group weighs at most this much, but for a single item that weighs more. */
   max: number;
   weightOf: (item: T) => number;
-  /** How many groups are under way at a time at most. */
-  lanes: number;
-  /** One owner's items are never in two groups at the same time. */
-  ownerOf: (item: T) => unknown;
+  /** How many groups are under way at a time at most: one, unless said. */
+  lanes?: number;
+  /** One owner's items are never in two groups at the same time. Without it each item is its own. */
+  ownerOf?: (item: T) => unknown;
   /** Gives one result for each item, in their order. */
   work: (items: T[]) => Promise<PromiseSettledResult<R>[]>;
 }
@@ -25,7 +25,7 @@ interface Waiting<T, R> {
  * Work that is dear to begin and cheap for one more: whoever comes while all lanes are busy makes up the next group. Nobody waits for company: who
  * comes while a lane is idle starts at once, alone or with those of the same moment.
  */
-export function createGrouping<T, R>({ max, weightOf, lanes, ownerOf, work }: GroupWork<T, R>): Grouping<T, R> {
+export function createGrouping<T, R>({ max, weightOf, lanes = 1, ownerOf = (item) => item, work }: GroupWork<T, R>): Grouping<T, R> {
   let queue: Waiting<T, R>[] = [];
   let idle = lanes;
   const owners = new Set<unknown>();

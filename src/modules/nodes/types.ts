@@ -61,8 +61,8 @@ export interface Node {
   registeredAt: Date;
 }
 
-/** What it takes to log in to a node. */
-export type ReachableNode = Pick<Node, 'id' | 'address' | 'sshPort' | 'hostKey' | 'reach' | 'status'>;
+/** What it takes to speak of a node and to log in to it. */
+export type ReachableNode = Pick<Node, 'id' | 'hostname' | 'address' | 'sshPort' | 'hostKey' | 'reach' | 'status'>;
 
 /** Where to find a node's sshd. */
 export const targetOf = ({ id, address, sshPort, hostKey, reach }: ReachableNode): SshTarget => ({ nodeId: id, address, port: sshPort, hostKey, reach });
