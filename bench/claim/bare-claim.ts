@@ -21,26 +21,19 @@ const SQL = {
   begin: 'BEGIN;',
   lockUser: 'SELECT id, username, role, max_leases, max_lease_hours, disabled_at, created_at FROM users WHERE id = ? FOR UPDATE',
   findRent: 'SELECT id, request_hash FROM rents WHERE user_id = ? AND idempotency_key = ?',
-  countRunning: "SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND state IN ('provisioning','active','migrating')",
+  countRunning: 'SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL',
   listFree: `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
        FROM nodes WHERE leasable = 1 AND fit >= ? AND cpus >= ? AND memory_mb >= ? ORDER BY fit, id LIMIT ?`,
-  lockNode: `SELECT id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
-  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
-  wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
-  (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals,
-  next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`,
+  lockNode: 'SELECT id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED',
   insertRent: 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?) RETURNING id',
   insertLease: `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
-     VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING
-  id, rent_id, user_id, state, generation, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at,
-  GREATEST(0, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), ends_at) / 1000000) AS remaining,
-  TIMESTAMPDIFF(MICROSECOND, migrating_since, UTC_TIMESTAMP(3)) / 1000000 AS migrating_seconds, waiting_since, activated_at, ended_at, end_reason`,
+     VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING id, created_at, ends_at`,
   occupy: `UPDATE nodes JOIN leases ON leases.occupied_node_id = nodes.id
         SET nodes.lease_id = leases.id, nodes.last_leased_at = UTC_TIMESTAMP(3), nodes.next_uid = nodes.next_uid + 1
       WHERE nodes.id IN (?) AND nodes.lease_id IS NULL`,
   insertEvent: 'INSERT INTO events (type, actor, lease_id, node_id, user_id, data) VALUES (?, ?, ?, ?, ?, ?)',
   insertPlacement: `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES (?, ?, ?, ?, 'creating', ?, ?, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3)), ?) RETURNING id, lease_id, node_id, generation, username, uid, claim_token`,
+     VALUES (?, ?, ?, ?, 'creating', ?, ?, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3)), ?) RETURNING id`,
   commit: 'COMMIT;',
 } as const;
 

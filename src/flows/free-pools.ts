@@ -73,8 +73,13 @@ interface Pool {
 const NO_POOL: Pool = { nodes: [], isAll: false };
 
 function pick({ nodes }: Pool, count: number, taken: Set<number>): ClaimedNode[] | null {
-  const left = nodes.filter(({ id }) => !taken.has(id));
-  return left.length < count ? null : left.slice(0, count);
+  const picked: ClaimedNode[] = [];
+  for (const node of nodes) {
+    if (!taken.has(node.id) && picked.push(node) === count) {
+      return picked;
+    }
+  }
+  return null;
 }
 
 function forgetOld(sweeps: Map<string, Sweep>, before: number): void {

@@ -1,6 +1,7 @@
 import type { Tx } from '../db/transaction';
+import { zip } from '../lib/zip';
 import { actorOf } from '../modules/accounts';
-import { recordEvents } from '../modules/audit';
+import { type NewEvent, recordEvents } from '../modules/audit';
 import { insertCheckpoints } from '../modules/checkpoints';
 import { insertLeases, insertPlacements, insertRents, type NewLease } from '../modules/leases';
 import { type ClaimedNode, occupyNodes } from '../modules/nodes';
@@ -27,37 +28,20 @@ export async function leaseNodes(tx: Tx, ctx: FlowContext, granted: Granted[]): 
   const pairs = granted.flatMap(({ request, nodes }, at) => nodes.map((node) => ({ request, node, rentId: rentIds[at] ?? 0 })));
   const reserved = await leaseEach(tx, ctx, pairs);
   reached('rent.commit');
-  return rentIds.map((rentId) => ({ rentId, reserved: reserved.filter(({ lease }) => lease.rentId === rentId), replayed: false }));
+  const ofRent = new Map(rentIds.map((rentId): [number, Reserved[]] => [rentId, []]));
+  reserved.forEach((each) => ofRent.get(each.lease.rentId)?.push(each));
+  return [...ofRent].map(([rentId, its]) => ({ rentId, reserved: its, replayed: false }));
 }
 
-async function leaseEach(tx: Tx, ctx: FlowContext, pairs: Pair[]): Promise<Reserved[]> {
-  const leases = new Map((await insertLeases(tx, pairs.map(toLease))).map((lease) => [lease.occupiedNodeId, lease]));
-  const leased = pairs.flatMap(({ request, node }) => {
-    const lease = leases.get(node.id);
-    return lease ? [{ request, node, lease }] : [];
-  });
-  await occupyNodes(tx, leased.map(({ node }) => node.id));
-  if (ctx.settings.checkpoints) {
-    await insertCheckpoints(tx, leased.map(({ request, lease }) => ({ leaseId: lease.id, enabled: request.checkpoint })), ctx.settings.checkpoints.intervalSeconds);
+async function leaseEach(tx: Tx, { settings: { checkpoints, claimSeconds } }: FlowContext, pairs: Pair[]): Promise<Reserved[]> {
+  const leased = zip(pairs, await insertLeases(tx, pairs.map(toLease)));
+  await occupyNodes(tx, pairs.map(({ node }) => node.id));
+  if (checkpoints) {
+    await insertCheckpoints(tx, leased.map(([{ request }, lease]) => ({ leaseId: lease.id, enabled: request.checkpoint })), checkpoints.intervalSeconds);
   }
-  await recordEvents(
-    tx,
-    leased.map(({ request, node, lease }) => ({
-      type: 'lease.requested',
-      actor: actorOf(request.requestedBy),
-      leaseId: lease.id,
-      nodeId: node.id,
-      userId: request.user.id,
-      data: { duration_seconds: request.durationSeconds },
-    })),
-  );
-  const { claimSeconds } = ctx.settings;
-  const placements = await insertPlacements(tx, leased.map(({ node, lease }) => ({ leaseId: lease.id, nodeId: node.id, generation: 1, uid: node.nextUid, claimSeconds })));
-  const placementOf = new Map(placements.map((placement) => [placement.leaseId, placement]));
-  return leased.flatMap(({ lease, node }) => {
-    const placement = placementOf.get(lease.id);
-    return placement ? [{ placement, lease, node }] : [];
-  });
+  await recordEvents(tx, leased.map(([{ request, node }, lease]) => toEvent(request, { leaseId: lease.id, nodeId: node.id })));
+  const placements = await insertPlacements(tx, leased.map(([{ node }, lease]) => ({ leaseId: lease.id, nodeId: node.id, generation: 1, uid: node.nextUid })), claimSeconds);
+  return zip(leased, placements).map(([[{ node }, lease], placement]) => ({ placement, lease, node }));
 }
 
 const toLease = ({ request, node, rentId }: Pair): NewLease => ({
@@ -68,4 +52,12 @@ const toLease = ({ request, node, rentId }: Pair): NewLease => ({
   requirements: request.requirements,
   publicKeys: request.publicKeys,
   passwordHash: request.passwordHash,
+});
+
+const toEvent = ({ user, requestedBy, durationSeconds }: SecretRequest, where: { leaseId: number; nodeId: number }): NewEvent => ({
+  type: 'lease.requested',
+  actor: actorOf(requestedBy),
+  ...where,
+  userId: user.id,
+  data: { duration_seconds: durationSeconds },
 });

@@ -36,7 +36,7 @@ export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise
     userId: lease.userId,
     data: { from_node: lease.occupiedNodeId, to_node: node.id, generation },
   });
-  const [placement = null] = await insertPlacements(tx, [{ leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid, claimSeconds: ctx.settings.claimSeconds }]);
+  const [placement = null] = await insertPlacements(tx, [{ leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid }], ctx.settings.claimSeconds);
   reached('migrate.commit');
   return placement;
 }

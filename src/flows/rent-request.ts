@@ -2,7 +2,7 @@ import { OrionError } from '../lib/errors';
 import { sha256 } from '../lib/ids';
 import type { User } from '../modules/accounts';
 import type { ClaimedPlacement, Lease, Rent } from '../modules/leases';
-import type { Node, Requirements } from '../modules/nodes';
+import type { ReachableNode, Requirements } from '../modules/nodes';
 
 export interface RentRequest {
   /** Whose leases they become. */
@@ -37,7 +37,7 @@ export interface Reservation {
 export interface Reserved {
   placement: ClaimedPlacement;
   lease: Lease;
-  node: Node;
+  node: ReachableNode;
 }
 
 /** The error of a request for a user that is not there. */

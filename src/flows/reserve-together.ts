@@ -14,11 +14,14 @@ import { isBusy, NodesBusyError, whenFree } from './when-free';
 
 export type Reserve = (request: SecretRequest) => Promise<Reservation>;
 
+/** Two: this process prepares the one while the database is at work on the other. */
+const GROUPS_AT_ONCE = 2;
+
 /** The group failed before its COMMIT: nothing of it is in the database, and each of its callers goes its own way. */
 class GroupFailedError extends Error {}
 
 /**
- * Reserves for all callers of this process: those that come while a transaction is under way share the next one (see docs/adr/0018). To a caller
+ * Reserves for all callers of this process: those that come while two transactions are under way share the next one (see docs/adr/0018). To a caller
  * it is `reserveNodes`. With a `rentGroupMax` of 1 it is that indeed.
  */
 export function createReserve(ctx: FlowContext): Reserve {
@@ -29,6 +32,8 @@ export function createReserve(ctx: FlowContext): Reserve {
   const groups = createGrouping<SecretRequest, Reservation>({
     max: ctx.settings.rentGroupMax,
     weightOf: ({ count }) => count,
+    lanes: GROUPS_AT_ONCE,
+    ownerOf: ({ user }) => user.id,
     work: (requests) => runGroup(ctx, pools, requests),
   });
   return async (request) => {

@@ -3,7 +3,7 @@ import { recordEvent } from '../modules/audit';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
 } from '../modules/leases';
-import { expectHeartbeat, findNode, LOST, type Node, resetProvisionFailures, targetOf } from '../modules/nodes';
+import { expectHeartbeat, findNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../modules/nodes';
 import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
@@ -20,7 +20,7 @@ export function claimPlacements(ctx: WorkContext, limit: number): Promise<Claime
 /** What a placement is for. */
 interface Job {
   lease: Lease;
-  node: Node;
+  node: ReachableNode;
 }
 
 /**

@@ -2,12 +2,15 @@ import { describe, expect, it } from '@jest/globals';
 import { createGrouping } from './grouping';
 
 /** Groups whose work waits until it is let go, and doubles each number; a negative one fails alone, a zero fails its whole group. */
-function aGrouping(max = 10) {
+function aGrouping({ max = 10, lanes = 1 } = {}) {
   const groups: number[][] = [];
   const waiting: (() => void)[] = [];
   const { join } = createGrouping<number, number>({
     max,
     weightOf: (item) => Math.abs(item),
+    lanes,
+    // Even numbers are one's, odd ones another's.
+    ownerOf: (item) => item % 2,
     work: async (items) => {
       groups.push(items);
       await new Promise<void>((resolve) => waiting.push(resolve));
@@ -43,13 +46,47 @@ describe('grouping', () => {
   });
 
   it('takes in order, up to the weight; what is heavier than that goes alone', async () => {
-    const { groups, join, finish } = aGrouping(5);
+    const { groups, join, finish } = aGrouping({ max: 5 });
     const all = [2, 3, 1, 9, 4].map((item) => join(item));
     for (let i = 0; i < 4; i += 1) {
       await finish();
     }
     expect(groups).toEqual([[2, 3], [1], [9], [4]]);
     expect(await Promise.all(all)).toEqual([4, 6, 2, 18, 8]);
+  });
+
+  it('a second group starts while the first is under way; the third waits for either', async () => {
+    const { groups, join, finish, tick } = aGrouping({ lanes: 2 });
+    const first = join(1);
+    await tick();
+    const second = join(2);
+    await tick();
+    const third = [join(3), join(4)];
+    await tick();
+    expect(groups).toEqual([[1], [2]]);
+    await finish();
+    expect(groups).toEqual([[1], [2], [3]]);
+    await finish();
+    expect(groups).toEqual([[1], [2], [3], [4]]);
+    await finish();
+    await finish();
+    expect(await Promise.all([first, second, ...third])).toEqual([2, 4, 6, 8]);
+  });
+
+  it('one owner\'s are in one group at a time, in order; others pass by', async () => {
+    const { groups, join, finish, tick } = aGrouping({ max: 5, lanes: 2 });
+    const all = [1, 5, 3].map((item) => join(item));
+    await tick();
+    all.push(join(2));
+    await tick();
+    expect(groups).toEqual([[1], [2]]);
+    await finish();
+    expect(groups).toEqual([[1], [2], [5]]);
+    await finish();
+    await finish();
+    expect(groups).toEqual([[1], [2], [5], [3]]);
+    await finish();
+    expect(await Promise.all(all)).toEqual([2, 10, 6, 4]);
   });
 
   it('one failure is the caller\'s own; the failure of the work is that of its group, and the next group goes on', async () => {

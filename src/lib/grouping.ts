@@ -7,6 +7,10 @@ export interface GroupWork<T, R> {
   /** A group weighs at most this much, but for a single item that weighs more. */
   max: number;
   weightOf: (item: T) => number;
+  /** How many groups are under way at a time at most: one, unless said. */
+  lanes?: number;
+  /** One owner's items are never in two groups at the same time. Without it each item is its own. */
+  ownerOf?: (item: T) => unknown;
   /** Gives one result for each item, in their order. */
   work: (items: T[]) => Promise<PromiseSettledResult<R>[]>;
 }
@@ -18,40 +22,45 @@ interface Waiting<T, R> {
 }
 
 /**
- * Work that is dear to begin and cheap for one more: one group is under way at a time, and whoever comes meanwhile makes up the next one. Nobody
- * waits for company: who comes while nothing is under way starts at once, alone or with those of the same moment.
+ * Work that is dear to begin and cheap for one more: whoever comes while all lanes are busy makes up the next group. Nobody waits for company: who
+ * comes while a lane is idle starts at once, alone or with those of the same moment.
  */
-export function createGrouping<T, R>({ max, weightOf, work }: GroupWork<T, R>): Grouping<T, R> {
+export function createGrouping<T, R>({ max, weightOf, lanes = 1, ownerOf = (item) => item, work }: GroupWork<T, R>): Grouping<T, R> {
   let queue: Waiting<T, R>[] = [];
-  let busy = false;
+  let idle = lanes;
+  const owners = new Set<unknown>();
 
+  /** In order, but for those whose owner has a group under way: their turn comes after it. */
   const take = (): Waiting<T, R>[] => {
+    const mayGo = queue.filter(({ item }) => !owners.has(ownerOf(item)));
     let weight = 0;
-    const end = queue.findIndex(({ item }, at) => (weight += weightOf(item)) > max && at > 0);
-    const group = end < 0 ? queue : queue.slice(0, end);
-    queue = queue.slice(group.length);
-    return group;
+    const end = mayGo.findIndex(({ item }, at) => (weight += weightOf(item)) > max && at > 0);
+    const group = new Set(end < 0 ? mayGo : mayGo.slice(0, end));
+    queue = queue.filter((each) => !group.has(each));
+    return [...group];
   };
 
-  const runAll = async (): Promise<void> => {
-    while (queue.length > 0) {
-      await runOne(take(), work);
+  const runLane = async (): Promise<void> => {
+    for (let group = take(); group.length > 0; group = take()) {
+      const theirs = new Set(group.map(({ item }) => ownerOf(item)));
+      theirs.forEach((owner) => owners.add(owner));
+      await runOne(group, work);
+      theirs.forEach((owner) => owners.delete(owner));
     }
-    busy = false;
+    idle += 1;
   };
 
   return {
     join: (item) =>
       new Promise((resolve, reject) => {
         queue.push({ item, resolve, reject });
-        if (!busy) {
-          busy = true;
-          queueMicrotask(() => void runAll());
+        if (idle > 0) {
+          idle -= 1;
+          queueMicrotask(() => void runLane());
         }
       }),
   };
 }
-
 async function runOne<T, R>(group: Waiting<T, R>[], work: GroupWork<T, R>['work']): Promise<void> {
   try {
     const results = await work(group.map(({ item }) => item));

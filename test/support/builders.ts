@@ -82,7 +82,7 @@ export async function aLeaseIn(tx: Tx, { userId, nodeId, state = 'active' }: Lea
   const requirements = { cpus: 1, memoryMb: 0, labels: {} };
   const [{ id } = never()] = await insertLeases(tx, [{ rentId, userId, nodeId, durationSeconds: 3600, requirements, publicKeys: [anSshKey()], passwordHash: null }]);
   await occupyNodes(tx, [nodeId]);
-  const [placement = never()] = await insertPlacements(tx, [{ leaseId: id, nodeId, generation: 1, uid: 70_000 + id, claimSeconds: 30 }]);
+  const [placement = never()] = await insertPlacements(tx, [{ leaseId: id, nodeId, generation: 1, uid: 70_000 + id }], 30);
   if (state === 'active') {
     await execute(tx, "UPDATE placements SET state = 'present', due_at = NULL, claim_token = NULL, present_at = UTC_TIMESTAMP(3) WHERE id = ?", [placement.id]);
     await execute(tx, "UPDATE leases SET state = 'active', activated_at = UTC_TIMESTAMP(3) WHERE id = ?", [id]);

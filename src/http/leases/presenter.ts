@@ -3,7 +3,7 @@ import { fingerprintOf } from '../../lib/host-key';
 import type { RecordedEvent } from '../../modules/audit';
 import { bytesOf, type Checkpoint } from '../../modules/checkpoints';
 import { isRunning, type Placement } from '../../modules/leases';
-import type { Node } from '../../modules/nodes';
+import type { ReachableNode } from '../../modules/nodes';
 
 /** Where the gateway is and how it is known; every lease is reached through it, wherever it is. */
 export interface GatewayAddress {
@@ -30,7 +30,7 @@ function presentGateway({ host, port, hostKeys }: GatewayAddress, leaseId: numbe
   };
 }
 
-function presentAccess(node: Node, username: string): Record<string, unknown> {
+function presentAccess(node: ReachableNode, username: string): Record<string, unknown> {
   const { address: host, sshPort: port, hostKey } = node;
   const name = knownHostsName(host, port);
   return {

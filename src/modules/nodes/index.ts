@@ -3,6 +3,7 @@ export * from './health';
 export * from './rhythm';
 export { fitOf, rankCandidates, satisfies, type Candidate } from './choose';
 export * from './queries/claim-free-nodes';
+export type { ClaimedNode } from './queries/claimed-row';
 export * from './queries/find-nodes';
 export * from './queries/fleet';
 export * from './queries/heartbeats';

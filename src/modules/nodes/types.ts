@@ -61,8 +61,11 @@ export interface Node {
   registeredAt: Date;
 }
 
+/** What it takes to speak of a node and to log in to it. */
+export type ReachableNode = Pick<Node, 'id' | 'hostname' | 'address' | 'sshPort' | 'hostKey' | 'reach' | 'status'>;
+
 /** Where to find a node's sshd. */
-export const targetOf = ({ id, address, sshPort, hostKey, reach }: Node): SshTarget => ({ nodeId: id, address, port: sshPort, hostKey, reach });
+export const targetOf = ({ id, address, sshPort, hostKey, reach }: ReachableNode): SshTarget => ({ nodeId: id, address, port: sshPort, hostKey, reach });
 
 /** Statuses from which a lease must move away, and in which nothing can be done on the node. */
 export const LOST: readonly NodeStatus[] = ['dead', 'quarantined', 'retired'];

@@ -57,13 +57,9 @@ export async function listLeases(db: Db, filter: LeaseFilter): Promise<Lease[]> 
   return (await selectRows<LeaseRow>(db, sql, [...bindings, filter.limit])).map(toLease);
 }
 
-/** Leases that count against the quota. Call with the user's row locked. */
+/** Leases that count against the quota: those that run, and so occupy a node. Call with the user's row locked. */
 export async function countRunningLeases(tx: Tx, userId: number): Promise<number> {
-  const row = await selectFirst<{ n: number }>(
-    tx,
-    "SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND state IN ('provisioning','active','migrating')",
-    [userId],
-  );
+  const row = await selectFirst<{ n: number }>(tx, 'SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL', [userId]);
   return row?.n ?? 0;
 }
 
@@ -71,7 +67,7 @@ export async function countRunningLeases(tx: Tx, userId: number): Promise<number
 export async function countRunningLeasesOf(tx: Tx, userIds: number[]): Promise<Map<number, number>> {
   const rows = await selectRows<{ user_id: number; n: number }>(
     tx,
-    `SELECT user_id, COUNT(*) AS n FROM leases WHERE user_id IN (${marks(userIds)}) AND state IN ('provisioning','active','migrating') GROUP BY user_id`,
+    `SELECT user_id, COUNT(*) AS n FROM leases WHERE user_id IN (${marks(userIds)}) AND occupied_node_id IS NOT NULL GROUP BY user_id`,
     userIds,
   );
   return new Map(rows.map(({ user_id, n }) => [user_id, n]));

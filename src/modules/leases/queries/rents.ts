@@ -1,8 +1,8 @@
 import { execute, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken, randomName } from '../../../lib/ids';
+import { zip } from '../../../lib/zip';
 import type { ClaimedPlacement, Lease, LeaseRequirements } from '../types';
-import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
 export interface Rent {
   id: number;
@@ -66,59 +66,51 @@ export interface NewLease {
 
 /** Gives them in their order. I1: throws ER_DUP_ENTRY on `leases_occupied_node` when a node is occupied. The ends are computed by the database's clock. */
 export async function insertLeases(tx: Tx, leases: NewLease[]): Promise<Lease[]> {
-  const rows = await selectRows<LeaseRow>(
+  const rows = await selectRows<{ id: number; created_at: Date; ends_at: Date }>(
     tx,
     `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
-     VALUES ${rowsOf(leases, `(?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)} RETURNING ${LEASE_COLUMNS}`,
+     VALUES ${rowsOf(leases, `(?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)} RETURNING id, created_at, ends_at`,
     leases.flatMap(({ rentId, userId, nodeId, requirements, publicKeys, passwordHash, durationSeconds }) => [
       rentId, userId, nodeId, JSON.stringify(requirements), JSON.stringify(publicKeys), passwordHash, durationSeconds,
     ]),
   );
-  return rows.map(toLease);
+  return zip(leases, rows).map(([{ nodeId, durationSeconds, ...lease }, row]) => ({
+    ...NEW_LEASE,
+    ...lease,
+    id: row.id,
+    occupiedNodeId: nodeId,
+    createdAt: row.created_at,
+    endsAt: row.ends_at,
+    remainingSeconds: durationSeconds,
+  }));
 }
+
+const NEW_LEASE = {
+  state: 'provisioning', generation: 1, migratingSeconds: null, waitingSince: null, activatedAt: null, endedAt: null, endReason: null,
+} as const satisfies Partial<Lease>;
 
 export interface NewPlacement {
   leaseId: number;
   nodeId: number;
   generation: number;
   uid: number;
-  /** The caller works on it at once and holds it for this long. */
-  claimSeconds: number;
 }
 
 const NAME_LENGTH = 10;
 
-interface NewPlacementRow {
-  id: number;
-  lease_id: number;
-  node_id: number;
-  generation: number;
-  username: string;
-  uid: number;
-  claim_token: string;
-}
-
-/** The next current placements of leases, claimed by the caller; in their order. I2: throws ER_DUP_ENTRY when a lease has a current one. */
-export async function insertPlacements(tx: Tx, placements: NewPlacement[]): Promise<ClaimedPlacement[]> {
-  const named = placements.map((placement) => ({ ...placement, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
-  const rows = await selectRows<NewPlacementRow>(
+/**
+ * The next current placements of leases, in their order; the caller works on them at once and holds them for `claimSeconds`. I2: throws ER_DUP_ENTRY
+ * when a lease has a current one.
+ */
+export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
+  const made = placements.map(({ leaseId, nodeId, generation, uid }) => ({ leaseId, nodeId, generation, uid, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
+  const rows = await selectRows<{ id: number }>(
     tx,
     `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES ${rowsOf(named, `(?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id, node_id, generation, username, uid, claim_token`,
-    named.flatMap(({ leaseId, nodeId, generation, username, uid, claimSeconds, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
+     VALUES ${rowsOf(made, `(?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id`,
+    made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
   );
-  return rows.map((row) => ({
-    id: row.id,
-    token: row.claim_token,
-    leaseId: row.lease_id,
-    nodeId: row.node_id,
-    generation: row.generation,
-    username: row.username,
-    uid: row.uid,
-    attempts: 0,
-    untouched: true,
-    state: 'creating',
-  }));
+  return zip(made, rows).map(([placement, { id }]) => ({ id, ...placement, attempts: 0, untouched: true, state: 'creating' }));
 }
 
 /** Puts the new placement's node and generation on its lease. */

@@ -1,9 +1,9 @@
 import { fromJson, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { type Candidate, rankCandidates } from '../choose';
-import type { Labels, Node, Requirements } from '../types';
+import type { Labels, Requirements } from '../types';
+import { CLAIMED_COLUMNS, type ClaimedNode, type ClaimedRow, toClaimedNode } from './claimed-row';
 import { requirementsSql } from './requirements';
-import { NODE_COLUMNS, type NodeRow, toNode } from './row';
 
 /** How many free nodes are ranked at a time: enough to choose well, few enough to stay cheap at 100,000 nodes. */
 const CANDIDATES = 64;
@@ -14,9 +14,6 @@ export type FreeNodes =
   | { found: 'too_few' }
   /** Enough are free, but others are claiming them this very moment: ask again. */
   | { found: 'busy' };
-
-/** A node that this transaction holds, with the uid that the new placement gets there. */
-export type ClaimedNode = Node & { nextUid: number };
 
 /**
  * The claim: locks `count` free nodes that satisfy `wanted` for this transaction, the best first (see rankCandidates), without ever
@@ -41,12 +38,8 @@ export async function claimFreeNodes(tx: Tx, wanted: Requirements, count: number
 }
 
 async function lockFreeNode(tx: Tx, id: number): Promise<ClaimedNode | undefined> {
-  const row = await selectFirst<NodeRow & { next_uid: number }>(
-    tx,
-    `SELECT ${NODE_COLUMNS}, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`,
-    [id],
-  );
-  return row && { ...toNode(row), nextUid: row.next_uid };
+  const row = await selectFirst<ClaimedRow>(tx, `SELECT ${CLAIMED_COLUMNS} FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`, [id]);
+  return row && toClaimedNode(row);
 }
 
 interface CandidateRow {

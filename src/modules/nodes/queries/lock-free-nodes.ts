@@ -1,9 +1,8 @@
 import { selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { Requirements } from '../types';
-import type { ClaimedNode } from './claim-free-nodes';
+import { CLAIMED_COLUMNS, type ClaimedNode, type ClaimedRow, toClaimedNode } from './claimed-row';
 import { requirementsSql } from './requirements';
-import { NODE_COLUMNS, type NodeRow, toNode } from './row';
 
 /** A place in the order in which free nodes are tried. */
 export interface Position {
@@ -36,12 +35,12 @@ export async function lockFreeNodes(tx: Tx, search: FreeNodesSearch): Promise<Cl
 async function lockInOrder(tx: Tx, { wanted, limit, after }: FreeNodesSearch, which: string): Promise<ClaimedNode[]> {
   const { sql, bindings } = requirementsSql(wanted);
   const behind = after ? 'AND (fit > ? OR (fit = ? AND id > ?))' : '';
-  const rows = await selectRows<NodeRow & { next_uid: number }>(
+  const rows = await selectRows<ClaimedRow>(
     tx,
-    `SELECT ${NODE_COLUMNS}, next_uid FROM nodes WHERE leasable = 1 AND ${sql} ${behind} AND ${which} ORDER BY fit, id LIMIT ? FOR UPDATE SKIP LOCKED`,
+    `SELECT ${CLAIMED_COLUMNS} FROM nodes WHERE leasable = 1 AND ${sql} ${behind} AND ${which} ORDER BY fit, id LIMIT ? FOR UPDATE SKIP LOCKED`,
     [...bindings, ...(after ? [after.fit, after.fit, after.id] : []), limit],
   );
-  return rows.map((row) => ({ ...toNode(row), nextUid: row.next_uid }));
+  return rows.map(toClaimedNode);
 }
 
 /** Ids of up to `limit` free nodes that satisfy `wanted`, whoever may be claiming them at this moment. */

@@ -1,0 +1,7 @@
+/** The first with the first, and so on. Throws when there are more of the one than of the other. */
+export function zip<A, B>(these: readonly A[], those: readonly B[]): [A, B][] {
+  if (these.length !== those.length) {
+    throw new Error(`${those.length} do not go with ${these.length}`);
+  }
+  return these.map((each, at) => [each, those[at] as B]);
+}
