@@ -12,7 +12,7 @@ import re
 from orion_files import Sweep, mounts
 from orion_ipc import remove_queues, remove_sysv
 from orion_node import (
-    NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, is_account_name, limit_time, password_files_lock, raise_fence,
+    MAX_UID, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, is_account_name, limit_time, password_files_lock, raise_fence,
     read_fence, read_record, read_text, replace_file, run, set_shadow_fields, shadow_of, take_lock, tool, typed)
 from orion_processes import kill_all
 
@@ -235,10 +235,13 @@ def main(args):
     wipe = Wipe()
     fence_moved, fence = False, None
     try:
-        params = typed(args, required={'accounts': list}, optional={'limit_seconds': (int, 100)})
+        params = typed(args, required={'accounts': list}, optional={'limit_seconds': (int, 100), 'newest_uid': (int, MAX_UID)})
         limit_time(params['limit_seconds'])
         take_lock()
         wipe.find_accounts(params['accounts'])
+        newer = [uid for uid in wipe.uids if uid > params['newest_uid']]
+        if newer:
+            return {'failed': True, 'msg': 'uid %d came after this wipe was asked for' % max(newer), 'stale': True}
         if wipe.accounts:
             # It may fail on a full disk: then the wipe makes room, and fails, and comes again. The lock keeps late work out meanwhile.
             fence_moved = bool(wipe.attempt('fence', lambda: raise_fence(max(wipe.uids))))

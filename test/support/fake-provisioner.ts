@@ -5,6 +5,7 @@ export interface ProvisionerCall {
   nodeId: number;
   spec?: AccountSpec;
   accounts?: AccountName[];
+  newestUid?: number | undefined;
 }
 
 type Behaviour = (call: ProvisionerCall, signal?: AbortSignal) => Promise<void> | void;
@@ -66,8 +67,8 @@ export function createFakeProvisioner(): FakeProvisioner {
       on(nodeId).add(spec.username);
       return report();
     },
-    wipe: async ({ nodeId }, gone, signal) => {
-      await take({ verb: 'wipe', nodeId, accounts: gone }, signal);
+    wipe: async ({ nodeId }, gone, { newestUid, signal } = {}) => {
+      await take({ verb: 'wipe', nodeId, accounts: gone, newestUid }, signal);
       on(nodeId).clear();
       return report({ removed: gone.length });
     },

@@ -65,8 +65,10 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
   return {
     ensurePresent: async (target, spec, signal) =>
       reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal, vars: (waited) => accountVars(spec, waited, limitSeconds) })),
-    wipe: async (target, accounts, signal) =>
-      reportOf(await run({ playbook: 'delete_user.yml', target, signal, vars: () => ({ ...namesOf(accounts), limit_seconds: limitSeconds }) })),
+    wipe: async (target, accounts, { newestUid, signal } = {}) => {
+      const vars = { ...namesOf(accounts), ...(newestUid === undefined ? {} : { newest_uid: newestUid }), limit_seconds: limitSeconds };
+      return reportOf(await run({ playbook: 'delete_user.yml', target, signal, vars: () => vars }));
+    },
     verifyClean: async (target: NodeTarget, accounts: AccountName[], signal?: AbortSignal) => {
       const play = await run({ playbook: 'verify_clean.yml', target, freshLogin: 'own', signal, vars: () => namesOf(accounts) });
       const { stdout } = play.result;

@@ -22,6 +22,12 @@ export interface AccountSpec extends AccountName {
   remainingSeconds: number;
 }
 
+export interface WipeOptions {
+  /** The highest uid that the node was given when the wipe was asked for. Without it whatever is there goes. */
+  newestUid?: number;
+  signal?: AbortSignal;
+}
+
 /** What a play said; stored with the placement, for the audit. Output is capped and holds no secret. */
 export interface PlayReport {
   changed: boolean;
@@ -47,9 +53,10 @@ export interface Provisioner {
   ensurePresent(node: NodeTarget, spec: AccountSpec, signal?: AbortSignal): Promise<PlayReport>;
   /**
    * Removes these accounts and every other Orion account (`orn-…`) of the node with all that they left, and raises the node's fence over
-   * the highest uid. "Already gone" is success. It does not verify.
+   * the highest uid. "Already gone" is success. It does not verify. Refused on the node (`stale`) when it holds an account that is newer than `newestUid`:
+   * a wipe that comes late must not meet the next tenant.
    */
-  wipe(node: NodeTarget, accounts: AccountName[], signal?: AbortSignal): Promise<PlayReport>;
+  wipe(node: NodeTarget, accounts: AccountName[], options?: WipeOptions): Promise<PlayReport>;
   /** Looks, with code of its own and over a new connection, for anything left of these accounts or of any Orion account. */
   verifyClean(node: NodeTarget, accounts: AccountName[], signal?: AbortSignal): Promise<VerifyReport>;
 }

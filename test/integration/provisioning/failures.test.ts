@@ -113,7 +113,7 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
     const stop = new AbortController();
     const target = { ...nodeOf(worker), address: '127.0.0.1', port: (silent.address() as AddressInfo).port };
     const count = held.size;
-    const failing = failureOf(bench.provisioner.wipe(target, [], stop.signal));
+    const failing = failureOf(bench.provisioner.wipe(target, [], { signal: stop.signal }));
     await eventually(() => held.size > count, { what: 'the play is connected' });
     const abortedAt = performance.now();
     stop.abort();

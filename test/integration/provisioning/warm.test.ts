@@ -40,7 +40,7 @@ describe('plays in warm processes', () => {
   const startWaiting = async (signal?: AbortSignal): Promise<{ outcome: Promise<unknown>; fork: number; unlock: () => Promise<void> }> => {
     await asRoot(worker, 'mkdir -p /var/lib/orion; (flock -w 5 9; echo held >/run/lock-held; exec sleep 60) 9>/var/lib/orion/lock >/dev/null 2>&1 & echo $! >/run/locker');
     await eventually(async () => (await asRoot(worker, 'cat /run/lock-held 2>/dev/null || :')) === 'held', { what: 'the lock is held' });
-    const outcome = bench.provisioner.wipe(nodeOf(worker), [], signal).then(
+    const outcome = bench.provisioner.wipe(nodeOf(worker), [], { signal }).then(
       () => 'ok',
       (error: unknown) => error,
     );

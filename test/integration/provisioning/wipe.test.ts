@@ -53,6 +53,16 @@ describe('wipe', () => {
     await lease();
   }, 60_000);
 
+  it('comes too late for an account that is newer than it, and touches nothing', async () => {
+    const [gone, next] = [await lease(), await lease()];
+    await expect(bench.provisioner.wipe(nodeOf(worker), [gone], { newestUid: next.uid - 1 })).rejects.toMatchObject({ failure: 'stale' });
+    for (const { username } of [gone, next]) {
+      expect(await sshExec(tenantOf(worker, username, bench.tenantKey), 'true')).toMatchObject({ code: 0 });
+    }
+    await bench.provisioner.wipe(nodeOf(worker), [gone, next], { newestUid: next.uid });
+    expect((await verify(next)).clean).toBe(true);
+  }, 60_000);
+
   it('takes an account that is gone already for a success', async () => {
     const spec = aSpec(bench.tenantKey);
     await bench.provisioner.wipe(nodeOf(worker), [spec]);

@@ -8,6 +8,7 @@ import { watchFleet } from '../../../src/flows/watch-fleet';
 import { claimWipes, wipeNode } from '../../../src/flows/wipe-node';
 import type { User } from '../../../src/modules/accounts';
 import { probeSoon } from '../../../src/modules/nodes';
+import { ProvisioningError } from '../../../src/modules/provisioning';
 import type { ProbeResult } from '../../../src/ssh';
 import { aLease, aNode, aUser, severalNodes, type TestLease, type TestNode } from '../../support/builders';
 import { createTestContext } from '../../support/context';
@@ -316,7 +317,7 @@ describe('the end of a lease', () => {
 describe('wiping', () => {
   const dirtyNode = async (): Promise<TestNode> => {
     const made = await aNode(database.db, { dirty: true });
-    await age(database.db, 'UPDATE nodes SET wipe_due_at = UTC_TIMESTAMP(3) WHERE id = ?', [made.id]);
+    await age(database.db, 'UPDATE nodes SET wipe_due_at = UTC_TIMESTAMP(3), next_uid = 200007 WHERE id = ?', [made.id]);
     return made;
   };
 
@@ -348,6 +349,31 @@ describe('wiping', () => {
     });
     await wipeWhatIsDue();
     expect(await node(id)).toMatchObject({ dirty: 1, leasable: 0, wipe_failures: 0 });
+  });
+
+  /** The node holds an account that is newer than any that it was given before the claim. */
+  const refuseAsLate = (meanwhile: () => Promise<unknown>): void =>
+    provisioner.behave(async ({ verb, newestUid }) => {
+      if (verb === 'wipe' && newestUid !== undefined) {
+        await meanwhile();
+        throw new ProvisioningError('stale', 'the fake holds a newer account');
+      }
+    });
+
+  it('I5: a wipe that finds the next tenant there, its claim being lost, is over', async () => {
+    const { id } = await dirtyNode();
+    refuseAsLate(() => age(database.db, "UPDATE nodes SET wipe_token = 'somebody else'"));
+    await wipeWhatIsDue();
+    expect(provisioner.calls).toEqual([expect.objectContaining({ verb: 'wipe', newestUid: 200_006 })]);
+    expect(await node(id)).toMatchObject({ dirty: 1, wipe_failures: 0 });
+  });
+
+  it('I5: while the claim holds, what the node has is of another life, and goes', async () => {
+    const { id } = await dirtyNode();
+    refuseAsLate(() => Promise.resolve());
+    await wipeWhatIsDue();
+    expect(provisioner.calls.map(({ verb, newestUid }) => [verb, newestUid])).toEqual([['wipe', 200_006], ['wipe', undefined], ['verifyClean', undefined]]);
+    expect(await node(id)).toMatchObject({ dirty: 0, leasable: 1 });
   });
 
   it('I6: a node that cannot be reached for its wipe is suspected, and stays dirty', async () => {

@@ -8,13 +8,15 @@ import type { Node } from '../types';
 export interface ClaimedWipe {
   node: Node;
   token: string;
+  /** The highest uid that an account may have there: there was no placement with a higher one yet. */
+  newestUid: number;
 }
 
 /** Claims up to `limit` nodes that are due for a wipe, for `claimSeconds`. Only vacant, reachable nodes are ever due. */
 export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedWipe[]> {
-  const rows = await selectRows<NodeRow>(
+  const rows = await selectRows<NodeRow & { next_uid: number }>(
     tx,
-    `SELECT ${NODE_COLUMNS} FROM nodes WHERE wipe_due_at <= UTC_TIMESTAMP(3) ORDER BY wipe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
+    `SELECT ${NODE_COLUMNS}, next_uid FROM nodes WHERE wipe_due_at <= UTC_TIMESTAMP(3) ORDER BY wipe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
     [limit],
   );
   if (rows.length === 0) {
@@ -26,7 +28,7 @@ export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number)
     `UPDATE nodes SET wipe_token = ?, wipe_due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
     [token, claimSeconds, ...rows.map(({ id }) => id)],
   );
-  return rows.map((row) => ({ node: toNode(row), token }));
+  return rows.map((row) => ({ node: toNode(row), token, newestUid: row.next_uid - 1 }));
 }
 
 /** Prolongs a wipe's claim. False: it was lost; stop, change nothing. */
