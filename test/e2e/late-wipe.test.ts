@@ -1,0 +1,34 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type StepControl, untilHeld } from '../lab';
+import { startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+
+describe('a wipe that comes late', () => {
+  let system: System;
+  let ada: Tenant;
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: { ORION_CLAIM_SECONDS: '3' } });
+    ada = await system.tenant();
+    await system.launchWorkers(1);
+    await system.untilFree(1);
+  }, 90_000);
+
+  afterAll(() => system.close(), 60_000);
+
+  it('I7: a scheduler that stood still before its wipe, until the node was the next tenant\'s, touches nothing of his', async () => {
+    const controls = system.schedulers.flatMap(({ steps }): StepControl[] => (steps ? [steps] : []));
+    const held = untilHeld(controls, 'wipe.claimed');
+    const before = await ada.rentOne();
+    await ada.release(before.id);
+    const { index, goOn } = await held;
+    await system.untilFree(1);
+    const next = await ada.rentOne();
+    expect((await ada.login(next, 'echo mine > kept')).code).toBe(0);
+
+    goOn();
+    await eventually(() => system.schedulers[index]?.log().includes('wipe taken by another'), { what: 'the late wipe is over', timeoutMs: 30_000 });
+    expect(await ada.login(next, 'cat kept')).toMatchObject({ code: 0, stdout: 'mine\n' });
+    expect((await ada.lease(next.id)).state).toBe('active');
+  }, 90_000);
+});
