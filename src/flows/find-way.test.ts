@@ -13,16 +13,18 @@ interface Case {
   tunnel: Outcome;
 }
 
-async function find({ reach, tunnelled, directDue = false, ...ways }: Case): Promise<ProbedWay & { asked: Reach[] }> {
+async function find({ reach, tunnelled, directDue = false, ...ways }: Case): Promise<ProbedWay & { asked: Reach[]; awaited: boolean[] }> {
   const asked: Reach[] = [];
+  const awaited: boolean[] = [];
   const prober = {
-    probe: ({ reach: way = 'direct' }: { reach?: Reach }) => {
+    probe: ({ reach: way = 'direct', awaitTunnel = true }: { reach?: Reach; awaitTunnel?: boolean }) => {
       asked.push(way);
+      awaited.push(awaitTunnel);
       return Promise.resolve({ outcome: ways[way], durationMs: 1 } as ProbeResult);
     },
   };
   const claim = { nodeId: 1, address: '127.0.0.1', sshPort: 22, hostKey: 'ssh-ed25519 AAAA', reach, tunnelled, directDue } as ClaimedProbe;
-  return { ...(await probeSomeWay(prober, claim)), asked };
+  return { ...(await probeSomeWay(prober, claim)), asked, awaited };
 }
 
 describe('the way to a node', () => {
@@ -51,5 +53,10 @@ describe('the way to a node', () => {
     row({ reach: 'tunnel', tunnelled: false, direct: 'host_key_changed', tunnel: 'failed' }, { reach: 'tunnel', outcome: 'failed', directFailed: true, asked: ['tunnel', 'direct'] }),
   ])('%j', async (given, expected) => {
     expect(await find(given)).toMatchObject(expected);
+  });
+
+  it('a machine that was reached directly and is no more has lost its tunnel too: the next one is not waited for', async () => {
+    expect((await find({ reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'failed' })).awaited).toEqual([true, false]);
+    expect((await find({ reach: 'tunnel', tunnelled: true, direct: 'failed', tunnel: 'failed' })).awaited).toEqual([true]);
   });
 });

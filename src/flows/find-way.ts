@@ -14,18 +14,19 @@ export interface ProbedWay extends ProbeResult {
  */
 export async function probeSomeWay(prober: Prober, claim: ClaimedProbe): Promise<ProbedWay> {
   const { nodeId, address, sshPort: port, hostKey } = claim;
-  const probe = (reach: Reach): Promise<ProbeResult> => prober.probe({ nodeId, address, port, hostKey, reach });
+  const probe: Probe = (reach, awaitTunnel = true) => prober.probe({ nodeId, address, port, hostKey, reach, awaitTunnel });
   return claim.reach === 'direct' ? directFirst(claim, probe) : tunnelFirst(claim, probe);
 }
 
-type Probe = (reach: Reach) => Promise<ProbeResult>;
+type Probe = (reach: Reach, awaitTunnel?: boolean) => Promise<ProbeResult>;
 
 async function directFirst({ tunnelled }: ClaimedProbe, probe: Probe): Promise<ProbedWay> {
   const direct = await probe('direct');
   if (direct.outcome === 'ok' || !tunnelled) {
     return { ...direct, reach: 'direct', directFailed: false };
   }
-  const tunnel = await probe('tunnel');
+  // A machine that died has just lost its tunnel as well: nobody waits for the next one.
+  const tunnel = await probe('tunnel', false);
   return tunnel.outcome === 'failed' ? { ...direct, reach: 'direct', directFailed: false } : { ...tunnel, reach: 'tunnel', directFailed: true };
 }
 

@@ -12,6 +12,8 @@ export interface SshTarget {
   hostKey: string;
   /** Absent: direct. */
   reach?: Reach;
+  /** False: a tunnel that is not there at this moment is not waited for. */
+  awaitTunnel?: boolean;
 }
 
 /** A stream to a node's SSH port. Rejects when there is none; closes when `signal` aborts. */

@@ -27,7 +27,7 @@ const NO_TUNNEL_MS = 1_500;
 const ASK_MS = 5_000;
 
 /**
- * Dials a node through the tunnel of its agent, whichever replica holds it. While the node has none it waits a moment for the next, and for as long as the
+ * Dials a node through the tunnel of its agent, whichever replica holds it. While the node has none it waits a moment for the next (unless told not to), and for as long as the
  * caller does when the replica that held it is gone: that is the control plane's fault and not the node's.
  */
 export function createTunnelDial(deps: TunnelDialDeps): Dial {
@@ -45,7 +45,7 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
       throw error;
     }
   };
-  return async ({ nodeId }, signal) => {
+  return async ({ nodeId, awaitTunnel = true }, signal) => {
     const begunAt = deps.clock.monotonicMs();
     let last: Outcome = 'none';
     while (!signal.aborted) {
@@ -59,7 +59,7 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
       if (typeof last !== 'string') {
         return last;
       }
-      if (last === 'none' && deps.clock.monotonicMs() - begunAt > NO_TUNNEL_MS) {
+      if (last === 'none' && (!awaitTunnel || deps.clock.monotonicMs() - begunAt > NO_TUNNEL_MS)) {
         break;
       }
       await deps.clock.sleep(LOOK_AGAIN_MS, signal);
