@@ -35,10 +35,17 @@ export function createDatabase(settings: DatabaseSettings): Knex {
 
 type Callback = (error: Error | null, connection: unknown) => void;
 
+/**
+ * How long a transaction may say nothing. One whose process is frozen, or whose machine is gone without a word, would keep its rows for as long, or for
+ * hours: the others pass over them, and nobody wipes that node or ends that lease. Within a transaction there is nothing to wait for but the database.
+ */
+const IDLE_TRANSACTION_SECONDS = 15;
+
 /** READ COMMITTED everywhere: at REPEATABLE READ a second claimer waits on gap locks although it asked to skip them. */
 function setSession(connection: { query: (sql: string, done: (error: Error | null) => void) => void }, done: Callback): void {
   connection.query(
-    "SET SESSION tx_isolation = 'READ-COMMITTED', time_zone = '+00:00', innodb_lock_wait_timeout = 5, sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
+    `SET SESSION tx_isolation = 'READ-COMMITTED', time_zone = '+00:00', innodb_lock_wait_timeout = 5, idle_transaction_timeout = ${IDLE_TRANSACTION_SECONDS},
+       sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO'`,
     (error) => done(error, connection),
   );
 }

@@ -2,7 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Knex } from 'knex';
-import { databaseName, selectFirst } from './sql';
+import { acquire, release, sendOn } from './query';
+import { databaseName } from './sql';
 
 interface MigrationModule {
   up(knex: Knex): Promise<void>;
@@ -27,18 +28,22 @@ const LOCK_WAIT_SECONDS = 120;
  * none behind (Knex's own lock table would).
  */
 async function exclusively<T>(db: Knex, work: () => Promise<T>): Promise<T> {
-  return db.transaction(async (holder) => {
-    const name = `${LOCK_NAME}:${databaseName(db)}`;
-    const row = await selectFirst<{ got: number | null }>(holder as never, 'SELECT GET_LOCK(?, ?) AS got', [name, LOCK_WAIT_SECONDS]);
+  // In no transaction: one that says nothing while the tables are changed would be ended by the server.
+  const connection = await acquire(db);
+  const name = `${LOCK_NAME}:${databaseName(db)}`;
+  try {
+    const [row] = (await sendOn(connection, 'SELECT GET_LOCK(?, ?) AS got', [name, LOCK_WAIT_SECONDS])) as { got: number | null }[];
     if (row?.got !== 1) {
       throw new Error(`another process has been migrating this database for ${LOCK_WAIT_SECONDS} s; see SHOW PROCESSLIST`);
     }
     try {
       return await work();
     } finally {
-      await holder.raw('SELECT RELEASE_LOCK(?)', [name]);
+      await sendOn(connection, 'SELECT RELEASE_LOCK(?)', [name]);
     }
-  });
+  } finally {
+    release(db, connection);
+  }
 }
 
 export interface Migrator {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
 import { createMigrator } from '../../../src/db/migrate';
@@ -79,6 +82,19 @@ describe('what the schema refuses by itself', () => {
 });
 
 describe('migrations', () => {
+  it('R33: may take longer than the server lets a transaction say nothing, and hold their lock until they are done', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'orion-migrations-'));
+    const access = await (await sharedMariaDb()).createDatabase();
+    const [db, other] = [createDatabase({ ...access, poolSize: 2 }), createDatabase({ ...access, poolSize: 2 })];
+    try {
+      await writeFile(join(directory, '0001_slow.mjs'), "export const up = (knex) => knex.raw('DO SLEEP(17)');\nexport const down = () => undefined;\n");
+      const names = await Promise.all([db, other].map((each) => createMigrator(each, directory).up()));
+      expect(names.toSorted((a, b) => a.length - b.length)).toEqual([[], ['0001_slow.mjs']]);
+    } finally {
+      await Promise.all([db.destroy(), other.destroy(), rm(directory, { recursive: true })]);
+    }
+  }, 60_000);
+
   it('R33: go up, say where they are, come down, and go up again', async () => {
     const db = createDatabase({ ...(await (await sharedMariaDb()).createDatabase()), poolSize: 4 });
     const migrator = createMigrator(db, migrationsDir);

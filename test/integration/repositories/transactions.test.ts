@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { createDatabase } from '../../../src/db/connection';
 import { execute, selectFirst } from '../../../src/db/sql';
 import { isDatabaseGone, isDuplicate, type Tx, transaction } from '../../../src/db/transaction';
+import { eventually } from '../../lab';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
 
 let database: TestDatabase;
@@ -70,6 +71,19 @@ describe('a transaction, in a pool of one connection', () => {
     expect(await transaction(db, (tx) => insert(tx, 'eve'))).toBe(1);
     expect(await users()).toBe(1);
   });
+
+  it('R25: that stands still is ended by the server: a replica that is frozen, or whose machine is gone, keeps no row from the others', async () => {
+    await insert(db, 'ada');
+    const take = (tx: Tx): Promise<unknown> => selectFirst(tx, "SELECT id FROM users WHERE username = 'ada' FOR UPDATE SKIP LOCKED");
+    const error = await failing(async (frozen) => {
+      expect(await take(frozen)).toBeDefined();
+      expect(await transaction(database.db, take)).toBeUndefined();
+      await eventually(() => transaction(database.db, take), { what: 'another gets the row', timeoutMs: 30_000, everyMs: 200 });
+      await insert(frozen, 'bob');
+    });
+    expect(error).toMatchObject({ code: 'unavailable' });
+    expect(await users()).toBe(1);
+  }, 60_000);
 
   it('whose work runs into a key says which, and tells no values but that one', async () => {
     await insert(db, 'ada');
