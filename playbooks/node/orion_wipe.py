@@ -241,7 +241,7 @@ def main(args):
         wipe.find_accounts(params['accounts'])
         newer = [uid for uid in wipe.uids if uid > params['newest_uid']]
         if newer:
-            return {'failed': True, 'msg': 'uid %d came after this wipe was asked for' % max(newer), 'stale': True}
+            return {'failed': True, 'msg': 'uid %d came after this wipe was asked for' % max(newer), 'stale': True, 'newest_uid': max(newer)}
         if wipe.accounts:
             # It may fail on a full disk: then the wipe makes room, and fails, and comes again. The lock keeps late work out meanwhile.
             fence_moved = bool(wipe.attempt('fence', lambda: raise_fence(max(wipe.uids))))

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../lib/logger';
-import type { Clock } from '../lib/clock';
+import { type Clock, systemClock } from '../lib/clock';
 import { createAccountRecords, parseRecord, type AccountRecord } from './account-records';
 import { openContact } from './contact';
 import { createCredentialStore } from './credential-store';
@@ -64,7 +64,7 @@ describe('account records', () => {
 describe('the fence', () => {
   let monotonicMs = 0;
   let boot = { bootId: 'one', uptimeSeconds: 1000 };
-  const clock: Clock = { now: () => new Date(NOW * 1000 + monotonicMs), monotonicMs: () => monotonicMs, sleep: () => Promise.resolve() };
+  const clock: Clock = { ...systemClock, now: () => new Date(NOW * 1000 + monotonicMs), monotonicMs: () => monotonicMs, sleep: () => Promise.resolve() };
   const openFence = async (end: (record: AccountRecord) => Promise<void>) => {
     const acted: string[] = [];
     const records = createAccountRecords(stateDir);

@@ -15,34 +15,39 @@ export async function keepClaim<T>(
   renew: () => Promise<boolean>,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { claimSeconds } = ctx.settings;
+  const claimMs = ctx.settings.claimSeconds * 1000;
   const lost = new AbortController();
-  const done = new AbortController();
-  const watch = async (): Promise<void> => {
-    let renewedAt = ctx.clock.monotonicMs();
-    for (;;) {
-      await ctx.clock.sleep((claimSeconds * 1000) / 3, done.signal);
-      if (done.signal.aborted) {
-        return;
-      }
-      const held = await renew().catch((error: unknown) => {
-        ctx.logger.warn('a claim could not be renewed', { reason: messageOf(error) });
-        return ctx.clock.monotonicMs() - renewedAt < claimSeconds * 1000 ? undefined : false;
-      });
-      if (held === false) {
-        lost.abort(new ClaimLostError('the claim was lost'));
-        return;
-      }
-      renewedAt = held ? ctx.clock.monotonicMs() : renewedAt;
+  let renewedAt = ctx.clock.monotonicMs();
+  let renewing: Promise<void> | undefined;
+  let over = false;
+  let cancel = (): void => undefined;
+  const renewLater = (): void => {
+    cancel = ctx.clock.after(claimMs / 3, () => {
+      renewing = renewOnce();
+    });
+  };
+  const renewOnce = async (): Promise<void> => {
+    const held = await renew().catch((error: unknown) => {
+      ctx.logger.warn('a claim could not be renewed', { reason: messageOf(error) });
+      return ctx.clock.monotonicMs() - renewedAt < claimMs ? undefined : false;
+    });
+    if (held === false) {
+      lost.abort(new ClaimLostError('the claim was lost'));
+      return;
+    }
+    renewedAt = held ? ctx.clock.monotonicMs() : renewedAt;
+    if (!over) {
+      renewLater();
     }
   };
-  const watching = watch();
+  renewLater();
   try {
     return await work(lost.signal);
   } catch (error) {
     throw lost.signal.aborted ? new ClaimLostError('the claim was lost', { cause: error }) : error;
   } finally {
-    done.abort();
-    await watching;
+    over = true;
+    cancel();
+    await renewing;
   }
 }

@@ -4,7 +4,7 @@ import { messageOf } from '../lib/errors';
 import { recordEvent } from '../modules/audit';
 import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../modules/leases';
 import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, suspectNode, targetOf } from '../modules/nodes';
-import { type AccountName, type PlayReport, ProvisioningError, type VerifyReport } from '../modules/provisioning';
+import { type AccountName, NewerAccountError, type PlayReport, ProvisioningError, type VerifyReport } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { quarantine } from './quarantine-node';
@@ -78,20 +78,20 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
 
 /**
  * A node that holds an account from after the claim refuses: this process stood still meanwhile, and the node is the next tenant's. Or it knows more than
- * the database does (of another fleet, of the time after the backup that was put back): so it is if the claim still holds, and then all of them go.
+ * the database does (of another fleet, of the time after the backup that was put back): so it is if the claim still holds, and then all go that it has now.
  */
 async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, accounts, signal }: { claim: ClaimedWipe; accounts: AccountName[]; signal: AbortSignal }): Promise<PlayReport> {
   const target = targetOf(claim.node);
   try {
     return await provisioner.wipe(target, accounts, { newestUid: claim.newestUid, signal });
   } catch (error) {
-    if (!(error instanceof ProvisioningError) || error.failure !== 'stale') {
+    if (!(error instanceof NewerAccountError)) {
       throw error;
     }
     if (!(await renewWipe(db, claim, settings.claimSeconds))) {
       throw new ClaimLostError('the claim was lost', { cause: error });
     }
-    return provisioner.wipe(target, accounts, { signal });
+    return provisioner.wipe(target, accounts, { newestUid: error.newestUid, signal });
   }
 }
 

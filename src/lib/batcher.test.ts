@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { createBatcher } from './batcher';
-import type { Clock } from './clock';
+import { type Clock, systemClock } from './clock';
 
 /** Rests end when they are told to, or cut. */
 function aClock(): { clock: Clock; rests: (() => void)[] } {
@@ -10,7 +10,7 @@ function aClock(): { clock: Clock; rests: (() => void)[] } {
       rests.push(resolve);
       signal?.addEventListener('abort', () => resolve(), { once: true });
     });
-  return { rests, clock: { now: () => new Date(0), monotonicMs: () => 0, sleep } };
+  return { rests, clock: { ...systemClock, now: () => new Date(0), monotonicMs: () => 0, sleep } };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

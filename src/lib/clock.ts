@@ -9,6 +9,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Resolves after `ms`, or at once when `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `act` once after `ms`; gives what takes that back. Where thousands wait: a sleep that a signal can cut is dear in comparison. */
+  after(ms: number, act: () => void): () => void;
 }
 
 export const systemClock: Clock = {
@@ -28,6 +30,10 @@ export const systemClock: Clock = {
       const timer = setTimeout(wake, ms);
       signal?.addEventListener('abort', wake, { once: true });
     }),
+  after: (ms, act) => {
+    const timer = setTimeout(act, ms);
+    return () => clearTimeout(timer);
+  },
 };
 
 /**

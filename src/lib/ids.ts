@@ -1,10 +1,14 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto';
 
 const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
 
 /** `length` characters out of 32 that cannot be misread; 5 bits each. */
 export function randomName(length: number): string {
-  return Array.from(randomBytes(length), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
+  let name = '';
+  for (let at = 0; at < length; at += 1) {
+    name += ALPHABET.charAt(randomInt(ALPHABET.length));
+  }
+  return name;
 }
 
 /** A bearer secret: prefix, then 256 bits. Shown once; only its SHA-256 is stored. */

@@ -5,7 +5,7 @@ import type { Dial, KeptSessions } from '../../ssh';
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
 import { createWarmPlays } from './ansible/warm-plays';
-import { ProvisioningError, type ProvisioningFailure } from './errors';
+import { NewerAccountError, ProvisioningError, type ProvisioningFailure } from './errors';
 import { parseFindings } from './findings';
 import type { AccountName, AccountSpec, NodeTarget, PlayReport, Provisioner } from './types';
 
@@ -36,7 +36,8 @@ export interface AnsibleProvisioner extends Provisioner {
   close(): Promise<void>;
 }
 
-type Play = Omit<PlayRequest, 'deadlineMs' | 'vars'> & { vars: (waitedSeconds: number) => Record<string, unknown> };
+type Play = Omit<PlayRequest, 'deadlineMs' | 'vars'>;
+type Vars = (waitedSeconds: number) => Record<string, unknown>;
 
 /** What the module on the node leaves to the way back: it gives up itself before the play is killed over its head. */
 const WAY_BACK_SECONDS = 5;
@@ -50,27 +51,27 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
   const limit = pLimit(deps.concurrency);
   const limitSeconds = Math.max(5, deadlineSeconds - WAY_BACK_SECONDS);
 
-  const run = async ({ vars, ...play }: Play): Promise<PlayResult> => {
+  const run = async (play: Play, vars: Vars): Promise<PlayResult> => {
     const askedAt = clock.monotonicMs();
     const result = await limit(() => {
       const waitedSeconds = (clock.monotonicMs() - askedAt) / 1000;
       return runPlay({ ...play, vars: vars(waitedSeconds), deadlineMs: deadlineSeconds * 1000 });
     });
     if (result.status !== 'ok') {
-      throw new ProvisioningError(failureOf(result), result.message, result.output);
+      throw errorOf(result);
     }
     return result;
   };
 
   return {
     ensurePresent: async (target, spec, signal) =>
-      reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal, vars: (waited) => accountVars(spec, waited, limitSeconds) })),
+      reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal }, (waited) => accountVars(spec, waited, limitSeconds))),
     wipe: async (target, accounts, { newestUid, signal } = {}) => {
       const vars = { ...namesOf(accounts), ...(newestUid === undefined ? {} : { newest_uid: newestUid }), limit_seconds: limitSeconds };
-      return reportOf(await run({ playbook: 'delete_user.yml', target, signal, vars: () => vars }));
+      return reportOf(await run({ playbook: 'delete_user.yml', target, signal }, () => vars));
     },
     verifyClean: async (target: NodeTarget, accounts: AccountName[], signal?: AbortSignal) => {
-      const play = await run({ playbook: 'verify_clean.yml', target, freshLogin: 'own', signal, vars: () => namesOf(accounts) });
+      const play = await run({ playbook: 'verify_clean.yml', target, freshLogin: 'own', signal }, () => namesOf(accounts));
       const { stdout } = play.result;
       const findings = typeof stdout === 'string' ? parseFindings(stdout) : undefined;
       if (findings === undefined) {
@@ -103,6 +104,12 @@ const namesOf = (accounts: AccountName[]): Record<string, unknown> => ({
 function reportOf({ changed, durationMs, result }: PlayResult): PlayReport {
   const details = Object.fromEntries(Object.entries(result).filter(([name]) => name !== 'changed'));
   return { changed, durationMs, details };
+}
+
+function errorOf(result: PlayResult): ProvisioningError {
+  const failure = failureOf(result);
+  const newestUid = result.result['newest_uid'];
+  return failure === 'stale' && Number.isSafeInteger(newestUid) ? new NewerAccountError(Number(newestUid), result.message, result.output) : new ProvisioningError(failure, result.message, result.output);
 }
 
 function failureOf(result: PlayResult): ProvisioningFailure {

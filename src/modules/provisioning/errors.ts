@@ -1,7 +1,8 @@
 /**
  * `unreachable`: no SSH session (refused, timeout, login denied); the node's health is in doubt.
  * `host_key_changed`: somebody else answered; the node is quarantined.
- * `stale`: the node's fence refused an account that was already wiped there; the caller lost its claim long ago.
+ * `stale`: the node refused an account that was already wiped there, or a wipe that is older than an account (NewerAccountError); as a rule the caller lost
+ *   its claim long ago.
  * `deadline`: the play was killed at its deadline; it may still have worked.
  * `failed`: anything else: the node is reachable but cannot do it.
  */
@@ -16,5 +17,18 @@ export class ProvisioningError extends Error {
     readonly output = '',
   ) {
     super(message);
+  }
+}
+
+/** A wipe was refused: nothing was done. */
+export class NewerAccountError extends ProvisioningError {
+  override name = 'NewerAccountError';
+  constructor(
+    /** Of the newest account on the node, as it says. */
+    readonly newestUid: number,
+    message: string,
+    output?: string,
+  ) {
+    super('stale', message, output);
   }
 }

@@ -53,8 +53,8 @@ export interface Provisioner {
   ensurePresent(node: NodeTarget, spec: AccountSpec, signal?: AbortSignal): Promise<PlayReport>;
   /**
    * Removes these accounts and every other Orion account (`orn-…`) of the node with all that they left, and raises the node's fence over
-   * the highest uid. "Already gone" is success. It does not verify. Refused on the node (`stale`) when it holds an account that is newer than `newestUid`:
-   * a wipe that comes late must not meet the next tenant.
+   * the highest uid. "Already gone" is success. It does not verify. Throws NewerAccountError, nothing being done, when the
+   * node holds an account that is newer than `newestUid`: a wipe that comes late must not meet the next tenant.
    */
   wipe(node: NodeTarget, accounts: AccountName[], options?: WipeOptions): Promise<PlayReport>;
   /** Looks, with code of its own and over a new connection, for anything left of these accounts or of any Orion account. */

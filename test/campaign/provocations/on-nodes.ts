@@ -80,6 +80,33 @@ const staleGeneration: Provocation = {
   },
 };
 
+/** Others are taken until it is that one's turn. */
+async function leaseOn({ lease }: Arena, hostname: string | undefined): Promise<void> {
+  while ((await lease()).node?.hostname !== hostname);
+}
+
+const lateWipe: Provocation = {
+  name: 'late-wipe',
+  promise: 'a scheduler that stood still before a wipe comes back when another has wiped the node and the next tenant has it: it takes nothing of his',
+  provoke: async (arena) => {
+    const { system, ada, history, judge, lease, untilNode, found } = arena;
+    const before = await lease();
+    const held = untilHeld(system.schedulers.map(stepsOf), 'wipe.claimed');
+    await history.release(ada, { leaseId: before.id });
+    const { index, goOn } = await held;
+    try {
+      await untilNode(before.node?.hostname ?? '', 'is free', ({ free }) => free);
+      await leaseOn(arena, before.node?.hostname);
+    } finally {
+      goOn();
+    }
+    const over = (): boolean => /"wipe (taken by another|failed)"/.test(system.schedulers[index]?.log() ?? '');
+    await eventually(over, { what: 'the late wipe is over', timeoutMs: PATIENCE_MS, everyMs: 50 });
+    // While the next tenant has the node: afterwards there is nothing to miss.
+    found.push(...(await judge.violations()));
+  },
+};
+
 const newHostKey: Provocation = {
   name: 'new-host-key',
   promise: 'a machine comes back with another host key: it is quarantined',
@@ -96,4 +123,4 @@ const newHostKey: Provocation = {
   },
 };
 
-export const ON_NODES: Provocation[] = [residue, putBackByRoot, lostNode, staleGeneration, newHostKey];
+export const ON_NODES: Provocation[] = [residue, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey];

@@ -23,6 +23,14 @@ export const WORKING: Fault[] = [
     edits: [{ file: WIPES, find: 'WHERE id = ? AND wipe_token = ? AND lease_id IS NULL`', replace: "WHERE id = ? AND ? <> '' AND lease_id IS NULL`" }],
   },
   {
+    name: 'late-wipe-not-bounded',
+    what: 'a wipe takes every account of its node, those included that came after it was claimed',
+    breaks: 'I7',
+    shows: 'lacks the account',
+    scenario: 'provocations-real/late-wipe',
+    edits: [{ file: 'src/flows/wipe-node.ts', find: '{ newestUid: claim.newestUid, signal }', replace: '{ signal }' }],
+  },
+  {
     name: 'generation-not-checked',
     what: 'work for a generation that is past is done: neither the process that stood still, nor the renewal of its claim, nor the node\'s fence stops it',
     breaks: 'I7',
@@ -30,7 +38,7 @@ export const WORKING: Fault[] = [
     scenario: 'provocations-real/stale-generation',
     edits: [
       { file: 'src/flows/run-placement.ts', find: ' || lease.generation !== placement.generation', replace: '' },
-      { file: 'src/flows/keep-claim.ts', find: 'if (held === false) {', replace: 'if (done.signal.aborted) {' },
+      { file: 'src/flows/keep-claim.ts', find: 'if (held === false) {', replace: 'if (over) {' },
       { file: 'playbooks/node/orion_account.py', find: "if params['uid'] <= fence:", replace: 'if False:' },
     ],
   },

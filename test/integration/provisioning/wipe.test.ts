@@ -55,7 +55,7 @@ describe('wipe', () => {
 
   it('comes too late for an account that is newer than it, and touches nothing', async () => {
     const [gone, next] = [await lease(), await lease()];
-    await expect(bench.provisioner.wipe(nodeOf(worker), [gone], { newestUid: next.uid - 1 })).rejects.toMatchObject({ failure: 'stale' });
+    await expect(bench.provisioner.wipe(nodeOf(worker), [gone], { newestUid: next.uid - 1 })).rejects.toMatchObject({ failure: 'stale', newestUid: next.uid });
     for (const { username } of [gone, next]) {
       expect(await sshExec(tenantOf(worker, username, bench.tenantKey), 'true')).toMatchObject({ code: 0 });
     }

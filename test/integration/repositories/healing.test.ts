@@ -8,7 +8,7 @@ import { watchFleet } from '../../../src/flows/watch-fleet';
 import { claimWipes, wipeNode } from '../../../src/flows/wipe-node';
 import type { User } from '../../../src/modules/accounts';
 import { probeSoon } from '../../../src/modules/nodes';
-import { ProvisioningError } from '../../../src/modules/provisioning';
+import { NewerAccountError } from '../../../src/modules/provisioning';
 import type { ProbeResult } from '../../../src/ssh';
 import { aLease, aNode, aUser, severalNodes, type TestLease, type TestNode } from '../../support/builders';
 import { createTestContext } from '../../support/context';
@@ -354,9 +354,9 @@ describe('wiping', () => {
   /** The node holds an account that is newer than any that it was given before the claim. */
   const refuseAsLate = (meanwhile: () => Promise<unknown>): void =>
     provisioner.behave(async ({ verb, newestUid }) => {
-      if (verb === 'wipe' && newestUid !== undefined) {
+      if (verb === 'wipe' && (newestUid ?? 0) < 300_000) {
         await meanwhile();
-        throw new ProvisioningError('stale', 'the fake holds a newer account');
+        throw new NewerAccountError(300_000, 'the fake holds a newer account');
       }
     });
 
@@ -372,7 +372,7 @@ describe('wiping', () => {
     const { id } = await dirtyNode();
     refuseAsLate(() => Promise.resolve());
     await wipeWhatIsDue();
-    expect(provisioner.calls.map(({ verb, newestUid }) => [verb, newestUid])).toEqual([['wipe', 200_006], ['wipe', undefined], ['verifyClean', undefined]]);
+    expect(provisioner.calls.map(({ verb, newestUid }) => [verb, newestUid])).toEqual([['wipe', 200_006], ['wipe', 300_000], ['verifyClean', undefined]]);
     expect(await node(id)).toMatchObject({ dirty: 0, leasable: 1 });
   });
 
