@@ -11,13 +11,15 @@ export interface Pools {
 /** Where the last group left off among the nodes that one kind of wish can have. */
 interface Sweep {
   after: Position;
-  startedAtMs: number;
+  endsAtMs: number;
 }
 
 const SWEEP_MS = 1_000;
+/** A sweep lasts at least this many times what its beginning took: a twentieth of the time goes on beginnings at most. */
+const BEGINNINGS = 20;
 
 /**
- * Free nodes by what is asked for. Groups that follow each other go on where the last one left off, for a second at most: claimed nodes leave dead
+ * Free nodes by what is asked for. Groups that follow each other go on where the last one left off, for a second or so: claimed nodes leave dead
  * entries at the head of the index, which stay there as long as anybody has an old read view open, and each claim would walk over all of them. A
  * wish that comes alone is looked for from the start, and so gets the best there is.
  */
@@ -28,18 +30,24 @@ export function createPools(clock: Clock): Pools {
     const name = nameOf(wanted);
     const sweep = sweeps.get(name);
     const behind = sweep && limit > 1 ? await lockFreeNodes(tx, { wanted, limit, after: sweep.after }) : [];
-    const nodes = behind.length === limit ? behind : await lockFreeNodes(tx, { wanted, limit, after: null });
+    const end = behind.at(limit - 1);
+    if (sweep && end) {
+      sweep.after = placeOf(end);
+      return behind;
+    }
+    const startedAtMs = clock.monotonicMs();
+    const nodes = await lockFreeNodes(tx, { wanted, limit, after: null });
     const last = nodes.at(-1);
     if (last) {
-      const startedAtMs = nodes === behind && sweep ? sweep.startedAtMs : clock.monotonicMs();
-      sweeps.set(name, { after: { fit: fitOf(last), id: last.id }, startedAtMs });
+      const now = clock.monotonicMs();
+      sweeps.set(name, { after: placeOf(last), endsAtMs: now + Math.max(SWEEP_MS, BEGINNINGS * (now - startedAtMs)) });
     }
     return nodes;
   };
 
   return {
     fill: async (tx, wishes) => {
-      forgetOld(sweeps, clock.monotonicMs() - SWEEP_MS);
+      forgetEnded(sweeps, clock.monotonicMs());
       const pools = new Map<string, Pool>();
       // Those that were locked for others before may come again, and are not free for two.
       const lockedSoFar = (): number => [...pools.values()].reduce((sum, { nodes }) => sum + nodes.length, 0);
@@ -64,6 +72,8 @@ export function createPools(clock: Clock): Pools {
   };
 }
 
+const placeOf = (node: ClaimedNode): Position => ({ fit: fitOf(node), id: node.id });
+
 /** Locked nodes, the best first; `isAll`: there are no more to be had. */
 interface Pool {
   nodes: ClaimedNode[];
@@ -82,9 +92,9 @@ function pick({ nodes }: Pool, count: number, taken: Set<number>): ClaimedNode[]
   return null;
 }
 
-function forgetOld(sweeps: Map<string, Sweep>, before: number): void {
-  for (const [name, { startedAtMs }] of sweeps) {
-    if (startedAtMs < before) {
+function forgetEnded(sweeps: Map<string, Sweep>, now: number): void {
+  for (const [name, { endsAtMs }] of sweeps) {
+    if (endsAtMs < now) {
       sweeps.delete(name);
     }
   }

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { selectRows } from '../../../src/db/sql';
+import { transaction } from '../../../src/db/transaction';
+import { lockFreeNodes } from '../../../src/modules/nodes';
 import { aUser } from '../../support/builders';
 import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
 
@@ -32,6 +35,19 @@ describe('with thousands of rows, what is due is found by its index', () => {
     await rows(database.db, 'ANALYZE TABLE nodes, leases, placements, checkpoints');
   }, 60_000);
   afterAll(() => database.close());
+
+  it('R25: a claim that goes on from a place does not walk over what lies before it', async () => {
+    const search = { wanted: { cpus: 1, memoryMb: 0, labels: {} }, limit: 2, after: { fit: 5_120, id: 3_000 } };
+    await transaction(database.db, async (tx) => {
+      const looks = async (): Promise<number> => {
+        const counters = await selectRows<{ Value: string }>(tx, "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_next', 'Handler_icp_attempts')");
+        return counters.reduce((sum, { Value }) => sum + Number(Value), 0);
+      };
+      const before = await looks();
+      expect(await lockFreeNodes(tx, search)).toHaveLength(2);
+      expect((await looks()) - before).toBeLessThan(20);
+    });
+  });
 
   it.each([
     ['nodes_leasable', 'SELECT id, cpus, memory_mb FROM nodes WHERE leasable = 1 AND fit >= 4096 AND cpus >= 2 AND memory_mb >= 0 ORDER BY fit, id LIMIT 65'],

@@ -1,16 +1,10 @@
 import type { Node, ReachableNode } from '../types';
+import { type ReachableRow, toReachableNode } from './row';
 
 /** A node that this transaction holds: what its new lease needs of it, with the uid that the new placement gets there. */
 export type ClaimedNode = ReachableNode & Pick<Node, 'cpus' | 'memoryMb'> & { nextUid: number };
 
-export interface ClaimedRow {
-  id: number;
-  hostname: string;
-  address: string;
-  ssh_port: number;
-  reach: Node['reach'];
-  host_key: string;
-  status: Node['status'];
+export interface ClaimedRow extends ReachableRow {
   cpus: number;
   memory_mb: number;
   next_uid: number;
@@ -20,13 +14,7 @@ export interface ClaimedRow {
 export const CLAIMED_COLUMNS = 'id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid';
 
 export const toClaimedNode = (row: ClaimedRow): ClaimedNode => ({
-  id: row.id,
-  hostname: row.hostname,
-  address: row.address,
-  sshPort: row.ssh_port,
-  reach: row.reach,
-  hostKey: row.host_key,
-  status: row.status,
+  ...toReachableNode(row),
   cpus: row.cpus,
   memoryMb: row.memory_mb,
   nextUid: row.next_uid,

@@ -1,16 +1,19 @@
 import { fromJson } from '../../../db/sql';
 import type { Reach } from '../../../ssh';
-import type { Facts, Labels, Node, NodeStatus, Vitals } from '../types';
+import type { Facts, Labels, Node, NodeStatus, ReachableNode, Vitals } from '../types';
 
-export interface NodeRow {
+export interface ReachableRow {
   id: number;
   hostname: string;
   address: string;
   ssh_port: number;
   reach: Reach;
   host_key: string;
-  offered_host_key: string | null;
   status: NodeStatus;
+}
+
+export interface NodeRow extends ReachableRow {
+  offered_host_key: string | null;
   status_reason: string | null;
   status_since: Date;
   drained: number;
@@ -40,16 +43,20 @@ export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, o
   wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
   (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals`;
 
+export const toReachableNode = (row: ReachableRow): ReachableNode => ({
+  id: row.id,
+  hostname: row.hostname,
+  address: row.address,
+  sshPort: row.ssh_port,
+  reach: row.reach,
+  hostKey: row.host_key,
+  status: row.status,
+});
+
 export function toNode(row: NodeRow): Node {
   return {
-    id: row.id,
-    hostname: row.hostname,
-    address: row.address,
-    sshPort: row.ssh_port,
-    reach: row.reach,
-    hostKey: row.host_key,
+    ...toReachableNode(row),
     offeredHostKey: row.offered_host_key,
-    status: row.status,
     statusReason: row.status_reason,
     statusSince: row.status_since,
     drained: row.drained === 1,
