@@ -3,31 +3,39 @@ import { recordEvent } from '../modules/audit';
 import { countFleet, lookAround, setBrake, shouldBrake, suspectSilentNodes, tick } from '../modules/nodes';
 import type { FlowContext } from './context';
 
+/** Of one pass: a fleet of 100,000 is gone round in 10 passes, and its agents are told to call every 50 s. */
+const AGENTS_LOOKED_AT = 10_000;
 const SILENT_BATCH = 200;
+
+/** Where one scheduler is on its round of the fleet. */
+export interface Round {
+  after: number;
+}
 
 /**
  * The scheduler's heartbeat over the whole fleet: says that the control plane is at work (and judges anew when it was not, I8), suspects nodes
  * whose agents are silent, and puts the brake on migration while most of the fleet fails at once.
  */
-export async function watchFleet(ctx: FlowContext): Promise<void> {
+export async function watchFleet(ctx: FlowContext, round: Round = { after: 0 }): Promise<void> {
   if (await tick(ctx.db, ctx.settings.outageSeconds)) {
     ctx.logger.warn('the control plane was away: health is judged anew', {});
     await recordEvent(ctx.db, { type: 'fleet.judged_anew', actor: ctx.actor });
   }
-  await suspectSilent(ctx);
+  await suspectSilent(ctx, round);
   await judgeBrake(ctx);
 }
 
-async function suspectSilent(ctx: FlowContext): Promise<void> {
-  const silent = await transaction(ctx.db, async (tx) => {
-    const ids = await suspectSilentNodes(tx, SILENT_BATCH);
-    for (const nodeId of ids) {
+async function suspectSilent(ctx: FlowContext, round: Round): Promise<void> {
+  const { suspected, next } = await transaction(ctx.db, async (tx) => {
+    const silence = await suspectSilentNodes(tx, { after: round.after, span: AGENTS_LOOKED_AT, limit: SILENT_BATCH });
+    for (const nodeId of silence.suspected) {
       await recordEvent(tx, { type: 'node.suspect', actor: ctx.actor, nodeId, data: { reason: 'its agent is silent' } });
     }
-    return ids;
+    return silence;
   });
-  if (silent.length > 0) {
-    ctx.logger.warn('agents are silent', { nodeIds: silent });
+  round.after = next;
+  if (suspected.length > 0) {
+    ctx.logger.warn('agents are silent', { nodeIds: suspected });
     await lookAround(ctx.db);
   }
 }

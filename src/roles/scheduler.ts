@@ -81,8 +81,9 @@ export function startScheduler(plane: ControlPlane): RunningRole {
 
   const plays = work.playConcurrency * QUEUED_PER_PLAY;
   const probeContext = { ...ctx, prober };
+  const round = { after: 0 };
   loop('watch', intervals.watchSeconds, async () => {
-    await watchFleet(ctx);
+    await watchFleet(ctx, round);
     return 'done';
   });
   loop('expire', intervals.expireSeconds, () => expireLeases(ctx));

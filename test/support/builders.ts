@@ -50,8 +50,10 @@ export async function aNode(db: Db, { status = 'alive', drained = false, dirty =
   return { id, hostKey, credential };
 }
 
+/** By their ids: they register at once, so it is chance which gets which. */
 export async function severalNodes(db: Knex, n: number, options: NodeOptions = {}): Promise<TestNode[]> {
-  return Promise.all(Array.from({ length: n }, () => aNode(db, options)));
+  const nodes = await Promise.all(Array.from({ length: n }, () => aNode(db, options)));
+  return nodes.toSorted((a, b) => a.id - b.id);
 }
 
 export interface TestLease {

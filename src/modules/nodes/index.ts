@@ -15,4 +15,5 @@ export * from './queries/operate';
 export { handBackShards, holdShards, SHARDS } from './queries/probe-shards';
 export * from './queries/probes';
 export * from './queries/registration';
+export { suspectSilentNodes } from './queries/silence';
 export * from './queries/wipes';

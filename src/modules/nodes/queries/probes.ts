@@ -196,37 +196,6 @@ export async function lookForReturns(db: Db): Promise<void> {
 }
 
 /**
- * Nodes whose agent has been silent for longer than its last call allowed become suspect and due for a probe; once per silence, since a node that can
- * then be logged in to is alive although its agent is not. Silence from before the control plane's own outage does not count.
- * Returns the ids.
- */
-export async function suspectSilentNodes(tx: Tx, limit: number): Promise<number[]> {
-  const rows = await selectRows<{ id: number }>(
-    tx,
-    `SELECT n.id FROM heartbeats h JOIN nodes n ON n.id = h.node_id JOIN control_plane c ON c.id = 1
-      WHERE h.silent_at < UTC_TIMESTAMP(3) AND n.status = 'alive'
-        AND TIMESTAMPADD(MICROSECOND, TIMESTAMPDIFF(MICROSECOND, h.last_heartbeat_at, h.silent_at), c.judged_since) < UTC_TIMESTAMP(3)
-        AND (n.logged_in_at IS NULL OR n.logged_in_at < h.silent_at)
-      LIMIT ?`,
-    [limit],
-  );
-  const suspected: number[] = [];
-  for (const { id } of rows) {
-    const changed = await execute(
-      tx,
-      `UPDATE nodes SET status = 'suspect', status_reason = 'its agent is silent', status_since = UTC_TIMESTAMP(3),
-              probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)
-        WHERE id = ? AND status = 'alive'`,
-      [id],
-    );
-    if (changed === 1) {
-      suspected.push(id);
-    }
-  }
-  return suspected;
-}
-
-/**
  * Something happened to nodes that are taken to be well: look at them now. Nothing else about them changes. One that is suspected already is probed at the
  * rhythm of the suspected, however many callers find it gone: three looks in one second would take a restart of its sshd for a death.
  * Returns how many became due by this.
