@@ -46,9 +46,9 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
   if (LOST.includes(node.status)) {
     return whenFree(ctx, () => transaction(ctx.db, (tx) => leaveLostNode(tx, ctx, placement)));
   }
-  const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
   reached('placement.making');
   const { made, error } = await tryPresent(ctx, placement, { lease, node });
+  const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
   if (error instanceof ClaimLostError) {
     logger.warn('placement taken by another');
     ctx.metrics.placements.inc({ result: 'lost' });
