@@ -31,7 +31,7 @@ function observe(observing: Observing): RequestHandler {
     res.on('close', () => {
       const route = (req.route as { path?: string } | undefined)?.path ?? 'none';
       const { user } = (res.locals.principal as { user?: { id: number } } | undefined) ?? {};
-      noteAnswer(req, res, { ...observing, requestId, startedAt, route, userId: user?.id });
+      noteAnswer(observing, { req, res, requestId, startedAt, route, userId: user?.id });
     });
     next();
   };

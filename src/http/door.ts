@@ -54,7 +54,7 @@ export function createDoors(ctx: DoorContext, doors: Door[]): RequestListener {
     const done = (act: () => void): void => {
       res.shouldKeepAlive &&= !stopping.aborted;
       act();
-      noteAnswer(req, res, { ...ctx, requestId, startedAt, route: door.path, userId: call?.userId });
+      noteAnswer(ctx, { req, res, requestId, startedAt, route: door.path, userId: call?.userId });
     };
     try {
       const body = parseJsonBody(bytes);

@@ -19,6 +19,8 @@ export function requestIdOf({ headers }: IncomingMessage): string {
 }
 
 export interface Answered {
+  req: IncomingMessage;
+  res: ServerResponse;
   requestId: string;
   /** Monotonic. */
   startedAt: number;
@@ -27,7 +29,7 @@ export interface Answered {
 }
 
 /** Logs the end of a request and measures it. */
-export function noteAnswer(req: IncomingMessage, res: ServerResponse, { logger, metrics, clock, requestId, startedAt, route, userId }: Observing & Answered): void {
+export function noteAnswer({ logger, metrics, clock }: Observing, { req, res, requestId, startedAt, route, userId }: Answered): void {
   const durationMs = clock.monotonicMs() - startedAt;
   const method = req.method ?? '';
   metrics.httpSeconds.observe({ method, route, status: String(res.statusCode) }, durationMs / 1000);

@@ -87,10 +87,12 @@ const requireJson =
     next();
   };
 
+const HALF_A_PAIR = /\p{Surrogate}/u;
+
 /** JSON can say `"\ud800"`, which is no Unicode: MariaDB refuses it in a JSON column, and elsewhere it would be replaced. */
 function isIllFormed(value: unknown): boolean {
   if (typeof value === 'string') {
-    return /\p{Surrogate}/u.test(value);
+    return HALF_A_PAIR.test(value);
   }
   return typeof value === 'object' && value !== null && Object.entries(value).some(([name, item]) => isIllFormed(name) || isIllFormed(item));
 }

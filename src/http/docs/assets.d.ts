@@ -1,4 +1,5 @@
-declare module 'swagger-ui-dist' {
+declare module 'swagger-ui-dist/absolute-path.js' {
   /** The folder of the page's assets. */
-  export function absolutePath(): string;
+  function absolutePath(): string;
+  export = absolutePath;
 }

@@ -1,5 +1,6 @@
 import { Router, static as serveStatic } from 'express';
-import { absolutePath } from 'swagger-ui-dist';
+// The package's own entry would run its 1.5 MB of browser code in each process.
+import absolutePath from 'swagger-ui-dist/absolute-path.js';
 import type { OpenApiDocument } from './openapi';
 
 const PAGE = `<!doctype html>
