@@ -22,13 +22,14 @@ keep() {
 
 random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-ssh_key() {
-  local dir
+# In a shell of its own, whose end takes the copy of the key along, whatever ends it.
+ssh_key() (
   dir=$(mktemp -d "$DIR/.ssh-XXXXXX")
+  trap 'rm -rf -- "$dir"' EXIT
+  trap 'exit 1' INT TERM HUP
   ssh-keygen -q -t ed25519 -N '' -C orion -f "$dir/key" </dev/null
   cat -- "$dir/key"
-  rm -rf -- "$dir"
-}
+)
 
 # The identity that decrypts, with the recipient that encrypts in its comment.
 checkpoint_key() { age-keygen 2>/dev/null; }
