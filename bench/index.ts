@@ -14,11 +14,12 @@ import { postRent } from './post-rent';
 import { probe } from './probe';
 import { prompt } from './prompt';
 import { rent } from './rent';
+import { rest } from './rest';
 import { sweep } from './sweep';
 import { tunnels } from './tunnels';
 import { warm } from './warm';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, groupedClaims, peers, postRent, rent, crowd, warm, probe, keptProbes, sweep, heartbeat, load, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, groupedClaims, peers, postRent, rent, crowd, warm, probe, keptProbes, sweep, heartbeat, load, rest, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { createDatabase } from '../../src/db/connection';
 import { createMigrator } from '../../src/db/migrate';
-import { createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, projectDir, startMariaDb, startOrion, startProcess } from '../../test/lab';
+import { createLab, type DatabaseAccess, eventually, type Lab, projectDir, startMariaDb, startProcess } from '../../test/lab';
 import { severalNodes } from '../../test/support/builders';
 import { migrationsDir } from '../../test/support/database';
 import type { Benchmark, BenchRun, Figure, Row } from '../benchmark';
 import { byTurns, cpuSecondsOf, figure, ratioOf } from '../measure';
+import { startRole } from '../start-role';
 import { loadWith } from './load';
 
 const NODES = 4000;
@@ -37,7 +38,7 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     const mariadb = await startMariaDb(lab, { durable: true });
     const access = await mariadb.createDatabase();
     const credentials = await enrol(lab, access);
-    const ours = { url: await startApi(lab, access), path: '/api/workers/heartbeat' };
+    const ours = { url: (await startRole(lab, 'api', access, { env: { ORION_DB_POOL: String(POOL_SIZE) } })).url, path: '/api/workers/heartbeat' };
     const bare = { url: await startBare(lab, access), path: '/heartbeat' };
     const body = JSON.stringify({ load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 });
     const measure = async (at: typeof ours, load: { connections: number; requests: number }): Promise<Round> => {
@@ -82,19 +83,6 @@ async function enrol(lab: Lab, access: DatabaseAccess): Promise<string[]> {
   lab.push('database', () => db.destroy());
   await createMigrator(db, migrationsDir).up();
   return (await severalNodes(db, NODES)).map(({ credential }) => credential);
-}
-
-async function startApi(lab: Lab, { host, port, user, password, database }: DatabaseAccess): Promise<string> {
-  const httpPort = await freePort();
-  const { url } = await startOrion(lab, 'api', {
-    port: httpPort,
-    env: {
-      ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: database, ORION_DB_POOL: String(POOL_SIZE),
-      ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String(httpPort),
-      ORION_JWT_KEY: 'a key of the benchmark that is long enough', ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir)).keyFile,
-    },
-  });
-  return url;
 }
 
 async function startBare(lab: Lab, access: DatabaseAccess): Promise<string> {

@@ -4,13 +4,13 @@ import type { Knex } from 'knex';
 import { createDatabase } from '../../src/db/connection';
 import { selectFirst } from '../../src/db/sql';
 import { issueAccessToken } from '../../src/modules/accounts';
-import { createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, projectDir, startMariaDb, startOrion, startProcess } from '../../test/lab';
+import { createLab, type DatabaseAccess, eventually, type Lab, projectDir, startMariaDb, startProcess } from '../../test/lab';
 import { anSshKey } from '../../test/support/keys';
 import type { Benchmark, BenchRun, Figure, Row } from '../benchmark';
 import { createFleet, type Fleet } from '../claim/fleet';
 import { loadWith } from '../heartbeat/load';
 import { byTurns, cpuSecondsOf, figure, ratioOf } from '../measure';
-import { DEFAULT_SETTINGS } from '../settings';
+import { JWT_KEY, startRole } from '../start-role';
 
 const NODES = 10_000;
 const CLIENTS = 128;
@@ -18,7 +18,6 @@ const CLIENTS = 128;
 const POOL_SIZE = 8;
 /** Of a round: it takes about as long on either side. */
 const REQUESTS = { ours: 3000, base: 600 };
-const JWT_KEY = 'a key of the benchmark that is long enough';
 
 export const postRent: Benchmark = {
   name: 'post-rent',
@@ -100,22 +99,16 @@ async function checkAndFree(db: Knex, fleet: Fleet, requests: number): Promise<v
   await fleet.free();
 }
 
-async function startApi(lab: Lab, { host, port, user, password, database }: DatabaseAccess): Promise<Pick<Side, 'url' | 'pid'>> {
-  const httpPort = await freePort();
-  const { url, pid } = await startOrion(lab, 'api', {
-    port: httpPort,
+function startApi(lab: Lab, access: DatabaseAccess): Promise<Pick<Side, 'url' | 'pid'>> {
+  return startRole(lab, 'api', access, {
     env: {
-      ...DEFAULT_SETTINGS,
-      ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: database, ORION_DB_POOL: String(POOL_SIZE),
-      ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String(httpPort),
-      ORION_JWT_KEY: JWT_KEY, ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir)).keyFile,
+      ORION_DB_POOL: String(POOL_SIZE),
       ORION_RENT_WAIT_SECONDS: '0',
       // Nothing comes of a held play, so nothing has to be renewed either.
       ORION_WARM_PLAYS: 'false', ORION_PLAY_CONCURRENCY: '1', ORION_PLAY_TIMEOUT_SECONDS: '3600', ORION_CLAIM_SECONDS: '3600',
     },
     nodeArgs: ['--import', pathToFileURL(join(projectDir, 'bench', 'post-rent', 'held-plays.mjs')).href],
   });
-  return { url, pid };
 }
 
 async function startBare(lab: Lab, access: DatabaseAccess): Promise<Pick<Side, 'url' | 'pid'>> {

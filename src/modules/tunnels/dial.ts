@@ -27,8 +27,8 @@ const NO_TUNNEL_MS = 1_500;
 const ASK_MS = 5_000;
 
 /**
- * Dials a node through the tunnel of its agent, whichever replica holds it. While the node has none it waits a moment for the next (unless told not to), and for as long as the
- * caller does when the replica that held it is gone: that is the control plane's fault and not the node's.
+ * Dials a node through the tunnel of its agent, whichever replica holds it. While the node has none it waits a moment for the next (unless told not to),
+ * and for as long as the caller does when the replica that held it is gone: that is the control plane's fault and not the node's.
  */
 export function createTunnelDial(deps: TunnelDialDeps): Dial {
   const attempt = async (nodeId: number, signal: AbortSignal): Promise<Outcome> => {
