@@ -24,7 +24,8 @@ export function createDatabase(settings: DatabaseSettings): Knex {
       charset: 'utf8mb4',
       connectTimeout: CONNECT_TIMEOUT_MS,
       enableKeepAlive: true,
-      multipleStatements: false,
+      // What a transaction asks for at once travels as one text (see Tx); `send` takes one statement at a time, with its values bound.
+      multipleStatements: true,
     },
     pool: { min: 0, max: poolSize, afterCreate: setSession },
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,

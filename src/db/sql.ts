@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
-import { type Bindings, type Db, send } from './query';
+import { raw } from 'mysql2';
+import { type Bindings, type Db, type Later, send, type Tx } from './query';
 
 export type { Bindings } from './query';
 
@@ -22,6 +23,19 @@ export async function execute(db: Db, sql: string, bindings: Bindings = []): Pro
 export async function insertRow(db: Db, sql: string, bindings: Bindings = []): Promise<number> {
   return ((await send(db, sql, bindings)) as { insertId: number }).insertId;
 }
+
+/** An id: a number, or what the server alone knows by now, for statements that travel together with the INSERT. */
+export type Id = number | Later;
+
+/** The id that the INSERT before it was given; of several rows the first one's. */
+export const LAST_INSERT_ID: Id = raw('LAST_INSERT_ID()');
+
+/** Keeps LAST_INSERT_ID beyond the next INSERT: the value by this name stands for it in this transaction. */
+export async function keepInsertId(tx: Tx, name: string): Promise<void> {
+  await send(tx, `SET @${name} = LAST_INSERT_ID()`);
+}
+
+export const keptId = (name: string): Id => raw(`@${name}`);
 
 /** SQL for "`seconds` from now" by the database's clock; `seconds` may be fractional. Rounded to a millisecond. */
 export const IN_SECONDS = 'TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))';

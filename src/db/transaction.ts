@@ -58,10 +58,9 @@ async function runOnce<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
   const connection = await acquire(db);
   const tx = new Tx(connection);
   try {
-    await sendOn(connection, 'BEGIN;');
     const result = await work(tx);
+    await tx.commit();
     tx.end();
-    await sendOn(connection, 'COMMIT;');
     return result;
   } catch (error) {
     tx.end();
@@ -75,7 +74,7 @@ async function runOnce<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
 /** A connection on which even that fails, or takes too long, is cut: the server rolls back by itself, and nobody gets it again. */
 async function rollBack(connection: Connection): Promise<void> {
   try {
-    await withDeadline(ROLLBACK_LIMIT_MS, () => sendOn(connection, 'ROLLBACK;'));
+    await withDeadline(ROLLBACK_LIMIT_MS, () => sendOn(connection, 'ROLLBACK'));
   } catch {
     connection.destroy();
   }

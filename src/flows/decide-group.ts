@@ -31,25 +31,6 @@ export const nameOfKey = ({ userId, idempotencyKey }: { userId: number; idempote
 
 const nameOf = ({ user, idempotencyKey }: SecretRequest): string | undefined => (idempotencyKey === null ? undefined : nameOfKey({ userId: user.id, idempotencyKey }));
 
-/** The nodes that the callers can use at most: no more for a user than his quota has room for, and one rent for a key. Pure. */
-export function wishesOf(requests: SecretRequest[], { users, running, rents }: Standing): Wish[] {
-  const used = new Map(running);
-  const seen = new Set(rents.keys());
-  return requests.flatMap((request) => {
-    const { user: { id }, requirements } = request;
-    const name = nameOf(request);
-    const count = Math.min(request.count, (users.get(id)?.maxLeases ?? 0) - (used.get(id) ?? 0));
-    if (count <= 0 || (name !== undefined && seen.has(name))) {
-      return [];
-    }
-    used.set(id, (used.get(id) ?? 0) + count);
-    if (name !== undefined) {
-      seen.add(name);
-    }
-    return [{ requirements, count }];
-  });
-}
-
 /** A refusal is the caller's alone; what the database refuses ends the transaction for all of them. */
 function orGiveUp(error: unknown): Verdict {
   if (error instanceof OrionError || isBusy(error)) {

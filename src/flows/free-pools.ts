@@ -4,7 +4,7 @@ import { type ClaimedNode, fitOf, lockFreeNodes, type Position, type Requirement
 import type { Take, Wish } from './decide-group';
 
 export interface Pools {
-  /** Locks nodes for these wishes, and hands them out, each once. */
+  /** Locks nodes for these wishes, as many as all of them want, and hands them out, each once. */
   fill(tx: Tx, wishes: Wish[]): Promise<Take>;
 }
 
@@ -49,22 +49,20 @@ export function createPools(clock: Clock): Pools {
     fill: async (tx, wishes) => {
       forgetEnded(sweeps, clock.monotonicMs());
       const pools = new Map<string, Pool>();
-      // Those that were locked for others before may come again, and are not free for two.
-      const lockedSoFar = (): number => [...pools.values()].reduce((sum, { nodes }) => sum + nodes.length, 0);
-      const pour = async ({ requirements, count }: Wish): Promise<Pool> => {
-        const limit = count + lockedSoFar();
+      const pour = async (requirements: Requirements, limit: number): Promise<Pool> => {
         const nodes = await lock(tx, requirements, limit);
         const pool = { nodes, isAll: nodes.length < limit };
         pools.set(nameOf(requirements), pool);
         return pool;
       };
-      for (const wish of sumUp(wishes).values()) {
-        await pour(wish);
-      }
+      // Those that were locked for others before may come again, and are not free for two.
+      let wanted = 0;
+      await Promise.all([...sumUp(wishes).values()].map(({ requirements, count }) => pour(requirements, (wanted += count))));
+      const lockedSoFar = (): number => [...pools.values()].reduce((sum, { nodes }) => sum + nodes.length, 0);
       const taken = new Set<number>();
       return async (wish) => {
         const pool = pools.get(nameOf(wish.requirements)) ?? NO_POOL;
-        const nodes = pick(pool, wish.count, taken) ?? (pool.isAll ? null : pick(await pour(wish), wish.count, taken));
+        const nodes = pick(pool, wish.count, taken) ?? (pool.isAll ? null : pick(await pour(wish.requirements, wish.count + lockedSoFar()), wish.count, taken));
         nodes?.forEach(({ id }) => taken.add(id));
         return nodes;
       };

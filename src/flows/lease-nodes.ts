@@ -1,3 +1,4 @@
+import { type Id, keepInsertId, keptId, LAST_INSERT_ID } from '../db/sql';
 import type { Tx } from '../db/transaction';
 import { zip } from '../lib/zip';
 import { actorOf } from '../modules/accounts';
@@ -15,33 +16,51 @@ export interface Granted {
   nodes: ClaimedNode[];
 }
 
+export interface ToLease {
+  granted: Granted[];
+  /** Nothing else is asked of the transaction. */
+  isLast?: boolean;
+}
+
 /** One node for one lease. */
 interface Pair {
   request: SecretRequest;
   node: ClaimedNode;
-  rentId: number;
+  rentId: Id;
 }
 
-/** Writes down what was granted: at least one request. The reservations are in the same order. */
-export async function leaseNodes(tx: Tx, ctx: FlowContext, granted: Granted[]): Promise<Reservation[]> {
-  const rentIds = await insertRents(tx, granted.map(({ request }) => ({ userId: request.user.id, idempotencyKey: request.idempotencyKey, requestHash: hashOf(request) })));
-  const pairs = granted.flatMap(({ request, nodes }, at) => nodes.map((node) => ({ request, node, rentId: rentIds[at] ?? 0 })));
-  const reserved = await leaseEach(tx, ctx, pairs);
+/**
+ * Writes down what was granted: at least one request. The reservations are in the same order. Of one lease everything travels together, since the server
+ * knows the ids that the next statement needs, and COMMIT with it when it `isLast`. Of more, each table waits
+ * for the ids of the one before it.
+ */
+export async function leaseNodes(tx: Tx, ctx: FlowContext, { granted, isLast = false }: ToLease): Promise<Reservation[]> {
+  const isOne = granted.length === 1 && granted[0]?.nodes.length === 1;
+  const rents = insertRents(tx, granted.map(({ request }) => ({ userId: request.user.id, idempotencyKey: request.idempotencyKey, requestHash: hashOf(request) })));
+  const ids = isOne ? [LAST_INSERT_ID] : await rents;
+  const pairs = granted.flatMap(({ request, nodes }, at) => nodes.map((node) => ({ request, node, rentId: ids[at] ?? 0 })));
+  const leases = leaseEach(tx, ctx, pairs);
   reached('rent.commit');
+  const [rentIds, reserved] = await Promise.all([rents, leases, isOne && isLast ? tx.commit() : undefined]);
   const ofRent = new Map(rentIds.map((rentId): [number, Reserved[]] => [rentId, []]));
   reserved.forEach((each) => ofRent.get(each.lease.rentId)?.push(each));
   return [...ofRent].map(([rentId, its]) => ({ rentId, reserved: its, replayed: false }));
 }
 
 async function leaseEach(tx: Tx, { settings: { checkpoints, claimSeconds } }: FlowContext, pairs: Pair[]): Promise<Reserved[]> {
-  const leased = zip(pairs, await insertLeases(tx, pairs.map(toLease)));
-  await occupyNodes(tx, pairs.map(({ node }) => node.id));
-  if (checkpoints) {
-    await insertCheckpoints(tx, leased.map(([{ request }, lease]) => ({ leaseId: lease.id, enabled: request.checkpoint })), checkpoints.intervalSeconds);
-  }
-  await recordEvents(tx, leased.map(([{ request, node }, lease]) => toEvent(request, { leaseId: lease.id, nodeId: node.id })));
-  const placements = await insertPlacements(tx, leased.map(([{ node }, lease]) => ({ leaseId: lease.id, nodeId: node.id, generation: 1, uid: node.nextUid })), claimSeconds);
-  return zip(leased, placements).map(([[{ node }, lease], placement]) => ({ placement, lease, node }));
+  const leases = insertLeases(tx, pairs.map(toLease));
+  const keeping = pairs.length === 1 ? keepInsertId(tx, 'lease') : undefined;
+  const ids = keeping ? [keptId('lease')] : (await leases).map(({ id }) => id);
+  const leased = zip(pairs, ids);
+  const [made, placements] = await Promise.all([
+    leases,
+    insertPlacements(tx, leased.map(([{ node }, leaseId]) => ({ leaseId, nodeId: node.id, generation: 1, uid: node.nextUid })), claimSeconds),
+    occupyNodes(tx, pairs.map(({ node }) => node.id)),
+    recordEvents(tx, leased.map(([{ request, node }, leaseId]) => toEvent(request, { leaseId, nodeId: node.id }))),
+    checkpoints && insertCheckpoints(tx, leased.map(([{ request }, leaseId]) => ({ leaseId, enabled: request.checkpoint })), checkpoints.intervalSeconds),
+    keeping,
+  ]);
+  return zip(pairs, zip(made, placements)).map(([{ node }, [lease, placement]]) => ({ placement, lease, node }));
 }
 
 const toLease = ({ request, node, rentId }: Pair): NewLease => ({
@@ -54,7 +73,7 @@ const toLease = ({ request, node, rentId }: Pair): NewLease => ({
   passwordHash: request.passwordHash,
 });
 
-const toEvent = ({ user, requestedBy, durationSeconds }: SecretRequest, where: { leaseId: number; nodeId: number }): NewEvent => ({
+const toEvent = ({ user, requestedBy, durationSeconds }: SecretRequest, where: { leaseId: Id; nodeId: number }): NewEvent => ({
   type: 'lease.requested',
   actor: actorOf(requestedBy),
   ...where,

@@ -27,19 +27,22 @@ export async function reserveNodes(ctx: FlowContext, request: SecretRequest): Pr
 }
 
 async function reserve(tx: Tx, ctx: FlowContext, request: SecretRequest): Promise<Reservation> {
-  const user = await lockUser(tx, request.user.id);
+  const [user, known, running] = await Promise.all([
+    lockUser(tx, request.user.id),
+    request.idempotencyKey === null ? undefined : findRentByKey(tx, request.user.id, request.idempotencyKey),
+    countRunningLeases(tx, request.user.id),
+  ]);
   if (!user) {
     throw noSuchUser();
   }
-  const known = request.idempotencyKey === null ? undefined : await findRentByKey(tx, user.id, request.idempotencyKey);
   if (known) {
     return replay(request, known);
   }
   checkTerm(request.durationSeconds, user);
-  checkQuota(user, await countRunningLeases(tx, user.id), request.count);
+  checkQuota(user, running, request.count);
   const free = await claimFreeNodes(tx, request.requirements, request.count);
   if (free.found === 'enough') {
-    return (await leaseNodes(tx, ctx, [{ request, nodes: free.nodes }]))[0] ?? neverLeased();
+    return (await leaseNodes(tx, ctx, { granted: [{ request, nodes: free.nodes }] }))[0] ?? neverLeased();
   }
   throw free.found === 'too_few' ? new NothingFreeError() : new NodesBusyError();
 }

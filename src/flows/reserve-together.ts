@@ -1,11 +1,11 @@
 import { type Tx, transaction } from '../db/transaction';
-import { messageOf } from '../lib/errors';
+import { messageOf, OrionError } from '../lib/errors';
 import { createGrouping } from '../lib/grouping';
 import { lockUsers } from '../modules/accounts';
 import { countRunningLeasesOf, findRentsByKeys } from '../modules/leases';
 import { listFreeNodeIds } from '../modules/nodes';
 import type { FlowContext } from './context';
-import { decideGroup, nameOfKey, type Standing, type Verdict, wishesOf } from './decide-group';
+import { decideGroup, nameOfKey, type Standing, type Verdict } from './decide-group';
 import { createPools, nameOf, type Pools, sumUp } from './free-pools';
 import { leaseNodes } from './lease-nodes';
 import type { Reservation, SecretRequest } from './rent-request';
@@ -48,18 +48,13 @@ export function createReserve(ctx: FlowContext): Reserve {
   };
 }
 
-/** A COMMIT whose answer was lost is `unavailable` for all: each of them repeats with its key, or cannot know. */
+/** A COMMIT whose answer was lost is `unavailable` for all: each of them repeats with its key, or cannot know. One that the server refused did nothing. */
 async function runGroup(ctx: FlowContext, pools: Pools, requests: SecretRequest[]): Promise<PromiseSettledResult<Reservation>[]> {
-  const attempt = { committing: false };
+  let last: Tx | undefined;
   try {
-    return await transaction(ctx.db, async (tx) => {
-      attempt.committing = false;
-      const results = await reserveAll(tx, ctx, { pools, requests });
-      attempt.committing = true;
-      return results;
-    });
+    return await transaction(ctx.db, (tx) => reserveAll((last = tx), ctx, { pools, requests }));
   } catch (error) {
-    if (attempt.committing) {
+    if (last?.isCommitting && error instanceof OrionError) {
       throw error;
     }
     ctx.logger.warn('a group of rents failed, each goes its own way', { rents: requests.length, reason: messageOf(error) });
@@ -68,19 +63,19 @@ async function runGroup(ctx: FlowContext, pools: Pools, requests: SecretRequest[
 }
 
 async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests }: { pools: Pools; requests: SecretRequest[] }): Promise<PromiseSettledResult<Reservation>[]> {
-  const standing = await readStanding(tx, requests);
-  const take = await pools.fill(tx, wishesOf(requests, standing));
+  const [standing, take] = await Promise.all([readStanding(tx, requests), pools.fill(tx, requests)]);
   const { verdicts, granted } = await decideGroup(requests, standing, take);
-  const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, granted) : [];
-  const isBusy = await findOutWhoIsBusy(tx, requests.filter((_, at) => verdicts[at] === 'short'));
+  const short = requests.filter((_, at) => verdicts[at] === 'short');
+  const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
+  const isBusy = await findOutWhoIsBusy(tx, short);
   return requests.map((request, at) => settle(verdicts[at] ?? 'short', reservations, () => isBusy(request)));
 }
 
 async function readStanding(tx: Tx, requests: SecretRequest[]): Promise<Standing> {
-  const users = new Map((await lockUsers(tx, [...new Set(requests.map(({ user }) => user.id))])).map((user) => [user.id, user]));
-  const keys = requests.flatMap(({ user, idempotencyKey }) => (idempotencyKey === null || !users.has(user.id) ? [] : [{ userId: user.id, idempotencyKey }]));
-  const rents = new Map((await findRentsByKeys(tx, keys)).map((rent) => [nameOfKey(rent), rent]));
-  return { users, rents, running: users.size > 0 ? await countRunningLeasesOf(tx, [...users.keys()]) : new Map<number, number>() };
+  const ids = [...new Set(requests.map(({ user }) => user.id))];
+  const keys = requests.flatMap(({ user, idempotencyKey }) => (idempotencyKey === null ? [] : [{ userId: user.id, idempotencyKey }]));
+  const [users, rents, running] = await Promise.all([lockUsers(tx, ids), findRentsByKeys(tx, keys), countRunningLeasesOf(tx, ids)]);
+  return { users: new Map(users.map((user) => [user.id, user])), rents: new Map(rents.map((rent) => [nameOfKey(rent), rent])), running };
 }
 
 /** Tells, for callers who got too few nodes, whether there are enough that others are claiming at this moment. */

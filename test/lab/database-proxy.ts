@@ -12,6 +12,8 @@ export type CommitFate = 'pass' | 'cut_before' | 'cut_after';
 export interface DatabaseProxy {
   host: string;
   port: number;
+  /** Texts sent to the server so far: each is a round trip. */
+  queries: number;
   /** COMMITs seen so far; of these, the ones whose answer was dropped after the server had given it. */
   commits: number;
   lostAnswers: number;
@@ -26,6 +28,10 @@ export interface DatabaseProxy {
 
 const COM_QUERY = 0x03;
 const HEADER = 4;
+const OK = 0x00;
+const OK_LENGTH = 7;
+const IN_TRANSACTION = 0x0001;
+const MORE_RESULTS = 0x0008;
 
 /** @param upstream where MariaDB listens */
 export async function startDatabaseProxy(lab: Lab, upstream: { host: string; port: number }): Promise<DatabaseProxy> {
@@ -53,7 +59,7 @@ export async function startDatabaseProxy(lab: Lab, upstream: { host: string; por
       });
     });
     const pass = delayed(proxy);
-    const seesCommit = commitWatch();
+    const seesCommit = commitWatch(proxy);
     client.on('data', (chunk: Buffer) => {
       if (seesCommit(chunk)) {
         proxy.commits += 1;
@@ -67,10 +73,13 @@ export async function startDatabaseProxy(lab: Lab, upstream: { host: string; por
       pass(() => send(database, chunk));
     });
     const passBack = delayed(proxy);
+    const seesCommitted = answerWatch();
     database.on('data', (chunk: Buffer) => {
       if (fate === 'cut_after') {
-        proxy.lostAnswers += 1;
-        cut();
+        if (seesCommitted(chunk)) {
+          proxy.lostAnswers += 1;
+          cut();
+        }
         return;
       }
       passBack(() => send(client, chunk));
@@ -80,6 +89,7 @@ export async function startDatabaseProxy(lab: Lab, upstream: { host: string; por
   const proxy: DatabaseProxy = {
     host: '127.0.0.1',
     port: (server.address() as AddressInfo).port,
+    queries: 0,
     commits: 0,
     lostAnswers: 0,
     cutBefore: 0,
@@ -116,16 +126,30 @@ function delayed(proxy: { delayMs: number }): (act: () => void) => void {
   };
 }
 
-/** Follows the packets of one client (3 bytes of length, 1 of sequence, then the payload) and says whether a COMMIT ends within a piece. */
-function commitWatch(): (chunk: Buffer) => boolean {
+/** Says whether a COMMIT ends within a piece from a client: alone, or after the statements that travel with it. */
+const commitWatch = (counts: { queries: number }): ((chunk: Buffer) => boolean) =>
+  packetWatch((payload, sequence) => {
+    const isQuery = sequence === 0 && payload[0] === COM_QUERY;
+    counts.queries += isQuery ? 1 : 0;
+    return isQuery && /(?:^|;\n)commit;?$/i.test(payload.subarray(1).toString('latin1'));
+  });
+
+/**
+ * Says whether the answer to a COMMIT ends within a piece from the server: an OK (two numbers of one byte, then the status) that is the last of its
+ * answers and leaves no transaction behind.
+ */
+const answerWatch = (): ((chunk: Buffer) => boolean) =>
+  packetWatch((payload) => payload[0] === OK && payload.length >= OK_LENGTH && (payload.readUInt16LE(3) & (IN_TRANSACTION | MORE_RESULTS)) === 0);
+
+/** Follows the packets of one side: 3 bytes of length, 1 of sequence, then the payload. */
+function packetWatch(isIt: (payload: Buffer, sequence: number) => boolean): (chunk: Buffer) => boolean {
   let pending: Buffer = Buffer.alloc(0);
   return (chunk) => {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
     let seen = false;
     while (pending.length >= HEADER && pending.length >= HEADER + pending.readUIntLE(0, 3)) {
       const end = HEADER + pending.readUIntLE(0, 3);
-      const payload = pending.subarray(HEADER, end);
-      seen ||= pending[3] === 0 && payload[0] === COM_QUERY && /^commit;?$/i.test(payload.subarray(1).toString('latin1'));
+      seen = isIt(pending.subarray(HEADER, end), pending.readUInt8(3)) || seen;
       pending = pending.subarray(end);
     }
     return seen;

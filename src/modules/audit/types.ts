@@ -1,3 +1,4 @@
+import type { Id } from '../../db/sql';
 /** Everything that happens to a lease or a node and that somebody may want to read later; see docs/glossary.md. */
 export type EventType =
   | 'lease.requested' | 'lease.active' | 'lease.migrating' | 'lease.waiting' | 'lease.moved' | 'lease.resumed' | 'lease.extended'
@@ -14,7 +15,7 @@ export interface NewEvent {
   type: EventType;
   /** Who did it: `user:7`, `admin:1`, `node:3`, `scheduler`, `api`. */
   actor: string;
-  leaseId?: number | undefined;
+  leaseId?: Id | undefined;
   nodeId?: number | undefined;
   /** The lease's owner, when it has to do with one. */
   userId?: number | undefined;

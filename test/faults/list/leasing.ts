@@ -55,8 +55,8 @@ export const LEASING: Fault[] = [
     shows: 'has two rents',
     scenario: 'provocations/keys',
     edits: [
-      { file: RENT, find: 'await findRentByKey(tx, user.id, request.idempotencyKey)', replace: 'undefined' },
-      { file: RENT_GROUP, find: '(await findRentsByKeys(tx, keys))', replace: '(await findRentsByKeys(tx, []))' },
+      { file: RENT, find: 'findRentByKey(tx, request.user.id, request.idempotencyKey)', replace: 'undefined' },
+      { file: RENT_GROUP, find: 'findRentsByKeys(tx, keys)', replace: 'findRentsByKeys(tx, [])' },
       withoutUnique('rents_idempotency'),
     ],
   },

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
+import { selectFirst } from '../../../src/db/sql';
 import type { Reserve } from '../../../src/flows/reserve-together';
 import type { User } from '../../../src/modules/accounts';
 import { type CommitFate, createLab, type DatabaseProxy, startDatabaseProxy } from '../../lab';
@@ -34,8 +35,9 @@ afterEach(() => void (proxy.decide = () => 'pass'));
 
 const RENTS = 10;
 const leases = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM leases');
-/** Ten callers, each with a key of his own, in one group. */
-const tenRents = (): Promise<Told[]> => askAtOnce(Array.from({ length: RENTS }, (_, i) => [reserve, aRequest(users[i % 5] as User, { idempotencyKey: `key-${i}` })]));
+/** Callers, each with a key of his own, in one group. */
+const rents = (n: number): Promise<Told[]> => askAtOnce(Array.from({ length: n }, (_, i) => [reserve, aRequest(users[i % 5] as User, { idempotencyKey: `key-${i}` })]));
+const tenRents = (): Promise<Told[]> => rents(RENTS);
 
 function strikeNextCommit(fate: CommitFate): void {
   proxy.decide = () => {
@@ -44,19 +46,46 @@ function strikeNextCommit(fate: CommitFate): void {
   };
 }
 
-describe('a group of rents', () => {
-  it('I3: whose COMMIT never arrived, or whose answer was lost, is unknown to all; each finds with its key what became of it', async () => {
-    for (const [fate, kept] of [['cut_before', 0], ['cut_after', RENTS]] as const) {
-      await database.reset();
-      await severalNodes(database.db, 20);
-      users = await Promise.all(Array.from({ length: 5 }, () => aUser(database.db)));
-      strikeNextCommit(fate);
-      expect(countOf(await tenRents())).toEqual({ unavailable: RENTS });
-      expect(await leases()).toBe(kept);
-      expect(countOf(await tenRents())).toEqual(kept === 0 ? { leased: RENTS } : { replayed: RENTS });
-      expect(await leases()).toBe(RENTS);
+describe('a lone rent', () => {
+  it('takes two round trips', async () => {
+    await selectFirst(db, 'SELECT 1');
+    for (const told of ['leased', 'replayed']) {
+      const before = proxy.queries;
+      expect(countOf(await rents(1))).toEqual({ [told]: 1 });
+      expect(proxy.queries - before).toBe(2);
     }
-  }, 20_000);
+  });
+
+  it('that the server refuses once has done nothing, and goes its own way', async () => {
+    const single = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
+    const trigger = `CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW
+      IF @refused IS NULL THEN SET @refused = 1; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not now'; END IF`;
+    await database.db.raw(trigger);
+    try {
+      reserve = replicaOn(single);
+      expect(countOf(await rents(1))).toEqual({ leased: 1 });
+      expect(await leases()).toBe(1);
+      expect((await selectFirst<{ refused: number }>(single, 'SELECT @refused AS refused'))?.refused).toBe(1);
+    } finally {
+      await database.db.raw('DROP TRIGGER refuse');
+      await single.destroy();
+    }
+  });
+});
+
+describe('a group of rents', () => {
+  it.each([[1, 'cut_before'], [1, 'cut_after'], [RENTS, 'cut_before'], [RENTS, 'cut_after']] as const)(
+    'I3: of %i whose COMMIT is %s is unknown to all; each finds with its key what became of it',
+    async (n, fate) => {
+      const kept = fate === 'cut_before' ? 0 : n;
+      strikeNextCommit(fate);
+      expect(countOf(await rents(n))).toEqual({ unavailable: n });
+      expect(await leases()).toBe(kept);
+      expect(countOf(await rents(n))).toEqual(kept === 0 ? { leased: n } : { replayed: n });
+      expect(await leases()).toBe(n);
+    },
+    20_000,
+  );
 
   it('I3: whose connection was lost before its COMMIT has done nothing, and each goes its own way', async () => {
     // Several leases and no event yet: only a group gets there.

@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
-import { execute, selectFirst } from '../../../src/db/sql';
+import { execute, selectFirst, selectRows } from '../../../src/db/sql';
 import { isDatabaseGone, isDuplicate, type Tx, transaction } from '../../../src/db/transaction';
-import { eventually } from '../../lab';
+import { createLab, eventually, startDatabaseProxy } from '../../lab';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
 
 let database: TestDatabase;
@@ -91,5 +91,55 @@ describe('a transaction, in a pool of one connection', () => {
     expect(isDuplicate(error, 'users_username')).toBe(true);
     expect(error.message).not.toMatch('secret');
     expect(await users()).toBe(1);
+  });
+});
+
+describe('what a transaction asks for in one turn', () => {
+  const lab = createLab();
+  afterAll(() => lab.close());
+  const names = (tx: Tx): Promise<{ username: string }[]> => selectRows(tx, 'SELECT username FROM users ORDER BY id');
+
+  it('travels in one round trip, in its order, with BEGIN before and COMMIT after it', async () => {
+    const proxy = await startDatabaseProxy(lab, database.access);
+    const far = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
+    lab.push('pool', () => far.destroy());
+    await selectFirst(far, 'SELECT 1');
+    const before = proxy.queries;
+    const answers = await transaction(far, (tx) => Promise.all([insert(tx, 'a;?'), names(tx), insert(tx, "b'"), names(tx), tx.commit()]));
+    expect(answers).toEqual([1, [{ username: 'a;?' }], 1, [{ username: 'a;?' }, { username: "b'" }], undefined]);
+    expect([proxy.queries - before, proxy.commits]).toEqual([1, 1]);
+    await transaction(far, async (tx) => {
+      await insert(tx, 'c');
+      await names(tx);
+    });
+    expect([proxy.queries - before, proxy.commits]).toEqual([1 + 3, 2]);
+    await transaction(far, () => Promise.resolve());
+    expect(proxy.queries - before).toBe(4);
+  });
+
+  it('fails with the first that fails, and nothing of it is kept, COMMIT or not', async () => {
+    await insert(db, 'ada');
+    const told: string[] = [];
+    const error = await failing(async (tx) => {
+      const all = ['bob', 'ada', 'eve'].map((name) => insert(tx, name).catch((each: unknown) => told.push(isDuplicate(each) ? name : String(each))));
+      await Promise.all([...all, tx.commit()]);
+    });
+    expect(isDuplicate(error, 'users_username')).toBe(true);
+    expect(told).toEqual(['bob', 'ada', 'eve']);
+    expect(await users()).toBe(1);
+  });
+
+  it('is refused after COMMIT', async () => {
+    expect(await failing(async (tx) => {
+      await Promise.all([insert(tx, 'ada'), tx.commit()]);
+      await insert(tx, 'bob');
+    })).toMatchObject({ message: 'the transaction is over' });
+    expect(await users()).toBe(1);
+  });
+
+  it('is one statement at a time: a text that holds two is refused, within a transaction and without', async () => {
+    const two = "SELECT 1; DELETE FROM users WHERE username <> ''";
+    await expect(selectRows(db, two)).rejects.toThrow('one statement at a time');
+    expect(await failing((tx) => selectRows(tx, two))).toMatchObject({ message: 'one statement at a time' });
   });
 });

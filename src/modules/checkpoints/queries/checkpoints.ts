@@ -1,4 +1,4 @@
-import { execute, fromJson, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
+import { execute, fromJson, type Id, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken } from '../../../lib/ids';
 import type { Farewell } from '../farewell';
@@ -37,7 +37,7 @@ export async function listCheckpoints(db: Db, leaseIds: number[]): Promise<Check
 }
 
 /** With their leases, in their transaction. The first ones are due `seconds` from now. */
-export async function insertCheckpoints(tx: Tx, leases: { leaseId: number; enabled: boolean }[], seconds: number): Promise<void> {
+export async function insertCheckpoints(tx: Tx, leases: { leaseId: Id; enabled: boolean }[], seconds: number): Promise<void> {
   await execute(
     tx,
     `INSERT INTO checkpoints (lease_id, enabled, archives, due_at) VALUES ${rowsOf(leases, `(?, ?, '[]', IF(?, ${IN_SECONDS}, NULL))`)}`,
