@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import mysql, { type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2';
+import mysql, { type Pool, type PoolConnection, raw, type ResultSetHeader, type RowDataPacket } from 'mysql2';
 import { randomName } from '../../src/lib/ids';
 import type { DatabaseAccess } from '../../test/lab';
 
@@ -9,16 +9,16 @@ const SESSION =
 
 /** A pool of bare connections with the same session settings as Orion's own. */
 export function openBarePool({ host, port, user, password, database }: DatabaseAccess, poolSize: number): Pool {
-  const pool = mysql.createPool({ host, port, user, password, database, timezone: 'Z', charset: 'utf8mb4', connectionLimit: poolSize, maxIdle: poolSize });
+  const pool = mysql.createPool({ host, port, user, password, database, timezone: 'Z', charset: 'utf8mb4', multipleStatements: true, connectionLimit: poolSize, maxIdle: poolSize });
   pool.on('connection', (connection) => void connection.query(SESSION));
   return pool;
 }
 
 export const closeBarePool = (pool: Pool): Promise<void> => new Promise((resolve) => pool.end(() => resolve()));
 
-/** What a rent of one node says to the database, statement by statement, as `flows/rent-nodes` does. */
+/** What a rent of one node says to the database, statement by statement. */
 const SQL = {
-  begin: 'BEGIN;',
+  begin: 'BEGIN',
   lockUser: 'SELECT id, username, role, max_leases, max_lease_hours, disabled_at, created_at FROM users WHERE id = ? FOR UPDATE',
   findRent: 'SELECT id, request_hash FROM rents WHERE user_id = ? AND idempotency_key = ?',
   countRunning: 'SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL',
@@ -27,14 +27,15 @@ const SQL = {
   lockNode: 'SELECT id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED',
   insertRent: 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?) RETURNING id',
   insertLease: `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
-     VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING id, created_at, ends_at`,
+     VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING id, rent_id, created_at, ends_at`,
+  keepLeaseId: 'SET @lease = LAST_INSERT_ID()',
   occupy: `UPDATE nodes JOIN leases ON leases.occupied_node_id = nodes.id
         SET nodes.lease_id = leases.id, nodes.last_leased_at = UTC_TIMESTAMP(3), nodes.next_uid = nodes.next_uid + 1
       WHERE nodes.id IN (?) AND nodes.lease_id IS NULL`,
   insertEvent: 'INSERT INTO events (type, actor, lease_id, node_id, user_id, data) VALUES (?, ?, ?, ?, ?, ?)',
   insertPlacement: `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES (?, ?, ?, ?, 'creating', ?, ?, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3)), ?) RETURNING id`,
-  commit: 'COMMIT;',
+     VALUES (?, ?, ?, ?, 'creating', ?, ?, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3)), ?) RETURNING id, lease_id`,
+  commit: 'COMMIT',
 } as const;
 
 export interface BareRent {
@@ -44,20 +45,23 @@ export interface BareRent {
   publicKey: string;
 }
 
-/** False: others were claiming all the nodes that it saw; nothing was done. */
-export async function claimBare(pool: Pool, rent: BareRent): Promise<boolean> {
+/** A transaction of a rent. False: others were claiming all the nodes that it saw; nothing was done. */
+export type BareClaim = (pool: Pool, rent: BareRent) => Promise<boolean>;
+
+const inTransaction = (claim: (connection: PoolConnection, rent: BareRent) => Promise<boolean>): BareClaim => async (pool, rent) => {
   const connection = await connect(pool);
   try {
-    await query(connection, SQL.begin);
     const claimed = await claim(connection, rent);
-    await query(connection, claimed ? SQL.commit : 'ROLLBACK;');
+    await query(connection, claimed ? SQL.commit : 'ROLLBACK');
     return claimed;
   } finally {
     connection.release();
   }
-}
+};
 
-async function claim(connection: PoolConnection, { userId, idempotencyKey, requestHash, publicKey }: BareRent): Promise<boolean> {
+/** One statement after the other, as it is written at first. */
+export const claimBare = inTransaction(async (connection, { userId, idempotencyKey, requestHash, publicKey }) => {
+  await query(connection, SQL.begin);
   await query(connection, SQL.lockUser, [userId]);
   await query(connection, SQL.findRent, [userId, idempotencyKey]);
   await query(connection, SQL.countRunning, [userId]);
@@ -68,14 +72,39 @@ async function claim(connection: PoolConnection, { userId, idempotencyKey, reque
   }
   const nodeId = node['id'] as number;
   const [rent] = await query<RowDataPacket[]>(connection, SQL.insertRent, [userId, idempotencyKey, requestHash]);
-  const requirements = '{"cpus":1,"memoryMb":0,"labels":{}}';
-  const [lease] = await query<RowDataPacket[]>(connection, SQL.insertLease, [rent?.['id'], userId, nodeId, requirements, JSON.stringify([publicKey]), null, 3600]);
+  const [lease] = await query<RowDataPacket[]>(connection, SQL.insertLease, [rent?.['id'], userId, nodeId, REQUIREMENTS, JSON.stringify([publicKey]), null, 3600]);
   const leaseId = lease?.['id'] as number;
   await query(connection, SQL.occupy, [nodeId]);
   await query(connection, SQL.insertEvent, ['lease.requested', `user:${userId}`, leaseId, nodeId, userId, '{"duration_seconds":3600}']);
   await query(connection, SQL.insertPlacement, [leaseId, nodeId, 1, leaseId, `orn-${randomName(10)}`, node['next_uid'], 30, randomUUID()]);
   return true;
-}
+});
+
+const [LAST_ID, LEASE_ID] = [raw('LAST_INSERT_ID()'), raw('@lease')];
+
+/** As `flows/reserve-nodes` says it: what can travel together does. */
+export const claimTogether = inTransaction(async (connection, { userId, idempotencyKey, requestHash, publicKey }) => {
+  await queryTogether(connection, [[SQL.begin], [SQL.lockUser, [userId]], [SQL.findRent, [userId, idempotencyKey]], [SQL.countRunning, [userId]]]);
+  const node = await lockOne(connection, await query<RowDataPacket[]>(connection, SQL.listFree, [2048, 1, 0, 65]));
+  if (!node) {
+    return false;
+  }
+  const nodeId = node['id'] as number;
+  await queryTogether(connection, [
+    [SQL.insertRent, [userId, idempotencyKey, requestHash]],
+    [SQL.insertLease, [LAST_ID, userId, nodeId, REQUIREMENTS, JSON.stringify([publicKey]), null, 3600]],
+    [SQL.keepLeaseId],
+    [SQL.insertPlacement, [LEASE_ID, nodeId, 1, LEASE_ID, `orn-${randomName(10)}`, node['next_uid'], 30, randomUUID()]],
+    [SQL.occupy, [nodeId]],
+    [SQL.insertEvent, ['lease.requested', `user:${userId}`, LEASE_ID, nodeId, userId, '{"duration_seconds":3600}']],
+  ]);
+  return true;
+});
+
+const REQUIREMENTS = '{"cpus":1,"memoryMb":0,"labels":{}}';
+
+const queryTogether = (connection: PoolConnection, statements: [sql: string, values?: Parameters<typeof mysql.format>[1]][]): Promise<ResultSetHeader> =>
+  query<ResultSetHeader>(connection, statements.map(([sql, values]) => mysql.format(sql, values)).join(';\n'));
 
 /** Any of them: nodes of the benchmark are all alike. */
 async function lockOne(connection: PoolConnection, free: RowDataPacket[]): Promise<RowDataPacket | undefined> {

@@ -15,7 +15,7 @@ import { createFakeProvisioner } from '../../test/support/fake-provisioner';
 import { anSshKey } from '../../test/support/keys';
 import type { Benchmark, BenchRun, Row } from '../benchmark';
 import { byTurns, figure, perSecond, ratioOf } from '../measure';
-import { claimBare, closeBarePool, openBarePool } from './bare-claim';
+import { type BareClaim, claimBare, claimTogether, closeBarePool, openBarePool } from './bare-claim';
 import { createFleet, type Fleet } from './fleet';
 
 const SIZES = [1_000, 10_000, 100_000];
@@ -37,7 +37,7 @@ interface Side {
 export const claim: Benchmark = {
   name: 'claim',
   method:
-    `The transaction of a rent that goes its own way (\`flows/reserve-nodes\`: each one with \`ORION_RENT_GROUP_MAX=1\`, and whoever a group has failed; 12 statements: user, key, quota, candidates, lock, rent, lease, node, event, placement), through flows, repository and driver, against the same statements in the same order by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
+    `The transaction of a rent that goes its own way (\`flows/reserve-nodes\`: each one with \`ORION_RENT_GROUP_MAX=1\`, and whoever a group has failed; 13 statements in 5 round trips: user, key and quota; candidates; lock; rent, lease, placement, node and event), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
     'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Other users claim than the last time, so that nobody waits for the lock of his own quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "Group of one" is what one caller alone gets of an API with default settings (`flows/reserve-together`; **grouped-claims** has the crowd).',
   run: (run) => measureClaims(run),
 };
@@ -128,7 +128,7 @@ async function openSide(lab: Lab, mariadb: MariaDb, fleet: Fleet): Promise<Side>
     fleet,
     ours: (call) => reserveNodes(ctx, aRentOf(users[call % users.length], publicKey)),
     grouped: (call) => reserve(aRentOf(users[call % users.length], publicKey)),
-    bare: (call) => claimBareWithPatience(pool, fleet.userIds[call % fleet.userIds.length] ?? 0, publicKey),
+    bare: (call) => claimWithPatience(claimTogether, pool, { userId: fleet.userIds[call % fleet.userIds.length] ?? 0, publicKey }),
   };
   await checkSameStatements(mariadb, side);
   return side;
@@ -146,9 +146,11 @@ export function aRentOf(user: User | undefined, publicKey: string): SecretReques
 /** As flows/when-free. */
 const PAUSE_MS = 25;
 
-export async function claimBareWithPatience(pool: Pool, userId: number, publicKey: string): Promise<void> {
+export const claimBareWithPatience = (pool: Pool, userId: number, publicKey: string): Promise<void> => claimWithPatience(claimBare, pool, { userId, publicKey });
+
+async function claimWithPatience(claim: BareClaim, pool: Pool, { userId, publicKey }: { userId: number; publicKey: string }): Promise<void> {
   const rent = { userId, idempotencyKey: randomUUID(), requestHash: sha256(publicKey), publicKey };
-  while (!(await claimBare(pool, rent))) {
+  while (!(await claim(pool, rent))) {
     await systemClock.sleep(PAUSE_MS * (0.5 + Math.random()));
   }
 }

@@ -134,19 +134,24 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
   }
-  await resetProvisionFailures(tx, placement.nodeId);
-  const migratingSeconds = await migratingSecondsOf(tx, lease);
-  const activated = await activateLease(tx, lease.id, placement.generation);
-  await recordEvent(tx, {
-    type: activated ? 'lease.active' : 'placement.refreshed',
-    actor: ctx.actor,
-    leaseId: lease.id,
-    nodeId: placement.nodeId,
-    userId: lease.userId,
-    data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? migratingSeconds : null },
-  });
-  await recordRestore(tx, ctx, { placement, lease, restored });
-  if (activated && (await isLost(tx, placement.nodeId))) {
+  const [migratingSeconds, activated] = await Promise.all([
+    migratingSecondsOf(tx, lease),
+    activateLease(tx, lease.id, placement.generation),
+    resetProvisionFailures(tx, placement.nodeId),
+  ]);
+  const [lost] = await Promise.all([
+    activated && isLost(tx, placement.nodeId),
+    recordEvent(tx, {
+      type: activated ? 'lease.active' : 'placement.refreshed',
+      actor: ctx.actor,
+      leaseId: lease.id,
+      nodeId: placement.nodeId,
+      userId: lease.userId,
+      data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? migratingSeconds : null },
+    }),
+    recordRestore(tx, ctx, { placement, lease, restored }),
+  ]);
+  if (lost) {
     // Taken out of service while the account was being made: that could not move a lease that was not active yet.
     await markMigrating(tx, lease.id);
   }
