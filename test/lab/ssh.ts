@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../src/lib/ids';
 import { run, runOrThrow, type RunResult } from './run';
@@ -68,11 +69,15 @@ function destination(target: SshTarget): string {
   return `${target.user}@${target.address}`;
 }
 
-/** The known_hosts file lies beside the key, so that it goes with it. */
+/** The known_hosts file lies beside the key, so that it goes with it. It is put there whole: a client that was started a moment ago may be reading it. */
 function pinHostKey({ address, port, hostKey, keyFile }: SshTarget): string {
   // As OpenSSH writes and looks for it: the standard port is never named.
   const line = `${port === 22 ? address : `[${address}]:${port}`} ${hostKey}\n`;
   const file = `${keyFile}.known_hosts.${sha256(line).slice(0, 16)}`;
-  writeFileSync(file, line);
+  if (!existsSync(file)) {
+    const draft = `${file}.${randomUUID()}`;
+    writeFileSync(draft, line);
+    renameSync(draft, file);
+  }
   return file;
 }
