@@ -7,6 +7,7 @@ export interface DatabaseConfig {
   password: string;
   database: string;
   poolSize: number;
+  multiStatements: boolean;
 }
 
 /** Where MariaDB is. `ORION_DB_PASSWORD` or `ORION_DB_PASSWORD_FILE` is required. */
@@ -18,5 +19,6 @@ export function readDatabase(env: EnvReader): DatabaseConfig {
     password: env.text('ORION_DB_PASSWORD', { secret: true }),
     database: env.text('ORION_DB_NAME', { default: 'orion' }),
     poolSize: env.integer('ORION_DB_POOL', { default: 10, min: 2, max: 200 }),
+    multiStatements: env.boolean('ORION_DB_MULTI_STATEMENTS', { default: true }),
   };
 }

@@ -8,6 +8,8 @@ export interface DatabaseSettings {
   database: string;
   /** Connections at most; single-row claims are fastest with about 8. */
   poolSize: number;
+  /** False: nothing travels together (see Tx), for whatever stands before the server and takes one statement at a time. */
+  multiStatements?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -15,7 +17,7 @@ const ACQUIRE_TIMEOUT_MS = 10_000;
 
 /** A pool of connections to MariaDB. Opens none by itself; `destroy()` closes it. */
 export function createDatabase(settings: DatabaseSettings): Knex {
-  const { poolSize, ...where } = settings;
+  const { poolSize, multiStatements = true, ...where } = settings;
   return knex({
     client: 'mysql2',
     connection: {
@@ -25,7 +27,7 @@ export function createDatabase(settings: DatabaseSettings): Knex {
       connectTimeout: CONNECT_TIMEOUT_MS,
       enableKeepAlive: true,
       // What a transaction asks for at once travels as one text (see Tx); `send` takes one statement at a time, with its values bound.
-      multipleStatements: true,
+      multipleStatements: multiStatements,
     },
     pool: { min: 0, max: poolSize, afterCreate: setSession },
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,

@@ -14,7 +14,8 @@ interface Asked {
  * Made by `transaction` alone.
  *
  * Statements that are asked for in the same turn (`Promise.all`) travel together, in their order: one round trip for all of them, with BEGIN before the
- * first. The server stops at the first that fails, and all of them are rejected with its error.
+ * first. The server stops at the first that fails, and all of them are rejected with its error. (Where the connection takes one statement at a time,
+ * they go one after the other, and the rest is the same.)
  */
 export class Tx {
   #connection: Connection | undefined;
@@ -69,17 +70,34 @@ export class Tx {
   }
 
   async #sendTogether(asked: Asked[]): Promise<unknown[]> {
-    const connection = this.#connection;
-    if (!connection) {
-      throw new Error('the transaction is over');
-    }
+    const connection = this.#open();
     const texts = asked.map(({ sql, bindings }) => connection.format(sql, bindings as unknown[]));
     if (!this.#begun) {
       this.#begun = true;
       texts.unshift('BEGIN');
     }
-    const answer = await sendOn(connection, texts.join(';\n'));
-    return texts.length === 1 ? [answer] : (answer as unknown[]).slice(-asked.length);
+    const answers = connection.config.multipleStatements ? await this.#sendAsOne(texts) : await this.#sendOneByOne(texts);
+    return answers.slice(-asked.length);
+  }
+
+  async #sendAsOne(texts: string[]): Promise<unknown[]> {
+    const answer = await sendOn(this.#open(), texts.join(';\n'));
+    return texts.length === 1 ? [answer] : (answer as unknown[]);
+  }
+
+  async #sendOneByOne(texts: string[]): Promise<unknown[]> {
+    const answers: unknown[] = [];
+    for (const text of texts) {
+      answers.push(await sendOn(this.#open(), text));
+    }
+    return answers;
+  }
+
+  #open(): Connection {
+    if (!this.#connection) {
+      throw new Error('the transaction is over');
+    }
+    return this.#connection;
   }
 }
 

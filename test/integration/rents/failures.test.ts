@@ -56,6 +56,20 @@ describe('a lone rent', () => {
     }
   });
 
+  it('is as good one statement at a time, and takes more', async () => {
+    const slow = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1, multiStatements: false });
+    try {
+      reserve = replicaOn(slow);
+      await selectFirst(slow, 'SELECT 1');
+      const before = proxy.queries;
+      expect(countOf(await rents(1))).toEqual({ leased: 1 });
+      expect(proxy.queries - before).toBeGreaterThan(10);
+      expect(countOf(await tenRents())).toEqual({ leased: 9, replayed: 1 });
+    } finally {
+      await slow.destroy();
+    }
+  });
+
   it('that the server refuses once has done nothing, and goes its own way', async () => {
     const single = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
     const trigger = `CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW

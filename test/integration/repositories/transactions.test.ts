@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { createDatabase } from '../../../src/db/connection';
 import { execute, selectFirst, selectRows } from '../../../src/db/sql';
 import { isDatabaseGone, isDuplicate, type Tx, transaction } from '../../../src/db/transaction';
-import { createLab, eventually, startDatabaseProxy } from '../../lab';
+import { createLab, type DatabaseProxy, eventually, startDatabaseProxy } from '../../lab';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
 
 let database: TestDatabase;
@@ -22,8 +22,8 @@ const INSERT = "INSERT INTO users (username, password_hash, max_leases, max_leas
 const insert = (to: Knex | Tx, name: string): Promise<number> => execute(to, INSERT, [name]);
 const users = (): Promise<number> => count(db, 'SELECT COUNT(*) FROM users');
 
-async function failing(work: (tx: Tx) => Promise<unknown>): Promise<Error> {
-  return transaction(db, work).then(
+async function failing(work: (tx: Tx) => Promise<unknown>, on = db): Promise<Error> {
+  return transaction(on, work).then(
     () => new Error('it did not fail'),
     (error: unknown) => error as Error,
   );
@@ -94,27 +94,34 @@ describe('a transaction, in a pool of one connection', () => {
   });
 });
 
-describe('what a transaction asks for in one turn', () => {
+describe.each([
+  { how: 'together', multiStatements: true, trips: { turn: 1, oneByOne: 3 } },
+  { how: 'one by one, where the connection takes no more,', multiStatements: false, trips: { turn: 6, oneByOne: 4 } },
+])('what a transaction asks for in one turn, $how', ({ multiStatements, trips }) => {
   const lab = createLab();
+  let proxy: DatabaseProxy;
+  let far: Knex;
+  beforeAll(async () => {
+    proxy = await startDatabaseProxy(lab, database.access);
+    far = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1, multiStatements });
+    lab.push('pool', () => far.destroy());
+  });
   afterAll(() => lab.close());
   const names = (tx: Tx): Promise<{ username: string }[]> => selectRows(tx, 'SELECT username FROM users ORDER BY id');
 
-  it('travels in one round trip, in its order, with BEGIN before and COMMIT after it', async () => {
-    const proxy = await startDatabaseProxy(lab, database.access);
-    const far = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
-    lab.push('pool', () => far.destroy());
+  it('is done in its order, with BEGIN before and COMMIT after it', async () => {
     await selectFirst(far, 'SELECT 1');
     const before = proxy.queries;
     const answers = await transaction(far, (tx) => Promise.all([insert(tx, 'a;?'), names(tx), insert(tx, "b'"), names(tx), tx.commit()]));
     expect(answers).toEqual([1, [{ username: 'a;?' }], 1, [{ username: 'a;?' }, { username: "b'" }], undefined]);
-    expect([proxy.queries - before, proxy.commits]).toEqual([1, 1]);
+    expect([proxy.queries - before, proxy.commits]).toEqual([trips.turn, 1]);
     await transaction(far, async (tx) => {
       await insert(tx, 'c');
       await names(tx);
     });
-    expect([proxy.queries - before, proxy.commits]).toEqual([1 + 3, 2]);
+    expect([proxy.queries - before, proxy.commits]).toEqual([trips.turn + trips.oneByOne, 2]);
     await transaction(far, () => Promise.resolve());
-    expect(proxy.queries - before).toBe(4);
+    expect(proxy.queries - before).toBe(trips.turn + trips.oneByOne);
   });
 
   it('fails with the first that fails, and nothing of it is kept, COMMIT or not', async () => {
@@ -123,7 +130,7 @@ describe('what a transaction asks for in one turn', () => {
     const error = await failing(async (tx) => {
       const all = ['bob', 'ada', 'eve'].map((name) => insert(tx, name).catch((each: unknown) => told.push(isDuplicate(each) ? name : String(each))));
       await Promise.all([...all, tx.commit()]);
-    });
+    }, far);
     expect(isDuplicate(error, 'users_username')).toBe(true);
     expect(told).toEqual(['bob', 'ada', 'eve']);
     expect(await users()).toBe(1);
@@ -133,13 +140,25 @@ describe('what a transaction asks for in one turn', () => {
     expect(await failing(async (tx) => {
       await Promise.all([insert(tx, 'ada'), tx.commit()]);
       await insert(tx, 'bob');
-    })).toMatchObject({ message: 'the transaction is over' });
+    }, far)).toMatchObject({ message: 'the transaction is over' });
+    expect(await users()).toBe(1);
+  });
+
+  it('is over with its transaction: what was not sent by then is not sent', async () => {
+    const told: Promise<unknown>[] = [];
+    const error = await failing((tx) => {
+      told.push(...['ada', 'bob'].map((name) => insert(tx, name).catch(() => 'refused')));
+      return Promise.reject(new Error('as it happens'));
+    }, far);
+    expect(error).toMatchObject({ message: 'as it happens' });
+    await Promise.all(told);
+    expect(await transaction(far, (tx) => insert(tx, 'eve'))).toBe(1);
     expect(await users()).toBe(1);
   });
 
   it('is one statement at a time: a text that holds two is refused, within a transaction and without', async () => {
     const two = "SELECT 1; DELETE FROM users WHERE username <> ''";
-    await expect(selectRows(db, two)).rejects.toThrow('one statement at a time');
-    expect(await failing((tx) => selectRows(tx, two))).toMatchObject({ message: 'one statement at a time' });
+    await expect(selectRows(far, two)).rejects.toThrow('one statement at a time');
+    expect(await failing((tx) => selectRows(tx, two), far)).toMatchObject({ message: 'one statement at a time' });
   });
 });
