@@ -15,13 +15,16 @@ interface Asked {
  *
  * Statements that are asked for in the same turn (`Promise.all`) travel together, in their order: one round trip for all of them, with BEGIN before the
  * first. The server stops at the first that fails, and all of them are rejected with its error. (Where the connection takes one statement at a time,
- * they go one after the other, and the rest is the same.)
+ * they go one after the other, and the rest is the same.) What is asked for while a text is under way travels together after it; when that text fails
+ * it is not sent, and rejected with the same error: the server may have rolled back, and would do it outside of any transaction.
  */
 export class Tx {
   #connection: Connection | undefined;
   #begun = false;
   #asked: Asked[] = [];
+  #isSending = false;
   #commit: Promise<unknown> | undefined;
+  #isCommitted = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -39,6 +42,7 @@ export class Tx {
   async commit(): Promise<void> {
     this.#commit ??= this.#begun || this.#asked.length > 0 ? this.#ask('COMMIT', []) : Promise.resolve();
     await this.#commit;
+    this.#isCommitted = true;
   }
 
   /** Nothing is sent from here on: the connection is somebody else's. */
@@ -51,12 +55,23 @@ export class Tx {
     return this.#commit !== undefined;
   }
 
+  /** COMMIT was answered: whatever fails from here on, it is done. */
+  get isCommitted(): boolean {
+    return this.#isCommitted;
+  }
+
   #ask(sql: string, bindings: Bindings): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.#asked.push({ sql, bindings, resolve, reject }) === 1) {
-        queueMicrotask(() => void this.#sendAsked());
-      }
+      this.#asked.push({ sql, bindings, resolve, reject });
+      this.#sendSoon();
     });
+  }
+
+  #sendSoon(): void {
+    if (!this.#isSending && this.#asked.length > 0) {
+      this.#isSending = true;
+      queueMicrotask(() => void this.#sendAsked());
+    }
   }
 
   async #sendAsked(): Promise<void> {
@@ -65,8 +80,10 @@ export class Tx {
       const answers = await this.#sendTogether(asked);
       asked.forEach(({ resolve }, at) => resolve(answers[at]));
     } catch (error) {
-      asked.forEach(({ reject }) => reject(error));
+      [...asked, ...this.#asked.splice(0)].forEach(({ reject }) => reject(error));
     }
+    this.#isSending = false;
+    this.#sendSoon();
   }
 
   async #sendTogether(asked: Asked[]): Promise<unknown[]> {

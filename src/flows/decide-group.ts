@@ -31,6 +31,25 @@ export const nameOfKey = ({ userId, idempotencyKey }: { userId: number; idempote
 
 const nameOf = ({ user, idempotencyKey }: SecretRequest): string | undefined => (idempotencyKey === null ? undefined : nameOfKey({ userId: user.id, idempotencyKey }));
 
+/** What the callers may have as far as is known: nothing beyond a quota or for a user in other hands, and one rent for a key. Pure. */
+export function wishesOf(requests: SecretRequest[], { users, running, rents }: Standing): Wish[] {
+  const used = new Map(running);
+  const seen = new Set(rents.keys());
+  return requests.flatMap((request) => {
+    const { user: { id }, count, requirements } = request;
+    const name = nameOf(request);
+    const holds = (used.get(id) ?? 0) + count;
+    if (holds > (users.get(id)?.maxLeases ?? 0) || (name !== undefined && seen.has(name))) {
+      return [];
+    }
+    used.set(id, holds);
+    if (name !== undefined) {
+      seen.add(name);
+    }
+    return [{ requirements, count }];
+  });
+}
+
 /** A refusal is the caller's alone; what the database refuses ends the transaction for all of them. */
 function orGiveUp(error: unknown): Verdict {
   if (error instanceof OrionError || isBusy(error)) {

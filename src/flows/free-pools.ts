@@ -15,8 +15,10 @@ interface Sweep {
 }
 
 const SWEEP_MS = 1_000;
-/** A sweep lasts at least this many times what its beginning took: a twentieth of the time goes on beginnings at most. */
+/** A sweep lasts at least this many times what its beginning took, so that a twentieth of the time goes on beginnings, … */
 const BEGINNINGS = 20;
+/** … and at most this long: while it lasts nobody sees what was freed behind it, and a beginning may have taken long for other reasons. */
+const MAX_SWEEP_MS = 60_000;
 
 /**
  * Free nodes by what is asked for. Groups that follow each other go on where the last one left off, for a second or so: claimed nodes leave dead
@@ -40,7 +42,7 @@ export function createPools(clock: Clock): Pools {
     const last = nodes.at(-1);
     if (last) {
       const now = clock.monotonicMs();
-      sweeps.set(name, { after: placeOf(last), endsAtMs: now + Math.max(SWEEP_MS, BEGINNINGS * (now - startedAtMs)) });
+      sweeps.set(name, { after: placeOf(last), endsAtMs: now + Math.min(MAX_SWEEP_MS, Math.max(SWEEP_MS, BEGINNINGS * (now - startedAtMs))) });
     }
     return nodes;
   };

@@ -40,8 +40,11 @@ export async function leaseNodes(tx: Tx, ctx: FlowContext, { granted, isLast = f
   const ids = isOne ? [LAST_INSERT_ID] : await rents;
   const pairs = granted.flatMap(({ request, nodes }, at) => nodes.map((node) => ({ request, node, rentId: ids[at] ?? 0 })));
   const leases = leaseEach(tx, ctx, pairs);
-  reached('rent.commit');
-  const [rentIds, reserved] = await Promise.all([rents, leases, isOne && isLast ? tx.commit() : undefined]);
+  const commit = isOne && isLast ? tx.commit() : undefined;
+  const [rentIds, reserved] = await Promise.all([rents, leases, commit]);
+  if (!commit) {
+    reached('rent.commit');
+  }
   const ofRent = new Map(rentIds.map((rentId): [number, Reserved[]] => [rentId, []]));
   reserved.forEach((each) => ofRent.get(each.lease.rentId)?.push(each));
   return [...ofRent].map(([rentId, its]) => ({ rentId, reserved: its, replayed: false }));

@@ -5,7 +5,7 @@ import { lockUsers } from '../modules/accounts';
 import { countRunningLeasesOf, findRentsByKeys } from '../modules/leases';
 import { listFreeNodeIds } from '../modules/nodes';
 import type { FlowContext } from './context';
-import { decideGroup, nameOfKey, type Standing, type Verdict } from './decide-group';
+import { decideGroup, nameOfKey, type Standing, type Take, type Verdict, wishesOf } from './decide-group';
 import { createPools, nameOf, type Pools, sumUp } from './free-pools';
 import { leaseNodes } from './lease-nodes';
 import type { Reservation, SecretRequest } from './rent-request';
@@ -48,13 +48,16 @@ export function createReserve(ctx: FlowContext): Reserve {
   };
 }
 
-/** A COMMIT whose answer was lost is `unavailable` for all: each of them repeats with its key, or cannot know. One that the server refused did nothing. */
+/**
+ * A COMMIT whose answer was lost is `unavailable` for all: each of them repeats with its key, or cannot know. One that the server refused did nothing,
+ * and after one that it did nobody goes his own way.
+ */
 async function runGroup(ctx: FlowContext, pools: Pools, requests: SecretRequest[]): Promise<PromiseSettledResult<Reservation>[]> {
   let last: Tx | undefined;
   try {
     return await transaction(ctx.db, (tx) => reserveAll((last = tx), ctx, { pools, requests }));
   } catch (error) {
-    if (last?.isCommitting && error instanceof OrionError) {
+    if (last?.isCommitted || (last?.isCommitting && error instanceof OrionError)) {
       throw error;
     }
     ctx.logger.warn('a group of rents failed, each goes its own way', { rents: requests.length, reason: messageOf(error) });
@@ -63,12 +66,24 @@ async function runGroup(ctx: FlowContext, pools: Pools, requests: SecretRequest[
 }
 
 async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests }: { pools: Pools; requests: SecretRequest[] }): Promise<PromiseSettledResult<Reservation>[]> {
-  const [standing, take] = await Promise.all([readStanding(tx, requests), pools.fill(tx, requests)]);
+  const [standing, take] = await readAndLock(tx, pools, requests);
   const { verdicts, granted } = await decideGroup(requests, standing, take);
   const short = requests.filter((_, at) => verdicts[at] === 'short');
   const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
   const isBusy = await findOutWhoIsBusy(tx, short);
   return requests.map((request, at) => settle(verdicts[at] ?? 'short', reservations, () => isBusy(request)));
+}
+
+/**
+ * Who asks, and nodes for all of them. Together, where each wants one: who is refused has held one for a millisecond. Who wants many has to be known
+ * first, for he would keep as many from the others.
+ */
+async function readAndLock(tx: Tx, pools: Pools, requests: SecretRequest[]): Promise<[Standing, Take]> {
+  if (requests.every(({ count }) => count === 1)) {
+    return Promise.all([readStanding(tx, requests), pools.fill(tx, requests)]);
+  }
+  const standing = await readStanding(tx, requests);
+  return [standing, await pools.fill(tx, wishesOf(requests, standing))];
 }
 
 async function readStanding(tx: Tx, requests: SecretRequest[]): Promise<Standing> {

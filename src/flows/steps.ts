@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 
 /**
  * The moments of the flows at which it matters that a process may die, stand still or lose the database. `begin`: nothing is written yet;
- * `commit`: all is written, in a transaction that is still open; the others follow a commit. Published on the channel `orion:step` of
+ * `commit`: all is written, in a transaction that is still open (a lone rent of one node never stands there: its COMMIT travels with what it writes); the others follow a commit. Published on the channel `orion:step` of
  * node:diagnostics_channel, which does nothing unless something listens: in production nothing does, tests load a listener before the program.
  */
 export const STEPS = [

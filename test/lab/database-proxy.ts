@@ -14,6 +14,8 @@ export interface DatabaseProxy {
   port: number;
   /** Texts sent to the server so far: each is a round trip. */
   queries: number;
+  /** Told each of them. */
+  onQuery: (text: string) => void;
   /** COMMITs seen so far; of these, the ones whose answer was dropped after the server had given it. */
   commits: number;
   lostAnswers: number;
@@ -90,6 +92,7 @@ export async function startDatabaseProxy(lab: Lab, upstream: { host: string; por
     host: '127.0.0.1',
     port: (server.address() as AddressInfo).port,
     queries: 0,
+    onQuery: () => undefined,
     commits: 0,
     lostAnswers: 0,
     cutBefore: 0,
@@ -127,11 +130,15 @@ function delayed(proxy: { delayMs: number }): (act: () => void) => void {
 }
 
 /** Says whether a COMMIT ends within a piece from a client: alone, or after the statements that travel with it. */
-const commitWatch = (counts: { queries: number }): ((chunk: Buffer) => boolean) =>
+const commitWatch = (proxy: Pick<DatabaseProxy, 'queries' | 'onQuery'>): ((chunk: Buffer) => boolean) =>
   packetWatch((payload, sequence) => {
-    const isQuery = sequence === 0 && payload[0] === COM_QUERY;
-    counts.queries += isQuery ? 1 : 0;
-    return isQuery && /(?:^|;\n)commit;?$/i.test(payload.subarray(1).toString('latin1'));
+    if (sequence !== 0 || payload[0] !== COM_QUERY) {
+      return false;
+    }
+    const text = payload.subarray(1).toString('latin1');
+    proxy.queries += 1;
+    proxy.onQuery(text);
+    return /(?:^|;\n)commit;?$/i.test(text);
   });
 
 /**

@@ -136,6 +136,34 @@ describe.each([
     expect(await users()).toBe(1);
   });
 
+  it('is not sent when what is under way before it fails: the server may have ended the transaction, and would keep it', async () => {
+    await insert(db, 'ada');
+    const before = proxy.queries;
+    const told: string[] = [];
+    const error = await failing(async (tx) => {
+      await names(tx);
+      const first = insert(tx, 'ada');
+      // It has left by then, and its answer is not here yet.
+      await Promise.resolve().then(() => Promise.resolve());
+      const later = insert(tx, 'bob').catch((each: unknown) => told.push(isDuplicate(each) ? 'refused' : String(each)));
+      await Promise.all([first, later]);
+    }, far);
+    expect(isDuplicate(error, 'users_username')).toBe(true);
+    expect(told).toEqual(['refused']);
+    // BEGIN and the names, the one that failed, ROLLBACK.
+    expect(proxy.queries - before).toBe((multiStatements ? 1 : 2) + 2);
+    expect(await users()).toBe(1);
+  });
+
+  it('can be something else once the failure is known', async () => {
+    await insert(db, 'ada');
+    expect(await transaction(far, async (tx) => {
+      await insert(tx, 'ada').catch(() => undefined);
+      return insert(tx, 'bob');
+    })).toBe(1);
+    expect(await users()).toBe(2);
+  });
+
   it('is refused after COMMIT', async () => {
     expect(await failing(async (tx) => {
       await Promise.all([insert(tx, 'ada'), tx.commit()]);
