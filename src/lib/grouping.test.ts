@@ -73,6 +73,32 @@ describe('grouping', () => {
     expect(await Promise.all([first, second, ...third])).toEqual([2, 4, 6, 8]);
   });
 
+  it('a group that is smaller than the one under way waits until it is as large, or full, or nothing is under way', async () => {
+    const { groups, join, finish, tick } = aGrouping({ lanes: 2 });
+    const all = [join(2), join(4)];
+    await tick();
+    all.push(join(1));
+    await tick();
+    expect(groups).toEqual([[2, 4]]);
+    all.push(join(3));
+    await tick();
+    expect(groups).toEqual([[2, 4], [1, 3]]);
+    all.push(join(6));
+    await finish();
+    expect(groups).toHaveLength(2);
+    await finish();
+    expect(groups).toEqual([[2, 4], [1, 3], [6]]);
+    await finish();
+    all.push(join(2), join(4));
+    await tick();
+    all.push(join(11));
+    await tick();
+    expect(groups.slice(3)).toEqual([[2, 4], [11]]);
+    await finish();
+    await finish();
+    expect(await Promise.all(all)).toEqual([4, 8, 2, 6, 12, 4, 8, 22]);
+  });
+
   it('one owner\'s are in one group at a time, in order; others pass by', async () => {
     const { groups, join, finish, tick } = aGrouping({ max: 5, lanes: 2 });
     const all = [1, 5, 3].map((item) => join(item));

@@ -22,45 +22,60 @@ interface Waiting<T, R> {
 }
 
 /**
- * Work that is dear to begin and cheap for one more: whoever comes while all lanes are busy makes up the next group. Nobody waits for company: who
- * comes while a lane is idle starts at once, alone or with those of the same moment.
+ * Work that is dear to begin and cheap for one more: whoever comes while it is under way makes up the next group. Nobody waits for company where
+ * nothing is under way: he starts at once, alone or with those of the same moment. A further group starts beside those under way once it is full, or
+ * as many as the smallest of them: a few beside many would cost as much as many.
  */
 export function createGrouping<T, R>({ max, weightOf, lanes = 1, ownerOf = (item) => item, work }: GroupWork<T, R>): Grouping<T, R> {
   let queue: Waiting<T, R>[] = [];
-  let idle = lanes;
+  let isStarting = false;
+  const underWay = new Set<Waiting<T, R>[]>();
   const owners = new Set<unknown>();
 
   /** In order, but for those whose owner has a group under way: their turn comes after it. */
-  const take = (): Waiting<T, R>[] => {
+  const nextGroup = (): { group: Waiting<T, R>[]; isFull: boolean } => {
     const mayGo = queue.filter(({ item }) => !owners.has(ownerOf(item)));
     let weight = 0;
     const end = mayGo.findIndex(({ item }, at) => (weight += weightOf(item)) > max && at > 0);
-    const group = new Set(end < 0 ? mayGo : mayGo.slice(0, end));
-    queue = queue.filter((each) => !group.has(each));
-    return [...group];
+    return end < 0 ? { group: mayGo, isFull: weight >= max } : { group: mayGo.slice(0, end), isFull: true };
   };
 
-  const runLane = async (): Promise<void> => {
-    for (let group = take(); group.length > 0; group = take()) {
-      const theirs = new Set(group.map(({ item }) => ownerOf(item)));
-      theirs.forEach((owner) => owners.add(owner));
-      await runOne(group, work);
-      theirs.forEach((owner) => owners.delete(owner));
+  const start = (): void => {
+    isStarting = false;
+    while (underWay.size < lanes) {
+      const least = underWay.size === 0 ? 1 : Math.min(...[...underWay].map(({ length }) => length));
+      const { group, isFull } = nextGroup();
+      if (group.length < least && !isFull) {
+        return;
+      }
+      const started = new Set(group);
+      queue = queue.filter((each) => !started.has(each));
+      void run(group);
     }
-    idle += 1;
+  };
+
+  const run = async (group: Waiting<T, R>[]): Promise<void> => {
+    const theirs = new Set(group.map(({ item }) => ownerOf(item)));
+    underWay.add(group);
+    theirs.forEach((owner) => owners.add(owner));
+    await runOne(group, work);
+    theirs.forEach((owner) => owners.delete(owner));
+    underWay.delete(group);
+    start();
   };
 
   return {
     join: (item) =>
       new Promise((resolve, reject) => {
         queue.push({ item, resolve, reject });
-        if (idle > 0) {
-          idle -= 1;
-          queueMicrotask(() => void runLane());
+        if (underWay.size < lanes && !isStarting) {
+          isStarting = true;
+          queueMicrotask(start);
         }
       }),
   };
 }
+
 async function runOne<T, R>(group: Waiting<T, R>[], work: GroupWork<T, R>['work']): Promise<void> {
   try {
     const results = await work(group.map(({ item }) => item));
