@@ -16,6 +16,8 @@ export type Reserve = (request: SecretRequest) => Promise<Reservation>;
 
 /** Two: this process prepares the one while the database is at work on the other. */
 const GROUPS_AT_ONCE = 2;
+/** Several times what a group takes: longer, and the one under way stands still. */
+const PATIENCE_MS = 50;
 
 /** The group failed before its COMMIT: nothing of it is in the database, and each of its callers goes its own way. */
 class GroupFailedError extends Error {}
@@ -32,7 +34,7 @@ export function createReserve(ctx: FlowContext): Reserve {
   const groups = createGrouping<SecretRequest, Reservation>({
     max: ctx.settings.rentGroupMax,
     weightOf: ({ count }) => count,
-    lanes: GROUPS_AT_ONCE,
+    lanes: { count: GROUPS_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
     ownerOf: ({ user }) => user.id,
     work: (requests) => runGroup(ctx, pools, requests),
   });

@@ -4,11 +4,13 @@ import { createGrouping } from './grouping';
 /** Groups whose work waits until it is let go, and doubles each number; a negative one fails alone, a zero fails its whole group. */
 function aGrouping({ max = 10, lanes = 1 } = {}) {
   const groups: number[][] = [];
+  const patience: (() => void)[] = [];
+  const clock = { after: (_ms: number, act: () => void) => (patience.push(act), () => void patience.splice(patience.indexOf(act), 1)) };
   const waiting: (() => void)[] = [];
   const { join } = createGrouping<number, number>({
     max,
     weightOf: (item) => Math.abs(item),
-    lanes,
+    lanes: { count: lanes, patienceMs: 50, clock },
     // Even numbers are one's, odd ones another's.
     ownerOf: (item) => item % 2,
     work: async (items) => {
@@ -26,7 +28,7 @@ function aGrouping({ max = 10, lanes = 1 } = {}) {
     waiting.shift()?.();
     await tick();
   };
-  return { groups, join, finish, tick };
+  return { groups, join, finish, tick, patience };
 }
 
 describe('grouping', () => {
@@ -97,6 +99,35 @@ describe('grouping', () => {
     await finish();
     await finish();
     expect(await Promise.all(all)).toEqual([4, 8, 2, 6, 12, 4, 8, 22]);
+  });
+
+  it('a small group waits no longer than its patience for one that stands still', async () => {
+    const { groups, join, tick, finish, patience } = aGrouping({ lanes: 2 });
+    const all = [join(2), join(4)];
+    await tick();
+    all.push(join(1));
+    await tick();
+    expect(groups).toEqual([[2, 4]]);
+    expect(patience).toHaveLength(1);
+    patience.shift()?.();
+    expect(groups).toEqual([[2, 4], [1]]);
+    await finish();
+    // One that started before its patience was over leaves none behind.
+    all.push(join(6), join(8));
+    await tick();
+    expect(groups).toEqual([[2, 4], [1], [6]]);
+    await finish();
+    await finish();
+    await finish();
+    expect(await Promise.all(all)).toEqual([4, 8, 2, 12, 16]);
+    all.push(join(2), join(4));
+    await tick();
+    all.push(join(1));
+    await tick();
+    all.push(join(3));
+    await tick();
+    expect(groups.slice(4)).toEqual([[2, 4], [1, 3]]);
+    expect(patience).toHaveLength(0);
   });
 
   it('one owner\'s are in one group at a time, in order; others pass by', async () => {

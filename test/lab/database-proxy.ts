@@ -61,7 +61,7 @@ export async function startDatabaseProxy(lab: Lab, upstream: { host: string; por
       });
     });
     const pass = delayed(proxy);
-    const seesCommit = commitWatch(proxy);
+    const seesCommit = queryWatch(proxy);
     client.on('data', (chunk: Buffer) => {
       if (seesCommit(chunk)) {
         proxy.commits += 1;
@@ -129,8 +129,8 @@ function delayed(proxy: { delayMs: number }): (act: () => void) => void {
   };
 }
 
-/** Says whether a COMMIT ends within a piece from a client: alone, or after the statements that travel with it. */
-const commitWatch = (proxy: Pick<DatabaseProxy, 'queries' | 'onQuery'>): ((chunk: Buffer) => boolean) =>
+/** Counts and tells the texts of a client. Says whether a COMMIT ends within a piece: alone, or after the statements that travel with it. */
+const queryWatch = (proxy: Pick<DatabaseProxy, 'queries' | 'onQuery'>): ((chunk: Buffer) => boolean) =>
   packetWatch((payload, sequence) => {
     if (sequence !== 0 || payload[0] !== COM_QUERY) {
       return false;

@@ -87,21 +87,33 @@ describe('a lone rent', () => {
     }
   });
 
-  it('that the server refuses once has done nothing, and goes its own way', async () => {
+  /** On a connection that strikes once, the first time that a row of the table is written. */
+  async function struckOnce(moment: string, blow: string, check: (single: Knex) => Promise<void>): Promise<void> {
     const single = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
-    const trigger = `CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW
-      IF @refused IS NULL THEN SET @refused = 1; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not now'; END IF`;
-    await database.db.raw(trigger);
+    await database.db.raw(`CREATE TRIGGER strike ${moment} FOR EACH ROW IF @struck IS NULL THEN SET @struck = 1; ${blow}; END IF`);
     try {
       reserve = replicaOn(single);
-      expect(countOf(await rents(1))).toEqual({ leased: 1 });
-      expect(await leases()).toBe(1);
-      expect((await selectFirst<{ refused: number }>(single, 'SELECT @refused AS refused'))?.refused).toBe(1);
+      await check(single);
+      expect((await selectFirst<{ struck: number }>(single, 'SELECT @struck AS struck'))?.struck).toBe(1);
     } finally {
-      await database.db.raw('DROP TRIGGER refuse');
+      await database.db.raw('DROP TRIGGER strike');
       await single.destroy();
     }
-  });
+  }
+
+  it('that the server refuses once has done nothing, and goes its own way', () =>
+    struckOnce('BEFORE INSERT ON events', "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not now'", async () => {
+      expect(countOf(await rents(1))).toEqual({ leased: 1 });
+      expect(await leases()).toBe(1);
+    }));
+
+  it('that is found to be wrong after its COMMIT is told so, and does not rent once more', () =>
+    struckOnce('AFTER INSERT ON placements', 'UPDATE nodes SET lease_id = NEW.lease_id WHERE id = NEW.node_id', async () => {
+      const [user] = users as [User];
+      const [told] = await askAtOnce([[reserve, aRequest(user)]]);
+      expect(told).toMatchObject({ is: expect.stringMatching('Error'), nodes: [] });
+      expect(await leases()).toBe(1);
+    }));
 });
 
 describe('a group of rents', () => {
