@@ -34,6 +34,32 @@ export class NotStartedError extends Error {
 
 const MAX_OUTPUT_BYTES = 1024 * 1024;
 
+/**
+ * The exit code of a command, null when it was killed, once all that it printed has been read. Throws SessionBrokenError when the connection broke before:
+ * a server may tell the exit code ahead of the last of the output, and a channel ends in the same way whether it was closed or its connection is gone.
+ * To be called before anything else can happen on the channel.
+ */
+export function endOf(client: Client, channel: ClientChannel): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    let code: number | null | undefined;
+    let broken = false as boolean;
+    // Comes before the channels of the connection are told.
+    const onBreak = (): void => {
+      broken = true;
+    };
+    client.once('close', onBreak);
+    channel.once('exit', (told: number | null) => (code = told));
+    channel.once('close', () => {
+      client.removeListener('close', onBreak);
+      if (code === undefined || broken) {
+        reject(new SessionBrokenError('the connection ended before the command'));
+      } else {
+        resolve(code);
+      }
+    });
+  });
+}
+
 export const reasonOf = (signal: AbortSignal): Error => (signal.reason instanceof Error ? signal.reason : new Error('aborted'));
 
 /** Runs one command over an open connection, which `cut` ends. Throws NotStartedError, SessionBrokenError, or why it was cut. */
@@ -58,7 +84,7 @@ export function runCommand(client: Client, job: CommandJob, cut: () => void): Pr
           return;
         }
         // Not a moment later: a command that is over at once says so only now.
-        collect(opened, job, cut).then(resolve, reject).finally(done);
+        collect({ client, channel: opened }, job, cut).then(resolve, reject).finally(done);
       });
     } catch (error) {
       done();
@@ -67,12 +93,11 @@ export function runCommand(client: Client, job: CommandJob, cut: () => void): Pr
   });
 }
 
-function collect(channel: ClientChannel, { input, maxOutputBytes = MAX_OUTPUT_BYTES }: CommandJob, cut: () => void): Promise<CommandResult> {
+function collect({ client, channel }: { client: Client; channel: ClientChannel }, { input, maxOutputBytes = MAX_OUTPUT_BYTES }: CommandJob, cut: () => void): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const said: Buffer[] = [];
     const complained: Buffer[] = [];
     let bytes = 0;
-    let end: { code: number | null } | undefined;
     const hear = (to: Buffer[], chunk: Buffer): void => {
       bytes += chunk.length;
       if (bytes <= maxOutputBytes) {
@@ -82,17 +107,10 @@ function collect(channel: ClientChannel, { input, maxOutputBytes = MAX_OUTPUT_BY
         cut();
       }
     };
+    endOf(client, channel).then((code) => resolve({ code, stdout: Buffer.concat(said).toString(), stderr: Buffer.concat(complained).toString() }), reject);
     channel.on('error', () => undefined);
     channel.on('data', (chunk: Buffer) => hear(said, chunk));
     channel.stderr.on('data', (chunk: Buffer) => hear(complained, chunk));
-    channel.once('exit', (code: number | null) => (end = { code }));
-    channel.once('close', () => {
-      if (end) {
-        resolve({ ...end, stdout: Buffer.concat(said).toString(), stderr: Buffer.concat(complained).toString() });
-      } else {
-        reject(new SessionBrokenError('the connection ended before the command'));
-      }
-    });
     channel.end(input ?? '');
   });
 }

@@ -176,6 +176,8 @@ class SessionKeeper implements KeptSessions {
       this.end(kept);
       throw new SessionBrokenError('the connection ended with the login');
     }
+    // Every command listens to it.
+    client.setMaxListeners(0);
     client.once('close', () => this.lose(kept));
     open.stream.on('data', (chunk: Buffer) => {
       kept.unasked += kept.commands === 0 ? chunk.length : 0;

@@ -1,7 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { NodeSSH } from 'node-ssh';
-import type { ClientChannel } from 'ssh2';
+import type { Client, ClientChannel } from 'ssh2';
+import { endOf } from './command';
 import { type Login, type SessionSettings, withSession } from './session';
 
 export interface StreamJob {
@@ -40,31 +41,25 @@ function runStream({ connection }: NodeSSH, job: StreamJob): Promise<StreamEnd> 
         reject(error);
       } else {
         // Not a moment later: a command that is over at once says so only now.
-        relay(channel, job).then(resolve, reject);
+        relay(connection, channel, job).then(resolve, reject);
       }
     });
   });
 }
 
-async function relay(channel: ClientChannel, { input, output }: StreamJob): Promise<StreamEnd> {
-  let ended = false as boolean;
-  const end: StreamEnd = { code: null, complaint: '' };
-  channel.once('exit', (code: number | null) => {
-    ended = true;
-    end.code = code;
-  });
+async function relay(client: Client, channel: ClientChannel, { input, output }: StreamJob): Promise<StreamEnd> {
+  let complaint = '';
   channel.on('error', () => undefined);
-  channel.stderr.on('data', (chunk: Buffer) => (end.complaint = (end.complaint + chunk.toString()).slice(0, MAX_COMPLAINT)));
-  const closed = new Promise<void>((resolve) => channel.once('close', () => resolve()));
-  const [sent, received] = await Promise.allSettled([send(channel, input), receive(channel, output), closed]);
+  channel.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(0, MAX_COMPLAINT)));
+  const [ended, sent, received] = await Promise.allSettled([endOf(client, channel), send(channel, input), receive(channel, output)]);
   if (received.status === 'rejected') {
     throw received.reason;
   }
   // A command that ends before it has read everything says by its code why.
-  if (!ended) {
-    throw sent.status === 'rejected' ? sent.reason : new Error('the session broke');
+  if (ended.status === 'rejected') {
+    throw sent.status === 'rejected' ? sent.reason : ended.reason;
   }
-  return end;
+  return { code: ended.value, complaint };
 }
 
 async function send(channel: ClientChannel, input: Readable | undefined): Promise<void> {

@@ -41,7 +41,7 @@ function drip(socket: Socket, text: string): void {
 }
 
 /** Speaks SSH with the right host key and lets everybody in; `onExec` answers the commands. */
-const speaking = (onExec: (command: string, channel: ServerChannel) => void, { admit = true, onReady }: { admit?: boolean; onReady?: (client: Connection) => void } = {}): Bait => (socket, hostKey, onLogin) => {
+const speaking = (onExec: (command: string, channel: ServerChannel, socket: Socket) => void, { admit = true, onReady }: { admit?: boolean; onReady?: (client: Connection) => void } = {}): Bait => (socket, hostKey, onLogin) => {
   const server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (client: Connection) => {
     client.on('error', () => undefined);
     client.on('ready', () => onReady?.(client));
@@ -57,7 +57,7 @@ const speaking = (onExec: (command: string, channel: ServerChannel) => void, { a
         const channel = acceptExec();
         channel.on('error', () => undefined);
         channel.stdin.resume();
-        onExec(command, channel);
+        onExec(command, channel, socket);
       });
     });
   });
@@ -100,6 +100,11 @@ export const BAITS: Record<string, Bait> = {
   'command-without-end': speaking(() => undefined),
   'output-without-end': speaking((_, channel) => pour(channel, FLOOD, GIGABYTE)),
   'errors-without-end': speaking((_, channel) => pour(channel.stderr, FLOOD, GIGABYTE)),
+  'exit-before-the-end-of-the-output': speaking((_, channel, socket) => {
+    channel.exit(0);
+    channel.write('orion');
+    setImmediate(() => socket.destroySoon());
+  }),
   // These pass every probe, so that they are wiped, which never ends.
   'sly-silent': speaking(unlessProbe(() => undefined)),
   'sly-restless': speaking(unlessProbe(() => undefined), { onReady: pester }),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../../src/lib/clock';
 import { createKeptSessions, dialDirectly, HostKeyChangedError, type KeptSessions, type SshTarget } from '../../../src/ssh';
+import { openTrap } from '../../campaign/rogue/traps';
 import { eventually } from '../../lab';
 import { type Bench, createBench, nodeOf } from '../provisioning/support';
 
@@ -76,6 +77,11 @@ describe('connections that are kept', () => {
     await broken;
     expect((await bench.workers[0]?.exec('cat /tmp/begun; rm /tmp/begun'))?.stdout).toBe('x\n');
     expect(logins).toBe(2);
+  }, LIMIT_MS);
+
+  it('do not take an answer for whole when a node tells the exit code and dies before the end of it', async () => {
+    const trap = await openTrap(bench.lab, 'exit-before-the-end-of-the-output');
+    await expect(sessions.run({ nodeId: 7, ...trap }, { command: 'true', signal: soon() })).rejects.toThrow('the connection ended before the command');
   }, LIMIT_MS);
 
   it('verify the host key, and serve no target with another one', async () => {

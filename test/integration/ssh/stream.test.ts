@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { dialDirectly, streamOnNode, type StreamOnNode } from '../../../src/ssh';
+import { dialDirectly, type SshTarget, streamOnNode, type StreamOnNode } from '../../../src/ssh';
+import { openTrap } from '../../campaign/rogue/traps';
 import { type Bench, createBench, nodeOf } from '../provisioning/support';
 
 const LIMIT_MS = 120_000;
@@ -13,13 +15,13 @@ describe('streams to and from a node', () => {
   }, LIMIT_MS);
   afterAll(() => bench.lab.close(), LIMIT_MS);
 
-  function onNode<T>(work: (run: StreamOnNode) => Promise<T>): Promise<T> {
-    const [worker] = bench.workers;
-    if (!worker) {
+  function onNode<T>(work: (run: StreamOnNode) => Promise<T>, to?: SshTarget): Promise<T> {
+    const target = to ?? bench.workers.map((worker) => nodeOf(worker))[0];
+    if (!target) {
       throw new Error('no worker');
     }
     const session = { dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(bench.managementKey.keyFile, 'utf8') };
-    return streamOnNode(session, { target: nodeOf(worker), signal: AbortSignal.timeout(LIMIT_MS) }, work);
+    return streamOnNode(session, { target, signal: AbortSignal.timeout(LIMIT_MS) }, work);
   }
 
   it('tell the end of a command that is over at once, however many there are', async () => {
@@ -39,5 +41,13 @@ describe('streams to and from a node', () => {
       await run({ command: 'kill -9 $$' }),
     ]);
     expect(ends).toEqual([{ code: 3, complaint: 'no\n' }, { code: null, complaint: '' }]);
+  }, LIMIT_MS);
+
+  it('are not taken for whole when a node tells the exit code and dies before the end of the output', async () => {
+    const trap = await openTrap(bench.lab, 'exit-before-the-end-of-the-output');
+    const got = new PassThrough();
+    const ended = onNode((run) => run({ command: 'tar', output: got }), { nodeId: 1, ...trap });
+    await expect(ended).rejects.toThrow('the connection ended before the command');
+    expect(await text(got)).toBe('orion');
   }, LIMIT_MS);
 });
