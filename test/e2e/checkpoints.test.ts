@@ -58,7 +58,7 @@ describe('homes survive', () => {
 
   it('a file from before the last checkpoint is there after kill -9 of the node, what was deleted is not, and the end is the same; after the release nothing is left', async () => {
     const lease = await ada.rentOne();
-    await inHome(lease, 'mkdir -p work; echo kept > work/file; echo gone > deleted');
+    await inHome(lease, 'mkdir -p work; echo early > early; echo kept > work/file; echo gone > deleted');
     await untilSaved(lease);
     await inHome(lease, 'rm deleted; echo more >> work/file');
     const saved = await untilSaved(lease);
@@ -70,8 +70,8 @@ describe('homes survive', () => {
     const moved = await untilMoved(lease);
 
     expect(moved.ends_at).toBe(lease.ends_at);
-    expect(await inHome(moved, 'cat work/file; ls; stat -c %U work/file')).toBe(`kept\nmore\nwork\n${moved.access?.username ?? ''}`);
-    expect(moved.events.map(({ type }) => type)).toContain('checkpoint.restored');
+    expect(await inHome(moved, 'cat early work/file; ls; stat -c %U work/file')).toBe(`early\nkept\nmore\nearly\nwork\n${moved.access?.username ?? ''}`);
+    expect(moved.events).toContainEqual(expect.objectContaining({ type: 'checkpoint.restored' }));
     await worker.start();
     await giveBack(moved);
     const [removed] = await system.sql<{ data: unknown }>("SELECT data FROM events WHERE type = 'checkpoint.removed' AND lease_id = ?", [lease.id]);

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
+import { PassThrough, pipeline, type Readable, type Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import type { Readable, Writable } from 'node:stream';
 
 /** A running `age`: what goes into `input` comes out of `output`, the other way round. */
 export interface Filter {
   input: Writable;
+  /** Waits for its reader, for however long. */
   output: Readable;
   /** Rejects when it failed, whatever came out of `output`. */
   done: Promise<void>;
@@ -55,5 +56,8 @@ function start(command: string, args: string[], signal?: AbortSignal): Filter {
   });
   // Whoever does not wait for it has failed already.
   done.catch(() => undefined);
-  return { input: child.stdin, output: child.stdout, done };
+  // A pipe of a child that is over is emptied, whether anybody reads it or not: what it printed would be gone before a slow node, or store, asks for it.
+  const output = new PassThrough().on('error', () => undefined);
+  pipeline(child.stdout, output, () => undefined);
+  return { input: child.stdin, output, done };
 }

@@ -1,5 +1,5 @@
 export * from './types';
-export { createAge } from './age';
+export { type Cipher, createAge } from './age';
 export { bytesOf, chainWith, planFull, planNext, type Plan } from './chain';
 export { createHomes, type Home, type Homes, type SaveOrder } from './homes';
 export { judgeFarewell, type Farewell } from './farewell';

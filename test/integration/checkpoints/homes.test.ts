@@ -2,10 +2,10 @@ import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { messageOf } from '../../../src/lib/errors';
-import { type Archive, type Home, RestoreError, type SaveOrder, StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
+import { type Archive, type Cipher, type Home, RestoreError, type SaveOrder, StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
 import { eventually, type Worker } from '../../lab';
 import { asRoot, type Bench, createBench } from '../provisioning/support';
-import { anAccount, type Archivist, asOwner, createArchivist, describeHome, KEYS, type Store } from './support';
+import { anAccount, type Archivist, asOwner, createArchivist, describeHome, dialFar, KEYS, type Store } from './support';
 
 const MIB = 2 ** 20;
 const LIMIT_MS = 120_000;
@@ -122,12 +122,26 @@ describe('homes, over real sshd, tar and age', () => {
     };
     return { store: { ...archivist.store, write }, open: () => open() };
   };
+
+  it('a store that is slow to begin, and a node that is far away, get all of a small home', async () => {
+    const [old, next, leaseId, { store, open }] = [await anAccount(worker), await anAccount(worker), newLease(), gated()];
+    await asOwner(worker, old, 'echo little > file');
+    const encrypt: Cipher['encrypt'] = async (signal) => {
+      const age = await archivist.cipher.encrypt(signal);
+      void age.done.then(open);
+      return age;
+    };
+    const first = await archivist.over({ store, cipher: { ...archivist.cipher, encrypt } }).save(old, orderFor(leaseId, 1), never);
+    await archivist.over({ dial: dialFar(40) }).restore(next, { leaseId, archives: [first] }, never);
+    expect(await describeHome(worker, next)).toEqual(await describeHome(worker, old));
+  }, LIMIT_MS);
+
   const tarOf = ({ uid }: Home): Promise<string> => asRoot(worker, `pgrep -u ${uid} -x tar || true`);
 
   it('a store that stands still keeps the node waiting, not the memory filling; and what tar could not finish is not stored', async () => {
     const [home, leaseId, { store, open }] = [await anAccount(worker), newLease(), gated()];
     await asOwner(worker, home, 'head -c 40000000 /dev/urandom > much');
-    const saved = archivist.over(store).save(home, orderFor(leaseId, 1), never);
+    const saved = archivist.over({ store }).save(home, orderFor(leaseId, 1), never);
     const outcome = expect(saved).rejects.toThrow(/could not be read \(killed\)/);
     await eventually(() => tarOf(home), { what: 'tar is at work' });
     await asOwner(worker, home, 'pkill -9 -x tar');
@@ -139,7 +153,7 @@ describe('homes, over real sshd, tar and age', () => {
   it('called off, it leaves nothing in the store and nothing running on the node', async () => {
     const [home, leaseId, { store, open }, stop] = [await anAccount(worker), newLease(), gated(), new AbortController()];
     await asOwner(worker, home, 'head -c 40000000 /dev/urandom > much');
-    const outcome = expect(archivist.over(store).save(home, orderFor(leaseId, 1), stop.signal)).rejects.toThrow();
+    const outcome = expect(archivist.over({ store }).save(home, orderFor(leaseId, 1), stop.signal)).rejects.toThrow();
     await eventually(() => tarOf(home), { what: 'tar is at work' });
     stop.abort();
     open();

@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Cipher, createAge } from '../../../src/modules/checkpoints';
+import { createLab, type Lab } from '../../lab';
+import { makeIdentity } from './support';
+
+const never = new AbortController().signal;
+
+describe('age', () => {
+  let lab: Lab;
+  let cipher: Cipher;
+  beforeAll(async () => {
+    lab = createLab();
+    cipher = createAge(await makeIdentity(lab));
+  });
+  afterAll(() => lab.close(), 30_000);
+
+  it('keeps what it printed for whoever comes after its end', async () => {
+    const sealed = await cipher.encrypt(never);
+    sealed.input.end('a home');
+    await sealed.done;
+    const opened = cipher.decrypt(never);
+    opened.input.end(await buffer(sealed.output));
+    await opened.done;
+    expect(await text(opened.output)).toBe('a home');
+  });
+
+  it('that cannot do it says so, also to whoever asks late', async () => {
+    const opened = cipher.decrypt(never);
+    opened.input.end('no archive');
+    await expect(opened.done).rejects.toThrow('age ended with 1');
+    expect(await text(opened.output)).toBe('');
+    const stranger = createAge(join(lab.dir, 'missing')).decrypt(AbortSignal.abort());
+    await expect(stranger.done).rejects.toThrow('age cannot be run');
+    expect(await text(stranger.output)).toBe('');
+  });
+});
