@@ -1,43 +1,37 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fromJson } from '../../src/db/sql';
 import { readStore } from '../checker/read-store';
-import { eventually, runOrThrow, untilHeld, type WorkerFleet } from '../lab';
+import { eventually, untilHeld, type WorkerFleet } from '../lab';
 import { expectStatus, type LeaseBody, type LeaseDetailBody, type RentBody } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
+import { createStoreOfHomes, type StoreOfHomes } from './support/store';
 
 const LIMIT_MS = 180_000;
 const INTERVAL_SECONDS = 2;
 
 describe('homes survive', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'orion-checkpoints-'));
-  const store = join(dir, 'store');
+  let store: StoreOfHomes;
   let system: System;
   let fleet: WorkerFleet;
   let ada: Tenant;
 
   beforeAll(async () => {
-    const key = join(dir, 'key');
-    await runOrThrow('age-keygen', ['-o', key]);
-    await runOrThrow('mkdir', [store]);
-    system = await startSystem({
-      apis: 1, schedulers: 2, faults: { steps: true },
-      env: { ORION_CHECKPOINT_DIR: store, ORION_CHECKPOINT_KEY_FILE: key, ORION_CHECKPOINT_INTERVAL_SECONDS: String(INTERVAL_SECONDS) },
-    });
+    store = await createStoreOfHomes(INTERVAL_SECONDS);
+    system = await startSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: store.env });
     ada = await system.tenant();
     fleet = await system.launchWorkers(2);
     await system.untilFree(2, LIMIT_MS);
   }, LIMIT_MS);
   afterAll(async () => {
     await system.close();
-    rmSync(dir, { recursive: true });
+    store.remove();
   }, LIMIT_MS);
 
-  const folderOf = ({ id }: LeaseBody): string => join(store, `lease-${id}`);
+  const folderOf = ({ id }: LeaseBody): string => join(store.folder, `lease-${id}`);
   /** Waits for a checkpoint that was begun after now. */
   const untilSaved = async (lease: LeaseBody): Promise<LeaseDetailBody> => {
     const [clock] = await system.sql<{ now: Date }>('SELECT UTC_TIMESTAMP(3) AS now');
@@ -112,7 +106,7 @@ describe('homes survive', () => {
   }, LIMIT_MS);
 
   it('I1–I10: after all this the checker finds nothing wrong, and nothing in the store', async () => {
-    const stored = readStore(store);
+    const stored = readStore(store.folder);
     expect(stored).toEqual([]);
     expect(await system.violations({ stored })).toEqual([]);
   });

@@ -9,6 +9,7 @@ export { startOrion, type OrionOptions, type OrionProcess } from './orion';
 export { launchScript, programDir, projectDir } from './paths';
 export { freePort } from './ports';
 export { childCoverageEnv, startProcess, type ExitStatus, type LabProcess, type ProcessSpec } from './process';
+export { type Place, type RelayOptions, startRelay } from './relay';
 export { run, runOrThrow, type RunOptions, type RunResult } from './run';
 export { sharedMariaDb, type SharedMariaDb } from './shared-mariadb';
 export { skewed } from './skewed';

@@ -92,7 +92,8 @@ export async function launchWorkers(lab: Lab, n: number, options: LaunchOptions 
 async function relayEndpoint(lab: Lab, { workers }: WorkerFleet, { network = 'host', endpoint }: LaunchOptions): Promise<void> {
   if (network !== 'host' && endpoint !== undefined && workers[0]) {
     const host = workers[0].address.replace(/\d+$/, '254');
-    await startRelay(lab, { host, port: Number(new URL(endpoint).port) });
+    const port = Number(new URL(endpoint).port);
+    await startRelay(lab, { at: { host, port }, to: { host: '127.0.0.1', port } });
   }
 }
 

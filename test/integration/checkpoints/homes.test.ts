@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { messageOf } from '../../../src/lib/errors';
 import { type Archive, type Cipher, type Home, RestoreError, type SaveOrder, StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
-import { eventually, type Worker } from '../../lab';
+import { eventually, startRelay, type Worker } from '../../lab';
 import { asRoot, type Bench, createBench } from '../provisioning/support';
-import { anAccount, type Archivist, asOwner, createArchivist, describeHome, dialFar, KEYS, type Store } from './support';
+import { anAccount, type Archivist, asOwner, createArchivist, describeHome, KEYS, type Store } from './support';
 
 const MIB = 2 ** 20;
 const LIMIT_MS = 120_000;
@@ -132,7 +132,8 @@ describe('homes, over real sshd, tar and age', () => {
       return age;
     };
     const first = await archivist.over({ store, cipher: { ...archivist.cipher, encrypt } }).save(old, orderFor(leaseId, 1), never);
-    await archivist.over({ dial: dialFar(40) }).restore(next, { leaseId, archives: [first] }, never);
+    const far = await startRelay(bench.lab, { at: { host: '127.0.0.1', port: 0 }, to: { host: worker.address, port: worker.port }, delayMs: 40 });
+    await restore({ ...next, target: { ...next.target, address: far.host, port: far.port } }, leaseId, [first]);
     expect(await describeHome(worker, next)).toEqual(await describeHome(worker, old));
   }, LIMIT_MS);
 

@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Duplex, pipeline, Transform } from 'node:stream';
 import { type Cipher, createAge, createDirectoryStore, createHomes, type Home, type Homes } from '../../../src/modules/checkpoints';
-import { type Dial, dialDirectly } from '../../../src/ssh';
+import { dialDirectly } from '../../../src/ssh';
 import { type Lab, runOrThrow, type Worker } from '../../lab';
 import { asRoot, type Bench, nodeOf } from '../provisioning/support';
 
@@ -13,8 +12,8 @@ export interface Archivist {
   store: Store;
   cipher: Cipher;
   homes: Homes;
-  /** The same homes over another store or cipher, or by another way to the node. */
-  over(other: { store?: Store; cipher?: Cipher; dial?: Dial }): Homes;
+  /** The same homes over another store or cipher. */
+  over(other: { store?: Store; cipher?: Cipher }): Homes;
 }
 
 /** A new age identity in a file. */
@@ -30,19 +29,10 @@ export async function createArchivist({ lab, managementKey }: Bench): Promise<Ar
   mkdirSync(dir);
   const store = createDirectoryStore(dir);
   const cipher = createAge(await makeIdentity(lab));
-  const privateKey = readFileSync(managementKey.keyFile, 'utf8');
-  const over: Archivist['over'] = ({ dial = dialDirectly, ...other }) => createHomes({ session: { dial, username: 'orion-mgmt', privateKey }, store, cipher, ...other });
+  const session = { dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(managementKey.keyFile, 'utf8') };
+  const over: Archivist['over'] = (other) => createHomes({ session, store, cipher, ...other });
   return { dir, store, cipher, homes: over({}), over };
 }
-
-/** The way to a node that is far away: whatever is said takes this long to be heard. */
-export const dialFar = (ms: number): Dial => async (target, signal) => {
-  const delayed = (): Transform => new Transform({ transform: (chunk: Buffer, _encoding, heard) => void setTimeout(() => heard(null, chunk), ms) });
-  const socket = await dialDirectly(target, signal);
-  const [there, back] = [delayed(), delayed()];
-  pipeline(there, socket, back, () => undefined);
-  return Duplex.from({ writable: there, readable: back });
-};
 
 let lastUid = 40_000;
 
