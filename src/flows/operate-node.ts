@@ -4,7 +4,7 @@ import { fingerprintOf } from '../lib/host-key';
 import { actorOf, type User } from '../modules/accounts';
 import { recordEvent } from '../modules/audit';
 import { markMigrating } from '../modules/leases';
-import { acceptOfferedHostKey, approveNode, findNode, lockNode, lockNodeByHostKey, type Node, retireNode, setDrained } from '../modules/nodes';
+import { acceptOfferedHostKey, approveNode, drainNode, findNode, lockNode, lockNodeByHostKey, type Node, retireNode, undrainNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { abandonNode, quarantine } from './quarantine-node';
 
@@ -67,14 +67,14 @@ async function acceptHostKey(tx: Tx, node: Node, named: string | null): Promise<
 }
 
 export interface Drain extends NodeOrder {
-  /** Also move the lease that is on it. */
+  /** Also move the lease that is on it; one whose account is still being made there moves once it is. */
   move: boolean;
 }
 
 /** Nothing new comes onto the node; with `move`, its lease goes elsewhere. */
 export async function drain(ctx: FlowContext, order: Drain): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
-    await setDrained(tx, node.id, true);
+    await drainNode(tx, node.id, order.move);
     await recordEvent(tx, { type: 'node.drained', actor: actorOf(order.by), nodeId: node.id, data: { move: order.move } });
     if (order.move && node.leaseId !== null && (await markMigrating(tx, node.leaseId))) {
       await recordEvent(tx, { type: 'lease.migrating', actor: actorOf(order.by), leaseId: node.leaseId, nodeId: node.id, data: { reason: 'its node is drained' } });
@@ -84,7 +84,7 @@ export async function drain(ctx: FlowContext, order: Drain): Promise<Node> {
 
 export async function undrain(ctx: FlowContext, order: NodeOrder): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
-    await setDrained(tx, node.id, false);
+    await undrainNode(tx, node.id);
     await recordEvent(tx, { type: 'node.undrained', actor: actorOf(order.by), nodeId: node.id });
   });
 }

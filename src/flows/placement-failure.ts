@@ -15,7 +15,7 @@ import { quarantine } from './quarantine-node';
 const MAX_GENERATIONS_PER_RENT = 4;
 
 /** Nothing can be done on this node any more. */
-export const isLost = async (tx: Tx, nodeId: number): Promise<boolean> => LOST.includes((await findNode(tx, nodeId))?.status ?? 'retired');
+const isLost = async (tx: Tx, nodeId: number): Promise<boolean> => LOST.includes((await findNode(tx, nodeId))?.status ?? 'retired');
 
 export interface Failure {
   ctx: WorkContext;

@@ -3,11 +3,11 @@ import { recordEvent } from '../modules/audit';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
 } from '../modules/leases';
-import { expectHeartbeat, findNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../modules/nodes';
+import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../modules/nodes';
 import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
-import { isLost, leaveLostNode, settleFailure } from './placement-failure';
+import { leaveLostNode, settleFailure } from './placement-failure';
 import { recordRestore, type Restored, restoreHome } from './restore-home';
 import { reached } from './steps';
 import { whenFree } from './when-free';
@@ -130,6 +130,16 @@ async function migratingSecondsOf(tx: Tx, { id, state }: Lease): Promise<number 
   return state === 'provisioning' ? null : ((await findLease(tx, id))?.migratingSeconds ?? null);
 }
 
+/** Why a lease cannot stay where its account has just been made: what was ordered meanwhile could not move a lease that was not active yet. Null: it can. */
+async function reasonToLeave(tx: Tx, nodeId: number): Promise<string | null> {
+  // Locked: an order that is being given has seen the lease in provisioning.
+  const node = await lockNode(tx, nodeId);
+  if (!node || LOST.includes(node.status)) {
+    return 'its node was lost';
+  }
+  return node.evacuating ? 'its node is drained' : null;
+}
+
 async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
@@ -139,8 +149,8 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }
     activateLease(tx, lease.id, placement.generation),
     resetProvisionFailures(tx, placement.nodeId),
   ]);
-  const [lost] = await Promise.all([
-    activated && isLost(tx, placement.nodeId),
+  const [away] = await Promise.all([
+    activated ? reasonToLeave(tx, placement.nodeId) : null,
     recordEvent(tx, {
       type: activated ? 'lease.active' : 'placement.refreshed',
       actor: ctx.actor,
@@ -151,9 +161,8 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }
     }),
     recordRestore(tx, ctx, { placement, lease, restored }),
   ]);
-  if (lost) {
-    // Taken out of service while the account was being made: that could not move a lease that was not active yet.
-    await markMigrating(tx, lease.id);
+  if (away !== null && (await markMigrating(tx, lease.id))) {
+    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: placement.nodeId, userId: lease.userId, data: { reason: away } });
   }
   if (activated && migratingSeconds !== null) {
     ctx.metrics.migrations.inc({ result: 'ok' });

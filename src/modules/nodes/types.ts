@@ -43,6 +43,8 @@ export interface Node {
   statusSince: Date;
   drained: boolean;
   leaving: boolean;
+  /** Drained, and whatever lease is on it is to go elsewhere. */
+  evacuating: boolean;
   dirty: boolean;
   leaseId: number | null;
   leasable: boolean;

@@ -29,13 +29,18 @@ export async function acceptOfferedHostKey(tx: Tx, nodeId: number, { hostKey, fi
   await execute(tx, 'UPDATE nodes SET host_key = ?, host_key_fingerprint = ?, offered_host_key = NULL WHERE id = ?', [hostKey, fingerprint, nodeId]);
 }
 
-export async function setDrained(tx: Tx, nodeId: number, drained: boolean): Promise<void> {
-  await execute(tx, 'UPDATE nodes SET drained = ?, leaving = IF(?, leaving, 0) WHERE id = ?', [drained, drained, nodeId]);
+/** Nothing new comes onto the node; with `evacuating`, a lease whose account is still being made there goes elsewhere as soon as it is. */
+export async function drainNode(tx: Tx, nodeId: number, evacuating: boolean): Promise<void> {
+  await execute(tx, 'UPDATE nodes SET drained = 1, evacuating = (? OR leaving) WHERE id = ?', [evacuating, nodeId]);
+}
+
+export async function undrainNode(tx: Tx, nodeId: number): Promise<void> {
+  await execute(tx, 'UPDATE nodes SET drained = 0, leaving = 0, evacuating = 0 WHERE id = ?', [nodeId]);
 }
 
 /** The machine wants to go: nothing new comes onto it. */
 export async function setLeaving(tx: Tx, nodeId: number): Promise<void> {
-  await execute(tx, 'UPDATE nodes SET drained = 1, leaving = 1 WHERE id = ?', [nodeId]);
+  await execute(tx, 'UPDATE nodes SET drained = 1, leaving = 1, evacuating = 1 WHERE id = ?', [nodeId]);
 }
 
 /** Out for good. The row stays (its placements are history); the host key is given back so that the machine may enrol anew. */

@@ -18,6 +18,7 @@ export interface NodeRow extends ReachableRow {
   status_since: Date;
   drained: number;
   leaving: number;
+  evacuating: number;
   dirty: number;
   lease_id: number | null;
   leasable: number;
@@ -38,7 +39,7 @@ export interface NodeRow extends ReachableRow {
 }
 
 /** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
-export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, dirty,
+export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, evacuating, dirty,
   lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
   wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
   (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals`;
@@ -61,6 +62,7 @@ export function toNode(row: NodeRow): Node {
     statusSince: row.status_since,
     drained: row.drained === 1,
     leaving: row.leaving === 1,
+    evacuating: row.evacuating === 1,
     dirty: row.dirty === 1,
     leaseId: row.lease_id,
     leasable: row.leasable === 1,

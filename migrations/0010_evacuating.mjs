@@ -1,0 +1,12 @@
+/** An order to move a lease away holds until it is carried out: the account may still be in the making when it is given. */
+export async function up(knex) {
+  await knex.raw("ALTER TABLE nodes ADD COLUMN evacuating TINYINT(1) NOT NULL DEFAULT 0 COMMENT 'drained, and its lease is to go elsewhere'");
+  await knex.raw('UPDATE nodes SET evacuating = 1 WHERE leaving = 1');
+}
+
+export async function down(knex) {
+  await knex.raw('ALTER TABLE nodes DROP COLUMN evacuating');
+}
+
+/** MariaDB commits each DDL statement by itself; a transaction around them would only pretend. */
+export const config = { transaction: false };
