@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { NodeSSH } from 'node-ssh';
 import { limitGreeting } from './backlog';
 import type { Dial, SshTarget } from './dial';
+import { signAtOnce } from './sign-at-once';
 
 export interface SessionSettings {
   dial: Dial;
@@ -107,6 +108,7 @@ async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { s
     session.connection?.on('error', () => undefined);
     if (session.connection) {
       limitGreeting(session.connection, stream);
+      signAtOnce(session.connection);
     }
     await connecting;
   } catch (error) {
