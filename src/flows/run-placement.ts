@@ -1,4 +1,5 @@
 import { type Tx, transaction } from '../db/transaction';
+import type { Logger } from '../lib/logger';
 import { recordEvent } from '../modules/audit';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
@@ -8,7 +9,7 @@ import { type PlayReport, ProvisioningError } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { leaveLostNode, settleFailure } from './placement-failure';
-import { recordRestore, type Restored, restoreHome } from './restore-home';
+import { recordRestore, type Restored, restoreHome, takeHomeElsewhere } from './restore-home';
 import { reached } from './steps';
 import { whenFree } from './when-free';
 
@@ -47,7 +48,7 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
     return whenFree(ctx, () => transaction(ctx.db, (tx) => leaveLostNode(tx, ctx, placement)));
   }
   reached('placement.making');
-  const { made, error } = await tryPresent(ctx, placement, { lease, node });
+  const { made, error } = await tryPresent(ctx, placement, job);
   const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
   if (error instanceof ClaimLostError) {
     logger.warn('placement taken by another');
@@ -55,16 +56,7 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
     return null;
   }
   if (made) {
-    const { report } = made;
-    reached('placement.made');
-    const [settled] = await Promise.all([
-      transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made })),
-      expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds),
-    ]);
-    reached('placement.settled');
-    logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: report.durationMs });
-    ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
-    return null;
+    return settleMade(ctx, { placement, job, made, logger });
   }
   const { failure } = error;
   logger.warn('placement failed', { failure, error });
@@ -76,6 +68,32 @@ interface Made {
   report: PlayReport;
   /** Null when there was nothing to restore. */
   restored: Restored | null;
+}
+
+interface Settling {
+  placement: ClaimedPlacement;
+  job: Job;
+  made: Made;
+  logger: Logger;
+}
+
+/** What to work on next, or null: the account is there and its lease active, or this process has lost its claim. */
+async function settleMade(ctx: WorkContext, { placement, job: { lease, node }, made, logger }: Settling): Promise<ClaimedPlacement | null> {
+  reached('placement.made');
+  const next = await takeHomeElsewhere(ctx, placement, made.restored);
+  if (next) {
+    logger.warn('home taken elsewhere', { toNode: next.nodeId, reason: made.restored?.fault });
+    ctx.metrics.placements.inc({ result: 'failed' });
+    return next;
+  }
+  const [settled] = await Promise.all([
+    transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made })),
+    expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds),
+  ]);
+  reached('placement.settled');
+  logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: made.report.durationMs });
+  ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
+  return null;
 }
 
 type Tried = { made: Made; error?: undefined } | { made?: undefined; error: ProvisioningError | ClaimLostError };

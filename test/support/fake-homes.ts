@@ -9,6 +9,8 @@ export interface FakeHomes extends Homes {
   onSave(behaviour: (order: SaveOrder, signal: AbortSignal) => Promise<void> | void): void;
   /** What happens when a home is put back. */
   onRestore(behaviour: (attempt: number) => Promise<void> | void): void;
+  /** No archive can be read to its end any more. */
+  spoil(): void;
 }
 
 /**
@@ -20,6 +22,7 @@ export function createFakeHomes(): FakeHomes {
   const saves: FakeHomes['saves'] = [];
   const restores: FakeHomes['restores'] = [];
   let saving: Parameters<FakeHomes['onSave']>[0] = () => undefined;
+  let spoilt = false;
   let restoring: Parameters<FakeHomes['onRestore']>[0] = () => undefined;
   return {
     stored,
@@ -27,6 +30,8 @@ export function createFakeHomes(): FakeHomes {
     restores,
     onSave: (behaviour) => void (saving = behaviour),
     onRestore: (behaviour) => void (restoring = behaviour),
+    spoil: () => void (spoilt = true),
+    areReadable: () => Promise.resolve(!spoilt),
     save: async (home, order, signal) => {
       saves.push({ home, order });
       await saving(order, signal);

@@ -35,6 +35,8 @@ export interface Homes {
    * to be had; anything else: the node could not be worked on.
    */
   restore(home: Home, from: { leaseId: number; archives: Archive[] }, signal: AbortSignal): Promise<void>;
+  /** Whether all of these can be read to their end: then what failed at a restore was the node's. */
+  areReadable(from: { leaseId: number; archives: Archive[] }, signal: AbortSignal): Promise<boolean>;
   /** Whether all of these are in the store. */
   holds(leaseId: number, archives: Archive[]): Promise<boolean>;
   /** Removes what attempts up to the one that is numbered so have left, but for what `chain` needs. */
@@ -56,19 +58,37 @@ const RESTORE_MS = 300_000;
 const FINISH_MS = 120_000;
 
 export function createHomes(deps: HomesDeps): Homes {
-  const { session, store } = deps;
+  const { session, store, cipher } = deps;
   return {
     save: (home, order, parent) =>
       withDeadline(SAVE_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => save(deps, { home, order, run, signal })), parent),
     restore: async (home, { leaseId, archives }, parent) => {
+      let late = false;
       const faults = await withDeadline(RESTORE_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => extractAll(deps, { home, leaseId, archives, run, signal })), parent).catch(
-        (error: unknown) => (error instanceof DeadlineError ? [messageOf(error)] : Promise.reject(error as Error)),
+        (error: unknown) => {
+          if (!(error instanceof DeadlineError)) {
+            throw error;
+          }
+          late = true;
+          return [messageOf(error)];
+        },
       );
       const finished = await withDeadline(FINISH_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => run({ command: finishRestoreCommand(home) })), parent);
       const [fault] = [...faults, ...faultsOf('the home could not be put together', finished)];
       if (fault !== undefined) {
-        throw new RestoreError(fault);
+        throw new RestoreError(fault, late);
       }
+    },
+    areReadable: async ({ leaseId, archives }, signal) => {
+      for (const archive of archives) {
+        const age = cipher.decrypt(signal);
+        age.output.resume();
+        const [read, decrypted] = await Promise.allSettled([pipeline(store.read(leaseId, nameOf(archive)), age.input), age.done]);
+        if (read.status === 'rejected' || decrypted.status === 'rejected') {
+          return false;
+        }
+      }
+      return true;
     },
     holds: async (leaseId, archives) => {
       const names = archives.length === 0 ? [] : await store.list(leaseId);
@@ -139,21 +159,25 @@ async function extractAll({ store, cipher }: HomesDeps, { home, leaseId, archive
   for (const archive of archives) {
     const age = cipher.decrypt(signal);
     const read = pipeline(store.read(leaseId, nameOf(archive)), age.input);
-    const extracted = run({ command: extractCommand(home), input: Readable.from(untilItFails(age)) });
+    const feed = { cut: true };
+    const extracted = run({ command: extractCommand(home), input: Readable.from(untilItFails(age, feed)) });
     const [, decrypted] = await Promise.allSettled([read, age.done]);
     const end = await extracted;
-    if (decrypted.status === 'rejected') {
+    if (decrypted.status === 'rejected' && !feed.cut) {
       faults.push(`archive ${archive.number} is missing or corrupt`);
+    } else if (decrypted.status === 'rejected' && end.code === 0) {
+      faults.push(`archive ${archive.number} was not read to its end`);
     }
     faults.push(...faultsOf(`archive ${archive.number} could not be extracted`, end));
   }
   return faults;
 }
 
-/** Ends in order: the node is to keep what came before the fault, which `done` tells of. */
-async function* untilItFails({ output, done }: Filter): AsyncGenerator<Buffer> {
+/** Ends in order: the node is to keep what came before the fault, which `done` tells of. `feed.cut` stays true when the node takes no more before the end. */
+async function* untilItFails({ output, done }: Filter, feed: { cut: boolean }): AsyncGenerator<Buffer> {
   try {
     yield* output as AsyncIterable<Buffer>;
+    feed.cut = false;
   } catch {
     await done.catch(() => undefined);
   }

@@ -35,9 +35,13 @@ export interface ClaimedCheckpoint {
   failures: number;
 }
 
-/** The account's home cannot be put back as it was; the node is not to blame. */
+/** The account's home cannot be put back as it was: an archive is missing or corrupt, or there is no room for it, or it takes too long. */
 export class RestoreError extends Error {
   override name = 'RestoreError';
+
+  constructor(message: string, /** It took too long: another node is hardly faster. */ readonly late = false) {
+    super(message);
+  }
 }
 
 /** There is more to store than a lease may. */

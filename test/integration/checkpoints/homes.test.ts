@@ -180,9 +180,46 @@ describe('homes, over real sshd, tar and age', () => {
     expect(await asOwner(worker, next, 'cat later; ls')).toContain('late');
     expect(await keysOf(next)).toBe(KEYS.trim());
 
+    expect(await archivist.homes.areReadable({ leaseId, archives: [second] }, never)).toBe(true);
+    expect(await archivist.homes.areReadable({ leaseId, archives: [first, second] }, never)).toBe(false);
     truncateSync(file, 100);
+    expect(await archivist.homes.areReadable({ leaseId, archives: [first] }, never)).toBe(false);
+    expect(await archivist.homes.areReadable({ leaseId: 999, archives: [first] }, never)).toBe(false);
     await expect(restore(next, leaseId, [first])).rejects.toThrow('archive 1 is missing or corrupt');
     await expect(restore(next, 999, [first])).rejects.toThrow('archive 1 is missing or corrupt');
+  }, LIMIT_MS);
+
+  it('a node that has no room says so, and the archives are still whole', async () => {
+    const [old, next, leaseId] = [await anAccount(worker), await anAccount(worker), newLease()];
+    await asOwner(worker, old, 'head -c 3000000 /dev/urandom > much');
+    const first = await save(old, orderFor(leaseId, 1));
+    await asOwner(worker, old, 'echo late > later');
+    const second = await save(old, orderFor(leaseId, 2, first));
+    await asRoot(worker, `mount -t tmpfs -o size=1m,mode=700,uid=${next.uid},gid=${next.uid} tmpfs /home/${next.username} && install -d -m 700 -o ${next.uid} -g ${next.uid} /home/${next.username}/.ssh`);
+    const told = await restore(next, leaseId, [first, second]).catch((error: unknown) => error);
+    expect(told).toBeInstanceOf(RestoreError);
+    expect((told as Error).message).toMatch(/^archive 1 could not be extracted \(2: tar: /);
+    expect(await archivist.homes.areReadable({ leaseId, archives: [first, second] }, never)).toBe(true);
+    await asRoot(worker, `umount /home/${next.username}`);
+    await restore(next, leaseId, [first, second]);
+    expect(await describeHome(worker, next)).toEqual(await describeHome(worker, old));
+  }, LIMIT_MS);
+
+  it('a node whose tar dies is not told as a corrupt archive', async () => {
+    const [old, next, leaseId] = [await anAccount(worker), await anAccount(worker), newLease()];
+    await asOwner(worker, old, 'head -c 30000000 /dev/urandom > much');
+    const first = await save(old, orderFor(leaseId, 1));
+    const over = new AbortController();
+    const killing = (async () => {
+      while (!over.signal.aborted) {
+        await asRoot(worker, `pkill -KILL -u ${next.uid} tar || :`);
+      }
+    })();
+    const told = await restore(next, leaseId, [first]).catch((error: unknown) => error);
+    over.abort();
+    await killing;
+    expect(told).toBeInstanceOf(RestoreError);
+    expect((told as Error).message).toMatch(/^archive 1 could not be extracted/);
   }, LIMIT_MS);
 
   it('another host key than the pinned one gets nothing and gives nothing', async () => {
