@@ -63,7 +63,7 @@ async function restore(homes: Homes, { placement, target, checkpoint }: Restorin
       if (!(error instanceof RestoreError)) {
         throw new ProvisioningError(error instanceof HostKeyChangedError ? 'host_key_changed' : 'unreachable', `the home could not be restored: ${messageOf(error)}`);
       }
-      failed = error;
+      failed = failed && !failed.late ? failed : error;
     }
   }
   return failed;

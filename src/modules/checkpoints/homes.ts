@@ -35,7 +35,7 @@ export interface Homes {
    * to be had; anything else: the node could not be worked on.
    */
   restore(home: Home, from: { leaseId: number; archives: Archive[] }, signal: AbortSignal): Promise<void>;
-  /** Whether all of these can be read to their end: then what failed at a restore was the node's. */
+  /** Whether all of these can be read to their end: then what failed at a restore was the node's. Throws when it was called off. */
   areReadable(from: { leaseId: number; archives: Archive[] }, signal: AbortSignal): Promise<boolean>;
   /** Whether all of these are in the store. */
   holds(leaseId: number, archives: Archive[]): Promise<boolean>;
@@ -58,7 +58,7 @@ const RESTORE_MS = 300_000;
 const FINISH_MS = 120_000;
 
 export function createHomes(deps: HomesDeps): Homes {
-  const { session, store, cipher } = deps;
+  const { session, store } = deps;
   return {
     save: (home, order, parent) =>
       withDeadline(SAVE_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => save(deps, { home, order, run, signal })), parent),
@@ -79,17 +79,13 @@ export function createHomes(deps: HomesDeps): Homes {
         throw new RestoreError(fault, late);
       }
     },
-    areReadable: async ({ leaseId, archives }, signal) => {
-      for (const archive of archives) {
-        const age = cipher.decrypt(signal);
-        age.output.resume();
-        const [read, decrypted] = await Promise.allSettled([pipeline(store.read(leaseId, nameOf(archive)), age.input), age.done]);
-        if (read.status === 'rejected' || decrypted.status === 'rejected') {
-          return false;
+    areReadable: ({ leaseId, archives }, parent) =>
+      withDeadline(RESTORE_MS, (signal) => readAll(deps, { leaseId, archives, signal }), parent).catch((error: unknown) => {
+        if (parent.aborted) {
+          throw error;
         }
-      }
-      return true;
-    },
+        return false;
+      }),
     holds: async (leaseId, archives) => {
       const names = archives.length === 0 ? [] : await store.list(leaseId);
       return archives.every((archive) => names.includes(nameOf(archive)));
@@ -144,6 +140,15 @@ function judgeArchiving(end: StreamEnd): void {
   }
 }
 
+async function readAll({ store, cipher }: HomesDeps, { leaseId, archives, signal }: { leaseId: number; archives: Archive[]; signal: AbortSignal }): Promise<true> {
+  for (const archive of archives) {
+    const age = cipher.decrypt(signal);
+    age.output.resume();
+    await Promise.all([pipeline(store.read(leaseId, nameOf(archive)), age.input), age.done]);
+  }
+  return true;
+}
+
 interface Extracting {
   home: Home;
   leaseId: number;
@@ -161,6 +166,8 @@ async function extractAll({ store, cipher }: HomesDeps, { home, leaseId, archive
     const read = pipeline(store.read(leaseId, nameOf(archive)), age.input);
     const feed = { cut: true };
     const extracted = run({ command: extractCommand(home), input: Readable.from(untilItFails(age, feed)) });
+    // A node that does not even begin: nobody reads what age prints, and it would wait for its reader.
+    extracted.catch(() => age.output.destroy());
     const [, decrypted] = await Promise.allSettled([read, age.done]);
     const end = await extracted;
     if (decrypted.status === 'rejected' && !feed.cut) {

@@ -1,20 +1,26 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Server, utils } from 'ssh2';
 import { systemClock } from '../../../src/lib/clock';
 import { createKeptSessions, dialDirectly, type SshTarget } from '../../../src/ssh';
+import { createLab, generateSshKeyPair, type Lab } from '../../lab';
 
 describe('a login to a node', () => {
+  let lab: Lab;
   let server: Server;
+  let ed25519: string;
   let target: SshTarget;
   /** What the node was asked: with a signature, or only whether the key would do. */
   let asked: string[];
   let accepts = true;
 
   beforeAll(async () => {
-    const hostKey = utils.generateKeyPairSync('ed25519');
-    server = new Server({ hostKeys: [hostKey.private] }, (client) => {
+    lab = createLab();
+    const [hostKey, own] = [await generateSshKeyPair(lab.dir), await generateSshKeyPair(lab.dir)];
+    ed25519 = readFileSync(own.keyFile, 'utf8');
+    server = new Server({ hostKeys: [readFileSync(hostKey.keyFile)] }, (client) => {
       client.on('error', () => undefined);
       client.on('authentication', (attempt) => {
         asked.push(attempt.method === 'publickey' ? `${attempt.key.algo} ${attempt.signature ? 'signed' : 'asked'}` : attempt.method);
@@ -33,9 +39,12 @@ describe('a login to a node', () => {
     });
     await new Promise<void>((listening) => { server.listen(0, '127.0.0.1', listening); });
     const { port } = server.address() as AddressInfo;
-    target = { nodeId: 1, address: '127.0.0.1', port, hostKey: hostKey.public.split(' ').slice(0, 2).join(' '), reach: 'direct' };
+    target = { nodeId: 1, address: '127.0.0.1', port, hostKey: hostKey.publicKey.split(' ').slice(0, 2).join(' '), reach: 'direct' };
   });
-  afterAll(() => new Promise<void>((closed) => { server.close(() => closed()); }));
+  afterAll(async () => {
+    await new Promise<void>((closed) => { server.close(() => closed()); });
+    await lab.close();
+  });
 
   const logIn = async (privateKey: string): Promise<string[]> => {
     asked = [];
@@ -49,11 +58,11 @@ describe('a login to a node', () => {
   };
 
   it.each([
-    ['ed25519', utils.generateKeyPairSync('ed25519').private, 'ssh-ed25519'],
-    ['ecdsa', utils.generateKeyPairSync('ecdsa', { bits: 256 }).private, 'ecdsa-sha2-nistp256'],
+    ['ed25519', () => ed25519, 'ssh-ed25519'],
+    ['ecdsa', () => utils.generateKeyPairSync('ecdsa', { bits: 256 }).private, 'ecdsa-sha2-nistp256'],
   ])('signs at once with a key of type %s: to be told that the key would do takes sshd 5 ms and more', async (_, key, algorithm) => {
     accepts = true;
-    expect(await logIn(key)).toEqual([`${algorithm} signed`]);
+    expect(await logIn(key())).toEqual([`${algorithm} signed`]);
   });
 
   it('asks first with an RSA key, and signs as the server can read it', async () => {
@@ -64,7 +73,7 @@ describe('a login to a node', () => {
 
   it('is over at once where the key is refused', async () => {
     accepts = false;
-    await expect(logIn(utils.generateKeyPairSync('ed25519').private)).rejects.toThrow('All configured authentication methods failed');
+    await expect(logIn(ed25519)).rejects.toThrow('All configured authentication methods failed');
     expect(asked).toEqual(['ssh-ed25519 signed']);
   });
 });
