@@ -1,6 +1,7 @@
 import { type Tx, transaction } from '../db/transaction';
 import type { Logger } from '../lib/logger';
 import { recordEvent } from '../modules/audit';
+import { forgetFarewell } from '../modules/checkpoints';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
 } from '../modules/leases';
@@ -155,7 +156,7 @@ async function reasonToLeave(tx: Tx, nodeId: number): Promise<string | null> {
   if (!node || LOST.includes(node.status)) {
     return 'its node was lost';
   }
-  return node.evacuating ? 'its node is drained' : null;
+  return node.drained && node.evacuating ? 'its node is drained' : null;
 }
 
 async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
@@ -164,7 +165,8 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }
   }
   const [migratingSeconds, activated] = await Promise.all([
     migratingSecondsOf(tx, lease),
-    activateLease(tx, lease.id, placement.generation),
+    // One that is but brought up to date makes no lease active that waits to leave its node.
+    placement.state === 'creating' && activateLease(tx, lease.id, placement.generation),
     resetProvisionFailures(tx, placement.nodeId),
   ]);
   const [away] = await Promise.all([
@@ -180,6 +182,7 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }
     recordRestore(tx, ctx, { placement, lease, restored }),
   ]);
   if (away !== null && (await markMigrating(tx, lease.id))) {
+    await forgetFarewell(tx, lease.id);
     await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: placement.nodeId, userId: lease.userId, data: { reason: away } });
   }
   if (activated && migratingSeconds !== null) {

@@ -113,6 +113,19 @@ describe('R6: a node that is drained while an account is made there', () => {
     expect(await lease(id)).toMatchObject({ state: 'migrating', node: nodeId });
   });
 
+  it('goes on waiting to be left when its account is but brought up to date, and no other is free', async () => {
+    const { id, nodeId } = await aLease(database.db, { userId: user.id, nodeId: (await aNode(database.db)).id });
+    await orderDrain(nodeId);
+    expect(await migrate()).toBe('waiting');
+    await orderDrain(nodeId, false);
+    await age(database.db, "UPDATE placements SET due_at = UTC_TIMESTAMP(3) WHERE state = 'present'");
+    for (const placement of await claimPlacements(ctx, 10)) {
+      await runPlacement(ctx, placement);
+    }
+    expect(await lease(id)).toMatchObject({ state: 'migrating', node: nodeId });
+    expect(await count(database.db, 'SELECT COUNT(*) FROM leases WHERE waiting_since IS NOT NULL AND due_at IS NOT NULL')).toBe(1);
+  });
+
   it('is left when the order is written, and not committed yet, as the account is settled', async () => {
     const { id, nodeId } = await leaseInTheMaking();
     let made: Promise<void> | undefined;

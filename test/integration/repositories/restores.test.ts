@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { drain } from '../../../src/flows/operate-node';
 import { releaseLease } from '../../../src/flows/release-lease';
 import { claimPlacements, runPlacement } from '../../../src/flows/run-placement';
 import { RestoreError } from '../../../src/modules/checkpoints';
@@ -163,5 +164,28 @@ describe('restoring', () => {
     }
     expect(stage.provisioner.calls).toHaveLength(3);
     expect(stage.homes.restores).toHaveLength(1);
+  });
+
+  it('a node that is to be left again while the home is put back there is left with all that was written on it', async () => {
+    const lease = await stage.aSavedLease();
+    await stage.checkpoint(lease.id);
+    await stage.die(lease);
+    const second = await aNode(database.db);
+    stage.homes.onRestore(async (attempt) => {
+      if (attempt === 1) {
+        await drain(stage.ctx, { nodeId: second.id, by: stage.user, move: true });
+        await aNode(database.db);
+        expect(await stage.migrate()).toBe('saving');
+        // There is no account yet: nothing is saved.
+        await stage.saveWhatIsDue();
+      }
+    });
+    expect(await stage.migrate()).toBe('moved');
+    expect(await findLease(database.db, lease.id)).toMatchObject({ state: 'migrating', generation: 2 });
+    expect(await stage.migrate()).toBe('saving');
+    await stage.saveWhatIsDue();
+    expect(await stage.migrate()).toBe('moved');
+    expect(stage.homes.saves.map(({ order }) => order.generation)).toEqual([1, 2]);
+    expect(stage.homes.restores.at(-1)).toMatchObject({ archives: [{ generation: 2 }] });
   });
 });

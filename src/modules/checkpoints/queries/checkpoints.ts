@@ -134,6 +134,11 @@ export async function wantCheckpoint(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET wanted_at = UTC_TIMESTAMP(3), due_at = IF(claim_token IS NULL, UTC_TIMESTAMP(3), due_at) WHERE lease_id = ?', [leaseId]);
 }
 
+/** A planned move begins anew: what was asked for before there was an account to be saved is none. */
+export async function forgetFarewell(tx: Tx, leaseId: number): Promise<void> {
+  await execute(tx, 'UPDATE checkpoints SET wanted_at = NULL WHERE lease_id = ?', [leaseId]);
+}
+
 /** Shown to the lease's owner until the next checkpoint is complete. */
 export async function tellCheckpointError(tx: Tx, leaseId: number, message: string): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET last_error = ? WHERE lease_id = ?', [message.slice(0, 500), leaseId]);
