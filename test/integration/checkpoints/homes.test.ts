@@ -206,6 +206,17 @@ describe('homes, over real sshd, tar and age', () => {
     expect(await describeHome(worker, next)).toEqual(await describeHome(worker, old));
   }, LIMIT_MS);
 
+  it('called off, the look whether archives are whole has no answer: they are not told as corrupt', async () => {
+    const [home, leaseId, stop] = [await anAccount(worker), newLease(), new AbortController()];
+    const archives = [await save(home, orderFor(leaseId, 1))];
+    const read: Store['read'] = () => Readable.from((async function* never() {
+      stop.abort();
+      await new Promise(() => undefined);
+      yield Buffer.alloc(0);
+    })());
+    await expect(archivist.over({ store: { ...archivist.store, read } }).areReadable({ leaseId, archives }, stop.signal)).rejects.toThrow();
+  }, LIMIT_MS);
+
   it('a node whose tar dies is not told as a corrupt archive', async () => {
     const [old, next, leaseId] = [await anAccount(worker), await anAccount(worker), newLease()];
     await asOwner(worker, old, 'head -c 30000000 /dev/urandom > much');

@@ -84,6 +84,10 @@ describe('R6: a node that is drained while an account is made there', () => {
     ['was not asked to', (nodeId: number) => orderDrain(nodeId, false)],
     ['was asked to, and then was not', async (nodeId: number) => { await orderDrain(nodeId); await orderDrain(nodeId, false); }],
     ['was asked to, and the order was taken back', async (nodeId: number) => { await orderDrain(nodeId); await undrain(other, { nodeId, by: user }); }],
+    ['was asked to, and the order was taken back by a replica of the version before', async (nodeId: number) => {
+      await orderDrain(nodeId);
+      await age(database.db, 'UPDATE nodes SET drained = 0, leaving = 0 WHERE id = ?', [nodeId]);
+    }],
   ])('keeps a lease that %s', async (_, order) => {
     const { id, nodeId } = await leaseInTheMaking();
     await makeAccounts(() => order(nodeId));
