@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../lib/logger';
 import { type Clock, systemClock } from '../lib/clock';
-import { createAccountRecords, parseRecord, type AccountRecord } from './account-records';
+import { type AccountRecords, createAccountRecords, parseRecord, type AccountRecord } from './account-records';
 import { openContact } from './contact';
 import { createCredentialStore } from './credential-store';
 import { createFence } from './fence';
@@ -65,9 +65,9 @@ describe('the fence', () => {
   let monotonicMs = 0;
   let boot = { bootId: 'one', uptimeSeconds: 1000 };
   const clock: Clock = { ...systemClock, now: () => new Date(NOW * 1000 + monotonicMs), monotonicMs: () => monotonicMs, sleep: () => Promise.resolve() };
-  const openFence = async (end: (record: AccountRecord) => Promise<void>) => {
+  const openFence = async (end: (record: AccountRecord) => Promise<void>, wrap = (records: AccountRecords): AccountRecords => records) => {
     const acted: string[] = [];
-    const records = createAccountRecords(stateDir);
+    const records = wrap(createAccountRecords(stateDir));
     const note = (what: string, held: boolean) => async ({ username }: AccountRecord): Promise<void> => {
       acted.push(`${what} ${username}`);
       await records.update(username, { held });
@@ -99,6 +99,20 @@ describe('the fence', () => {
     expect(await read('orn-a')).toMatchObject({ ends_at: NOW + 500 });
     expect(await read('orn-b')).toMatchObject({ ends_at: NOW + 100 });
     expect((await readdir(join(stateDir, 'accounts'))).sort()).toEqual(['orn-a.json', 'orn-b.json']);
+  });
+
+  it('confirms an account although its new end cannot be written: a full disk holds nobody', async () => {
+    await write('orn-a');
+    boot = { bootId: 'one', uptimeSeconds: 1000 };
+    const { acted, fence } = await openFence(() => Promise.resolve(), (records) => ({ ...records, update: () => Promise.reject(new Error('ENOSPC')) }));
+    const confirm = (remainingSeconds: number): Promise<void> =>
+      fence.noteContact({ heartbeatIntervalSeconds: 1, contactLimitSeconds: 15, accounts: [{ username: 'orn-a', remainingSeconds }] });
+    await confirm(100);
+    boot = { ...boot, uptimeSeconds: 1014 };
+    await expect(confirm(500)).rejects.toThrow('ENOSPC');
+    boot = { ...boot, uptimeSeconds: 1028 };
+    await fence.runOnce();
+    expect(acted).toEqual([]);
   });
 
   it('ends an account once, after the end and the grace, and tells of it', async () => {
@@ -184,7 +198,7 @@ describe('the fence', () => {
 
 describe('the credential store', () => {
   it('gives back what was saved, from a file for root alone, and forgets', async () => {
-    const store = createCredentialStore(stateDir);
+    const store = createCredentialStore(stateDir, silentLogger);
     expect(await store.find()).toBeUndefined();
     await store.save('orion_node_first');
     await store.save('orion_node_second');

@@ -1,10 +1,16 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../lib/errors';
+import type { Logger } from '../lib/logger';
 import { readTextIfPresent, writeFileAtomic } from './files';
 
 /** The node's credential on disk: whoever holds it is the node. */
 export interface CredentialStore {
   find(): Promise<string | undefined>;
+  /**
+   * Keeps a new credential. The join token that it cost may be used up, so a disk that cannot take it now loses nothing: the credential stays in memory
+   * and each `find` tries to write it again. Until then another process finds none, and an agent that ends needs a new join token.
+   */
   save(credential: string): Promise<void>;
   /** Notes what the control plane thinks of the node, for whoever asks on the machine (`orion-agent status`). Throws where no credential was saved, or it was forgotten. */
   noteStatus(status: string): Promise<void>;
@@ -13,16 +19,36 @@ export interface CredentialStore {
 }
 
 /** Keeps it in `stateDir`/agent, readable by root alone. */
-export function createCredentialStore(stateDir: string): CredentialStore {
+export function createCredentialStore(stateDir: string, logger: Logger): CredentialStore {
   const folder = join(stateDir, 'agent');
   const file = join(folder, 'credential');
+  let unsaved: string | undefined;
+  const write = async (credential: string): Promise<void> => {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeFileAtomic(file, `${credential}\n`, { mode: 0o600 });
+  };
+  const save = async (credential: string): Promise<void> => {
+    const isNew = unsaved !== credential;
+    unsaved = credential;
+    try {
+      await write(credential);
+      unsaved = undefined;
+    } catch (error) {
+      logger[isNew ? 'error' : 'debug']('the credential could not be written, will be tried again: make room for the state directory', { file, reason: messageOf(error) });
+    }
+  };
   return {
-    find: async () => (await readTextIfPresent(file))?.trim() || undefined,
-    save: async (credential) => {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      await writeFileAtomic(file, `${credential}\n`, { mode: 0o600 });
+    find: async () => {
+      if (unsaved !== undefined) {
+        await save(unsaved);
+      }
+      return unsaved ?? ((await readTextIfPresent(file))?.trim() || undefined);
     },
+    save,
     noteStatus: (status) => writeFileAtomic(join(folder, 'status'), `${status}\n`, { mode: 0o600 }),
-    clear: () => rm(folder, { recursive: true, force: true }),
+    clear: () => {
+      unsaved = undefined;
+      return rm(folder, { recursive: true, force: true });
+    },
   };
 }

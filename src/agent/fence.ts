@@ -94,11 +94,21 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
     noteContact: async (answer) => {
       lastContactMs = clock.monotonicMs();
       heartbeatIntervalSeconds = answer.heartbeatIntervalSeconds;
-      await moveEnds(records, answer, clock.now().getTime() / 1000);
-      await contact.note({ limitSeconds: answer.contactLimitSeconds, usernames: answer.accounts.map(({ username }) => username) });
+      await writeAll([
+        contact.note({ limitSeconds: answer.contactLimitSeconds, usernames: answer.accounts.map(({ username }) => username) }),
+        moveEnds(records, answer, clock.now().getTime() / 1000),
+      ]);
     },
     listEnded: async () => (await records.list()).records.filter((record) => record.ended).map((record) => record.username),
   };
+}
+
+/** Waits for every write, then reports those that failed: a full disk that takes no new end must not keep an account from being confirmed, which would hold it. */
+async function writeAll(writes: Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(writes)).flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+  if (failed.length > 0) {
+    throw new AggregateError(failed, `not all could be written: ${failed.map(String).join('; ')}`);
+  }
 }
 
 /** Lists the records, and tells of files that are none, once. */

@@ -1,4 +1,5 @@
 import { Argument, Command, CommanderError } from 'commander';
+import { messageOf } from '../lib/errors';
 import { declareAccount } from './declarations/account';
 import { createDeclaration, type Declaration, type Outcome } from './declarations/declaration';
 import { declareFleet } from './declarations/fleet';
@@ -24,7 +25,14 @@ export function createProgram(io: CliIo): Command {
 export async function runCli(argv: string[], io: CliIo): Promise<number> {
   const outcome: Outcome = { exitCode: EXIT.ok };
   const program = buildProgram(io, outcome);
-  forgiveClosedPipe(io);
+  const output = surviveOutputFaults(io);
+  const code = await runProgram(program, { argv, io, outcome });
+  await new Promise<void>((resolve) => void io.stdout.write('', () => resolve()));
+  const fault = output.fault();
+  return code === EXIT.ok && fault ? reportError(io, new Error(`the output could not be written: ${messageOf(fault)}. What was asked for was done`)) : code;
+}
+
+async function runProgram(program: Command, { argv, io, outcome }: { argv: string[]; io: CliIo; outcome: Outcome }): Promise<number> {
   try {
     await program.parseAsync(argv, { from: 'user' });
     return outcome.exitCode;
@@ -33,8 +41,6 @@ export async function runCli(argv: string[], io: CliIo): Promise<number> {
       return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     }
     return reportError(io, error);
-  } finally {
-    await new Promise<void>((resolve) => void io.stdout.write('', () => resolve()));
   }
 }
 
@@ -113,13 +119,15 @@ async function startRoles(command: Command, role: string | undefined, { io, outc
   outcome.exitCode = await roles.startRoles(names, io.env);
 }
 
-/** `orion leases | head -1`: whoever has read enough closes the pipe, and that is no failure. */
-function forgiveClosedPipe({ stdout, stderr }: CliIo): void {
-  for (const stream of [stdout, stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') {
-        throw error;
-      }
-    });
-  }
+/**
+ * Progress on stderr is a side channel: a full disk or a closed pipe there ends nothing. Data on stdout that could not be written is a failure of the
+ * command, told at its end; only a reader that closes the pipe (`orion leases | head -1`) has what it wanted.
+ */
+function surviveOutputFaults({ stdout, stderr }: CliIo): { fault: () => NodeJS.ErrnoException | undefined } {
+  let fault: NodeJS.ErrnoException | undefined;
+  stderr.on('error', () => undefined);
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    fault = error.code === 'EPIPE' ? fault : error;
+  });
+  return { fault: () => fault };
 }

@@ -1,4 +1,5 @@
 import { redact } from './redact';
+import { stderrLines } from './stderr-lines';
 
 export type LogFields = Record<string, unknown>;
 
@@ -18,11 +19,15 @@ const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3, s
 
 export type LogSink = (level: LogLevel, message: string, fields: LogFields) => void;
 
-/** A logger over a sink; fields pass through redaction and errors become plain objects on the way. */
+/** A logger over a sink; fields pass through redaction and errors become plain objects on the way. Logging never throws: what cannot be logged is replaced by the reason. */
 export function createLogger(level: LogLevel, sink: LogSink, base: LogFields = {}): Logger {
   const at = (lineLevel: LogLevel) => (message: string, fields: LogFields = {}) => {
     if (RANK[lineLevel] >= RANK[level]) {
-      sink(lineLevel, message, redact({ ...base, ...fields }) as LogFields);
+      try {
+        sink(lineLevel, message, redact({ ...base, ...fields }) as LogFields);
+      } catch (error) {
+        sink(lineLevel, message, { ...base, unloggable: String(error) });
+      }
     }
   };
   return {
@@ -36,7 +41,7 @@ export function createLogger(level: LogLevel, sink: LogSink, base: LogFields = {
 
 /** JSON lines on stderr without any library: what the agent uses, to stay light. */
 export const jsonLineSink: LogSink = (level, message, fields) => {
-  process.stderr.write(`${JSON.stringify({ timestamp: new Date().toISOString(), level, message, ...fields })}\n`);
+  stderrLines().write(JSON.stringify({ timestamp: new Date().toISOString(), level, message, ...fields }));
 };
 
 export const silentLogger = createLogger('silent', () => undefined);

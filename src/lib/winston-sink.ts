@@ -1,5 +1,7 @@
+import { Writable } from 'node:stream';
 import winston from 'winston';
 import type { LogSink } from './logger';
+import { stderrLines } from './stderr-lines';
 
 /** The control plane's sink: winston, JSON lines on stderr, or coloured lines when stderr is a terminal. */
 export function createWinstonSink(pretty = process.stderr.isTTY): LogSink {
@@ -11,9 +13,21 @@ export function createWinstonSink(pretty = process.stderr.isTTY): LogSink {
     format,
     // winston's types give its transports another base class than the one that it asks for.
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
-    transports: [new winston.transports.Console({ stderrLevels: ['debug', 'info', 'warn', 'error'], forceConsole: false })],
+    transports: [new winston.transports.Stream({ stream: lineStream(), eol: '' })],
   });
   return (level, message, fields) => void logger.log(level, message, fields);
+}
+
+/** Takes each line at once, so that winston never holds any back. */
+function lineStream(): Writable {
+  const lines = stderrLines();
+  return new Writable({
+    decodeStrings: false,
+    write: (line: string, _encoding, done) => {
+      lines.write(line);
+      done();
+    },
+  });
 }
 
 function prettyLine({ timestamp, level, message, ...fields }: winston.Logform.TransformableInfo): string {

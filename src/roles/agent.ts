@@ -19,6 +19,7 @@ import { paceOf } from '../agent/verdict';
 import type { HeartbeatBody, RegisterBody } from '../agent/wire';
 import type { AgentConfig } from '../config/agent';
 import type { Clock } from '../lib/clock';
+import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { createLoop } from '../lib/loop';
 import type { RunningRole } from './role';
@@ -35,13 +36,14 @@ const FENCE_INTERVAL_MS = 1000;
 export async function startAgent(config: AgentConfig, { logger, clock }: AgentDeps): Promise<RunningRole> {
   const ca = await readCa(config);
   const controlPlane = createControlPlane({ endpoint: config.endpoint, ca });
-  const credentials = createCredentialStore(config.stateDir);
+  const credentials = createCredentialStore(config.stateDir, logger);
   const management = createAccount(config, clock);
   const contact = await openContact(config.stateDir);
   const rest = createRest(clock);
   const news = createNews();
   const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
-  await mkdir(config.stateDir, { recursive: true, mode: 0o755 });
+  await mkdir(config.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
+    logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir: config.stateDir, reason: messageOf(error) }));
 
   const stopping = new AbortController();
   const fenceLoop = createLoop({
@@ -95,7 +97,7 @@ export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal:
     {
       ...deps,
       controlPlane: createControlPlane({ endpoint: config.endpoint, ca: await readCa(config) }),
-      credentials: createCredentialStore(config.stateDir),
+      credentials: createCredentialStore(config.stateDir, deps.logger),
       removeAccount: () => (config.manageAccounts ? management.remove() : Promise.resolve()),
     },
     signal,

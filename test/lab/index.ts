@@ -1,4 +1,5 @@
 /** Real servers for tests, the demo and benchmarks; all on 127.0.0.0/8, all gone when their lab closes or its process dies. */
+export { breakLog, type BrokenLog } from './broken-logs';
 export { startCaddy, type Caddy, type CaddyOptions } from './caddy';
 export { startDatabaseProxy, type CommitFate, type DatabaseProxy } from './database-proxy';
 export { openDocker, type DockerEngine } from './docker';

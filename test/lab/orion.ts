@@ -12,6 +12,8 @@ export interface OrionOptions {
   readyTimeoutMs?: number;
   /** Of node itself: what is loaded before the program. */
   nodeArgs?: string[];
+  /** A command that starts node with its arguments. */
+  wrapper?: string[];
 }
 
 export interface OrionProcess extends LabProcess {
@@ -25,8 +27,8 @@ export async function startOrion(lab: Lab, role: string, options: OrionOptions):
   const url = `http://127.0.0.1:${options.port}`;
   const child = startProcess(lab, {
     name: `orion-${role.replaceAll(',', '-')}`,
-    command: process.execPath,
-    args: [...(options.nodeArgs ?? []), ...childProfileArgs(), '--enable-source-maps', join(programDir, 'dist', 'main.js'), `--role=${role}`],
+    command: 'env',
+    args: [...(options.wrapper ?? []), process.execPath, ...(options.nodeArgs ?? []), ...childProfileArgs(), '--enable-source-maps', join(programDir, 'dist', 'main.js'), `--role=${role}`],
     env: { ...childCoverageEnv(), ...options.env },
     cwd: programDir,
   });

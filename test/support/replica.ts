@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createStepControl, type DatabaseProxy, freePort, type Lab, type OrionProcess, projectDir, startDatabaseProxy, startOrion, type StepControl } from '../lab';
+import { breakLog, type BrokenLog, createStepControl, type DatabaseProxy, freePort, type Lab, type OrionProcess, projectDir, startDatabaseProxy, startOrion, type StepControl } from '../lab';
 
 export interface ReplicaFaults {
   /** A proxy of its own between the replica and the database. */
@@ -10,6 +10,8 @@ export interface ReplicaFaults {
   steps?: boolean;
   /** Plays are answered at once, in the process, and leave files in a folder instead of accounts on nodes: see lab/preload/instant-plays.mjs. */
   instantPlays?: boolean;
+  /** Its log cannot be written. */
+  log?: BrokenLog;
 }
 
 export interface ReplicaOptions {
@@ -23,6 +25,8 @@ export type ReplicaRole = 'api' | 'scheduler' | 'gateway';
 
 /** One process of the built program, with what was asked for to interfere with it. */
 export interface Replica extends OrionProcess {
+  /** Folder of its full disk, as this process sees it. */
+  disk: string | undefined;
   proxy: DatabaseProxy | undefined;
   steps: StepControl | undefined;
 }
@@ -39,8 +43,10 @@ export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, fau
   if (faults.instantPlays) {
     mkdirSync(instantNodesDir(lab), { recursive: true });
   }
+  const broken = faults.log && breakLog(lab, faults.log);
   const started = await startOrion(lab, role, {
     port: at,
+    wrapper: broken?.command ?? [],
     env: {
       ...env,
       ...(proxy ? { ORION_DB_HOST: proxy.host, ORION_DB_PORT: String(proxy.port) } : {}),
@@ -50,5 +56,5 @@ export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, fau
     },
     nodeArgs: [...(steps ? preload('steps.mjs') : []), ...(faults.instantPlays ? preload('instant-plays.mjs') : [])],
   });
-  return { ...started, proxy, steps };
+  return { ...started, proxy, steps, disk: broken && `/proc/${started.pid}/root${broken.disk}` };
 }

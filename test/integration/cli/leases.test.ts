@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { join } from 'node:path';
+import { projectDir, run } from '../../lab';
 import { type Bench, createBench } from './support/cli';
 import { aGateway, aLease, page, problem } from './support/fake-api';
 
@@ -42,6 +44,25 @@ describe('leases', () => {
   it('lets no machine steer the terminal by its name', async () => {
     bench.api.on('GET /api/leases', page(aLease({ node: { id: 3, hostname: 'evil\x1b]0;x\x07', status: 'alive' } })));
     expect((await bench.call(['leases'])).stdout).not.toMatch(/[\x07\x1b]/);
+  });
+});
+
+describe('output that cannot be written', () => {
+  const orion = (redirection: string, ...args: string[]): ReturnType<typeof run> =>
+    run('sh', ['-c', `exec "$@" ${redirection}`, 'sh', process.execPath, join(projectDir, 'dist', 'main.js'), ...args], {
+      env: { PATH: process.env['PATH'], HOME: bench.home, ORION_CONFIG_DIR: bench.configDir },
+    });
+
+  it('costs the progress on stderr, and not the command', async () => {
+    bench.api.on('GET /api/leases', page());
+    expect(await orion('2>/dev/full', 'leases')).toMatchObject({ code: 0, stdout: '' });
+  });
+
+  it('is told at the end when it is the data on stdout', async () => {
+    bench.api.on('GET /api/leases', page(aLease()));
+    const { code, stderr } = await orion('>/dev/full', 'leases');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: the output could not be written: ENOSPC.*What was asked for was done\n$/);
   });
 });
 

@@ -1,0 +1,54 @@
+import type { Writable } from 'node:stream';
+
+/** Writes lines to a stream that may be full, closed or unread. */
+export interface LineWriter {
+  /** Never throws and never waits. A line that cannot be written is counted and dropped. */
+  write(line: string): void;
+}
+
+/** What the process keeps for a reader that does not read. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+
+/**
+ * A log is a side channel: a full disk, a closed pipe or a reader that stands still costs lines, never the process. The first line after such a time
+ * is preceded by `describeLoss(n)`. A stream that overflowed gets nothing more until it is empty, so that one slow reader causes few such lines.
+ */
+export function createLineWriter(stream: Writable, describeLoss: (lines: number) => string): LineWriter {
+  let lost = 0;
+  let overflowed = false;
+  let failed = false;
+  // Without a listener Node ends the process at the first fault of the stream.
+  stream.on('error', () => undefined);
+
+  const send = (text: string, lines: number): void => {
+    const done = (error?: Error | null): void => {
+      failed = Boolean(error);
+      lost += error ? lines : 0;
+    };
+    try {
+      stream.write(text, done);
+    } catch (error) {
+      done(error as Error);
+    }
+  };
+  const reportLoss = (): void => {
+    const lines = lost;
+    lost = 0;
+    // A disk that became full may have taken half a line.
+    send(`${failed ? '\n' : ''}${describeLoss(lines)}\n`, lines);
+  };
+
+  return {
+    write: (line) => {
+      overflowed = stream.writableLength > (overflowed ? 0 : MAX_WAITING_BYTES);
+      if (overflowed) {
+        lost += 1;
+        return;
+      }
+      if (lost > 0) {
+        reportLoss();
+      }
+      send(`${line}\n`, 1);
+    },
+  };
+}

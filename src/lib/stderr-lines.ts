@@ -1,0 +1,20 @@
+import { createLineWriter, type LineWriter } from './line-writer';
+
+let writer: LineWriter | undefined;
+
+/** The process's log: stderr. */
+export const stderrLines = (): LineWriter => (writer ??= openStderr());
+
+function openStderr(): LineWriter {
+  letTerminalStandStill();
+  return createLineWriter(process.stderr, (lines) =>
+    JSON.stringify({ timestamp: new Date().toISOString(), level: 'warn', message: 'log lines lost', lines }));
+}
+
+/** Node writes to a terminal synchronously: one that is stopped (Ctrl-S) or whose connection hangs would stop the whole process. */
+function letTerminalStandStill(): void {
+  const { isTTY, _handle: handle } = process.stderr as typeof process.stderr & { _handle?: { setBlocking?: (blocking: boolean) => void } };
+  if (isTTY) {
+    handle?.setBlocking?.(false);
+  }
+}
