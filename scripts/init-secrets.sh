@@ -40,6 +40,9 @@ ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/$1"); }
 # Empty until somebody fills it.
 keep_empty() { [[ -e $DIR/$1 ]] || install -m 444 /dev/null "$DIR/$1"; }
 
+# Mounted into containers whose users have other numbers; a checkout that was made under a strict umask is closed to them.
+open_configuration() { chmod a+r -- Caddyfile docker/prometheus.yml; }
+
 set_in_env() { grep -qs "^$1=" .env || printf '%s=%s\n' "$1" "$2" >>.env; }
 
 write_env() {
@@ -55,6 +58,7 @@ command -v age-keygen >/dev/null || die 'age-keygen is missing: install age (htt
 cd -- "$PROJECT"
 DIR=${1:-secrets}
 umask 077
+open_configuration
 mkdir -p -m 700 -- "$DIR"
 chmod 700 -- "$DIR"
 keep db_password random

@@ -4,6 +4,8 @@
 # --docker adds what the containers' tests need: a Docker engine, docker-compose, and debootstrap for the stand-in base images.
 # --peers installs the servers of the benchmark `peers`, and nothing else.
 set -euo pipefail
+# What packages set up is read by the users of their services.
+umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
 PACKAGES=(mariadb-server ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++)

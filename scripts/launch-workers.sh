@@ -2,6 +2,8 @@
 # Workers for Orion without any image: each one is a set of namespaces with its own root, accounts, sshd and agent. With --docker they are
 # containers beside a control plane that compose brought up.
 set -euo pipefail
+# Tenants, sshd's unprivileged child and other users read the root that is made here, whatever the caller's umask keeps from them.
+umask 022
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 PROJECT=${HERE%/*}
 PORT=2222

@@ -5,6 +5,8 @@
 #
 # Usage: scripts/make-base-images.sh [--force] [--monitoring]     --force replaces what is there; --monitoring adds Prometheus
 set -euo pipefail
+# Each user of the images reads their root.
+umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 RELEASE=bookworm
 DEBIAN=debian:$RELEASE-slim NODE=node:20-$RELEASE-slim MARIADB=mariadb:10.11 CADDY=caddy:2 PROMETHEUS=prom/prometheus:latest

@@ -26,6 +26,8 @@ export interface LabOptions {
 
 /** Opens a lab. Every server of this folder takes one as its first argument and closes with it. */
 export function createLab(options: LabOptions = {}): Lab {
+  // Servers that run as other users read what is made here, whatever the caller's umask keeps from them; secrets are given their mode.
+  process.umask(0o022);
   const dir = mkdtempSync(join(tmpdir(), 'orion-lab-'));
   const guard = startGuard(options.watchedPid ?? process.pid, join(dir, 'guard.list'));
   const closer = createCloser(createLogger('warn', jsonLineSink, { lab: dir }));
