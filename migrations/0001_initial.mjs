@@ -11,7 +11,7 @@
  * and moves `due_at` to the moment at which the claim lapses, so that one index serves both; NULL means "nothing to do".
  */
 const TABLES = [
-  `CREATE TABLE users (
+  `CREATE TABLE IF NOT EXISTS users (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     username VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     password_hash VARCHAR(255) CHARACTER SET ascii NOT NULL,
@@ -22,7 +22,7 @@ const TABLES = [
     created_at DATETIME(3) NOT NULL DEFAULT UTC_TIMESTAMP(3),
     UNIQUE KEY users_username (username)
   )`,
-  `CREATE TABLE user_keys (
+  `CREATE TABLE IF NOT EXISTS user_keys (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     user_id BIGINT UNSIGNED NOT NULL,
     name VARCHAR(64) NOT NULL,
@@ -32,17 +32,17 @@ const TABLES = [
     UNIQUE KEY user_keys_fingerprint (user_id, fingerprint),
     CONSTRAINT user_keys_user FOREIGN KEY (user_id) REFERENCES users (id)
   )`,
-  `CREATE TABLE revoked_tokens (
+  `CREATE TABLE IF NOT EXISTS revoked_tokens (
     jti CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY,
     expires_at DATETIME(3) NOT NULL,
     KEY revoked_tokens_expiry (expires_at)
   )`,
-  `CREATE TABLE rate_limits (
+  `CREATE TABLE IF NOT EXISTS rate_limits (
     \`key\` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY,
     points INT NOT NULL DEFAULT 0,
     expire BIGINT UNSIGNED NULL
   )`,
-  `CREATE TABLE join_tokens (
+  `CREATE TABLE IF NOT EXISTS join_tokens (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     name VARCHAR(64) NOT NULL,
     token_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -57,7 +57,7 @@ const TABLES = [
     CONSTRAINT join_tokens_uses CHECK (uses <= max_uses),
     CONSTRAINT join_tokens_creator FOREIGN KEY (created_by) REFERENCES users (id)
   )`,
-  `CREATE TABLE nodes (
+  `CREATE TABLE IF NOT EXISTS nodes (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     hostname VARCHAR(253) NOT NULL,
     address VARCHAR(253) NOT NULL,
@@ -102,7 +102,7 @@ const TABLES = [
     KEY nodes_wipe_due (wipe_due_at, id),
     KEY nodes_heartbeat (status, last_heartbeat_at)
   )`,
-  `CREATE TABLE rents (
+  `CREATE TABLE IF NOT EXISTS rents (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     user_id BIGINT UNSIGNED NOT NULL,
     idempotency_key VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NULL,
@@ -111,7 +111,7 @@ const TABLES = [
     UNIQUE KEY rents_idempotency (user_id, idempotency_key),
     CONSTRAINT rents_user FOREIGN KEY (user_id) REFERENCES users (id)
   )`,
-  `CREATE TABLE leases (
+  `CREATE TABLE IF NOT EXISTS leases (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     rent_id BIGINT UNSIGNED NOT NULL,
     user_id BIGINT UNSIGNED NOT NULL,
@@ -139,8 +139,8 @@ const TABLES = [
     CONSTRAINT leases_occupancy CHECK ((state IN ('provisioning','active','migrating')) = (occupied_node_id IS NOT NULL)),
     CONSTRAINT leases_time CHECK (ends_at > created_at)
   )`,
-  `ALTER TABLE nodes ADD CONSTRAINT nodes_occupant FOREIGN KEY (lease_id) REFERENCES leases (id)`,
-  `CREATE TABLE placements (
+  `ALTER TABLE nodes ADD CONSTRAINT nodes_occupant FOREIGN KEY IF NOT EXISTS (lease_id) REFERENCES leases (id)`,
+  `CREATE TABLE IF NOT EXISTS placements (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     lease_id BIGINT UNSIGNED NOT NULL,
     node_id BIGINT UNSIGNED NOT NULL,
@@ -168,7 +168,7 @@ const TABLES = [
     CONSTRAINT placements_currency CHECK ((state IN ('creating','present')) = (current_lease_id IS NOT NULL)),
     CONSTRAINT placements_same_lease CHECK (current_lease_id IS NULL OR current_lease_id = lease_id)
   )`,
-  `CREATE TABLE extensions (
+  `CREATE TABLE IF NOT EXISTS extensions (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     lease_id BIGINT UNSIGNED NOT NULL,
     idempotency_key VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NULL,
@@ -180,7 +180,7 @@ const TABLES = [
     CONSTRAINT extensions_lease FOREIGN KEY (lease_id) REFERENCES leases (id),
     CONSTRAINT extensions_forward CHECK (ends_after > ends_before)
   )`,
-  `CREATE TABLE events (
+  `CREATE TABLE IF NOT EXISTS events (
     id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
     at DATETIME(3) NOT NULL DEFAULT UTC_TIMESTAMP(3),
     type VARCHAR(64) CHARACTER SET ascii NOT NULL,
@@ -193,28 +193,25 @@ const TABLES = [
     KEY events_node (node_id, id),
     KEY events_at (at)
   )`,
-  `CREATE TABLE control_plane (
+  `CREATE TABLE IF NOT EXISTS control_plane (
     id TINYINT UNSIGNED PRIMARY KEY,
     last_tick_at DATETIME(3) NOT NULL COMMENT 'the last time any scheduler was at work',
     judged_since DATETIME(3) NOT NULL COMMENT 'failures from before this moment count for nothing (I8)',
     brake_since DATETIME(3) NULL COMMENT 'set while most of the fleet fails at once and migration stands still (I8)',
     CONSTRAINT control_plane_one_row CHECK (id = 1)
   )`,
-  `INSERT INTO control_plane (id, last_tick_at, judged_since) VALUES (1, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`,
+  `INSERT IGNORE INTO control_plane (id, last_tick_at, judged_since) VALUES (1, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`,
 ];
 
-export async function up(knex) {
+export async function up(statements) {
   for (const statement of TABLES) {
-    await knex.raw(statement.startsWith('CREATE TABLE') ? `${statement} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4` : statement);
+    await statements.raw(statement.startsWith('CREATE TABLE') ? `${statement} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4` : statement);
   }
 }
 
-export async function down(knex) {
-  await knex.raw('ALTER TABLE nodes DROP FOREIGN KEY nodes_occupant');
+export async function down(statements) {
+  await statements.raw('ALTER TABLE IF EXISTS nodes DROP FOREIGN KEY IF EXISTS nodes_occupant');
   for (const table of ['control_plane', 'events', 'extensions', 'placements', 'leases', 'rents', 'nodes', 'join_tokens', 'rate_limits', 'revoked_tokens', 'user_keys', 'users']) {
-    await knex.raw(`DROP TABLE ${table}`);
+    await statements.raw(`DROP TABLE IF EXISTS ${table}`);
   }
 }
-
-/** MariaDB commits each DDL statement by itself; a transaction around them would only pretend. */
-export const config = { transaction: false };

@@ -3,8 +3,8 @@
  * `claim_token`) is of the same kind as the others: a running lease is due for its next checkpoint, one that is over for the removal of its files,
  * and NULL means that the store has nothing of it and needs nothing.
  */
-export async function up(knex) {
-  await knex.raw(`CREATE TABLE checkpoints (
+export async function up(statements) {
+  await statements.raw(`CREATE TABLE IF NOT EXISTS checkpoints (
     lease_id BIGINT UNSIGNED PRIMARY KEY,
     enabled TINYINT(1) NOT NULL,
     due_at DATETIME(3) NULL,
@@ -23,9 +23,6 @@ export async function up(knex) {
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`);
 }
 
-export async function down(knex) {
-  await knex.raw('DROP TABLE checkpoints');
+export async function down(statements) {
+  await statements.raw('DROP TABLE IF EXISTS checkpoints');
 }
-
-/** MariaDB commits each DDL statement by itself; a transaction around them would only pretend. */
-export const config = { transaction: false };

@@ -3,15 +3,12 @@
  * user's occupied nodes without his history, and "could any node ever do" for what is too big. Status and size hardly ever change, so keeping these
  * indexes costs nothing while the fleet is at rest.
  */
-export async function up(knex) {
-  await knex.raw('ALTER TABLE nodes ADD KEY nodes_free (leasable), ADD KEY nodes_status (status), ADD KEY nodes_size (cpus, memory_mb)');
-  await knex.raw('ALTER TABLE leases ADD KEY leases_user_node (user_id, occupied_node_id)');
+export async function up(statements) {
+  await statements.raw('ALTER TABLE nodes ADD KEY IF NOT EXISTS nodes_free (leasable), ADD KEY IF NOT EXISTS nodes_status (status), ADD KEY IF NOT EXISTS nodes_size (cpus, memory_mb)');
+  await statements.raw('ALTER TABLE leases ADD KEY IF NOT EXISTS leases_user_node (user_id, occupied_node_id)');
 }
 
-export async function down(knex) {
-  await knex.raw('ALTER TABLE nodes DROP KEY nodes_free, DROP KEY nodes_status, DROP KEY nodes_size');
-  await knex.raw('ALTER TABLE leases DROP KEY leases_user_node');
+export async function down(statements) {
+  await statements.raw('ALTER TABLE nodes DROP KEY IF EXISTS nodes_free, DROP KEY IF EXISTS nodes_status, DROP KEY IF EXISTS nodes_size');
+  await statements.raw('ALTER TABLE leases DROP KEY IF EXISTS leases_user_node');
 }
-
-/** MariaDB commits each DDL statement by itself; a transaction around them would only pretend. */
-export const config = { transaction: false };

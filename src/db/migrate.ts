@@ -2,72 +2,71 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Knex } from 'knex';
-import { acquire, release, sendOn } from './query';
-import { databaseName } from './sql';
+import { withMigrationLock } from './migrations/lock';
+import { createRecordTables, forget, listRecorded, record, type Recorded } from './migrations/record';
+import { withPatience, type Statements } from './migrations/statements';
 
-interface MigrationModule {
-  up(knex: Knex): Promise<void>;
-  down(knex: Knex): Promise<void>;
-  config?: { transaction: boolean };
+interface Migration {
+  up(statements: Statements): Promise<void>;
+  down(statements: Statements): Promise<void>;
 }
 
-/** Knex's own file loader cannot import ES modules from a bundle, so the directory is read here. */
-function migrationSource(directory: string): Knex.MigrationSource<string> {
-  return {
-    getMigrations: async () => (await readdir(directory)).filter((file) => /^\d{4}_.*\.mjs$/.test(file)).sort(),
-    getMigrationName: (file) => file,
-    getMigration: async (file) => (await import(pathToFileURL(join(directory, file)).href)) as MigrationModule,
-  };
-}
-
-const LOCK_NAME = 'orion_migrate';
-const LOCK_WAIT_SECONDS = 120;
-
-/**
- * Runs `work` while no other process migrates this database. A named lock ends with its connection, so a killed migrator leaves
- * none behind (Knex's own lock table would).
- */
-async function exclusively<T>(db: Knex, work: () => Promise<T>): Promise<T> {
-  // In no transaction: one that says nothing while the tables are changed would be ended by the server.
-  const connection = await acquire(db);
-  const name = `${LOCK_NAME}:${databaseName(db)}`;
-  try {
-    const [row] = (await sendOn(connection, 'SELECT GET_LOCK(?, ?) AS got', [name, LOCK_WAIT_SECONDS])) as { got: number | null }[];
-    if (row?.got !== 1) {
-      throw new Error(`another process has been migrating this database for ${LOCK_WAIT_SECONDS} s; see SHOW PROCESSLIST`);
-    }
-    try {
-      return await work();
-    } finally {
-      await sendOn(connection, 'SELECT RELEASE_LOCK(?)', [name]);
-    }
-  } finally {
-    release(db, connection);
-  }
+export interface SchemaState {
+  /** Of the migrations that this program knows. */
+  applied: string[];
+  pending: string[];
+  /** Applied by a newer program; this one has no file for them. They only add to the schema, so this program works on it. */
+  newer: string[];
 }
 
 export interface Migrator {
-  /** Applies what is missing; returns the names applied. Safe when many replicas start at once. */
+  /** Applies what is missing; returns the names applied. Safe when many replicas start at once, on one database server or on several of a cluster. */
   up(): Promise<string[]>;
-  /** Takes the newest batch back; returns its names. */
+  /** Takes the newest batch back, newest first; returns its names. Refuses a batch that holds a migration of a newer program. */
   down(): Promise<string[]>;
-  status(): Promise<{ applied: string[]; pending: string[] }>;
+  /** Reads only. */
+  status(): Promise<SchemaState>;
 }
 
-export function createMigrator(db: Knex, directory: string): Migrator {
-  const options: Knex.MigratorConfig = { migrationSource: migrationSource(directory), disableMigrationsListValidation: false };
-  const run = async (verb: 'latest' | 'rollback'): Promise<string[]> =>
-    exclusively(db, async () => {
-      await db.migrate.forceFreeMigrationsLock(options);
-      const [, names] = (await db.migrate[verb](options)) as [number, string[]];
+/** `onWait` gets a line for people each time a statement has to wait for a table in use. */
+export function createMigrator(db: Knex, directory: string, onWait: (line: string) => void = () => undefined): Migrator {
+  const run = (direction: 'up' | 'down', choose: (recorded: Recorded[], known: string[]) => string[]): Promise<string[]> =>
+    withMigrationLock(db, async (lock) => {
+      await createRecordTables(db);
+      const recorded = await listRecorded(db);
+      const names = choose(recorded, await listFiles(directory));
+      const batch = Math.max(0, ...recorded.map((each) => each.batch)) + 1;
+      for (const name of names) {
+        const migration = (await import(pathToFileURL(join(directory, name)).href)) as Migration;
+        await withPatience(db, { beforeEach: lock.renew, onWait: (what) => onWait(`${name} ${what}`) }, (statements) => migration[direction](statements));
+        await (direction === 'up' ? record(db, { name, batch }) : forget(db, name));
+      }
       return names;
     });
   return {
-    up: () => run('latest'),
-    down: () => run('rollback'),
-    status: async () => {
-      const [applied, pending] = (await db.migrate.list(options)) as [{ name: string }[], string[]];
-      return { applied: applied.map(({ name }) => name), pending };
-    },
+    up: () => run('up', (recorded, known) => judge(recorded, known).pending),
+    down: () => run('down', newestBatch),
+    status: async () => judge(await listRecorded(db), await listFiles(directory)),
   };
+}
+
+const listFiles = async (directory: string): Promise<string[]> => (await readdir(directory)).filter((file) => /^\d{4}_.*\.mjs$/.test(file)).sort();
+
+function judge(recorded: Recorded[], known: string[]): SchemaState {
+  const names = recorded.map(({ name }) => name);
+  return {
+    applied: known.filter((name) => names.includes(name)),
+    pending: known.filter((name) => !names.includes(name)),
+    newer: names.filter((name) => !known.includes(name)),
+  };
+}
+
+function newestBatch(recorded: Recorded[], known: string[]): string[] {
+  const last = Math.max(...recorded.map(({ batch }) => batch));
+  const names = recorded.filter(({ batch }) => batch === last).map(({ name }) => name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new Error(`A newer version of orion applied ${unknown.join(', ')}. Only that version can take it back: run its \`orion migrate down\`. Nothing was changed.`);
+  }
+  return names.toReversed();
 }

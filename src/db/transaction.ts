@@ -16,6 +16,11 @@ export function sqlCodeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
+/** True when another transaction was in the way: a deadlock, a lock or a table that stayed in use, a conflict with another server of a cluster. Nothing was done. */
+export const isConflict = (error: unknown): boolean => RETRIABLE.has(sqlCodeOf(error));
+
+export const isMissingTable = (error: unknown): boolean => sqlCodeOf(error) === 'ER_NO_SUCH_TABLE';
+
 /** True for a violated UNIQUE key; `key` narrows it to one by name. */
 export function isDuplicate(error: unknown, key?: string): boolean {
   return sqlCodeOf(error) === 'ER_DUP_ENTRY' && (key === undefined || (error as Error).message.includes(key));

@@ -112,13 +112,24 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
 
 const WAIT_MS = 1_000;
 
-/** Waits until the database answers and has every migration; meanwhile readiness says why not. Gives up only when `signal` aborts. */
+/**
+ * Waits until the database answers and has every migration that this program knows; meanwhile readiness says why not. A schema with more migrations is fine: it
+ * belongs to a newer version, which only adds to it. Gives up only when `signal` aborts.
+ */
 export async function waitForSchema({ db, clock, logger, readiness }: Plane, signal: AbortSignal): Promise<void> {
   const migrator = createMigrator(db, join(packageRoot(), 'migrations'));
   let told = '';
   while (!signal.aborted) {
     const reason = await migrator.status().then(
-      ({ pending }) => (pending.length > 0 ? 'the schema is not up to date: run `orion migrate up`' : null),
+      ({ pending, newer }) => {
+        if (pending.length > 0) {
+          return 'the schema is not up to date: run `orion migrate up`';
+        }
+        if (newer.length > 0) {
+          logger.info('schema is newer than this program', { newer });
+        }
+        return null;
+      },
       (error: unknown) => `the database does not answer: ${messageOf(error)}`,
     );
     if (reason === null) {

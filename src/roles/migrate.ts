@@ -2,22 +2,19 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
-import { createMigrator } from '../db/migrate';
+import { createMigrator, type Migrator } from '../db/migrate';
 import { packageRoot } from '../lib/package-root';
 
 export type MigrateVerb = 'up' | 'down' | 'status';
 
 /** `orion migrate up|down|status`. Resolves with the exit code; `status` gives 1 while migrations are pending. */
-export async function runMigrate(verb: MigrateVerb, env: NodeJS.ProcessEnv, io: { stdout: Writable }): Promise<number> {
+export async function runMigrate(verb: MigrateVerb, env: NodeJS.ProcessEnv, io: { stdout: Writable; stderr: Writable }): Promise<number> {
   const db = createDatabase(loadDatabaseConfig(env));
-  const migrator = createMigrator(db, join(packageRoot(), 'migrations'));
+  const migrator = createMigrator(db, join(packageRoot(), 'migrations'), (line) => void io.stderr.write(`${line}\n`));
   const say = (line: string): void => void io.stdout.write(`${line}\n`);
   try {
     if (verb === 'status') {
-      const { applied, pending } = await migrator.status();
-      applied.forEach((name) => say(`applied  ${name}`));
-      pending.forEach((name) => say(`pending  ${name}`));
-      return pending.length > 0 ? 1 : 0;
+      return await showStatus(migrator, say);
     }
     const names = await migrator[verb]();
     names.forEach((name) => say(`${verb === 'up' ? 'applied' : 'taken back'}  ${name}`));
@@ -28,4 +25,12 @@ export async function runMigrate(verb: MigrateVerb, env: NodeJS.ProcessEnv, io: 
   } finally {
     await db.destroy();
   }
+}
+
+async function showStatus(migrator: Migrator, say: (line: string) => void): Promise<number> {
+  const { applied, pending, newer } = await migrator.status();
+  applied.forEach((name) => say(`applied  ${name}`));
+  newer.forEach((name) => say(`newer    ${name}  (applied by a newer version, which takes it back; this version works with it)`));
+  pending.forEach((name) => say(`pending  ${name}`));
+  return pending.length > 0 ? 1 : 0;
 }

@@ -1,13 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createDatabase } from '../../../src/db/connection';
-import { createMigrator } from '../../../src/db/migrate';
 import type { User } from '../../../src/modules/accounts';
 import { aLease, aNode, aUser } from '../../support/builders';
-import { age, count, migrationsDir, openTestDatabase, row, type TestDatabase } from '../../support/database';
-import { sharedMariaDb } from '../../lab';
+import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
 
 let database: TestDatabase;
 let user: User;
@@ -79,41 +73,4 @@ describe('what the schema refuses by itself', () => {
     await age(database.db, 'UPDATE nodes SET status = ?, drained = ?, dirty = ? WHERE id = ?', [status, drained, dirty, id]);
     expect(await row(database.db, 'SELECT leasable FROM nodes WHERE id = ?', [id])).toEqual({ leasable });
   });
-});
-
-describe('migrations', () => {
-  it('R33: may take longer than the server lets a transaction say nothing, and hold their lock until they are done', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'orion-migrations-'));
-    const access = await (await sharedMariaDb()).createDatabase();
-    const [db, other] = [createDatabase({ ...access, poolSize: 2 }), createDatabase({ ...access, poolSize: 2 })];
-    try {
-      await writeFile(join(directory, '0001_slow.mjs'), "export const up = (knex) => knex.raw('DO SLEEP(17)');\nexport const down = () => undefined;\n");
-      const names = await Promise.all([db, other].map((each) => createMigrator(each, directory).up()));
-      expect(names.toSorted((a, b) => a.length - b.length)).toEqual([[], ['0001_slow.mjs']]);
-    } finally {
-      await Promise.all([db.destroy(), other.destroy(), rm(directory, { recursive: true })]);
-    }
-  }, 60_000);
-
-  it('R33: go up, say where they are, come down, and go up again', async () => {
-    const db = createDatabase({ ...(await (await sharedMariaDb()).createDatabase()), poolSize: 4 });
-    const migrator = createMigrator(db, migrationsDir);
-    const names = (await migrator.status()).pending;
-    expect(names.length).toBeGreaterThan(0);
-    expect(await migrator.up()).toEqual(names);
-    expect(await migrator.up()).toEqual([]);
-    expect(await migrator.status()).toEqual({ applied: names, pending: [] });
-    expect((await migrator.down()).toSorted()).toEqual(names);
-    expect(await count(db, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT LIKE 'knex%'")).toBe(0);
-    expect(await migrator.up()).toEqual(names);
-    await db.destroy();
-  }, 30_000);
-
-  it('R33: are applied once when five replicas start at the same time', async () => {
-    const access = await (await sharedMariaDb()).createDatabase();
-    const pools = Array.from({ length: 5 }, () => createDatabase({ ...access, poolSize: 4 }));
-    const applied = await Promise.all(pools.map((db) => createMigrator(db, migrationsDir).up()));
-    expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
-    await Promise.all(pools.map((db) => db.destroy()));
-  }, 30_000);
 });

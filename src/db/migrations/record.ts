@@ -1,0 +1,70 @@
+import type { Knex } from 'knex';
+import { execute, selectRows } from '../sql';
+import { isMissingTable } from '../transaction';
+
+export interface Recorded {
+  name: string;
+  /** Migrations that were applied by one run have the same. */
+  batch: number;
+}
+
+/**
+ * The program of the first migrations refuses to start when Knex's table names a migration that it does not know. So that table keeps the names that this
+ * program knows, and newer migrations have a table of their own: the old program works on the newer schema.
+ */
+const FIRST_TABLE = 'knex_migrations';
+const TABLE = 'schema_migrations';
+const LAST_OF_FIRST_TABLE = '0010_evacuating.mjs';
+
+const tableOf = (name: string): string => (name <= LAST_OF_FIRST_TABLE ? FIRST_TABLE : TABLE);
+
+export async function createRecordTables(db: Knex): Promise<void> {
+  await execute(
+    db,
+    `CREATE TABLE IF NOT EXISTS ${FIRST_TABLE} (
+      id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
+      name VARCHAR(255) NULL,
+      batch INT NULL,
+      migration_time TIMESTAMP NULL DEFAULT NULL
+    ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
+  );
+  await execute(
+    db,
+    `CREATE TABLE IF NOT EXISTS ${TABLE} (
+      name VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY,
+      batch INT UNSIGNED NOT NULL,
+      migration_time DATETIME(3) NOT NULL
+    ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
+  );
+}
+
+/** By name. A table that is not there holds none. */
+export async function listRecorded(db: Knex): Promise<Recorded[]> {
+  const rows = await Promise.all([FIRST_TABLE, TABLE].map((table) => listIn(db, table)));
+  return rows.flat().toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function listIn(db: Knex, table: string): Promise<Recorded[]> {
+  try {
+    return await selectRows<Recorded>(db, `SELECT name, batch FROM ${table}`);
+  } catch (error) {
+    if (isMissingTable(error)) {
+      return [];
+    }
+    throw error;
+  }
+}
+
+export async function record(db: Knex, { name, batch }: Recorded): Promise<void> {
+  const table = tableOf(name);
+  // Repeatable in the table of Knex, too, which has no UNIQUE key.
+  await execute(
+    db,
+    `INSERT INTO ${table} (name, batch, migration_time) SELECT ?, ?, UTC_TIMESTAMP(3) FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ${table} WHERE name = ?)`,
+    [name, batch, name],
+  );
+}
+
+export async function forget(db: Knex, name: string): Promise<void> {
+  await execute(db, `DELETE FROM ${tableOf(name)} WHERE name = ?`, [name]);
+}
