@@ -10,6 +10,8 @@ export interface OrionOptions {
   /** Where /readyz answers, on 127.0.0.1. */
   port: number;
   readyTimeoutMs?: number;
+  /** Where the program is built; default: the program under test. */
+  programDir?: string | undefined;
   /** Of node itself: what is loaded before the program. */
   nodeArgs?: string[];
   /** A command that starts node with its arguments. */
@@ -25,12 +27,13 @@ export interface OrionProcess extends LabProcess {
 /** Starts `node dist/main.js --role=<role>` and waits until it says that it is ready; throws with its log when it does not. */
 export async function startOrion(lab: Lab, role: string, options: OrionOptions): Promise<OrionProcess> {
   const url = `http://127.0.0.1:${options.port}`;
+  const folder = options.programDir ?? programDir;
   const child = startProcess(lab, {
     name: `orion-${role.replaceAll(',', '-')}`,
     command: 'env',
-    args: [...(options.wrapper ?? []), process.execPath, ...(options.nodeArgs ?? []), ...childProfileArgs(), '--enable-source-maps', join(programDir, 'dist', 'main.js'), `--role=${role}`],
+    args: [...(options.wrapper ?? []), process.execPath, ...(options.nodeArgs ?? []), ...childProfileArgs(), '--enable-source-maps', join(folder, 'dist', 'main.js'), `--role=${role}`],
     env: { ...childCoverageEnv(), ...options.env },
-    cwd: programDir,
+    cwd: folder,
   });
   const isReady = async (): Promise<boolean> => {
     if (!child.running()) {

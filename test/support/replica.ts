@@ -19,6 +19,8 @@ export interface ReplicaOptions {
   port?: number | undefined;
   env: Record<string, string>;
   faults: ReplicaFaults;
+  /** Another program than the one under test: of the release before, or after. */
+  programDir?: string | undefined;
 }
 
 export type ReplicaRole = 'api' | 'scheduler' | 'gateway';
@@ -36,7 +38,7 @@ const preload = (name: string): string[] => ['--import', pathToFileURL(join(proj
 /** Where instant plays leave their nodes: a folder `node-<id>` each. */
 export const instantNodesDir = (lab: Lab): string => join(lab.dir, 'instant-nodes');
 
-export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, faults }: ReplicaOptions): Promise<Replica> {
+export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, faults, programDir }: ReplicaOptions): Promise<Replica> {
   const at = port ?? (await freePort());
   const proxy = faults.proxy ? await startDatabaseProxy(lab, { host: env['ORION_DB_HOST'] ?? '', port: Number(env['ORION_DB_PORT']) }) : undefined;
   const steps = faults.steps ? await createStepControl(lab) : undefined;
@@ -47,6 +49,7 @@ export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, fau
   const started = await startOrion(lab, role, {
     port: at,
     wrapper: broken?.command ?? [],
+    programDir,
     env: {
       ...env,
       ...(proxy ? { ORION_DB_HOST: proxy.host, ORION_DB_PORT: String(proxy.port) } : {}),

@@ -43,8 +43,8 @@ export interface System {
   joinToken: string;
   env: Env;
   /** Starts one more replica and adds it; `port` when it has to be a certain one. */
-  startApi(options?: { port?: number; env?: Env }): Promise<Replica>;
-  startScheduler(env?: Env): Promise<Replica>;
+  startApi(options?: { port?: number; env?: Env; programDir?: string }): Promise<Replica>;
+  startScheduler(env?: Env, programDir?: string): Promise<Replica>;
   /** One more gateway, with the same keys as the others; the first is at `gatewayPort`. */
   startGateway(env?: Env): Promise<RunningGateway>;
   /** Workers whose agents enrol with the join token, at the first API unless told otherwise. */
@@ -132,8 +132,8 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
 
   const apis: Replica[] = [];
   const schedulers: Replica[] = [];
-  const launch = async (role: ReplicaRole, { port, extra }: { port?: number | undefined; extra?: Env | undefined }): Promise<Replica> => {
-    const started = await startReplica(lab, role, { port, env: { ...env, ...extra }, faults: options.faults ?? {} });
+  const launch = async (role: ReplicaRole, { port, extra, programDir: folder }: { port?: number | undefined; extra?: Env | undefined; programDir?: string | undefined }): Promise<Replica> => {
+    const started = await startReplica(lab, role, { port, env: { ...env, ...extra }, faults: options.faults ?? {}, programDir: folder });
     if (role !== 'gateway') {
       (role === 'api' ? apis : schedulers).push(started);
     }
@@ -151,8 +151,8 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
 
   return {
     lab, apis, schedulers, access, reader, mariadb, admin, joinToken, env, nodes,
-    startApi: ({ port, env: extra } = {}) => launch('api', { port, extra }),
-    startScheduler: (extra) => launch('scheduler', { extra }),
+    startApi: ({ port, env: extra, programDir: folder } = {}) => launch('api', { port, extra, programDir: folder }),
+    startScheduler: (extra, folder) => launch('scheduler', { extra, programDir: folder }),
     startGateway: async (extra) => {
       if (!gateway) {
         throw new Error('the system was started without `gateway`');
