@@ -38,7 +38,7 @@ export function createMigrator(db: Knex, directory: string, onWait: (line: strin
       const batch = Math.max(0, ...recorded.map((each) => each.batch)) + 1;
       for (const name of names) {
         const migration = (await import(pathToFileURL(join(directory, name)).href)) as Migration;
-        await withPatience(db, { beforeEach: lock.renew, onWait: (what) => onWait(`${name} ${what}`) }, (statements) => migration[direction](statements));
+        await withPatience(db, { beforeEach: () => lock.renew(), onWait: (what) => onWait(`${name} ${what}`) }, (statements) => migration[direction](statements));
         await (direction === 'up' ? record(db, { name, batch }) : forget(db, name));
       }
       return names;

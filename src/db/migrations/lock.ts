@@ -75,10 +75,11 @@ async function tryClaim(db: Knex, token: string): Promise<boolean> {
 
 /** While a statement runs that takes long. A failure is left to the renewal before the next statement. */
 async function keepRenewing(renew: () => Promise<void>, over: AbortSignal): Promise<void> {
-  while (!over.aborted) {
+  for (;;) {
     await systemClock.sleep(RENEW_MS, over);
-    if (!over.aborted) {
-      await renew().catch(() => undefined);
+    if (over.aborted) {
+      return;
     }
+    await renew().catch(() => undefined);
   }
 }

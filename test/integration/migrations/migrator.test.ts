@@ -87,7 +87,12 @@ describe('a migration on a live system', () => {
     await transaction(other, async (tx) => {
       await selectRows(tx, 'SELECT id FROM users LIMIT 1 LOCK IN SHARE MODE');
       applied = patient.up();
-      await eventually(async () => (await selectRows(tx, 'SELECT id FROM users LIMIT 1')) && waits.length >= 2, { what: 'it has waited twice', timeoutMs: 20_000, everyMs: 100 });
+      const hasWaitedTwice = async (): Promise<boolean> => {
+        // The transaction that holds the table is not idle meanwhile.
+        await selectRows(tx, 'SELECT id FROM users LIMIT 1');
+        return waits.length >= 2;
+      };
+      await eventually(hasWaitedTwice, { what: 'it has waited twice', timeoutMs: 20_000, everyMs: 100 });
     });
     expect(await applied).toEqual(['0001_only.mjs']);
     isOver = true;

@@ -50,12 +50,12 @@ async function describeSchema(db: Knex): Promise<unknown[]> {
     selectRows(db, `SELECT ${columns} FROM information_schema.${table} WHERE table_schema = DATABASE() ORDER BY ${columns}`);
   const tables = await selectRows<{ name: string }>(db, 'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY name');
   const rows = await Promise.all(tables.map(({ name }) => selectRows(db, `SELECT '${name}' AS name, COUNT(*) AS n FROM ${name}`)));
-  return Promise.all([
-    rows,
+  const shape = await Promise.all([
     of('table_name, column_name, column_type, column_default, is_nullable, extra, generation_expression, column_comment, collation_name', 'columns'),
     of('table_name, index_name, seq_in_index, column_name, non_unique', 'statistics'),
     of('table_name, constraint_name, column_name, referenced_table_name, referenced_column_name', 'key_column_usage'),
   ]);
+  return [rows, ...shape];
 }
 
 describe('a migration that broke off anywhere', () => {

@@ -18,7 +18,9 @@ export interface Site {
 export async function openSite(lab: Lab): Promise<Site> {
   const access = await (await sharedMariaDb()).createDatabase();
   const [db, other] = [createDatabase({ ...access, poolSize: 4 }), createDatabase({ ...access, poolSize: 4 })];
-  lab.push('pools', async () => void (await Promise.all([db.destroy(), other.destroy()])));
+  lab.push('pools', async () => {
+    await Promise.all([db.destroy(), other.destroy()]);
+  });
   return { db, other, migrator: createMigrator(db, migrationsDir) };
 }
 
