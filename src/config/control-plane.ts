@@ -18,7 +18,14 @@ export interface ControlPlaneConfig {
   jwt: { key: string; extraKeys: string[]; ttlSeconds: number };
   ssh: { privateKeyFile: string; privateKey: string; extraPublicKeys: string[]; managementUser: string };
   accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
-  limits: { loginsPerAddress: number; loginsPerName: number; signupsPerAddress: number; registrationsPerAddress: number };
+  limits: {
+    loginsPerAddress: number;
+    loginsPerName: number;
+    lateLogins: { waiting: number; everySeconds: number };
+    signupsPerAddress: number;
+    registrationsPerAddress: number;
+    registrationsPerNode: number;
+  };
   enrolment: 'token' | 'open';
   firstUid: number;
   heartbeat: {
@@ -108,6 +115,11 @@ function readRelayHost(env: EnvReader): string | undefined {
   return host;
 }
 
+/** A waiting request costs a connection and a query in half a second; clients give a login 15 s. */
+const LATE_LOGINS = { waiting: 64, everySeconds: 10 };
+/** In a minute. An agent that a service manager restarts every 5 s stays below it. */
+const REGISTRATIONS_PER_NODE = 20;
+
 function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'relay' | 'limits'> {
   const proxy = env.text('ORION_TRUST_PROXY', { default: 'false' });
   return {
@@ -126,8 +138,10 @@ function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 're
     limits: {
       loginsPerAddress: env.integer('ORION_LIMIT_LOGINS_PER_ADDRESS', { default: 60, min: 1 }),
       loginsPerName: env.integer('ORION_LIMIT_LOGINS_PER_NAME', { default: 10, min: 1 }),
+      lateLogins: LATE_LOGINS,
       signupsPerAddress: env.integer('ORION_LIMIT_SIGNUPS_PER_ADDRESS', { default: 20, min: 1 }),
       registrationsPerAddress: env.integer('ORION_LIMIT_REGISTRATIONS_PER_ADDRESS', { default: 60, min: 1 }),
+      registrationsPerNode: REGISTRATIONS_PER_NODE,
     },
   };
 }

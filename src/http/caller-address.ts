@@ -1,10 +1,12 @@
 import { isIP } from 'node:net';
 import type { Request } from 'express';
-
-const IPV4_MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/;
+import { type AddressRange, rangesOf, withoutMapping } from '../lib/address-key';
 
 /** The caller's IP address; undefined when a trusted proxy passed something on that is none. */
 export function callerAddressOf(req: Request): string | undefined {
-  const address = IPV4_MAPPED.exec(req.ip ?? '')?.[1] ?? req.ip;
-  return address !== undefined && isIP(address) > 0 ? address : undefined;
+  const address = withoutMapping(req.ip ?? '');
+  return isIP(address) > 0 ? address : undefined;
 }
+
+/** The ranges of addresses with which the caller is counted. Callers without an address are counted together. */
+export const callerRangesOf = (req: Request): [AddressRange, ...AddressRange[]] => rangesOf(callerAddressOf(req) ?? 'unknown');

@@ -1,56 +1,98 @@
 import type { Request, RequestHandler } from 'express';
 import type { Knex } from 'knex';
-import { RateLimiterMySQL, RateLimiterRes } from 'rate-limiter-flexible';
+import { RateLimiterMySQL } from 'rate-limiter-flexible';
 import { databaseName } from '../db/sql';
-import { OrionError } from '../lib/errors';
-import { sha256 } from '../lib/ids';
-import { callerAddressOf } from './caller-address';
+import type { AddressRange } from '../lib/address-key';
+import type { Clock } from '../lib/clock';
+import type { Node } from '../modules/nodes';
+import { callerRangesOf } from './caller-address';
+import { createLoginLimit, type LateLogins, type LoginLimit } from './login-limits';
+import { count, tooManyRequests } from './counters';
 
+/** An address is counted as `rangesOf` counts it. */
 export interface LimitSettings {
   /** Logins per address in five minutes. */
   loginsPerAddress: number;
-  /** Logins per username in five minutes. */
+  /** Logins per username in five minutes, and as many from each place where the user has logged in before. */
   loginsPerName: number;
+  lateLogins: LateLogins;
   /** New accounts per address in an hour. */
   signupsPerAddress: number;
   /** Registrations without a node credential per address in a minute: guessing join tokens must not be cheap. */
   registrationsPerAddress: number;
+  /** Registrations with one node's credential in a minute: each costs a probe and a wipe. */
+  registrationsPerNode: number;
 }
 
 export interface Limits {
   login: RequestHandler[];
+  /** To be called when a login succeeded. */
+  loggedIn: (req: Request) => Promise<void>;
   signup: RequestHandler[];
   register: RequestHandler[];
 }
 
+const KNOWN_PLACE_SECONDS = 30 * 86_400;
+const MINUTES_5 = 300;
+
 /** Limits that all replicas share, since they count in the database. They come before any password is hashed. */
-export function createLimits(db: Knex, settings: LimitSettings): Limits {
+export function createLimits(db: Knex, settings: LimitSettings, clock: Clock): Limits {
   const limit = (name: string, points: number, seconds: number): RateLimiterMySQL =>
     new RateLimiterMySQL({ storeClient: db, storeType: 'knex', dbName: databaseName(db), tableName: 'rate_limits', tableCreated: true, keyPrefix: name, points, duration: seconds });
-  const guard =
-    (limiter: RateLimiterMySQL, keyOf: (req: Request) => string): RequestHandler =>
-    async (req, _res, next) => {
-      try {
-        await limiter.consume(keyOf(req));
-      } catch (error) {
-        throw error instanceof RateLimiterRes
-          ? new OrionError('too_many_requests', 'Too many attempts. Wait as long as Retry-After says.', { retryAfterSeconds: Math.max(1, error.msBeforeNext / 1000) })
-          : error;
-      }
-      next();
-    };
-  const byAddress = (req: Request): string => callerAddressOf(req) ?? 'unknown';
-  // As a hash: people type their password into the field above it, and it would stand in the table.
-  const byName = (req: Request): string => {
-    const body = req.body as { username?: unknown } | undefined;
-    return typeof body?.username === 'string' ? sha256(body.username.slice(0, 64).toLowerCase()) : 'none';
-  };
+  const { loginsPerAddress, loginsPerName, lateLogins, signupsPerAddress, registrationsPerAddress, registrationsPerNode } = settings;
+  const byName = createLoginLimit(
+    {
+      name: limit('login_name', loginsPerName, MINUTES_5),
+      place: limit('login_place', loginsPerName, MINUTES_5),
+      knownPlaces: limit('login_known', 1, KNOWN_PLACE_SECONDS),
+      late: limit('login_late', 1, lateLogins.everySeconds),
+    },
+    lateLogins,
+    clock,
+  );
+  const registrations = byAddress(limit('register_address', registrationsPerAddress, 60));
+  const registrationsOfNode = limit('register_node', registrationsPerNode, 60);
   return {
-    login: [guard(limit('login_address', settings.loginsPerAddress, 300), byAddress), guard(limit('login_name', settings.loginsPerName, 300), byName)],
-    signup: [guard(limit('signup_address', settings.signupsPerAddress, 3600), byAddress)],
+    login: [byAddress(limit('login_address', loginsPerAddress, MINUTES_5)), guardLogin(byName)],
+    loggedIn: (req) => byName.remember(req),
+    signup: [byAddress(limit('signup_address', signupsPerAddress, 3600))],
     register: [
-      (req, res, next) =>
-        res.locals.node === undefined ? guard(limit('register_address', settings.registrationsPerAddress, 60), byAddress)(req, res, next) : next(),
+      async (req, res, next) => {
+        const node = res.locals.node as Node | undefined;
+        if (node === undefined) {
+          return registrations(req, res, next);
+        }
+        await consume(registrationsOfNode, { key: String(node.id), share: 1 });
+        next();
+      },
     ],
+  };
+}
+
+/** The narrowest range comes first, so that one caller who is refused does not use up what its neighbours have. */
+function byAddress(counter: RateLimiterMySQL): RequestHandler {
+  return async (req, _res, next) => {
+    for (const range of callerRangesOf(req)) {
+      await consume(counter, range);
+    }
+    next();
+  };
+}
+
+/** Counts one more. Throws too_many_requests once `share` times the counter's points are used up. */
+async function consume(counter: RateLimiterMySQL, { key, share }: AddressRange): Promise<void> {
+  const { consumedPoints, msBeforeNext } = await count(counter, key);
+  if (consumedPoints > counter.points * share) {
+    throw tooManyRequests(msBeforeNext);
+  }
+}
+
+function guardLogin(limit: LoginLimit): RequestHandler {
+  return async (req, res, next) => {
+    const gone = new AbortController();
+    const leave = (): void => gone.abort();
+    res.once('close', leave);
+    await limit.admit(req, gone.signal).finally(() => res.off('close', leave));
+    next();
   };
 }

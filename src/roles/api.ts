@@ -22,7 +22,7 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
     api: {
       ctx,
       feed,
-      limits: createLimits(db, config.limits),
+      limits: createLimits(db, config.limits, clock),
       settings: {
         ...accounts,
         heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,

@@ -60,7 +60,14 @@ const SETTINGS: ApiSettings = {
   gateway: null,
 };
 
-const LIMITS: LimitSettings = { loginsPerAddress: 1000, loginsPerName: 1000, signupsPerAddress: 1000, registrationsPerAddress: 1000 };
+const LIMITS: LimitSettings = {
+  loginsPerAddress: 1000,
+  loginsPerName: 1000,
+  lateLogins: { waiting: 0, everySeconds: 10 },
+  signupsPerAddress: 1000,
+  registrationsPerAddress: 1000,
+  registrationsPerNode: 1000,
+};
 
 export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<TestApi> {
   const provisioner = options.provisioner ?? createFakeProvisioner();
@@ -70,7 +77,7 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const app = createApp({
     health: { db, readiness, metrics: ctx.metrics, logger: ctx.logger },
-    api: { ctx, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }), settings: { ...SETTINGS, ...options.settings } },
+    api: { ctx, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, ...options.settings } },
   });
   const listening = await listen(app, { host: '127.0.0.1', port: 0, clock: systemClock });
   feed.start();

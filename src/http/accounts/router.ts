@@ -23,8 +23,9 @@ export function addAccountRoutes(routes: RouteMaker, { ctx, settings, limits }: 
   );
   routes.add(
     { method: 'post', path: '/api/login', summary: 'Get an access token', access: 'public', body: loginBody, guards: limits.login, answers: { 200: { description: 'The token', schema: loginAnswer } }, problems: [401, 429] },
-    async ({ body }) => {
+    async ({ body, req }) => {
       const { user, token } = await logIn(ctx, body);
+      await limits.loggedIn(req);
       return { status: 200, body: { token, token_type: 'Bearer', expires_in_seconds: ctx.tokens.ttlSeconds, user: presentUser(user) }, headers: { 'Cache-Control': 'no-store' } };
     },
   );

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { USERNAME } from '../../modules/accounts';
 import { PRINTABLE } from '../printable';
 
-/** A platform name. No machine ever sees it, so `root` is as good as any. */
 export const username = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{1,31}$/, 'use 2 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit')
+  .regex(USERNAME, 'use 2 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit')
   .meta({ example: 'ada' });
 
 /** Longer ones would only make hashing dear. */

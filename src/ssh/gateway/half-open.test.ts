@@ -57,6 +57,23 @@ describe('connections that have proved nothing', () => {
     expect([next.admitted, alone.destroyed, crowd.filter(({ destroyed }) => destroyed)]).toEqual([true, false, [crowd[0]]]);
   });
 
+  it('64 from one IPv6 network and 256 from one customer, whichever of their addresses they use; neighbours have their own', () => {
+    const halfOpen = createHalfOpen(systemClock);
+    const ofNetwork = Array.from({ length: 65 }, (_, i) => come(halfOpen, `2001:db8:0:100::${i}`).admitted);
+    expect([ofNetwork.slice(0, 64).includes(false), ofNetwork[64]]).toEqual([false, false]);
+    const ofCustomer = Array.from({ length: 193 }, (_, i) => come(halfOpen, `2001:db8:0:1${(i % 200 + 16).toString(16)}::1`).admitted);
+    expect([ofCustomer.slice(0, 192).includes(false), ofCustomer[192]]).toEqual([false, false]);
+    expect(come(halfOpen, '2001:db8:0:200::1').admitted).toBe(true);
+  });
+
+  it('when one customer fills the house from many IPv6 networks, its oldest goes, and not whoever comes alone', () => {
+    const halfOpen = createHalfOpen(systemClock);
+    const alone = come(halfOpen, '2001:db8:ff00:1::1').socket;
+    const crowd = Array.from({ length: 511 }, (_, i) => come(halfOpen, `2001:db8:0:${i % 3}${(i % 200 + 16).toString(16)}::1`).socket);
+    expect(come(halfOpen, '2001:db8:ee00:1::1').admitted).toBe(true);
+    expect([alone.destroyed, crowd[0]?.destroyed, crowd.filter(({ destroyed }) => destroyed).length]).toEqual([false, true, 1]);
+  });
+
   it('one that says too much before it says what it speaks, or before it proves anything, is cut', () => {
     const halfOpen = createHalfOpen(systemClock);
     const endless = come(halfOpen, 'a').socket;

@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net';
+import { type AddressRange, rangesOf } from '../../lib/address-key';
 import type { Clock } from '../../lib/clock';
 
 /** Connections that have not proved anything yet: they are few, and for a short time. */
 export interface HalfOpen {
-  /** False: this address has too many of them. When there are too many at all, the oldest one of the address that has most goes. */
+  /** False: a range of this address has too many of them. When there are too many at all, the oldest one of the wide range that has most goes. */
   admit(socket: Socket, address: string): boolean;
   /** Cuts this one when it says too much. To be called when the SSH library has the socket. */
   listenTo(socket: Socket): void;
@@ -22,7 +23,7 @@ const MAX_LOGIN_BYTES = 64 * 1024;
 
 interface Waiting {
   socket: Socket;
-  address: string;
+  ranges: [AddressRange, ...AddressRange[]];
   over: AbortController;
   mayStillSay: number;
 }
@@ -34,18 +35,20 @@ export function createHalfOpen(clock: Clock): HalfOpen {
     const entry = waiting.get(id);
     if (entry && waiting.delete(id)) {
       entry.over.abort();
-      counts.add(entry.address, -1);
+      entry.ranges.forEach(({ key }) => counts.add(key, -1));
     }
   };
   const oldestOfTheMany = (): string => {
-    const most = counts.most();
-    const [id = '', entry] = [...waiting].find(([, { address }]) => counts.of(address) === most) ?? [];
+    const sizes = [...waiting.values()].map((entry) => counts.of(widestOf(entry)));
+    const most = Math.max(...sizes);
+    const [id = '', entry] = [...waiting].find(([, each]) => counts.of(widestOf(each)) === most) ?? [];
     entry?.socket.destroy();
     return id;
   };
   return {
     admit: (socket, address) => {
-      if (counts.of(address) >= MAX_PER_ADDRESS) {
+      const ranges = rangesOf(address);
+      if (ranges.some(({ key, share }) => counts.of(key) >= MAX_PER_ADDRESS * share)) {
         return false;
       }
       if (waiting.size >= MAX_ALL) {
@@ -53,8 +56,8 @@ export function createHalfOpen(clock: Clock): HalfOpen {
       }
       const id = idOf(address, socket.remotePort);
       const over = new AbortController();
-      waiting.set(id, { socket, address, over, mayStillSay: MAX_GREETING_BYTES });
-      counts.add(address, 1);
+      waiting.set(id, { socket, ranges, over, mayStillSay: MAX_GREETING_BYTES });
+      ranges.forEach(({ key }) => counts.add(key, 1));
       socket.once('close', () => forget(id));
       void clock.sleep(LOGIN_MS, over.signal).then(() => {
         if (!over.signal.aborted) {
@@ -82,26 +85,26 @@ export function createHalfOpen(clock: Clock): HalfOpen {
   };
 }
 
+const widestOf = ({ ranges }: Waiting): string => (ranges.at(-1) ?? ranges[0]).key;
+
 interface Counts {
-  of(address: string): number;
-  add(address: string, by: number): void;
-  most(): number;
+  of(range: string): number;
+  add(range: string, by: number): void;
 }
 
 function createCounts(): Counts {
   const counts = new Map<string, number>();
-  const of = (address: string): number => counts.get(address) ?? 0;
+  const of = (range: string): number => counts.get(range) ?? 0;
   return {
     of,
-    add: (address, by) => {
-      const now = of(address) + by;
+    add: (range, by) => {
+      const now = of(range) + by;
       if (now > 0) {
-        counts.set(address, now);
+        counts.set(range, now);
       } else {
-        counts.delete(address);
+        counts.delete(range);
       }
     },
-    most: () => Math.max(...counts.values()),
   };
 }
 

@@ -1,11 +1,11 @@
 import { createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
-import { RateLimiterMemory } from 'rate-limiter-flexible';
 import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
 import type { Clock } from '../../lib/clock';
 import { fingerprintOf } from '../../lib/host-key';
 import type { Logger } from '../../lib/logger';
 import { cutWhenOwed } from '../backlog';
 import type { Dial } from '../dial';
+import { createFailures, type Failures } from './failures';
 import { createHalfOpen, type HalfOpen } from './half-open';
 import type { GatewaySettings, LeaseDirectory, Visitor } from './types';
 import { serveVisit } from './visit';
@@ -24,8 +24,6 @@ export interface Gateway {
   close(limitMs: number): Promise<void>;
 }
 
-/** Failed connections from one address in a minute before it is no longer listened to. */
-const FAILURES_PER_MINUTE = 30;
 const MAX_ATTEMPTS = 10;
 const USERNAME = /^(?:lease-)?([1-9]\d{0,14})$/;
 const KEEPALIVE_MS = 15_000;
@@ -38,7 +36,7 @@ const CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr
  */
 export async function startGateway(deps: GatewayDeps, { host, port }: { host: string; port: number }): Promise<Gateway> {
   const { settings, clock } = deps;
-  const failures = new RateLimiterMemory({ points: FAILURES_PER_MINUTE, duration: 60 });
+  const failures = createFailures();
   const halfOpen = createHalfOpen(clock);
   const visits = new Map<number, Set<Connection>>();
   const ssh = new ssh2.Server(
@@ -52,9 +50,9 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
       socket.destroy();
       return;
     }
-    failures.get(address).then(
-      (known) => {
-        if (known && known.consumedPoints > FAILURES_PER_MINUTE) {
+    failures.tooMany(address).then(
+      (tooMany) => {
+        if (tooMany) {
           socket.destroy();
         } else if (!socket.destroyed) {
           ssh.injectSocket(socket);
@@ -73,7 +71,7 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
 }
 
 interface Door extends GatewayDeps {
-  failures: RateLimiterMemory;
+  failures: Failures;
   visits: Map<number, Set<Connection>>;
   halfOpen: HalfOpen;
 }
@@ -114,7 +112,7 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
   });
   connection.once('close', () => {
     if (!visitor) {
-      door.failures.consume(ip).catch(() => undefined);
+      door.failures.count(ip);
     }
   });
 }

@@ -1,6 +1,7 @@
 import { execute, insertRow, marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { Role, User } from '../types';
+import { couldBeUsername } from '../usernames';
 
 interface UserRow {
   id: number;
@@ -65,11 +66,8 @@ export async function lockUsers(tx: Tx, ids: number[]): Promise<User[]> {
   return rows.map(toUser);
 }
 
-/** Names are ASCII, and MariaDB refuses to compare their column with anything else. */
-const couldBeName = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
-
 export async function findUserByName(db: Db, username: string): Promise<User | undefined> {
-  if (!couldBeName(username)) {
+  if (!couldBeUsername(username)) {
     return undefined;
   }
   const row = await selectFirst<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE username = ?`, [username]);
@@ -85,7 +83,7 @@ export interface LoginCandidate {
 
 /** The user with the stored password hash, for the login alone. */
 export async function findUserForLogin(db: Db, username: string): Promise<LoginCandidate | undefined> {
-  if (!couldBeName(username)) {
+  if (!couldBeUsername(username)) {
     return undefined;
   }
   const row = await selectFirst<UserRow & { password_hash: string; now: Date }>(
