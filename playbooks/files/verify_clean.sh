@@ -42,6 +42,10 @@ for record in /var/lib/orion/accounts/* /var/lib/orion/accounts/.[!.]*; do
   [ -f "$record" ] && for uid in $(sed -n 's/.*"uid": *\([1-9][0-9]*\).*/\1/p' "$record"); do add_uid "$uid"; done
 done
 
+for path in /var/lib/orion/keys/* /var/lib/orion/keys/.[!.]*; do
+  { [ -e "$path" ] || [ -L "$path" ]; } && found path "$path"
+done
+
 for file in /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid; do
   [ -r "$file" ] || continue
   kind=${file#/etc/}

@@ -6,22 +6,20 @@ arguments are described in create_user.yml.
 """
 import os
 import stat
-import time
 
 from orion_entries import add, lines_of
+from orion_keys import expiry_time, is_public_key, keys_in, make_keys_folder
 from orion_node import (
-    NO_FOLLOW_DIR, STATE, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
+    KEYS, KEYS_GROUP, NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
     set_shadow_fields, shadow_of, take_lock, told, tool, typed, write_file)
 from orion_processes import thaw_all
+from orion_sessions import end_sessions
+from orion_sshd import sshd_version
 
 GRACE_SECONDS = 60
 SAME_END_SECONDS = 5
 DAY = 86400
 HELD_EXPIRY = '1'  # set by an agent that holds or ended the account (src/agent/hold-account.ts)
-KEY_FAMILIES = ('ssh', 'ecdsa', 'sk')
-KEY_LETTERS = frozenset('abcdefghijklmnopqrstuvwxyz0123456789@.-')
-BASE64 = frozenset('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
-SSHD = STATE + '/sshd'
 LIMITS_DIR = '/etc/security/limits.d'
 NO_PASSWORD = '*'  # not '!': without PAM sshd takes '!' for a locked account and refuses its keys too
 
@@ -67,6 +65,7 @@ class Account:
         if added is None:
             self.make_group()
             self.make_user()
+            self.join_group()
         else:
             self.actions += [{'passwd': 'user'}.get(file, file) for file in added]
 
@@ -88,9 +87,17 @@ class Account:
             run('adduser', '-D', '-H', '-h', self.home, '-s', self.shell, '-u', uid, '-G', self.name, self.name)
         self.did('user')
 
+    def join_group(self):
+        group = next((fields for fields in entries('/etc/group') if fields[0] == KEYS_GROUP), None)
+        if group is None:
+            run(*(['groupadd', '-r', KEYS_GROUP] if tool('groupadd') else ['addgroup', '-S', KEYS_GROUP]))
+        if group is None or self.name not in group[-1].split(','):
+            run(*(['gpasswd', '-a', self.name, KEYS_GROUP] if tool('gpasswd') else ['addgroup', self.name, KEYS_GROUP]))
+            self.did('joined group')
+
     def drop_groups(self):
         for fields in entries('/etc/group'):
-            if fields[0] != self.name and self.name in fields[-1].split(','):
+            if fields[0] not in (self.name, KEYS_GROUP) and self.name in fields[-1].split(','):
                 run(*(['gpasswd', '-d', self.name, fields[0]] if tool('gpasswd') else ['delgroup', self.name, fields[0]]))
                 self.did('left group ' + fields[0])
 
@@ -124,12 +131,14 @@ class Account:
             if stat.S_IMODE(known.st_mode) != 0o700:
                 os.fchmod(home, 0o700)
                 self.did('home mode')
-            self.write_keys(home)
         finally:
             os.close(home)
 
     def _fill_from_skeleton(self, home):
-        """Plain files only. The home is still root's here, so nobody can have put a trap into it."""
+        """Plain files, and a folder for the tenant's own SSH files. The home is still root's here, so nobody can have put a trap into it."""
+        if not os.path.isdir(self.home + '/.ssh'):
+            os.mkdir('.ssh', 0o700, dir_fd=home)
+        os.chown('.ssh', self.uid, self.uid, dir_fd=home)
         for name in (os.listdir('/etc/skel') if os.path.isdir('/etc/skel') else []):
             source = '/etc/skel/' + name
             if os.path.isfile(source) and not os.path.islink(source):
@@ -137,68 +146,37 @@ class Account:
 
     # -- keys --------------------------------------------------------------------------------------------------------------
 
-    def write_keys(self, home):
-        """The home is the tenant's: everything goes through descriptors that follow no link and are known to be the tenant's."""
-        self._set_aside_unless_directory(home, '.ssh')
-        try:
-            os.mkdir('.ssh', 0o700, dir_fd=home)
-            os.chown('.ssh', self.uid, self.uid, dir_fd=home, follow_symlinks=False)
-        except FileExistsError:
-            pass
-        ssh = os.open('.ssh', NO_FOLLOW_DIR, dir_fd=home)
-        try:
-            if os.fstat(ssh).st_uid not in (0, self.uid):
-                raise Trouble('%s/.ssh belongs to another' % self.home)
-            if stat.S_IMODE(os.fstat(ssh).st_mode) != 0o700:
-                os.fchmod(ssh, 0o700)
-            wanted = self.key_lines()
-            if self._read_at(ssh, 'authorized_keys') != wanted:
-                self._write_at(ssh, 'authorized_keys', wanted, 0o600)
-                self.did('keys')
-        finally:
-            os.close(ssh)
+    def write_access(self):
+        """Who lost a key, or the password, loses the sessions too. That is noted first: a run that is cut short is made up for by the next one."""
+        version = sshd_version(self.name)
+        make_keys_folder()
+        path, lost = '%s/%s' % (KEYS, self.name), '%s/%s.lost' % (KEYS, self.name)
+        known, wanted = read_text(path), self.key_lines(version)
+        if keys_in(known) - keys_in(wanted) or self.loses_password():
+            write_file(lost, '', 0o600)
+        if known != wanted or not os.path.exists(path):
+            write_file(path, wanted, 0o640, (0, self.uid))
+            self.did('keys')
+        self.set_shadow()
+        if os.path.exists(lost):
+            end_sessions(self.name, self.uid)
+            os.unlink(lost)
+            self.did('sessions ended')
 
-    def key_lines(self):
-        options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS, openssh_version())
+    def loses_password(self):
+        return self.shadow[0] == NO_PASSWORD and (shadow_of(self.name) or self.shadow)[0].startswith('$')
+
+    def key_lines(self, version):
+        options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS, version)
         return ''.join('%s %s\n' % (options, key.strip()) for key in self.params['public_keys'])
 
-    def _set_aside_unless_directory(self, parent, name):
-        try:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-                os.rename(name, '%s.aside-%d' % (name, now()), src_dir_fd=parent, dst_dir_fd=parent)
-        except FileNotFoundError:
-            pass
-
-    def _read_at(self, parent, name):
-        """The content of a plain file of the tenant's with mode 0600, else None: O_NONBLOCK because it may be a fifo."""
-        try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-        except OSError:
-            return None
-        known = os.fstat(descriptor)
-        if not stat.S_ISREG(known.st_mode) or known.st_uid != self.uid or stat.S_IMODE(known.st_mode) != 0o600:
-            os.close(descriptor)
-            return None
-        with os.fdopen(descriptor, errors='replace') as file:
-            return file.read(1 << 20)
-
     def _write_at(self, parent, name, text, mode):
-        beside = '.orion-%d-%d' % (os.getpid(), time.monotonic_ns())
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
-        try:
-            with os.fdopen(descriptor, 'w') as file:
-                file.write(text)
-                file.flush()
-                os.fchown(descriptor, self.uid, self.uid)
-                os.fchmod(descriptor, mode)
-            try:
-                os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
-            except IsADirectoryError:
-                os.rename(name, '%s.aside-%d' % (name, now()), src_dir_fd=parent, dst_dir_fd=parent)
-                os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except BaseException:
-            os.unlink(beside, dir_fd=parent)
-            raise
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+        with os.fdopen(descriptor, 'w') as file:
+            file.write(text)
+            file.flush()
+            os.fchown(descriptor, self.uid, self.uid)
+            os.fchmod(descriptor, mode)
 
     def thaw(self):
         """An agent that could not reach us has held the account; this order says that it is wanted after all."""
@@ -226,53 +204,6 @@ class Account:
             self.did('record')
 
 
-def expiry_time(instant, openssh):
-    """sshd reads the value in its local time; since 9.1 a Z makes it UTC. An hour that a clock change repeats is never taken early."""
-    if openssh >= (9, 1):
-        return time.strftime('%Y%m%d%H%M%SZ', time.gmtime(instant))
-    local = time.strftime('%Y%m%d%H%M%S', time.localtime(instant))
-    while time.mktime(time.strptime(local, '%Y%m%d%H%M%S')) < instant:
-        instant += 1800
-        local = time.strftime('%Y%m%d%H%M%S', time.localtime(instant))
-    return local
-
-
-def openssh_version():
-    """(major, minor) of the sshd that is installed. It is asked once: starting it takes 5 ms."""
-    path = tool('sshd')
-    if path is None:
-        return (0, 0)
-    known = os.stat(path)
-    identity = '%d %d %d' % (known.st_ino, known.st_size, known.st_mtime_ns)
-    noted, _, version = read_text(SSHD).strip().rpartition(' ')
-    if noted != identity:
-        version = ask_version(path)
-        write_file(SSHD, '%s %s\n' % (identity, version), 0o600)
-    major, _, minor = version.partition('.')
-    return (int(major), int(minor))
-
-
-def ask_version(sshd):
-    """Older ones do not know -V and say their version along with the complaint."""
-    import re
-    import subprocess
-    try:
-        done = subprocess.run([sshd, '-V'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10)
-    except subprocess.SubprocessError as error:
-        raise Trouble(str(error))
-    found = re.search(rb'OpenSSH_(\d+\.\d+)', done.stdout)
-    return found.group(1).decode() if found else '0.0'
-
-
-def is_public_key(line):
-    """A type, a blob and perhaps a comment, without options."""
-    kind, _, rest = line.partition(' ')
-    family, _, variety = kind.partition('-')
-    blob = rest.partition(' ')[0].rstrip('=')
-    return (family in KEY_FAMILIES and variety != '' and KEY_LETTERS.issuperset(variety) and blob != '' and BASE64.issuperset(blob)
-            and '\n' not in line and '\r' not in line)
-
-
 def check(params):
     check_account(params['username'], params['uid'])
     for key in params['public_keys']:
@@ -298,7 +229,7 @@ def main(args):
         account = Account(params)
         account.refuse_foreign()
         for step in (account.write_record, account.make_entries, account.drop_groups, account.make_home,
-                     account.set_shadow, account.thaw, account.write_limits):
+                     account.write_access, account.thaw, account.write_limits):
             step()
     except (Trouble, Expired, OSError) as error:
         return {'failed': True, 'msg': str(error), 'stale': False}

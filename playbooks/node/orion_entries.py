@@ -2,7 +2,7 @@
 """Writes an account's entries into the account files, as groupadd and useradd do, without a process for each: they take 5 ms."""
 import os
 
-from orion_node import Trouble, entries, password_files_lock, read_text, replace_file, tool
+from orion_node import KEYS_GROUP, Trouble, entries, password_files_lock, read_text, replace_file, tool
 
 DAY = 86400
 # As they are written, with their number of fields: an account is there once passwd names it, and by then it is whole.
@@ -24,8 +24,9 @@ def lines_of(account, shadow, today):
 
 
 def add(lines):
-    """Adds the lines that are not there yet, by their names; returns the files that got one. None, and nothing is done, where the files are not as
-    plain as they are nearly everywhere, or somebody keeps a copy of them that the tools tell to forget: then the tools have to do it."""
+    """Adds the lines that are not there yet, by their names, and the account to the group KEYS_GROUP; returns the files that changed. None, and nothing
+    is done, where the files are not as plain as they are nearly everywhere, or somebody keeps a copy of them that the tools tell to forget: then the
+    tools have to do it."""
     if tool('nscd') or tool('sss_cache'):
         return None
     with password_files_lock():
@@ -34,10 +35,33 @@ def add(lines):
             return None
         for file in ('group', 'passwd'):
             refuse_taken(file, lines[file])
-        added = [file for file in known if not has(known[file], lines[file])]
-        for file in added:
-            replace_file(ETC + file, known[file] + lines[file] + '\n')
-        return added
+        name = lines['passwd'].partition(':')[0]
+        wanted = {file: text if has(text, lines[file]) else text + lines[file] + '\n' for file, text in known.items()}
+        wanted['group'] = joined(wanted['group'], name, 'x:%d' % free_system_id(known['group']))
+        if 'gshadow' in wanted:
+            wanted['gshadow'] = joined(wanted['gshadow'], name, '!:')
+        changed = [file for file in known if wanted[file] != known[file]]
+        for file in changed:
+            replace_file(ETC + file, wanted[file])
+        return changed
+
+
+def joined(text, name, middle):
+    """`text`, with `name` among the members of KEYS_GROUP; `middle` is what stands between the name and the members where the group is new."""
+    lines = text.split('\n')
+    for at, line in enumerate(lines):
+        if line.startswith(KEYS_GROUP + ':'):
+            head, _, members = line.rpartition(':')
+            if name not in members.split(','):
+                lines[at] = '%s:%s' % (head, ','.join(filter(None, (members, name))))
+            return '\n'.join(lines)
+    return '%s%s:%s:%s\n' % (text, KEYS_GROUP, middle, name)
+
+
+def free_system_id(groups):
+    """The highest one, as groupadd -r chooses it."""
+    taken = {line.split(':')[2] for line in groups.split('\n') if line}
+    return next(number for number in range(999, 99, -1) if str(number) not in taken)
 
 
 def plain(file, fields):

@@ -13,6 +13,9 @@ STATE = '/var/lib/orion'
 LOCK = STATE + '/lock'
 FENCE = STATE + '/fence'
 RECORDS = STATE + '/accounts'
+# The keys of accounts, root's alone to write, and the group whose members sshd takes them for (orion_sshd).
+KEYS = STATE + '/keys'
+KEYS_GROUP = 'orion-keys'
 PASSWORD_LOCK = '/etc/.pwd.lock'
 
 PREFIX = 'orn-'

@@ -12,7 +12,7 @@ import re
 from orion_files import Sweep, mounts
 from orion_ipc import remove_queues, remove_sysv
 from orion_node import (
-    MAX_UID, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, is_account_name, limit_time, password_files_lock, raise_fence,
+    KEYS, MAX_UID, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, is_account_name, limit_time, password_files_lock, raise_fence,
     read_fence, read_record, read_text, replace_file, run, set_shadow_fields, shadow_of, take_lock, tool, typed)
 from orion_processes import kill_all
 
@@ -69,6 +69,11 @@ class Wipe:
         return {uid for uids in self.accounts.values() for uid in uids}
 
     # -- logins ----------------------------------------------------------------------------------------------------------------
+
+    def remove_keys(self):
+        """Whosever they are: no account stays."""
+        for file in (os.listdir(KEYS) if os.path.isdir(KEYS) else []):
+            remove_file('%s/%s' % (KEYS, file))
 
     def fence_login(self, name):
         """No new session from here on: neither by password nor by key."""
@@ -183,6 +188,7 @@ class Wipe:
                 self.count('config_lines', leave_groups(path, name))
 
     def run(self):
+        self.attempt('keys', self.remove_keys)
         for name in self.accounts:
             self.attempt('login of ' + name, lambda name=name: self.fence_login(name), name)
         self.attempt('schedules', self.remove_schedules)

@@ -42,7 +42,9 @@ async function byTools(etc: string): Promise<void> {
   const prefix = join(etc, '..');
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SOURCE_DATE_EPOCH: String(TODAY * 86_400) };
   await runOrThrow('groupadd', ['-P', prefix, '-g', String(uid), name], { env });
+  await runOrThrow('groupadd', ['-P', prefix, '-f', '-r', '-g', '999', 'orion-keys'], { env });
   await runOrThrow('useradd', ['-P', prefix, '-l', '-M', '-N', '-K', 'SUB_UID_COUNT=0', '-K', 'SUB_GID_COUNT=0', '-u', String(uid), '-g', String(uid), '-d', home, '-s', shell, name], { env });
+  await runOrThrow('usermod', ['-P', prefix, '-a', '-G', 'orion-keys', name], { env });
 }
 
 const aName = fc.stringMatching(/^[a-z][a-z0-9_-]{0,12}$/);
@@ -76,6 +78,12 @@ describe('entries of an account', () => {
       { numRuns: 30 },
     );
   }, 120_000);
+
+  it('join the group whose keys are root\'s when the account is there already, beside the others in it', async () => {
+    const etc = etcWith({ ...PLAIN, group: `${PLAIN.group}orion-keys:x:998:orn-old\norn-new:x:30001:\n` });
+    await drive(etc);
+    expect(textsOf(etc).group).toBe(`${PLAIN.group}orion-keys:x:998:orn-old,orn-new\norn-new:x:30001:\n`);
+  });
 
   it('keep every byte of the other lines, in whatever encoding they are', async () => {
     const etc = etcWith(PLAIN);
