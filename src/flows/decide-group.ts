@@ -3,7 +3,7 @@ import type { User } from '../modules/accounts';
 import { checkTerm, type Rent } from '../modules/leases';
 import type { ClaimedNode, Requirements } from '../modules/nodes';
 import type { Granted } from './lease-nodes';
-import { checkQuota, hashOf, replay, type Reservation, type SecretRequest } from './rent-request';
+import { checkQuota, hashOf, refuseDisabled, replay, type Reservation, type SecretRequest } from './rent-request';
 import { isBusy, NodesBusyError } from './when-free';
 
 /** What the database says about the callers of a group. */
@@ -78,6 +78,7 @@ export async function decideGroup(requests: SecretRequest[], standing: Standing,
       replay(request, { id: 0, requestHash: hashOf(twin.request) });
       return { repeats: granted.indexOf(twin) };
     }
+    refuseDisabled(user);
     checkTerm(request.durationSeconds, user);
     const holds = running.get(user.id) ?? 0;
     checkQuota(user, holds, request.count);

@@ -40,6 +40,13 @@ export interface Reserved {
   node: ReachableNode;
 }
 
+/** On the user as it is now: it may have been disabled since the request was let in. Throws forbidden. */
+export function refuseDisabled({ disabledAt }: User): void {
+  if (disabledAt !== null) {
+    throw new OrionError('forbidden', 'The account is disabled: nothing was leased.');
+  }
+}
+
 /** The error of a request for a user that is not there. */
 export const noSuchUser = (): OrionError => new OrionError('not_found', 'There is no such user.');
 

@@ -3,9 +3,10 @@ import { OrionError } from '../lib/errors';
 import { lockUser } from '../modules/accounts';
 import { checkTerm, countRunningLeases, findRentByKey } from '../modules/leases';
 import { claimFreeNodes, couldEverSatisfy, findNextEnd } from '../modules/nodes';
+import { withKeysOfNow } from './admitted-keys';
 import type { FlowContext } from './context';
 import { leaseNodes } from './lease-nodes';
-import { checkQuota, noSuchUser, replay, type RentRequest, type Reservation, type SecretRequest } from './rent-request';
+import { checkQuota, noSuchUser, refuseDisabled, replay, type RentRequest, type Reservation, type SecretRequest } from './rent-request';
 import { isBusy, NodesBusyError, whenFree } from './when-free';
 
 /** Told outside the transaction: what the caller can wait for is looked up on a connection of its own, and a transaction that waits for a second connection starves the pool. */
@@ -38,11 +39,12 @@ async function reserve(tx: Tx, ctx: FlowContext, request: SecretRequest): Promis
   if (known) {
     return replay(request, known);
   }
+  refuseDisabled(user);
   checkTerm(request.durationSeconds, user);
   checkQuota(user, running, request.count);
   const free = await claimFreeNodes(tx, request.requirements, request.count);
   if (free.found === 'enough') {
-    return (await leaseNodes(tx, ctx, { granted: [{ request, nodes: free.nodes }] }))[0] ?? neverLeased();
+    return (await leaseNodes(tx, ctx, { granted: [{ request: await withKeysOfNow(tx, request, user), nodes: free.nodes }] }))[0] ?? neverLeased();
   }
   throw free.found === 'too_few' ? new NothingFreeError() : new NodesBusyError();
 }

@@ -4,6 +4,7 @@ import { createGrouping } from '../lib/grouping';
 import { lockUsers } from '../modules/accounts';
 import { countRunningLeasesOf, findRentsByKeys } from '../modules/leases';
 import { listFreeNodeIds } from '../modules/nodes';
+import { withKeysOfNow } from './admitted-keys';
 import type { FlowContext } from './context';
 import { decideGroup, nameOfKey, type Standing, type Take, type Verdict, wishesOf } from './decide-group';
 import { createPools, nameOf, type Pools, sumUp } from './free-pools';
@@ -67,8 +68,9 @@ async function runGroup(ctx: FlowContext, pools: Pools, requests: SecretRequest[
   }
 }
 
-async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests }: { pools: Pools; requests: SecretRequest[] }): Promise<PromiseSettledResult<Reservation>[]> {
-  const [standing, take] = await readAndLock(tx, pools, requests);
+async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests: asked }: { pools: Pools; requests: SecretRequest[] }): Promise<PromiseSettledResult<Reservation>[]> {
+  const [standing, take] = await readAndLock(tx, pools, asked);
+  const requests = await Promise.all(asked.map((request) => withKeysOfNow(tx, request, standing.users.get(request.user.id))));
   const { verdicts, granted } = await decideGroup(requests, standing, take);
   const short = requests.filter((_, at) => verdicts[at] === 'short');
   const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];

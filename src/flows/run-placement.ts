@@ -7,6 +7,7 @@ import {
 } from '../modules/leases';
 import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../modules/nodes';
 import { type PlayReport, ProvisioningError } from '../modules/provisioning';
+import { admittedKeys } from './admitted-keys';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { leaveLostNode, settleFailure } from './placement-failure';
@@ -25,6 +26,11 @@ interface Job {
   node: ReachableNode;
 }
 
+/** A job, and the keys that open its account; undefined: its owner is disabled, nothing opens it. */
+interface KeyedJob extends Job {
+  keys: string[] | undefined;
+}
+
 /**
  * Makes a claimed placement present. When its node fails, the lease is moved and the next placement is worked on, until one is there, or the
  * claim is lost, or nothing can be done for now (then it is due again later). Never throws for a node's sake.
@@ -40,7 +46,8 @@ export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement, 
 
 async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Job): Promise<ClaimedPlacement | null> {
   reached('placement.claimed');
-  const job = known ?? (await findJob(ctx, placement));
+  // What was just committed holds the keys of that moment.
+  const job = known ? { ...known, keys: known.lease.publicKeys } : await findJob(ctx, placement);
   if (!job) {
     return null;
   }
@@ -103,7 +110,7 @@ type Tried = { made: Made; error?: undefined } | { made?: undefined; error: Prov
  * Only what the provisioner says counts against a node. Anything else (the database went away, our own disk is full) is thrown: the claim
  * lapses and the work is done again.
  */
-async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: Job): Promise<Tried> {
+async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: KeyedJob): Promise<Tried> {
   try {
     return { made: await ensurePresent(ctx, placement, job) };
   } catch (error) {
@@ -115,19 +122,20 @@ async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: Jo
 }
 
 /** What the placement is for, or undefined when there is nothing to do: its lease is over or has moved on. */
-async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<Job | undefined> {
+async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<KeyedJob | undefined> {
   const [lease, node] = await Promise.all([findLease(ctx.db, placement.leaseId), findNode(ctx.db, placement.nodeId)]);
   if (!lease || !node || !isRunning(lease.state) || lease.generation !== placement.generation || lease.remainingSeconds <= 0) {
     return undefined;
   }
-  return { lease, node };
+  return { lease, node, keys: (await admittedKeys(ctx.db, [lease])).get(lease.id) };
 }
 
-function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node }: Job): Promise<Made> {
+function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, node, keys }: KeyedJob): Promise<Made> {
   const target = targetOf(node);
   const { username, uid, generation } = placement;
-  const { id: leaseId, passwordHash, remainingSeconds } = lease;
-  const publicKeys = [...lease.publicKeys, ...(ctx.settings.gatewayKey === null ? [] : [ctx.settings.gatewayKey])];
+  const { id: leaseId, remainingSeconds } = lease;
+  const publicKeys = keys ? [...keys, ...(ctx.settings.gatewayKey === null ? [] : [ctx.settings.gatewayKey])] : [];
+  const passwordHash = keys ? lease.passwordHash : null;
   return keepClaim(
     ctx,
     () => renewPlacement(ctx.db, placement, ctx.settings.claimSeconds),

@@ -72,5 +72,5 @@ function createCheck(tokens: TokenSettings): ReadToken {
 
 function toToken(payload: unknown): TokenOfUser | undefined {
   const claims = tokenClaims.safeParse(payload);
-  return claims.success ? { userId: Number(claims.data.sub), tokenId: claims.data.jti, expiresAtSeconds: claims.data.exp } : undefined;
+  return claims.success ? { userId: Number(claims.data.sub), tokenId: claims.data.jti, issuedAtSeconds: claims.data.iat, expiresAtSeconds: claims.data.exp } : undefined;
 }

@@ -36,7 +36,7 @@ export function createAuthenticator(db: Knex, { tokens, groupMax }: AuthSettings
   const findPrincipal = async (req: IncomingMessage): Promise<Principal | undefined> => {
     const token = await readToken(req);
     const user = token && (await findUser(token));
-    return user && { user, tokenId: token.tokenId, tokenExpiresAtSeconds: token.expiresAtSeconds };
+    return user && { user, token };
   };
   const user: RequestHandler = async (req, res, next) => {
     const principal = await findPrincipal(req);

@@ -9,6 +9,7 @@ import { claimPlacements, runPlacement } from '../flows/run-placement';
 import { watchFleet } from '../flows/watch-fleet';
 import { claimWipes, wipeNode } from '../flows/wipe-node';
 import { createLoop, type Loop, type PassResult } from '../lib/loop';
+import { refreshOutdatedAccounts } from '../modules/leases';
 import { createWorkPool, type WorkPool } from '../lib/work-pool';
 import { createKeptSessions, createProber } from '../ssh';
 import { type ControlPlane, createWorkContext } from './control-plane';
@@ -18,6 +19,9 @@ import type { RunningRole } from './role';
 const QUEUED_PER_PLAY = 2;
 const PROBE_PASS_MS = 250;
 const SWEEP_SECONDS = 600;
+/** How long an account stays as another release left it. */
+const OUTDATED_SECONDS = 10;
+const OUTDATED_MAX = 500;
 /** After these another lease may be due. */
 const GOES_ON: readonly MigrationStep['outcome'][] = ['moved', 'waiting', 'saving', 'not_needed'];
 
@@ -82,15 +86,13 @@ export function startScheduler(plane: ControlPlane): RunningRole {
   const plays = work.playConcurrency * QUEUED_PER_PLAY;
   const probeContext = { ...ctx, prober };
   const round = { after: 0 };
-  loop('watch', intervals.watchSeconds, async () => {
-    await watchFleet(ctx, round);
-    return 'done';
-  });
+  loop('watch', intervals.watchSeconds, () => watchFleet(ctx, round).then(() => 'done' as const));
   loop('expire', intervals.expireSeconds, () => expireLeases(ctx));
   workers('wipe', { size: plays, seconds: intervals.workSeconds }, (pool) =>
     fill(pool, (room) => claimWipes(ctx, room), (claim) => wipeNode(ctx, claim)));
   workers('placement', { size: plays, seconds: intervals.workSeconds }, (pool) =>
     fill(pool, (room) => claimPlacements(ctx, room), (claim) => runPlacement(ctx, claim)));
+  loop('outdated-accounts', OUTDATED_SECONDS, async () => ((await refreshOutdatedAccounts(ctx.db, OUTDATED_MAX)) === OUTDATED_MAX ? 'more' : 'done'));
   const migrate = workers('migrate', { size: plays, seconds: Math.min(intervals.migrateSeconds, intervals.workSeconds) }, async (pool) => {
     if (pool.room() === 0) {
       return 'done';

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { changeUser } from '../../flows/change-user';
 import { logIn } from '../../flows/log-in';
 import { addKey, removeKey } from '../../flows/manage-keys';
 import { signUp } from '../../flows/sign-up';
 import { OrionError } from '../../lib/errors';
-import { listUserKeys, listUsers, revokeToken, updateUser } from '../../modules/accounts';
+import { listUserKeys, listUsers, revokeToken } from '../../modules/accounts';
 import type { ApiDeps } from '../deps';
 import { idParam, nextCursor, pageOf, pageQuery, principalOf, type RouteMaker } from '../route';
 import { presentKey, presentUser } from './presenter';
@@ -32,8 +33,8 @@ export function addAccountRoutes(routes: RouteMaker, { ctx, settings, limits }: 
   routes.add(
     { method: 'post', path: '/api/logout', summary: 'Make the token good for nothing', access: 'user', answers: { 204: { description: 'Logged out' } } },
     async ({ res }) => {
-      const { tokenId, tokenExpiresAtSeconds } = principalOf(res);
-      await revokeToken(ctx.db, tokenId, tokenExpiresAtSeconds);
+      const { token } = principalOf(res);
+      await revokeToken(ctx.db, token.tokenId, token.expiresAtSeconds);
       return { status: 204 };
     },
   );
@@ -51,11 +52,11 @@ function addKeyRoutes(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
     body: { items: (await listUserKeys(ctx.db, principalOf(res).user.id)).map(presentKey) },
   }));
   routes.add(
-    { method: 'post', path: '/api/keys', summary: 'Add a public key', access: 'user', body: keyBody, answers: { 201: { description: 'Added', schema: keyAnswer } }, problems: [409, 422] },
+    { method: 'post', path: '/api/keys', summary: 'Add a public key: it opens running leases within seconds, and later ones', access: 'user', body: keyBody, answers: { 201: { description: 'Added', schema: keyAnswer } }, problems: [409, 422] },
     async ({ body, res }) => ({ status: 201, body: presentKey(await addKey(ctx, principalOf(res).user, { name: body.name ?? '', publicKey: body.public_key })) }),
   );
   routes.add(
-    { method: 'delete', path: '/api/keys/:id', summary: 'Remove a key', access: 'user', params: idParam, answers: { 204: { description: 'Removed' } }, problems: [404] },
+    { method: 'delete', path: '/api/keys/:id', summary: 'Remove a key: it opens no lease any more, and sessions on running leases are ended within seconds', access: 'user', params: idParam, answers: { 204: { description: 'Removed' } }, problems: [404] },
     async ({ params, res }) => {
       await removeKey(ctx, principalOf(res).user, params.id);
       return { status: 204 };
@@ -72,16 +73,10 @@ function addUserRoutes(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
     },
   );
   routes.add(
-    { method: 'patch', path: '/api/users/:id', summary: 'Change quotas, role, or disable', access: 'admin', params: idParam, body: userChange, answers: { 200: { description: 'Changed', schema: userAnswer } }, problems: [404, 409] },
+    { method: 'patch', path: '/api/users/:id', summary: 'Change quotas or role, disable (nothing opens the leases, sessions end) or enable', access: 'admin', params: idParam, body: userChange, answers: { 200: { description: 'Changed', schema: userAnswer } }, problems: [404, 409] },
     async ({ params, body, res }) => {
-      if (params.id === principalOf(res).user.id && (body.disabled || body.role === 'user')) {
-        throw new OrionError('state_conflict', 'You cannot disable or demote yourself; ask another admin.');
-      }
-      const user = await updateUser(ctx.db, params.id, { maxLeases: body.max_leases, maxLeaseHours: body.max_lease_hours, role: body.role, disabled: body.disabled });
-      if (!user) {
-        throw new OrionError('not_found', 'There is no such user. `GET /api/users` lists them.');
-      }
-      return { status: 200, body: presentUser(user) };
+      const change = { maxLeases: body.max_leases, maxLeaseHours: body.max_lease_hours, role: body.role, disabled: body.disabled };
+      return { status: 200, body: presentUser(await changeUser(ctx, { userId: params.id, by: principalOf(res).user, change })) };
     },
   );
 }

@@ -8,6 +8,7 @@ import { findOwners } from '../../modules/leases';
 import { findNodes } from '../../modules/nodes';
 import { createNews, type News } from './news';
 import { createSnapshotPages, type SnapshotPages } from './pages';
+import { createWatchRights, type WatchRights } from './watch-rights';
 
 export type NodeWatcher = (news: News) => void;
 
@@ -17,6 +18,7 @@ export type NodeWatcher = (news: News) => void;
  */
 export interface NodeFeed {
   pages: SnapshotPages;
+  rights: WatchRights;
   /** Throws too_many_requests when this user watches too often already. @returns what ends the watching */
   watch(userId: number, watcher: NodeWatcher): () => void;
   start(): void;
@@ -49,9 +51,11 @@ export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; 
     return more ? 'more' : 'done';
   };
 
+  const rights = createWatchRights({ db, clock, logger });
   const loop: Loop = createLoop({ name: 'node-feed', intervalMs: INTERVAL_MS, clock, logger, pass });
   return {
     pages: createSnapshotPages(db),
+    rights,
     watch: (userId, watcher) => {
       if ([...watchers.values()].filter((id) => id === userId).length >= MAX_WATCHES) {
         throw new OrionError('too_many_requests', `You watch the fleet ${MAX_WATCHES} times already. End one of them first.`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
@@ -59,7 +63,12 @@ export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; 
       watchers.set(watcher, userId);
       return () => void watchers.delete(watcher);
     },
-    start: () => loop.start(),
-    stop: () => loop.stop(),
+    start: () => {
+      loop.start();
+      rights.start();
+    },
+    stop: async () => {
+      await Promise.all([loop.stop(), rights.stop()]);
+    },
   };
 }

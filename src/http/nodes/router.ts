@@ -25,7 +25,7 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps, stoppi
   routes.add(
     { method: 'get', path: '/api/nodes/stream', summary: 'The fleet and its changes as server-sent events: snapshot, nodes (the snapshot goes on), node, gone', access: 'user', answers: { 200: { description: 'text/event-stream' } }, problems: [429] },
     async ({ res }) => {
-      await streamNodes({ clock: ctx.clock, feed, stopping }, res, principalOf(res).user);
+      await streamNodes({ clock: ctx.clock, feed, stopping }, res, principalOf(res));
       return { status: 200 };
     },
   );

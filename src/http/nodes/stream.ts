@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock';
-import type { User } from '../../modules/accounts';
+import type { Principal, User } from '../../modules/accounts';
 import type { NodeFeed } from './feed';
 import { createOutlet, type Outlet } from './outlet';
 import type { ReadPage, SnapshotPages } from './pages';
@@ -16,10 +16,11 @@ interface StreamDeps {
 
 /**
  * R15: server-sent events about the fleet. The snapshot comes in pages (`snapshot`, then `nodes` while the last one said `more`), the next one when the client
- * has taken the last; `node` and `gone` tell of changes from the beginning on. Resolves when the client has gone or reads nothing, or the replica stops:
- * clients connect again, to another one.
+ * has taken the last; `node` and `gone` tell of changes from the beginning on. Resolves when the client has gone or reads nothing, has lost its right to
+ * watch, or the replica stops: clients connect again, to another one.
  */
-export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: ServerResponse, user: User): Promise<void> {
+export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: ServerResponse, principal: Principal): Promise<void> {
+  const { user } = principal;
   const closed = new AbortController();
   res.on('close', () => closed.abort());
   const over = AbortSignal.any([closed.signal, stopping]);
@@ -35,6 +36,10 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
       outlet.write(bytes);
     }
   });
+  const unjudge = feed.rights.judge(principal, () => {
+    closed.abort();
+    endOrCut(res);
+  });
   const readPage = pagesFor(feed.pages, user);
   const sendPage = async (afterId: number): Promise<number | undefined> => {
     held = [];
@@ -49,6 +54,16 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
     await Promise.all([ping(outlet, clock, over), sendSnapshot(sendPage, outlet, over)]);
   } finally {
     unwatch();
+    unjudge();
+    res.end();
+  }
+}
+
+/** Nothing more is written from here on. A client that does not read what it was told before would not read the end either. */
+function endOrCut(res: ServerResponse): void {
+  if (res.writableNeedDrain) {
+    res.destroy();
+  } else {
     res.end();
   }
 }

@@ -42,11 +42,11 @@ function isSignedBy(token: string, key: KeyObject): boolean {
 }
 
 /** What a verified token carries. The role is not among it: it is read from the database at each request. */
-export const tokenClaims = z.object({ sub: z.string().regex(/^\d{1,15}$/), jti: z.uuid(), exp: z.number().int() });
+export const tokenClaims = z.object({ sub: z.string().regex(/^\d{1,15}$/), jti: z.uuid(), iat: z.number(), exp: z.number().int() });
 
 /** @param now by the database's clock, which also decides when the token is over */
 export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds }: Omit<TokenSettings, 'extraKeys'>, now: Date): string {
-  return jwt.sign({ iat: Math.floor(now.getTime() / 1000) }, key, {
+  return jwt.sign({ iat: now.getTime() / 1000 }, key, {
     algorithm: TOKEN_ALGORITHM,
     subject: String(user.id),
     issuer: TOKEN_ISSUER,

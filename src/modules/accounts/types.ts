@@ -7,6 +7,8 @@ export interface User {
   maxLeases: number;
   maxLeaseHours: number;
   disabledAt: Date | null;
+  /** Grows when the account's keys change, or whether they open anything. */
+  accessVersion: number;
   createdAt: Date;
 }
 
@@ -21,9 +23,17 @@ export interface UserKey {
 /** Who is asking, once authenticated. */
 export interface Principal {
   user: User;
-  /** Id and end of the token that was shown, for logout. */
+  /** The token that was shown. */
+  token: TokenOfUser;
+}
+
+/** What a token says, once its signature was found good. */
+export interface TokenOfUser {
+  userId: number;
   tokenId: string;
-  tokenExpiresAtSeconds: number;
+  /** With fractions: a token from a moment before its user was disabled is told from one of a moment after. */
+  issuedAtSeconds: number;
+  expiresAtSeconds: number;
 }
 
 /** For events: who did it. */

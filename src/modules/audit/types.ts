@@ -1,5 +1,5 @@
 import type { Id } from '../../db/sql';
-/** Everything that happens to a lease or a node and that somebody may want to read later; see docs/glossary.md. */
+/** Everything that happens to a lease, a node or an account and that somebody may want to read later; see docs/glossary.md. */
 export type EventType =
   | 'lease.requested' | 'lease.active' | 'lease.migrating' | 'lease.waiting' | 'lease.moved' | 'lease.resumed' | 'lease.extended'
   | 'lease.ending' | 'lease.ended' | 'lease.failed'
@@ -9,6 +9,7 @@ export type EventType =
   | 'node.registered' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
   | 'node.drained' | 'node.undrained' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed'
   | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew' | 'fleet.restored'
+  | 'user.disabled' | 'user.enabled' | 'user.changed' | 'key.added' | 'key.removed'
   | 'service.scaled';
 
 export interface NewEvent {
@@ -17,7 +18,7 @@ export interface NewEvent {
   actor: string;
   leaseId?: Id | undefined;
   nodeId?: number | undefined;
-  /** The lease's owner, when it has to do with one. */
+  /** The lease's owner, or the account that it is about. */
   userId?: number | undefined;
   data?: Record<string, unknown>;
 }

@@ -1,6 +1,7 @@
 export * from './types';
 export * from './after-failure';
 export * from './lease-term';
+export * from './queries/access';
 export * from './queries/find-leases';
 export * from './queries/placements';
 export * from './queries/rents';

@@ -62,6 +62,8 @@ export interface ClaimedPlacement {
   untouched: boolean;
   /** `creating`: to be made; `present`: there already, to be brought up to date. */
   state: 'creating' | 'present';
+  /** What `access_wanted` was when it was claimed: before the keys were read. */
+  accessWanted: number;
 }
 
 /** States in which the lease holds a node and its owner may use, extend or release it. */

@@ -14,7 +14,7 @@ export interface AccountName {
 export interface AccountSpec extends AccountName {
   leaseId: number;
   generation: number;
-  /** One OpenSSH public key a line, already validated. At least one unless a password hash is given. */
+  /** One OpenSSH public key a line, already validated. None, and no password: nobody can log in, and what runs goes on. */
   publicKeys: string[];
   /** crypt(3) SHA-512 hash, or null for no password. */
   passwordHash: string | null;

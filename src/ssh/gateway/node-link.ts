@@ -4,7 +4,7 @@ import { type Clock, withDeadline } from '../../lib/clock';
 import { cutWhenOwed, limitGreeting } from '../backlog';
 import type { Dial } from '../dial';
 import { algorithmsFor } from '../session';
-import type { LeaseDirectory, Whereabouts } from './types';
+import type { LeaseDirectory, Visitor, Whereabouts } from './types';
 
 type Present = Extract<Whereabouts, { state: 'present' }>;
 
@@ -29,7 +29,7 @@ export interface NodeLink {
 }
 
 export interface NodeLinkDeps {
-  leaseId: number;
+  visitor: Visitor;
   directory: LeaseDirectory;
   dial: Dial;
   privateKey: string;
@@ -52,7 +52,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   /** Between two attempts: until the next news, or for a while. */
   let pause = new AbortController();
 
-  const unwatch = directory.watch(deps.leaseId, (news) => {
+  const unwatch = directory.watch(deps.visitor, (news) => {
     at = news;
     pause.abort();
     if (current && (news.state !== 'present' || news.generation !== current.at.generation)) {

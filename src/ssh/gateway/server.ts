@@ -1,7 +1,6 @@
 import { createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
 import type { Clock } from '../../lib/clock';
-import { fingerprintOf } from '../../lib/host-key';
 import type { Logger } from '../../lib/logger';
 import { cutWhenOwed } from '../backlog';
 import type { Dial } from '../dial';
@@ -158,7 +157,7 @@ async function authenticate(ctx: AuthContext, address: string, directory: LeaseD
   if (parsed instanceof Error || !parsed.verify(ctx.blob, ctx.signature, ctx.hashAlgo)) {
     return undefined;
   }
-  return { leaseId, address, keyFingerprint: fingerprintOf(key) };
+  return { leaseId, address, publicKey: key };
 }
 
 function matchingKey(keys: string[], { key }: PublicKeyAuthContext): string | undefined {

@@ -9,6 +9,6 @@ describe('what a shell is told', () => {
   it('where it stands in the order, or that it waits for a machine', () => {
     expect(tell({ state: 'waiting', place: 3, endsInSeconds: 600 }, 0)).toBe('no machine is free: you are number 3 in the order');
     expect(tell({ state: 'waiting', place: null, endsInSeconds: Infinity }, 0)).toBe('waiting for a machine to be ready');
-    expect(tell({ state: 'over' }, 60_000)).toBeUndefined();
+    expect(tell({ state: 'over', why: 'is over' }, 60_000)).toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@ import type { ClientChannel, ServerChannel } from 'ssh2';
 import type { Clock } from '../../lib/clock';
 import type { NodeConnection, NodeLink } from './node-link';
 import { connectChannels, endChannel, type Ending, openChannel } from './relay';
-import { EXIT_LEASE_OVER, EXIT_NODE_LOST, type Whereabouts } from './types';
+import { EXIT_LEASE_OVER, EXIT_NODE_LOST, farewell, type Whereabouts } from './types';
 
 /** What a client wants its terminal to be. */
 export interface Terminal {
@@ -45,7 +45,7 @@ export async function runShell(channel: ServerChannel, terminal: Terminal, deps:
     for (let first = true; ; first = false) {
       const connection = await waitWithNews(channel, { ...deps, say, silent: first, gone });
       if (connection === null || typeof connection === 'string') {
-        takeLeave(channel, connection, () => say(`lease ${deps.leaseId} is over`));
+        takeLeave(channel, connection, () => say(farewell(deps.leaseId, deps.link.whereabouts())));
         return;
       }
       const { generation, nodeName } = connection.at;

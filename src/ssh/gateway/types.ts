@@ -4,7 +4,8 @@ import type { SshTarget } from '../dial';
 export interface Visitor {
   leaseId: number;
   address: string;
-  keyFingerprint: string;
+  /** `type base64` */
+  publicKey: string;
 }
 
 /** Where a lease is to be found now. `homeAgeSeconds`: how old what was saved of its home is, null when nothing is. */
@@ -12,14 +13,18 @@ export type Whereabouts =
   | { state: 'present'; generation: number; nodeName: string; username: string; target: SshTarget; endsInSeconds: number; homeAgeSeconds: number | null }
   /** `place`: how many leases wait for a machine up to this one, or null while that is not what it waits for. */
   | { state: 'waiting'; place: number | null; endsInSeconds: number }
-  | { state: 'over' };
+  /** For this visitor; `why` goes after "lease 7 ". */
+  | { state: 'over'; why: 'is over' | 'does not open to your key any more' };
 
 /** What the gateway has to be told by those who know leases. */
 export interface LeaseDirectory {
   /** The public keys (`type base64`) that open the lease; none for one that is over or never was. */
   keysOf(leaseId: number): Promise<string[]>;
-  /** Tells `listener` where the lease is, at once and at each change or passing second, until the returned function is called. */
-  watch(leaseId: number, listener: (at: Whereabouts) => void): () => void;
+  /**
+   * Tells `listener` where the lease is, at once and at each change or passing second, until the returned function is called. It is over for a visitor
+   * whose key opens it no longer.
+   */
+  watch(visitor: Pick<Visitor, 'leaseId' | 'publicKey'>, listener: (at: Whereabouts) => void): () => void;
   /** The machine does not answer: somebody should look at it now. */
   suspect(nodeId: number): void;
   /** For the lease's timeline. */
@@ -45,3 +50,5 @@ export interface GatewaySettings {
 /** Exit statuses of the gateway's own, documented in docs/gateway.md. */
 export const EXIT_LEASE_OVER = 253;
 export const EXIT_NODE_LOST = 254;
+
+export const farewell = (leaseId: number, at: Whereabouts): string => `lease ${leaseId} ${at.state === 'over' ? at.why : 'is over'}`;

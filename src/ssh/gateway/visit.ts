@@ -8,7 +8,7 @@ import { acceptForwardings } from './forwarding';
 import { createNodeLink, type NodeLink } from './node-link';
 import { connectChannels, endChannel, openChannel, type OpenChannel, takesPackets } from './relay';
 import { runShell, type Terminal } from './shell';
-import { EXIT_LEASE_OVER, EXIT_NODE_LOST, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
+import { EXIT_LEASE_OVER, EXIT_NODE_LOST, farewell, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
 
 export interface VisitDeps {
   /** What the connection goes over. */
@@ -29,7 +29,7 @@ const FAREWELL_MS = 1_000;
 /** Serves one connection of somebody who was let in, until it closes. All handlers are there when this returns. */
 export function serveVisit(connection: Connection, { socket, visitor, settings, directory, dial, clock }: VisitDeps): NodeLink {
   const { leaseId } = visitor;
-  const link = createNodeLink({ leaseId, directory, dial, privateKey: settings.privateKey, clock });
+  const link = createNodeLink({ visitor, directory, dial, privateKey: settings.privateKey, clock });
   let sessions = 0;
   connection.on('session', (accept, reject) => {
     if (sessions >= MAX_SESSIONS) {
@@ -130,7 +130,7 @@ async function runOnce(channel: ServerChannel | undefined, { link, leaseId, sock
     return;
   }
   if (connection === null) {
-    fail(channel, EXIT_LEASE_OVER, `lease ${leaseId} is over`);
+    fail(channel, EXIT_LEASE_OVER, farewell(leaseId, link.whereabouts()));
     return;
   }
   const opened = await openChannel(connection, open);
@@ -147,7 +147,7 @@ async function runOnce(channel: ServerChannel | undefined, { link, leaseId, sock
   } else if (ending !== 'lost') {
     endChannel(channel, ending);
   } else if (link.whereabouts().state === 'over') {
-    fail(channel, EXIT_LEASE_OVER, `lease ${leaseId} is over`);
+    fail(channel, EXIT_LEASE_OVER, farewell(leaseId, link.whereabouts()));
   } else {
     fail(channel, EXIT_NODE_LOST, `${connection.at.nodeName} was lost in the middle of this; the lease goes on elsewhere: start it again`);
   }

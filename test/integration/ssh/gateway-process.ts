@@ -20,8 +20,8 @@ const { port } = await startGateway(
     logger: silentLogger,
     directory: {
       keysOf: (id) => Promise.resolve(leases[id] ? [leases[id].key] : []),
-      watch: (id, listener) => {
-        listener(leases[id]?.at ?? { state: 'over' });
+      watch: ({ leaseId: id }, listener) => {
+        listener(leases[id]?.at ?? { state: 'over', why: 'is over' });
         return () => undefined;
       },
       suspect: () => undefined,

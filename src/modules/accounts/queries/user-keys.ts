@@ -1,4 +1,4 @@
-import { execute, insertRow, selectFirst, selectRows } from '../../../db/sql';
+import { execute, insertRow, marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 import type { UserKey } from '../types';
 
@@ -39,7 +39,22 @@ export async function listUserKeys(db: Db, userId: number): Promise<UserKey[]> {
   return (await selectRows<UserKeyRow>(db, `SELECT ${COLUMNS} FROM user_keys WHERE user_id = ? ORDER BY id`, [userId])).map(toUserKey);
 }
 
-/** False: the user has no such key. */
-export async function deleteUserKey(db: Db, userId: number, keyId: number): Promise<boolean> {
-  return (await execute(db, 'DELETE FROM user_keys WHERE id = ? AND user_id = ?', [keyId, userId])) === 1;
+/** The key that was removed; undefined: the user has no such key. */
+export async function deleteUserKey(db: Db, userId: number, keyId: number): Promise<UserKey | undefined> {
+  const row = await selectFirst<UserKeyRow>(db, `SELECT ${COLUMNS} FROM user_keys WHERE id = ? AND user_id = ?`, [keyId, userId]);
+  await execute(db, 'DELETE FROM user_keys WHERE id = ? AND user_id = ?', [keyId, userId]);
+  return row && toUserKey(row);
+}
+
+/** Public keys by user. A user who is disabled is missing. */
+export async function listKeysOfUsers(db: Db, userIds: number[]): Promise<Map<number, string[]>> {
+  if (userIds.length === 0) {
+    return new Map();
+  }
+  const rows = await selectRows<{ id: number; publicKey: string | null }>(
+    db,
+    `SELECT u.id, k.public_key AS publicKey FROM users u LEFT JOIN user_keys k ON k.user_id = u.id WHERE u.id IN (${marks(userIds)}) AND u.disabled_at IS NULL ORDER BY k.id`,
+    userIds,
+  );
+  return rows.reduce((keys, { id, publicKey }) => keys.set(id, [...(keys.get(id) ?? []), ...(publicKey === null ? [] : [publicKey])]), new Map<number, string[]>());
 }

@@ -1,6 +1,6 @@
 import { execute, insertRow, marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
-import type { Role, User } from '../types';
+import type { Role, TokenOfUser, User } from '../types';
 import { couldBeUsername } from '../usernames';
 
 interface UserRow {
@@ -10,10 +10,11 @@ interface UserRow {
   max_leases: number;
   max_lease_hours: number;
   disabled_at: Date | null;
+  access_version: number;
   created_at: Date;
 }
 
-const COLUMNS = 'id, username, role, max_leases, max_lease_hours, disabled_at, created_at';
+const COLUMNS = 'id, username, role, max_leases, max_lease_hours, disabled_at, access_version, created_at';
 
 const toUser = (row: UserRow): User => ({
   id: row.id,
@@ -22,6 +23,7 @@ const toUser = (row: UserRow): User => ({
   maxLeases: row.max_leases,
   maxLeaseHours: row.max_lease_hours,
   disabledAt: row.disabled_at,
+  accessVersion: row.access_version,
   createdAt: row.created_at,
 });
 
@@ -94,29 +96,23 @@ export async function findUserForLogin(db: Db, username: string): Promise<LoginC
   return row && { user: toUser(row), passwordHash: row.password_hash, now: row.now };
 }
 
-export interface TokenOfUser {
-  userId: number;
-  tokenId: string;
-  expiresAtSeconds: number;
-}
-
 /**
- * The users that these tokens name, in their order. Undefined: the token is over (by the database's clock) or revoked, or its user disabled. One
- * statement, whatever their number.
+ * The users that these tokens name, in their order. Undefined: the token is over (by the database's clock), revoked or from before the user's
+ * tokens became void, or its user disabled. One statement, whatever their number.
  */
 export async function findUsersOfTokens(db: Db, tokens: TokenOfUser[]): Promise<(User | undefined)[]> {
   // Revoked ones among those shown are few: with each of them a user comes once more.
-  const rows = await selectRows<UserRow & { now: number; revoked: string | null }>(
+  const rows = await selectRows<UserRow & { now: number; valid_from: string | number; revoked: string | null }>(
     db,
-    `SELECT ${COLUMNS}, UNIX_TIMESTAMP() AS now, jti AS revoked FROM users LEFT JOIN revoked_tokens ON jti IN (${marks(tokens)})
+    `SELECT ${COLUMNS}, UNIX_TIMESTAMP() AS now, COALESCE(UNIX_TIMESTAMP(tokens_valid_from), 0) AS valid_from, jti AS revoked FROM users LEFT JOIN revoked_tokens ON jti IN (${marks(tokens)})
       WHERE id IN (${marks(tokens)}) AND disabled_at IS NULL`,
     [...tokens.map(({ tokenId }) => tokenId), ...tokens.map(({ userId }) => userId)],
   );
   const rowOf = new Map(rows.map((row) => [row.id, row]));
   const revoked = new Set(rows.map((row) => row.revoked));
-  return tokens.map(({ userId, tokenId, expiresAtSeconds }) => {
+  return tokens.map(({ userId, tokenId, issuedAtSeconds, expiresAtSeconds }) => {
     const row = rowOf.get(userId);
-    return row && expiresAtSeconds > row.now && !revoked.has(tokenId) ? toUser(row) : undefined;
+    return row && expiresAtSeconds > row.now && issuedAtSeconds >= Number(row.valid_from) && !revoked.has(tokenId) ? toUser(row) : undefined;
   });
 }
 
@@ -131,16 +127,25 @@ export interface UserChange {
   disabled?: boolean | undefined;
 }
 
-/** Zero rows: no such user; undefined is returned. */
-export async function updateUser(db: Db, id: number, change: UserChange): Promise<User | undefined> {
+/** On a user that the caller has locked. */
+export async function updateUser(tx: Tx, id: number, change: UserChange): Promise<void> {
   await execute(
-    db,
+    tx,
     `UPDATE users SET max_leases = COALESCE(?, max_leases), max_lease_hours = COALESCE(?, max_lease_hours), role = COALESCE(?, role),
             disabled_at = CASE WHEN ? IS NULL THEN disabled_at WHEN ? THEN COALESCE(disabled_at, UTC_TIMESTAMP(3)) ELSE NULL END
       WHERE id = ?`,
     [change.maxLeases ?? null, change.maxLeaseHours ?? null, change.role ?? null, change.disabled ?? null, change.disabled ?? null, id],
   );
-  return findUser(db, id);
+}
+
+/** The keys of the user changed, or whether they open anything: what was read of them before is out of date. */
+export async function noteAccessChange(tx: Tx, id: number): Promise<void> {
+  await execute(tx, 'UPDATE users SET access_version = access_version + 1 WHERE id = ?', [id]);
+}
+
+/** Every token that the user has by now is good for nothing from here on. */
+export async function voidTokens(tx: Tx, id: number): Promise<void> {
+  await execute(tx, 'UPDATE users SET tokens_valid_from = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
 }
 
 /** The token is good for nothing from here on. Rows past their expiry are dropped in passing. */

@@ -13,13 +13,14 @@ interface PlacementRow {
   username: string;
   uid: number;
   attempts: number;
+  access_wanted: number;
   last_error: string | null;
   created_at: Date;
   present_at: Date | null;
   wiped_at: Date | null;
 }
 
-const COLUMNS = 'id, lease_id, node_id, generation, current_lease_id, state, username, uid, attempts, last_error, created_at, present_at, wiped_at';
+const COLUMNS = 'id, lease_id, node_id, generation, current_lease_id, state, username, uid, attempts, access_wanted, last_error, created_at, present_at, wiped_at';
 
 const toPlacement = (row: PlacementRow): Placement => ({
   id: row.id,
@@ -76,6 +77,7 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   attempts: row.attempts,
   untouched: row.present_at === null,
   state: row.state === 'present' ? 'present' : 'creating',
+  accessWanted: row.access_wanted,
 });
 
 /** Claims up to `limit` placements that have to be made present or brought up to date, the longest due first. */
@@ -103,17 +105,18 @@ export async function renewPlacement(db: Db, { id, token }: ClaimedPlacement, cl
 }
 
 /**
- * Settles: the account is there, with the end `appliedEndsAt`; when the lease was extended meanwhile it stays due, to be brought up to
- * date. False: the claim was lost; nothing changed.
+ * Settles: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones; when the lease was extended meanwhile, or the keys
+ * changed, it stays due, to be brought up to date. False: the claim was lost; nothing changed.
  */
-export async function settlePresent(tx: Tx, { id, token }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
+export async function settlePresent(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE placements p JOIN leases l ON l.id = p.lease_id
         SET p.state = 'present', p.claim_token = NULL, p.attempts = 0, p.last_error = NULL, p.report = ?,
-            p.present_at = COALESCE(p.present_at, UTC_TIMESTAMP(3)), p.due_at = IF(l.ends_at = ?, NULL, UTC_TIMESTAMP(3))
+            p.present_at = COALESCE(p.present_at, UTC_TIMESTAMP(3)), p.applied_ends_at = ?, p.access_applied = ?,
+            p.due_at = IF(l.ends_at = ? AND p.access_wanted = ?, NULL, UTC_TIMESTAMP(3))
       WHERE p.id = ? AND p.claim_token = ? AND p.state IN ('creating','present')`,
-    [JSON.stringify(outcome.report), outcome.appliedEndsAt, id, token],
+    [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token],
   );
   return changed === 1;
 }

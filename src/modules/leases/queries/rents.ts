@@ -113,6 +113,8 @@ export interface NewPlacement {
 }
 
 const NAME_LENGTH = 10;
+/** What the column begins with. */
+const FIRST_ACCESS = 1;
 
 /**
  * The next current placements of leases, in their order; the caller works on them at once and holds them for `claimSeconds`. I2: throws ER_DUP_ENTRY
@@ -126,7 +128,7 @@ export async function insertPlacements(tx: Tx, placements: NewPlacement[], claim
      VALUES ${rowsOf(made, `(?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
     made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
   );
-  return zip(made, rows).map(([placement, row]) => ({ ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: 'creating' }));
+  return zip(made, rows).map(([placement, row]) => ({ ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: 'creating', accessWanted: FIRST_ACCESS }));
 }
 
 /** Puts the new placement's node and generation on its lease. */

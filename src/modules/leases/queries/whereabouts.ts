@@ -1,9 +1,12 @@
-import { selectRows } from '../../../db/sql';
+import { fromJson, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 
 /** Where a running lease is, for those who lead its owner there. */
 export interface LeaseWhereabouts {
   leaseId: number;
+  userId: number;
+  /** Its own; those of its owner's account come to them. */
+  publicKeys: string[];
   endsInSeconds: number;
   generation: number;
   /** Of the account, once it is there; null while it is being made. */
@@ -15,6 +18,8 @@ export interface LeaseWhereabouts {
 
 interface Row {
   id: number;
+  user_id: number;
+  public_keys: unknown;
   remaining: string | number;
   generation: number;
   username: string | null;
@@ -29,7 +34,7 @@ export async function listWhereabouts(db: Db, leaseIds: number[]): Promise<Lease
   }
   const rows = await selectRows<Row>(
     db,
-    `SELECT l.id, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000 AS remaining, l.generation,
+    `SELECT l.id, l.user_id, l.public_keys, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000 AS remaining, l.generation,
             IF(p.state = 'present' AND l.state <> 'provisioning', p.username, NULL) AS username, p.node_id,
             IF(l.waiting_since IS NULL, NULL, (SELECT COUNT(*) FROM leases o WHERE o.state = 'migrating' AND o.waiting_since < l.waiting_since)) AS ahead
        FROM leases l LEFT JOIN placements p ON p.current_lease_id = l.id
@@ -38,6 +43,8 @@ export async function listWhereabouts(db: Db, leaseIds: number[]): Promise<Lease
   );
   return rows.map((row) => ({
     leaseId: row.id,
+    userId: row.user_id,
+    publicKeys: fromJson<string[]>(row.public_keys),
     endsInSeconds: Number(row.remaining),
     generation: row.generation,
     username: row.username,

@@ -1,0 +1,44 @@
+import { execute, fromJson, marks, selectRows } from '../../../db/sql';
+import type { Db, Tx } from '../../../db/transaction';
+
+/** Locks the running leases of a user, which the caller has locked already: then no account of theirs comes unseen. Returns their own keys by lease. */
+export async function lockKeysOfLeases(tx: Tx, userId: number): Promise<Map<number, string[]>> {
+  const rows = await selectRows<{ id: number; keys: unknown }>(
+    tx,
+    'SELECT id, public_keys AS `keys` FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL ORDER BY id FOR UPDATE',
+    [userId],
+  );
+  return new Map(rows.map(({ id, keys }) => [id, fromJson<string[]>(keys)]));
+}
+
+export async function setKeysOfLease(tx: Tx, leaseId: number, publicKeys: string[]): Promise<void> {
+  await execute(tx, 'UPDATE leases SET public_keys = ? WHERE id = ?', [JSON.stringify(publicKeys), leaseId]);
+}
+
+/** Who may log in to the accounts of these leases has changed. Whoever has one of them in hand finds it due again when it settles. */
+export async function wantAccessAnew(tx: Tx, leaseIds: number[]): Promise<void> {
+  if (leaseIds.length > 0) {
+    await execute(
+      tx,
+      `UPDATE placements SET access_wanted = access_wanted + 1, due_at = IF(claim_token IS NULL AND state = 'present', UTC_TIMESTAMP(3), due_at)
+        WHERE current_lease_id IN (${marks(leaseIds)})`,
+      leaseIds,
+    );
+  }
+}
+
+/** Makes accounts due that nobody would bring up to date: a release that keeps no account of keys made them, or moved their end. Returns how many. */
+export async function refreshOutdatedAccounts(db: Db, limit: number): Promise<number> {
+  const rows = await selectRows<{ id: number }>(
+    db,
+    `SELECT p.id FROM leases l STRAIGHT_JOIN placements p ON p.current_lease_id = l.id
+      WHERE p.state = 'present' AND p.due_at IS NULL AND l.state = 'active' AND l.ends_at > UTC_TIMESTAMP(3)
+        AND (p.access_applied <> p.access_wanted OR p.applied_ends_at IS NULL OR p.applied_ends_at <> l.ends_at) LIMIT ?`,
+    [limit],
+  );
+  if (rows.length > 0) {
+    const ids = rows.map(({ id }) => id);
+    await execute(db, `UPDATE placements SET due_at = UTC_TIMESTAMP(3) WHERE id IN (${marks(ids)}) AND state = 'present' AND due_at IS NULL AND claim_token IS NULL`, ids);
+  }
+  return rows.length;
+}
