@@ -30,7 +30,7 @@ def end_sessions(name, uid):
 
 def sessions_of(name, uid):
     """[(pid, whether it runs as the account)]: sshd's processes for it, also while the login is under way."""
-    pids = [int(pid) for pid in os.listdir('/proc') if pid.isdigit() and os.path.basename(program_of(pid)) in PROGRAMS]
+    pids = [pid for pid in map(int, filter(str.isdigit, os.listdir('/proc'))) if os.path.basename(program_of(pid)) in PROGRAMS]
     return [(pid, own) for pid, own in ((pid, is_of(pid, {uid})) for pid in pids) if own or is_root_for(pid, name)]
 
 

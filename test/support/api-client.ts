@@ -10,6 +10,8 @@ export interface ApiClient {
   url: string;
   get<T>(path: string): Promise<Answer<T>>;
   post<T>(path: string, body: object, headers?: Record<string, string>): Promise<Answer<T>>;
+  patch<T>(path: string, body: object): Promise<Answer<T>>;
+  delete(path: string): Promise<Answer<unknown>>;
   /** The same caller at another replica. */
   at(url: string): ApiClient;
 }
@@ -79,6 +81,8 @@ export function createApiClient(url: string, token?: string): ApiClient {
     url,
     get: (path) => call('GET', path),
     post: (path, body, headers = {}) => call('POST', path, { body, headers }),
+    patch: (path, body) => call('PATCH', path, { body }),
+    delete: (path) => call('DELETE', path),
     at: (other) => createApiClient(other, token),
   };
 }

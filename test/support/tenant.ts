@@ -78,7 +78,7 @@ export function createTenant(userId: number, client: ApiClient, { keyFile, publi
   };
 }
 
-async function openSession(target: SshTarget): Promise<OpenSession> {
+export async function openSession(target: SshTarget): Promise<OpenSession> {
   const child = spawn('ssh', [...sshOptions(target), `${target.user}@${target.address}`, 'echo open; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
   let said = '';
   let open = true;

@@ -46,12 +46,12 @@ export const tokenClaims = z.object({ sub: z.string().regex(/^\d{1,15}$/), jti: 
 
 /** @param now by the database's clock, which also decides when the token is over */
 export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds }: Omit<TokenSettings, 'extraKeys'>, now: Date): string {
-  return jwt.sign({ iat: now.getTime() / 1000 }, key, {
+  const issuedAt = now.getTime() / 1000;
+  return jwt.sign({ iat: issuedAt, exp: Math.floor(issuedAt + ttlSeconds) }, key, {
     algorithm: TOKEN_ALGORITHM,
     subject: String(user.id),
     issuer: TOKEN_ISSUER,
     audience: TOKEN_AUDIENCE,
     jwtid: randomUUID(),
-    expiresIn: ttlSeconds,
   });
 }

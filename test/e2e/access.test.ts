@@ -1,0 +1,105 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type SshTarget, type WorkerFleet } from '../lab';
+import { expectStatus, type LeaseBody } from '../support/api-client';
+import { throughGateway } from '../support/gateway-client';
+import { type RunningGateway, startSystem, type System } from '../support/system';
+import { openSession, type OpenSession, type Tenant } from '../support/tenant';
+import { inside, workerOf } from './support/inside';
+
+/** What was promised: a right that was taken away opens nothing after this time. */
+const LIMIT_MS = 5_000;
+
+describe('access ends with its right', () => {
+  let system: System;
+  let gateway: RunningGateway;
+  let fleet: WorkerFleet;
+  let ada: Tenant;
+  let lease: LeaseBody;
+  let second: SshKeyPair;
+  const sessions: OpenSession[] = [];
+
+  const directly = ({ keyFile }: { keyFile: string }): SshTarget => {
+    const { host, port, username, host_key: hostKey } = lease.access ?? neverMade();
+    return { address: host, port, user: username, hostKey, keyFile };
+  };
+  const byGateway = (key: { keyFile: string }): SshTarget => throughGateway(key, lease, gateway);
+  const opens = async (target: SshTarget): Promise<boolean> => (await sshExec(target, 'true')).code === 0;
+  const within = (what: string, fn: () => Promise<boolean> | boolean): Promise<unknown> => eventually(fn, { what, timeoutMs: LIMIT_MS, everyMs: 100 });
+  const session = async (target: SshTarget): Promise<OpenSession> => {
+    const opened = await openSession(target);
+    sessions.push(opened);
+    return opened;
+  };
+  const register = async ({ publicKey }: SshKeyPair): Promise<number> => expectStatus(await ada.client.post<{ id: number }>('/api/keys', { public_key: publicKey }), 201).id;
+  const remove = async (id: number): Promise<void> => void expectStatus(await ada.client.delete(`/api/keys/${id}`), 204);
+  const disable = async (disabled: boolean): Promise<void> => void expectStatus(await system.admin.patch(`/api/users/${ada.userId}`, { disabled }), 200);
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
+    gateway = await system.startGateway();
+    fleet = await system.launchWorkers(1);
+    second = await generateSshKeyPair(system.lab.dir);
+  }, 120_000);
+  afterAll(() => system.close(), 60_000);
+
+  beforeEach(async () => {
+    sessions.splice(0).forEach((opened) => opened.close());
+    await system.untilFree(1, 60_000);
+    ada = await system.tenant();
+    lease = await ada.rentOne();
+  }, 90_000);
+  afterEach(async () => {
+    expectStatus(await system.admin.post('/api/release', { lease_id: lease.id }), 200);
+  });
+
+  it('a key that was added opens a running lease, and one that was removed opens it no longer, and its sessions end, directly and through the gateway', async () => {
+    const id = await register(second);
+    await within('the new key opens the account', () => opens(directly(second)));
+    const open = [await session(directly(second)), await session(byGateway(second))];
+    await sshExec(directly(second), 'nohup sleep 600 >/dev/null 2>&1 &');
+
+    await remove(id);
+
+    await within('the session by the gateway is cut', () => !open[1]?.isOpen());
+    await within('the direct session is cut', () => !open[0]?.isOpen());
+    expect(await opens(byGateway(second))).toBe(false);
+    expect(await opens(directly(second))).toBe(false);
+    expect(await opens(directly(ada))).toBe(true);
+    expect(await opens(byGateway(ada))).toBe(true);
+    expect(await inside(workerOf(fleet, lease), `pgrep -u ${lease.access?.username ?? ''} -fx 'sleep 600'`)).not.toBe('');
+  }, 60_000);
+
+  it('a key that was registered when the lease began, or given with the rent, opens nothing either once the account has lost it', async () => {
+    const id = await register({ keyFile: ada.keyFile, publicKey: ada.publicKey });
+    await within('the account is up to date', async () => (await system.sql('SELECT id FROM placements WHERE access_applied < access_wanted AND current_lease_id IS NOT NULL')).length === 0);
+    await remove(id);
+    await within('it opens nothing', async () => !(await opens(directly(ada))));
+    expect(await opens(byGateway(ada))).toBe(false);
+    expect(await system.sql("SELECT type FROM events WHERE user_id = ? AND type LIKE 'key.%' ORDER BY id", [ada.userId])).toEqual([{ type: 'key.added' }, { type: 'key.removed' }]);
+  }, 60_000);
+
+  it('a disabled account: no call, no login, no session; its programs go on; enabled again it has its access back, and the tokens of before stay void', async () => {
+    const open = [await session(directly(ada)), await session(byGateway(ada))];
+    await sshExec(directly(ada), 'nohup sleep 601 >/dev/null 2>&1 &');
+
+    await disable(true);
+
+    expect((await ada.client.get('/api/leases')).status).toBe(401);
+    await within('the session by the gateway is cut', () => !open[1]?.isOpen());
+    await within('the direct session is cut', () => !open[0]?.isOpen());
+    expect(await opens(directly(ada))).toBe(false);
+    expect(await opens(byGateway(ada))).toBe(false);
+    expect(await inside(workerOf(fleet, lease), `pgrep -u ${lease.access?.username ?? ''} -fx 'sleep 601'`)).not.toBe('');
+
+    await disable(false);
+
+    await within('the key opens the account again', () => opens(directly(ada)));
+    expect(await opens(byGateway(ada))).toBe(true);
+    expect((await ada.client.get('/api/leases')).status).toBe(401);
+    expect(await system.sql("SELECT type FROM events WHERE user_id = ? AND type LIKE 'user.%' ORDER BY id", [ada.userId])).toEqual([{ type: 'user.disabled' }, { type: 'user.enabled' }]);
+  }, 60_000);
+});
+
+function neverMade(): never {
+  throw new Error('the lease has no access');
+}
