@@ -1,7 +1,7 @@
 import { formatLabels, formatMemory, printable } from './text';
 import type { Node } from './wire';
 
-export const NODE_HEAD = ['NODE', 'HOSTNAME', 'STATUS', 'CPUS', 'MEMORY', 'FREE', 'LEASE', 'LABELS'];
+export const NODE_HEAD = ['NODE', 'HOSTNAME', 'STATUS', 'CPUS', 'MEMORY', 'FREE', 'LEASE', 'LABELS', 'HOST KEY'];
 
 export function nodeRow(node: Node): string[] {
   return [
@@ -13,8 +13,12 @@ export function nodeRow(node: Node): string[] {
     node.free ? 'yes' : 'no',
     node.lease_id === null ? '-' : String(node.lease_id),
     formatLabels(node.labels),
+    printable(fingerprintToCheck(node) ?? '-'),
   ];
 }
+
+/** Of the host key that the node shows now: what `orion node approve --fingerprint` has to name. Admins alone see it. */
+export const fingerprintToCheck = (node: Node): string | undefined => node.offered_host_key_fingerprint ?? node.host_key_fingerprint;
 
 /** `alive, drained, dirty`; the flags are shown to admins only. */
 export function describeStatus(node: Node): string {

@@ -33,37 +33,45 @@ async function operate(ctx: FlowContext, { nodeId }: NodeOrder, order: (tx: Tx, 
 }
 
 export interface Approval extends NodeOrder {
-  /** Fingerprint of the changed host key that the operator has checked; required when the node offers one. */
+  /** Fingerprint of the host key that the operator has compared on the machine itself. Null is refused, with the fingerprint to compare. */
   hostKeyFingerprint: string | null;
 }
 
-/** Lets a pending or quarantined node in. One that came with another host key needs the operator to name that key. */
+/** Lets a pending or quarantined node in, with the host key that it shows now. Throws state_conflict, with the fingerprint to compare, when the operator did not name that key. */
 export async function approve(ctx: FlowContext, order: Approval): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
     if (node.status !== 'pending' && node.status !== 'quarantined') {
       throw new OrionError('state_conflict', `The node is ${node.status}; only pending and quarantined nodes are approved.`);
     }
+    const hostKey = node.offeredHostKey ?? node.hostKey;
+    checkFingerprint(node, { fingerprint: fingerprintOf(hostKey), named: order.hostKeyFingerprint });
     if (node.offeredHostKey !== null) {
-      await acceptHostKey(tx, node, order.hostKeyFingerprint);
+      await acceptHostKey(tx, node, hostKey);
     }
     await approveNode(tx, node.id);
-    await recordEvent(tx, { type: 'node.approved', actor: actorOf(order.by), nodeId: node.id, data: { before: node.status } });
+    await recordEvent(tx, { type: 'node.approved', actor: actorOf(order.by), nodeId: node.id, data: { before: node.status, hostKeyFingerprint: fingerprintOf(hostKey) } });
   });
 }
 
-async function acceptHostKey(tx: Tx, node: Node, named: string | null): Promise<void> {
-  const offered = node.offeredHostKey ?? '';
-  const fingerprint = fingerprintOf(offered);
-  if (named !== fingerprint) {
-    throw new OrionError('state_conflict', `The node now shows the host key ${fingerprint}. Check it on the machine itself and approve with "host_key_fingerprint" set to it.`, {
-      details: { offered_host_key_fingerprint: fingerprint },
-    });
+function checkFingerprint({ id, offeredHostKey }: Node, { fingerprint, named }: { fingerprint: string; named: string | null }): void {
+  if (named === fingerprint) {
+    return;
   }
+  const problem = named === null ? 'No host key was named' : 'The host key that was named is not the one that the node shows';
+  throw new OrionError(
+    'state_conflict',
+    `${problem}. The node shows ${fingerprint}. Compare that with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on the machine itself; if they are equal: \`orion node approve ${id} --fingerprint ${fingerprint}\` ("host_key_fingerprint").`,
+    { details: { host_key_fingerprint: fingerprint, ...(offeredHostKey === null ? {} : { offered_host_key_fingerprint: fingerprint }) } },
+  );
+}
+
+async function acceptHostKey(tx: Tx, node: Node, hostKey: string): Promise<void> {
+  const fingerprint = fingerprintOf(hostKey);
   const twin = await lockNodeByHostKey(tx, fingerprint);
   if (twin && twin.id !== node.id) {
     throw new OrionError('state_conflict', `Node ${twin.id} has that host key already: retire one of the two.`);
   }
-  await acceptOfferedHostKey(tx, node.id, { hostKey: offered, fingerprint });
+  await acceptOfferedHostKey(tx, node.id, { hostKey, fingerprint });
 }
 
 export interface Drain extends NodeOrder {

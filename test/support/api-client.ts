@@ -49,6 +49,7 @@ export interface NodeBody {
   free: boolean;
   dirty: boolean;
   lease_id: number | null;
+  host_key_fingerprint: string;
   offered_host_key_fingerprint: string | null;
   last_checked_at: string | null;
   provision_failures: number;

@@ -49,7 +49,7 @@ function advise(out: Output, verb: NodeVerb, node: Node): void {
       out.note(node.lease_id === null ? 'Nothing is leased to it any more.' : 'No new lease goes there; the present one stays until it ends or moves.');
       { out.next(`orion node undrain ${node.id}`, `orion node retire ${node.id}`); return; }
     case 'quarantine':
-      { out.next(`orion node approve ${node.id}`, `orion node retire ${node.id}`); return; }
+      { out.next(`orion node show ${node.id}`, `orion node retire ${node.id}`); return; }
     case 'undrain':
     case 'retire':
       { out.next('orion nodes'); return; }

@@ -32,7 +32,12 @@ function declareNodes(program: Command, { action }: Declaration): void {
       .description(description)
       .argument('<id>', 'number of the node', wholeNumber(1))
       .action(action(async (context, id: number, options: NodeOptions) => (await import('../commands/node')).operateNode(context, { verb: name, id }, options)));
-  verb('approve', 'let it in, or trust its new host key').option('--fingerprint <SHA256:...>', 'only if its host key is this one');
+  node
+    .command('show')
+    .description('one machine, with the host key to compare before approving it')
+    .argument('<id>', 'number of the node', wholeNumber(1))
+    .action(action(async (context, id: number) => (await import('../commands/show-node')).showNode(context, id)));
+  verb('approve', 'let it in, or trust its new host key').option('--fingerprint <SHA256:...>', 'its host key, as you have read it on the machine (required)');
   verb('drain', 'lease it to nobody any more').option('--move', 'also move the present lease away');
   verb('undrain', 'lease it again');
   verb('quarantine', 'take it out and move its lease away').requiredOption('--reason <text>', 'why');

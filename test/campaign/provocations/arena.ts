@@ -125,7 +125,7 @@ async function furnish(system: System, { real, nodes }: { real: boolean; nodes: 
       }
       for (const node of await system.nodes()) {
         if (node.status === 'quarantined') {
-          await order(node.id, 'approve', node.offered_host_key_fingerprint === null ? {} : { host_key_fingerprint: node.offered_host_key_fingerprint });
+          await order(node.id, 'approve', { host_key_fingerprint: node.offered_host_key_fingerprint ?? node.host_key_fingerprint });
         }
       }
       await system.untilFree(nodes, PATIENCE_MS);

@@ -254,10 +254,24 @@ describe('a machine leaves', () => {
 describe('an operator decides', () => {
   const order = (id: number, verb: string, body?: object): Promise<Reply<NodeJson>> => api.call<NodeJson>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
 
-  it('R1: approves a machine that waits; it is verified and wiped before it is leased', async () => {
+  it('R1: approves a machine that waits, by the fingerprint of its host key alone; it is verified and wiped before it is leased', async () => {
     const waiting = await aNode(database.db, { status: 'pending' });
-    expect(await order(waiting.id, 'approve')).toMatchObject({ status: 200, body: { status: 'unknown', dirty: true, free: false } });
-    expect(await order(waiting.id, 'approve')).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
+    const fingerprint = fingerprintOf(waiting.hostKey);
+    for (const body of [{}, { host_key_fingerprint: fingerprintOf(anSshKey()) }, { host_key_fingerprint: '' }]) {
+      const refusal = await order(waiting.id, 'approve', body);
+      expect(refusal).toMatchObject({ status: 409, body: { code: 'state_conflict', host_key_fingerprint: fingerprint } });
+      expect(refusal.body.detail).toContain(`orion node approve ${waiting.id} --fingerprint ${fingerprint}`);
+    }
+    expect(await node(waiting.id)).toMatchObject({ status: 'pending' });
+    expect(await order(waiting.id, 'approve', { host_key_fingerprint: fingerprint })).toMatchObject({ status: 200, body: { status: 'unknown', dirty: true, free: false } });
+    expect(await order(waiting.id, 'approve', { host_key_fingerprint: fingerprint })).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
+  });
+
+  it('R1: names a quarantined machine by its host key too, for it may never have been approved', async () => {
+    const waiting = await aNode(database.db, { status: 'pending' });
+    await order(waiting.id, 'quarantine', { reason: 'odd' });
+    expect((await order(waiting.id, 'approve', {})).status).toBe(409);
+    expect((await order(waiting.id, 'approve', { host_key_fingerprint: fingerprintOf(waiting.hostKey) })).status).toBe(200);
   });
 
   it('R1: approves a changed host key only by naming it', async () => {

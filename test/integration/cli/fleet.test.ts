@@ -18,9 +18,22 @@ const node = (changes: Record<string, unknown> = {}): Record<string, unknown> =>
 describe('nodes', () => {
   it('are listed', async () => {
     bench.api.on('GET /api/nodes', page(node()));
-    expect((await bench.call(['nodes', '--status', 'alive'])).stdout).toMatch(/\n3 +worker-3 +alive +2 +2 GiB +yes +- +zone=b\n$/);
+    expect((await bench.call(['nodes', '--status', 'alive'])).stdout).toMatch(/\n3 +worker-3 +alive +2 +2 GiB +yes +- +zone=b +-\n$/);
     expect(bench.api.seen[0]?.path).toBe('/api/nodes?status=alive');
     expect((await bench.call(['nodes', '--status', 'fine'])).code).toBe(2);
+  });
+
+  it('show admins the host key to compare, in the list and each by itself', async () => {
+    const waiting = node({ status: 'pending', free: false, host_key_fingerprint: 'SHA256:own', offered_host_key_fingerprint: null });
+    bench.api.on('GET /api/nodes', page(waiting));
+    expect((await bench.call(['nodes'])).stdout).toMatch(/zone=b +SHA256:own\n$/);
+    const shown = await bench.call(['node', 'show', '3']);
+    expect(bench.api.seen.at(-1)?.path).toBe('/api/nodes?cursor=2&limit=1');
+    expect(shown.stdout).toBe('node 3  worker-3  pending\n  host key SHA256:own (not approved yet)\n');
+    expect(shown.stderr).toContain('orion node approve 3 --fingerprint SHA256:own');
+    bench.api.on('GET /api/nodes', page(node({ status: 'quarantined', host_key_fingerprint: 'SHA256:own', offered_host_key_fingerprint: 'SHA256:new' })));
+    expect((await bench.call(['node', 'show', '3'])).stderr).toContain('orion node approve 3 --fingerprint SHA256:new');
+    expect((await bench.call(['node', 'show', '4'])).code).toBe(4);
   });
 
   it('are watched over as many connections as it takes, until the server refuses', async () => {

@@ -1,5 +1,6 @@
 import { type ClientRequest, get } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { startTestApi, type TestApi } from '../../support/api';
@@ -96,7 +97,7 @@ describe('watching the fleet', () => {
     await eventually(() => first.some(({ event }) => event === 'node'), { what: 'the first change' });
     const second = await watch(admin);
     const node = await aNode(database.db, { status: 'pending' });
-    await api.call('post', `/api/nodes/${node.id}/approve`, { as: admin });
+    await api.call('post', `/api/nodes/${node.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(node.hostKey) } });
     expect((await eventually(() => second.find(({ event, data }) => event === 'node' && data.id === node.id), { what: 'the approval' })).data.status).toBe('unknown');
   });
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { signUp } from '../../../src/flows/sign-up';
+import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
 import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
 import { JWT_KEY, startTestApi, type Method, type TestApi } from '../../support/api';
@@ -33,7 +34,7 @@ interface Scene {
   lease: number;
   key: number;
   token: number;
-  pending: number;
+  pending: TestNode;
 }
 
 async function aScene(): Promise<Scene> {
@@ -45,7 +46,7 @@ async function aScene(): Promise<Scene> {
     api.call<{ id: number }>('post', '/api/keys', { as: user, body: { public_key: anSshKey() } }),
     api.call<{ id: number }>('post', '/api/tokens', { as: admin, body: { name: 'lab' } }),
   ]);
-  return { user, other, admin, worker, lease: lease.id, key: key.body.id, token: token.body.id, pending: pending.id };
+  return { user, other, admin, worker, lease: lease.id, key: key.body.id, token: token.body.id, pending };
 }
 
 /** Tokens that nobody may be let in with, whatever the route. */
@@ -92,7 +93,7 @@ const ROUTES: Row[] = [
   ['get', '/api/leases/{id}', 'lease', null, [401, 401, 401, 404, 200, 200]],
   ['get', '/api/nodes', null, null, [401, 401, 401, 200, 200, 200]],
   ['get', '/api/nodes/stream', null, null, [401, 401, 401, 200, 200, 200]],
-  ['post', '/api/nodes/{id}/approve', 'pending', nothing, FOR_ADMINS],
+  ['post', '/api/nodes/{id}/approve', 'pending', ({ pending }) => ({ host_key_fingerprint: fingerprintOf(pending.hostKey) }), FOR_ADMINS],
   ['post', '/api/nodes/{id}/drain', 'pending', nothing, FOR_ADMINS],
   ['post', '/api/nodes/{id}/undrain', 'pending', null, FOR_ADMINS],
   ['post', '/api/nodes/{id}/quarantine', 'pending', () => ({ reason: 'it smokes' }), FOR_ADMINS],

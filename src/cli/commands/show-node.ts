@@ -1,0 +1,33 @@
+import { CliError } from '../errors';
+import { EXIT } from '../exit-codes';
+import { describeNode, fingerprintToCheck } from '../node-view';
+import { type CommandContext, withSession } from '../session';
+import { printable } from '../text';
+import type { Node, Page } from '../wire';
+
+/** One node and what an admin has to compare before approving it. */
+export async function showNode(context: CommandContext, id: number): Promise<void> {
+  await withSession(context, async ({ api, out }) => {
+    const { items } = (await api.call({ method: 'GET', path: `/api/nodes?cursor=${id - 1}&limit=1` })).body as Page<Node>;
+    const [node] = items;
+    if (node?.id !== id) {
+      throw new CliError(`There is no node ${id} that you may see.`, { exitCode: EXIT.notFound, hint: 'List them with: orion nodes' });
+    }
+    if (out.json) {
+      out.document(JSON.stringify(node));
+      return;
+    }
+    out.line(describeNode(node));
+    if (node.host_key_fingerprint !== undefined) {
+      out.line(`  host key ${printable(node.host_key_fingerprint)}${node.status === 'pending' ? ' (not approved yet)' : ''}`);
+    }
+    if (node.offered_host_key_fingerprint) {
+      out.line(`  shows another host key now: ${printable(node.offered_host_key_fingerprint)} (not approved)`);
+    }
+    const fingerprint = fingerprintToCheck(node);
+    if (fingerprint !== undefined && (node.status === 'pending' || node.status === 'quarantined')) {
+      out.note('Compare it on the machine itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub');
+      out.next(`orion node approve ${id} --fingerprint ${printable(fingerprint)}`);
+    }
+  });
+}
