@@ -93,7 +93,7 @@ build_template() {
     done
     ln -sfn ../mail var/spool/mail
     find var/mail var/spool/cron -type f ! -name .SEQ -delete 2>/dev/null || :
-    : >var/log/wtmp && : >var/log/btmp
+    : >var/log/wtmp && : >var/log/btmp && chmod 600 var/log/btmp
     strip_etc etc
   )
   write_sshd_config "$t/etc"

@@ -4,10 +4,9 @@ import { DeadlineError, withDeadline } from '../../lib/clock';
 import { messageOf } from '../../lib/errors';
 import { type SessionSettings, type SshTarget, type StreamEnd, type StreamOnNode, streamOnNode } from '../../ssh';
 import type { Cipher, Filter } from './age';
+import type { AccountOnNode } from './as-tenant';
 import { nameOf, planTidying } from './chain';
-import {
-  type AccountOnNode, archiveCommand, beginRestoreCommand, CHANGED_MEANWHILE, extractCommand, finishRestoreCommand, STATE_MISSING,
-} from './node-commands';
+import { archiveCommand, beginRestoreCommand, CHANGED_MEANWHILE, extractCommand, finishRestoreCommand, STATE_MISSING } from './node-commands';
 import type { CheckpointStore, Removed } from './store';
 import { type Archive, RestoreError, StateMissingError, TooLargeError } from './types';
 

@@ -1,16 +1,9 @@
-/** An account on a node, as far as its home is concerned. */
-export interface AccountOnNode {
-  username: string;
-  uid: number;
-}
+import { type AccountOnNode, tenantCommand } from './as-tenant';
 
 /** Exit code of `archiveCommand`: what `base` left on the node is not there any more. */
 export const STATE_MISSING = 66;
 /** Exit code of tar when files changed under it, which is no fault: what it read is what was there. */
 export const CHANGED_MEANWHILE = 1;
-
-const ACCOUNT = /^orn-[a-z0-9-]+$/;
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** tar's record of the last archive lies in the home, so that it goes with it; it is the tenant's, who can spoil nothing but the own checkpoint. */
 const ARCHIVE = `
@@ -70,30 +63,11 @@ rmdir -- "$from"
 
 /** An archive of the home on stdout: of all, or of what changed since `base`. */
 export const archiveCommand = (account: AccountOnNode, { name, base }: { name: string; base: string | null }): string =>
-  asTenant(account, { script: ARCHIVE, args: [name, base ?? 'none'], nice: true });
+  tenantCommand(account, { script: ARCHIVE, args: [name, base ?? 'none'], nice: true });
 
-export const beginRestoreCommand = (account: AccountOnNode): string => asTenant(account, { script: BEGIN_RESTORE });
+export const beginRestoreCommand = (account: AccountOnNode): string => tenantCommand(account, { script: BEGIN_RESTORE });
 
 /** Takes an archive on stdin; called for each in order. */
-export const extractCommand = (account: AccountOnNode): string => asTenant(account, { script: EXTRACT });
+export const extractCommand = (account: AccountOnNode): string => tenantCommand(account, { script: EXTRACT });
 
-export const finishRestoreCommand = (account: AccountOnNode): string => asTenant(account, { script: FINISH_RESTORE });
-
-/**
- * A command line that runs a script as the tenant's own uid and nothing else of its: no group, no privilege to be gained, no variable. So neither
- * reading nor restoring can touch what is not the tenant's, whatever the home is full of.
- */
-function asTenant({ username, uid }: AccountOnNode, { script, args = [], nice = false }: { script: string; args?: string[]; nice?: boolean }): string {
-  if (!ACCOUNT.test(username) || !Number.isSafeInteger(uid) || uid < 1000) {
-    throw new Error('not an account of a tenant');
-  }
-  const words = [
-    'exec', 'env', '-i', `PATH=${PATH}`, 'LC_ALL=C', `HOME=/home/${username}`,
-    'setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs',
-    ...(nice ? ['nice', '-n', '10'] : []),
-    'sh', '-c', quote(script), 'orion', ...args.map(quote),
-  ];
-  return words.join(' ');
-}
-
-const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+export const finishRestoreCommand = (account: AccountOnNode): string => tenantCommand(account, { script: FINISH_RESTORE });

@@ -84,7 +84,8 @@ export const nodeOf = (worker: Worker, nodeId = 1): NodeTarget => ({
   nodeId, address: worker.address, port: worker.port, hostKey: worker.hostKey,
 });
 
-let lastUid = 30_000;
+/** Workers share a kernel, which keeps keys by uid: no two tests may use the same. Above what workers begin with by themselves (scripts/lib/worker-boot.sh). */
+let lastUid = 1_700_000_000 + (process.pid % 700_000) * 400;
 
 /** An account that no test had before. */
 export function aSpec(key: SshKeyPair, change: Partial<AccountSpec> = {}): AccountSpec {
