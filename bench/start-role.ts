@@ -19,7 +19,7 @@ export async function startRole(lab: Lab, role: 'api' | 'scheduler', { host, por
       ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: database,
       ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String(httpPort),
       // A process without an API says that it is ready there.
-      ORION_OPS_HOST: '127.0.0.1', ORION_OPS_PORT: role === 'api' ? '0' : String(httpPort),
+      ORION_OPS_HOST: '127.0.0.1', ...(role === 'api' ? {} : { ORION_OPS_PORT: String(httpPort) }),
       ORION_JWT_KEY: JWT_KEY, ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir)).keyFile,
       ...env,
     },

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import request from 'supertest';
 import { createDatabase } from '../src/db/connection';
-import { createApp } from '../src/http/app';
+import { createApps } from '../src/http/app';
 import { createLimits } from '../src/http/limits';
 import { createNodeFeed } from '../src/http/nodes/feed';
 import { systemClock } from '../src/lib/clock';
@@ -43,16 +43,17 @@ async function fetchDocument(): Promise<Document> {
   const db = createDatabase({ host: '127.0.0.1', port: 1, user: 'nobody', password: '', database: 'none', poolSize: 2 });
   const base = { db, clock: systemClock, logger: silentLogger, metrics: createMetrics() };
   const none = undefined as never;
-  const app = createApp({
-    health: { ...base, readiness: createReadiness() },
+  const { api } = createApps({
+    readiness: createReadiness(),
     api: {
+      agentsDb: db,
       ctx: { ...base, actor: 'api', settings: { rentGroupMax: 1 } as never, homes: null, provisioner: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
       feed: createNodeFeed(base),
       limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, lateLogins: { waiting: 0, everySeconds: 1 }, signupsPerAddress: 1, registrationsPerAddress: 1, registrationsPerNode: 1 }, systemClock),
       settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, heartbeatIdleSeconds: 1, heartbeatsPerSecond: 1, heartbeatBatchMs: 0, contactLimitSeconds: 1, managementUser: '', managementKeys: [], trustProxy: false, gateway: null },
     },
   });
-  const answer = await request(app).get('/api/openapi.json');
+  const answer = await request(api).get('/api/openapi.json');
   await db.destroy();
   return answer.body as Document;
 }

@@ -10,7 +10,7 @@ import { readSeconds as seconds } from './seconds';
 export interface ControlPlaneConfig {
   logLevel: LogLevel;
   database: DatabaseConfig;
-  http: { host: string; port: number; trustProxy: string | false; publicUrl: string | undefined; drainSeconds: number };
+  http: { host: string; port: number; agentsPort: number; trustProxy: string | false; publicUrl: string | undefined; drainSeconds: number };
   ops: { host: string; port: number };
   /** Where the rest of the control plane reaches the tunnels that this process holds; host undefined: the address at which the database sees it. */
   relay: { host: string | undefined; port: number };
@@ -126,6 +126,7 @@ function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 're
     http: {
       host: env.text('ORION_HTTP_HOST', { default: '0.0.0.0' }),
       port: env.integer('ORION_HTTP_PORT', { default: 3000, min: 0, max: 65535 }),
+      agentsPort: env.integer('ORION_AGENTS_PORT', { default: 3001, min: 0, max: 65535 }),
       trustProxy: proxy === 'false' ? false : proxy,
       publicUrl: readPublicUrl(env),
       drainSeconds: seconds(env, 'ORION_DRAIN_SECONDS', { default: 3, min: 0, max: 300 }),

@@ -1,7 +1,8 @@
 import type { RequestListener } from 'node:http';
-import express, { type Express, type RequestHandler, Router } from 'express';
+import express, { type Express, type RequestHandler, type Router } from 'express';
 import helmet from 'helmet';
 import { createHeartbeatRhythm } from '../flows/heartbeat-rhythm';
+import type { Readiness } from '../lib/readiness';
 import { addAccountRoutes } from './accounts/router';
 import { createAuthenticator } from './auth';
 import { BODY_LIMIT_BYTES, requireUtf8 } from './body';
@@ -9,22 +10,23 @@ import type { ApiDeps } from './deps';
 import { createRegistry, generateOpenApi } from './docs/openapi';
 import { createDocsRouter } from './docs/router';
 import { createDoors } from './door';
-import { createHealthRouter, type HealthDeps } from './health/router';
+import { createOpsRouter, createReadyRouter, type HealthDeps, type ReadinessDeps } from './health/router';
 import { createInstallRouter } from './install/router';
 import { createRent } from './leases/rent';
 import { createRentDoor } from './leases/rent-door';
 import { addLeaseRoutes } from './leases/router';
 import { addNodeRoutes } from './nodes/router';
-import { noteAnswer, type Observing, requestIdOf } from './observe';
+import { newRequestId, noteAnswer, type Observing } from './observe';
 import { createErrorHandler, notFound } from './problem';
 import { createRouteMaker } from './route';
+import { createStrictRouter } from './strict-router';
 import { createHeartbeatDoor } from './workers/heartbeat-door';
 import { addWorkerRoutes } from './workers/router';
 
-/** Gives each request an id (a trusted caller's own is kept), logs its end, measures it. */
+/** Gives each request an id, logs its end, measures it. */
 function observe(observing: Observing): RequestHandler {
   return (req, res, next) => {
-    const requestId = requestIdOf(req);
+    const requestId = newRequestId();
     const startedAt = observing.clock.monotonicMs();
     res.locals.requestId = requestId;
     res.setHeader('X-Request-Id', requestId);
@@ -47,44 +49,59 @@ function sayGoodbye(stopping: AbortSignal): RequestHandler {
   };
 }
 
-/** Health routes alone: what a role without an API serves. */
+/** The operations port of every role. */
 export function createOpsApp(health: HealthDeps): Express {
   const app = express().disable('x-powered-by');
-  app.use(createHealthRouter(health));
+  app.use(createOpsRouter(health));
   return app;
 }
 
-/** The whole API. It holds no state: any replica serves any request (R16). */
-export function createApp({ api, health }: { api: ApiDeps; health: HealthDeps }): RequestListener {
+/** What one API process serves: the API at one port, and what agents call at another one, so that nothing which ties up the first reaches them. */
+export interface Apps {
+  api: RequestListener;
+  agents: RequestListener;
+}
+
+/** The whole API. It holds no state: any replica serves any request (R16). The agents' routes are in both apps, for agents that call the API's own port. */
+export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readiness }): Apps {
   const { ctx, settings } = api;
-  const { stopping } = health.readiness;
-  const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
-  const router = Router();
-  const registry = createRegistry();
+  const { stopping } = readiness;
   const { rentGroupMax } = ctx.settings;
+  const agentCtx = { ...ctx, db: api.agentsDb };
+  const routers = { own: createStrictRouter(), workers: createStrictRouter() };
+  const registry = createRegistry();
   const auth = createAuthenticator(ctx.db, { tokens: ctx.tokens, groupMax: rentGroupMax });
+  const agentAuth = createAuthenticator(agentCtx.db, { tokens: ctx.tokens, groupMax: 1 });
   const rent = createRent(api);
-  const routes = createRouteMaker({ router, registry, auth });
+  const routes = createRouteMaker({ router: routers.own, registry, auth });
   addAccountRoutes(routes, api);
   addLeaseRoutes(routes, { ...api, rent });
   addNodeRoutes(routes, api, stopping);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
-  const rhythm = createHeartbeatRhythm(ctx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
-  addWorkerRoutes(routes, { ...api, rhythm }, auth);
+  const rhythm = createHeartbeatRhythm(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
+  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: agentAuth }), { ...api, ctx: agentCtx, rhythm }, agentAuth);
 
-  app.use(sayGoodbye(stopping));
-  app.use(createHealthRouter(health));
+  const heartbeats = settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...agentCtx, rhythm }, settings)] : [];
+  const rents = rentGroupMax > 1 ? [createRentDoor({ auth, rent, logger: ctx.logger })] : [];
+  const pages = [createInstallRouter(settings.publicUrl), createDocsRouter(generateOpenApi(registry))];
+  const full = createListener(api, { db: ctx.db, readiness }, [routers.own, routers.workers, ...pages]);
+  const agents = createListener(api, { db: agentCtx.db, readiness }, [routers.workers]);
+  return {
+    api: createDoors({ ...ctx, stopping, app: full }, [...heartbeats, ...rents]),
+    agents: createDoors({ ...ctx, stopping, app: agents }, heartbeats),
+  };
+}
+
+/** What every request passes, around `routers`. */
+function createListener({ ctx, settings }: ApiDeps, ready: ReadinessDeps, routers: Router[]): Express {
+  const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
+  app.use(sayGoodbye(ready.readiness.stopping));
+  app.use(createReadyRouter(ready));
   app.use(observe({ logger: ctx.logger, metrics: ctx.metrics, clock: ctx.clock }));
   app.use(helmet());
   app.use(express.json({ limit: BODY_LIMIT_BYTES, strict: true, verify: requireUtf8 }));
-  app.use(router);
-  app.use(createInstallRouter(settings.publicUrl));
-  app.use(createDocsRouter(generateOpenApi(registry)));
+  routers.forEach((router) => app.use(router));
   app.use(notFound);
   app.use(createErrorHandler(ctx.logger));
-  const doors = [
-    ...(settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...ctx, rhythm }, settings)] : []),
-    ...(rentGroupMax > 1 ? [createRentDoor({ auth, rent, logger: ctx.logger })] : []),
-  ];
-  return createDoors({ ...ctx, stopping, app }, doors);
+  return app;
 }

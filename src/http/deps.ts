@@ -1,3 +1,4 @@
+import type { Knex } from 'knex';
 import type { WorkContext } from '../flows/context';
 import type { EnrolmentContext } from '../flows/register-node';
 import type { TokenSettings } from '../modules/accounts';
@@ -32,6 +33,8 @@ export interface ApiSettings {
 /** What the routers are given. */
 export interface ApiDeps {
   ctx: WorkContext & EnrolmentContext & { tokens: TokenSettings };
+  /** Connections that only agents' calls use: requests that fill or block the other pool do not keep a heartbeat waiting. */
+  agentsDb: Knex;
   settings: ApiSettings;
   limits: Limits;
   feed: NodeFeed;

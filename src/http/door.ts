@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import helmet from 'helmet';
 import type { Clock } from '../lib/clock';
 import { BODY_LIMIT_BYTES, parseJsonBody } from './body';
-import { noteAnswer, type Observing, requestIdOf } from './observe';
+import { newRequestId, noteAnswer, type Observing } from './observe';
 import { sendProblem, toOrionError } from './problem';
 import type { Answer } from './route';
 
@@ -45,7 +45,7 @@ export function createDoors(ctx: DoorContext, doors: Door[]): RequestListener {
   };
   const take = async (req: IncomingMessage, res: ServerResponse, door: Door): Promise<void> => {
     const startedAt = ctx.clock.monotonicMs();
-    const requestId = requestIdOf(req);
+    const requestId = newRequestId();
     const bytes = await readBody(req);
     if (!bytes) {
       return;

@@ -20,16 +20,27 @@ export interface Listening {
   close(options: CloseOptions): Promise<void>;
 }
 
+/**
+ * Less than the proxy in front waits for a body (`read_body` in the Caddyfile), so that a slow sender gets the 408 of the API: Caddy's own end of such a
+ * request is a `200 OK` without a body.
+ */
+const REQUEST_MS = 20_000;
+/** How often Node looks for requests that are over their time. Its default, 30 s, would let them last two and a half times as long. */
+const CHECK_MS = 1_000;
+/** Open connections of one listener: a bound on the memory that callers take (about 15 KB each). Further ones are closed at once. */
+const MAX_CONNECTIONS = 10_000;
+
 /** Listens on host:port (0: any free port). Rejects when that cannot be had. */
 export function listen(app: RequestListener, { host, port, clock }: { host: string; port: number; clock: Clock }): Promise<Listening> {
   return new Promise((resolve, reject) => {
-    const server = createServer(app);
+    const server = createServer({ connectionsCheckingInterval: CHECK_MS }, app);
+    server.maxConnections = MAX_CONNECTIONS;
     server.once('error', reject);
     server.listen(port, host, () => {
       server.off('error', reject);
       // Slow senders of headers or bodies hold a connection for this long at most.
-      server.headersTimeout = 15_000;
-      server.requestTimeout = 30_000;
+      server.headersTimeout = 10_000;
+      server.requestTimeout = REQUEST_MS;
       server.keepAliveTimeout = 65_000;
       server.on('clientError', answerUnreadable);
       const address = server.address();

@@ -59,7 +59,7 @@ async function runControlPlane(names: string[], config: Readonly<ControlPlaneCon
   const serves = names.includes('api');
   return runOnPlane(plane, {
     names,
-    ops: serves ? undefined : config.ops,
+    ops: config.ops,
     // A proxy needs a moment to see that readiness has turned before the socket closes.
     drainSeconds: serves ? config.http.drainSeconds : 0,
     start: async (name) => CONTROL_PLANE_ROLES[name]?.(plane),
@@ -77,8 +77,8 @@ async function runAutoscaler(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise
 
 interface Run {
   names: string[];
-  /** Where health and metrics are served; undefined when a role serves them itself. */
-  ops: { host: string; port: number } | undefined;
+  /** Where health and metrics are served. */
+  ops: { host: string; port: number };
   drainSeconds: number;
   start: (name: string) => Promise<RunningRole | undefined>;
   stop: AbortSignal;
@@ -88,9 +88,7 @@ async function runOnPlane(plane: Plane, { names, ops, drainSeconds, start, stop 
   const { closer, clock, logger, readiness } = plane;
   const { waitForSchema } = await import('./control-plane');
   try {
-    if (ops) {
-      await serveOps(plane, ops);
-    }
+    await serveOps(plane, ops);
     await waitForSchema(plane, stop);
     const roles: RunningRole[] = [];
     for (const name of stop.aborted ? [] : names) {
@@ -112,7 +110,7 @@ async function runOnPlane(plane: Plane, { names, ops, drainSeconds, start, stop 
   }
 }
 
-/** Health and metrics of a role that has no API. */
+/** Health and metrics, at a port of their own that no proxy leads to. */
 async function serveOps({ db, readiness, metrics, logger, clock, closer }: Plane, at: { host: string; port: number }): Promise<void> {
   const [{ createOpsApp }, { listen }] = await Promise.all([import('../http/app'), import('../http/server')]);
   const listening = await listen(createOpsApp({ db, readiness, metrics, logger }), { ...at, clock });

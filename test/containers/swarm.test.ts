@@ -47,7 +47,7 @@ it('R31: on a swarm, real load brings a second API within a minute; after the lo
   const heavy = startLoad({ ...load, width: 24 });
   await eventually(async () => (await tasks()).length > 1, { what: 'a second API is healthy', timeoutMs: 60_000, everyMs: 500 });
   const served = async (id: string): Promise<boolean> => {
-    const script = "fetch('http://127.0.0.1:3000/metrics').then((answer) => answer.text()).then((text) => console.log(text))";
+    const script = "fetch('http://127.0.0.1:9464/metrics').then((answer) => answer.text()).then((text) => console.log(text))";
     return /^orion_http_request_duration_seconds_count\{[^}]*route="\/api\/me"[^}]*\} \d\d/m.test(await engine.docker('exec', id, 'node', '-e', script));
   };
   await eventually(async () => (await Promise.all((await tasks()).map(served))).every(Boolean), { what: 'both serve', timeoutMs: 30_000, everyMs: 500 });

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, projectDir, startCaddy, type WorkerFleet } from '../lab';
+import { eventually, startProjectCaddy, type WorkerFleet } from '../lab';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tenantAccounts, untilNoAccount, workerOf } from './support/inside';
@@ -17,10 +15,7 @@ describe('a fleet that nobody can call', () => {
   beforeAll(async () => {
     system = await startSystem({ apis: 2, schedulers: 1 });
     ada = await system.tenant();
-    const door = await startCaddy(system.lab, {
-      config: readFileSync(join(projectDir, 'Caddyfile'), 'utf8'),
-      env: { ORION_CADDY_OPTIONS: 'default_bind 127.0.0.1', ORION_API_BY: 'list', ORION_API_UPSTREAMS: system.apis.map(({ url }) => new URL(url).host).join(' ') },
-    });
+    const door = await startProjectCaddy(system.lab, system.apis);
     fleet = await system.launchWorkers(3, { endpoint: door.httpUrl, agentEnv: { MY_ADDRESS: NOWHERE } });
   }, 90_000);
 

@@ -4,7 +4,7 @@ import { projectDir, runOrThrow } from '../lab';
 import type { Edit } from './fault';
 
 /** What the program is built from and what it runs with. */
-const PARTS = ['src', 'migrations', 'playbooks', 'installer', 'scripts', 'bin', 'package.json', 'tsconfig.json'];
+const PARTS = ['Caddyfile', 'src', 'migrations', 'playbooks', 'installer', 'scripts', 'bin', 'package.json', 'tsconfig.json'];
 
 /** Copies the project as it stands, so that what is changed there meanwhile does not matter. */
 export function copyProject(from: string, to: string): void {

@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from './eventually';
 import type { Lab } from './lab';
+import type { OrionProcess } from './orion';
+import { programDir } from './paths';
 import { freePort } from './ports';
 import { startProcess, type LabProcess } from './process';
 
@@ -26,6 +28,24 @@ export interface Caddy extends LabProcess {
   httpsUrl: string;
   /** The root certificate to trust. */
   caFile: string;
+}
+
+/** An API replica: its port, and the one for agents. */
+export type Upstream = Pick<OrionProcess, 'url' | 'agentsUrl'>;
+
+/** The Caddyfile of the program under test, on 127.0.0.1, with a fixed list of API replicas. */
+export function startProjectCaddy(lab: Lab, replicas: Upstream[], env: Record<string, string> = {}): Promise<Caddy> {
+  const listed = (urls: string[]): string => urls.map((url) => new URL(url).host).join(' ');
+  return startCaddy(lab, {
+    config: readFileSync(join(programDir, 'Caddyfile'), 'utf8'),
+    env: {
+      ORION_CADDY_OPTIONS: 'default_bind 127.0.0.1',
+      ORION_API_BY: 'list',
+      ORION_API_UPSTREAMS: listed(replicas.map(({ url }) => url)),
+      ORION_AGENTS_UPSTREAMS: listed(replicas.map(({ agentsUrl }) => agentsUrl)),
+      ...env,
+    },
+  });
 }
 
 /** A private Caddy on free ports of 127.0.0.1, with a certificate authority of its own. */

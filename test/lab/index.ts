@@ -1,12 +1,12 @@
 /** Real servers for tests, the demo and benchmarks; all on 127.0.0.0/8, all gone when their lab closes or its process dies. */
 export { breakLog, type BrokenLog } from './broken-logs';
-export { startCaddy, type Caddy, type CaddyOptions } from './caddy';
+export { startCaddy, startProjectCaddy, type Caddy, type CaddyOptions, type Upstream } from './caddy';
 export { startDatabaseProxy, type CommitFate, type DatabaseProxy } from './database-proxy';
 export { openDocker, type DockerEngine } from './docker';
 export { eventually, type EventuallyOptions } from './eventually';
 export { createLab, type Lab, type LabOptions } from './lab';
 export { startMariaDb, type DatabaseAccess, type MariaDb, type MariaDbOptions } from './mariadb';
-export { startOrion, type OrionOptions, type OrionProcess } from './orion';
+export { portsBeside, startOrion, type OrionOptions, type OrionProcess, type PortsBeside } from './orion';
 export { launchScript, programDir, projectDir } from './paths';
 export { freePort } from './ports';
 export { childCoverageEnv, startProcess, type ExitStatus, type LabProcess, type ProcessSpec } from './process';

@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { eventually } from './eventually';
 import type { Lab } from './lab';
 import { programDir } from './paths';
+import { freePort } from './ports';
 import { childCoverageEnv, childProfileArgs, startProcess, type LabProcess } from './process';
 
 export interface OrionOptions {
   /** Its whole configuration; the caller also sets the port in it. */
   env: Record<string, string>;
-  /** Where /readyz answers, on 127.0.0.1. */
+  /** Where /readyz answers, on 127.0.0.1: the API's port, or the operations port of another role. */
   port: number;
   readyTimeoutMs?: number;
   /** Where the program is built; default: the program under test. */
@@ -22,17 +23,23 @@ export interface OrionProcess extends LabProcess {
   role: string;
   /** `http://127.0.0.1:port`, no trailing slash. */
   url: string;
+  /** Of an API: its port for agents. */
+  agentsUrl: string;
+  /** Where /metrics answers: that of an API is another port. */
+  opsUrl: string;
 }
 
 /** Starts `node dist/main.js --role=<role>` and waits until it says that it is ready; throws with its log when it does not. */
 export async function startOrion(lab: Lab, role: string, options: OrionOptions): Promise<OrionProcess> {
   const url = `http://127.0.0.1:${options.port}`;
+  const beside = await portsBeside(options.port);
+  const isApi = role.split(',').includes('api');
   const folder = options.programDir ?? programDir;
   const child = startProcess(lab, {
     name: `orion-${role.replaceAll(',', '-')}`,
     command: 'env',
     args: [...(options.wrapper ?? []), process.execPath, ...(options.nodeArgs ?? []), ...childProfileArgs(), '--enable-source-maps', join(folder, 'dist', 'main.js'), `--role=${role}`],
-    env: { ...childCoverageEnv(), ...options.env },
+    env: { ...childCoverageEnv(), ...(isApi && { ORION_AGENTS_PORT: String(beside.agents), ORION_OPS_PORT: String(beside.ops) }), ...options.env },
     cwd: folder,
   });
   const isReady = async (): Promise<boolean> => {
@@ -49,5 +56,20 @@ export async function startOrion(lab: Lab, role: string, options: OrionOptions):
   if (!child.running()) {
     throw new Error(`${role} ended at once: ${child.log().slice(-4000)}`);
   }
-  return { ...child, role, url };
+  return { ...child, role, url, agentsUrl: `http://127.0.0.1:${beside.agents}`, opsUrl: isApi ? `http://127.0.0.1:${beside.ops}` : url };
+}
+
+/** An API has two ports more: one for agents, one for operations. */
+export interface PortsBeside {
+  agents: number;
+  ops: number;
+}
+
+const known = new Map<number, Promise<PortsBeside>>();
+
+/** Those that belong to the API at `port`; the same after it was restarted there. */
+export function portsBeside(port: number): Promise<PortsBeside> {
+  const found = known.get(port) ?? Promise.all([freePort(), freePort()]).then(([agents, ops]) => ({ agents, ops }));
+  known.set(port, found);
+  return found;
 }

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import request from 'supertest';
-import { createApp } from '../../src/http/app';
+import { createApps, createOpsApp } from '../../src/http/app';
 import type { ApiSettings } from '../../src/http/deps';
 import { createLimits, type LimitSettings } from '../../src/http/limits';
 import { createNodeFeed } from '../../src/http/nodes/feed';
@@ -36,10 +36,15 @@ export interface CallOptions {
 /** The whole API on a port of 127.0.0.1, over a real database. */
 export interface TestApi {
   url: string;
+  /** The port for agents, and the one for operations. */
+  agentsUrl: string;
+  opsUrl: string;
   provisioner: FakeProvisioner;
   readiness: Readiness;
   /** Sends a request; any status is an answer. */
   call<T = unknown>(method: Method, path: string, options?: CallOptions): Promise<Reply<T>>;
+  /** GET from the operations port. */
+  ops(path: string): Promise<Reply<unknown>>;
   tokenOf(user: User): string;
   close(): Promise<void>;
 }
@@ -75,22 +80,26 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const tokens = { key: JWT_KEY, extraKeys: [], ttlSeconds: 3600, ...options.tokens };
   const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), firstUid: 70_000, tokens };
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
-  const app = createApp({
-    health: { db, readiness, metrics: ctx.metrics, logger: ctx.logger },
-    api: { ctx, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, ...options.settings } },
+  const apps = createApps({
+    readiness,
+    api: { ctx, agentsDb: db, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, ...options.settings } },
   });
-  const listening = await listen(app, { host: '127.0.0.1', port: 0, clock: systemClock });
+  const opsApp = createOpsApp({ db, readiness, metrics: ctx.metrics, logger: ctx.logger });
+  const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, clock: systemClock })));
   feed.start();
-  const url = `http://127.0.0.1:${listening.port}`;
+  const [url = '', agentsUrl = '', opsUrl = ''] = listening.map(({ port }) => `http://127.0.0.1:${port}`);
   const tokenOf = (user: User): string => issueAccessToken(user, tokens, new Date());
   return {
     url,
+    agentsUrl,
+    opsUrl,
     provisioner,
     readiness,
     tokenOf,
     call: (method, path, { as, ...sent } = {}) => send(`${url}${path}`, { ...sent, method, bearer: typeof as === 'object' ? tokenOf(as) : as }),
+    ops: (path) => send(`${opsUrl}${path}`, { method: 'get', bearer: undefined }),
     close: async () => {
-      await listening.close({ limitMs: 200 });
+      await Promise.all(listening.map((each) => each.close({ limitMs: 200 })));
       await feed.stop();
     },
   };

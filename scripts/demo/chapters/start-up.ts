@@ -46,5 +46,5 @@ async function checkDoors({ plane: { doors }, visitor }: Stage): Promise<void> {
   checkEqual((await door.post('/api/login', {})).status, 308, 'the answer to a login over plain http');
   checkEqual((await door.post('/api/workers/heartbeat', {})).status, 401, 'the answer to an agent without a credential');
   checkEqual((await visitor.get('/metrics')).status, 404, 'the answer to a stranger who wants figures');
-  check((await visitor.get('/livez')).header('Strict-Transport-Security') !== undefined, 'browsers are told to keep to https');
+  check((await visitor.get('/api/docs')).header('Strict-Transport-Security') !== undefined, 'browsers are told to keep to https');
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort, generateSshKeyPair, type Lab, type MariaDb, type OrionProcess, projectDir, runOrThrow, startCaddy, startOrion } from '../../../test/lab';
+import { freePort, generateSshKeyPair, type Lab, type MariaDb, type OrionProcess, portsBeside, projectDir, runOrThrow, startOrion, startProjectCaddy } from '../../../test/lab';
 import { isPlaying } from '../playing';
 import { type ControlPlane, type Doors, FASTER, type Replica } from '../world';
 
@@ -109,7 +109,7 @@ async function startGateway({ lab, env, gateway }: Plan): Promise<OrionProcess> 
 
 function toReplica(role: OrionProcess): Replica {
   return {
-    url: role.url,
+    url: role.opsUrl,
     isProvisioning: () => isPlaying(role.pid),
     kill9: async () => {
       await role.kill9();
@@ -118,13 +118,7 @@ function toReplica(role: OrionProcess): Replica {
 }
 
 /** The project's own Caddyfile, with the replicas as a fixed list. */
-export function startProxy({ lab, ports }: Plan): Promise<Doors> {
-  return startCaddy(lab, {
-    config: readFileSync(join(projectDir, 'Caddyfile'), 'utf8'),
-    env: {
-      ORION_CADDY_OPTIONS: 'default_bind 127.0.0.1',
-      ORION_API_BY: 'list',
-      ORION_API_UPSTREAMS: ports.map((port) => `127.0.0.1:${port}`).join(' '),
-    },
-  });
+export async function startProxy({ lab, ports }: Plan): Promise<Doors> {
+  const replicas = ports.map(async (port) => ({ url: `http://127.0.0.1:${port}`, agentsUrl: `http://127.0.0.1:${(await portsBeside(port)).agents}` }));
+  return startProjectCaddy(lab, await Promise.all(replicas));
 }

@@ -47,7 +47,7 @@ async function checkServer(context: CommandContext): Promise<Check[]> {
   }
   const http = createClient(context);
   try {
-    const answer = await http.send({ method: 'GET', url: `${login.server}/livez`, headers: {}, timeoutMs: TIMEOUT_MS });
+    const answer = await http.send({ method: 'GET', url: `${login.server}/api/me`, headers: {}, timeoutMs: TIMEOUT_MS });
     const secure = login.server.startsWith('https:');
     return [
       good('server', `${login.server} answers`),

@@ -1,6 +1,7 @@
-import { Router, static as serveStatic } from 'express';
+import { type Router, static as serveStatic } from 'express';
 // The package's own entry would run its 1.5 MB of browser code in each process.
 import absolutePath from 'swagger-ui-dist/absolute-path.js';
+import { createStrictRouter } from '../strict-router';
 import type { OpenApiDocument } from './openapi';
 
 const PAGE = `<!doctype html>
@@ -10,7 +11,7 @@ const START = "SwaggerUIBundle({ url: '/api/openapi.json', dom_id: '#ui', deepLi
 
 /** `/api/openapi.json`, and a page that shows it at `/api/docs`. */
 export function createDocsRouter(document: OpenApiDocument): Router {
-  const router = Router();
+  const router = createStrictRouter();
   router.get('/api/openapi.json', (_req, res) => void res.json(document));
   router.get('/api/docs', (_req, res) => void res.type('html').send(PAGE));
   router.get('/api/docs/start.js', (_req, res) => void res.type('js').send(START));

@@ -1,35 +1,38 @@
-import { Router } from 'express';
+import type { Router } from 'express';
 import type { Knex } from 'knex';
 import { withDeadline } from '../../lib/clock';
 import { selectFirst } from '../../db/sql';
 import type { Readiness } from '../../lib/readiness';
-import type { Logger } from '../../lib/logger';
-import { countLeases, findQueueLag } from '../../modules/leases';
-import { countNodes, findBrake } from '../../modules/nodes';
-import type { Metrics } from '../../modules/telemetry';
+import { createStrictRouter } from '../strict-router';
+import { createScrape, type ScrapeDeps } from './scrape';
 
-export interface HealthDeps {
+export interface ReadinessDeps {
   db: Knex;
   readiness: Readiness;
-  metrics: Metrics;
-  logger: Logger;
 }
+
+export type HealthDeps = ReadinessDeps & ScrapeDeps;
 
 const DATABASE_DEADLINE_MS = 2_000;
 
-/** `/livez`: the process runs. `/readyz`: it may be sent work (off first when stopping, off while the database is away). `/metrics`: Prometheus. */
-export function createHealthRouter(deps: HealthDeps): Router {
-  const router = Router();
-  router.get('/livez', (_req, res) => void res.json({ status: 'ok' }));
-  router.get('/readyz', async (_req, res) => {
-    const reason = deps.readiness.reason() ?? (await databaseTrouble(deps.db));
+/** `/readyz`: the process may be sent requests. It turns off first when the process stops, and while the database is away. */
+export function createReadyRouter({ db, readiness }: ReadinessDeps): Router {
+  return createStrictRouter().get('/readyz', async (_req, res) => {
+    const reason = readiness.reason() ?? (await databaseTrouble(db));
     res.status(reason === null ? 200 : 503).json(reason === null ? { status: 'ready' } : { status: 'not ready', reason });
   });
+}
+
+/** The operations port. `/livez`: the process runs; `/readyz`; `/metrics`: Prometheus. */
+export function createOpsRouter(deps: HealthDeps): Router {
+  const scrape = createScrape(deps);
+  const router = createStrictRouter();
+  router.get('/livez', (_req, res) => void res.json({ status: 'ok' }));
   router.get('/metrics', async (_req, res) => {
-    await fillGauges(deps).catch((error: unknown) => deps.logger.warn('gauges could not be read', { error }));
-    res.type(deps.metrics.registry.contentType).send(await deps.metrics.registry.metrics());
+    const text = await scrape();
+    res.type(deps.metrics.registry.contentType).send(text);
   });
-  return router;
+  return router.use(createReadyRouter(deps));
 }
 
 async function databaseTrouble(db: Knex): Promise<string | null> {
@@ -39,23 +42,4 @@ async function databaseTrouble(db: Knex): Promise<string | null> {
   } catch {
     return 'the database does not answer';
   }
-}
-
-async function fillGauges({ db, metrics }: HealthDeps): Promise<void> {
-  const [nodes, leases, lag, brake] = await Promise.all([countNodes(db), countLeases(db), findQueueLag(db), findBrake(db)]);
-  const sum = (rows: typeof nodes): number => rows.reduce((total, { count }) => total + count, 0);
-  metrics.nodes.reset();
-  for (const { status, count } of nodes) {
-    metrics.nodes.inc({ status }, count);
-  }
-  metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied)));
-  metrics.nodesDirty.set(sum(nodes.filter((n) => n.dirty && n.status !== 'retired')));
-  metrics.leases.reset();
-  for (const { state, count } of leases) {
-    metrics.leases.set({ state }, count);
-  }
-  for (const [queue, seconds] of Object.entries(lag)) {
-    metrics.queueLagSeconds.set({ queue }, seconds);
-  }
-  metrics.migrationBrake.set(brake === null ? 0 : 1);
 }

@@ -1,7 +1,8 @@
-import { type Request, Router } from 'express';
+import type { Request, Router } from 'express';
 import { parseBaseUrl } from '../../lib/base-url';
 import { OrionError } from '../../lib/errors';
 import { packageRoot } from '../../lib/package-root';
+import { createStrictRouter } from '../strict-router';
 import { type Installer, readInstaller } from './installer';
 
 /**
@@ -11,7 +12,7 @@ import { type Installer, readInstaller } from './installer';
  * @param publicUrl where machines reach the control plane; undefined: where the request says that it went
  */
 export function createInstallRouter(publicUrl: string | undefined): Router {
-  const router = Router();
+  const router = createStrictRouter();
   let reading: Promise<Installer> | undefined;
   const read = (): Promise<Installer> => (reading ??= readInstaller(packageRoot()));
   router.get('/install.sh', async (req, res) => {

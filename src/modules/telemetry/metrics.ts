@@ -25,7 +25,9 @@ export interface Metrics {
   restores: Counter<'result'>;
   loopPasses: Counter<'loop' | 'outcome'>;
   httpSeconds: Histogram<'method' | 'route' | 'status'>;
-  /** Filled at each scrape from the database. */
+  /** 1 when this scrape could read the gauges below from the database. */
+  databaseUp: Gauge;
+  /** Filled at each scrape from the database, left out when it does not answer. */
   nodes: Gauge<'status'>;
   nodesLeasable: Gauge;
   nodesDirty: Gauge;
@@ -73,6 +75,7 @@ export function createMetrics(): Metrics {
     restores: counter('orion_restores_total', 'Homes put back on another node, by result', ['result']),
     loopPasses: counter('orion_loop_passes_total', 'Passes of background loops', ['loop', 'outcome']),
     httpSeconds: histogram('orion_http_request_duration_seconds', 'HTTP requests', { buckets: FAST_SECONDS, labelNames: ['method', 'route', 'status'] }),
+    databaseUp: gauge('orion_database_up', '1 when the database answered this scrape; 0: the gauges that come from it are left out'),
     nodes: gauge('orion_nodes', 'Nodes by status', ['status']),
     nodesLeasable: gauge('orion_nodes_leasable', 'Nodes that could be leased now'),
     nodesDirty: gauge('orion_nodes_dirty', 'Nodes that wait for a verified wipe'),

@@ -26,7 +26,7 @@ function parse(text: string): unknown {
 }
 
 /** Holds an answer against what is promised for every request, and what the document says of this one. */
-export function judge({ operation, request, requestId, caller, plainJson }: Planned, { status, headers, text }: HttpAnswer): Judgement {
+export function judge({ operation, request, caller, plainJson }: Planned, { status, headers, text }: HttpAnswer): Judgement {
   const json = parse(text) as { code?: unknown; status?: unknown; request_id?: unknown } | undefined;
   const type = headers['content-type'] ?? '';
   const objections: string[] = [];
@@ -34,8 +34,9 @@ export function judge({ operation, request, requestId, caller, plainJson }: Plan
   if (status >= 500 && !noNodeFree) {
     objections.push(`answered ${status}`);
   }
-  if (headers['x-request-id'] !== requestId) {
-    objections.push(`has the request id ${String(headers['x-request-id'])}`);
+  const requestId = headers['x-request-id'];
+  if (requestId === undefined || requestId === request.headers?.['X-Request-Id']) {
+    objections.push(`has the request id ${String(requestId)}`);
   }
   const streams = type.startsWith('text/event-stream');
   if (status >= 400 && (!type.startsWith('application/problem+json') || json?.status !== status || json.request_id !== requestId)) {

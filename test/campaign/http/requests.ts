@@ -11,7 +11,6 @@ export interface Planned {
   operation: Operation;
   nature: Nature;
   caller: Caller;
-  requestId: string;
   request: HttpRequest;
   /** The body is read as JSON: nothing about its type or encoding was made wrong. */
   plainJson: boolean;
@@ -82,9 +81,8 @@ export function createRequests({ random, operations, cast, values }: RequestDeps
     const bearer = cast.bearerOf(caller);
     const body = bodyOf(operation, nature);
     const oddly = nature === 'hostile' && random.chance(0.1);
-    const requestId = `campaign-${++count}`;
     const headers: Record<string, string> = {
-      'X-Request-Id': requestId,
+      'X-Request-Id': `campaign-${++count}`,
       ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }),
       ...(body === undefined ? {} : { 'Content-Type': oddly ? random.pick(ODD_TYPES) : 'application/json' }),
       ...(oddly && random.chance(0.3) ? { 'Content-Encoding': random.pick(ODD_ENCODINGS) } : {}),
@@ -92,6 +90,6 @@ export function createRequests({ random, operations, cast, values }: RequestDeps
       ...(/rent|extend/.test(operation.path) && random.chance(0.3) ? { 'Idempotency-Key': nature === 'hostile' ? random.pick(ODD_KEYS) : `key-${random.between(0, 500)}` } : {}),
     };
     const path = pathOf(operation, nature) + queryOf(operation, nature);
-    return { operation, nature, caller, requestId, plainJson: !oddly, request: { method: operation.method, path, headers, ...(body === undefined ? {} : { body }), untilFirstByte: true } };
+    return { operation, nature, caller, plainJson: !oddly, request: { method: operation.method, path, headers, ...(body === undefined ? {} : { body }), untilFirstByte: true } };
   };
 }

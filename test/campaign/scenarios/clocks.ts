@@ -34,7 +34,7 @@ export const clocks: Scenario = {
 
 /** What the replica itself says of the time, against this process. */
 async function skewOf({ url }: OrionProcess): Promise<number> {
-  const { headers } = await fetch(`${url}/livez`);
+  const { headers } = await fetch(`${url}/readyz`);
   return (Date.parse(headers.get('date') ?? '') - systemClock.now().getTime()) / 1000;
 }
 

@@ -49,7 +49,7 @@ export async function untilFree(operator: Client, count: number): Promise<void> 
 
 /** Requests that one replica of the API has served, as it counts them. */
 export async function countServed({ address }: Container, route: string): Promise<number> {
-  const text = await (await fetch(`http://${address}:3000/metrics`)).text();
+  const text = await (await fetch(`http://${address}:9464/metrics`)).text();
   const lines = text.split('\n').filter((line) => line.startsWith('orion_http_request_duration_seconds_count{') && line.includes(`route="${route}"`));
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }

@@ -13,7 +13,6 @@ beforeAll(async () => {
   bench = await createBench();
   caddy = await startCaddy(lab, { upstreams: [bench.api.url.replace('http://', '')] });
   bench.api.on('GET /api/me', { body: { user } });
-  bench.api.on('GET /livez', { body: { status: 'ok' } });
 }, 60_000);
 afterAll(async () => {
   await bench.close();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Caddy, eventually, freePort, launchWorkers, programDir, projectDir, run, startCaddy, type Worker } from '../../lab';
+import { type Caddy, eventually, freePort, launchWorkers, programDir, run, startProjectCaddy, type Worker } from '../../lab';
 import { startSystem, type System } from '../../support/system';
 import { filesOf, get, install, makeInstallable, startTamperer } from './support';
 
@@ -14,12 +14,9 @@ let workers: [Worker, Worker];
 
 beforeAll(async () => {
   system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_TRUST_PROXY: 'loopback' } });
-  caddy = await startCaddy(system.lab, {
-    config: readFileSync(join(projectDir, 'Caddyfile'), 'utf8'),
-    env: { ORION_CADDY_OPTIONS: 'default_bind 127.0.0.1', ORION_API_BY: 'list', ORION_API_UPSTREAMS: apiUrl().replace('http://', '') },
-  });
+  caddy = await startProjectCaddy(system.lab, system.apis);
   ca = readFileSync(caddy.caFile, 'utf8');
-  await eventually(async () => (await get(`${caddy.httpsUrl}/livez`, { ca })).status === 200, { what: 'Caddy finds the API', timeoutMs: 30_000 });
+  await eventually(async () => (await get(`${caddy.httpsUrl}/install.sh`, { ca })).status === 200, { what: 'Caddy finds the API', timeoutMs: 30_000 });
   workers = (await launchWorkers(system.lab, 2)).workers as [Worker, Worker];
   await Promise.all(workers.map(makeInstallable));
 }, 180_000);

@@ -78,10 +78,10 @@ describe('a replica that stops', () => {
     const headers = { Authorization: `Bearer ${api.tokenOf(await aUser(database.db))}` };
     const stream = await ask(`${api.url}/api/nodes/stream`, { agent: false, headers });
     const streamed = text(stream);
-    const before = await ask(`${api.url}/livez`);
+    const before = await ask(`${api.url}/readyz`);
     await text(before);
     api.readiness.stop();
-    const after = await ask(`${api.url}/livez`);
+    const after = await ask(`${api.url}/readyz`);
     await text(after);
     expect([before.headers.connection, after.headers.connection]).toEqual(['keep-alive', 'close']);
     expect((await ask(`${api.url}/readyz`, { agent: false })).statusCode).toBe(503);

@@ -63,7 +63,7 @@ describe('a rent past Express', () => {
     ['of nobody', 401, { body: wish }],
     ['with a made-up token', 401, { as: 'a.b.c', body: wish }],
     ['with a question', 201, { path: '/api/rent?x=1', as: user, body: wish }],
-    ['in other letters', 201, { path: '/API/Rent/', as: user, body: wish }],
+    ['in other letters', 404, { path: '/API/Rent/', as: user, body: wish }],
   ];
 
   it('R11: is answered as the route in Express answers, whatever comes', async () => {

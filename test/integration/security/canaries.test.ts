@@ -90,7 +90,7 @@ async function useIt(publicKey: string): Promise<void> {
   const [lease] = rented.body.leases as [LeaseJson];
   await ask('POST', '/api/extend', { token, body: { lease_id: lease.id, duration_minutes: 5 } });
   await ask('POST', '/api/extend', { token, body: { lease_id: lease.id, duration_minutes: WRONG } });
-  for (const path of [`/api/leases/${lease.id}`, '/api/leases', '/api/nodes', '/api/me', '/api/keys', '/metrics', '/readyz', '/api/openapi.json']) {
+  for (const path of [`/api/leases/${lease.id}`, '/api/leases', '/api/nodes', '/api/me', '/api/keys', '/readyz', '/api/openapi.json']) {
     await ask('GET', path, { token });
   }
   await ask('POST', '/api/release', { token, body: { lease_id: lease.id } });
@@ -99,7 +99,7 @@ async function useIt(publicKey: string): Promise<void> {
     const { status, headers, body } = await system.admin.get(path);
     said.push({ path, answer: { status, headers: Object.fromEntries(headers), text: JSON.stringify(body) } });
   }
-  await ask('GET', '/metrics', { url: system.schedulers[0]?.url ?? '' });
+  await ask('GET', '/metrics', { url: system.schedulers[0]?.opsUrl ?? '' });
 }
 
 /** One more API, whose database goes away: errors of drivers like to tell everything. */
@@ -112,7 +112,7 @@ async function failWithoutDatabase(): Promise<void> {
   proxy.cutAll();
   expect((await ask('GET', '/api/me', { url: api.url, token: canaries.get('the access token') })).status).toBe(503);
   expect((await ask('POST', '/api/login', { url: api.url, body: { username: 'canary', password: PASSWORD } })).status).toBe(503);
-  expect((await ask('GET', '/metrics', { url: api.url })).status).toBe(200);
+  expect((await ask('GET', '/metrics', { url: api.opsUrl })).status).toBe(200);
 }
 
 /** Names of the canaries in a text. */

@@ -1,0 +1,68 @@
+import type { Knex } from 'knex';
+import { withDeadline } from '../../lib/clock';
+import { messageOf } from '../../lib/errors';
+import type { Logger } from '../../lib/logger';
+import { countLeases, findQueueLag } from '../../modules/leases';
+import { countNodes, findBrake } from '../../modules/nodes';
+import type { Metrics } from '../../modules/telemetry';
+
+export interface ScrapeDeps {
+  db: Knex;
+  metrics: Metrics;
+  logger: Logger;
+}
+
+interface Figures {
+  nodes: Awaited<ReturnType<typeof countNodes>>;
+  leases: Awaited<ReturnType<typeof countLeases>>;
+  lag: Awaited<ReturnType<typeof findQueueLag>>;
+  brake: Awaited<ReturnType<typeof findBrake>>;
+}
+
+/** Prometheus gives up after 10 s by default; a scrape that hangs loses the metrics of the process too, just when they are needed. */
+const DATABASE_DEADLINE_MS = 1_500;
+
+/**
+ * The text of one scrape. Metrics of the process are always in it. Gauges that come from the database are left out when it does not answer in time: their
+ * last value would look like a healthy fleet. One query is in flight at most, however often Prometheus asks: a hung database costs one connection.
+ */
+export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise<string> {
+  let reading: Promise<Figures> | undefined;
+  const read = (): Promise<Figures> => {
+    reading ??= readFigures(db).finally(() => (reading = undefined));
+    return reading;
+  };
+  return async () => {
+    const figures = await withDeadline(DATABASE_DEADLINE_MS, read).catch((error: unknown) => {
+      logger.warn('gauges not read from the database', { reason: messageOf(error) });
+      return undefined;
+    });
+    show(metrics, figures);
+    return metrics.registry.metrics();
+  };
+}
+
+/** One after the other, over one connection. */
+async function readFigures(db: Knex): Promise<Figures> {
+  return { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBrake(db) };
+}
+
+function show(metrics: Metrics, figures: Figures | undefined): void {
+  metrics.databaseUp.set(figures ? 1 : 0);
+  metrics.nodes.reset();
+  metrics.leases.reset();
+  metrics.queueLagSeconds.reset();
+  if (!figures) {
+    // `reset` would make a gauge without labels 0, which is a value.
+    [metrics.nodesLeasable, metrics.nodesDirty, metrics.migrationBrake].forEach((gauge) => gauge.remove());
+    return;
+  }
+  const { nodes, leases, lag, brake } = figures;
+  const sum = (rows: typeof nodes): number => rows.reduce((total, { count }) => total + count, 0);
+  nodes.forEach(({ status, count }) => metrics.nodes.inc({ status }, count));
+  leases.forEach(({ state, count }) => metrics.leases.set({ state }, count));
+  Object.entries(lag).forEach(([queue, seconds]) => metrics.queueLagSeconds.set({ queue }, seconds));
+  metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied)));
+  metrics.nodesDirty.set(sum(nodes.filter((n) => n.dirty && n.status !== 'retired')));
+  metrics.migrationBrake.set(brake === null ? 0 : 1);
+}
