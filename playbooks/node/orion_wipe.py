@@ -184,7 +184,7 @@ class Wipe:
                 # userdel keeps a backup beside each file, with the password's hash in it
                 if os.path.exists(path + '-'):
                     drop_lines(path + '-', first.match)
-            for path in ('/etc/group', '/etc/gshadow'):
+            for path in ('/etc/group', '/etc/group-', '/etc/gshadow', '/etc/gshadow-'):
                 self.count('config_lines', leave_groups(path, name))
 
     def run(self):

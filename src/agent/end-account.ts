@@ -2,11 +2,12 @@ import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { AccountRecord, AccountRecords } from './account-records';
 import { runIfInstalled } from './command';
-import { moveLoginKeysAway } from './login-keys';
+import { moveLoginKeysAway, removeKeysFile } from './login-keys';
 import { findOwnAccount, type PasswdEntry } from './passwd';
 import { killProcessesOf } from './processes';
 
 export interface EndAccountDeps {
+  stateDir: string;
   records: AccountRecords;
   clock: Clock;
   logger: Logger;
@@ -16,10 +17,11 @@ export interface EndAccountDeps {
  * Ends an account on this node: nobody can log in to it any more, and none of its processes lives. Files stay: removing them is the wipe's work.
  * Repeating it is harmless. Throws when something survived; the record is then not marked.
  */
-export async function endAccount(record: AccountRecord, { records, clock, logger }: EndAccountDeps): Promise<void> {
+export async function endAccount(record: AccountRecord, { stateDir, records, clock, logger }: EndAccountDeps): Promise<void> {
   const { username, uid } = record;
   const account = await findOwnAccount(record);
   // New logins are shut out first: what is killed afterwards cannot come back.
+  await removeKeysFile(stateDir, username);
   const keys = account ? await shutOut(account) : [];
   const killed = await killProcessesOf({ uid, gid: account?.gid ?? uid }, clock);
   if (account) {

@@ -1,13 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import { hasCode } from './files';
 
 const KEY_FILES = ['authorized_keys', 'authorized_keys2'];
 const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP'];
 
+/** Removes root's file with the keys of an account, which provisioning wrote (playbooks/node/orion_keys.py). "Already gone" is success. */
+export const removeKeysFile = (stateDir: string, username: string): Promise<void> => rm(join(stateDir, 'keys', username), { force: true });
+
 /**
- * Renames the key files in `home`/.ssh, so that no login finds them. The home belongs to somebody who may put a symbolic link anywhere in it
+ * Renames the key files in `home`/.ssh, where a control plane of an older release put them, so that no login finds them. The home belongs to somebody who may put a symbolic link anywhere in it
  * at any time: each folder is opened without following links, and the next step starts from the open folder. Links are left alone:
  * sshd's check of ownership does not accept what they lead to, and the account is locked besides.
  */

@@ -112,7 +112,7 @@ function createAccount(config: AgentConfig, clock: Clock): ManagementAccount {
 
 function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock, onNewAccount }: AgentDeps & { onNewAccount: () => void }): Fence {
   const records = createAccountRecords(config.stateDir);
-  const deps = { records, editor: createPasswdEditor(clock), clock, logger };
+  const deps = { stateDir: config.stateDir, records, editor: createPasswdEditor(clock), clock, logger };
   return createFence({
     records,
     contact,

@@ -68,10 +68,10 @@ i=0; until [ -e listening ] || [ $i -ge 100 ]; do i=$((i + 1)); sleep 0.05; done
     finding: file('/tmp/socket-$USER'),
   },
   {
-    name: 'the master of multiplexed SSH connections',
-    plant: `rm -f own own.pub; ssh-keygen -q -t ed25519 -N '' -f own && mkdir -p .ssh && cat own.pub >> .ssh/authorized_keys || exit 1
-set -- $SSH_CONNECTION
-ssh -F /dev/null -f -N -M -S "$HOME/master" -i own -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=accept-new -p "$4" "$USER@$3" >/dev/null 2>&1`,
+    name: 'the master of multiplexed SSH connections, and an sshd of the tenant\'s own',
+    plant: `rm -f own own.pub; ssh-keygen -q -t ed25519 -N '' -f own || exit 1
+ssh -F /dev/null -f -N -M -S "$HOME/master" -i own -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=accept-new \\
+  -o "ProxyCommand=/usr/sbin/sshd -i -f /dev/null -h $HOME/own -o AuthorizedKeysFile=$HOME/own.pub -o StrictModes=no -o UsePAM=no" "$USER@itself" >/dev/null 2>&1`,
     finding: process,
   },
   { name: 'a reader that waits at a FIFO', plant: `mkfifo "/tmp/fifo-$USER"; ${detached('cat "/tmp/fifo-$USER"')}`, finding: file('/tmp/fifo-$USER') },

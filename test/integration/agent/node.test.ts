@@ -99,6 +99,7 @@ describe('the agent on its node', () => {
   it('ends an account by itself when its lease is over and the control plane is silent, not before, and tells of it later', async () => {
     await sh("mkdir -p -m 700 /root/.ssh && echo keep > /root/.ssh/authorized_keys");
     await addAccount('orn-a', 20_001, 6);
+    await sh('mkdir -p /var/lib/orion/keys && touch /var/lib/orion/keys/orn-a /var/lib/orion/keys/orn-later');
     await addAccount('orn-later', 20_003, 600);
     await addAccount('orn-link', 20_004, 6);
     await sh('rm -r /home/orn-link/.ssh && ln -s /root/.ssh /home/orn-link/.ssh');
@@ -114,6 +115,7 @@ describe('the agent on its node', () => {
     expect(await sh('getent shadow orn-a | cut -d: -f2,8')).toMatch(/^!.*:1$/);
     expect(await sh('ls /home/orn-a/.ssh')).toMatch(/^authorized_keys\.ended-[0-9a-f]+$/);
     expect(await sh('cat /root/.ssh/authorized_keys')).toBe('keep');
+    expect(await sh('ls /var/lib/orion/keys')).toBe('orn-later');
     expect(await processesOf(20_003)).not.toBe('');
     expect(await login('orn-later', key)).toBe('20003');
 

@@ -180,12 +180,13 @@ describe('who may call what', () => {
     expect((await api.call('get', '/api/me', { as: kept })).status).toBe(401);
   });
 
-  it('R10: an admin who was demoted is one no more, with the token of before', async () => {
+  it('R10: an admin who was demoted is one no more: the token of before is void, and a new one is a user\'s', async () => {
     const [boss, other] = [await aUser(database.db, { role: 'admin' }), await aUser(database.db, { role: 'admin' })];
     const token = api.tokenOf(other);
     expect((await api.call('get', '/api/users', { as: token })).status).toBe(200);
     expect((await api.call('patch', `/api/users/${other.id}`, { as: boss, body: { role: 'user' } })).status).toBe(200);
-    expect((await api.call('get', '/api/users', { as: token })).status).toBe(403);
+    expect((await api.call('get', '/api/users', { as: token })).status).toBe(401);
+    expect((await api.call('get', '/api/users', { as: api.tokenOf(other) })).status).toBe(403);
   });
 
   it('R10: a token is taken from the header alone, by its scheme', async () => {
