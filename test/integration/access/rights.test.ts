@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { addKey, removeKey } from '../../../src/flows/manage-keys';
+import { claimPlacements, runPlacement } from '../../../src/flows/run-placement';
+import type { WorkContext } from '../../../src/flows/context';
+import { findLease, refreshOutdatedAccounts } from '../../../src/modules/leases';
+import { findUser, type User } from '../../../src/modules/accounts';
+import { startTestApi, type TestApi } from '../../support/api';
+import { aLease, aNode, aUser, type TestLease } from '../../support/builders';
+import { createTestContext } from '../../support/context';
+import { count, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { createFakeProvisioner, type FakeProvisioner } from '../../support/fake-provisioner';
+import { anSshKey } from '../../support/keys';
+import { aRequest, replicaOn } from '../rents/support';
+
+let database: TestDatabase;
+let api: TestApi;
+let provisioner: FakeProvisioner;
+let ctx: WorkContext;
+let ada: User;
+let admin: User;
+let lease: TestLease;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  api = await startTestApi(database.db);
+  provisioner = createFakeProvisioner();
+  ctx = createTestContext(database.db, provisioner, { gatewayKey: 'ssh-ed25519 gateway' });
+}, 60_000);
+afterAll(async () => {
+  await api.close();
+  await database.close();
+});
+beforeEach(async () => {
+  await database.reset();
+  provisioner.reset();
+  ada = await aUser(database.db);
+  admin = await aUser(database.db, { role: 'admin' });
+  lease = await aLease(database.db, { userId: ada.id, nodeId: (await aNode(database.db)).id });
+  await carryOut();
+  provisioner.reset();
+});
+
+const isDue = async (): Promise<boolean> => (await count(database.db, 'SELECT COUNT(*) FROM placements WHERE due_at <= UTC_TIMESTAMP(3) AND current_lease_id = ?', [lease.id])) === 1;
+/** What a scheduler does with what is due and with what another release left behind; gives the keys of the last account that it made. */
+async function carryOut(): Promise<{ keys: string[] | undefined; passwordHash: string | null | undefined }> {
+  await refreshOutdatedAccounts(database.db, 10);
+  for (const claimed of await claimPlacements(ctx, 10)) {
+    await runPlacement(ctx, claimed);
+  }
+  const { spec } = provisioner.calls.at(-1) ?? {};
+  return { keys: spec?.publicKeys, passwordHash: spec?.passwordHash };
+}
+const eventsOf = async (user: User): Promise<[string, string][]> =>
+  (await rows<{ type: string; actor: string }>(database.db, "SELECT type, actor FROM events WHERE user_id = ? AND type REGEXP '^(user|key)' ORDER BY id", [user.id])).map(({ type, actor }) => [type, actor]);
+const change = (body: object, who = ada): Promise<{ status: number }> => api.call('patch', `/api/users/${who.id}`, { as: admin, body });
+
+describe('the keys of running leases', () => {
+  it('are the lease\'s own and those of the account as they are now; a change makes the account due, and is in the audit', async () => {
+    const own = (await findLease(database.db, lease.id))?.publicKeys ?? [];
+    const key = anSshKey();
+    const { id } = await addKey(ctx, ada, { name: '', publicKey: key });
+    expect(await isDue()).toBe(true);
+    expect((await carryOut()).keys).toEqual([...own, key, 'ssh-ed25519 gateway']);
+    expect(await isDue()).toBe(false);
+    await removeKey(ctx, ada, id);
+    expect((await carryOut()).keys).toEqual([...own, 'ssh-ed25519 gateway']);
+    expect(await eventsOf(ada)).toEqual([['key.added', `user:${ada.id}`], ['key.removed', `user:${ada.id}`]]);
+  });
+
+  it('leave with the account\'s also where they were copied at the rent, by this release or an older one', async () => {
+    const [own = ''] = (await findLease(database.db, lease.id))?.publicKeys ?? [];
+    const { id } = await addKey(ctx, ada, { name: '', publicKey: own });
+    await removeKey(ctx, ada, id);
+    expect((await findLease(database.db, lease.id))?.publicKeys).toEqual([]);
+    expect((await carryOut()).keys).toEqual(['ssh-ed25519 gateway']);
+  });
+
+  it('are brought up to date once more when they change while the account is in the making', async () => {
+    const { id } = await addKey(ctx, ada, { name: '', publicKey: anSshKey() });
+    provisioner.behave(async () => {
+      provisioner.behave(() => undefined);
+      await removeKey(ctx, ada, id);
+    });
+    await carryOut();
+    expect(await isDue()).toBe(true);
+    await carryOut();
+    expect(await isDue()).toBe(false);
+    expect(provisioner.calls.map(({ spec }) => spec?.publicKeys.length)).toEqual([3, 2]);
+  });
+
+  it.each([['alone', 1], ['in a group', 64]])('are of the moment of the commit when a key was removed after the request had read it, and the rent comes %s', async (_, groupMax) => {
+    await aNode(database.db);
+    const key = anSshKey();
+    const { id } = await addKey(ctx, ada, { name: '', publicKey: key });
+    const asked = aRequest((await findUser(database.db, ada.id)) ?? ada, { publicKeys: [key], keyInRequest: null });
+    await removeKey(ctx, ada, id);
+    const { reserved } = await replicaOn(database.db, groupMax)(asked);
+    expect(reserved.map(({ lease: made }) => made.publicKeys)).toEqual([[]]);
+  });
+
+  it.each([['alone', 1], ['in a group', 64]])('are none of a user who was disabled after the request was let in: nothing is leased (%s)', async (_, groupMax) => {
+    await aNode(database.db);
+    await change({ disabled: true });
+    await expect(replicaOn(database.db, groupMax)(aRequest(ada))).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  it('are none while the account is disabled, and no password either; both come back', async () => {
+    await database.db.raw("UPDATE leases SET password_hash = '$6$hash'");
+    expect((await change({ disabled: true })).status).toBe(200);
+    expect(await carryOut()).toEqual({ keys: [], passwordHash: null });
+    await change({ disabled: false });
+    expect(await carryOut()).toMatchObject({ keys: [expect.any(String), 'ssh-ed25519 gateway'], passwordHash: '$6$hash' });
+    expect(await eventsOf(ada)).toEqual([['user.disabled', `admin:${admin.id}`], ['user.enabled', `admin:${admin.id}`]]);
+  });
+
+  it.each([
+    ['made the account', 'access_applied = 0, applied_ends_at = NULL'],
+    ['moved its end', 'applied_ends_at = applied_ends_at - INTERVAL 1 HOUR'],
+  ])('are applied by themselves where a release that knows nothing of it %s', async (_, how) => {
+    expect(await refreshOutdatedAccounts(database.db, 10)).toBe(0);
+    await database.db.raw(`UPDATE placements SET ${how}`);
+    expect(await refreshOutdatedAccounts(database.db, 10)).toBe(1);
+    await carryOut();
+    expect(provisioner.calls).toHaveLength(1);
+    expect(await refreshOutdatedAccounts(database.db, 10)).toBe(0);
+  });
+});
+
+describe('tokens', () => {
+  const me = async (token: string): Promise<number> => (await api.call('get', '/api/me', { as: token })).status;
+
+  it.each([
+    ['disabled, and enabled again', async () => { await change({ disabled: true }); await change({ disabled: false }); }],
+    ['demoted', async () => { await change({ role: 'admin' }); await change({ role: 'user' }); }],
+  ])('of a user who was %s are void; one of a moment later is good', async (_, happen) => {
+    const before = api.tokenOf(ada);
+    expect(await me(before)).toBe(200);
+    await happen();
+    expect(await me(before)).toBe(401);
+    expect(await me(api.tokenOf(ada))).toBe(200);
+  });
+
+  it('stay good when nothing is taken away', async () => {
+    const before = api.tokenOf(ada);
+    await change({ max_leases: 7 });
+    await change({ role: 'admin' });
+    await change({ disabled: false });
+    expect(await me(before)).toBe(200);
+    expect(await eventsOf(ada)).toEqual([['user.changed', `admin:${admin.id}`], ['user.changed', `admin:${admin.id}`]]);
+  });
+});
