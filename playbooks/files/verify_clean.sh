@@ -69,6 +69,49 @@ for name in $names; do
 done
 for uid in $uids; do [ -e "/run/user/$uid" ] && found path "/run/user/$uid"; done
 
+# What the machine notes about accounts. Files named after one, wherever such notes are kept
+for who in $names $uids; do
+  for dir in /run/sudo/ts /var/lib/sudo/ts /var/lib/sudo/lectured /var/db/sudo/lectured /run/faillock /var/lib/AccountsService/users /var/lib/AccountsService/icons; do
+    [ -e "$dir/$who" ] && found note "$dir/$who"
+  done
+done
+for uid in $uids; do
+  for dir in /var/log/journal /run/log/journal /var/lib/systemd/coredump /var/crash; do
+    [ -d "$dir" ] || continue
+    find "$dir" -type f \( -name "user-$uid.journal" -o -name "user-$uid@*" -o -name "core.*.$uid.*.*.*" -o -name "*.$uid.crash" -o -name "*.$uid.upload*" \) -print0 |
+      found_each note
+  done
+done
+# Who logged in, from where and when: the name as a text in what is kept a record a login, the uid as a place in what is kept a slot an account
+for file in /run/utmp /var/log/wtmp* /var/log/wtmp.db /var/lib/wtmpdb/* /var/lib/lastlog/*; do
+  [ -f "$file" ] && for name in $names; do grep -aqF -e "$name" "$file" && found login-record "$file"; done
+done
+case $(uname -m) in aarch64 | riscv64 | loongarch64) slot=296 ;; *) slot=292 ;; esac
+for file in "/var/log/lastlog $slot" '/var/log/faillog 32' '/var/log/tallylog 64'; do
+  slot=${file#* } file=${file% *}
+  [ -s "$file" ] && for uid in $uids; do
+    [ "$(dd if="$file" bs="$slot" skip="$uid" count=1 2>/dev/null | tr -d '\0' | wc -c)" -eq 0 ] || found login-record "$file"
+  done
+done
+# Logs that name accounts stay, for the owner of the machine: nobody else may read them.
+open_logs() {
+  find /var/log/ -maxdepth 1 -type f -perm -004 \( -name 'auth.log*' -o -name 'secure*' -o -name 'syslog*' -o -name 'messages*' -o -name 'daemon.log*' \
+    -o -name 'user.log*' -o -name 'cron*' -o -name 'mail*' -o -name 'sudo*' -o -name 'btmp*' -o -name 'wtmp*.?z*' \) -print0
+  for dir in /var/log/audit /var/log/account /var/account /var/log/journal; do
+    [ -d "$dir" ] && find "$dir" -type f -perm -004 \( -name 'audit*' -o -name 'pacct*' -o -name 'system*' \) -print0
+  done
+}
+[ -n "$names" ] && open_logs | found_each open-log
+
+# Keys in the kernel, which frees them a little after their end. A container that is not shown its keys can make none.
+keys_left() { awk -F '[: \t/]+' -v uids="$uids" 'BEGIN { n = split(uids, list, " "); for (i = 1; i <= n; i++) wanted[list[i]] = 1 }
+  { at = $1 == "" ? 2 : 1 } $at in wanted && $(at + 2) > 0 { print "FOUND key " $(at + 2) " of uid " $at }' /proc/key-users; }
+if [ -f /proc/keys ] && [ -r /proc/key-users ]; then
+  tries=0
+  while [ $tries -lt 15 ] && [ -n "$(keys_left)" ]; do tries=$((tries + 1)); sleep 0.1 2>/dev/null || sleep 1; done
+  keys_left >>"$out" || found unchecked keys
+fi
+
 # Threads, not processes: a main thread that has ended shows a zombie while the others live on. Three times, and after each the newest
 # process over and over: a relay of forks lives on in processes that are gone before a list of them can be read to its end.
 awk -v uids="$uids" -v LIST='ls -d /proc/[0-9]*/task/[0-9]*/status' '
@@ -129,11 +172,16 @@ if [ -n "$owned" ]; then
     found_each mqueue <"$work/queues"
   fi
 
+  for point in $(sed -n 's/^\([^ ]* \)\{4\}\([^ ]*\) [^-]*- cgroup2\{0,1\} .*/\2/p' /proc/self/mountinfo); do
+    # shellcheck disable=SC2086
+    find "$point" -xdev -type d \( $owned \) -print0 2>/dev/null | found_each cgroup
+  done
+
   looked=0
   sed 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) \([^ ]*\) [^-]*- \([^ ]*\) [^ ]* \(.*\)$/\3 \2,\4 \1/' /proc/self/mountinfo >"$work/mounts"
   while read -r type options point; do
     case $type in
-      proc | sysfs | cgroup | cgroup2 | devpts | mqueue | securityfs | debugfs | tracefs | pstore | bpf | configfs | fusectl | rpc_pipefs) continue ;;
+      proc | sysfs | cgroup | cgroup2 | devpts | mqueue | securityfs | debugfs | tracefs | pstore | configfs | fusectl | rpc_pipefs) continue ;;
       binfmt_misc | autofs | nsfs | efivarfs | selinuxfs | fuse.lxcfs | fuse.gvfsd-fuse) continue ;;
     esac
     case ",$options," in *,ro,*) continue ;; esac

@@ -3,17 +3,25 @@
 PATH_MAX, hold a newline, or be turned into a link under one's hands."""
 import array
 import fcntl
+import itertools
 import os
 import re
 import stat
 
 from orion_node import NO_FOLLOW_DIR
 
-PSEUDO = frozenset(('proc', 'sysfs', 'cgroup', 'cgroup2', 'devpts', 'mqueue', 'securityfs', 'debugfs', 'tracefs', 'pstore', 'bpf', 'configfs',
-                    'fusectl', 'rpc_pipefs', 'binfmt_misc', 'autofs', 'nsfs', 'efivarfs', 'selinuxfs', 'fuse.lxcfs', 'fuse.gvfsd-fuse'))
+PSEUDO = frozenset(('proc', 'sysfs', 'cgroup', 'cgroup2', 'devpts', 'mqueue', 'securityfs', 'debugfs', 'tracefs', 'pstore', 'configfs', 'fusectl',
+                    'rpc_pipefs', 'binfmt_misc', 'autofs', 'nsfs', 'efivarfs', 'selinuxfs', 'fuse.lxcfs', 'fuse.gvfsd-fuse'))
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 FS_IMMUTABLE, FS_APPEND = 0x10, 0x20
 NAMES_KEPT = 50
+# Names of a directory that are held at a time: a tenant makes as many files as the disk takes, and a list of all would fill the memory.
+SLICE = 10000
+
+
+class Progress:
+    """How many entries of directories were removed. A wipe whose time is over before the last one has not failed if there are fewer now."""
+    entries = 0
 
 
 def mounts():
@@ -54,49 +62,68 @@ class Sweep:
     def _walk(self, descriptor, device, path):
         """Takes over `descriptor`. Recursion is safe: only directories of others are entered, and their depth is the node's own."""
         try:
-            # The listing is completed first: removing while reading a directory may skip entries.
-            for name in os.listdir(descriptor):
-                name = os.fsencode(name)
-                try:
-                    self._visit(descriptor, name, (device, path))
-                except OSError as error:
-                    self._trouble(path.rstrip(b'/') + b'/' + name, error)
+            while self._pass(descriptor, device, path):
+                pass
         except OSError as error:
             self._trouble(path, error)
         finally:
             os.close(descriptor)
 
+    def _pass(self, descriptor, device, path):
+        """Whether there has to be another one: removing while reading a directory may skip entries, unless the listing was complete before."""
+        count = removed = 0
+        for names in slices(descriptor):
+            count += 1
+            for name in map(os.fsencode, names):
+                try:
+                    removed += self._visit(descriptor, name, (device, path))
+                except OSError as error:
+                    self._trouble(path.rstrip(b'/') + b'/' + name, error)
+        return count > 1 and removed > 0
+
     def _visit(self, parent, name, at):
+        """Whether the entry itself is gone."""
         device, path = at
         known = os.stat(name, dir_fd=parent, follow_symlinks=False)
         is_directory = stat.S_ISDIR(known.st_mode)
         # Only directories tell their device reliably: on an overlay a file may show the device of the layer below.
         if is_directory and known.st_dev != device:
-            return
+            return False
         if known.st_uid in self.ids or (known.st_gid in self.ids and not is_directory):
-            self.remove(parent, name, path)
-            return
+            return self.remove(parent, name, path)
         if known.st_gid in self.ids:
             os.chown(name, known.st_uid, 0, dir_fd=parent, follow_symlinks=False)
         if is_directory:
             self._walk(os.open(name, NO_FOLLOW_DIR, dir_fd=parent), device, path.rstrip(b'/') + b'/' + name)
+        return False
 
     def remove(self, parent, name, path):
-        """Removes an entry of the directory `parent`, with its content if it is a directory. Gone already is fine."""
+        """Removes an entry of the directory `parent`, with its content if it is a directory. Gone already is fine. Returns whether it went now."""
         try:
             remove_entry(parent, name)
         except FileNotFoundError:
-            return
+            return False
         except OSError as error:
             self._trouble(path.rstrip(b'/') + b'/' + name, error)
-            return
+            return False
         self.removed += 1
         if len(self.names) < NAMES_KEPT:
             self.names.append((path.rstrip(b'/') + b'/' + name).decode(errors='backslashreplace'))
+        return True
 
     def _trouble(self, path, error):
-        if not isinstance(error, FileNotFoundError):
+        if not isinstance(error, FileNotFoundError) and len(self.troubles) < NAMES_KEPT:
             self.troubles.append('%s: %s' % (path.decode(errors='backslashreplace'), error.strerror))
+
+
+def slices(directory):
+    """The names of a directory, SLICE of them at a time."""
+    with os.scandir(directory) as found:
+        while True:
+            names = [entry.name for entry in itertools.islice(found, SLICE)]
+            if not names:
+                return
+            yield names
 
 
 def remove_entry(parent, name):
@@ -114,14 +141,15 @@ def remove_entry(parent, name):
 def _empty(directory, top, counter):
     """Empties a directory. Each subdirectory is first moved up into `top`, so that no depth ever needs a long path or many
     descriptors; where that cannot be (EXDEV for a directory of an overlay's lower layer) it is entered in place."""
-    for name in os.listdir(directory):
-        known = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if not stat.S_ISDIR(known.st_mode):
-            _forced(directory, name, lambda name=name: os.unlink(name, dir_fd=directory))
-        elif directory == top or not _moved(directory, name, (top, counter)):
-            _empty_and_drop(directory, name, (top, counter))
-    if directory == top and os.listdir(top):
-        _empty(top, top, counter)
+    names = next(slices(directory), [])
+    while names:
+        for name in names:
+            known = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if not stat.S_ISDIR(known.st_mode):
+                _forced(directory, name, lambda name=name: os.unlink(name, dir_fd=directory))
+            elif directory == top or not _moved(directory, name, (top, counter)):
+                _empty_and_drop(directory, name, (top, counter))
+        names = next(slices(directory), [])
 
 
 def _moved(directory, name, up):
@@ -161,6 +189,7 @@ def _forced(parent, name, remove):
             _unprotect(entry)
             os.close(entry)
         remove()
+    Progress.entries += 1
 
 
 def _unprotect(descriptor):
@@ -171,3 +200,24 @@ def _unprotect(descriptor):
             fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, array.array('L', [flags[0] & ~(FS_IMMUTABLE | FS_APPEND)]))
     except OSError:
         pass
+
+
+def remove_cgroups(uids):
+    """Control groups that were given to an account, and those that it made below; they are empty by now. Returns how many."""
+    removed = 0
+    for point, kind, options in mounts():
+        if kind not in ('cgroup', 'cgroup2') or b'ro' in options:
+            continue
+        for folder, names, _files in os.walk(point, topdown=False):
+            removed += sum(_remove_cgroup(os.path.join(folder, name), uids) for name in names)
+    return removed
+
+
+def _remove_cgroup(path, uids):
+    try:
+        if os.lstat(path).st_uid not in uids:
+            return False
+        os.rmdir(path)
+        return True
+    except FileNotFoundError:
+        return False

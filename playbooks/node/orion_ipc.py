@@ -5,6 +5,7 @@ import os
 import tempfile
 
 from orion_files import mounts
+from orion_guise import as_uid
 from orion_node import Trouble
 
 IPC_RMID = 0
@@ -24,26 +25,13 @@ def remove_sysv(uids):
     for kind, control in remove.items():
         for number, owner in _sysv(kind, uids):
             error = 0 if control(number) == 0 else ctypes.get_errno()
-            if error == EPERM:
-                error = _remove_as(owner, control, number)
+            if error == EPERM:  # a root without CAP_SYS_ADMIN, as in a container: the owner may
+                error = as_uid(owner, lambda: 0 if control(number) == 0 else ctypes.get_errno())
             if error == 0:
                 removed += 1
             elif error not in (EINVAL, EIDRM):
                 raise Trouble('%s %d: %s' % (kind, number, os.strerror(error)))
     return removed
-
-
-def _remove_as(uid, control, number):
-    """For a root without CAP_SYS_ADMIN, as in a container: the owner may. Returns the error, or 0."""
-    child = os.fork()
-    if child == 0:
-        error = EPERM
-        try:
-            os.setresuid(uid, uid, uid)
-            error = 0 if control(number) == 0 else ctypes.get_errno()
-        finally:
-            os._exit(error)
-    return os.WEXITSTATUS(os.waitpid(child, 0)[1])
 
 
 def _sysv(kind, uids):

@@ -9,12 +9,14 @@ import ctypes
 import os
 import re
 
-from orion_files import Sweep, mounts
+from orion_files import Progress, Sweep, mounts, remove_cgroups
 from orion_ipc import remove_queues, remove_sysv
+from orion_keyrings import expect_no_keys, invalidate_keys
 from orion_node import (
     KEYS, MAX_UID, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, is_account_name, limit_time, password_files_lock, raise_fence,
     read_fence, read_record, read_text, replace_file, run, set_shadow_fields, shadow_of, take_lock, tool, typed)
 from orion_processes import kill_all
+from orion_records import remove_records
 
 CRONTABS = ('/var/spool/cron/crontabs', '/var/spool/cron', '/etc/crontabs')
 AT_SPOOLS = ('/var/spool/cron/atjobs', '/var/spool/cron/atspool', '/var/spool/at', '/var/spool/at/spool')
@@ -26,7 +28,8 @@ MNT_DETACH = 2
 class Wipe:
     def __init__(self):
         self.accounts, self.troubles, self.troubled = {}, [], set()
-        self.done = {'killed': 0, 'files_removed': 0, 'ipc_removed': 0, 'queues_removed': 0, 'crontabs': 0, 'at_jobs': 0, 'mounts': 0,
+        self.done = {'killed': 0, 'files_removed': 0, 'ipc_removed': 0, 'queues_removed': 0, 'keys_removed': 0, 'cgroups_removed': 0,
+                     'records_removed': 0, 'crontabs': 0, 'at_jobs': 0, 'mounts': 0,
                      'config_lines': 0, 'accounts_removed': []}
         self.files = []
 
@@ -195,15 +198,19 @@ class Wipe:
         self.attempt('services', self.end_services)
         self.count('killed', self.attempt('processes', lambda: kill_all(self.uids)))
         self.attempt('schedules', self.remove_schedules)  # once more: the tenant lived until just now
+        self.count('keys_removed', self.attempt('keys', lambda: invalidate_keys(self.uids)))
         self.attempt('mounts', self.detach_mounts)
         self.attempt('files', self.kill_and_sweep)
+        self.count('cgroups_removed', self.attempt('control groups', lambda: remove_cgroups(self.uids)))
         self.count('ipc_removed', self.attempt('System V IPC', lambda: remove_sysv(self.uids)))
         self.count('queues_removed', self.attempt('message queues', lambda: remove_queues(self.uids)))
+        self.count('records_removed', self.attempt('records of logins', lambda: remove_records(self.accounts)))
         for name in self.accounts:
             self.attempt('traces of ' + name, lambda name=name: self.remove_traces(name), name)
             self.attempt('account ' + name, lambda name=name: self.remove_account(name), name)
+        self.attempt('keys', lambda: expect_no_keys(self.uids))
         for name in set(self.accounts) - self.troubled:
-            self.attempt('record of ' + name, lambda name=name: remove_records(name), name)
+            self.attempt('record of ' + name, lambda name=name: forget(name), name)
 
 
 def remove_file(path):
@@ -215,8 +222,8 @@ def remove_file(path):
         return 0
 
 
-def remove_records(name):
-    """The record, and what a writer that was cut short left beside it."""
+def forget(name):
+    """Orion's own record, and what a writer that was cut short left beside it."""
     for file in os.listdir(RECORDS):
         if name in re.findall(r'orn-[a-z0-9-]+', file):
             remove_file(os.path.join(RECORDS, file))
@@ -239,7 +246,7 @@ def leave_groups(path, name):
 def main(args):
     os.umask(0o077)
     wipe = Wipe()
-    fence_moved, fence = False, None
+    fence_moved, fence, unfinished = False, None, False
     try:
         params = typed(args, required={'accounts': list}, optional={'limit_seconds': (int, 100), 'newest_uid': (int, MAX_UID)})
         limit_time(params['limit_seconds'])
@@ -255,8 +262,10 @@ def main(args):
         fence = read_fence()
     except (Trouble, Expired, OSError) as error:
         wipe.troubles.append(str(error))
+        unfinished = isinstance(error, Expired) and Progress.entries > 0 and len(wipe.troubles) == 1
     changed = fence_moved or any(wipe.done.values())
-    report = dict(wipe.done, changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts))
+    report = dict(wipe.done, changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts), unfinished=unfinished,
+                  entries_removed=Progress.entries)
     if wipe.troubles:
         report.update(failed=True, msg='; '.join(wipe.troubles)[:4000], troubles=wipe.troubles[:50])
     return report

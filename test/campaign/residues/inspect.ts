@@ -3,7 +3,7 @@ import type { Account } from './kinds';
 
 /** Looks by itself at all that a uid can own, and at all that its name can be written in. Shares no line with the wipe or its verification. */
 const LOOK = String.raw`
-import os, stat, sys
+import glob, os, re, stat, sys
 name, uid, address = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 mine = lambda number: int(number) == uid
 found = []
@@ -44,7 +44,7 @@ def walk(directory, device, shown):
         except FileNotFoundError:
             continue
         path = shown + '/' + entry
-        if mine(known.st_uid) or mine(known.st_gid) or name in entry:
+        if mine(known.st_uid) or mine(known.st_gid) or name in entry or re.search(r'(?<!\d)%d(?!\d)' % uid, entry):
             found.append('file ' + path[:300])
             continue
         if stat.S_ISDIR(known.st_mode) and known.st_dev == device:
@@ -77,6 +77,25 @@ for kind in ('shm', 'sem', 'msg'):
 for queue in os.listdir('/dev/mqueue'):
     if mine(os.stat('/dev/mqueue/' + queue).st_uid):
         found.append('queue ' + queue)
+
+for line in open('/proc/key-users'):
+    owner, counts = line.split(':')
+    if mine(owner) and not counts.split()[1].startswith('0/'):
+        found.append('keys ' + line.strip())
+
+for file in [path for pattern in ('/run/utmp', '/var/log/wtmp*', '/var/log/btmp', '/var/lib/wtmpdb/*', '/var/lib/lastlog/*') for path in glob.glob(pattern)]:
+    content = open(file, 'rb').read()
+    if name.encode() in content or (file.endswith('mp') and content.strip(b'\0') and b'root' not in content):
+        found.append('record in ' + file)
+for file, size in (('/var/log/lastlog', 292 if os.uname().machine == 'x86_64' else 296), ('/var/log/faillog', 32), ('/var/log/tallylog', 64)):
+    if os.path.exists(file):
+        with open(file, 'rb') as slots:
+            slots.seek(uid * size)
+            if slots.read(size).strip(b'\0'):
+                found.append('slot in ' + file)
+for file in glob.glob('/var/log/auth.log') + glob.glob('/var/log/account/*') + glob.glob('/var/log/btmp'):
+    if os.stat(file).st_mode & 4:
+        found.append('open to all: ' + file)
 
 here = ''.join('%02X' % int(part) for part in reversed(address.split('.')))
 for line in list(open('/proc/net/tcp'))[1:]:

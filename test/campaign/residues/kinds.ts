@@ -142,5 +142,88 @@ END`,
   { name: 'a directory where the wipe would move the keys', plant: 'mkdir -p .orion-fenced/full && mkdir -p .ssh', finding: file('/home/$USER/.orion-fenced/full') },
 ];
 
+const KEYS = `import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+ADD_KEY, KEYCTL = (248, 250) if os.uname().machine == 'x86_64' else (217, 219)
+def call(number, *args):
+    result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in args])
+    if result < 0:
+        raise OSError(ctypes.get_errno(), 'keys')
+    return result
+def add(ring, kind=b'user', text=b'secret'):
+    key = call(ADD_KEY, kind, b'of-%d' % os.getuid(), text, len(text or b''), ring)
+    call(KEYCTL, 5, key, 0x3f3f3f3f)
+    return key`;
+const keys = (code: string): string => `python3 - <<'END'\n${KEYS}\n${code}\nEND\n`;
+const key = ({ uid }: Account): RegExp => new RegExp(`^key \\d+ of uid ${uid}$`);
+
+/** In the kernel, with an owner, and neither file nor process. */
+const KERNEL: Residue[] = [
+  { name: 'a key in the user keyring', plant: keys('add(-4)'), finding: key },
+  { name: 'a key in the keyring of user sessions', plant: keys('call(KEYCTL, 8, -5, -3)\nadd(-5)'), finding: key },
+  { name: 'a key in the persistent keyring', plant: keys('add(call(KEYCTL, 22, -1, -3))'), finding: key },
+  { name: 'keyrings within keyrings', plant: keys(`add(add(add(-4, b'keyring', None), b'keyring', None))`), finding: key },
+  {
+    name: 'a key whose owner took all rights from it but those of strangers',
+    plant: keys('call(KEYCTL, 5, add(-4), 0x3f)'),
+    finding: key,
+  },
+  {
+    name: 'control groups',
+    prepare: 'mkdir -p /run/groups && { mountpoint -q /run/groups || mount -t cgroup -o freezer none /run/groups || mount -t cgroup2 none /run/groups; } && mkdir "/run/groups/$NAME" && chown "$ID:$ID" "/run/groups/$NAME"',
+    plant: 'mkdir -p "/run/groups/$USER/a/b"',
+    finding: ({ username }) => new RegExp(`^cgroup /run/groups/${username}/a$`),
+  },
+];
+
+/** A login from 192.0.2.7 as utmp(5) has it, between two of root's. */
+const LOGIN_RECORD = `import os, struct, time
+name, uid = os.environ['NAME'].encode(), int(os.environ['ID'])
+def login(path, user):
+    with open(path, 'ab') as file:
+        file.write(struct.pack('<hxxi32s4s32s256shhiii16s20x', 7, os.getpid(), b'pts/7', b'ts/7', user, b'192.0.2.7', 0, 0, 0, int(time.time()), 0, bytes(16)))
+def slot(path, size):
+    with open(path, 'r+b' if os.path.exists(path) else 'w+b') as file:
+        file.seek(uid * size)
+        file.write(b'x' * size)
+def note(path, text=b'', mode=0o600):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as file:
+        file.write(text)
+    os.chmod(path, mode)`;
+const asMachine = (code: string): string => `export NAME ID; python3 - <<'END'\n${LOGIN_RECORD}\n${code}\nEND\n`;
+const nothing = 'true';
+const loginRecord = (path: string) => (): RegExp => new RegExp(`^login-record ${escape(path)}$`);
+const note = (path: string) => ({ username, uid }: Account): RegExp =>
+  new RegExp(`^note ${escape(path.replace('$USER', username).replace('$UID', String(uid)))}$`);
+const database = (path: string, table: string, column: string): string =>
+  asMachine(`import sqlite3
+os.makedirs('${path.replace(/\/[^/]*$/, '')}', exist_ok=True)
+with sqlite3.connect('${path}') as connection:
+    connection.execute('CREATE TABLE IF NOT EXISTS ${table} (${column} TEXT, RemoteHost TEXT)')
+    connection.execute('INSERT INTO ${table} VALUES (?, ?)', (name.decode(), '192.0.2.7'))`);
+const JOURNAL = '/var/log/journal/0123456789abcdef0123456789abcdef';
+const CORE = `/var/lib/systemd/coredump/core.a.b.$UID.${'0123456789abcdef'.repeat(2)}.77.1700000000000000.zst`;
+
+/** What a machine notes of an account by itself. */
+const NOTES: Residue[] = [
+  ...['/run/utmp', '/var/log/wtmp', '/var/log/wtmp.1', '/var/log/wtmp-20260101'].map((path): Residue => ({
+    name: `logins in ${path}`, prepare: asMachine(`[login('${path}', user) for user in (b'root', name, b'root')]`), plant: nothing, finding: loginRecord(path),
+  })),
+  {
+    name: 'failed logins that all may read', prepare: asMachine(`login('/var/log/btmp', name)\nos.chmod('/var/log/btmp', 0o664)`), plant: nothing, finding: () => /^open-log \/var\/log\/btmp$/,
+  },
+  { name: 'the last login', prepare: asMachine(`slot('/var/log/lastlog', 292 if os.uname().machine == 'x86_64' else 296)`), plant: nothing, finding: loginRecord('/var/log/lastlog') },
+  { name: 'counts of failed logins', prepare: asMachine(`slot('/var/log/faillog', 32)\nslot('/var/log/tallylog', 64)`), plant: nothing, finding: loginRecord('/var/log/tallylog') },
+  { name: 'the last login in a database', prepare: database('/var/lib/lastlog/lastlog2.db', 'Lastlog2', 'Name'), plant: nothing, finding: loginRecord('/var/lib/lastlog/lastlog2.db') },
+  { name: 'logins in a database', prepare: database('/var/lib/wtmpdb/wtmp.db', 'wtmp', 'User'), plant: nothing, finding: loginRecord('/var/lib/wtmpdb/wtmp.db') },
+  { name: 'a journal of the user', prepare: asMachine(`note('${JOURNAL}/user-%d.journal' % uid)\nnote('${JOURNAL}/user-%d@1.journal' % uid)`), plant: nothing, finding: note(`${JOURNAL}/user-$UID.journal`) },
+  { name: 'a core dump', prepare: asMachine(`note('${CORE}'.replace('$UID', str(uid)))`), plant: nothing, finding: note(CORE) },
+  { name: 'what sudo remembers', prepare: asMachine(`note('/run/sudo/ts/' + name.decode())\nnote('/var/lib/sudo/lectured/%d' % uid)`), plant: nothing, finding: note('/run/sudo/ts/$USER') },
+  { name: 'a count of faillock', prepare: asMachine(`note('/run/faillock/' + name.decode())`), plant: nothing, finding: note('/run/faillock/$USER') },
+  { name: 'a log that all may read', prepare: asMachine(`note('/var/log/auth.log', b'Accepted publickey for ' + name, 0o644)`), plant: nothing, finding: () => /^open-log \/var\/log\/auth\.log$/ },
+  { name: 'process accounting that all may read', prepare: asMachine(`note('/var/log/account/pacct', b'', 0o644)`), plant: nothing, finding: () => /^open-log \/var\/log\/account\/pacct$/ },
+];
+
 /** Everything that tenants are known to leave behind. One list: the wipe, the verification and the campaign are held to the same. */
-export const RESIDUES: Residue[] = [...PROCESSES, ...SCHEDULES_AND_IPC, ...FILES];
+export const RESIDUES: Residue[] = [...PROCESSES, ...SCHEDULES_AND_IPC, ...KERNEL, ...NOTES, ...FILES];
