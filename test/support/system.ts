@@ -97,6 +97,9 @@ const FAST: Env = {
   ORION_LIMIT_REGISTRATIONS_PER_ADDRESS: '10000',
 };
 
+/** Of every tenant that `tenant()` makes. */
+export const TENANT_PASSWORD = 'a password of a tenant';
+
 const ADMIN = { username: 'operator', password: 'a password of the tests' };
 
 export async function startSystem(options: SystemOptions): Promise<System> {
@@ -162,7 +165,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
     },
     launchWorkers: (n, launchOptions = {}) => launchWorkers(lab, n, { endpoint: firstUrl(), joinToken, ...launchOptions }),
     tenant: async (name = `u${randomBytes(5).toString('hex')}`) => {
-      const credentials = { username: name, password: 'a password of a tenant' };
+      const credentials = { username: name, password: TENANT_PASSWORD };
       const { user } = expectStatus(await createApiClient(firstUrl()).post<{ user: { id: number } }>('/api/signup', credentials), 201);
       return createTenant(user.id, createApiClient(firstUrl(), await logIn(firstUrl(), credentials)), await generateSshKeyPair(lab.dir, name));
     },

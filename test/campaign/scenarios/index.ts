@@ -1,4 +1,5 @@
 import type { Scenario } from '../scenario';
+import { badBodies } from './bad-bodies';
 import { badTokens } from './bad-tokens';
 import { clocks } from './clocks';
 import { crashPoints, crashPointsForReal } from './crash-points';
@@ -13,4 +14,4 @@ import { rogueNodes } from './rogue-nodes';
 import { workerFaults } from './worker-faults';
 
 /** In the order in which they run. */
-export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, provocations, provocationsOnNodes, lostCommits, databaseKills, residues, rogueNodes, clocks, httpRequests, badTokens, crowd, workerFaults];
+export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, provocations, provocationsOnNodes, lostCommits, databaseKills, residues, rogueNodes, clocks, httpRequests, badTokens, badBodies, crowd, workerFaults];

@@ -1,6 +1,7 @@
 import type { Fault } from '../fault';
 import { CLEANING } from './cleaning';
+import { EDGE } from './edge';
 import { LEASING } from './leasing';
 import { WORKING } from './working';
 
-export const FAULTS: Fault[] = [...LEASING, ...WORKING, ...CLEANING];
+export const FAULTS: Fault[] = [...LEASING, ...WORKING, ...CLEANING, ...EDGE];
