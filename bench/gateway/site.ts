@@ -38,7 +38,7 @@ export async function openSite(): Promise<Site> {
     }
     await system.untilFree(2, 120_000);
     const tenant = await system.tenant();
-    const rent = (reach: string): Promise<LeaseBody> => tenant.rentOne({ seconds: 7200, requirements: { labels: { reach } } });
+    const rent = (reach: string): Promise<LeaseBody> => tenant.rentOne({ seconds: 7200, requirements: { labels: { 'node/reach': reach } } });
     const [far, near] = [await rent('tunnel'), await rent('direct')];
     await between.authorizeRoot(tenant.publicKey);
     const direct = wayTo(hidden, far, { address: hidden.address, port: hidden.port, user: nameIn(far), hostKey: hidden.hostKey, keyFile: tenant.keyFile });

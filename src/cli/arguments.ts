@@ -34,6 +34,23 @@ export function addLabel(text: string, before: Record<string, string> = {}): Rec
   return { ...before, [name]: value };
 }
 
+/** What `room=lab-1 gpu-` asks for: labels to set, and names of labels to take off. */
+export interface LabelChange {
+  set: Record<string, string>;
+  remove: string[];
+}
+
+export function addLabelChange(text: string, { set, remove }: LabelChange = { set: {}, remove: [] }): LabelChange {
+  const removed = text.includes('=') ? undefined : /^(.+)-$/.exec(text)?.[1];
+  if (removed !== undefined) {
+    return { set, remove: [...remove, removed] };
+  }
+  if (!text.includes('=')) {
+    throw new InvalidArgumentError('It must be name=value to set a label, or name- to take it off.');
+  }
+  return { set: addLabel(text, set), remove };
+}
+
 export interface Duration {
   duration_hours?: number;
   duration_minutes?: number;

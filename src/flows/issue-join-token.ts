@@ -1,13 +1,12 @@
 import { randomSecret, sha256 } from '../lib/ids';
 import type { User } from '../modules/accounts';
-import { insertJoinToken, type JoinToken, type Labels } from '../modules/nodes';
+import { type Decided, insertJoinToken, type JoinToken } from '../modules/nodes';
 import type { FlowContext } from './context';
 
-export interface JoinTokenOrder {
+export interface JoinTokenOrder extends Decided {
   name: string;
   maxUses: number;
   ttlSeconds: number;
-  labels: Labels;
   /** Null: whoever holds the database's password, beside the API. */
   by: User | null;
 }

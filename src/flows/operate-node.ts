@@ -14,7 +14,7 @@ export interface NodeOrder {
 }
 
 /** Runs `order` on the locked node and returns the node as it is afterwards. Throws not_found, and node_retired for a retired one. */
-async function operate(ctx: FlowContext, { nodeId }: NodeOrder, order: (tx: Tx, node: Node) => Promise<void>): Promise<Node> {
+export async function operate(ctx: FlowContext, { nodeId }: NodeOrder, order: (tx: Tx, node: Node) => Promise<void>): Promise<Node> {
   await transaction(ctx.db, async (tx) => {
     const node = await lockNode(tx, nodeId);
     if (!node) {

@@ -3,7 +3,7 @@ import { OrionError } from '../lib/errors';
 import { fingerprintOf } from '../lib/host-key';
 import { randomSecret, sha256 } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
-import { consumeJoinToken, type Facts, type JoinToken, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, recordHeartbeats, upsertNode } from '../modules/nodes';
+import { consumeJoinToken, type Decided, decidedWith, type Facts, type JoinToken, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { quarantine } from './quarantine-node';
 import { reached } from './steps';
@@ -71,7 +71,8 @@ async function register(tx: Tx, ctx: EnrolmentContext, request: NodeRegistration
     throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
   }
   const status = twin?.status === 'quarantined' ? 'quarantined' : admitted ? 'unknown' : 'pending';
-  return upsert(tx, ctx, { request, status, labels: { ...request.labels, ...token?.labels }, newCredential: true });
+  const before = twin && decisionsOf(twin);
+  return upsert(tx, ctx, { request, status, decided: decidedWith(before, token), newCredential: true });
 }
 
 async function useJoinToken(tx: Tx, secret: string | null): Promise<JoinToken | undefined> {
@@ -96,22 +97,24 @@ async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { 
     return 'host_key_changed';
   }
   const status = node.status === 'pending' || node.status === 'quarantined' ? node.status : 'unknown';
-  // Labels that came with the join token are the operator's: the machine cannot take them off.
-  return upsert(tx, ctx, { request, status, labels: { ...request.labels, ...node.labels }, newCredential: false });
+  return upsert(tx, ctx, { request, status, decided: decisionsOf(node), newCredential: false });
 }
+
+const decisionsOf = ({ operatorLabels, maxCpus, maxMemoryMb }: Node): Decided => ({ labels: operatorLabels, maxCpus, maxMemoryMb });
 
 interface Upsert {
   request: NodeRegistration;
   status: 'pending' | 'unknown' | 'quarantined';
-  labels: Labels;
+  decided: Decided;
   newCredential: boolean;
 }
 
-async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, labels, newCredential }: Upsert): Promise<Registered> {
+async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, decided, newCredential }: Upsert): Promise<Registered> {
   const credential = newCredential ? randomSecret('orion_node_') : null;
-  const { hostname, address, sshPort, hostKey, cpus, memoryMb, facts } = request;
+  const { hostname, address, sshPort, hostKey, facts } = request;
   const nodeId = await upsertNode(tx, {
-    hostname, address, sshPort, hostKey, cpus, memoryMb, facts, labels, status,
+    hostname, address, sshPort, hostKey, facts, status, decided,
+    ...placeableOf(decided, request),
     fingerprint: fingerprintOf(hostKey),
     credentialHash: credential === null ? null : sha256(credential),
     firstUid: ctx.firstUid,

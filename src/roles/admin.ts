@@ -33,7 +33,7 @@ export interface TokenOrder {
 export async function createJoinToken({ name, maxUses, ttlHours }: TokenOrder, env: NodeJS.ProcessEnv, io: { stdout: Writable }): Promise<number> {
   const db = createDatabase(loadDatabaseConfig(env));
   try {
-    const { secret } = await issueJoinToken({ db }, { name, maxUses, ttlSeconds: Math.ceil(ttlHours * 3600), labels: {}, by: null });
+    const { secret } = await issueJoinToken({ db }, { name, maxUses, ttlSeconds: Math.ceil(ttlHours * 3600), labels: {}, maxCpus: null, maxMemoryMb: null, by: null });
     io.stdout.write(`${secret}\n`);
     return 0;
   } finally {

@@ -1,15 +1,19 @@
+import type { LabelChange } from '../arguments';
 import { describeNode } from '../node-view';
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
-import { printable } from '../text';
+import { formatLabels, formatMemory, printable } from '../text';
 import type { Node } from '../wire';
 
-export type NodeVerb = 'approve' | 'drain' | 'undrain' | 'quarantine' | 'retire';
+export type NodeVerb = 'approve' | 'drain' | 'undrain' | 'quarantine' | 'retire' | 'label' | 'limit';
 
 export interface NodeOptions {
   fingerprint?: string;
   move?: boolean;
   reason?: string;
+  change?: LabelChange;
+  maxCpus?: number;
+  maxMemoryMb?: number;
 }
 
 /** What an operator does to one node. */
@@ -26,7 +30,7 @@ export async function operateNode(context: CommandContext, { verb, id }: { verb:
   });
 }
 
-function bodyOf(verb: NodeVerb, { fingerprint, move, reason }: NodeOptions): Record<string, unknown> | undefined {
+function bodyOf(verb: NodeVerb, { fingerprint, move, reason, change, maxCpus, maxMemoryMb }: NodeOptions): Record<string, unknown> | undefined {
   switch (verb) {
     case 'approve':
       return fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint };
@@ -34,6 +38,10 @@ function bodyOf(verb: NodeVerb, { fingerprint, move, reason }: NodeOptions): Rec
       return move ? { move: true } : {};
     case 'quarantine':
       return { reason: reason ?? '' };
+    case 'label':
+      return { ...change };
+    case 'limit':
+      return { max_cpus: maxCpus ?? null, max_memory_mb: maxMemoryMb ?? null };
     case 'undrain':
     case 'retire':
       return undefined;
@@ -50,6 +58,12 @@ function advise(out: Output, verb: NodeVerb, node: Node): void {
       { out.next(`orion node undrain ${node.id}`, `orion node retire ${node.id}`); return; }
     case 'quarantine':
       { out.next(`orion node show ${node.id}`, `orion node retire ${node.id}`); return; }
+    case 'label':
+      out.note(`Labels: ${formatLabels(node.labels)}`);
+      { out.next('orion nodes'); return; }
+    case 'limit':
+      out.note(`What counts: ${node.cpus} CPUs, ${formatMemory(node.memory_mb)}. A higher limit counts once the node registers again.`);
+      { out.next('orion nodes'); return; }
     case 'undrain':
     case 'retire':
       { out.next('orion nodes'); return; }

@@ -6,16 +6,20 @@ export interface TokenOptions {
   maxUses?: number;
   ttlHours?: number;
   label?: Record<string, string>;
+  maxCpus?: number;
+  maxMemoryMb?: number;
 }
 
 /** Issues a join token. It alone goes to stdout, so that a script can take it from there. */
-export async function createToken(context: CommandContext, name: string, { maxUses, ttlHours, label }: TokenOptions): Promise<void> {
+export async function createToken(context: CommandContext, name: string, { maxUses, ttlHours, label, maxCpus, maxMemoryMb }: TokenOptions): Promise<void> {
   await withSession(context, async ({ api, out }) => {
     const body = {
       name,
       ...(maxUses === undefined ? {} : { max_uses: maxUses }),
       ...(ttlHours === undefined ? {} : { ttl_hours: ttlHours }),
       ...(label === undefined ? {} : { labels: label }),
+      ...(maxCpus === undefined ? {} : { max_cpus: maxCpus }),
+      ...(maxMemoryMb === undefined ? {} : { max_memory_mb: maxMemoryMb }),
     };
     const answer = await api.call({ method: 'POST', path: '/api/tokens', body });
     if (out.json) {

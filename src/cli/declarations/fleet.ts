@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { addLabel, positiveNumber, wholeNumber } from '../arguments';
+import { addLabel, addLabelChange, type LabelChange, positiveNumber, wholeNumber } from '../arguments';
 import type { NodeOptions, NodeVerb } from '../commands/node';
 import type { TokenOptions } from '../commands/tokens';
 import type { UserOptions } from '../commands/users';
@@ -42,6 +42,15 @@ function declareNodes(program: Command, { action }: Declaration): void {
   verb('undrain', 'lease it again');
   verb('quarantine', 'take it out and move its lease away').requiredOption('--reason <text>', 'why');
   verb('retire', 'take it out for good');
+  verb('limit', 'let less of it count than it declares of itself')
+    .option('--max-cpus <n>', 'no more processors count (default: all)', wholeNumber(1))
+    .option('--max-memory-mb <n>', 'no more memory counts (default: all)', wholeNumber(1));
+  node
+    .command('label')
+    .description('change the labels that operators gave it; those that it declares itself begin with node/ and are shown with them')
+    .argument('<id>', 'number of the node', wholeNumber(1))
+    .argument('<change...>', 'name=value sets a label, name- takes it off', addLabelChange)
+    .action(action(async (context, id: number, change: LabelChange) => (await import('../commands/node')).operateNode(context, { verb: 'label', id }, { change })));
 }
 
 function declareTokens(program: Command, { action }: Declaration): void {
@@ -53,6 +62,8 @@ function declareTokens(program: Command, { action }: Declaration): void {
     .option('--max-uses <n>', 'how many machines may join with it', wholeNumber(1))
     .option('--ttl-hours <n>', 'for how long', positiveNumber)
     .option('--label <name=value>', 'a label that those machines will carry; may be repeated', addLabel)
+    .option('--max-cpus <n>', 'no more processors of such a machine count', wholeNumber(1))
+    .option('--max-memory-mb <n>', 'no more memory of such a machine counts', wholeNumber(1))
     .action(action(async (context, name: string, options: TokenOptions) => (await import('../commands/tokens')).createToken(context, name, options)));
   token
     .command('list', { isDefault: true })

@@ -22,7 +22,7 @@ function declareRent(program: Command, { action }: Declaration): void {
     .option('--count <n>', 'how many machines, all or none', wholeNumber(1))
     .option('--cpus <n>', 'at least so many processors', wholeNumber(1))
     .option('--memory-mb <n>', 'at least so much memory', wholeNumber(1))
-    .option('--label <name=value>', 'a label that the machine must carry; may be repeated', addLabel)
+    .option('--label <name=value>', 'a label that the machine must carry; node/<name> is one that it declares itself; may be repeated', addLabel)
     .option('--key <file.pub>', 'public key to log in with (default: the registered ones, or one of ~/.ssh, or a new one)')
     .option('--password', 'also make a password; it is shown once')
     .option('--no-checkpoint', 'do not save the home while the lease runs; a move to another machine then begins with an empty one')

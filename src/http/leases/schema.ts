@@ -1,15 +1,27 @@
 import { z } from 'zod';
+import { MAX_LABELS } from '../../modules/nodes';
 
 const MAX_HOURS = 24 * 366;
-const labelName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,62}$/, 'use 1 to 63 letters, digits, dots, dashes, slashes');
+/** What a rent may ask for at most. */
+export const MAX_CPUS = 4096;
+export const MAX_MEMORY_MB = 1_000_000_000;
+/** The prefix of what nodes declare does not count against the length. */
+export const LABEL_NAME = /^(?:node\/)?[a-zA-Z0-9][a-zA-Z0-9._/-]{0,62}$/;
+const labelName = z.string().regex(LABEL_NAME, 'use 1 to 63 letters, digits, dots, dashes, slashes');
 const labelValue = z.string().regex(/^[a-zA-Z0-9._/-]{0,63}$/, 'use up to 63 letters, digits, dots, dashes, slashes');
 
-export const labels = z.record(labelName, labelValue).refine((all) => Object.keys(all).length <= 32, 'use at most 32 labels').meta({ id: 'Labels', example: { zone: 'lab-1' } });
+export const labels = z
+  .record(labelName, labelValue)
+  .refine((all) => Object.keys(all).length <= MAX_LABELS, `use at most ${MAX_LABELS} labels`)
+  .meta({ id: 'Labels', example: { zone: 'lab-1' } });
+
+/** What a node has: the operator's labels, and those that it declares under `node/`. */
+export const nodeLabels = z.record(labelName, labelValue).meta({ id: 'NodeLabels', example: { zone: 'lab-1', 'node/gpu': 'a100' } });
 
 export const requirements = z
   .strictObject({
-    cpus: z.int().min(1).max(4096).default(1),
-    memory_mb: z.int().min(0).max(1_000_000_000).default(0),
+    cpus: z.int().min(1).max(MAX_CPUS).default(1),
+    memory_mb: z.int().min(0).max(MAX_MEMORY_MB).default(0),
     labels: labels.default({}),
   })
   .meta({ id: 'Requirements' });

@@ -38,5 +38,7 @@ export function presentNodeForAdmin(node: Node): Record<string, unknown> {
     wipe_failures: node.wipeFailures,
     provision_failures: node.provisionFailures,
     registered_at: node.registeredAt.toISOString(),
+    max_cpus: node.maxCpus,
+    max_memory_mb: node.maxMemoryMb,
   };
 }

@@ -4,6 +4,7 @@ import { OrionError } from '../../lib/errors';
 import { type JoinToken, listJoinTokens, listNodes, revokeJoinToken } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
 import { idParam, nextCursor, pageOf, pageQuery, principalOf, type RouteMaker } from '../route';
+import { addDecisions } from './decisions';
 import { presentNode, presentNodeForAdmin } from './presenter';
 import { approveBody, drainBody, newTokenAnswer, nodeAnswer, nodeQuery, quarantineBody, tokenAnswer, tokenBody } from './schema';
 import { streamNodes } from './stream';
@@ -30,6 +31,7 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps, stoppi
     },
   );
   addOrders(routes, ctx);
+  addDecisions(routes, ctx);
   addTokenRoutes(routes, ctx);
 }
 
@@ -63,6 +65,8 @@ const presentToken = (token: JoinToken): Record<string, unknown> => ({
   max_uses: token.maxUses,
   uses: token.uses,
   labels: token.labels,
+  max_cpus: token.maxCpus,
+  max_memory_mb: token.maxMemoryMb,
   expires_at: token.expiresAt.toISOString(),
   revoked_at: token.revokedAt?.toISOString() ?? null,
   created_at: token.createdAt.toISOString(),
@@ -72,7 +76,8 @@ function addTokenRoutes(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
   routes.add(
     { method: 'post', path: '/api/tokens', summary: 'Issue a join token', access: 'admin', body: tokenBody, answers: { 201: { description: 'The token, shown this once', schema: newTokenAnswer } } },
     async ({ body, res }) => {
-      const order = { name: body.name, maxUses: body.max_uses, ttlSeconds: Math.ceil(body.ttl_hours * 3600), labels: body.labels, by: principalOf(res).user };
+      const { name, labels, max_uses: maxUses, max_cpus: maxCpus, max_memory_mb: maxMemoryMb } = body;
+      const order = { name, maxUses, labels, maxCpus, maxMemoryMb, ttlSeconds: Math.ceil(body.ttl_hours * 3600), by: principalOf(res).user };
       const { token, secret } = await issueJoinToken(ctx, order);
       return { status: 201, body: { ...presentToken(token), token: secret }, headers: { 'Cache-Control': 'no-store' } };
     },

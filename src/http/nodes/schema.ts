@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { labels } from '../leases/schema';
+import { nodeLabels } from '../leases/schema';
 import { PRINTABLE } from '../printable';
+import { caps, operatorLabels } from './caps';
 
 const time = z.iso.datetime().nullable();
 const forAdmins = {
@@ -22,6 +23,8 @@ const forAdmins = {
   wipe_failures: z.int(),
   provision_failures: z.int(),
   registered_at: time,
+  max_cpus: z.int().nullable(),
+  max_memory_mb: z.int().nullable(),
 };
 
 const STATUSES = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'] as const;
@@ -33,7 +36,7 @@ export const nodeAnswer = z
     status: z.enum(STATUSES),
     cpus: z.int(),
     memory_mb: z.int(),
-    labels,
+    labels: nodeLabels,
     free: z.boolean().meta({ description: 'It could be leased now' }),
     lease_id: z.int().nullable().meta({ description: 'The lease on it, if it is yours' }),
     ...z.object(forAdmins).partial().shape,
@@ -51,7 +54,8 @@ export const tokenBody = z
     name: z.string().min(1).max(64).regex(PRINTABLE, 'use printable characters'),
     max_uses: z.int().min(1).max(100_000).default(1),
     ttl_hours: z.number().positive().max(24 * 366).default(24),
-    labels: labels.default({}),
+    labels: operatorLabels.default({}),
+    ...caps,
   })
   .meta({ id: 'NewJoinToken' });
 
@@ -60,7 +64,9 @@ const tokenFields = {
   name: z.string(),
   max_uses: z.int(),
   uses: z.int(),
-  labels,
+  labels: operatorLabels,
+  max_cpus: z.int().nullable(),
+  max_memory_mb: z.int().nullable(),
   expires_at: z.iso.datetime(),
   revoked_at: time,
   created_at: z.iso.datetime(),

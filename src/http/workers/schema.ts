@@ -1,19 +1,17 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { labels } from '../leases/schema';
+import { labels, MAX_CPUS, MAX_MEMORY_MB } from '../leases/schema';
 
 const HOST = /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/;
 
 const port = z.int().min(1).max(65535);
-/** What a rent may ask for at most, and what the column holds. */
-const MAX_MEMORY_MB = 1_000_000_000;
 const megabytes = z.number().min(0).max(1e12).transform(Math.round);
 const text = z.string().max(200);
 
 export const hostKey = z.string().max(2000).meta({ description: 'Public host key: `type base64`', example: 'ssh-ed25519 AAAA…' });
 
 const facts = z
-  .object({ cpus: z.int().min(1).max(100_000), memory_mb: megabytes.pipe(z.number().max(MAX_MEMORY_MB)), disk_mb: megabytes, os: text, arch: text, kernel: text, agent_version: text })
+  .object({ cpus: z.int().min(1).max(MAX_CPUS), memory_mb: megabytes.pipe(z.number().max(MAX_MEMORY_MB)), disk_mb: megabytes, os: text, arch: text, kernel: text, agent_version: text })
   .partial()
   .meta({ id: 'Facts' });
 
@@ -24,7 +22,7 @@ export const registerBody = z
     address: z.union([z.string().regex(HOST), z.string().refine(isIPv6, 'use an IPv6 address')]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
     host_key: hostKey,
     join_token: z.string().max(200).optional(),
-    labels: labels.default({}),
+    labels: labels.default({}).meta({ description: 'They become the labels node/<name>, in place of those of the registration before' }),
     facts: facts.default({}),
   })
   .meta({ id: 'Register' });

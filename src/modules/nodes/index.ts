@@ -1,9 +1,11 @@
 export * from './types';
+export * from './declared';
 export * from './health';
 export * from './rhythm';
 export { fitOf, rankCandidates, satisfies, type Candidate } from './choose';
 export * from './queries/claim-free-nodes';
 export type { ClaimedNode } from './queries/claimed-row';
+export { limitNode, setOperatorLabels } from './queries/decide';
 export * from './queries/find-nodes';
 export * from './queries/fleet';
 export * from './queries/heartbeats';

@@ -5,6 +5,12 @@ export type NodeStatus = 'pending' | 'unknown' | 'alive' | 'suspect' | 'dead' | 
 
 export type Labels = Record<string, string>;
 
+/** So much of a node's processors and memory counts at most. Null: all that it declares. */
+export interface Caps {
+  maxCpus: number | null;
+  maxMemoryMb: number | null;
+}
+
 /** What a rent may ask of a node. */
 export interface Requirements {
   cpus: number;
@@ -28,7 +34,7 @@ export interface Vitals {
   disk_free_mb?: number | undefined;
 }
 
-export interface Node {
+export interface Node extends Caps {
   id: number;
   hostname: string;
   address: string;
@@ -50,7 +56,9 @@ export interface Node {
   leasable: boolean;
   cpus: number;
   memoryMb: number;
+  /** The operator's, and the node's under their prefix. */
   labels: Labels;
+  operatorLabels: Labels;
   facts: Facts;
   lastDeathAt: Date | null;
   probeFailures: number;

@@ -13,7 +13,9 @@ export const CLAIM_SECONDS = 3;
 export const OUTAGE_SECONDS = 3;
 export const PATIENCE_MS = 60_000;
 /** One node has this, and more processors than the others, so that it is the last that others are given. With real plays there is none. */
-export const ALONE = { labels: { place: 'alone' }, cpus: 2 };
+const PLACE = { place: 'alone' };
+/** What a rent asks for that is to get the one machine with that label. */
+export const ALONE = { labels: { 'node/place': PLACE.place }, cpus: 2 };
 
 /** Two APIs, of which the first may be held, two schedulers, workers, tenants who call the second API. */
 export interface Arena {
@@ -76,7 +78,7 @@ async function furnish(system: System, { real, nodes }: { real: boolean; nodes: 
   }
   const fleet = await system.launchWorkers(real ? nodes : nodes - 1, { cpus: 1 });
   if (!real) {
-    await system.launchWorkers(1, { ...ALONE, agentEnv: { MY_HOSTNAME: 'alone' } });
+    await system.launchWorkers(1, { ...ALONE, labels: PLACE, agentEnv: { MY_HOSTNAME: 'alone' } });
   }
   await system.untilFree(nodes, 120_000);
   const history = createHistory();

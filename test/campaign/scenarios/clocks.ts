@@ -210,7 +210,7 @@ async function timesOf(system: System, leaseId: number): Promise<{ expired: numb
 /** The control plane goes away for good: each node ends its account by itself, by its own wrong clock, and not before the end. */
 async function fenceRound(system: System, tenant: Tenant, workers: Map<string, Worker>): Promise<{ violations: Violation[]; seconds: number }> {
   const seconds = 25;
-  const leases = await Promise.all(['ahead', 'behind'].map((clock) => tenant.rentOne({ seconds, requirements: { labels: { clock } } })));
+  const leases = await Promise.all(['ahead', 'behind'].map((clock) => tenant.rentOne({ seconds, requirements: { labels: { 'node/clock': clock } } })));
   await eventually(() => knowTheirEnds(system, leases), { what: 'the agents have heard of their leases', timeoutMs: 20_000, everyMs: 100 });
   const port = Number(new URL(system.admin.url).port);
   await Promise.all([...system.schedulers, ...system.apis].map((replica) => replica.kill9()));

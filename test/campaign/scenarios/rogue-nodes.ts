@@ -35,7 +35,7 @@ export const rogueNodes: Scenario = {
   },
 };
 
-const SOLE = (kind: string): object => ({ labels: { kind } });
+const SOLE = (kind: string): object => ({ labels: { 'node/kind': kind } });
 
 async function amongRogues(system: System, run: ScenarioRun): Promise<Outcome> {
   const ada = await system.tenant();

@@ -43,7 +43,7 @@ describe('a machine announces itself', () => {
     const stored = await node(answer.body.node_id);
     expect(stored).toMatchObject({ hostname: 'edge-1', address: '127.0.0.1', ssh_port: 2222, host_key: hostKey, status: 'unknown', dirty: 1, cpus: 4, memory_mb: 8000, leasable: 0 });
     expect(stored['probe_due_at']).not.toBeNull();
-    expect(stored['labels']).toEqual({ zone: 'lab', rack: '7' });
+    expect(stored['labels']).toEqual({ zone: 'lab', 'node/zone': 'mine', 'node/rack': '7' });
     expect(JSON.stringify(stored)).not.toContain(answer.body.credential);
   });
 

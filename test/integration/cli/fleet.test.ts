@@ -59,12 +59,18 @@ describe('nodes', () => {
     [['undrain', '3'], 'undrain', undefined],
     [['quarantine', '3', '--reason', 'smells'], 'quarantine', { reason: 'smells' }],
     [['retire', '3'], 'retire', undefined],
+    [['label', '3', 'room=lab-1', 'gpu-', 'empty='], 'label', { set: { room: 'lab-1', empty: '' }, remove: ['gpu'] }],
+    [['limit', '3', '--max-cpus', '4'], 'limit', { max_cpus: 4, max_memory_mb: null }],
   ])('node %j tells the new state and the next command', async (args, verb, body) => {
     bench.api.on(`POST /api/nodes/3/${verb}`, { body: node({ drained: true, status_reason: 'because' }) });
     const { code, stdout, stderr } = await bench.call(['node', ...args]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'node 3  worker-3  alive, drained: because\n' });
     expect(stderr).toContain('Next: ');
     expect(bench.api.seen[0]?.body).toEqual(body);
+  });
+
+  it.each([[[]], [['gpu']], [['=x']], [['room=a', 'room=b']]])('label 3 %j is a usage error', async (changes) => {
+    expect((await bench.call(['node', 'label', '3', ...changes])).code).toBe(2);
   });
 
   it('are quarantined for a reason only, and 403 ends with 3', async () => {
@@ -79,10 +85,10 @@ describe('join tokens', () => {
 
   it('are the only thing on stdout when made, so that a script can take them from there', async () => {
     bench.api.on('POST /api/tokens', { status: 201, body: { ...token, token: 'orion_join_abc' } });
-    const { stdout, stderr } = await bench.call(['token', 'create', 'edge', '--max-uses', '5', '--ttl-hours', '0.5', '--label', 'zone=b']);
+    const { stdout, stderr } = await bench.call(['token', 'create', 'edge', '--max-uses', '5', '--ttl-hours', '0.5', '--label', 'zone=b', '--max-cpus', '8']);
     expect(stdout).toBe('orion_join_abc\n');
     expect(stderr).not.toContain('orion_join_abc');
-    expect(bench.api.seen[0]?.body).toEqual({ name: 'edge', max_uses: 5, ttl_hours: 0.5, labels: { zone: 'b' } });
+    expect(bench.api.seen[0]?.body).toEqual({ name: 'edge', max_uses: 5, ttl_hours: 0.5, labels: { zone: 'b' }, max_cpus: 8 });
   });
 
   it('are listed and revoked', async () => {

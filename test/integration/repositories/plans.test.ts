@@ -55,6 +55,8 @@ describe('with thousands of rows, what is due is found by its index', () => {
       AND (last_death_at IS NULL OR NOT last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) ORDER BY fit, id LIMIT 128 FOR UPDATE SKIP LOCKED`],
     ['nodes_leasable', `SELECT id, facts FROM nodes WHERE leasable = 1 AND fit >= 2048 AND cpus >= 1 AND memory_mb >= 0 AND (fit > 9216 OR (fit = 9216 AND id > 2000))
       AND (last_death_at IS NULL OR NOT last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) ORDER BY fit, id LIMIT 128 FOR UPDATE SKIP LOCKED`],
+    ['nodes_leasable', `SELECT id, facts FROM nodes WHERE leasable = 1 AND fit >= 2048 AND cpus >= 1 AND memory_mb >= 0 AND JSON_VALUE(labels, '$."node/gpu"') = 'a100'
+      ORDER BY fit, id LIMIT 65`],
     ['nodes_probe_due', 'SELECT id FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3) ORDER BY probe_due_at, id LIMIT 32 FOR UPDATE SKIP LOCKED'],
     ['nodes_wipe_due', 'SELECT id FROM nodes WHERE wipe_due_at <= UTC_TIMESTAMP(3) ORDER BY wipe_due_at, id LIMIT 8 FOR UPDATE SKIP LOCKED'],
     ['placements_due', 'SELECT id FROM placements WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, id LIMIT 8 FOR UPDATE SKIP LOCKED'],

@@ -1,13 +1,13 @@
 import { execute, fromJson, insertRow, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
+import type { Decided } from '../declared';
 import type { Labels } from '../types';
 
-export interface JoinToken {
+export interface JoinToken extends Decided {
   id: number;
   name: string;
   maxUses: number;
   uses: number;
-  labels: Labels;
   expiresAt: Date;
   revokedAt: Date | null;
   createdAt: Date;
@@ -19,12 +19,14 @@ interface JoinTokenRow {
   max_uses: number;
   uses: number;
   labels: unknown;
+  max_cpus: number | null;
+  max_memory_mb: number | null;
   expires_at: Date;
   revoked_at: Date | null;
   created_at: Date;
 }
 
-const COLUMNS = 'id, name, max_uses, uses, labels, expires_at, revoked_at, created_at';
+const COLUMNS = 'id, name, max_uses, uses, labels, max_cpus, max_memory_mb, expires_at, revoked_at, created_at';
 
 const toJoinToken = (row: JoinTokenRow): JoinToken => ({
   id: row.id,
@@ -32,26 +34,27 @@ const toJoinToken = (row: JoinTokenRow): JoinToken => ({
   maxUses: row.max_uses,
   uses: row.uses,
   labels: fromJson<Labels>(row.labels),
+  maxCpus: row.max_cpus,
+  maxMemoryMb: row.max_memory_mb,
   expiresAt: row.expires_at,
   revokedAt: row.revoked_at,
   createdAt: row.created_at,
 });
 
-export interface NewJoinToken {
+export interface NewJoinToken extends Decided {
   name: string;
   tokenHash: string;
   maxUses: number;
   ttlSeconds: number;
-  labels: Labels;
   createdBy: number | null;
 }
 
 export async function insertJoinToken(db: Db, token: NewJoinToken): Promise<JoinToken> {
   const id = await insertRow(
     db,
-    `INSERT INTO join_tokens (name, token_hash, max_uses, labels, expires_at, created_by)
-     VALUES (?, ?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND, ?)`,
-    [token.name, token.tokenHash, token.maxUses, JSON.stringify(token.labels), token.ttlSeconds, token.createdBy],
+    `INSERT INTO join_tokens (name, token_hash, max_uses, labels, max_cpus, max_memory_mb, expires_at, created_by)
+     VALUES (?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND, ?)`,
+    [token.name, token.tokenHash, token.maxUses, JSON.stringify(token.labels), token.maxCpus, token.maxMemoryMb, token.ttlSeconds, token.createdBy],
   );
   const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);
   if (!row) {

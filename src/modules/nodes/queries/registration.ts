@@ -1,16 +1,15 @@
 import { insertRow, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
-import type { Facts, Labels, NodeStatus } from '../types';
+import type { Decided, Placeable } from '../declared';
+import type { Facts, NodeStatus } from '../types';
 
-export interface Registration {
+export interface Registration extends Placeable {
   hostname: string;
   address: string;
   sshPort: number;
   hostKey: string;
   fingerprint: string;
-  cpus: number;
-  memoryMb: number;
-  labels: Labels;
+  decided: Decided;
   facts: Facts;
   status: Extract<NodeStatus, 'pending' | 'unknown' | 'quarantined'>;
   /** SHA-256 of a new credential, or null to keep the present one. */
@@ -28,16 +27,18 @@ export interface Registration {
 export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
   await insertRow(
     tx,
-    `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, cpus, memory_mb, labels, facts, status, credential_hash,
+    `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, status, credential_hash,
                         next_uid, probe_due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL))
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL))
      ON DUPLICATE KEY UPDATE hostname = VALUES(hostname), address = VALUES(address), ssh_port = VALUES(ssh_port), cpus = VALUES(cpus),
-       memory_mb = VALUES(memory_mb), labels = VALUES(labels), facts = VALUES(facts), credential_hash = COALESCE(VALUES(credential_hash), credential_hash),
+       memory_mb = VALUES(memory_mb), labels = VALUES(labels), operator_labels = VALUES(operator_labels), max_cpus = VALUES(max_cpus), max_memory_mb = VALUES(max_memory_mb),
+       facts = VALUES(facts), credential_hash = COALESCE(VALUES(credential_hash), credential_hash),
        status_since = IF(status = VALUES(status), status_since, UTC_TIMESTAMP(3)), status_reason = IF(VALUES(status) = 'quarantined', status_reason, NULL),
        status = VALUES(status), dirty = 1, wipe_token = NULL, wipe_due_at = NULL, probe_token = NULL, probe_due_at = VALUES(probe_due_at),
        registered_at = UTC_TIMESTAMP(3)`,
     [
-      r.hostname, r.address, r.sshPort, r.hostKey, r.fingerprint, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.facts),
+      r.hostname, r.address, r.sshPort, r.hostKey, r.fingerprint, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.decided.labels),
+      r.decided.maxCpus, r.decided.maxMemoryMb, JSON.stringify(r.facts),
       r.status, r.credentialHash, r.firstUid, r.status,
     ],
   );

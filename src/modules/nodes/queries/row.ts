@@ -1,5 +1,6 @@
 import { fromJson } from '../../../db/sql';
 import type { Reach } from '../../../ssh';
+import { labelsOf } from '../declared';
 import type { Facts, Labels, Node, NodeStatus, ReachableNode, Vitals } from '../types';
 
 export interface ReachableRow {
@@ -25,6 +26,9 @@ export interface NodeRow extends ReachableRow {
   cpus: number;
   memory_mb: number;
   labels: unknown;
+  operator_labels: string | null;
+  max_cpus: number | null;
+  max_memory_mb: number | null;
   facts: unknown;
   last_death_at: Date | null;
   probe_failures: number;
@@ -40,7 +44,7 @@ export interface NodeRow extends ReachableRow {
 
 /** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
 export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, evacuating, dirty,
-  lease_id, leasable, cpus, memory_mb, labels, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
+  lease_id, leasable, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
   wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
   (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals`;
 
@@ -55,6 +59,7 @@ export const toReachableNode = (row: ReachableRow): ReachableNode => ({
 });
 
 export function toNode(row: NodeRow): Node {
+  const labels = fromJson<Labels>(row.labels);
   return {
     ...toReachableNode(row),
     offeredHostKey: row.offered_host_key,
@@ -68,7 +73,11 @@ export function toNode(row: NodeRow): Node {
     leasable: row.leasable === 1,
     cpus: row.cpus,
     memoryMb: row.memory_mb,
-    labels: fromJson<Labels>(row.labels),
+    maxCpus: row.max_cpus,
+    maxMemoryMb: row.max_memory_mb,
+    labels,
+    // Of a node of the release before, all that placement matches is the operator's.
+    operatorLabels: row.operator_labels === null ? labelsOf(labels, 'operator') : fromJson<Labels>(row.operator_labels),
     facts: { ...fromJson<Facts>(row.facts), ...knownOf(fromJson<Vitals | null>(row.vitals)) },
     lastDeathAt: row.last_death_at,
     probeFailures: row.probe_failures,
