@@ -27,6 +27,8 @@ export interface ControlPlaneConfig {
     registrationsPerNode: number;
   };
   enrolment: 'token' | 'open';
+  /** Machines at most that wait for an operator's approval. */
+  maxPendingNodes: number;
   firstUid: number;
   heartbeat: {
     /** At most a third of the contact limit, so that one call may get lost. */
@@ -156,7 +158,7 @@ function readPublicUrl(env: EnvReader): string | undefined {
   return url;
 }
 
-function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enrolment' | 'firstUid' | 'heartbeat'> {
+function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enrolment' | 'maxPendingNodes' | 'firstUid' | 'heartbeat'> {
   const contactLimit = seconds(env, 'ORION_CONTACT_LIMIT_SECONDS', { default: 15, min: 0 });
   const interval = seconds(env, 'ORION_HEARTBEAT_INTERVAL_SECONDS', { default: 5 });
   const heartbeat = contactLimit > 0 ? Math.min(interval, contactLimit / 3) : interval;
@@ -168,6 +170,7 @@ function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enr
       minLeaseSeconds: env.integer('ORION_MIN_LEASE_SECONDS', { default: 60, min: 1 }),
     },
     enrolment: env.choice('ORION_ENROLMENT', ['token', 'open'], { default: 'token' }),
+    maxPendingNodes: env.integer('ORION_MAX_PENDING_NODES', { default: 200, min: 0, max: 100_000 }),
     firstUid: env.integer('ORION_FIRST_UID', { default: 70_000, min: 10_000, max: 2_000_000_000 }),
     heartbeat: {
       intervalSeconds: heartbeat,

@@ -50,6 +50,8 @@ export interface FlowSettings {
   migrateIntervalSeconds: number;
   /** Silence of an agent after which its node is suspect. */
   heartbeatOverdueSeconds: number;
+  /** Machines at most that wait for an operator's approval. */
+  maxPendingNodes: number;
   /** Silence of all schedulers after which deaths are judged anew (I8). */
   outageSeconds: number;
   /** Null: checkpoints are off. */

@@ -1,7 +1,7 @@
 import { type Tx, transaction } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
 import { lockLease, markMigrating } from '../modules/leases';
-import { lockNode, type Node, type NodeStatus, retireNode, setLeaving } from '../modules/nodes';
+import { lockNode, type Node, type NodeStatus, removePending, retireNode, setLeaving } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { abandonNode } from './quarantine-node';
 
@@ -19,6 +19,10 @@ export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leavi
     if (!node || node.status === 'retired') {
       return { left: true, status: 'retired', detail: 'The node is retired.' };
     }
+    if (node.status === 'pending') {
+      await removePending(tx, [nodeId]);
+      return { left: true, status: 'retired', detail: 'The machine was never approved, and is forgotten.' };
+    }
     if (!node.leaving) {
       await setLeaving(tx, nodeId);
       await recordEvent(tx, { type: 'node.leaving', actor: `node:${nodeId}`, nodeId });
@@ -27,9 +31,9 @@ export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leavi
   });
 }
 
-/** Clean and empty, or never let in, or out of service anyway: there is nothing that could still be done on it. */
+/** Clean and empty, or out of service anyway: there is nothing that could still be done on it. */
 const canGo = (node: Node): boolean =>
-  node.leaseId === null && (!node.dirty || node.status === 'pending' || node.status === 'quarantined');
+  node.leaseId === null && (!node.dirty || node.status === 'quarantined');
 
 async function retire(tx: Tx, node: Node): Promise<Leaving> {
   await abandonNode(tx, { id: node.id, leaseId: null, actor: `node:${node.id}` });

@@ -26,12 +26,13 @@ export interface HeartbeatAnswer {
 export type HeartbeatContext = FlowContext & { rhythm: HeartbeatRhythm };
 
 /**
- * The agent's call home. A host key other than the pinned one quarantines the node, before anybody is sent to it. One that was quarantined by whoever met
+ * The agent's call home. A host key other than the pinned one quarantines the node, before anybody is sent to it; a machine that waits for approval has nothing
+ * to be taken from, and its first probe judges the key. One that was quarantined by whoever met
  * that key first offers it only now, for an operator to accept.
  */
 export async function takeHeartbeat(ctx: HeartbeatContext, node: Node, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
   const { hostKey } = heartbeat;
-  if (hostKey !== null && hostKey !== node.hostKey && (node.status !== 'quarantined' || node.offeredHostKey === null)) {
+  if (hostKey !== null && hostKey !== node.hostKey && node.status !== 'pending' && (node.status !== 'quarantined' || node.offeredHostKey === null)) {
     await transaction(ctx.db, (tx) =>
       quarantine(tx, ctx, { nodeId: node.id, reason: 'it shows another host key', offeredHostKey: hostKey, actor: `node:${node.id}` }),
     );

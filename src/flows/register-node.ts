@@ -5,6 +5,7 @@ import { randomSecret, sha256 } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
 import { consumeJoinToken, type Decided, decidedWith, type Facts, type JoinToken, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
+import { admitPending, isWorthAnEvent } from './pending-nodes';
 import { quarantine } from './quarantine-node';
 import { reached } from './steps';
 
@@ -18,6 +19,8 @@ export interface EnrolmentContext extends FlowContext {
 export interface NodeRegistration {
   hostname: string;
   address: string;
+  /** Where the request came from. */
+  from: string;
   sshPort: number;
   /** `type base64`. */
   hostKey: string;
@@ -71,8 +74,8 @@ async function register(tx: Tx, ctx: EnrolmentContext, request: NodeRegistration
     throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
   }
   const status = twin?.status === 'quarantined' ? 'quarantined' : admitted ? 'unknown' : 'pending';
-  const before = twin && decisionsOf(twin);
-  return upsert(tx, ctx, { request, status, decided: decidedWith(before, token), newCredential: true });
+  const enrolledFrom = status === 'pending' && !twin ? await admitPending(tx, ctx, request.from) : null;
+  return upsert(tx, ctx, { request, status, before: twin, enrolledFrom, decided: decidedWith(twin && decisionsOf(twin), token), newCredential: true });
 }
 
 async function useJoinToken(tx: Tx, secret: string | null): Promise<JoinToken | undefined> {
@@ -92,12 +95,15 @@ async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { 
   if (!node || node.status === 'retired') {
     throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');
   }
+  if (node.hostKey !== request.hostKey && node.status === 'pending') {
+    throw new OrionError('host_key_changed', 'This machine enrolled with another host key, and waits for approval with that one. Ask an operator to retire it, then enrol anew.');
+  }
   if (node.hostKey !== request.hostKey) {
     await quarantine(tx, ctx, { nodeId, reason: 'it came back with another host key', offeredHostKey: request.hostKey, actor: `node:${nodeId}` });
     return 'host_key_changed';
   }
   const status = node.status === 'pending' || node.status === 'quarantined' ? node.status : 'unknown';
-  return upsert(tx, ctx, { request, status, decided: decisionsOf(node), newCredential: false });
+  return upsert(tx, ctx, { request, status, before: node, enrolledFrom: null, decided: decisionsOf(node), newCredential: false });
 }
 
 const decisionsOf = ({ operatorLabels, maxCpus, maxMemoryMb }: Node): Decided => ({ labels: operatorLabels, maxCpus, maxMemoryMb });
@@ -105,20 +111,24 @@ const decisionsOf = ({ operatorLabels, maxCpus, maxMemoryMb }: Node): Decided =>
 interface Upsert {
   request: NodeRegistration;
   status: 'pending' | 'unknown' | 'quarantined';
+  before: Node | undefined;
+  enrolledFrom: string | null;
   decided: Decided;
   newCredential: boolean;
 }
 
-async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, decided, newCredential }: Upsert): Promise<Registered> {
+async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, enrolledFrom, decided, newCredential }: Upsert): Promise<Registered> {
   const credential = newCredential ? randomSecret('orion_node_') : null;
   const { hostname, address, sshPort, hostKey, facts } = request;
   const nodeId = await upsertNode(tx, {
-    hostname, address, sshPort, hostKey, facts, status, decided,
+    hostname, address, sshPort, hostKey, facts, status, decided, enrolledFrom,
     ...placeableOf(decided, request),
     fingerprint: fingerprintOf(hostKey),
     credentialHash: credential === null ? null : sha256(credential),
     firstUid: ctx.firstUid,
   });
-  await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data: { hostname, address, status } });
+  if (isWorthAnEvent(before, { status })) {
+    await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data: { hostname, address, status } });
+  }
   return { nodeId, status, credential };
 }

@@ -85,7 +85,7 @@ function nodeGuard(db: Knex, required: boolean): RequestHandler {
     }
     const node: Node | undefined = credential === null ? undefined : await findNodeByCredential(db, sha256(credential));
     if (!node) {
-      throw new OrionError('unauthenticated', 'Send the credential that the node got when it registered. If it is lost, register again with a join token.');
+      throw new OrionError('unauthenticated', 'Send the credential that the node got when it registered. If it is lost, register again with a join token. A machine that waited for approval too long is forgotten, and may register anew.');
     }
     if (node.status === 'retired') {
       throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');

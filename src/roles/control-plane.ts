@@ -102,6 +102,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     health: { deadAfterFailures: probe.deadAfterFailures, intervalSeconds: probe.intervalSeconds, suspectIntervalSeconds: probe.suspectIntervalSeconds },
     heartbeatOverdueSeconds: heartbeat.overdueSeconds,
     migrateIntervalSeconds: intervals.migrateSeconds,
+    maxPendingNodes: config.maxPendingNodes,
     retry,
     maxWipeFailures,
     maxProvisionFailures,

@@ -4,6 +4,7 @@ import type { WorkContext } from '../flows/context';
 import { expireLeases } from '../flows/expire-leases';
 import { createKeptProbes, type KeptProbes } from '../flows/keep-probes';
 import { type MigrationStep, migrateNextLease } from '../flows/migrate-leases';
+import { expirePending } from '../flows/pending-nodes';
 import { claimProbes, probeNode } from '../flows/probe-node';
 import { claimPlacements, runPlacement } from '../flows/run-placement';
 import { watchFleet } from '../flows/watch-fleet';
@@ -22,6 +23,7 @@ const SWEEP_SECONDS = 600;
 /** How long an account stays as another release left it. */
 const OUTDATED_SECONDS = 10;
 const OUTDATED_MAX = 500;
+const PENDING_SECONDS = 60;
 /** After these another lease may be due. */
 const GOES_ON: readonly MigrationStep['outcome'][] = ['moved', 'waiting', 'saving', 'not_needed'];
 
@@ -88,6 +90,7 @@ export function startScheduler(plane: ControlPlane): RunningRole {
   const round = { after: 0 };
   loop('watch', intervals.watchSeconds, () => watchFleet(ctx, round).then(() => 'done' as const));
   loop('expire', intervals.expireSeconds, () => expireLeases(ctx));
+  loop('pending', PENDING_SECONDS, () => expirePending(ctx));
   workers('wipe', { size: plays, seconds: intervals.workSeconds }, (pool) =>
     fill(pool, (room) => claimWipes(ctx, room), (claim) => wipeNode(ctx, claim)));
   workers('placement', { size: plays, seconds: intervals.workSeconds }, (pool) =>

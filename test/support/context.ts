@@ -16,6 +16,7 @@ export const testSettings: FlowSettings = {
   retry: { firstSeconds: 5, maxSeconds: 300 },
   migrateIntervalSeconds: 10,
   heartbeatOverdueSeconds: 25,
+  maxPendingNodes: 1000,
   outageSeconds: 10,
   gatewayKey: null,
   checkpoints: null,

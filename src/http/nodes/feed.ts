@@ -39,7 +39,9 @@ export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; 
 
   const tell = async (nodeIds: number[]): Promise<void> => {
     const nodes = await findNodes(db, nodeIds);
-    const news = createNews(nodes, await findOwners(db, nodes.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId]))));
+    const found = new Set(nodes.map(({ id }) => id));
+    const owners = await findOwners(db, nodes.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId])));
+    const news = createNews({ nodes, removed: nodeIds.filter((id) => !found.has(id)), owners });
     watchers.forEach((_userId, watcher) => watcher(news));
   };
   const pass = async (): Promise<PassResult> => {

@@ -9,8 +9,15 @@ export interface News {
   forUser(userId: number): Buffer;
 }
 
-/** @param owners user ids by lease id */
-export function createNews(nodes: readonly Node[], owners: ReadonlyMap<number, number>): News {
+export interface Changes {
+  nodes: readonly Node[];
+  /** Ids of nodes that are no longer on record; no user saw them before. */
+  removed: readonly number[];
+  /** User ids by lease id. */
+  owners: ReadonlyMap<number, number>;
+}
+
+export function createNews({ nodes, removed, owners }: Changes): News {
   const ownerOf = ({ leaseId }: Node): number | undefined => (leaseId === null ? undefined : owners.get(leaseId));
   const concerned = new Set(nodes.map(ownerOf));
   const toUser = (userId: number | null): Buffer => {
@@ -20,7 +27,7 @@ export function createNews(nodes: readonly Node[], owners: ReadonlyMap<number, n
     };
     return Buffer.from(nodes.map(tell).join(''));
   };
-  const toAdmins = once(() => Buffer.from(nodes.map((node) => sentEvent('node', presentNodeForAdmin(node))).join('')));
+  const toAdmins = once(() => Buffer.from([...nodes.map((node) => sentEvent('node', presentNodeForAdmin(node))), ...removed.map((id) => sentEvent('gone', { id }))].join('')));
   const toOthers = once(() => toUser(null));
   return { forAdmins: toAdmins, forUser: (userId) => (concerned.has(userId) ? toUser(userId) : toOthers()) };
 }

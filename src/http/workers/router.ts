@@ -30,7 +30,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhy
       },
       async ({ body, req, res }) => {
         const known = knownNodeOf(res);
-        const { nodeId, status, credential } = await registerNode(ctx, toRegistration(body, { known, address: body.address ?? addressOf(req) }));
+        const { nodeId, status, credential } = await registerNode(ctx, toRegistration(body, { known, address: body.address ?? addressOf(req), from: callerAddressOf(req) ?? 'unknown' }));
         const answer = { node_id: nodeId, status, ...(credential === null ? {} : { credential }), ...usual };
         return { status: status === 'pending' ? 202 : known ? 200 : 201, body: answer, headers: { 'Cache-Control': 'no-store' } };
       },
@@ -54,11 +54,12 @@ function addressOf(req: Request): string {
   return address;
 }
 
-function toRegistration(body: z.output<typeof registerBody>, { known, address }: { known: Node | null; address: string }): NodeRegistration {
+function toRegistration(body: z.output<typeof registerBody>, { known, address, from }: { known: Node | null; address: string; from: string }): NodeRegistration {
   const { cpus, memory_mb: memoryMb, ...facts } = body.facts;
   return {
     hostname: body.hostname,
     address,
+    from,
     sshPort: body.ssh_port,
     hostKey: parseHostKey(body.host_key),
     joinToken: body.join_token ?? null,

@@ -27,6 +27,7 @@ const REFUSALS = {
   unauthenticated: () => new OrionError('unauthenticated', 'Send the credential that the machine got when it was registered.'),
   retired: () => new OrionError('node_retired', 'The machine was retired. Enrol it again to use it.'),
   quarantined: () => new OrionError('forbidden', 'The machine is in quarantine until an operator approves it.'),
+  pending: () => new OrionError('forbidden', 'The machine waits for an operator\'s approval. It gets a tunnel when it is approved; try again until then.', { retryAfterSeconds: 5 }),
   busy: () => new OrionError('unavailable', 'This replica takes no tunnel now. Try again.', { retryAfterSeconds: 2 }),
 } satisfies Record<string, () => OrionError>;
 
@@ -72,5 +73,5 @@ async function findCaller(db: Knex, { url, headers }: IncomingMessage): Promise<
   if (!node) {
     return 'unauthenticated';
   }
-  return node.status === 'retired' || node.status === 'quarantined' ? node.status : node;
+  return node.status === 'retired' || node.status === 'quarantined' || node.status === 'pending' ? node.status : node;
 }

@@ -50,7 +50,7 @@ describe('the entrance for tunnels', () => {
   const openSockets = (): Promise<number> => new Promise((resolve) => holder.server.getConnections((_error, count) => resolve(count)));
 
   it('nobody without the credential of a node that is in service', async () => {
-    const [retired, quarantined] = [await aNode(database.db, { status: 'retired' }), await aNode(database.db, { status: 'quarantined' })];
+    const [retired, quarantined, pending] = [await aNode(database.db, { status: 'retired' }), await aNode(database.db, { status: 'quarantined' }), await aNode(database.db, { status: 'pending' })];
     const { credential } = await aNode(database.db);
     const before = await checksums(database.db);
     expectProblem(await ask(PATH, HANDSHAKE), 401, 'unauthenticated');
@@ -59,6 +59,7 @@ describe('the entrance for tunnels', () => {
     }
     expectProblem(await ask(PATH, bearer(retired.credential)), 410, 'node_retired');
     expectProblem(await ask(PATH, bearer(quarantined.credential)), 403, 'forbidden');
+    expectProblem(await ask(PATH, bearer(pending.credential)), 403, 'forbidden');
     expect(await checksums(database.db)).toEqual({ ...before, tunnel_holders: expect.any(String) });
   });
 

@@ -1,7 +1,9 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { transaction } from '../../../src/db/transaction';
 import { newClaimToken } from '../../../src/lib/ids';
+import { approveNode } from '../../../src/modules/nodes';
 import { announceHolder, findTunnel, recordTunnel, sweepHolders } from '../../../src/modules/tunnels';
 import { eventually, freePort, run } from '../../lab';
 import { aNode, type TestNode } from '../../support/builders';
@@ -28,6 +30,23 @@ const join = (endpoint: string, { credential }: TestNode): { stop(): Promise<voi
   return agent;
 };
 const status = async ({ id }: TestNode): Promise<string> => (await row<{ status: string }>(database.db, 'SELECT status FROM nodes WHERE id = ?', [id])).status;
+
+describe('a machine that waits for approval', () => {
+  it('has no tunnel, and gets one soon after it is approved, from the agent that kept asking', async () => {
+    const holder = await startHolder(database.db);
+    const node = await aNode(database.db, { status: 'pending' });
+    const asked = new Promise((resolve) => holder.server.once('upgrade', resolve));
+    join(holder.url, node);
+    await asked;
+    await eventually(async () => (await new Promise<number>((resolve) => holder.server.getConnections((_error, open) => resolve(open)))) === 0, { what: 'the agent is refused' });
+    expect([holder.hub.list(), await count(database.db, 'SELECT COUNT(*) FROM tunnels')]).toEqual([[], 0]);
+    await transaction(database.db, (tx) => approveNode(tx, node.id));
+    await untilTunnel(database.db, node.id);
+    await expectEcho(await dialNode(database.db, node.id));
+    await Promise.all(agents.splice(0).map((agent) => agent.stop()));
+    await holder.close();
+  });
+});
 
 describe('the relay', () => {
   let holder: Holder;

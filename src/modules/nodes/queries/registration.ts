@@ -15,6 +15,8 @@ export interface Registration extends Placeable {
   /** SHA-256 of a new credential, or null to keep the present one. */
   credentialHash: string | null;
   firstUid: number;
+  /** With which addresses a new machine that waits for approval is counted; null: it does not wait. */
+  enrolledFrom: string | null;
 }
 
 /**
@@ -28,8 +30,8 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
   await insertRow(
     tx,
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, status, credential_hash,
-                        next_uid, probe_due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL))
+                        next_uid, enrolled_from, probe_due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL))
      ON DUPLICATE KEY UPDATE hostname = VALUES(hostname), address = VALUES(address), ssh_port = VALUES(ssh_port), cpus = VALUES(cpus),
        memory_mb = VALUES(memory_mb), labels = VALUES(labels), operator_labels = VALUES(operator_labels), max_cpus = VALUES(max_cpus), max_memory_mb = VALUES(max_memory_mb),
        facts = VALUES(facts), credential_hash = COALESCE(VALUES(credential_hash), credential_hash),
@@ -39,7 +41,7 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
     [
       r.hostname, r.address, r.sshPort, r.hostKey, r.fingerprint, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.decided.labels),
       r.decided.maxCpus, r.decided.maxMemoryMb, JSON.stringify(r.facts),
-      r.status, r.credentialHash, r.firstUid, r.status,
+      r.status, r.credentialHash, r.firstUid, r.enrolledFrom, r.status,
     ],
   );
   const row = await selectFirst<{ id: number }>(tx, 'SELECT id FROM nodes WHERE host_key_fingerprint = ?', [r.fingerprint]);
