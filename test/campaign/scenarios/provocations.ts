@@ -1,6 +1,7 @@
 import type { Violation } from '../../checker/evidence';
 import { carryOut, openArena, type Provocation } from '../provocations/arena';
 import { OF_CLIENTS } from '../provocations/of-clients';
+import { OF_RIGHTS } from '../provocations/of-rights';
 import { OF_SCHEDULERS } from '../provocations/of-schedulers';
 import { ON_NODES } from '../provocations/on-nodes';
 import type { Outcome, Scenario, ScenarioRun } from '../scenario';
@@ -53,4 +54,4 @@ export const provocations = scenarioOf(
   [...OF_CLIENTS, ...OF_SCHEDULERS],
 );
 
-export const provocationsOnNodes = scenarioOf('provocations-real', 'what tenants leave and machines do, each by itself and on purpose, with real Ansible and sshd', ON_MACHINES, ON_NODES);
+export const provocationsOnNodes = scenarioOf('provocations-real', 'what tenants leave and machines do, each by itself and on purpose, with real Ansible and sshd', ON_MACHINES, [...ON_NODES, ...OF_RIGHTS]);

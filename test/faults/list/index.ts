@@ -1,7 +1,8 @@
 import type { Fault } from '../fault';
+import { ACCESS } from './access';
 import { CLEANING } from './cleaning';
 import { EDGE } from './edge';
 import { LEASING } from './leasing';
 import { WORKING } from './working';
 
-export const FAULTS: Fault[] = [...LEASING, ...WORKING, ...CLEANING, ...EDGE];
+export const FAULTS: Fault[] = [...LEASING, ...WORKING, ...CLEANING, ...EDGE, ...ACCESS];

@@ -1,0 +1,29 @@
+import type { Fault } from '../fault';
+
+/** Rights that are judged once, and never again. */
+export const ACCESS: Fault[] = [
+  {
+    name: 'removed-key-stays-on-the-machine',
+    what: 'a key that is removed from its account is not taken off the machines',
+    breaks: 'trust',
+    shows: 'still opens it',
+    scenario: 'provocations-real/removed-key',
+    edits: [{ file: 'src/flows/manage-keys.ts', find: '    await takeFromLeases(tx, user.id, removed.publicKey);\n    await accessChanged(tx, user.id);\n', replace: '    await takeFromLeases(tx, user.id, removed.publicKey);\n' }],
+  },
+  {
+    name: 'session-outlives-its-key',
+    what: 'the machine takes the key away and leaves the sessions that it opened',
+    breaks: 'trust',
+    shows: 'a session outlived its key',
+    scenario: 'provocations-real/removed-key',
+    edits: [{ file: 'playbooks/node/orion_account.py', find: '            end_sessions(self.name, self.uid)\n', replace: '' }],
+  },
+  {
+    name: 'keys-in-the-home',
+    what: 'sshd takes the keys of the home beside root\'s',
+    breaks: 'trust',
+    shows: 'wrote into its home opens it',
+    scenario: 'provocations-real/own-key',
+    edits: [{ file: 'playbooks/node/orion_sshd.py', find: "KEYS + '/%u')", replace: "KEYS + '/%u .ssh/authorized_keys')" }],
+  },
+];
