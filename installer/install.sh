@@ -369,6 +369,13 @@ supervise() {
   done
 }
 
+# What the first account of a tenant brought: sshd took its keys from root. Without members of the group the settings hold for nobody, so sshd need not reload.
+forget_keys() {
+  rm -f -- /etc/ssh/sshd_config.d/00-orion.conf
+  if grep -q '^# Orion begin' /etc/ssh/sshd_config 2>/dev/null; then sed -i '/^# Orion begin/,/^# Orion end/d' /etc/ssh/sshd_config; fi
+  groupdel orion-keys 2>/dev/null || delgroup orion-keys 2>/dev/null || :
+}
+
 uninstall() {
   if grep -q '^orn-' /etc/passwd; then die 'there are accounts of tenants on this machine: use "orion-agent leave". Without a control plane the agent ends them when their leases end'; fi
   stop
@@ -385,6 +392,7 @@ uninstall() {
   fi
   rm -rf -- "$CONFIG" "${PROGRAM%/*}" "$PID_FILE" "$LOG" "$LOG.1" "$STATE/accounts" /var/lib/orion
   rmdir -- "$STATE" 2>/dev/null || :
+  forget_keys
   rm -f -- "$COMMAND"
   echo 'nothing of Orion remains on this machine'
 }
