@@ -53,6 +53,8 @@ export interface PlacementRecord {
   state: string;
   username: string;
   uid: number;
+  /** 1, and one more for each change of who may log in to it while it was current. */
+  accessWanted: number;
   createdAt: number;
   wipedAt: number | null;
 }

@@ -8,7 +8,7 @@ const lease = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
   id: 1, rentId: 1, userId: 7, state: 'active', generation: 1, occupiedNodeId: 1, createdAt: T, endsAt: T + 60_000, dueAt: null, endedAt: null, endReason: null, ...change,
 });
 const placement = (change: Partial<PlacementRecord> = {}): PlacementRecord => ({
-  id: 1, leaseId: 1, nodeId: 1, generation: 1, currentLeaseId: 1, state: 'present', username: 'orn-a', uid: 70_000, createdAt: T, wipedAt: null, ...change,
+  id: 1, leaseId: 1, nodeId: 1, generation: 1, currentLeaseId: 1, state: 'present', username: 'orn-a', uid: 70_000, accessWanted: 1, createdAt: T, wipedAt: null, ...change,
 });
 const node = (change: Partial<NodeRecord> = {}): NodeRecord => ({
   id: 1, hostname: 'n', status: 'alive', drained: false, dirty: false, leasable: false, leaseId: 1, wipedAt: T - 1, lastCheckedAt: T + 1_000, loggedInAt: T + 1_000, hostKey: 'ssh-ed25519 pinned', firstFailedAt: null, lastDeathAt: null, ...change,

@@ -29,7 +29,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
     `SELECT id, rent_id, user_id, state, generation, occupied_node_id, ${ms('created_at')} AS created, ${ms('ends_at')} AS ends, ${ms('due_at')} AS due, ${ms('ended_at')} AS ended, end_reason FROM leases`,
   );
   const placements = await rows(
-    `SELECT id, lease_id, node_id, generation, current_lease_id, state, username, uid, ${ms('created_at')} AS created, ${ms('wiped_at')} AS wiped FROM placements`,
+    `SELECT id, lease_id, node_id, generation, current_lease_id, state, username, uid, access_wanted, ${ms('created_at')} AS created, ${ms('wiped_at')} AS wiped FROM placements`,
   );
   const nodes = await rows(
     `SELECT id, hostname, status, drained, dirty, leasable, lease_id, host_key, ${ms('wiped_at')} AS wiped, ${ms('last_checked_at')} AS checked, ${ms('logged_in_at')} AS logged_in,
@@ -53,7 +53,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
     placements: placements.map((row) => ({
       id: number(row['id']), leaseId: number(row['lease_id']), nodeId: number(row['node_id']), generation: number(row['generation']),
       currentLeaseId: orNull(row['current_lease_id']), state: text(row['state']), username: text(row['username']), uid: number(row['uid']),
-      createdAt: number(row['created']), wipedAt: orNull(row['wiped']),
+      accessWanted: number(row['access_wanted']), createdAt: number(row['created']), wipedAt: orNull(row['wiped']),
     })),
     nodes: nodes.map((row) => ({
       id: number(row['id']), hostname: text(row['hostname']), status: text(row['status']), drained: flag(row['drained']), dirty: flag(row['dirty']),

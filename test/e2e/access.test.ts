@@ -98,6 +98,17 @@ describe('access ends with its right', () => {
     expect((await ada.client.get('/api/leases')).status).toBe(401);
     expect(await system.sql("SELECT type FROM events WHERE user_id = ? AND type LIKE 'user.%' ORDER BY id", [ada.userId])).toEqual([{ type: 'user.disabled' }, { type: 'user.enabled' }]);
   }, 60_000);
+
+  it('an account that a release from before made, with its keys in the home, is brought up to date by itself', async () => {
+    const worker = workerOf(fleet, lease);
+    const name = lease.access?.username ?? '';
+    await inside(worker, `gpasswd -d ${name} orion-keys && cd /home/${name}/.ssh && cp /var/lib/orion/keys/${name} authorized_keys && chown ${name} authorized_keys && rm /var/lib/orion/keys/${name}`);
+    await system.sql('UPDATE placements SET access_applied = 0, applied_ends_at = NULL WHERE current_lease_id = ?', [lease.id]);
+    expect(await opens(directly(ada))).toBe(true);
+    await eventually(async () => (await worker.exec(`test -s /var/lib/orion/keys/${name}`)).code === 0, { what: 'its keys are root\'s', timeoutMs: 20_000, everyMs: 200 });
+    await sshExec(directly(ada), 'cat > .ssh/authorized_keys', { input: `${second.publicKey}\n` });
+    expect([await opens(directly(ada)), await opens(directly(second))]).toEqual([true, false]);
+  }, 60_000);
 });
 
 function neverMade(): never {

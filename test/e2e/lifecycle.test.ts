@@ -67,7 +67,7 @@ describe('the life of a lease', () => {
     const [name, uid, groups, home] = said.stdout.split('\n');
     expect(name).toBe(lease.access?.username);
     expect(Number(uid)).toBeGreaterThanOrEqual(10_000);
-    expect(groups).toBe(name);
+    expect(groups).toBe(`${name ?? ''} orion-keys`);
     expect(home).toBe(`700:${name ?? ''}`);
     expect(said.stdout).toMatch(/sudo: (not found|.*(not allowed|password|sudoers))|not found/);
     expect(said.stdout).not.toContain('root:*');

@@ -38,7 +38,7 @@ export async function refreshOutdatedAccounts(db: Db, limit: number): Promise<nu
   );
   if (rows.length > 0) {
     const ids = rows.map(({ id }) => id);
-    await execute(db, `UPDATE placements SET due_at = UTC_TIMESTAMP(3) WHERE id IN (${marks(ids)}) AND state = 'present' AND due_at IS NULL AND claim_token IS NULL`, ids);
+    await execute(db, `UPDATE placements SET access_wanted = access_wanted + 1, due_at = UTC_TIMESTAMP(3) WHERE id IN (${marks(ids)}) AND state = 'present' AND due_at IS NULL AND claim_token IS NULL`, ids);
   }
   return rows.length;
 }
