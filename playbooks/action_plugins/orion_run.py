@@ -21,6 +21,15 @@ NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 NEEDED = re.compile(r'^from (orion_\w+) import', re.MULTILINE)
 # Isolated, without site packages: whatever a node has installed is not asked.
 PYTHON = 'python3 -I -S -'
+# The members that an answer may have.
+AGREED = {
+    bool: ('changed', 'failed', 'stale', 'unfinished'),
+    int: ('uid', 'ends_at', 'fence', 'newest_uid', 'killed', 'files_removed', 'entries_removed', 'ipc_removed', 'queues_removed', 'keys_removed', 'cgroups_removed',
+          'records_removed', 'crontabs', 'at_jobs', 'mounts', 'config_lines'),
+    str: ('msg', 'username'),
+    list: ('actions', 'files', 'accounts', 'accounts_removed', 'troubles'),
+}
+MAX_TEXT, MAX_ITEMS, MAX_NUMBER = 8192, 1000, 1 << 53
 
 
 class ActionModule(ActionBase):
@@ -73,7 +82,20 @@ def answer_of(done):
         answer = json.loads(done['stdout'].strip().rpartition('\n')[2])
     except ValueError:
         answer = None
-    if isinstance(answer, dict):
-        return answer
-    return {'failed': True, 'msg': 'the program ended (%s) without an answer' % done['rc'],
-            'module_stdout': done['stdout'][-1500:], 'module_stderr': done['stderr'][-1500:]}
+    if not isinstance(answer, dict):
+        return {'failed': True, 'msg': 'the program ended (%s) without an answer' % done['rc'],
+                'module_stdout': done['stdout'][-1500:], 'module_stderr': done['stderr'][-1500:]}
+    wrong = sorted(name for name, value in answer.items() if not is_agreed(name, value))
+    if wrong:
+        return {'failed': True, 'msg': 'the answer of the program is not as agreed: %.500s' % ', '.join(map(ascii, wrong))}
+    return answer
+
+
+def is_agreed(name, value):
+    """A node is not trusted: of what it says nothing reaches Ansible that could mean something there (ansible_facts, invocation), or is larger than it may be."""
+    kind = next((kind for kind, names in AGREED.items() if name in names), None)
+    if kind is list:
+        return type(value) is list and len(value) <= MAX_ITEMS and all(type(item) is str and len(item) <= MAX_TEXT for item in value)
+    if kind is int:
+        return value is None or (type(value) is int and abs(value) <= MAX_NUMBER)
+    return type(value) is kind and (kind is bool or len(value) <= MAX_TEXT)

@@ -108,12 +108,12 @@ class Sweep:
             return False
         self.removed += 1
         if len(self.names) < NAMES_KEPT:
-            self.names.append((path.rstrip(b'/') + b'/' + name).decode(errors='backslashreplace'))
+            self.names.append((path.rstrip(b'/') + b'/' + name).decode(errors='backslashreplace')[:500])
         return True
 
     def _trouble(self, path, error):
         if not isinstance(error, FileNotFoundError) and len(self.troubles) < NAMES_KEPT:
-            self.troubles.append('%s: %s' % (path.decode(errors='backslashreplace'), error.strerror))
+            self.troubles.append('%s: %s' % (path.decode(errors='backslashreplace')[:500], error.strerror))
 
 
 def slices(directory):

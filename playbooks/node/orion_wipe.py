@@ -267,5 +267,5 @@ def main(args):
     report = dict(wipe.done, changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts), unfinished=unfinished,
                   entries_removed=Progress.entries)
     if wipe.troubles:
-        report.update(failed=True, msg='; '.join(wipe.troubles)[:4000], troubles=wipe.troubles[:50])
+        report.update(failed=True, msg='; '.join(wipe.troubles)[:4000], troubles=[text[:4000] for text in wipe.troubles[:50]])
     return report

@@ -3,8 +3,8 @@ import { backoffSeconds } from '../lib/backoff';
 import { messageOf } from '../lib/errors';
 import { recordEvent } from '../modules/audit';
 import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../modules/leases';
-import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, suspectNode, targetOf } from '../modules/nodes';
-import { type AccountName, NewerAccountError, type PlayReport, ProvisioningError, type VerifyReport } from '../modules/provisioning';
+import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, suspectNode, targetOf } from '../modules/nodes';
+import { type AccountName, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { quarantine } from './quarantine-node';
@@ -51,6 +51,13 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
     if (error instanceof ClaimLostError) {
       ctx.metrics.wipes.inc({ result: 'lost' });
       logger.warn('wipe taken by another', {});
+      return;
+    }
+    if (error instanceof UnfinishedWipeError) {
+      // Not at once: a node may say so without end.
+      await transaction(ctx.db, (tx) => settleWipeUnfinished(tx, claim, backoffSeconds(ctx.settings.retry, 1, Math.random())));
+      ctx.metrics.wipes.inc({ result: 'unfinished' });
+      logger.warn('wipe goes on: its time was over before everything was removed', { durationMs: ctx.clock.monotonicMs() - startedAt });
       return;
     }
     ctx.metrics.wipes.inc({ result: 'failed' });

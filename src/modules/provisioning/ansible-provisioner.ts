@@ -5,7 +5,7 @@ import type { Dial, KeptSessions } from '../../ssh';
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
 import { createWarmPlays } from './ansible/warm-plays';
-import { NewerAccountError, ProvisioningError, type ProvisioningFailure } from './errors';
+import { NewerAccountError, ProvisioningError, type ProvisioningFailure, UnfinishedWipeError } from './errors';
 import { parseFindings } from './findings';
 import type { AccountName, AccountSpec, NodeTarget, PlayReport, Provisioner } from './types';
 
@@ -108,8 +108,11 @@ function reportOf({ changed, durationMs, result }: PlayResult): PlayReport {
 
 function errorOf(result: PlayResult): ProvisioningError {
   const failure = failureOf(result);
-  const newestUid = result.result['newest_uid'];
-  return failure === 'stale' && Number.isSafeInteger(newestUid) ? new NewerAccountError(Number(newestUid), result.message, result.output) : new ProvisioningError(failure, result.message, result.output);
+  const { newest_uid: newestUid, unfinished } = result.result;
+  if (failure === 'stale' && Number.isSafeInteger(newestUid)) {
+    return new NewerAccountError(Number(newestUid), result.message, result.output);
+  }
+  return failure === 'failed' && unfinished === true ? new UnfinishedWipeError(result.message, result.output) : new ProvisioningError(failure, result.message, result.output);
 }
 
 function failureOf(result: PlayResult): ProvisioningFailure {

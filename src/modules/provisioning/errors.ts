@@ -32,3 +32,11 @@ export class NewerAccountError extends ProvisioningError {
     super('stale', message, output);
   }
 }
+
+/** The time of a wipe was over before it had removed everything, and it had removed something: the next attempt goes on from there. */
+export class UnfinishedWipeError extends ProvisioningError {
+  override name = 'UnfinishedWipeError';
+  constructor(message: string, output?: string) {
+    super('failed', message, output);
+  }
+}

@@ -8,7 +8,7 @@ import { watchFleet } from '../../../src/flows/watch-fleet';
 import { claimWipes, wipeNode } from '../../../src/flows/wipe-node';
 import type { User } from '../../../src/modules/accounts';
 import { probeSoon } from '../../../src/modules/nodes';
-import { NewerAccountError } from '../../../src/modules/provisioning';
+import { NewerAccountError, UnfinishedWipeError } from '../../../src/modules/provisioning';
 import type { ProbeResult } from '../../../src/ssh';
 import { aLease, aNode, aUser, severalNodes, type TestLease, type TestNode } from '../../support/builders';
 import { createTestContext } from '../../support/context';
@@ -381,6 +381,13 @@ describe('wiping', () => {
     provisioner.fail('unreachable', { verb: 'wipe' });
     await wipeWhatIsDue();
     expect(await node(id)).toMatchObject({ status: 'suspect', dirty: 1, wipe_failures: 1 });
+  });
+
+  it('I9: a wipe that removed something before its time was over goes on, as often as it takes, and is no failure', async () => {
+    const { id } = await dirtyNode();
+    provisioner.behave(() => { throw new UnfinishedWipeError('the fake has more files'); });
+    for (let attempts = 0; attempts < 2 * ctx.settings.maxWipeFailures; attempts += await wipeWhatIsDue()) { await age(database.db, 'UPDATE nodes SET wipe_due_at = UTC_TIMESTAMP(3)'); }
+    expect(await node(id)).toMatchObject({ status: 'alive', dirty: 1, leasable: 0, wipe_failures: 0 });
   });
 
   it('I10: one poisoned node does not keep the others from being wiped', async () => {

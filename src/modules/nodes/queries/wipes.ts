@@ -62,3 +62,9 @@ export async function settleWipeFailed(tx: Tx, { node, token }: ClaimedWipe, ret
   );
   return changed === 1;
 }
+
+/** Settles a wipe that has to go on, which is no failure. False: the claim was lost. */
+export async function settleWipeUnfinished(tx: Tx, { node, token }: ClaimedWipe, afterSeconds: number): Promise<boolean> {
+  const changed = await execute(tx, `UPDATE nodes SET wipe_token = NULL, wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [afterSeconds, node.id, token]);
+  return changed === 1;
+}
