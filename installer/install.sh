@@ -21,6 +21,9 @@ COMMAND=/usr/local/bin/orion-agent
 CONFIG=/etc/orion-agent
 UNIT=/etc/systemd/system/orion-agent.service
 INIT_SCRIPT=/etc/init.d/orion-agent
+FILES="$PROGRAM $COMMAND $UNIT $INIT_SCRIPT $CONFIG/env $CONFIG/token $CONFIG/ca.pem"
+# The control plane answers in a second, and has logged in to a new machine some seconds later.
+ANSWER_SECONDS=30 VERIFY_SECONDS=60
 
 say() { printf 'orion: %s\n' "$*"; }
 die() { printf 'orion: %s\n' "$*" >&2; exit 1; }
@@ -37,36 +40,80 @@ main() {
   read_token
   check_machine
   WORK=$(mktemp -d)
-  INSTALLED=''
+  INSTALLED='' CHANGED=''
   trap clean_up EXIT
   trap 'exit 130' HUP INT TERM
   download
+  save_files
+  CHANGED=yes
   install_files
-  INSTALLED=yes
+  touch "$WORK/started"
   "$COMMAND" restart
+  wait_for_answer
+  INSTALLED=yes
+  wait_for_verification
   report
 }
 
-# Of a first installation that failed nothing stays.
+# An installation that failed leaves the machine as it was.
 clean_up() {
+  if [ -n "$CHANGED" ] && [ -z "$INSTALLED" ]; then roll_back; fi
   rm -rf -- "$WORK"
-  if [ -z "$INSTALLED" ] && [ -n "$FRESH" ]; then
+}
+
+# A first installation goes wholly, with what its agent made; otherwise the files of before come back.
+roll_back() {
+  if [ -z "$FRESH" ]; then
+    for file in $FILES; do
+      if [ -e "$WORK/before$file" ]; then cp -p -- "$WORK/before$file" "$file"; else rm -f -- "$file"; fi
+    done
+    "$COMMAND" restart
+  else
+    if [ -x "$COMMAND" ]; then "$COMMAND" uninstall >/dev/null || :; fi
     rm -rf -- "$COMMAND" "$UNIT" "$INIT_SCRIPT" "$CONFIG" "${PROGRAM%/*}"
   fi
+}
+
+save_files() {
+  for file in $FILES; do
+    [ -e "$file" ] || continue
+    mkdir -p -m 700 -- "$WORK/before${file%/*}"
+    cp -p -- "$file" "$WORK/before$file"
+  done
 }
 
 find_node() {
   NODE=$(command -v node || command -v nodejs || :)
   if ! node_will_do && [ "${ORION_INSTALL_NODE-}" = yes ]; then
+    check_candidate
     say 'installing Node.js'
     if has apt-get; then
-      { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends nodejs; } >/dev/null || die 'apt-get could not install nodejs'
+      DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends nodejs >/dev/null || die 'apt-get could not install nodejs'
     elif has apk; then
       apk add --quiet nodejs || die 'apk could not install nodejs'
     fi
     NODE=$(command -v node || command -v nodejs || :)
   fi
   node_will_do || die "Node.js 20 or newer is needed, and $(found_node). Get it from your distribution ($(how_to_get nodejs)) if that is new enough, or from https://nodejs.org; with ORION_INSTALL_NODE=yes this script does the former"
+}
+
+# A distribution that is too old is found out before anything of it is installed: Debian 12 has Node.js 18.
+check_candidate() {
+  if has apt-get; then
+    apt-get -qq update >/dev/null || die 'apt-get could not update its lists; nothing was installed'
+    offered=$(apt-cache policy nodejs | sed -n 's/^ *Candidate: *//p')
+  elif has apk; then
+    apk update --quiet || die 'apk could not update its lists; nothing was installed'
+    offered=$(apk policy nodejs | sed -n 's/^ *\([0-9][^:]*\):$/\1/p' | tail -n 1)
+  else
+    return 0
+  fi
+  major=${offered#*:}
+  major=${major%%.*}
+  case $major in
+    '' | *[!0-9]*) die "this distribution offers no package nodejs; nothing was installed. Install Node.js 20 or newer from https://nodejs.org, then run this again" ;;
+  esac
+  [ "$major" -ge 20 ] || die "Node.js 20 or newer is needed, and this distribution offers $offered; nothing was installed. Install it from https://nodejs.org or from a package source that has it, then run this again without ORION_INSTALL_NODE"
 }
 
 node_will_do() { [ -n "$NODE" ] && "$NODE" -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null; }
@@ -112,7 +159,8 @@ read_token() {
 }
 
 enrolled() { [ -s "$STATE/agent/credential" ]; }
-was_answered() { [ -s "$STATE/agent/status" ]; }
+# Since the agent was started anew.
+is_new() { [ -n "$(find "$STATE/agent/$1" -newer "$WORK/started" 2>/dev/null)" ]; }
 
 check_machine() {
   has python3 || die "Python 3 is missing, through which the control plane works here: $(how_to_get python3)"
@@ -160,6 +208,9 @@ install_files() {
   mkdir -p -- "${PROGRAM%/*}" "$CONFIG" "${COMMAND%/*}"
   chmod 755 "${PROGRAM%/*}"
   chmod 700 "$CONFIG"
+  # Where the agent notes what the control plane answers.
+  mkdir -p -- "$STATE"
+  mkdir -p -m 700 -- "$STATE/agent"
   umask 077
   for name in $SETTINGS; do
     eval "value=\$$name"
@@ -203,13 +254,35 @@ install_service() {
   fi
 }
 
-report() {
-  tries=30
-  until was_answered || [ $tries = 0 ]; do
+# A refusal that no waiting mends undoes the installation.
+wait_for_answer() {
+  tries=$ANSWER_SECONDS
+  until is_new status || [ $tries = 0 ]; do
+    case $(is_new refusal && sed -n 1p "$STATE/agent/refusal") in
+      408 | 429) ;;
+      4??) die "$API_ENDPOINT does not take this machine in, and nothing was changed on it: $(sed -n 2p "$STATE/agent/refusal")" ;;
+    esac
     sleep 1
     tries=$((tries - 1))
   done
-  "$COMMAND" status
+}
+
+# The control plane logs in to a machine before it calls it alive; what waits for a person is not waited for here.
+wait_for_verification() {
+  tries=$VERIFY_SECONDS
+  until ! is_new status || [ $tries = 0 ]; do
+    case $(sed -n 1p "$STATE/agent/status") in alive | pending | quarantined) return 0 ;; esac
+    sleep 1
+    tries=$((tries - 1))
+  done
+}
+
+report() {
+  code=0
+  "$COMMAND" status || code=$?
+  # That it waits is what was asked for.
+  if [ "$TOKEN" = none ] && [ $code = 5 ]; then code=0; fi
+  return $code
 }
 
 print_unit() {
@@ -267,11 +340,14 @@ usage() {
   cat <<'HELP'
 orion-agent: this machine as a node of an Orion fleet
 
-  orion-agent status      whether it runs, and whether the machine is enrolled
+  orion-agent status      whether it runs, and what the control plane last said of this machine, and when
   orion-agent start | stop | restart
   orion-agent leave       hand over the leases, leave the fleet, remove everything of Orion from this machine
   orion-agent uninstall   the same without asking the control plane, which will find the machine dead
   orion-agent run         in the foreground, as a service does
+
+Exit codes of status: 0 the machine is in service and was heard in time; 1 the agent does not run; 3 not enrolled;
+4 no contact with the control plane; 5 enrolled, and not in service (waits for its verification or an operator, suspect, dead).
 
 Settings are in /etc/orion-agent/env; the installer, run again, changes them and brings the agent up to date.
 HELP
@@ -330,23 +406,46 @@ stop() {
 }
 
 status() {
-  if runs; then running='the agent runs'; else running='the agent does not run'; fi
-  if enrolled; then
-    case $(cat "$STATE/agent/status" 2>/dev/null) in
-      pending | quarantined) echo "$running; this machine waits until an operator of $API_ENDPOINT lets it in: orion node approve" ;;
-      *) echo "$running; this machine is enrolled at $API_ENDPOINT" ;;
-    esac
-    runs
-  else
-    echo "$running; this machine is not enrolled yet. The last of its log:"
-    show_log || :
-    return 1
-  fi
+  running='the agent runs'
+  if ! runs; then running='the agent does not run'; fi
+  judge
+  echo "$running; $verdict"
+  [ "$running" = 'the agent runs' ] || return 1
+  return $code
 }
 
-show_log() {
-  if [ -e "$UNIT" ]; then journalctl --no-pager --output=cat --lines=3 --unit=orion-agent; else tail -n 3 "$LOG"; fi
+# Sets `verdict` and `code`.
+judge() {
+  word=$(sed -n 1p "$STATE/agent/status" 2>/dev/null || :)
+  limit=$(sed -n 2p "$STATE/agent/status" 2>/dev/null || :)
+  reason=$(sed -n 2p "$STATE/agent/refusal" 2>/dev/null || :)
+  age=$(seconds_since "$STATE/agent/status")
+  if ! enrolled && [ -z "$word" ]; then
+    code=3 verdict="this machine is not enrolled at $API_ENDPOINT${reason:+: $reason}"
+    return 0
+  fi
+  verdict="this machine is enrolled at $API_ENDPOINT"
+  if [ -z "$word" ]; then
+    code=4 verdict="$verdict, which has not answered yet${reason:+: $reason}. The agent goes on trying"
+    return 0
+  fi
+  if [ "$age" -gt "${limit:-60}" ]; then
+    code=4 verdict="$verdict, which has not answered for $age s and said \"$word\" before${reason:+: $reason}. The agent goes on trying"
+    return 0
+  fi
+  code=5
+  case $word in
+    alive) code=0 verdict="$verdict and in service" ;;
+    pending) verdict="this machine waits until an operator of $API_ENDPOINT lets it in: orion node approve" ;;
+    quarantined) verdict="$verdict and quarantined: it waits until an operator lets it in again: orion node approve. \"orion nodes\" shows why" ;;
+    unknown) verdict="$verdict and not verified yet: the control plane has to log in here over SSH. If that does not happen, look at the address and the port in \"orion nodes\"" ;;
+    suspect | dead) verdict="$verdict and out of service ($word): the control plane cannot log in here over SSH. \"orion nodes\" shows why" ;;
+    *) verdict="$verdict and out of service ($word)" ;;
+  esac
+  verdict="$verdict (heard $age s ago)"
 }
+
+seconds_since() { echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0))); }
 
 # What an init does elsewhere: starts the agent again when it fails, after growing pauses. One that ends with 0 was told to leave, or retired.
 supervise() {

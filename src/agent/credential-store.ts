@@ -12,8 +12,6 @@ export interface CredentialStore {
    * and each `find` tries to write it again. Until then another process finds none, and an agent that ends needs a new join token.
    */
   save(credential: string): Promise<void>;
-  /** Notes what the control plane thinks of the node, for whoever asks on the machine (`orion-agent status`). Throws where no credential was saved, or it was forgotten. */
-  noteStatus(status: string): Promise<void>;
   /** Forgets the credential and all else the agent keeps for itself. A running agent takes that as its order to end. */
   clear(): Promise<void>;
 }
@@ -45,7 +43,6 @@ export function createCredentialStore(stateDir: string, logger: Logger): Credent
       return unsaved ?? ((await readTextIfPresent(file))?.trim() || undefined);
     },
     save,
-    noteStatus: (status) => writeFileAtomic(join(folder, 'status'), `${status}\n`, { mode: 0o600 }),
     clear: () => {
       unsaved = undefined;
       return rm(folder, { recursive: true, force: true });

@@ -91,7 +91,7 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
   // A credential the server has just refused must not bring the two of us into a tight circle.
   const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...paceIn(deps, state) }) : 0;
   deps.logger.info('registered', { nodeId, status });
-  await noteStatus(deps, state, status);
+  state.status = status;
   await apply(deps, management);
   return { pauseSeconds };
 }
@@ -118,8 +118,7 @@ async function callHome(deps: SessionDeps, state: State, credential: string): Pr
   if (state.failures > 0 || state.status !== status) {
     deps.logger.info('control plane answered', { status, before: state.status, failures: state.failures });
   }
-  await noteStatus(deps, state, status);
-  Object.assign(state, { failures: 0, presentCredential: true, keptSeconds: heartbeatIntervalSeconds });
+  Object.assign(state, { status, failures: 0, presentCredential: true, keptSeconds: heartbeatIntervalSeconds });
   await attempt(deps, 'remaining times could not be noted', () => deps.onHeartbeat(answer.value));
   await apply(deps, management);
   return { pauseSeconds: heartbeatPauseSeconds(heartbeatIntervalSeconds, Math.random()) };
@@ -159,13 +158,6 @@ function retry(deps: SessionDeps, state: State, answer: Exclude<Answer<unknown>,
 }
 
 const paceIn = ({ pace }: SessionDeps, { keptSeconds }: State): Pace => pace(keptSeconds ?? 0);
-
-async function noteStatus(deps: SessionDeps, state: State, status: string): Promise<void> {
-  if (state.status !== status) {
-    state.status = status;
-    await attempt(deps, 'the status could not be noted', () => deps.credentials.noteStatus(status));
-  }
-}
 
 async function apply(deps: SessionDeps, management: Management | undefined): Promise<void> {
   if (management) {

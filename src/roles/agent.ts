@@ -7,6 +7,7 @@ import { endAccount } from '../agent/end-account';
 import { readFacts, readHostKey, readVitals } from '../agent/facts';
 import { createFence, type Fence } from '../agent/fence';
 import { holdAccount, releaseAccount } from '../agent/hold-account';
+import { createLedger, withLedger } from '../agent/ledger';
 import { leaveFleet } from '../agent/leave';
 import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
 import { isOrionAccount, listAccounts } from '../agent/passwd';
@@ -35,7 +36,7 @@ const FENCE_INTERVAL_MS = 1000;
 /** Starts the agent; returns at once and goes on until `stop`, or until this node is retired or leaves (`ended`). */
 export async function startAgent(config: AgentConfig, { logger, clock }: AgentDeps): Promise<RunningRole> {
   const ca = await readCa(config);
-  const controlPlane = createControlPlane({ endpoint: config.endpoint, ca });
+  const controlPlane = withLedger(createControlPlane({ endpoint: config.endpoint, ca }), createLedger(config.stateDir, clock));
   const credentials = createCredentialStore(config.stateDir, logger);
   const management = createAccount(config, clock);
   const contact = await openContact(config.stateDir);

@@ -96,7 +96,6 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
           credential = given;
           return Promise.resolve();
         },
-        noteStatus: () => Promise.resolve(),
         clear: () => Promise.resolve(),
       },
       clock,

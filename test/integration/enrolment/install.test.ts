@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Caddy, eventually, freePort, launchWorkers, programDir, run, startProjectCaddy, type Worker } from '../../lab';
+import { type Caddy, eventually, freePort, launchWorkers, programDir, projectDir, run, startProjectCaddy, type Worker } from '../../lab';
+import { expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import { filesOf, get, install, makeInstallable, startTamperer } from './support';
 
@@ -91,6 +92,37 @@ describe('a machine that cannot be enrolled', () => {
     expect(await filesOf(worker)).toEqual(before);
   }, 180_000);
 
+  it('is told in one sentence that its token is not good, and nothing of the agent remains', async () => {
+    const [, worker] = workers;
+    const before = await filesOf(worker);
+    const made = expectStatus(await system.admin.post<{ id: number; token: string }>('/api/tokens', { name: 'expired', max_uses: 1, ttl_hours: 1 }), 201);
+    await system.sql("UPDATE join_tokens SET expires_at = '2000-01-01' WHERE id = ?", [made.id]);
+    const { code, stdout, stderr } = await install(worker, await scriptFrom(apiUrl()), { env: { ...settingsOf(worker), ORION_TOKEN: made.token } });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `orion: ${apiUrl()} does not take this machine in, and nothing was changed on it: The join token is unknown, used up, expired or revoked. Ask an operator for a new one: \`orion token create\`.\n`,
+    });
+    expect(stdout).not.toContain('{');
+    expect(await filesOf(worker)).toEqual(before);
+    expect((await worker.exec("grep orion /etc/passwd; pgrep -fa '[o]rion-agent'")).stdout).toBe('');
+  }, 120_000);
+
+  it('gets no Node.js from a distribution whose version is too old', async () => {
+    const [, worker] = workers;
+    const before = await filesOf(worker);
+    // Debian 12, as its commands answer there.
+    await worker.exec('mkdir -p /run/lab/old && cat >/run/lab/old/apt-get && chmod 755 /run/lab/old/apt-get', { input: '#!/bin/sh\necho "apt-get $*" >>/run/lab/apt-calls\n' });
+    await worker.exec('cat >/run/lab/old/apt-cache && chmod 755 /run/lab/old/apt-cache', {
+      input: '#!/bin/sh\nprintf "nodejs:\\n  Installed: (none)\\n  Candidate: 18.20.4+dfsg-1~deb12u1\\n  Version table:\\n"\n',
+    });
+    await worker.exec('cat >/run/lab/old/node && chmod 755 /run/lab/old/node', { input: '#!/bin/sh\n[ "$1" != -e ] || exit 1\necho v18.20.4\n' });
+    const env = { ...settingsOf(worker), ORION_TOKEN: system.joinToken, ORION_INSTALL_NODE: 'yes' };
+    const { code, stderr } = await install(worker, await scriptFrom(apiUrl()), { env, shell: "sh -c 'PATH=/run/lab/old:$PATH sh'" });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^orion: Node.js 20 or newer is needed, and this distribution offers 18\.20\.4\S*; nothing was installed\. Install it from https:\/\/nodejs\.org/) });
+    expect((await worker.exec('cat /run/lab/apt-calls')).stdout).toBe('apt-get -qq update\n');
+    expect(await filesOf(worker)).toEqual(before);
+  }, 60_000);
+
   it('does nothing with a script that was cut off on its way', async () => {
     const [, worker] = workers;
     const before = await filesOf(worker);
@@ -113,8 +145,8 @@ describe('a machine that is enrolled over https with a private authority', () =>
     await worker.exec('mkdir -p /run/lab && cat >/run/lab/ca.pem', { input: ca });
     const env = { ...settingsOf(worker), ORION_TOKEN: system.joinToken, ORION_CA_FILE: '/run/lab/ca.pem', ORION_LABELS: 'room=lab-1,rack=2' };
     const { code, stdout } = await install(worker, await scriptFrom(caddy.httpsUrl), { env });
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`the agent runs; this machine is enrolled at ${caddy.httpsUrl}`) });
-    await system.untilFree(1, 120_000);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(new RegExp(`the agent runs; this machine is enrolled at ${caddy.httpsUrl} and in service \\(heard \\d+ s ago\\)\\n$`)) });
+    // The installer waited for it.
     expect(await system.node(worker.name)).toMatchObject({ status: 'alive', labels: { room: 'lab-1', rack: '2' } });
   }, 240_000);
 
@@ -142,8 +174,35 @@ describe('a machine that is enrolled over https with a private authority', () =>
     const pid = (await agentPid()).trim();
     await worker.exec(`kill -KILL ${pid}`);
     await eventually(async () => /^\d+$/.test((await agentPid()).trim()) && (await agentPid()).trim() !== pid, { what: 'another agent runs', timeoutMs: 60_000, everyMs: 200 });
-    expect((await worker.exec('orion-agent status')).code).toBe(0);
+    // It registers anew, and is verified anew.
+    await eventually(async () => (await worker.exec('orion-agent status')).code === 0, { what: 'the machine is in service', timeoutMs: 60_000, everyMs: 200 });
   }, 120_000);
+
+  it('shows what the control plane last said of it, and for how long it has been silent', async () => {
+    const [worker] = workers;
+    const status = async (): Promise<string> => {
+      const { code, stdout } = await worker.exec('orion-agent status');
+      return `${code} ${stdout.trim()}`;
+    };
+    const until = (what: RegExp): Promise<unknown> => eventually(async () => what.test(await status()), { what: `the status is ${String(what)}`, timeoutMs: 90_000 });
+    await until(/^0 .* in service \(heard \d+ s ago\)$/);
+
+    const sshd = (signal: string): Promise<unknown> => worker.exec(`pkill -${signal} -x sshd`);
+    await sshd('STOP');
+    await until(/^5 the agent runs; .* out of service \(dead\): the control plane cannot log in here over SSH\. "orion nodes" shows why \(heard \d+ s ago\)$/);
+    await sshd('CONT');
+    await until(/^0 /);
+
+    system.apis[0]?.pause();
+    await until(/^4 the agent runs; .* which has not answered for \d+ s and said "alive" before: \S.*\. The agent goes on trying$/);
+    system.apis[0]?.resume();
+    await until(/^0 /);
+
+    await worker.exec('orion-agent stop');
+    expect(await status()).toMatch(/^1 the agent does not run; /);
+    await worker.exec('orion-agent start');
+    await until(/^0 the agent runs; /);
+  }, 300_000);
 
   it('leaves with one command, and nothing of Orion remains', async () => {
     const [worker] = workers;
