@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Caddy, eventually, freePort, launchWorkers, programDir, projectDir, run, startProjectCaddy, type Worker } from '../../lab';
+import { type Caddy, eventually, freePort, launchWorkers, programDir, run, startProjectCaddy, type Worker } from '../../lab';
 import { expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import { filesOf, get, install, makeInstallable, startTamperer } from './support';
