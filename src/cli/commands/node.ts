@@ -19,7 +19,7 @@ export interface NodeOptions {
 /** What an operator does to one node. */
 export async function operateNode(context: CommandContext, { verb, id }: { verb: NodeVerb; id: number }, options: NodeOptions): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    const answer = await api.call({ method: 'POST', path: `/api/nodes/${id}/${verb}`, body: bodyOf(verb, options), repeatable: true });
+    const answer = await api.call({ method: 'POST', path: `/api/nodes/${id}/${verb}`, body: BODIES[verb]?.(options), repeatable: true });
     if (out.json) {
       out.document(answer.text);
       return;
@@ -30,23 +30,14 @@ export async function operateNode(context: CommandContext, { verb, id }: { verb:
   });
 }
 
-function bodyOf(verb: NodeVerb, { fingerprint, move, reason, change, maxCpus, maxMemoryMb }: NodeOptions): Record<string, unknown> | undefined {
-  switch (verb) {
-    case 'approve':
-      return fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint };
-    case 'drain':
-      return move ? { move: true } : {};
-    case 'quarantine':
-      return { reason: reason ?? '' };
-    case 'label':
-      return { ...change };
-    case 'limit':
-      return { max_cpus: maxCpus ?? null, max_memory_mb: maxMemoryMb ?? null };
-    case 'undrain':
-    case 'retire':
-      return undefined;
-  }
-}
+/** What each order sends; an order without a member here sends no body. */
+const BODIES: Partial<Record<NodeVerb, (options: NodeOptions) => Record<string, unknown>>> = {
+  approve: ({ fingerprint }) => (fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint }),
+  drain: ({ move }) => (move ? { move: true } : {}),
+  quarantine: ({ reason }) => ({ reason: reason ?? '' }),
+  label: ({ change }) => ({ ...change }),
+  limit: ({ maxCpus, maxMemoryMb }) => ({ max_cpus: maxCpus ?? null, max_memory_mb: maxMemoryMb ?? null }),
+};
 
 function advise(out: Output, verb: NodeVerb, node: Node): void {
   switch (verb) {

@@ -38,11 +38,13 @@ export function placeableOf(decided: Decided, declared: Declared): Placeable {
   };
 }
 
+const UNDECIDED: Decided = { labels: {}, maxCpus: null, maxMemoryMb: null };
+
 /** A join token adds its labels and its caps to what was decided about the machine before. Throws state_conflict for too many labels. */
-export function decidedWith(before: Decided | undefined, token: Decided | undefined): Decided {
-  const labels = { ...before?.labels, ...labelsOf(token?.labels ?? {}, 'operator') };
-  checkOperatorLabels(before?.labels ?? {}, labels);
-  return { labels, maxCpus: token?.maxCpus ?? before?.maxCpus ?? null, maxMemoryMb: token?.maxMemoryMb ?? before?.maxMemoryMb ?? null };
+export function decidedWith(before: Decided = UNDECIDED, token: Decided = UNDECIDED): Decided {
+  const labels = { ...before.labels, ...labelsOf(token.labels, 'operator') };
+  checkOperatorLabels(before.labels, labels);
+  return { labels, maxCpus: token.maxCpus ?? before.maxCpus, maxMemoryMb: token.maxMemoryMb ?? before.maxMemoryMb };
 }
 
 /** Of a node's labels those that it declared, or those that it did not. */
