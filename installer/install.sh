@@ -468,7 +468,7 @@ supervise() {
   done
 }
 
-# What the first account of a tenant brought: sshd took its keys from root. Without members of the group the settings hold for nobody, so sshd need not reload.
+# Removes sshd's settings for accounts of tenants. They hold for the members of a group; without members sshd need not reload.
 forget_keys() {
   rm -f -- /etc/ssh/sshd_config.d/00-orion.conf
   if grep -q '^# Orion begin' /etc/ssh/sshd_config 2>/dev/null; then sed -i '/^# Orion begin/,/^# Orion end/d' /etc/ssh/sshd_config; fi

@@ -1,7 +1,7 @@
 /**
- * What a right was when it was granted, so that it can be judged again: tokens from before `tokens_valid_from` are refused, a rent sees by `access_version` that
- * the keys which it read were changed meanwhile, and an account on a machine is brought up to date while `access_applied` is behind `access_wanted`, or
- * `applied_ends_at` is not the end of the lease. A release that knows none of these columns leaves its accounts behind in this sense.
+ * Lets rights be judged again after they were granted. The API refuses tokens from before `tokens_valid_from`. A rent compares `access_version` to find out
+ * whether the keys that it read changed meanwhile. A scheduler brings an account on a machine up to date while `access_applied` is behind `access_wanted`, or
+ * `applied_ends_at` differs from the end of the lease. An older release writes none of these columns, so its accounts count as out of date.
  */
 export async function up(knex) {
   await knex.raw(`ALTER TABLE users

@@ -147,7 +147,7 @@ class Account:
     # -- keys --------------------------------------------------------------------------------------------------------------
 
     def write_access(self):
-        """Who lost a key, or the password, loses the sessions too. That is noted first: a run that is cut short is made up for by the next one."""
+        """An account that loses a key or its password loses its sessions too. The marker comes first: after a crash the next run ends them."""
         version = sshd_version(self.name)
         make_keys_folder()
         path, lost = '%s/%s' % (KEYS, self.name), '%s/%s.lost' % (KEYS, self.name)

@@ -14,7 +14,7 @@ CONFIG = '/etc/ssh/sshd_config'
 DROP_IN = '00-orion.conf'  # Of several values sshd takes the first.
 NOTE = STATE + '/sshd'
 FIRST, LAST = '# Orion begin: written by Orion, keep it before the first Match', '# Orion end'
-# All of them may stand below a Match from OpenSSH 7.9 on. Those that this sshd does not list it was built without.
+# OpenSSH 7.9 and newer take all of them below a Match. A setting that this sshd does not list is left out: it was built without.
 WANTED = (('AuthorizedKeysFile', KEYS + '/%u'), ('AuthorizedKeysCommand', 'none'), ('TrustedUserCAKeys', 'none'), ('AuthorizedPrincipalsFile', 'none'),
           ('HostbasedAuthentication', 'no'), ('GSSAPIAuthentication', 'no'), ('KerberosAuthentication', 'no'))
 RELOAD_SECONDS = 3

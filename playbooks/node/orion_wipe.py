@@ -74,7 +74,7 @@ class Wipe:
     # -- logins ----------------------------------------------------------------------------------------------------------------
 
     def remove_keys(self):
-        """Whosever they are: no account stays."""
+        """All files: a wipe leaves no account."""
         for file in (os.listdir(KEYS) if os.path.isdir(KEYS) else []):
             remove_file('%s/%s' % (KEYS, file))
 

@@ -46,7 +46,7 @@ export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement, 
 
 async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Job): Promise<ClaimedPlacement | null> {
   reached('placement.claimed');
-  // What was just committed holds the keys of that moment.
+  // A job that was just committed holds the keys of that moment.
   const job = known ? { ...known, keys: known.lease.publicKeys } : await findJob(ctx, placement);
   if (!job) {
     return null;

@@ -59,7 +59,7 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
   }
 }
 
-/** Nothing more is written from here on. A client that does not read what it was told before would not read the end either. */
+/** Ends the answer. A client that reads too slowly would not read the end either: its connection is cut. */
 function endOrCut(res: ServerResponse): void {
   if (res.writableNeedDrain) {
     res.destroy();

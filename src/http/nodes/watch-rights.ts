@@ -4,7 +4,7 @@ import type { Logger } from '../../lib/logger';
 import { createLoop } from '../../lib/loop';
 import { findUsersOfTokens, type Principal } from '../../modules/accounts';
 
-/** Whoever watches the fleet is let in once, and then watches for hours: the right to it is judged again and again. */
+/** A stream is authenticated once and stays open for hours. This judges the right to it again every 5 s. */
 export interface WatchRights {
   /**
    * Calls `end` once when the token is over or revoked, or its user disabled or of another role, at most 5 s later; for the token's expiry never later.
@@ -19,7 +19,7 @@ const INTERVAL_SECONDS = 5;
 /** In one statement. */
 const BATCH = 100;
 
-/** One statement for each hundred of them, however many there are. While the database does not answer nobody is judged, and nothing new is told either. */
+/** Sends one statement for each hundred watchers. While the database does not answer, no stream ends, and the feed sends no news either. */
 export function createWatchRights({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): WatchRights {
   const watchers = new Map<() => void, Principal>();
   const judgeBatch = async (batch: [() => void, Principal][]): Promise<void> => {

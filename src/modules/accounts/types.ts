@@ -27,11 +27,11 @@ export interface Principal {
   token: TokenOfUser;
 }
 
-/** What a token says, once its signature was found good. */
+/** The claims of a token whose signature was verified. */
 export interface TokenOfUser {
   userId: number;
   tokenId: string;
-  /** With fractions: a token from a moment before its user was disabled is told from one of a moment after. */
+  /** With milliseconds, so that tokens from just before and just after a change of the user differ. */
   issuedAtSeconds: number;
   expiresAtSeconds: number;
 }

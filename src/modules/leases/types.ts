@@ -62,7 +62,7 @@ export interface ClaimedPlacement {
   untouched: boolean;
   /** `creating`: to be made; `present`: there already, to be brought up to date. */
   state: 'creating' | 'present';
-  /** What `access_wanted` was when it was claimed: before the keys were read. */
+  /** `access_wanted` at the time of the claim, which is before the keys are read. */
   accessWanted: number;
 }
 

@@ -15,7 +15,7 @@ export async function setKeysOfLease(tx: Tx, leaseId: number, publicKeys: string
   await execute(tx, 'UPDATE leases SET public_keys = ? WHERE id = ?', [JSON.stringify(publicKeys), leaseId]);
 }
 
-/** Who may log in to the accounts of these leases has changed. Whoever has one of them in hand finds it due again when it settles. */
+/** The set of keys for the accounts of these leases has changed. A scheduler that is working on one of them finds it due again when it settles. */
 export async function wantAccessAnew(tx: Tx, leaseIds: number[]): Promise<void> {
   if (leaseIds.length > 0) {
     await execute(

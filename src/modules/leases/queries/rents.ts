@@ -113,7 +113,7 @@ export interface NewPlacement {
 }
 
 const NAME_LENGTH = 10;
-/** What the column begins with. */
+/** The default of the column `access_wanted`. */
 const FIRST_ACCESS = 1;
 
 /**
