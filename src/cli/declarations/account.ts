@@ -33,7 +33,7 @@ export function declareAccount(program: Command, { action }: Declaration): void 
 }
 
 function declareKeys(program: Command, action: Declaration['action']): void {
-  const keys = program.command('keys').description('public keys that new leases accept');
+  const keys = program.command('keys').description('public keys that open your leases, running and later ones');
   keys
     .command('list', { isDefault: true })
     .description('show the registered keys')
@@ -46,7 +46,7 @@ function declareKeys(program: Command, action: Declaration['action']): void {
     .action(action(async (context, file: string, options: { name?: string }) => (await import('../commands/keys')).addKey(context, file, options)));
   keys
     .command('remove')
-    .description('remove a registered key')
+    .description('remove a registered key: it opens no lease any more')
     .argument('<id>', 'key', wholeNumber(1))
     .action(action(async (context, id: number) => (await import('../commands/keys')).removeKey(context, id)));
 }
