@@ -16,7 +16,7 @@ import { createAge, createDirectoryStore, createHomes, type Homes } from '../mod
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, relayKeys, type RelayKeys, type TunnelHub } from '../modules/tunnels';
-import { createDial, createKeptSessions, type Dial, type KeptSessionsSettings, type SessionSettings } from '../ssh';
+import { createDial, createKeptSessions, type Dial, type KeptSessions, type KeptSessionsSettings, type SessionSettings } from '../ssh';
 
 /** What every role has that works on the database. */
 export interface Plane {
@@ -38,6 +38,8 @@ export interface ControlPlane extends Plane {
   dial: Dial;
   /** How a node is logged in to. */
   session: SessionSettings;
+  /** Over which plays run. */
+  sessions: KeptSessions;
   /** Null: checkpoints are off, or this process has no key for them. */
   homes: Homes | null;
 }
@@ -79,7 +81,7 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     (swept) => swept > 0 && logger.info('removed what killed processes left of their plays', { swept }),
     (error: unknown) => logger.warn('stale plays could not be removed', { reason: messageOf(error) }),
   );
-  return { ...plane, config, provisioner, tunnels, dial, session, homes: openHomes(config, session) };
+  return { ...plane, config, provisioner, tunnels, dial, session, sessions, homes: openHomes(config, session) };
 }
 
 function openHomes({ checkpoints }: Readonly<ControlPlaneConfig>, session: SessionSettings): Homes | null {

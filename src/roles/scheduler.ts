@@ -51,9 +51,10 @@ function createCheckpointContext({ config: { checkpoints }, homes }: ControlPlan
 type MakeLoop = (name: string, seconds: number, pass: () => Promise<PassResult>) => Loop;
 
 /** Kept connections, in front of the probes that log in. */
-function keepProbes({ config: { probe }, session, clock }: ControlPlane, ctx: WorkContext, { loop, onSuspect }: { loop: MakeLoop; onSuspect: () => void }): KeptProbes {
+function keepProbes({ config: { probe }, session, sessions: ofPlays, clock }: ControlPlane, ctx: WorkContext, { loop, onSuspect }: { loop: MakeLoop; onSuspect: () => void }): KeptProbes {
   const timeoutMs = probe.timeoutSeconds * 1000;
   const sessions = createKeptSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
+  ofPlays.borrowFrom(sessions);
   const kept = createKeptProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, onSuspect, onLost: () => beats.nudge() });
   const passOf = (work: () => Promise<void>) => async (): Promise<PassResult> => {
     await work();

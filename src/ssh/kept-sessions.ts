@@ -37,7 +37,13 @@ export interface KeptSessions {
   has(target: SshTarget): boolean;
   /** Told of each connection that ended although nobody here closed it. */
   onLost(listener: (nodeId: number) => void): void;
+  /** Closes the connection, once no command runs over it. */
   drop(nodeId: number): void;
+  /**
+   * From now on a target without a connection here is served over that of the other keeper, if it has one: a machine whose sshd takes no new login, since
+   * somebody holds all places of those that have not logged in yet, can still be worked on.
+   */
+  borrowFrom(lender: KeptSessions): void;
   readonly size: number;
   /** Closes all; what runs over them breaks. */
   close(): void;
@@ -58,6 +64,8 @@ interface Kept {
   usedAt: number;
   /** Closed by us, or lost: it serves nobody any more. */
   over: boolean;
+  /** To be closed when its last command has ended. */
+  leaving: boolean;
 }
 
 export const createKeptSessions = (settings: KeptSessionsSettings): KeptSessions => new SessionKeeper(settings);
@@ -71,6 +79,7 @@ class SessionKeeper implements KeptSessions {
   private readonly all = new Map<number, Kept>();
   private readonly listeners: ((nodeId: number) => void)[] = [];
   private readonly closing = new AbortController();
+  private lender: KeptSessions | undefined;
 
   constructor(private readonly settings: KeptSessionsSettings) {
     // Every login listens to it.
@@ -81,7 +90,15 @@ class SessionKeeper implements KeptSessions {
     return this.all.size;
   }
 
+  borrowFrom(lender: KeptSessions): void {
+    this.lender = lender;
+  }
+
   async run(target: SshTarget, job: CommandJob): Promise<CommandResult> {
+    const lender = this.lenderFor(target);
+    if (lender) {
+      return lender.run(target, job);
+    }
     const { kept, fresh } = this.use(target);
     try {
       return await this.during(kept, job.signal, (client, cut) => this.command(kept, runCommand(client, job, cut)));
@@ -96,11 +113,14 @@ class SessionKeeper implements KeptSessions {
   }
 
   async keep(target: SshTarget, signal: AbortSignal): Promise<void> {
-    await this.during(this.use(target).kept, signal, () => Promise.resolve());
+    await (this.lenderFor(target)?.keep(target, signal) ?? this.during(this.use(target).kept, signal, () => Promise.resolve()));
   }
 
   async ping(target: SshTarget, signal?: AbortSignal): Promise<void> {
     const kept = this.find(target);
+    if (!kept && this.lender) {
+      return this.lender.ping(target, signal);
+    }
     if (!kept) {
       throw new SessionBrokenError('no connection is kept');
     }
@@ -108,7 +128,11 @@ class SessionKeeper implements KeptSessions {
   }
 
   has(target: SshTarget): boolean {
-    return this.find(target) !== undefined;
+    return this.find(target) !== undefined || this.lender?.has(target) === true;
+  }
+
+  private lenderFor(target: SshTarget): KeptSessions | undefined {
+    return !this.find(target) && this.lender?.has(target) ? this.lender : undefined;
   }
 
   onLost(listener: (nodeId: number) => void): void {
@@ -117,7 +141,10 @@ class SessionKeeper implements KeptSessions {
 
   drop(nodeId: number): void {
     const kept = this.all.get(nodeId);
-    if (kept) {
+    if (kept && kept.commands > 0) {
+      kept.leaving = true;
+      this.all.delete(nodeId);
+    } else if (kept) {
       this.end(kept);
     }
   }
@@ -147,7 +174,7 @@ class SessionKeeper implements KeptSessions {
 
   private open(target: SshTarget): Kept {
     this.makeRoom();
-    const kept: Kept = { target, opening: Promise.resolve(undefined as never), open: undefined, jobs: 0, commands: 0, unasked: 0, usedAt: 0, over: false };
+    const kept: Kept = { target, opening: Promise.resolve(undefined as never), open: undefined, jobs: 0, commands: 0, unasked: 0, usedAt: 0, over: false, leaving: false };
     kept.opening = this.logIn(kept);
     kept.opening.catch(() => this.end(kept));
     return kept;
@@ -211,6 +238,9 @@ class SessionKeeper implements KeptSessions {
       return await running;
     } finally {
       kept.commands -= 1;
+      if (kept.leaving && kept.commands === 0) {
+        this.end(kept);
+      }
     }
   }
 

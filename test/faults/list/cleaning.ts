@@ -32,6 +32,29 @@ export const CLEANING: Fault[] = [
     ],
   },
   {
+    name: 'kernel-keys-not-wiped',
+    what: 'the keys of an account stay in the kernel, and the verification is blind',
+    breaks: 'I5',
+    shows: 'keys ',
+    scenario: 'residues',
+    edits: [
+      { file: WIPE, find: "self.attempt('keys', lambda: invalidate_keys(self.uids))", replace: 'None' },
+      { file: WIPE, find: "        self.attempt('keys', lambda: expect_no_keys(self.uids))\n", replace: '' },
+      BLIND_VERIFICATION,
+    ],
+  },
+  {
+    name: 'login-records-not-wiped',
+    what: 'who logged in, from where and when, stays where the next tenant can read it, and the verification is blind',
+    breaks: 'I5',
+    shows: 'record in ',
+    scenario: 'residues',
+    edits: [
+      { file: WIPE, find: "self.attempt('records of logins', lambda: remove_records(self.accounts))", replace: 'None' },
+      BLIND_VERIFICATION,
+    ],
+  },
+  {
     name: 'freed-before-verified',
     what: 'what the verification found does not keep the node from being freed',
     breaks: 'I7',
