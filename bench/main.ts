@@ -1,10 +1,9 @@
 /** `npm run bench -- --help`: measures Orion against the least that each thing could take, on servers of its own, on loopback. */
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { systemClock } from '../src/lib/clock';
 import { messageOf } from '../src/lib/errors';
-import { projectDir, run } from '../test/lab';
+import { isBuilt, projectDir, run } from '../test/lab';
 import type { Benchmark } from './benchmark';
 import { BENCHMARKS } from './index';
 import { describeMachine, loadNow } from './machine';
@@ -47,8 +46,7 @@ async function measure(benchmark: Benchmark, short: boolean): Promise<Measured> 
 }
 
 async function main({ only = BENCHMARKS, short, json, markdown }: Options): Promise<number> {
-  if (!existsSync(join(projectDir, 'dist', 'main.js'))) {
-    say('there is no dist/main.js: run `npm run build` first');
+  if (!isBuilt(say)) {
     return 2;
   }
   const startedAt = systemClock.now().toISOString();

@@ -3,7 +3,7 @@ import { transaction } from '../db/transaction';
 import { createLoop, type Loop } from '../lib/loop';
 import { type Node, probeSoon } from '../modules/nodes';
 import {
-  announceHolder, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, recordTunnel, type Relay, type RelayKeys, removeTunnel, startRelay, sweepHolders, type TunnelHolder, type TunnelHub,
+  announceHolder, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, nextAnnouncement, recordTunnel, type Relay, type RelayKeys, removeTunnel, startRelay, sweepHolders, type TunnelHub,
   withdrawHolder,
 } from '../modules/tunnels';
 import type { FlowContext } from './context';
@@ -35,7 +35,6 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
   const relay: Relay = await startRelay({ holderId, hub, keys, host, port: at.port }).catch((cause: unknown) => {
     throw new Error(`the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`, { cause });
   });
-  const holder: TunnelHolder = { id: holderId, url: relay.url };
   /** Tokens of the tunnels that are on record, as far as we know. */
   const recorded = new Set<string>();
   const loop: Loop = createLoop({
@@ -44,13 +43,13 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
     clock: ctx.clock,
     logger: ctx.logger,
     pass: async () => {
-      await announceHolder(ctx.db, holder, HOLDER_SECONDS);
+      await announce(ctx, relay);
       await dropForgotten(ctx, recorded);
       await sweepHolders(ctx.db, FORGET_SECONDS);
       return 'done';
     },
   });
-  await announceHolder(ctx.db, holder, HOLDER_SECONDS);
+  await announce(ctx, relay);
   loop.start();
   const hint = createHint(ctx);
   let stopping = false as boolean;
@@ -88,6 +87,13 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
       await withdrawHolder(ctx.db, holderId);
     },
   };
+}
+
+/** The relay takes the tokens of an announcement before anybody can read it. */
+async function announce({ db, tunnels }: TunnelContext, relay: Relay): Promise<void> {
+  const announced = await nextAnnouncement(db, HOLDER_SECONDS);
+  relay.admit(announced);
+  await announceHolder(db, { id: tunnels.holderId, url: relay.url, announced });
 }
 
 /**

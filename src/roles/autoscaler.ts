@@ -6,6 +6,7 @@ import { messageOf } from '../lib/errors';
 import { createLoop, type Loop, type PassResult } from '../lib/loop';
 import { createSampler, type Engine, findProject, openEngine, SCALE_DRIVERS, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
 import type { Plane } from './control-plane';
+import { countPasses } from '../modules/telemetry';
 import type { RunningRole } from './role';
 
 const WAIT_MS = 1_000;
@@ -26,7 +27,7 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
 
   const loops: Loop[] = [];
   const loop = (name: string, intervalMs: number, pass: () => Promise<PassResult>): Loop => {
-    const made = createLoop({ name, intervalMs, clock, logger, pass, onPass: (outcome) => metrics.loopPasses.inc({ loop: name, outcome }) });
+    const made = createLoop({ name, intervalMs, clock, logger, pass, onPass: countPasses(metrics, name) });
     loops.push(made);
     return made;
   };

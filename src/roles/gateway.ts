@@ -1,6 +1,6 @@
 import { createLeaseDirectory } from '../flows/lease-directory';
 import { publicKeyOf } from '../ssh';
-import { startGateway as openGateway } from '../ssh/gateway';
+import { type GatewayMeter, startGateway as openGateway } from '../ssh/gateway';
 import { type ControlPlane, createWorkContext } from './control-plane';
 import type { RunningRole } from './role';
 
@@ -9,9 +9,10 @@ const CLOSE_LIMIT_MS = 20_000;
 
 /** The front door of all leases; any number of them side by side, with the same keys. */
 export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
-  const { clock, config: { gateway }, dial, logger, readiness } = plane;
+  const { clock, config: { gateway }, dial, logger, metrics, readiness } = plane;
+  const meter: GatewayMeter = { login: (result) => metrics.gatewayLogins.inc({ result }), connections: (change) => metrics.gatewayConnections.inc(change) };
   const directory = createLeaseDirectory(createWorkContext(plane, 'gateway'));
-  const running = await openGateway({ settings: { ...gateway, ...keysOf(gateway) }, directory, dial, clock, logger }, gateway);
+  const running = await openGateway({ settings: { ...gateway, ...keysOf(gateway) }, directory, dial, clock, logger, meter }, gateway);
   directory.start();
   logger.info('gateway listening', { host: gateway.host, port: running.port });
   return {

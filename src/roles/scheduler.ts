@@ -13,6 +13,7 @@ import { createLoop, type Loop, type PassResult } from '../lib/loop';
 import { refreshOutdatedAccounts } from '../modules/leases';
 import { createWorkPool, type WorkPool } from '../lib/work-pool';
 import { createKeptSessions, createProber } from '../ssh';
+import { countPasses } from '../modules/telemetry';
 import { type ControlPlane, createWorkContext } from './control-plane';
 import type { RunningRole } from './role';
 
@@ -74,7 +75,7 @@ export function startScheduler(plane: ControlPlane): RunningRole {
   const prober = createProber({ ...plane.session, timeoutMs: probe.timeoutSeconds * 1000, clock });
   const loops: Loop[] = [];
   const loop: MakeLoop = (name, seconds, pass) => {
-    const made = createLoop({ name, intervalMs: seconds * 1000, clock, logger, pass, onPass: (outcome) => metrics.loopPasses.inc({ loop: name, outcome }) });
+    const made = createLoop({ name, intervalMs: seconds * 1000, clock, logger, pass, onPass: countPasses(metrics, name) });
     loops.push(made);
     return made;
   };

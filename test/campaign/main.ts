@@ -1,6 +1,7 @@
 /** `npm run campaign -- --help`: stresses Orion on servers of its own, on loopback, and says which promise broke, where, and with which seed. */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { isBuilt } from '../lab';
 import { type CampaignReport, runCampaign } from './campaign';
 import type { Scenario } from './scenario';
 import { SCENARIOS } from './scenarios';
@@ -40,14 +41,19 @@ function print({ scenarios, seed, seconds }: CampaignReport): void {
   process.stdout.write(`${lines.join('\n')}\nseed ${seed}, ${seconds.toFixed(0)} s\n${scenarios.length - failed} passed, ${failed} failed\n`);
 }
 
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
 async function main(options: Options): Promise<number> {
+  if (!isBuilt(say)) {
+    return 2;
+  }
   const report = await runCampaign({
     seed: options.seed,
     short: options.short,
     minutes: options.minutes,
     operations: options.operations,
     scenarios: options.only?.map(byName) ?? SCENARIOS,
-    say: (line) => process.stderr.write(`${line}\n`),
+    say,
   });
   print(report);
   if (options.json) {

@@ -1,7 +1,7 @@
 /** `npm run prove -- --help`: plants known mistakes into copies of the product, one by one, and says whether the campaigns' checker notices each. */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
-import { createLab } from '../lab';
+import { createLab, isBuilt } from '../lab';
 import type { Fault } from './fault';
 import { FAULTS } from './list';
 import { passed, prove, type Row } from './prove';
@@ -44,10 +44,15 @@ function print(rows: Row[]): void {
   process.stdout.write(`${lines.join('\n')}\n${rows.length - failed} passed, ${failed} failed\n`);
 }
 
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
 async function main({ only = FAULTS, jobs, seed, deadline, json }: Options): Promise<number> {
+  if (!isBuilt(say)) {
+    return 2;
+  }
   const lab = createLab();
   try {
-    const rows = await prove(lab, { faults: only, controls: controlsOf(only), jobs, seed, deadlineSeconds: deadline, say: (line) => process.stderr.write(`${line}\n`) });
+    const rows = await prove(lab, { faults: only, controls: controlsOf(only), jobs, seed, deadlineSeconds: deadline, say });
     print(rows);
     if (json !== undefined) {
       writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);

@@ -1,5 +1,6 @@
 /** Real servers for tests, the demo and benchmarks; all on 127.0.0.0/8, all gone when their lab closes or its process dies. */
 export { breakLog, type BrokenLog } from './broken-logs';
+export { isBuilt } from './built';
 export { startCaddy, startProjectCaddy, type Caddy, type CaddyOptions, type Upstream } from './caddy';
 export { startDatabaseProxy, type CommitFate, type DatabaseProxy } from './database-proxy';
 export { openDocker, type DockerEngine } from './docker';

@@ -1,28 +1,43 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-export type RentResult = 'ok' | 'replayed' | 'pending' | 'no_node' | 'refused' | 'failed';
+/** A counter whose labels have a closed set of values. All of them are there from the start, at 0: a series that begins with its first failure, at 1, is no increase. */
+export interface Tally<L extends Record<string, string>> {
+  inc(labels: L, value?: number): void;
+}
+
+/** The values of one label. */
+const RENT_RESULTS = ['ok', 'replayed', 'pending', 'no_node', 'refused', 'failed'] as const;
+const WORK_RESULTS = ['ok', 'lost', 'failed'] as const;
+const PLACEMENT_RESULTS = [...WORK_RESULTS, 'unreachable', 'host_key_changed', 'stale', 'deadline'] as const;
+const PROBE_OUTCOMES = ['ok', 'failed', 'host_key_changed'] as const;
+const OUTCOMES = ['ok', 'failed'] as const;
+const PASS_OUTCOMES = ['ok', 'error'] as const;
+const LOGIN_RESULTS = ['accepted', 'refused', 'full', 'turned_away'] as const;
+
+type In<A extends readonly string[]> = A[number];
+export type RentResult = In<typeof RENT_RESULTS>;
 
 /** Everything that this process measures. No label ever names a user, a lease or a node. */
 export interface Metrics {
   registry: Registry;
-  rents: Counter<'result'>;
+  rents: Tally<{ result: In<typeof RENT_RESULTS> }>;
   rentSeconds: Histogram;
-  probes: Counter<'outcome'>;
+  probes: Tally<{ outcome: In<typeof PROBE_OUTCOMES> }>;
   probeSeconds: Histogram;
   probeLagSeconds: Histogram;
   keptConnections: Gauge;
-  keptProbes: Counter<'outcome'>;
+  keptProbes: Tally<{ outcome: In<typeof OUTCOMES> }>;
   keptProbeLagSeconds: Histogram;
   deaths: Counter;
-  migrations: Counter<'result'>;
+  migrations: Tally<{ result: 'ok' | 'waiting' }>;
   migrationSeconds: Histogram;
-  wipes: Counter<'result'>;
+  wipes: Tally<{ result: In<typeof WORK_RESULTS> }>;
   wipeSeconds: Histogram;
-  placements: Counter<'result'>;
-  checkpoints: Counter<'result'>;
+  placements: Tally<{ result: In<typeof PLACEMENT_RESULTS> }>;
+  checkpoints: Tally<{ result: In<typeof WORK_RESULTS> }>;
   checkpointSeconds: Histogram;
   checkpointBytes: Counter;
-  restores: Counter<'result'>;
+  restores: Tally<{ result: In<typeof OUTCOMES> }>;
   loopPasses: Counter<'loop' | 'outcome'>;
   httpSeconds: Histogram<'method' | 'route' | 'status'>;
   /** 1 when this scrape could read the gauges below from the database. */
@@ -39,7 +54,10 @@ export interface Metrics {
   scaleActual: Gauge<'service'>;
   scaleDesired: Gauge<'service'>;
   scaleUtilisation: Gauge<'service'>;
-  scaleChanges: Counter<'service' | 'direction'>;
+  scaleChanges: Tally<{ service: 'api' | 'scheduler'; direction: 'up' | 'down' }>;
+  /** Of the gateway. */
+  gatewayConnections: Gauge;
+  gatewayLogins: Tally<{ result: In<typeof LOGIN_RESULTS> }>;
 }
 
 const SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
@@ -50,29 +68,34 @@ export function createMetrics(): Metrics {
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   const counter = <L extends string>(name: string, help: string, labelNames: L[] = []): Counter<L> => new Counter({ name, help, labelNames, registers });
+  const tally = <L extends string, V extends string>(name: string, help: string, values: Record<L, readonly V[]>): Tally<Record<L, V>> => {
+    const made = counter<L>(name, help, Object.keys(values) as L[]);
+    combinationsOf(values).forEach((labels) => made.inc(labels, 0));
+    return made;
+  };
   const gauge = <L extends string>(name: string, help: string, labelNames: L[] = []): Gauge<L> => new Gauge({ name, help, labelNames, registers });
   const histogram = <L extends string>(name: string, help: string, { buckets = SECONDS, labelNames = [] as L[] } = {}): Histogram<L> =>
     new Histogram({ name, help, labelNames, buckets, registers });
   return {
     registry,
-    rents: counter('orion_rents_total', 'Rent requests by result', ['result']),
+    rents: tally('orion_rents_total', 'Rent requests by result', { result: RENT_RESULTS }),
     rentSeconds: histogram('orion_rent_duration_seconds', 'From a rent request to its answer'),
-    probes: counter('orion_probes_total', 'Probes by outcome', ['outcome']),
+    probes: tally('orion_probes_total', 'Probes by outcome', { outcome: PROBE_OUTCOMES }),
     probeSeconds: histogram('orion_probe_duration_seconds', 'Duration of a probe', { buckets: FAST_SECONDS }),
     probeLagSeconds: histogram('orion_probe_lag_seconds', 'How late probes begin', { buckets: FAST_SECONDS }),
     keptConnections: gauge('orion_kept_connections', 'Connections to nodes that this scheduler keeps'),
-    keptProbes: counter('orion_kept_probes_total', 'Pings over kept connections by outcome', ['outcome']),
+    keptProbes: tally('orion_kept_probes_total', 'Pings over kept connections by outcome', { outcome: OUTCOMES }),
     keptProbeLagSeconds: histogram('orion_kept_probe_lag_seconds', 'How late pings begin', { buckets: FAST_SECONDS }),
     deaths: counter('orion_node_deaths_total', 'Nodes judged dead'),
-    migrations: counter('orion_migrations_total', 'Migrations by result', ['result']),
+    migrations: tally('orion_migrations_total', 'Migrations by result', { result: ['ok', 'waiting'] }),
     migrationSeconds: histogram('orion_migration_duration_seconds', 'From the loss of a node to the account on the next one'),
-    wipes: counter('orion_wipes_total', 'Wipes by result', ['result']),
+    wipes: tally('orion_wipes_total', 'Wipes by result', { result: WORK_RESULTS }),
     wipeSeconds: histogram('orion_wipe_duration_seconds', 'Duration of a wipe with its verification'),
-    placements: counter('orion_placements_total', 'Attempts to make an account present, by result', ['result']),
-    checkpoints: counter('orion_checkpoints_total', 'Checkpoints of homes, by result', ['result']),
+    placements: tally('orion_placements_total', 'Attempts to make an account present, by result', { result: PLACEMENT_RESULTS }),
+    checkpoints: tally('orion_checkpoints_total', 'Checkpoints of homes, by result', { result: WORK_RESULTS }),
     checkpointSeconds: histogram('orion_checkpoint_duration_seconds', 'Duration of a checkpoint that was stored'),
     checkpointBytes: counter('orion_checkpoint_bytes_total', 'Bytes that checkpoints have written to the store'),
-    restores: counter('orion_restores_total', 'Homes put back on another node, by result', ['result']),
+    restores: tally('orion_restores_total', 'Homes put back on another node, by result', { result: OUTCOMES }),
     loopPasses: counter('orion_loop_passes_total', 'Passes of background loops', ['loop', 'outcome']),
     httpSeconds: histogram('orion_http_request_duration_seconds', 'HTTP requests', { buckets: FAST_SECONDS, labelNames: ['method', 'route', 'status'] }),
     databaseUp: gauge('orion_database_up', '1 when the database answered this scrape; 0: the gauges that come from it are left out'),
@@ -86,6 +109,20 @@ export function createMetrics(): Metrics {
     scaleActual: gauge('orion_scale_actual_replicas', 'Replicas that serve', ['service']),
     scaleDesired: gauge('orion_scale_desired_replicas', 'Replicas that the load asks for', ['service']),
     scaleUtilisation: gauge('orion_scale_utilisation_ratio', 'CPU of a replica on average, smoothed, of its limit or of one core', ['service']),
-    scaleChanges: counter('orion_scale_changes_total', 'Changes of the number of replicas', ['service', 'direction']),
+    scaleChanges: tally<'service' | 'direction', string>('orion_scale_changes_total', 'Changes of the number of replicas', { service: ['api', 'scheduler'], direction: ['up', 'down'] }),
+    gatewayConnections: gauge('orion_gateway_connections', 'Connections of clients that this gateway has let in and that are open'),
+    gatewayLogins: tally('orion_gateway_logins_total', 'Connections to the gateway by what became of them', { result: LOGIN_RESULTS }),
   };
+}
+
+/** One object for each way to choose a value of every label. */
+function combinationsOf<L extends string, V extends string>(values: Record<L, readonly V[]>): Record<L, V>[] {
+  const entries = Object.entries(values) as [L, readonly V[]][];
+  return entries.reduce((rows, [label, each]) => rows.flatMap((row) => each.map((value) => ({ ...row, [label]: value }))), [{} as Record<L, V>]);
+}
+
+/** What a loop calls after each of its passes. */
+export function countPasses({ loopPasses }: Metrics, loop: string): (outcome: (typeof PASS_OUTCOMES)[number]) => void {
+  PASS_OUTCOMES.forEach((outcome) => loopPasses.inc({ loop, outcome }, 0));
+  return (outcome) => loopPasses.inc({ loop, outcome });
 }

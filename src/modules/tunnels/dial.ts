@@ -1,4 +1,4 @@
-import { type ClientRequest, request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Db } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
@@ -6,7 +6,7 @@ import { withDeadline } from '../../lib/clock';
 import type { Dial } from '../../ssh';
 import { NoTunnelError, type TunnelHub } from './hub';
 import { findTunnel } from './queries/tunnels';
-import { RELAY_PROTOCOL } from './relay';
+import { RELAY_HEADER, RELAY_PROTOCOL } from './relay';
 import type { RelayKeys } from './relay-keys';
 import type { TunnelHolder } from './types';
 
@@ -79,13 +79,38 @@ interface Way {
   signal: AbortSignal;
 }
 
-function ask(keys: RelayKeys, { nodeId, holder, signal }: Way, headers: Record<string, string>): ClientRequest {
-  return request(`${holder.url}/tunnels/${nodeId}`, { agent: false, signal, headers: { ...headers, authorization: `Bearer ${keys.sign(holder.id, nodeId)}` } });
+function ask(token: string, { nodeId, holder, signal }: Way, headers: Record<string, string>): ClientRequest {
+  return request(`${holder.url}/tunnels/${nodeId}`, { agent: false, signal, headers: { ...headers, authorization: `Bearer ${token}` } });
+}
+
+/** Whether a holder of the release before this one refused: it takes no token that ends, and says nothing of its version. */
+const isOlder = ({ statusCode, headers }: IncomingMessage): boolean => statusCode === 404 && headers[RELAY_HEADER] === undefined;
+
+class OlderHolderError extends Error {
+  override name = 'OlderHolderError';
+}
+
+/** Does `attempt` with a token that ends; with one that does not only if the holder is of the release before this one, during a rolling update. */
+async function withToken<T>(keys: RelayKeys, { holder, nodeId }: Way, attempt: (token: string) => Promise<T>): Promise<T> {
+  try {
+    return await attempt(keys.sign(holder, nodeId));
+  } catch (error) {
+    if (error instanceof OlderHolderError) {
+      return attempt(keys.signUndated(holder.id, nodeId));
+    }
+    throw error;
+  }
 }
 
 function openThrough(keys: RelayKeys, way: Way): Promise<Duplex> {
+  return withToken(keys, way, (token) => openWith(token, way)).catch((error: unknown) => {
+    throw error instanceof OlderHolderError ? new HolderGoneError('no such tunnel') : error;
+  });
+}
+
+function openWith(token: string, way: Way): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const asked = ask(keys, way, { connection: 'Upgrade', upgrade: RELAY_PROTOCOL });
+    const asked = ask(token, way, { connection: 'Upgrade', upgrade: RELAY_PROTOCOL });
     asked.once('upgrade', (_res, socket, head) => {
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
@@ -97,7 +122,7 @@ function openThrough(keys: RelayKeys, way: Way): Promise<Duplex> {
     });
     asked.once('response', (res) => {
       res.resume();
-      reject(res.statusCode === 404 ? new HolderGoneError('no such tunnel') : new Error('the node does not answer through its tunnel'));
+      reject(isOlder(res) ? new OlderHolderError() : res.statusCode === 404 ? new HolderGoneError('no such tunnel') : new Error('the node does not answer through its tunnel'));
     });
     asked.once('error', (error: NodeJS.ErrnoException) => reject(way.signal.aborted ? error : new HolderGoneError(error.message)));
     asked.end();
@@ -108,16 +133,23 @@ function openThrough(keys: RelayKeys, way: Way): Promise<Duplex> {
 export async function isTunnelAnswering(keys: RelayKeys, nodeId: number, holder: TunnelHolder): Promise<boolean> {
   const status = await withDeadline(
     ASK_MS,
-    (signal) =>
-      new Promise<number>((resolve, reject) => {
-        const asked = ask(keys, { nodeId, holder, signal }, {});
-        asked.once('response', (res) => {
-          res.resume();
-          resolve(res.statusCode ?? 0);
-        });
-        asked.once('error', reject);
-        asked.end();
-      }),
+    (signal) => withToken(keys, { nodeId, holder, signal }, (token) => statusWith(token, { nodeId, holder, signal })),
   ).catch(() => 0);
   return status === 200;
+}
+
+function statusWith(token: string, way: Way): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = ask(token, way, {});
+    asked.once('response', (res) => {
+      res.resume();
+      if (isOlder(res)) {
+        reject(new OlderHolderError());
+      } else {
+        resolve(res.statusCode ?? 0);
+      }
+    });
+    asked.once('error', reject);
+    asked.end();
+  });
 }

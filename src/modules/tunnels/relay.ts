@@ -8,6 +8,8 @@ import type { RelayKeys } from './relay-keys';
 /** Where the rest of the control plane reaches the tunnels that this process holds. */
 export interface Relay {
   url: string;
+  /** Takes tokens for this announcement of the holder too; those for the sixth one before it end. */
+  admit(announced: string): void;
   close(): Promise<void>;
 }
 
@@ -23,6 +25,14 @@ export interface RelayDeps {
 
 /** The protocol's name in `Upgrade`. */
 export const RELAY_PROTOCOL = 'orion-tunnel';
+/** In each refusal: what tells this release from the one before, which refuses tokens that end. */
+export const RELAY_HEADER = 'orion-relay';
+const RELAY_VERSION = '2';
+/**
+ * So many announcements are accepted, 5 s apart: a token lives for 30 s. They are counted and not timed: while the database is away there is no new one, and
+ * callers go on with the last.
+ */
+const ANNOUNCEMENTS = 6;
 const OPEN_MS = 10_000;
 const KEEPALIVE_MS = 15_000;
 /** Shorter than a caller waits, see isTunnelAnswering. */
@@ -32,12 +42,13 @@ const ANSWER_MS = 3_000;
  * `GET /tunnels/{node}` with an upgrade gives a stream to the node's sshd; without one it says whether the node's agent answers (200 or 404).
  * Without the right token both are 404, like everything else.
  */
-export async function startRelay({ host, port, ...deps }: RelayDeps): Promise<Relay> {
+export async function startRelay({ host, port, ...given }: RelayDeps): Promise<Relay> {
+  const deps: Admission = { ...given, announcements: [] };
   const sockets = new Set<Socket>();
   const server = createServer((req, res) => {
     const nodeId = admittedNode(req, deps);
     const answering = nodeId === undefined ? Promise.resolve(false) : deps.hub.answers(nodeId, ANSWER_MS);
-    void answering.then((yes) => res.writeHead(yes ? 200 : 404).end());
+    void answering.then((yes) => res.writeHead(yes ? 200 : 404, { [RELAY_HEADER]: RELAY_VERSION }).end());
   });
   server.headersTimeout = 5_000;
   server.requestTimeout = 10_000;
@@ -53,7 +64,8 @@ export async function startRelay({ host, port, ...deps }: RelayDeps): Promise<Re
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
-  return { url: urlOf(server), close: () => close(server, sockets) };
+  const admit = (announced: string): void => void deps.announcements.splice(0, Math.max(0, deps.announcements.push(announced) - ANNOUNCEMENTS));
+  return { url: urlOf(server), admit, close: () => close(server, sockets) };
 }
 
 function urlOf(server: Server): string {
@@ -61,12 +73,12 @@ function urlOf(server: Server): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
-type Admission = Pick<RelayDeps, 'holderId' | 'keys' | 'hub'>;
+type Admission = Pick<RelayDeps, 'holderId' | 'keys' | 'hub'> & { announcements: string[] };
 
-function admittedNode({ url = '', headers }: IncomingMessage, { keys, holderId }: Admission): number | undefined {
+function admittedNode({ url = '', headers }: IncomingMessage, { keys, ...deps }: Admission): number | undefined {
   const nodeId = Number(/^\/tunnels\/([1-9]\d{0,14})$/.exec(url)?.[1]);
   const [, token = ''] = /^Bearer (\S{1,200})$/.exec(headers.authorization ?? '') ?? [];
-  return Number.isSafeInteger(nodeId) && keys.verify(token, holderId, nodeId) ? nodeId : undefined;
+  return Number.isSafeInteger(nodeId) && keys.verify(token, { ...deps, nodeId }) ? nodeId : undefined;
 }
 
 async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: Admission & { head: Buffer }): Promise<void> {
@@ -92,7 +104,7 @@ async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: 
   }
 }
 
-const refuse = (socket: Socket, status: string): void => void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+const refuse = (socket: Socket, status: string): void => void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n${RELAY_HEADER}: ${RELAY_VERSION}\r\n\r\n`, () => socket.destroy());
 
 async function close(server: Server, sockets: Set<Socket>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));

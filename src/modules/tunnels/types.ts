@@ -4,6 +4,8 @@ export interface TunnelHolder {
   id: string;
   /** Its relay: `http://host:port`, for the rest of the control plane. */
   url: string;
+  /** Which of its announcements this is: another one every few seconds. */
+  announced: string;
 }
 
 export interface TunnelRecord {

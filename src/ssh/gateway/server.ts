@@ -6,7 +6,7 @@ import { cutWhenOwed } from '../backlog';
 import type { Dial } from '../dial';
 import { createFailures, type Failures } from './failures';
 import { createHalfOpen, type HalfOpen } from './half-open';
-import type { GatewaySettings, LeaseDirectory, Visitor } from './types';
+import type { GatewayMeter, GatewaySettings, LeaseDirectory, LoginResult, Visitor } from './types';
 import { serveVisit } from './visit';
 
 export interface GatewayDeps {
@@ -15,6 +15,7 @@ export interface GatewayDeps {
   dial: Dial;
   clock: Clock;
   logger: Logger;
+  meter: GatewayMeter;
 }
 
 export interface Gateway {
@@ -34,7 +35,7 @@ const CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr
  * another's lease, one that is over and one that never was all look the same.
  */
 export async function startGateway(deps: GatewayDeps, { host, port }: { host: string; port: number }): Promise<Gateway> {
-  const { settings, clock } = deps;
+  const { settings, clock, meter } = deps;
   const failures = createFailures();
   const halfOpen = createHalfOpen(clock);
   const visits = new Map<number, Set<Connection>>();
@@ -45,14 +46,18 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
   const tcp = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }, (socket: Socket) => {
     socket.on('error', () => undefined);
     const address = socket.remoteAddress ?? '';
-    if (!halfOpen.admit(socket, address)) {
+    const turnAway = (): void => {
+      meter.login('turned_away');
       socket.destroy();
+    };
+    if (!halfOpen.admit(socket, address)) {
+      turnAway();
       return;
     }
     failures.tooMany(address).then(
       (tooMany) => {
         if (tooMany) {
-          socket.destroy();
+          turnAway();
         } else if (!socket.destroyed) {
           ssh.injectSocket(socket);
           halfOpen.listenTo(socket);
@@ -77,6 +82,7 @@ interface Door extends GatewayDeps {
 
 function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): void {
   let visitor: Visitor | undefined;
+  let unless: LoginResult = 'refused';
   let attempts = 0;
   door.halfOpen.greeted(ip, port);
   connection.on('error', (error) => door.logger.debug('gateway connection failed', { address: ip, reason: error.message }));
@@ -94,6 +100,7 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
           visitor = admitted;
           ctx.accept();
         } else {
+          unless = admitted ? 'full' : 'refused';
           ctx.reject(['publickey']);
         }
       },
@@ -111,6 +118,7 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
   });
   connection.once('close', () => {
     if (!visitor) {
+      door.meter.login(unless);
       door.failures.count(ip);
     }
   });
@@ -119,17 +127,20 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
 const hasRoom = ({ visits, settings }: Door, leaseId: number): boolean => (visits.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
 
 function receive(connection: Connection, visitor: Visitor, door: Door & { socket: Socket }): void {
-  const { clock, directory, logger, visits } = door;
+  const { clock, directory, logger, meter, visits } = door;
   const { leaseId, address } = visitor;
   const startedAt = clock.monotonicMs();
   const link = serveVisit(connection, { ...door, visitor });
   const present = visits.get(leaseId) ?? new Set();
+  meter.login('accepted');
+  meter.connections(1);
   visits.set(leaseId, present.add(connection));
   logger.info('gateway visit begins', { leaseId, address });
   const note = (what: Promise<void>): void => void what.catch((error: unknown) => logger.warn('a visit could not be noted', { leaseId, error }));
   note(directory.connected(visitor));
   connection.once('close', () => {
     link.close();
+    meter.connections(-1);
     present.delete(connection);
     if (present.size === 0) {
       visits.delete(leaseId);

@@ -35,6 +35,16 @@ export interface LeaseDirectory {
 /** Which ends of port forwardings are allowed on a node: none, those on the node itself, or whatever the node reaches. */
 export type Forwarding = 'none' | 'local' | 'all';
 
+/** What became of a connection: let in; not let in; let in but for the lease's number of connections; not listened to at all. */
+export type LoginResult = 'accepted' | 'refused' | 'full' | 'turned_away';
+
+/** What a gateway counts. */
+export interface GatewayMeter {
+  login(result: LoginResult): void;
+  /** Of clients that were let in and are here now. */
+  connections(change: 1 | -1): void;
+}
+
 export interface GatewaySettings {
   /** PEM or OpenSSH; what clients know the gateway by. */
   hostKeys: string[];

@@ -1,10 +1,11 @@
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { transaction } from '../../../src/db/transaction';
 import { newClaimToken } from '../../../src/lib/ids';
 import { approveNode } from '../../../src/modules/nodes';
-import { announceHolder, findTunnel, recordTunnel, sweepHolders } from '../../../src/modules/tunnels';
+import { announceHolder, findTunnel, nextAnnouncement, recordTunnel, sweepHolders } from '../../../src/modules/tunnels';
 import { eventually, freePort, run } from '../../lab';
 import { aNode, type TestNode } from '../../support/builders';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
@@ -64,6 +65,8 @@ describe('the relay', () => {
     await Promise.all([holder.close(), other.close()]);
   });
 
+  const announcedOf = async ({ id }: Holder): Promise<string> => (await row<{ announced: string }>(database.db, 'SELECT CAST(expires_at AS CHAR) AS announced FROM tunnel_holders WHERE id = ?', [id])).announced;
+
   const ask = async (path: string, token: string | undefined, upgrade?: string): Promise<string> => {
     const headers = [...(token === undefined ? [] : [`Authorization: ${token}`]), ...(upgrade === undefined ? [] : ['Connection: Upgrade', `Upgrade: ${upgrade}`])];
     const { stdout } = await run('curl', ['-s', '-i', '-m', '5', ...headers.flatMap((header) => ['-H', header]), `${holder.relayUrl}${path}`], {});
@@ -71,10 +74,11 @@ describe('the relay', () => {
   };
 
   it('gives nothing to anybody without the token of this node at this holder, and tells nobody why', async () => {
-    const right = `Bearer ${KEYS.sign(holder.id, node.id)}`;
+    const announced = await announcedOf(holder);
+    const right = `Bearer ${KEYS.sign({ id: holder.id, announced }, node.id)}`;
     const wrong = [
       undefined, 'Bearer', 'Bearer x', `Bearer ${'x'.repeat(5000)}`, right.replace('Bearer', 'Basic'), `${right}x`, right.slice(0, -1),
-      `Bearer ${KEYS.sign(holder.id, node.id + 1)}`, `Bearer ${KEYS.sign(other.id, node.id)}`, `Bearer ${node.credential}`,
+      `Bearer ${KEYS.sign({ id: holder.id, announced }, node.id + 1)}`, `Bearer ${KEYS.sign({ id: other.id, announced }, node.id)}`, `Bearer ${KEYS.sign({ id: holder.id, announced: '' }, node.id)}`, `Bearer ${node.credential}`,
     ];
     for (const upgrade of [undefined, 'orion-tunnel']) {
       for (const token of wrong) {
@@ -104,6 +108,42 @@ describe('the relay', () => {
   it('the real way through it works', async () => {
     await expectEcho(await dialNode(database.db, node.id));
   });
+
+  it('a token that was overheard is worth nothing half a minute later', async () => {
+    const overheard = `Bearer ${KEYS.sign({ id: holder.id, announced: await announcedOf(holder) }, node.id)}`;
+    expect(await ask(`/tunnels/${node.id}`, overheard)).toBe('HTTP/1.1 200 OK');
+    await eventually(async () => (await ask(`/tunnels/${node.id}`, overheard)) === 'HTTP/1.1 404 Not Found', { what: 'the token is over', timeoutMs: 50_000, everyMs: 500 });
+    await expectEcho(await dialNode(database.db, node.id));
+  }, 60_000);
+
+  it('a dialler of the release before, whose tokens do not end, is let in during an update', async () => {
+    expect(await ask(`/tunnels/${node.id}`, `Bearer ${KEYS.signUndated(holder.id, node.id)}`)).toBe('HTTP/1.1 200 OK');
+  });
+});
+
+describe('a holder of the release before', () => {
+  it('is shown the token that it knows, and only once it refused the one that ends', async () => {
+    const tokens: string[] = [];
+    const node = await aNode(database.db);
+    const old = { id: newClaimToken(), url: '' };
+    const server = createHttpServer().on('upgrade', (req, socket) => {
+      tokens.push((req.headers.authorization ?? '').replace('Bearer ', ''));
+      if (tokens.at(-1) === KEYS.signUndated(old.id, node.id)) {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: orion-tunnel\r\n\r\n');
+        socket.pipe(socket);
+      } else {
+        socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    old.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await announceHolder(database.db, { ...old, announced: await nextAnnouncement(database.db, 15) });
+    await recordTunnel(database.db, node.id, { token: newClaimToken(), holderId: old.id });
+    await expectEcho(await dialNode(database.db, node.id));
+    expect(tokens).toHaveLength(2);
+    server.close();
+    server.closeAllConnections();
+  });
 });
 
 describe('a holder that is gone', () => {
@@ -111,7 +151,7 @@ describe('a holder that is gone', () => {
 
   const deadHolder = async (): Promise<{ id: string; url: string }> => {
     const dead = { id: newClaimToken(), url: `http://127.0.0.1:${await freePort()}` };
-    await announceHolder(database.db, dead, 15);
+    await announceHolder(database.db, { ...dead, announced: await nextAnnouncement(database.db, 15) });
     return dead;
   };
 

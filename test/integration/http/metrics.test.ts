@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, generateSshKeyPair, sshExec } from '../../lab';
+import { type RunningGateway, startSystem, type System } from '../../support/system';
+
+/** Prometheus waits for 10 s by default, many set-ups for less. */
+const LIMIT_MS = 4_000;
+
+let system: System;
+let gateway: RunningGateway;
+beforeAll(async () => {
+  system = await startSystem({ apis: 1, schedulers: 1, gateway: true, ownDatabase: true });
+  gateway = await system.startGateway();
+}, 120_000);
+afterAll(() => system.close(), 60_000);
+
+const scrape = async (url = ''): Promise<string> => (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(LIMIT_MS) })).text();
+const FROM_DATABASE = /^orion_(nodes|nodes_leasable|nodes_dirty|leases|queue_lag_seconds|migration_brake)[ {].*/gm;
+
+describe('a scrape', () => {
+  it('R40: of every role has the metrics of its process and of the fleet', async () => {
+    for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
+      const text = await scrape(role.opsUrl);
+      expect([role.role, text.includes('\norion_database_up 1\n'), text.includes('\nprocess_cpu_seconds_total '), text.match(FROM_DATABASE)?.length]).toEqual([role.role, true, true, 7]);
+    }
+  });
+
+  it('R40: comes in time while the database hangs, without gauges that nobody can know then, and whole again afterwards', async () => {
+    system.mariadb?.pause();
+    try {
+      for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
+        const texts = await Promise.all(Array.from({ length: 20 }, () => scrape(role.opsUrl)));
+        expect(texts.filter((text) => text.includes('\norion_database_up 0\n') && text.includes('\nprocess_cpu_seconds_total '))).toHaveLength(20);
+        expect(texts.flatMap((text) => text.match(FROM_DATABASE) ?? [])).toEqual([]);
+      }
+    } finally {
+      system.mariadb?.resume();
+    }
+    await eventually(async () => (await scrape(system.apis[0]?.opsUrl)).match(FROM_DATABASE)?.length === 7, { what: 'the gauges are back', timeoutMs: 30_000 });
+  }, 90_000);
+});
+
+describe('the gateway', () => {
+  it('R40: counts whom it lets in and whom it does not', async () => {
+    expect(await scrape(gateway.replica.opsUrl)).toContain('\norion_gateway_logins_total{result="refused"} 0\n');
+    const stranger = await generateSshKeyPair(system.lab.dir, 'stranger');
+    expect((await sshExec({ address: '127.0.0.1', port: gateway.port, user: 'lease-1', hostKey: gateway.hostKey, keyFile: stranger.keyFile }, 'true')).code).toBe(255);
+    await eventually(async () => (await scrape(gateway.replica.opsUrl)).includes('\norion_gateway_logins_total{result="refused"} 1\n'), { what: 'the refusal is counted', timeoutMs: 10_000 });
+    expect(await scrape(gateway.replica.opsUrl)).toContain('\norion_gateway_connections 0\n');
+  });
+});
