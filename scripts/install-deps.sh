@@ -8,7 +8,7 @@ set -euo pipefail
 umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
-PACKAGES=(mariadb-server ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++)
+PACKAGES=(mariadb-server galera-4 rsync ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++)
 DOCKER_PACKAGES=(docker.io docker-compose debootstrap)
 PEER_PACKAGES=(postgresql redis-server)
 POLICY=/usr/sbin/policy-rc.d

@@ -1,5 +1,7 @@
 import type { Knex } from 'knex';
 import type { Connection, raw } from 'mysql2';
+import { type Frame, GUARDED, PLAIN } from './guard';
+import { isClustered } from './session';
 
 /** A statement that was asked for, and whoever waits for its answer. */
 interface Asked {
@@ -25,9 +27,11 @@ export class Tx {
   #isSending = false;
   #commit: Promise<unknown> | undefined;
   #isCommitted = false;
+  readonly #frame: Frame;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#frame = frameOf(connection);
   }
 
   /** Throws when the transaction is over: what runs on would belong to whoever has the connection next. */
@@ -40,7 +44,7 @@ export class Tx {
 
   /** COMMIT, in one round trip with what is asked for in the same turn; nothing can be asked for after it. `transaction` does it at the end of its work. */
   async commit(): Promise<void> {
-    this.#commit ??= this.#begun || this.#asked.length > 0 ? this.#ask('COMMIT', []) : Promise.resolve();
+    this.#commit ??= this.#begun || this.#asked.length > 0 ? this.#askCommit() : Promise.resolve();
     await this.#commit;
     this.#isCommitted = true;
   }
@@ -58,6 +62,10 @@ export class Tx {
   /** COMMIT was answered: whatever fails from here on, it is done. */
   get isCommitted(): boolean {
     return this.#isCommitted;
+  }
+
+  #askCommit(): Promise<unknown> {
+    return Promise.all([this.#frame.commit, ...this.#frame.restore].map((sql) => this.#ask(sql, [])));
   }
 
   #ask(sql: string, bindings: Bindings): Promise<unknown> {
@@ -91,7 +99,7 @@ export class Tx {
     const texts = asked.map(({ sql, bindings }) => connection.format(sql, bindings as unknown[]));
     if (!this.#begun) {
       this.#begun = true;
-      texts.unshift('BEGIN');
+      texts.unshift(...this.#frame.begin);
     }
     const answers = connection.config.multipleStatements ? await this.#sendAsOne(texts) : await this.#sendOneByOne(texts);
     return answers.slice(-asked.length);
@@ -117,6 +125,8 @@ export class Tx {
     return this.#connection;
   }
 }
+
+export const frameOf = (connection: Connection): Frame => (isClustered(connection) ? GUARDED : PLAIN);
 
 /** For reads and single statements: a pool or a transaction. */
 export type Db = Knex | Tx;

@@ -1,14 +1,19 @@
 import type { Knex } from 'knex';
 import type { Connection } from 'mysql2';
-import { withDeadline } from '../lib/clock';
+import { systemClock, withDeadline } from '../lib/clock';
 import { OrionError } from '../lib/errors';
-import { acquire, release, sendOn, Tx } from './query';
+import { ABORTED_CODE } from './guard';
+import { acquire, frameOf, release, sendOn, Tx } from './query';
 
 export { type Db, Tx } from './query';
 
-const RETRIABLE = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
-const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ER_SERVER_SHUTDOWN', 'ER_CONNECTION_KILLED', 'ENOENT']);
+const RETRIABLE = new Set([ABORTED_CODE, 'ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
+/** Of a node that is cut off from its cluster (1047, 1180), or is read-only (1290) because another server has taken over. */
+const OUT_OF_SERVICE = ['ER_UNKNOWN_COM_ERROR', 'ER_ERROR_DURING_COMMIT', 'ER_OPTION_PREVENTS_STATEMENT'];
+const LOST = new Set([...OUT_OF_SERVICE, 'PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ER_SERVER_SHUTDOWN', 'ER_CONNECTION_KILLED', 'ENOENT']);
 const MAX_ATTEMPTS = 6;
+/** From the second repetition on, and longer each time: on a cluster the winner's change has to arrive here first. */
+const PAUSE_MS = 10;
 
 /** The code of a driver error, '' for anything else. */
 export function sqlCodeOf(error: unknown): string {
@@ -26,7 +31,7 @@ export function isDuplicate(error: unknown, key?: string): boolean {
   return sqlCodeOf(error) === 'ER_DUP_ENTRY' && (key === undefined || (error as Error).message.includes(key));
 }
 
-/** True when the database could not be reached or went away: nothing is known about what was being committed. */
+/** True when the database could not be reached, went away, or does not take work: nothing is known about what was being committed. */
 export function isDatabaseGone(error: unknown): boolean {
   // The driver marks as fatal what ends a connection, with or without a code.
   const fatal = typeof error === 'object' && error !== null && 'fatal' in error && error.fatal === true;
@@ -48,6 +53,7 @@ export async function transaction<T>(db: Knex, work: (tx: Tx) => Promise<T>): Pr
       return await runOnce(db, work);
     } catch (error) {
       if (RETRIABLE.has(sqlCodeOf(error)) && attempt < MAX_ATTEMPTS) {
+        await systemClock.sleep(Math.random() * PAUSE_MS * (attempt - 1));
         continue;
       }
       throw isDatabaseGone(error)
@@ -79,7 +85,11 @@ async function runOnce<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
 /** A connection on which even that fails, or takes too long, is cut: the server rolls back by itself, and nobody gets it again. */
 async function rollBack(connection: Connection): Promise<void> {
   try {
-    await withDeadline(ROLLBACK_LIMIT_MS, () => sendOn(connection, 'ROLLBACK'));
+    await withDeadline(ROLLBACK_LIMIT_MS, async () => {
+      for (const statement of ['ROLLBACK', ...frameOf(connection).restore]) {
+        await sendOn(connection, statement);
+      }
+    });
   } catch {
     connection.destroy();
   }

@@ -1,7 +1,7 @@
 import { type Id, keepInsertId, keptId, LAST_INSERT_ID } from '../db/sql';
 import type { Tx } from '../db/transaction';
 import { zip } from '../lib/zip';
-import { actorOf } from '../modules/accounts';
+import { actorOf, noteReservations } from '../modules/accounts';
 import { type NewEvent, recordEvents } from '../modules/audit';
 import { insertCheckpoints } from '../modules/checkpoints';
 import { insertLeases, insertPlacements, insertRents, type NewLease } from '../modules/leases';
@@ -36,7 +36,7 @@ interface Pair {
  */
 export async function leaseNodes(tx: Tx, ctx: FlowContext, { granted, isLast = false }: ToLease): Promise<Reservation[]> {
   const isOne = granted.length === 1 && granted[0]?.nodes.length === 1;
-  const rents = insertRents(tx, granted.map(({ request }) => ({ userId: request.user.id, idempotencyKey: request.idempotencyKey, requestHash: hashOf(request) })));
+  const rents = noteRents(tx, granted);
   const ids = isOne ? [LAST_INSERT_ID] : await rents;
   const pairs = granted.flatMap(({ request, nodes }, at) => nodes.map((node) => ({ request, node, rentId: ids[at] ?? 0 })));
   const leases = leaseEach(tx, ctx, pairs);
@@ -48,6 +48,12 @@ export async function leaseNodes(tx: Tx, ctx: FlowContext, { granted, isLast = f
   const ofRent = new Map(rentIds.map((rentId): [number, Reserved[]] => [rentId, []]));
   reserved.forEach((each) => ofRent.get(each.lease.rentId)?.push(each));
   return [...ofRent].map(([rentId, its]) => ({ rentId, reserved: its, replayed: false }));
+}
+
+async function noteRents(tx: Tx, granted: Granted[]): Promise<number[]> {
+  const rents = granted.map(({ request }) => ({ userId: request.user.id, idempotencyKey: request.idempotencyKey, requestHash: hashOf(request) }));
+  const [ids] = await Promise.all([insertRents(tx, rents), noteReservations(tx, [...new Set(rents.map(({ userId }) => userId))])]);
+  return ids;
 }
 
 async function leaseEach(tx: Tx, { settings: { checkpoints, claimSeconds } }: FlowContext, pairs: Pair[]): Promise<Reserved[]> {

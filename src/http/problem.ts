@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
-import { isDatabaseGone } from '../db/transaction';
+import { isConflict, isDatabaseGone } from '../db/transaction';
 import { type ErrorCode, OrionError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 
@@ -56,6 +56,9 @@ export function toOrionError(error: unknown): OrionError {
   }
   if (isDatabaseGone(error)) {
     return new OrionError('unavailable', 'The database does not answer. Try again, with the same Idempotency-Key if the request had one.', { retryAfterSeconds: 2, cause: error });
+  }
+  if (isConflict(error)) {
+    return new OrionError('unavailable', 'Others are changing the same thing at this moment, and nothing was done. Try again.', { retryAfterSeconds: 1, cause: error });
   }
   const [code, detail] = faultOfCaller(error) ?? ['internal', 'This is a fault of the service. Report it with the request id.'];
   return new OrionError(code, detail, { cause: error });

@@ -15,6 +15,7 @@ export { type Place, type RelayOptions, startRelay } from './relay';
 export { run, runOrThrow, type RunOptions, type RunResult } from './run';
 export { sharedMariaDb, type SharedMariaDb } from './shared-mariadb';
 export { skewed } from './skewed';
+export { startGalera, type GaleraCluster, type GaleraNode } from './galera';
 export { generateSshKeyPair, sshExec, sshOptions, type SshExecOptions, type SshKeyPair, type SshTarget } from './ssh';
 export { describeStack, startStack, type Container, type Stack, type StackOptions } from './stack';
 export { createStepControl, type StepControl, untilHeld } from './steps';

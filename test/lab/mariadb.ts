@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import mysql from 'mysql2/promise';
 import { eventually } from './eventually';
@@ -7,6 +7,7 @@ import type { Lab } from './lab';
 import { copyDataDir } from './mariadb-datadir';
 import { freePort } from './ports';
 import { startProcess, type LabProcess } from './process';
+import { runOrThrow } from './run';
 
 export interface DatabaseAccess {
   host: string;
@@ -45,6 +46,8 @@ export interface MariaDbOptions {
   durable?: boolean;
   /** Further arguments of mariadbd; the last of two wins. */
   args?: string[];
+  /** The UNIX user it runs as, who gets its files; default: root. */
+  user?: string;
 }
 
 /** A private mariadbd on 127.0.0.1 with a data directory of its own. Ready in about a second. */
@@ -52,6 +55,10 @@ export async function startMariaDb(lab: Lab, options: MariaDbOptions = {}): Prom
   const dir = mkdtempSync(join(lab.dir, 'db-'));
   const address = { host: '127.0.0.1', port: await freePort(), socket: join(dir, 's') };
   await copyDataDir(join(dir, 'data'));
+  if (options.user) {
+    await runOrThrow('chown', ['-R', options.user, dir]);
+    chmodSync(lab.dir, 0o711);
+  }
   const launch = async (): Promise<LabProcess> => {
     const child = startProcess(lab, { name: 'mariadb', command: 'mariadbd', args: serverArguments(dir, address, options) });
     await awaitServer(address, child);
@@ -88,7 +95,7 @@ function serverArguments(dir: string, address: MariaDbAddress, options: MariaDbO
     `--tmpdir=${dir}`,
     `--port=${address.port}`,
     `--bind-address=${address.host}`,
-    '--user=root',
+    `--user=${options.user ?? 'root'}`,
     '--skip-name-resolve',
     '--character-set-server=utf8mb4',
     '--max-connections=600',

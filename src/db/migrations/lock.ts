@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { systemClock } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import { execute, IN_SECONDS } from '../sql';
-import { isConflict } from '../transaction';
+import { change } from './change';
 
 /** A killed migrator keeps the others waiting for so long. */
 const LOCK_SECONDS = 30;
@@ -21,11 +21,11 @@ export interface MigrationLock {
  */
 export async function withMigrationLock<T>(db: Knex, work: (lock: MigrationLock) => Promise<T>): Promise<T> {
   const token = newClaimToken();
-  await createLockRow(db);
+  await createLockTable(db);
   await claim(db, token);
   const over = new AbortController();
   const renew = async (): Promise<void> => {
-    if ((await execute(db, `UPDATE schema_lock SET expires_at = ${IN_SECONDS} WHERE id = 1 AND owner = ?`, [LOCK_SECONDS, token])) === 0) {
+    if ((await change(db, `UPDATE schema_lock SET expires_at = ${IN_SECONDS} WHERE id = 1 AND owner = ?`, [LOCK_SECONDS, token])) === 0) {
       throw new Error('Another process has taken over the migration of this database, because this one did not answer for too long. Look at `orion migrate status`.');
     }
   };
@@ -35,11 +35,11 @@ export async function withMigrationLock<T>(db: Knex, work: (lock: MigrationLock)
   } finally {
     over.abort();
     await renewing;
-    await execute(db, 'UPDATE schema_lock SET owner = NULL WHERE id = 1 AND owner = ?', [token]);
+    await change(db, 'UPDATE schema_lock SET owner = NULL WHERE id = 1 AND owner = ?', [token]);
   }
 }
 
-async function createLockRow(db: Knex): Promise<void> {
+async function createLockTable(db: Knex): Promise<void> {
   await execute(
     db,
     `CREATE TABLE IF NOT EXISTS schema_lock (
@@ -48,7 +48,7 @@ async function createLockRow(db: Knex): Promise<void> {
       expires_at DATETIME(3) NOT NULL DEFAULT UTC_TIMESTAMP(3)
     ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
   );
-  await execute(db, 'INSERT IGNORE INTO schema_lock (id) VALUES (1)');
+  await change(db, 'INSERT IGNORE INTO schema_lock (id) VALUES (1)');
 }
 
 async function claim(db: Knex, token: string): Promise<void> {
@@ -62,15 +62,8 @@ async function claim(db: Knex, token: string): Promise<void> {
 }
 
 async function tryClaim(db: Knex, token: string): Promise<boolean> {
-  try {
-    const sql = `UPDATE schema_lock SET owner = ?, expires_at = ${IN_SECONDS} WHERE id = 1 AND (owner IS NULL OR expires_at < UTC_TIMESTAMP(3))`;
-    return (await execute(db, sql, [token, LOCK_SECONDS])) === 1;
-  } catch (error) {
-    if (isConflict(error)) {
-      return false;
-    }
-    throw error;
-  }
+  const sql = `UPDATE schema_lock SET owner = ?, expires_at = ${IN_SECONDS} WHERE id = 1 AND (owner IS NULL OR expires_at < UTC_TIMESTAMP(3))`;
+  return (await change(db, sql, [token, LOCK_SECONDS])) === 1;
 }
 
 /** While a statement runs that takes long. A failure is left to the renewal before the next statement. */

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { execute, selectRows } from '../sql';
+import { change } from './change';
 import { isMissingTable } from '../transaction';
 
 export interface Recorded {
@@ -58,7 +59,7 @@ async function listIn(db: Knex, table: string): Promise<Recorded[]> {
 export async function record(db: Knex, { name, batch }: Recorded): Promise<void> {
   const table = tableOf(name);
   // Repeatable in the table of Knex, too, which has no UNIQUE key.
-  await execute(
+  await change(
     db,
     `INSERT INTO ${table} (name, batch, migration_time) SELECT ?, ?, UTC_TIMESTAMP(3) FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ${table} WHERE name = ?)`,
     [name, batch, name],
@@ -66,5 +67,5 @@ export async function record(db: Knex, { name, batch }: Recorded): Promise<void>
 }
 
 export async function forget(db: Knex, name: string): Promise<void> {
-  await execute(db, `DELETE FROM ${tableOf(name)} WHERE name = ?`, [name]);
+  await change(db, `DELETE FROM ${tableOf(name)} WHERE name = ?`, [name]);
 }

@@ -35,9 +35,10 @@ export function createOpsRouter(deps: HealthDeps): Router {
   return router.use(createReadyRouter(deps));
 }
 
+/** Reads a table: a node that is cut off from its cluster still answers a query without one. */
 async function databaseTrouble(db: Knex): Promise<string | null> {
   try {
-    await withDeadline(DATABASE_DEADLINE_MS, () => selectFirst(db, 'SELECT 1 AS one'));
+    await withDeadline(DATABASE_DEADLINE_MS, () => selectFirst(db, 'SELECT name FROM schema_migrations LIMIT 1'));
     return null;
   } catch {
     return 'the database does not answer';
