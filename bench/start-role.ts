@@ -20,7 +20,7 @@ export async function startRole(lab: Lab, role: 'api' | 'scheduler', { host, por
       ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String(httpPort),
       // A process without an API says that it is ready there.
       ORION_OPS_HOST: '127.0.0.1', ...(role === 'api' ? {} : { ORION_OPS_PORT: String(httpPort) }),
-      ORION_JWT_KEY: JWT_KEY, ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir)).keyFile,
+      ORION_JWT_KEY: JWT_KEY, ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir)).keyFile, ORION_CONTROL_KEY_FILE: (await generateSshKeyPair(lab.dir, 'control key')).keyFile,
       ...env,
     },
   });

@@ -7,6 +7,7 @@ import { createDatabase } from '../../src/db/connection';
 import { systemClock } from '../../src/lib/clock';
 import type { Logger } from '../../src/lib/logger';
 import { eventually, type Lab, projectDir, startProcess } from '../../test/lab';
+import { fetchChallenge } from '../../test/support/machine';
 import { severalNodes } from '../../test/support/builders';
 import { startSystem, type System } from '../../test/support/system';
 import type { Benchmark, BenchRun, Row } from '../benchmark';
@@ -67,7 +68,7 @@ async function growthOfApi(system: System, credentials: string[]): Promise<numbe
     return await growthOf(api.pid, async () => {
       credentials.forEach((credential, nth) => {
         const findCredential = (): Promise<string> => systemClock.sleep(nth * APART_MS, over.signal).then(() => credential);
-        void keepTunnel({ ...AGENT, endpoint: api.url, findCredential }, over.signal);
+        void keepTunnel({ ...AGENT, endpoint: api.url, findCredential, challenge: () => fetchChallenge(api.url) }, over.signal);
       });
       await eventually(async () => {
         const [row] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM tunnels');

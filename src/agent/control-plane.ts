@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto';
+import { authorizeCall } from '../lib/call-mac';
 import { messageOf } from '../lib/errors';
-import { postJson, type HttpAnswer } from './http';
+import { type Answer, interpret, interpretSealed } from './answer';
+import { type Call, enrol, type Proofs } from './enrol';
+import type { HttpAnswer } from './http';
 import {
+  parseChallenge,
   parseHeartbeatAnswer,
   parseLeaveAnswer,
-  parseProblem,
-  parseRegistration,
   type HeartbeatAnswer,
   type HeartbeatBody,
   type LeaveAnswer,
@@ -12,78 +15,70 @@ import {
   type Registration,
 } from './wire';
 
-/** What came of a call. `failed`: no answer, or one that makes no sense. */
-export type Answer<T> =
-  | { kind: 'ok'; value: T }
-  | { kind: 'refused'; status: number; code: string; detail: string; retryAfterSeconds: number | undefined }
-  | { kind: 'failed'; reason: string };
-
-/** The control plane as an agent sees it. No method rejects, and none takes longer than the timeout. */
+/** The control plane as an agent sees it. No method rejects, and none takes longer than the timeout of each of its calls. */
 export interface ControlPlane {
+  /** Without a credential it agrees on one, which `Registration` has then. */
   register(body: RegisterBody, credential: string | undefined, signal?: AbortSignal): Promise<Answer<Registration>>;
   heartbeat(body: HeartbeatBody, credential: string, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Answer<HeartbeatAnswer>>;
   leave(credential: string, signal?: AbortSignal): Promise<Answer<LeaveAnswer>>;
+  /** What the next call has to answer that must not be made twice. */
+  challenge(signal?: AbortSignal): Promise<Answer<string>>;
 }
 
-export interface ControlPlaneOptions {
-  endpoint: string;
-  /** PEM. */
-  ca?: string;
-  timeoutMs?: number;
-  maxBytes?: number;
-}
-
-interface Call<T> {
+export interface PostCall {
+  /** From the control plane's root. */
   path: string;
-  body: unknown;
-  credential: string | undefined;
+  body: string;
+  headers: Record<string, string>;
+  timeoutMs: number;
   signal: AbortSignal | undefined;
-  /** Default: that of the control plane. */
-  timeoutMs?: number | undefined;
-  parse: (body: unknown) => T;
+}
+
+export type Post = (call: PostCall) => Promise<HttpAnswer>;
+
+export interface ControlPlaneOptions extends Proofs {
+  post: Post;
+  timeoutMs?: number;
 }
 
 const TIMEOUT_MS = 10_000;
-const MAX_BYTES = 256 * 1024;
 
 export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const { endpoint, ca, maxBytes = MAX_BYTES } = options;
-  const call = async <T>({ path, body, credential, signal, parse, timeoutMs = options.timeoutMs ?? TIMEOUT_MS }: Call<T>): Promise<Answer<T>> => {
-    try {
-      const answer = await postJson(`${endpoint}/api/workers/${path}`, { body, credential, ca, timeoutMs, maxBytes, signal });
-      return interpret(answer, parse);
-    } catch (error) {
-      return { kind: 'failed', reason: messageOf(error) || 'no connection' };
-    }
+  const send = ({ name, body, headers = {}, credential, nonce = '', signal, timeoutMs = options.timeoutMs ?? TIMEOUT_MS }: Call): Promise<HttpAnswer> => {
+    const path = `/api/workers/${name}`;
+    const authorization: Record<string, string> = credential === undefined ? {} : { authorization: authorizeCall(credential, { method: 'POST', path, nonce, body }) };
+    return options.post({ path, body, headers: { ...headers, ...authorization }, timeoutMs, signal });
   };
+  const challenge = (signal?: AbortSignal): Promise<Answer<string>> =>
+    attempt(async () => {
+      const answer = await send({ name: 'challenge', body: '{}', signal });
+      return answer.status === 404 ? { kind: 'failed', reason: 'the control plane is of a release before this agent: bring it up to date first' } : interpret(answer, parseChallenge);
+    });
   return {
-    register: (body, credential, signal) => call({ path: 'register', body, credential, signal, parse: parseRegistration }),
-    heartbeat: (body, credential, { signal, timeoutMs } = {}) => call({ path: 'heartbeat', body, credential, signal, timeoutMs, parse: parseHeartbeatAnswer }),
-    leave: (credential, signal) => call({ path: 'leave', body: {}, credential, signal, parse: parseLeaveAnswer }),
+    challenge,
+    register: (body, credential, signal) => attempt(() => enrol({ send, challenge, proofs: options }, { body, credential, signal })),
+    heartbeat: (body, credential, { signal, timeoutMs } = {}) =>
+      attempt(async () => {
+        const nonce = randomBytes(16).toString('base64url');
+        const answer = await send({ name: 'heartbeat', body: JSON.stringify(body), credential, nonce, signal, timeoutMs });
+        return interpretSealed(answer, { credential, nonce }, parseHeartbeatAnswer);
+      }),
+    leave: (credential, signal) =>
+      attempt(async () => {
+        const nonce = await challenge(signal);
+        if (nonce.kind !== 'ok') {
+          return nonce;
+        }
+        const answer = await send({ name: 'leave', body: '{}', credential, nonce: nonce.value, signal });
+        return interpretSealed(answer, { credential, nonce: nonce.value }, parseLeaveAnswer);
+      }),
   };
 }
 
-/** The meaning of an HTTP answer: 2xx must parse, a redirect is not followed, anything else is a refusal. */
-export function interpret<T>(answer: HttpAnswer, parse: (body: unknown) => T): Answer<T> {
-  const { status, retryAfterSeconds } = answer;
-  if (status >= 300 && status < 400) {
-    const target = answer.location === undefined ? '' : ` to ${answer.location.slice(0, 200)}`;
-    return { kind: 'failed', reason: `redirected${target}: set API_ENDPOINT to the control plane itself` };
-  }
-  if (status < 200 || status > 299) {
-    return { kind: 'refused', status, ...parseProblem(parseJson(answer.text)), retryAfterSeconds };
-  }
+async function attempt<T>(work: () => Promise<Answer<T>>): Promise<Answer<T>> {
   try {
-    return { kind: 'ok', value: parse(parseJson(answer.text)) };
+    return await work();
   } catch (error) {
-    return { kind: 'failed', reason: messageOf(error) };
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
+    return { kind: 'failed', reason: messageOf(error) || 'no connection' };
   }
 }

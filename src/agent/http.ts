@@ -1,10 +1,10 @@
 import { request as plainRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { MAC_HEADER } from '../lib/call-mac';
 import { withDeadline } from '../lib/clock';
 
 export interface PostOptions {
-  body: unknown;
-  /** Bearer credential, when there is one. */
-  credential?: string;
+  body: string;
+  headers: Record<string, string>;
   /** PEM certificates trusted in addition to Node's own; https only. */
   ca?: string;
   /** From dialling to the last byte of the answer. */
@@ -18,6 +18,8 @@ export interface HttpAnswer {
   /** Seconds from Retry-After; only the delta form is understood. */
   retryAfterSeconds: number | undefined;
   location: string | undefined;
+  /** The Orion-MAC header, by which an answer is known to be the control plane's. */
+  seal: string | undefined;
   text: string;
 }
 
@@ -40,12 +42,12 @@ async function secureRequest(ca: string | undefined): Promise<Send> {
 }
 
 function exchange(send: Send, url: string, options: PostOptions): Promise<HttpAnswer> {
-  const body = JSON.stringify(options.body);
+  const { body } = options;
   const headers = {
+    ...options.headers,
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     accept: 'application/json, application/problem+json',
-    ...(options.credential === undefined ? {} : { authorization: `Bearer ${options.credential}` }),
   };
   return new Promise((resolve, reject) => {
     const request = send(url, { method: 'POST', headers, agent: false, signal: options.signal }, (response) => {
@@ -74,6 +76,7 @@ async function collect(response: IncomingMessage, maxBytes: number): Promise<Htt
     status: response.statusCode ?? 0,
     retryAfterSeconds: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined,
     location: response.headers.location,
+    seal: [response.headers[MAC_HEADER.toLowerCase()]].flat()[0],
     text: Buffer.concat(chunks).toString('utf8'),
   };
 }

@@ -1,7 +1,8 @@
 import { rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock';
-import type { Answer, ControlPlane } from './control-plane';
+import type { Answer } from './answer';
+import type { ControlPlane } from './control-plane';
 import { hasCode, writeFileAtomic } from './files';
 
 /** What both kinds of accepted calls tell of the node. */

@@ -1,11 +1,12 @@
 import type { Clock } from '../lib/clock';
 import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import type { Answer, ControlPlane } from './control-plane';
+import type { Answer } from './answer';
+import type { ControlPlane } from './control-plane';
 import type { CredentialStore } from './credential-store';
 import type { Rest } from './rest';
 import { heartbeatPauseSeconds, judgeAnswer, type Pace, retrySeconds } from './verdict';
-import type { HeartbeatAnswer, HeartbeatBody, Management, RegisterBody, Registration } from './wire';
+import type { ControlOffer, HeartbeatAnswer, HeartbeatBody, RegisterBody } from './wire';
 
 /** Why a session ended: told to stop, retired by an operator, or `leave` was run beside it. */
 export type SessionEnd = 'stopped' | 'retired' | 'left';
@@ -17,8 +18,10 @@ export interface SessionDeps {
   logger: Logger;
   describeSelf: () => Promise<RegisterBody>;
   describeState: () => Promise<HeartbeatBody>;
-  /** Installs what the answer asks for. A failure is logged and does not end the session. */
-  applyManagement: (management: Management) => Promise<void>;
+  /** The public host key that the machine has now. */
+  readHostKey: () => Promise<string>;
+  /** Installs what the control plane has signed. A failure is logged and does not end the session. */
+  applyManagement: (offer: ControlOffer | undefined) => Promise<void>;
   onHeartbeat: (answer: HeartbeatAnswer) => Promise<void>;
   /** Asked before each call, with the interval that was told. */
   pace: (intervalSeconds: number) => Pace;
@@ -30,6 +33,8 @@ export interface SessionDeps {
 interface State {
   credential: string | undefined;
   registered: boolean;
+  /** That the machine registered with: another one it has to prove, by registering again. */
+  hostKey: string;
   /** Turns with each refusal: a credential that is refused may keep a good join token from being seen, and may be good again later. */
   presentCredential: boolean;
   status: string;
@@ -43,7 +48,7 @@ type Step = { end: SessionEnd } | { pauseSeconds: number };
 
 /** Registers and then calls home until `signal` aborts or the membership is over. Never rejects, never gives up, one call at a time. */
 export async function runSession(deps: SessionDeps, signal: AbortSignal): Promise<SessionEnd> {
-  const state: State = { credential: await deps.credentials.find(), registered: false, presentCredential: true, status: '', failures: 0, keptSeconds: undefined, signal };
+  const state: State = { credential: await deps.credentials.find(), registered: false, hostKey: '', presentCredential: true, status: '', failures: 0, keptSeconds: undefined, signal };
   while (!signal.aborted) {
     const step = await takeStep(deps, state);
     if ('end' in step) {
@@ -61,6 +66,7 @@ async function takeStep(deps: SessionDeps, state: State): Promise<Step> {
     if (await wasForgotten(deps, state)) {
       return { end: 'left' };
     }
+    state.registered &&= (await deps.readHostKey()) === state.hostKey;
     return state.registered && state.credential !== undefined
       ? await callHome(deps, state, state.credential)
       : await register(deps, state);
@@ -75,34 +81,23 @@ async function wasForgotten({ credentials }: SessionDeps, { credential }: State)
 
 async function register(deps: SessionDeps, state: State): Promise<Step> {
   const presented = state.presentCredential ? state.credential : undefined;
-  const answer = await deps.controlPlane.register(await deps.describeSelf(), presented, state.signal);
+  const self = await deps.describeSelf();
+  const answer = await deps.controlPlane.register(self, presented, state.signal);
   if (answer.kind !== 'ok') {
     return refused(deps, state, answer);
   }
-  const { nodeId, status, credential, management } = answer.value;
+  const { nodeId, status, credential, offer } = answer.value;
   if (credential !== undefined) {
     await deps.credentials.save(credential);
     state.credential = credential;
   }
-  if (state.credential === undefined) {
-    return waitForCredential(deps, state, answer.value);
-  }
-  state.registered = true;
+  Object.assign(state, { registered: true, hostKey: self.host_key });
   // A credential the server has just refused must not bring the two of us into a tight circle.
   const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...paceIn(deps, state) }) : 0;
   deps.logger.info('registered', { nodeId, status });
   state.status = status;
-  await apply(deps, management);
+  await apply(deps, offer);
   return { pauseSeconds };
-}
-
-function waitForCredential(deps: SessionDeps, state: State, { nodeId, status, heartbeatIntervalSeconds }: Registration): Step {
-  if (state.status !== status) {
-    state.status = status;
-    deps.logger.warn('no credential yet: approve this node at the control plane, or give it a join token', { nodeId, status });
-  }
-  state.failures = 0;
-  return { pauseSeconds: heartbeatPauseSeconds(heartbeatIntervalSeconds, Math.random()) };
 }
 
 async function callHome(deps: SessionDeps, state: State, credential: string): Promise<Step> {
@@ -114,13 +109,13 @@ async function callHome(deps: SessionDeps, state: State, credential: string): Pr
   if (await wasForgotten(deps, state)) {
     return { end: 'left' };
   }
-  const { status, heartbeatIntervalSeconds, management } = answer.value;
+  const { status, heartbeatIntervalSeconds, offer } = answer.value;
   if (state.failures > 0 || state.status !== status) {
     deps.logger.info('control plane answered', { status, before: state.status, failures: state.failures });
   }
   Object.assign(state, { status, failures: 0, presentCredential: true, keptSeconds: heartbeatIntervalSeconds });
   await attempt(deps, 'remaining times could not be noted', () => deps.onHeartbeat(answer.value));
-  await apply(deps, management);
+  await apply(deps, offer);
   return { pauseSeconds: heartbeatPauseSeconds(heartbeatIntervalSeconds, Math.random()) };
 }
 
@@ -159,11 +154,8 @@ function retry(deps: SessionDeps, state: State, answer: Exclude<Answer<unknown>,
 
 const paceIn = ({ pace }: SessionDeps, { keptSeconds }: State): Pace => pace(keptSeconds ?? 0);
 
-async function apply(deps: SessionDeps, management: Management | undefined): Promise<void> {
-  if (management) {
-    await attempt(deps, 'management account could not be brought up to date', () => deps.applyManagement(management));
-  }
-}
+const apply = (deps: SessionDeps, offer: ControlOffer | undefined): Promise<void> =>
+  attempt(deps, 'management account could not be brought up to date', () => deps.applyManagement(offer));
 
 async function attempt({ logger }: SessionDeps, failure: string, work: () => Promise<void>): Promise<void> {
   try {

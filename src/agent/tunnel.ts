@@ -3,6 +3,7 @@ import { connect as connectTcp } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import { WebSocket } from 'ws';
 import { backoffSeconds } from '../lib/backoff';
+import { authorizeCall } from '../lib/call-mac';
 import type { Clock } from '../lib/clock';
 import { messageOf } from '../lib/errors';
 import { joinStreams } from '../lib/join-streams';
@@ -17,10 +18,13 @@ export interface TunnelOptions {
   /** This machine's own SSH server: the only thing that the tunnel leads to. */
   sshd: { host: string; port: number };
   findCredential: () => Promise<string | undefined>;
+  /** What the control plane wants answered by whoever opens a tunnel. Rejects when it cannot be asked. */
+  challenge: (signal: AbortSignal) => Promise<string>;
   clock: Clock;
   logger: Logger;
 }
 
+const PATH = '/api/workers/tunnel';
 const RETRY = { firstSeconds: 1, maxSeconds: 10 };
 const HANDSHAKE_MS = 10_000;
 /** The control plane asks for a sign of life every few seconds; without any for so long the tunnel is taken to be broken. */
@@ -44,7 +48,8 @@ export async function keepTunnel(options: TunnelOptions, signal: AbortSignal): P
     }
     const openedAt = clock.monotonicMs();
     try {
-      const session = await openTunnel(options, credential, signal);
+      const authorization = authorizeCall(credential, { method: 'GET', path: PATH, nonce: await options.challenge(signal), body: '' });
+      const session = await openTunnel(options, authorization, signal);
       logger.info('tunnel open');
       await untilOverOrDismissed(session);
       failures = clock.monotonicMs() - openedAt > GOOD_MS ? 0 : failures + 1;
@@ -57,9 +62,9 @@ export async function keepTunnel(options: TunnelOptions, signal: AbortSignal): P
   }
 }
 
-function openTunnel(options: TunnelOptions, credential: string, signal: AbortSignal): Promise<ServerHttp2Session> {
-  const socket = new WebSocket(`${options.endpoint.replace(/^http/, 'ws')}/api/workers/tunnel`, {
-    headers: { authorization: `Bearer ${credential}` },
+function openTunnel(options: TunnelOptions, authorization: string, signal: AbortSignal): Promise<ServerHttp2Session> {
+  const socket = new WebSocket(`${options.endpoint.replace(/^http/, 'ws')}${PATH}`, {
+    headers: { authorization },
     ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,

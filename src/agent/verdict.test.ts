@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { interpret, type Answer } from './control-plane';
+import { createSeal } from '../lib/call-mac';
+import { sha256 } from '../lib/ids';
+import { interpret, interpretSealed, type Answer } from './answer';
 import { heartbeatPauseSeconds, judgeAnswer, paceOf, retrySeconds } from './verdict';
-import { parseHeartbeatAnswer, parseRegistration } from './wire';
+import { parseHeartbeatAnswer, parseRegistration, parseStatement } from './wire';
 
 const refused = (status: number, extras: { code?: string; retryAfterSeconds?: number } = {}): Answer<unknown> => ({
   kind: 'refused',
@@ -88,21 +90,47 @@ describe('the meaning of an HTTP answer', () => {
     text: typeof body === 'string' ? body : JSON.stringify(body),
     retryAfterSeconds: undefined,
     location: undefined,
+    seal: undefined,
     ...extras,
   });
-  const good = { node_id: 7, status: 'unknown', heartbeat_interval_seconds: 10, management: { username: 'orion-mgmt', public_keys: ['x'] } };
+  const offer = { control_key: 'ssh-ed25519 AAAA', statement: { text: '{}', signature: 's' }, successors: [{ by: 'ssh-ed25519 BBBB', text: '{}', signature: 't' }] };
+  const good = { node_id: 7, status: 'unknown', heartbeat_interval_seconds: 10, management: { username: 'orion-mgmt', public_keys: ['x'], ...offer } };
 
   it('takes a good registration', () => {
-    expect(interpret(http(201, { ...good, credential: 'orion_node_abc' }), parseRegistration)).toEqual({
+    expect(interpret(http(201, { ...good, server_key: 'k', signature: 's', credential: 'orion_node_from_the_wire' }), parseRegistration)).toEqual({
       kind: 'ok',
       value: {
         nodeId: '7',
         status: 'unknown',
-        credential: 'orion_node_abc',
+        credential: undefined,
+        serverKey: 'k',
+        signature: 's',
         heartbeatIntervalSeconds: 10,
-        management: { username: 'orion-mgmt', publicKeys: ['x'] },
+        offer: { controlKey: offer.control_key, statement: offer.statement, successors: offer.successors },
       },
     });
+  });
+
+  it('does not look at keys that nobody signed', () => {
+    const { offer: none } = parseRegistration({ ...good, management: { username: 'orion-mgmt', public_keys: ['x'] } });
+    expect(none).toBeUndefined();
+    expect(() => parseStatement(JSON.stringify({ username: 'orion-mgmt', public_keys: [1], serial: 1 }))).toThrow('public_keys');
+    expect(parseStatement(JSON.stringify({ username: 'orion-mgmt', public_keys: ['x'], serial: 1 }))).toEqual({ management: { username: 'orion-mgmt', publicKeys: ['x'] }, serial: 1 });
+  });
+
+  it('believes a success, and that the node is retired, only when it is sealed with the node\'s key', () => {
+    const [credential, nonce] = ['orion_node_abc', 'a-nonce-of-mine'];
+    for (const status of [200, 410]) {
+      const { text } = http(status, good);
+      const seal = createSeal(sha256(credential), nonce)(status, text);
+      const meant = interpretSealed(http(status, good, { seal }), { credential, nonce }, parseRegistration).kind;
+      expect(meant).toBe(status === 200 ? 'ok' : 'refused');
+      for (const changed of [{ seal: undefined }, { seal: `${seal.slice(0, -1)}_` }, { seal, text: text.replace('7', '8') }, { seal, status: 201 }]) {
+        expect(interpretSealed(http(status, good, changed), { credential, nonce }, parseRegistration).kind).toBe('failed');
+      }
+      expect(interpretSealed(http(status, good, { seal }), { credential, nonce: 'another-nonce' }, parseRegistration).kind).toBe('failed');
+    }
+    expect(interpretSealed(http(503, {}), { credential, nonce }, parseRegistration).kind).toBe('refused');
   });
 
   it('keeps a hostile interval within bounds', () => {
@@ -115,8 +143,7 @@ describe('the meaning of an HTTP answer', () => {
     ['a list', []],
     ['nothing', 'null'],
     ['no id', { ...good, node_id: undefined }],
-    ['a credential that would break a header', { ...good, credential: 'abcdefgh\r\nX: y' }],
-    ['keys that are no texts', { ...good, management: { username: 'orion-mgmt', public_keys: [1] } }],
+    ['a statement that is no signed text', { ...good, management: { ...offer, statement: 'x' } }],
     ['an interval that is no number', { ...good, heartbeat_interval_seconds: '10' }],
   ])('fails on %s', (_what, body) => {
     expect(interpret(http(200, body), parseRegistration).kind).toBe('failed');

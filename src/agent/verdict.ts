@@ -1,5 +1,5 @@
 import { backoffSeconds } from '../lib/backoff';
-import type { Answer } from './control-plane';
+import type { Answer } from './answer';
 
 /** What an answer means for the agent's membership. */
 export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'try_again';

@@ -1,3 +1,4 @@
+import type { SignedText } from '../lib/control-key';
 import type { Facts, Vitals } from './facts';
 
 /** The account through which the control plane works on this node, and the keys that open it. Keys are not yet validated. */
@@ -6,19 +7,32 @@ export interface Management {
   publicKeys: string[];
 }
 
+/** What a control plane says of itself; nothing of it is verified yet. */
+export interface ControlOffer {
+  /** `ssh-ed25519 base64`. */
+  controlKey: string;
+  /** Which keys open this node: see parseStatement. */
+  statement: SignedText;
+  /** By which control keys of before name the present one. */
+  successors: (SignedText & { by: string })[];
+}
+
 export interface Registration {
   nodeId: string;
   status: string;
-  /** Present only when the control plane issued a new one. */
+  /** Present only when a new one was agreed on. */
   credential: string | undefined;
-  management: Management | undefined;
+  serverKey: string | undefined;
+  signature: string | undefined;
+  /** Undefined: a control plane that signs nothing. */
+  offer: ControlOffer | undefined;
   heartbeatIntervalSeconds: number;
 }
 
 export interface HeartbeatAnswer {
   status: string;
   heartbeatIntervalSeconds: number;
-  management: Management | undefined;
+  offer: ControlOffer | undefined;
   /** How long accounts may go on without an answer that lists them; 0 (also from a control plane that knows of none): for ever. */
   contactLimitSeconds: number;
   accounts: { username: string; remainingSeconds: number }[];
@@ -35,7 +49,6 @@ export interface RegisterBody {
   ssh_port: number;
   address?: string;
   host_key: string;
-  join_token?: string;
   labels: Record<string, string>;
   facts: Facts;
 }
@@ -47,7 +60,6 @@ export interface HeartbeatBody extends Partial<Vitals> {
   /** Those of them that this node ended by itself, because their lease was over and the control plane out of reach. */
   ended_accounts: string[];
   ssh_port: number;
-  host_key: string;
   /** The interval that this agent keeps to; sent by one that calls at once when an account comes. */
   interval_seconds?: number | undefined;
 }
@@ -56,23 +68,21 @@ const MIN_INTERVAL_SECONDS = 0.2;
 const MAX_INTERVAL_SECONDS = 3600;
 const MAX_REMAINING_SECONDS = 10 * 365 * 86_400;
 const MAX_CONTACT_LIMIT_SECONDS = 86_400;
-const CREDENTIAL = /^[\x21-\x7e]{8,512}$/;
 
 /** The parsers below throw for an answer that is not as agreed; what they return is safe to use, save for public keys. */
 export function parseRegistration(body: unknown): Registration {
   const answer = asObject(body);
-  const { credential, node_id: nodeId } = answer;
+  const { node_id: nodeId } = answer;
   if (typeof nodeId !== 'string' && typeof nodeId !== 'number') {
     throw new Error('the answer has no node_id');
-  }
-  if (credential !== undefined && credential !== null && !(typeof credential === 'string' && CREDENTIAL.test(credential))) {
-    throw new Error('the answer has an unusable credential');
   }
   return {
     nodeId: String(nodeId),
     status: asText(answer, 'status'),
-    credential: credential ?? undefined,
-    management: parseManagement(answer.management),
+    credential: undefined,
+    serverKey: optionalText(answer.server_key),
+    signature: optionalText(answer.signature),
+    offer: parseOffer(answer.management),
     heartbeatIntervalSeconds: parseInterval(answer),
   };
 }
@@ -83,7 +93,7 @@ export function parseHeartbeatAnswer(body: unknown): HeartbeatAnswer {
   return {
     status: asText(answer, 'status'),
     heartbeatIntervalSeconds: parseInterval(answer),
-    management: parseManagement(answer.management),
+    offer: parseOffer(answer.management),
     contactLimitSeconds: parseContactLimit(answer),
     accounts: accounts.map((item) => {
       const account = asObject(item);
@@ -108,17 +118,34 @@ export function parseProblem(body: unknown): { code: string; detail: string } {
   return { code: text(problem.code), detail: text(problem.detail) };
 }
 
-function parseManagement(value: unknown): Management | undefined {
-  if (value === undefined || value === null) {
+/** What a signed statement says, which the control plane's key vouches for. Throws for anything else. */
+export function parseStatement(text: string): { management: Management; serial: number } {
+  const statement = asObject(JSON.parse(text) as unknown);
+  const keys = statement.public_keys;
+  if (!Array.isArray(keys) || !keys.every((key): key is string => typeof key === 'string')) {
+    throw new Error('public_keys is no list of texts');
+  }
+  return { management: { username: asText(statement, 'username'), publicKeys: keys }, serial: asNumber(statement, 'serial', Number.MAX_SAFE_INTEGER) };
+}
+
+export const parseChallenge = (body: unknown): string => asText(asObject(body), 'challenge');
+
+/** Undefined where nothing is signed: such keys are not looked at. */
+function parseOffer(value: unknown): ControlOffer | undefined {
+  const { statement, control_key: controlKey, successors } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  if (statement === undefined || typeof controlKey !== 'string') {
     return undefined;
   }
-  const management = asObject(value);
-  const keys = management.public_keys;
-  if (!Array.isArray(keys) || !keys.every((key): key is string => typeof key === 'string')) {
-    throw new Error('management.public_keys is no list of texts');
-  }
-  return { username: asText(management, 'username'), publicKeys: keys };
+  const named = Array.isArray(successors) ? (successors as unknown[]) : [];
+  return { controlKey, statement: parseSigned(statement), successors: named.map((item) => ({ ...parseSigned(item), by: asText(asObject(item), 'by') })) };
 }
+
+function parseSigned(value: unknown): SignedText {
+  const signed = asObject(value);
+  return { text: asText(signed, 'text'), signature: asText(signed, 'signature') };
+}
+
+const optionalText = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 function parseInterval(answer: Record<string, unknown>): number {
   const seconds = asNumber(answer, 'heartbeat_interval_seconds', Number.MAX_SAFE_INTEGER);

@@ -59,6 +59,9 @@ export function createApiClient({ server, token, http, clock }: ApiDeps): ApiCli
     const { method, path, body, idempotencyKey, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
     const key: Record<string, string> = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
     const text = body === undefined ? undefined : JSON.stringify(body);
+    if (token !== undefined || (body && 'password' in body)) {
+      requireSecrecy(server);
+    }
     try {
       const answer = await http.send({ method, url: server + path, headers: { ...headers, ...key }, body: text, timeoutMs });
       if (isFromNobody(answer)) {
@@ -86,6 +89,7 @@ export function createApiClient({ server, token, http, clock }: ApiDeps): ApiCli
       }
     },
     openStream: async (path, signal) => {
+      requireSecrecy(server);
       const request = { method: 'GET', url: server + path, headers: { ...headers, accept: 'text/event-stream' }, timeoutMs: DEFAULT_TIMEOUT_MS };
       const response = await http.open(request, signal).catch((error: unknown) => Promise.reject(error instanceof CliError ? error : new NoAnswerError(server, error)));
       if (response.statusCode !== 200) {
@@ -98,6 +102,17 @@ export function createApiClient({ server, token, http, clock }: ApiDeps): ApiCli
     },
     close: () => http.close(),
   };
+}
+
+/** Throws for plain http to another machine: whoever is on the way would read what is secret. */
+export function requireSecrecy(server: string): void {
+  const { protocol, hostname } = new URL(server);
+  if (protocol === 'http:' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)) {
+    throw new CliError(`${server} has no TLS: a password or a token would travel there in clear, and is not sent.`, {
+      exitCode: EXIT.usage,
+      hint: `Use https: orion login --server https://${hostname}   (ORION_CA_FILE names certificates to trust besides the usual ones)`,
+    });
+  }
 }
 
 function isRepeatable({ method, idempotencyKey, repeatable }: ApiRequest): boolean {

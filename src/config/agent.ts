@@ -1,4 +1,6 @@
 import { hostname } from 'node:os';
+import { parseControlFingerprint } from '../lib/control-key';
+import { parseJoinToken } from '../lib/join-token';
 import type { LogLevel } from '../lib/logger';
 import { createEnvReader, type EnvReader } from './env';
 
@@ -15,6 +17,8 @@ export interface AgentConfig {
   /** Whether the agent keeps a tunnel to the control plane. */
   tunnel: boolean;
   joinToken: string | undefined;
+  /** Fingerprint of the control key: which control plane to trust. From the settings, else from the join token. */
+  controlFingerprint: string | undefined;
   labels: Record<string, string>;
   /** Absolute path of the node's Orion state; accounts/ below it is written by provisioning. */
   stateDir: string;
@@ -39,6 +43,7 @@ const LABEL_VALUE = /^[A-Za-z0-9._/:@=+ -]{0,128}$/;
 export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const reader = createEnvReader(env);
   const ssh = readHostPort(reader, 'MY_HOST_PORT', '22');
+  const joinToken = reader.optionalText('ORION_JOIN_TOKEN', { secret: true })?.trim();
   const config: AgentConfig = {
     endpoint: reader.url('API_ENDPOINT'),
     hostname: readMatching(reader, 'MY_HOSTNAME', HOST_NAME) ?? hostname(),
@@ -46,7 +51,8 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
     address: readMatching(reader, 'MY_ADDRESS', ADDRESS) ?? ssh.host,
     localSsh: readLocalSsh(reader, ssh),
     tunnel: reader.boolean('ORION_TUNNEL', { default: true }),
-    joinToken: reader.optionalText('ORION_JOIN_TOKEN', { secret: true })?.trim(),
+    joinToken,
+    controlFingerprint: readControlFingerprint(reader) ?? parseJoinToken(joinToken ?? '')?.fingerprint,
     labels: readLabels(reader),
     stateDir: readAbsolute(reader, 'ORION_STATE_DIR', '/var/lib/orion'),
     hostKeyFile: readAbsolute(reader, 'ORION_HOST_KEY_FILE', '/etc/ssh/ssh_host_ed25519_key.pub'),
@@ -78,6 +84,15 @@ function readHostPort(reader: EnvReader, name: string, fallback: string): { host
 function readLocalSsh(reader: EnvReader, advertised: { port: number }): { host: string; port: number } {
   const { host, port } = readHostPort(reader, 'ORION_LOCAL_SSH', String(advertised.port));
   return { host: host ?? '127.0.0.1', port };
+}
+
+function readControlFingerprint(reader: EnvReader): string | undefined {
+  const text = reader.optionalText('ORION_CONTROL_FINGERPRINT');
+  const fingerprint = text === undefined ? undefined : parseControlFingerprint(text);
+  if (text !== undefined && fingerprint === undefined) {
+    reader.fault('ORION_CONTROL_FINGERPRINT', `must be the fingerprint of the control key, as ssh-keygen -l prints it (it is ${JSON.stringify(text)})`);
+  }
+  return fingerprint;
 }
 
 function readMatching(reader: EnvReader, name: string, pattern: RegExp): string | undefined {

@@ -17,6 +17,8 @@ export interface ControlPlaneConfig {
   gateway: GatewayConfig;
   jwt: { key: string; extraKeys: string[]; ttlSeconds: number };
   ssh: { privateKeyFile: string; privateKey: string; extraPublicKeys: string[]; managementUser: string };
+  /** Private keys in OpenSSH format; null in a process that signs nothing. */
+  control: { key: string | null; oldKeys: string[] };
   accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
   limits: {
     loginsPerAddress: number;
@@ -93,6 +95,13 @@ function readSsh(env: EnvReader): ControlPlaneConfig['ssh'] {
     managementUser: env.text('ORION_MANAGEMENT_USER', { default: 'orion-mgmt' }),
   };
 }
+
+const PRIVATE_KEYS = /-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g;
+
+const readControl = (env: EnvReader): ControlPlaneConfig['control'] => ({
+  key: env.optionalText('ORION_CONTROL_KEY', { secret: true }) ?? null,
+  oldKeys: env.text('ORION_CONTROL_OLD_KEYS', { default: '', secret: true }).match(PRIVATE_KEYS) ?? [],
+});
 
 const MIN_JWT_KEY_LENGTH = 32;
 
@@ -247,12 +256,21 @@ export function loadControlPlaneConfig(source: NodeJS.ProcessEnv): Readonly<Cont
     gateway: readGateway(env),
     jwt: readJwt(env),
     ssh: readSsh(env),
+    control: readControl(env),
     ...readLeasing(env),
     ...readWork(env),
     checkpoints: readCheckpoints(env),
   };
   env.finish();
   return Object.freeze(config);
+}
+
+/** The private control key, for a command that needs it. */
+export function loadControlKey(source: NodeJS.ProcessEnv): string {
+  const env = createEnvReader(source);
+  const key = env.text('ORION_CONTROL_KEY', { secret: true });
+  env.finish();
+  return key;
 }
 
 /** Settings of commands that need the database alone. */

@@ -43,24 +43,32 @@ export async function takeHeartbeat(ctx: HeartbeatContext, node: Node, heartbeat
   return answer;
 }
 
-/** A heartbeat of which nothing is known yet but the hash of the credential that came with it. */
-export type ShownHeartbeat = Heartbeat & { credentialHash: string };
+/** A heartbeat of which nothing is known yet but what its sender shows. */
+export interface ShownHeartbeat extends Heartbeat {
+  /** Of the credential. */
+  keyId: string;
+  /** Whether the sender holds the credential with this hash. */
+  isFrom: (credentialHash: string) => boolean;
+}
+
+/** The same answer, with what seals it. */
+export type SealedAnswer = HeartbeatAnswer & { credentialHash: string };
 
 /**
  * Many calls home at once, in two statements; the answers in their order. Undefined: there is more to do about it than to note it (the credential is
  * unknown, the node retired, the host key another), nothing was done, and it goes the way of those that come alone. Of several from one node the last counts.
  */
-export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHeartbeat[], hints: CallerHints): Promise<(HeartbeatAnswer | undefined)[]> {
-  const callers = await listCallers(ctx.db, [...new Set(heartbeats.map(({ credentialHash }) => credentialHash))], hints);
+export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHeartbeat[], hints: CallerHints): Promise<(SealedAnswer | undefined)[]> {
+  const callers = await listCallers(ctx.db, [...new Set(heartbeats.map(({ keyId }) => keyId))], hints);
   const rows = new Map<number, Row>();
   const answers = heartbeats.map((heartbeat) => {
-    const caller = callers.get(heartbeat.credentialHash);
-    if (!caller || !isPlain(caller, heartbeat)) {
+    const caller = callers.get(heartbeat.keyId);
+    if (!caller || !heartbeat.isFrom(caller.credentialHash) || !isPlain(caller, heartbeat)) {
       return undefined;
     }
     const { row, answer } = judge(ctx, caller, heartbeat);
     rows.set(caller.nodeId, { ...row, vitals: { ...rows.get(caller.nodeId)?.vitals, ...row.vitals } });
-    return answer;
+    return { ...answer, credentialHash: caller.credentialHash };
   });
   if (rows.size > 0) {
     await recordHeartbeats(ctx.db, [...rows.values()]);
@@ -70,7 +78,7 @@ export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHea
 
 const isPlain = (caller: Caller, { hostKey }: Heartbeat): boolean => caller.status !== 'retired' && (hostKey === null || hostKey === caller.hostKey);
 
-function judge({ rhythm }: HeartbeatContext, { nodeId, status, accounts }: Omit<Caller, 'hostKey'>, { vitals, keptSeconds }: Heartbeat): { row: Row; answer: HeartbeatAnswer } {
+function judge({ rhythm }: HeartbeatContext, { nodeId, status, accounts }: Omit<Caller, 'hostKey' | 'credentialHash'>, { vitals, keptSeconds }: Heartbeat): { row: Row; answer: HeartbeatAnswer } {
   const { intervalSeconds, overdueSeconds } = rhythm.tell({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: Object.keys(vitals).length > 0 });
   return { row: { nodeId, vitals, overdueSeconds }, answer: { status, accounts, intervalSeconds } };
 }

@@ -1,16 +1,17 @@
 import { type Tx, transaction } from '../db/transaction';
 import { OrionError } from '../lib/errors';
 import { fingerprintOf } from '../lib/host-key';
-import { randomSecret, sha256 } from '../lib/ids';
+import { sha256 } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
-import { consumeJoinToken, type Decided, decidedWith, type Facts, type JoinToken, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, upsertNode } from '../modules/nodes';
+import { type Decided, decidedWith, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { admitPending, isWorthAnEvent } from './pending-nodes';
+import { agreeOnCredential, type AgreedCredential, checkHostKey, type MachineProof, type ProofContext, readChallenge, spendChallenge, useJoinToken } from './prove-machine';
 import { quarantine } from './quarantine-node';
 import { reached } from './steps';
 
 /** What registration needs besides the usual. */
-export interface EnrolmentContext extends FlowContext {
+export interface EnrolmentContext extends FlowContext, ProofContext {
   enrolment: 'token' | 'open';
   /** The first uid that placements on a node get. */
   firstUid: number;
@@ -24,7 +25,8 @@ export interface NodeRegistration {
   sshPort: number;
   /** `type base64`. */
   hostKey: string;
-  joinToken: string | null;
+  /** Null: an agent of the release before, which shows its credential and has no proof. */
+  proof: MachineProof | null;
   cpus: number;
   memoryMb: number;
   labels: Labels;
@@ -36,20 +38,21 @@ export interface NodeRegistration {
 export interface Registered {
   nodeId: number;
   status: NodeStatus;
-  /** Only when a new one was issued: shown this once. */
-  credential: string | null;
+  /** Only when a new one was agreed on. */
+  agreed: AgreedCredential | null;
 }
 
 /**
- * R1, R3: a machine announces itself. Its identity is its host key: a known machine is updated, never doubled. Who may: the holder of the node's
- * credential; a valid join token; without either, the node is `pending` until an operator approves it (or at once under open enrolment).
+ * R1, R3: a machine announces itself. Its identity is its host key, of which it proves to hold the private half: a known machine is updated, never doubled. It may, as the
+ * holder of the node's credential or of a valid join token; without either, the node is `pending` until an operator approves it (or at once under open enrolment).
  *
- * Throws unauthenticated (bad token), node_retired, node_known (somebody else's machine), host_key_changed (the node is quarantined).
+ * Throws unauthenticated (no proof, bad token), state_conflict (old challenge), node_retired, node_known (enrolled already), host_key_changed (the node is quarantined).
  */
 export async function registerNode(ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered> {
+  const challengedAt = await checkProof(ctx, request);
   reached('register.begin');
   const result = await transaction(ctx.db, async (tx) => {
-    const registered = await register(tx, ctx, request);
+    const registered = await register(tx, ctx, { ...request, challengedAt });
     reached('register.commit');
     return registered;
   });
@@ -63,72 +66,102 @@ export async function registerNode(ctx: EnrolmentContext, request: NodeRegistrat
   return result;
 }
 
-async function register(tx: Tx, ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered | 'host_key_changed'> {
-  if (request.known) {
-    return reregister(tx, ctx, { request, nodeId: request.known.id });
+/** When the challenge was issued that the machine answers; null without a proof, which a known machine does not need. */
+async function checkProof(ctx: EnrolmentContext, { hostKey, known, proof }: NodeRegistration): Promise<number | null> {
+  if (proof) {
+    checkHostKey(hostKey, proof);
+    return readChallenge(ctx, proof.challenge);
   }
+  if (!known) {
+    throw new OrionError('unauthenticated', 'The registration does not prove that the machine holds its host key: its agent is of a release before. Bring it up to date (run the installer again).');
+  }
+  return null;
+}
+
+type Proved = NodeRegistration & { challengedAt: number | null };
+
+async function register(tx: Tx, ctx: EnrolmentContext, request: Proved): Promise<Registered | 'host_key_changed'> {
+  const { known, proof } = request;
+  if (known || !proof) {
+    return reregister(tx, ctx, { request, nodeId: known?.id ?? 0 });
+  }
+  return enrol(tx, ctx, { request, proof });
+}
+
+/** A machine that has no credential (any more). */
+async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { request: Proved; proof: MachineProof }): Promise<Registered> {
   const twin = await lockNodeByHostKey(tx, fingerprintOf(request.hostKey));
-  const token = await useJoinToken(tx, request.joinToken);
+  const token = await useJoinToken(tx, proof);
   const admitted = token !== undefined || ctx.enrolment === 'open';
   if (twin && !admitted && twin.status !== 'pending') {
     throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
   }
-  const status = twin?.status === 'quarantined' ? 'quarantined' : admitted ? 'unknown' : 'pending';
+  const status = statusOf(twin, admitted);
   const enrolledFrom = status === 'pending' && !twin ? await admitPending(tx, ctx, request.from) : null;
-  return upsert(tx, ctx, { request, status, before: twin, enrolledFrom, decided: decidedWith(twin && decisionsOf(twin), token), newCredential: true });
+  return upsert(tx, ctx, { request, status, before: twin, enrolledFrom, decided: decidedWith(twin && decisionsOf(twin), token), agreed: agreeOnCredential(ctx, proof) });
 }
 
-async function useJoinToken(tx: Tx, secret: string | null): Promise<JoinToken | undefined> {
-  if (secret === null) {
-    return undefined;
+/** A machine that is in quarantine stays there, whoever admits it. */
+function statusOf(twin: Node | undefined, admitted: boolean): Upsert['status'] {
+  if (twin?.status === 'quarantined') {
+    return 'quarantined';
   }
-  const token = await consumeJoinToken(tx, sha256(secret));
-  if (!token) {
-    throw new OrionError('unauthenticated', 'The join token is unknown, used up, expired or revoked. Ask an operator for a new one: `orion token create`.');
-  }
-  return token;
+  return admitted ? 'unknown' : 'pending';
 }
 
 /** The machine shows its credential: an agent that was restarted, or a machine that came back. */
-async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: NodeRegistration; nodeId: number }): Promise<Registered | 'host_key_changed'> {
+async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: Proved; nodeId: number }): Promise<Registered | 'host_key_changed'> {
   const node = await lockNode(tx, nodeId);
   if (!node || node.status === 'retired') {
     throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');
   }
-  if (node.hostKey !== request.hostKey && node.status === 'pending') {
-    throw new OrionError('host_key_changed', 'This machine enrolled with another host key, and waits for approval with that one. Ask an operator to retire it, then enrol anew.');
-  }
   if (node.hostKey !== request.hostKey) {
-    await quarantine(tx, ctx, { nodeId, reason: 'it came back with another host key', offeredHostKey: request.hostKey, actor: `node:${nodeId}` });
+    await refuseOtherHostKey(tx, ctx, { request, node });
     return 'host_key_changed';
   }
   const status = node.status === 'pending' || node.status === 'quarantined' ? node.status : 'unknown';
-  return upsert(tx, ctx, { request, status, before: node, enrolledFrom: null, decided: decisionsOf(node), newCredential: false });
+  return upsert(tx, ctx, { request, status, before: node, enrolledFrom: null, decided: decisionsOf(node), agreed: null });
+}
+
+/** Quarantines the node, once for each key that it offers. Throws host_key_changed for one that waits for approval: nothing is leased to it that could be protected. */
+async function refuseOtherHostKey(tx: Tx, ctx: EnrolmentContext, { request, node }: { request: Proved; node: Node }): Promise<void> {
+  if (node.status === 'pending') {
+    throw new OrionError('host_key_changed', 'This machine enrolled with another host key, and waits for approval with that one. Ask an operator to retire it, then enrol anew.');
+  }
+  if (node.status === 'quarantined' && node.offeredHostKey === request.hostKey) {
+    return;
+  }
+  if (request.challengedAt !== null) {
+    await spendChallenge(tx, node.id, request.challengedAt);
+  }
+  await quarantine(tx, ctx, { nodeId: node.id, reason: 'it came back with another host key', offeredHostKey: request.hostKey, actor: `node:${node.id}` });
 }
 
 const decisionsOf = ({ operatorLabels, maxCpus, maxMemoryMb }: Node): Decided => ({ labels: operatorLabels, maxCpus, maxMemoryMb });
 
 interface Upsert {
-  request: NodeRegistration;
+  request: Proved;
   status: 'pending' | 'unknown' | 'quarantined';
   before: Node | undefined;
   enrolledFrom: string | null;
   decided: Decided;
-  newCredential: boolean;
+  agreed: AgreedCredential | null;
 }
 
-async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, enrolledFrom, decided, newCredential }: Upsert): Promise<Registered> {
-  const credential = newCredential ? randomSecret('orion_node_') : null;
-  const { hostname, address, sshPort, hostKey, facts } = request;
+async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, enrolledFrom, decided, agreed }: Upsert): Promise<Registered> {
+  const { hostname, address, sshPort, hostKey, facts, challengedAt } = request;
   const nodeId = await upsertNode(tx, {
     hostname, address, sshPort, hostKey, facts, status, decided, enrolledFrom,
     ...placeableOf(decided, request),
     fingerprint: fingerprintOf(hostKey),
-    credentialHash: credential === null ? null : sha256(credential),
+    credentialHash: agreed && sha256(agreed.credential),
     firstUid: ctx.firstUid,
   });
+  if (challengedAt !== null) {
+    await spendChallenge(tx, nodeId, challengedAt);
+  }
   if (isWorthAnEvent(before, { status })) {
     await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data: { hostname, address, status } });
   }
-  return { nodeId, status, credential };
+  return { nodeId, status, agreed };
 }

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import type { Request, RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 import type { Knex } from 'knex';
 import { OrionError } from '../lib/errors';
 import { createGrouping } from '../lib/grouping';
-import { sha256 } from '../lib/ids';
 import { findUsersOfTokens, type Principal, type TokenOfUser, type TokenSettings, type User } from '../modules/accounts';
-import { findNodeByCredential, type Node } from '../modules/nodes';
 import { createTokenReader } from './access-token';
+import { bytesOfBody } from './body';
+import { findNodeCaller, readShownNode } from './node-caller';
 
 /** Who may call a route. `node`: an agent with its node's credential. */
 export type Access = 'public' | 'user' | 'admin' | 'node';
@@ -17,7 +17,7 @@ export interface Authenticator {
   user: RequestHandler;
   admin: RequestHandler;
   node: RequestHandler;
-  /** Sets `res.locals.node` if a credential is shown; a wrong one is refused, none is fine. */
+  /** Sets `res.locals.caller` if a credential is shown; a wrong one is refused, none is fine. */
   optionalNode: RequestHandler;
 }
 
@@ -71,26 +71,22 @@ function createLookup(db: Knex, groupMax: number): FindUser {
   return (token) => groups.join(token);
 }
 
-function bearerOf(req: Request): string | null {
-  const [scheme, token] = (req.headers.authorization ?? '').split(' ');
-  return scheme?.toLowerCase() === 'bearer' && token ? token : null;
-}
-
 function nodeGuard(db: Knex, required: boolean): RequestHandler {
   return async (req, res, next) => {
-    const credential = bearerOf(req);
-    if (credential === null && !required) {
+    const shown = readShownNode(req.headers.authorization, { method: req.method, path: req.originalUrl, body: bytesOfBody(req) });
+    if (!shown && req.headers.authorization === undefined && !required) {
       next();
       return;
     }
-    const node: Node | undefined = credential === null ? undefined : await findNodeByCredential(db, sha256(credential));
-    if (!node) {
-      throw new OrionError('unauthenticated', 'Send the credential that the node got when it registered. If it is lost, register again with a join token. A machine that waited for approval too long is forgotten, and may register anew.');
+    const caller = shown && (await findNodeCaller(db, shown));
+    if (!caller) {
+      throw new OrionError('unauthenticated', 'Show the credential that the node got when it registered. If it is lost, register again with a join token. A machine that waited for approval too long is forgotten, and may register anew.');
     }
-    if (node.status === 'retired') {
+    res.locals.seal = caller.mac?.seal;
+    if (caller.node.status === 'retired') {
       throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');
     }
-    res.locals.node = node;
+    res.locals.caller = caller;
     next();
   };
 }

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { WorkContext } from '../flows/context';
+import type { SignedManagement } from '../flows/management-statement';
 import type { EnrolmentContext } from '../flows/register-node';
 import type { TokenSettings } from '../modules/accounts';
 import type { GatewayAddress } from './leases/presenter';
@@ -20,9 +21,8 @@ export interface ApiSettings {
   /** How long a heartbeat waits for others to be written with; 0: each by itself. */
   heartbeatBatchMs: number;
   contactLimitSeconds: number;
-  managementUser: string;
-  /** Public keys of the control plane, for the agents' management account. */
-  managementKeys: string[];
+  /** The keys that open nodes to the control plane, for their agents. */
+  management: SignedManagement;
   /** What Express trusts about `X-Forwarded-For`: `loopback`, addresses, or false. */
   trustProxy: string | false;
   gateway: GatewayAddress | null;

@@ -1,12 +1,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import helmet from 'helmet';
+import { MAC_HEADER } from '../lib/call-mac';
 import type { Clock } from '../lib/clock';
 import { BODY_LIMIT_BYTES, parseJsonBody } from './body';
 import { newRequestId, noteAnswer, type Observing } from './observe';
 import { sendProblem, toOrionError } from './problem';
 import type { Answer } from './route';
 
-/** A call that is plainly one for a door: JSON that could be parsed, with a bearer's word. */
+/** A call that is plainly one for a door: JSON that could be parsed, with a credential. */
 export interface DoorCall {
   req: IncomingMessage;
   requestId: string;
@@ -39,9 +40,10 @@ export function createDoors(ctx: DoorContext, doors: Door[]): RequestListener {
   const security = securityHeaders();
   const fixedHeaders = [...[...security].flat(), 'Content-Type', 'application/json; charset=utf-8'];
 
-  const send = (res: ServerResponse, requestId: string, { status, headers = {}, body }: Answer): void => {
+  const send = (res: ServerResponse, requestId: string, { status, headers = {}, body, seal }: Answer): void => {
     const text = JSON.stringify(body);
-    res.writeHead(status, [...fixedHeaders, ...Object.entries(headers).flat(), 'X-Request-Id', requestId, 'Content-Length', String(Buffer.byteLength(text))]).end(text);
+    const sealed = seal ? [MAC_HEADER, seal(status, text)] : [];
+    res.writeHead(status, [...fixedHeaders, ...Object.entries(headers).flat(), ...sealed, 'X-Request-Id', requestId, 'Content-Length', String(Buffer.byteLength(text))]).end(text);
   };
   const take = async (req: IncomingMessage, res: ServerResponse, door: Door): Promise<void> => {
     const startedAt = ctx.clock.monotonicMs();
@@ -57,7 +59,7 @@ export function createDoors(ctx: DoorContext, doors: Door[]): RequestListener {
       noteAnswer(ctx, { req, res, requestId, startedAt, route: door.path, userId: call?.userId });
     };
     try {
-      const body = parseJsonBody(bytes);
+      const body = parseJsonBody(req, bytes);
       const answer = await door.take((call = { req, requestId, body }));
       if (answer) {
         done(() => send(res, requestId, answer));
@@ -85,7 +87,7 @@ export function createDoors(ctx: DoorContext, doors: Door[]): RequestListener {
 
 function doorOf({ method, url = '', headers }: IncomingMessage, byPath: Map<string, Door>): Door | undefined {
   const door = method === 'POST' ? byPath.get(url) : undefined;
-  return door && isPlainJson(headers) && /^Bearer \S+$/i.test(headers.authorization ?? '') ? door : undefined;
+  return door && isPlainJson(headers) && /^(Bearer|Orion-MAC) \S+$/i.test(headers.authorization ?? '') ? door : undefined;
 }
 
 function isPlainJson(headers: IncomingMessage['headers']): boolean {

@@ -4,10 +4,10 @@ import { RateLimiterMySQL } from 'rate-limiter-flexible';
 import { databaseName } from '../db/sql';
 import type { AddressRange } from '../lib/address-key';
 import type { Clock } from '../lib/clock';
-import type { Node } from '../modules/nodes';
 import { callerRangesOf } from './caller-address';
 import { createLoginLimit, type LateLogins, type LoginLimit } from './login-limits';
 import { count, tooManyRequests } from './counters';
+import type { NodeCaller } from './node-caller';
 
 /** An address is counted as `rangesOf` counts it. */
 export interface LimitSettings {
@@ -58,11 +58,11 @@ export function createLimits(db: Knex, settings: LimitSettings, clock: Clock): L
     signup: [byAddress(limit('signup_address', signupsPerAddress, 3600))],
     register: [
       async (req, res, next) => {
-        const node = res.locals.node as Node | undefined;
-        if (node === undefined) {
+        const caller = res.locals.caller as NodeCaller | undefined;
+        if (caller === undefined) {
           return registrations(req, res, next);
         }
-        await consume(registrationsOfNode, { key: String(node.id), share: 1 });
+        await consume(registrationsOfNode, { key: String(caller.node.id), share: 1 });
         next();
       },
     ],

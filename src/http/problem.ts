@@ -3,6 +3,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { isConflict, isDatabaseGone } from '../db/transaction';
+import { MAC_HEADER, type Seal } from '../lib/call-mac';
 import { type ErrorCode, OrionError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 
@@ -82,8 +83,8 @@ function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
     : undefined;
 }
 
-/** Sends an error as application/problem+json (RFC 9457). */
-export function sendProblem(res: ServerResponse, error: OrionError, requestId: string): void {
+/** Sends an error as application/problem+json (RFC 9457); with `locals.seal` as one that the calling agent can believe. */
+export function sendProblem(res: ServerResponse & { locals?: { seal?: Seal } }, error: OrionError, requestId: string): void {
   const { status, title } = STATUS[error.code];
   if (error.retryAfterSeconds !== undefined) {
     res.setHeader('Retry-After', String(Math.ceil(error.retryAfterSeconds)));
@@ -93,6 +94,10 @@ export function sendProblem(res: ServerResponse, error: OrionError, requestId: s
   }
   const problem = { type: `urn:orion:problem:${error.code}`, title, status, code: error.code, detail: error.message, request_id: requestId, ...error.details };
   const body = JSON.stringify(problem);
+  const seal = res.locals?.seal;
+  if (seal) {
+    res.setHeader(MAC_HEADER, seal(status, body));
+  }
   res.writeHead(status, { 'Content-Type': 'application/problem+json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }).end(body);
 }
 

@@ -2,6 +2,7 @@ import type { OpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
 import type { IncomingMessage } from 'node:http';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
+import { MAC_HEADER, type Seal } from '../lib/call-mac';
 import { OrionError } from '../lib/errors';
 import type { Principal } from '../modules/accounts';
 import type { Access, Authenticator } from './auth';
@@ -36,7 +37,12 @@ export interface Answer {
   status: number;
   body?: unknown;
   headers?: Record<string, string>;
+  /** Authenticates the answer to the agent that made the call. */
+  seal?: Seal | undefined;
 }
+
+/** Of a call that a node made by HMAC. */
+export const sealOf = (res: Response): Seal | undefined => res.locals.seal as Seal | undefined;
 
 /** Adds routes to an Express router and to the OpenAPI document at once. */
 export interface RouteMaker {
@@ -65,13 +71,16 @@ export function createRouteMaker({ router, registry, auth }: { router: Router; r
   };
 }
 
-function send(res: Response, { status, body, headers }: Answer): void {
+function send(res: Response, { status, body, headers, seal = sealOf(res) }: Answer): void {
   if (res.headersSent) {
     return;
   }
   res.status(status).set(headers ?? {});
   if (body === undefined) {
     res.end();
+  } else if (seal) {
+    const text = JSON.stringify(body);
+    res.set(MAC_HEADER, seal(status, text)).type('json').send(text);
   } else {
     res.json(body);
   }

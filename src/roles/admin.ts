@@ -1,8 +1,9 @@
 import type { Writable } from 'node:stream';
-import { loadDatabaseConfig } from '../config/control-plane';
+import { loadControlKey, loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
 import { issueJoinToken } from '../flows/issue-join-token';
 import { signUp } from '../flows/sign-up';
+import { signingKeyOf } from '../ssh';
 
 /** An operator's own limits; they can be changed like anybody's. */
 const ADMIN_QUOTA = { maxLeases: 1000, maxLeaseHours: 24 * 30 };
@@ -31,9 +32,10 @@ export interface TokenOrder {
 
 /** `orion admin join-token`: a join token, issued by whoever holds the database's password. It alone goes to stdout. Resolves with the exit code. */
 export async function createJoinToken({ name, maxUses, ttlHours }: TokenOrder, env: NodeJS.ProcessEnv, io: { stdout: Writable }): Promise<number> {
+  const controlKey = signingKeyOf(loadControlKey(env)).publicKey;
   const db = createDatabase(loadDatabaseConfig(env));
   try {
-    const { secret } = await issueJoinToken({ db }, { name, maxUses, ttlSeconds: Math.ceil(ttlHours * 3600), labels: {}, maxCpus: null, maxMemoryMb: null, by: null });
+    const { secret } = await issueJoinToken({ db }, { name, maxUses, ttlSeconds: Math.ceil(ttlHours * 3600), labels: {}, maxCpus: null, maxMemoryMb: null, by: null, controlKey });
     io.stdout.write(`${secret}\n`);
     return 0;
   } finally {

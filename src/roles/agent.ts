@@ -1,12 +1,15 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createAccountRecords } from '../agent/account-records';
 import { openContact, type Contact } from '../agent/contact';
-import { createControlPlane } from '../agent/control-plane';
+import { type ControlPlane, createControlPlane } from '../agent/control-plane';
+import { createControlTrust, type ControlTrust } from '../agent/control-trust';
 import { createCredentialStore } from '../agent/credential-store';
 import { endAccount } from '../agent/end-account';
 import { readFacts, readHostKey, readVitals } from '../agent/facts';
 import { createFence, type Fence } from '../agent/fence';
+import { signAsHost } from '../agent/host-key';
 import { holdAccount, releaseAccount } from '../agent/hold-account';
+import { postJson } from '../agent/http';
 import { createLedger, withLedger } from '../agent/ledger';
 import { leaveFleet } from '../agent/leave';
 import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
@@ -36,7 +39,8 @@ const FENCE_INTERVAL_MS = 1000;
 /** Starts the agent; returns at once and goes on until `stop`, or until this node is retired or leaves (`ended`). */
 export async function startAgent(config: AgentConfig, { logger, clock }: AgentDeps): Promise<RunningRole> {
   const ca = await readCa(config);
-  const controlPlane = withLedger(createControlPlane({ endpoint: config.endpoint, ca }), createLedger(config.stateDir, clock));
+  const trust = createTrust(config, logger);
+  const controlPlane = withLedger(reachControlPlane(config, { ca, trust }), createLedger(config.stateDir, clock));
   const credentials = createCredentialStore(config.stateDir, logger);
   const management = createAccount(config, clock);
   const contact = await openContact(config.stateDir);
@@ -61,7 +65,8 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     logger,
     describeSelf: () => describeSelf(config),
     describeState: async () => ({ ...news.pick(await readVitals()), ...(await describeState(config, fence)) }),
-    applyManagement: (answer) => (config.manageAccounts ? management.ensure(answer) : Promise.resolve()),
+    readHostKey: () => readHostKey(config.hostKeyFile),
+    applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
     onHeartbeat: (answer) => {
       news.accepted();
       return config.manageAccounts ? fence.noteContact(answer) : Promise.resolve();
@@ -74,7 +79,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     fenceLoop.start();
   }
   const tunnel = config.tunnel
-    ? keepTunnel({ endpoint: config.endpoint, ca, sshd: config.localSsh, findCredential: () => credentials.find(), clock, logger }, stopping.signal)
+    ? keepTunnel({ endpoint: config.endpoint, ca, sshd: config.localSsh, findCredential: () => credentials.find(), challenge: challengeFrom(controlPlane), clock, logger }, stopping.signal)
     : Promise.resolve();
   const session = runSession(deps, stopping.signal).then(async (end) => {
     if (end !== 'stopped' && config.manageAccounts) {
@@ -97,13 +102,37 @@ export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal:
   return leaveFleet(
     {
       ...deps,
-      controlPlane: createControlPlane({ endpoint: config.endpoint, ca: await readCa(config) }),
+      controlPlane: reachControlPlane(config, { ca: await readCa(config), trust: createTrust(config, deps.logger) }),
       credentials: createCredentialStore(config.stateDir, deps.logger),
       removeAccount: () => (config.manageAccounts ? management.remove() : Promise.resolve()),
     },
     signal,
   );
 }
+
+const createTrust = ({ stateDir, controlFingerprint: configured, endpoint }: AgentConfig, logger: Logger): ControlTrust =>
+  createControlTrust({ stateDir, configured, secure: endpoint.startsWith('https:'), logger });
+
+const MAX_ANSWER_BYTES = 256 * 1024;
+
+function reachControlPlane({ endpoint, hostKeyFile, joinToken }: AgentConfig, { ca, trust }: { ca: string | undefined; trust: ControlTrust }): ControlPlane {
+  return createControlPlane({
+    post: ({ path, ...call }) => postJson(`${endpoint}${path}`, { ...call, ca, maxBytes: MAX_ANSWER_BYTES }),
+    trust,
+    signAsHost: (message) => signAsHost(hostKeyFile, message),
+    joinToken,
+  });
+}
+
+const challengeFrom =
+  (controlPlane: ControlPlane) =>
+  async (signal: AbortSignal): Promise<string> => {
+    const answer = await controlPlane.challenge(signal);
+    if (answer.kind !== 'ok') {
+      throw new Error(answer.kind === 'failed' ? answer.reason : `the control plane answered ${answer.status}`);
+    }
+    return answer.value;
+  };
 
 const readCa = async ({ caFile }: AgentConfig): Promise<string | undefined> => (caFile === undefined ? undefined : readFile(caFile, 'utf8'));
 
@@ -135,23 +164,17 @@ async function describeSelf(config: AgentConfig): Promise<RegisterBody> {
     ssh_port: config.sshPort,
     address: config.address,
     host_key: await readHostKey(config.hostKeyFile),
-    join_token: config.joinToken,
     labels: config.labels,
     facts: await readFacts(config),
   };
 }
 
 async function describeState(config: AgentConfig, fence: Fence): Promise<HeartbeatBody> {
-  const [accounts, ended, hostKey] = await Promise.all([
-    listAccounts(),
-    fence.listEnded(),
-    readHostKey(config.hostKeyFile),
-  ]);
+  const [accounts, ended] = await Promise.all([listAccounts(), fence.listEnded()]);
   return {
     accounts: accounts.map((account) => account.name).filter(isOrionAccount),
     ended_accounts: ended,
     ssh_port: config.sshPort,
-    host_key: hostKey,
   };
 }
 

@@ -1,12 +1,16 @@
+import { ConfigError } from '../config/env';
 import { startTunnelKeeper } from '../flows/hold-tunnels';
 import { createDatabase } from '../db/connection';
+import { signManagement } from '../flows/management-statement';
 import { type Apps, createApps } from '../http/app';
 import { createLimits } from '../http/limits';
 import type { Clock } from '../lib/clock';
 import { createNodeFeed } from '../http/nodes/feed';
 import { listen, type Listening } from '../http/server';
 import { acceptTunnels } from '../http/workers/tunnel';
-import { publicKeyOf } from '../ssh';
+import { messageOf } from '../lib/errors';
+import { createChallenges } from '../modules/nodes';
+import { publicKeyOf, signingKeyOf, type SigningKey } from '../ssh';
 import { type ControlPlane, createWorkContext } from './control-plane';
 import type { RunningRole } from './role';
 
@@ -19,7 +23,10 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
   const { accounts, jwt, ssh, http } = config;
   const agentsDb = createDatabase(config.database);
   plane.closer.push('database of the agents', () => agentsDb.destroy());
-  const ctx = { ...createWorkContext(plane, 'api'), enrolment: config.enrolment, firstUid: config.firstUid, tokens: jwt };
+  const challenges = createChallenges([jwt.key, ...jwt.extraKeys]);
+  const { controlKey, oldControlKeys } = readControlKeys(plane);
+  const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
+  const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, enrolment: config.enrolment, firstUid: config.firstUid, tokens: jwt };
   const feed = createNodeFeed({ db, clock, logger });
   const apps = createApps({
     readiness,
@@ -35,8 +42,7 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
         heartbeatsPerSecond: config.heartbeat.perSecond,
         heartbeatBatchMs: config.heartbeat.batchMs,
         contactLimitSeconds: config.heartbeat.contactLimitSeconds,
-        managementUser: ssh.managementUser,
-        managementKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys],
+        management,
         trustProxy: http.trustProxy,
         gateway: config.gateway.address ?? null,
         publicUrl: http.publicUrl,
@@ -46,7 +52,7 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
   const keeper = await startTunnelKeeper({ ...ctx, db: agentsDb, tunnels: plane.tunnels }, config.relay);
   const [listening, forAgents] = await listenOnBoth(apps, { ...http, clock });
   for (const { server } of [listening, forAgents]) {
-    acceptTunnels(server, { db: agentsDb, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
+    acceptTunnels(server, { db: agentsDb, challenges, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
   }
   readiness.stopping.addEventListener('abort', () => keeper.dismiss(), { once: true });
   feed.start();
@@ -62,4 +68,19 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
 
 async function listenOnBoth(apps: Apps, { host, port, agentsPort, clock }: { host: string; port: number; agentsPort: number; clock: Clock }): Promise<[Listening, Listening]> {
   return [await listen(apps.api, { host, port, clock }), await listen(apps.agents, { host, port: agentsPort, clock })];
+}
+
+/** Throws a ConfigError: an API without a control key could tell no agent which keys to install. */
+function readControlKeys({ config: { control } }: ControlPlane): { controlKey: SigningKey; oldControlKeys: SigningKey[] } {
+  if (control.key === null) {
+    throw new ConfigError(['ORION_CONTROL_KEY: is required by the role api: make one with scripts/init-secrets.sh, or ssh-keygen -t ed25519']);
+  }
+  const read = (name: string, key: string): SigningKey => {
+    try {
+      return signingKeyOf(key);
+    } catch (error) {
+      throw new ConfigError([`${name}: ${messageOf(error)}`]);
+    }
+  };
+  return { controlKey: read('ORION_CONTROL_KEY', control.key), oldControlKeys: control.oldKeys.map((key) => read('ORION_CONTROL_OLD_KEYS', key)) };
 }

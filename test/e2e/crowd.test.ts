@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type WorkerFleet } from '../lab';
-import { createApiClient, expectStatus } from '../support/api-client';
+import { enrolMachine, privateKeyOf } from '../support/machine';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tenantAccounts } from './support/inside';
@@ -24,9 +24,9 @@ describe('a crowd rents at once', () => {
     const { workers } = fleet;
     const key = readFileSync(`${system.env['ORION_SSH_KEY_FILE'] ?? ''}.pub`, 'utf8').trim();
     await Promise.all(workers.map((worker) => worker.authorizeRoot(key)));
-    for (const { name, address, port, hostKey } of workers) {
-      const body = { hostname: name, address, ssh_port: port, host_key: hostKey, join_token: system.joinToken };
-      expectStatus(await createApiClient(system.admin.url).post('/api/workers/register', body), 201);
+    for (const worker of workers) {
+      const { name, address, port, hostKey } = worker;
+      await enrolMachine(system, { hostname: name, address, ssh_port: port, host_key: hostKey }, await privateKeyOf(worker));
     }
     // Wiped one by one they would take minutes on two cores; the wipe has tests of its own.
     await eventually(async () => (await system.nodes()).every(({ status }) => status === 'alive'), { what: 'all are verified', timeoutMs: 40_000, everyMs: 100 });

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, freePort, generateSshKeyPair, type Worker, type WorkerFleet } from '../lab';
-import { createApiClient, expectStatus, type NodeBody } from '../support/api-client';
+import { enrolMachine } from '../support/machine';
+import type { NodeBody } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { inside, workerOf } from './support/inside';
@@ -39,9 +41,8 @@ describe('one poisoned node does not block the others', () => {
       sockets.forEach((socket) => socket.destroy());
       server.close();
     });
-    const { publicKey } = await generateSshKeyPair(system.lab.dir, hostname);
-    const body = { hostname, ssh_port: port, address: '127.0.0.1', host_key: publicKey.split(' ').slice(0, 2).join(' '), join_token: system.joinToken };
-    expectStatus(await createApiClient(system.admin.url).post('/api/workers/register', body), 201);
+    const { publicKey, keyFile } = await generateSshKeyPair(system.lab.dir, hostname);
+    await enrolMachine(system, { hostname, ssh_port: port, address: '127.0.0.1', host_key: publicKey.split(' ').slice(0, 2).join(' ') }, readFileSync(keyFile, 'utf8'));
     return { connections: () => connections };
   };
 

@@ -1,14 +1,14 @@
-import { type Answer, type ControlPlane, interpret } from '../../src/agent/control-plane';
+import type { Answer } from '../../src/agent/answer';
+import { type ControlPlane, createControlPlane } from '../../src/agent/control-plane';
 import { createNews } from '../../src/agent/news';
 import { createRest } from '../../src/agent/rest';
 import { runSession } from '../../src/agent/session';
 import { paceOf } from '../../src/agent/verdict';
-import { parseHeartbeatAnswer, parseLeaveAnswer, parseRegistration } from '../../src/agent/wire';
+import { parseStatement } from '../../src/agent/wire';
 import type { Clock } from '../../src/lib/clock';
-import { messageOf } from '../../src/lib/errors';
 import { silentLogger } from '../../src/lib/logger';
 import { createHistogram, type Histogram, record } from './histogram';
-import { identityOf } from './identity';
+import { identityOf, signAsSimulated } from './identity';
 import type { Lanes } from './lanes';
 
 export interface AgentFigures {
@@ -86,10 +86,10 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
   let credential = options.joinToken === undefined ? seeded : undefined;
   let contactLimitSeconds = 0;
   const news = createNews();
-  const common = { ssh_port: options.sshPort, host_key: hostKey };
+  const common = { ssh_port: options.sshPort };
   return runSession(
     {
-      controlPlane: controlPlaneOver(options, figures),
+      controlPlane: controlPlaneOver(options, figures, node),
       credentials: {
         find: () => Promise.resolve(credential),
         save: (given) => {
@@ -102,12 +102,13 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
       logger: silentLogger,
       describeSelf: () =>
         Promise.resolve({
-          ...common, hostname, address, join_token: options.joinToken, labels: { room: `lab-${node % 10}` },
+          ...common, host_key: hostKey, hostname, address, labels: { room: `lab-${node % 10}` },
           facts: { cpus: 1 + (node % 8), memory_mb: 1024 * (1 + (node % 8)), disk_mb: 20_000, os: 'simulated', arch: 'x86_64', kernel: 'none', agent_version: '0' },
         }),
       describeState: () => Promise.resolve({ ...common, ...news.pick({ load1: Math.random() * 0.6, memory_free_mb: 512, disk_free_mb: 10_000 }), accounts: [], ended_accounts: [] }),
-      applyManagement: ({ publicKeys }) => {
-        publicKeys.forEach(options.admit);
+      readHostKey: () => Promise.resolve(hostKey),
+      applyManagement: (offer) => {
+        (offer ? parseStatement(offer.statement.text).management.publicKeys : []).forEach(options.admit);
         return Promise.resolve();
       },
       onHeartbeat: (answer) => {
@@ -125,33 +126,32 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
   );
 }
 
-const TIMEOUT_MS = 10_000;
-
-function controlPlaneOver({ lanes, clock, joinToken }: AgentsOptions, figures: AgentFigures): ControlPlane {
-  const call = async <T>(path: string, { body, credential, timeoutMs = TIMEOUT_MS, parse }: { body: object; credential: string | undefined; timeoutMs?: number | undefined; parse: (body: unknown) => T }): Promise<Answer<T>> => {
-    const startedAt = clock.monotonicMs();
-    const answer = await lanes.post({ path: `/api/workers/${path}`, credential, body: JSON.stringify(body), timeoutMs }).then(
-      (got) => interpret(got, parse),
-      (error: unknown): Answer<T> => ({ kind: 'failed', reason: messageOf(error) }),
-    );
-    record(figures.answers, clock.monotonicMs() - startedAt);
-    figures.failures += answer.kind === 'ok' ? 0 : 1;
+/** The real agent's calls, over lanes. Whom it trusts is tested elsewhere; here it costs nothing. */
+function controlPlaneOver({ lanes, clock, joinToken, secret }: AgentsOptions, figures: AgentFigures, node: number): ControlPlane {
+  const controlPlane = createControlPlane({
+    post: async (call) => {
+      const startedAt = clock.monotonicMs();
+      try {
+        return await lanes.post(call);
+      } finally {
+        record(figures.answers, clock.monotonicMs() - startedAt);
+      }
+    },
+    trust: { demand: () => Promise.resolve(), believe: () => Promise.resolve() },
+    signAsHost: (message) => Promise.resolve(signAsSimulated(secret, node, message)),
+    joinToken,
+  });
+  const counted = async <T>(answer: Promise<Answer<T>>, done: 'registered' | 'heartbeats'): Promise<Answer<T>> => {
+    const { kind } = await answer;
+    figures[kind === 'ok' ? done : 'failures'] += 1;
     return answer;
   };
   return {
-    register: async (body, credential) => {
-      if (joinToken === undefined) {
-        return { kind: 'ok', value: { nodeId: '0', status: 'alive', credential: undefined, management: undefined, heartbeatIntervalSeconds: 1 } };
-      }
-      const answer = await call('register', { body, credential, parse: parseRegistration });
-      figures.registered += answer.kind === 'ok' ? 1 : 0;
-      return answer;
-    },
-    heartbeat: async (body, credential, { timeoutMs } = {}) => {
-      const answer = await call('heartbeat', { body, credential, timeoutMs, parse: parseHeartbeatAnswer });
-      figures.heartbeats += answer.kind === 'ok' ? 1 : 0;
-      return answer;
-    },
-    leave: (credential) => call('leave', { body: {}, credential, parse: parseLeaveAnswer }),
+    ...controlPlane,
+    register: (body, credential) =>
+      joinToken === undefined
+        ? Promise.resolve({ kind: 'ok', value: { nodeId: '0', status: 'alive', credential: undefined, serverKey: undefined, signature: undefined, offer: undefined, heartbeatIntervalSeconds: 1 } })
+        : counted(controlPlane.register(body, credential), 'registered'),
+    heartbeat: (body, credential, options) => counted(controlPlane.heartbeat(body, credential, options), 'heartbeats'),
   };
 }

@@ -1,6 +1,7 @@
-import { createECDH, createHash } from 'node:crypto';
+import { createECDH, createHash, sign } from 'node:crypto';
 import { sha256 } from '../../src/lib/ids';
-import { sshKeyLine } from '../support/keys';
+import { sshField, sshKeyLine } from '../support/keys';
+import { sshSignature } from '../support/ssh-signature';
 
 /** What a simulated node is known by. It follows from the fleet's secret and the node's number, so that no process has to keep or pass on 100,000 keys. */
 export interface Identity {
@@ -46,4 +47,13 @@ export function privateKeyOf(secret: string, node: number): string {
   const { scalar, point } = keyPairOf(secret, node);
   const der = Buffer.concat([Buffer.from('30770201010420', 'hex'), scalar, Buffer.from('a00a06082a8648ce3d030107a144034200', 'hex'), point]);
   return `-----BEGIN EC PRIVATE KEY-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END EC PRIVATE KEY-----\n`;
+}
+
+/** The node's proof of its host key, as `ssh-keygen -Y sign` would make it. */
+export function signAsSimulated(secret: string, node: number, message: Buffer): string {
+  const key = privateKeyOf(secret, node);
+  return sshSignature(identityOf(secret, node).hostKey, message, (signed) => {
+    const both = sign('sha256', signed, { key, dsaEncoding: 'ieee-p1363' });
+    return Buffer.concat([both.subarray(0, 32), both.subarray(32)].map((number) => sshField(Buffer.concat([Buffer.alloc(1), number]))));
+  });
 }

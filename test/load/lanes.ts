@@ -1,12 +1,8 @@
 import { connect, type Socket } from 'node:net';
+import type { PostCall } from '../../src/agent/control-plane';
 import type { HttpAnswer } from '../../src/agent/http';
 
-export interface Post {
-  path: string;
-  credential: string | undefined;
-  body: string;
-  timeoutMs: number;
-}
+type Post = Omit<PostCall, 'signal'>;
 
 /** Kept connections to each API replica that all agents of a process share, as a proxy in front of them would. */
 export interface Lanes {
@@ -98,9 +94,9 @@ function createLane({ hostname, port }: URL, free: (lane: (job: Job) => void) =>
   return lane;
 }
 
-function requestOf(host: string, { path, credential, body }: Post): string {
-  const authorization = credential === undefined ? '' : `Authorization: Bearer ${credential}\r\n`;
-  return `POST ${path} HTTP/1.1\r\nHost: ${host}\r\n${authorization}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+function requestOf(host: string, { path, headers, body }: Post): string {
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  return `POST ${path} HTTP/1.1\r\nHost: ${host}\r\n${head}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 /** Undefined until all of it is there. */
@@ -115,6 +111,7 @@ function parseAnswer(text: string): HttpAnswer | undefined {
     status: Number(text.slice(9, 12)),
     retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter),
     location: undefined,
+    seal: /^orion-mac: (\S+)/im.exec(text.slice(0, head))?.[1],
     text: text.slice(head + 4),
   };
 }

@@ -1,14 +1,18 @@
 import type { Knex } from 'knex';
+import ssh2 from 'ssh2';
 import request from 'supertest';
 import { createApps, createOpsApp } from '../../src/http/app';
 import type { ApiSettings } from '../../src/http/deps';
 import { createLimits, type LimitSettings } from '../../src/http/limits';
 import { createNodeFeed } from '../../src/http/nodes/feed';
 import { listen } from '../../src/http/server';
+import { signManagement } from '../../src/flows/management-statement';
 import type { FlowSettings } from '../../src/flows/context';
 import { systemClock } from '../../src/lib/clock';
 import { createReadiness, type Readiness } from '../../src/lib/readiness';
 import { issueAccessToken, type TokenSettings, type User } from '../../src/modules/accounts';
+import { createChallenges } from '../../src/modules/nodes';
+import { signingKeyOf } from '../../src/ssh';
 import { createTestContext } from './context';
 import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
 import type { Reply } from './wire';
@@ -22,6 +26,8 @@ export interface ApiOptions {
   flows?: Partial<FlowSettings>;
   enrolment?: 'token' | 'open';
   tokens?: Partial<TokenSettings>;
+  /** That agents are to install. */
+  managementKeys?: string[];
 }
 
 export type Method = 'get' | 'post' | 'patch' | 'delete' | 'put';
@@ -49,7 +55,10 @@ export interface TestApi {
   close(): Promise<void>;
 }
 
-const SETTINGS: ApiSettings = {
+/** Of the control plane of the tests. */
+export const CONTROL_KEY = signingKeyOf(ssh2.utils.generateKeyPairSync('ed25519').private);
+
+const SETTINGS: Omit<ApiSettings, 'management'> = {
   signup: 'open',
   maxLeases: 5,
   maxLeaseHours: 24,
@@ -59,8 +68,6 @@ const SETTINGS: ApiSettings = {
   heartbeatsPerSecond: 2000,
   heartbeatBatchMs: 50,
   contactLimitSeconds: 15,
-  managementUser: 'orion-mgmt',
-  managementKeys: ['ssh-ed25519 AAAA'],
   trustProxy: false,
   gateway: null,
 };
@@ -78,11 +85,12 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const provisioner = options.provisioner ?? createFakeProvisioner();
   const readiness = createReadiness();
   const tokens = { key: JWT_KEY, extraKeys: [], ttlSeconds: 3600, ...options.tokens };
-  const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), firstUid: 70_000, tokens };
+  const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), firstUid: 70_000, tokens, challenges: createChallenges([tokens.key, ...tokens.extraKeys]), controlKey: CONTROL_KEY };
+  const management = options.settings?.management ?? await signManagement({ db }, { username: 'orion-mgmt', publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'], controlKey: CONTROL_KEY, oldControlKeys: [] });
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({
     readiness,
-    api: { ctx, agentsDb: db, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, ...options.settings } },
+    api: { ctx, agentsDb: db, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
   });
   const opsApp = createOpsApp({ db, readiness, metrics: ctx.metrics, logger: ctx.logger });
   const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, clock: systemClock })));

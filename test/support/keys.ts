@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto';
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { ed25519Private, rawPublicKey } from '../../src/lib/raw-keys';
 
-const field = (content: Buffer | string): Buffer => {
+export const sshField = (content: Buffer | string): Buffer => {
   const bytes = Buffer.from(content);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
@@ -9,10 +10,20 @@ const field = (content: Buffer | string): Buffer => {
 
 /** An OpenSSH public key line of any type out of its wire fields (RFC 4253, section 6.6). */
 export const sshKeyLine = (type: string, ...fields: (Buffer | string)[]): string =>
-  `${type} ${Buffer.concat([field(type), ...fields.map(field)]).toString('base64')}`;
+  `${type} ${Buffer.concat([sshField(type), ...fields.map(sshField)]).toString('base64')}`;
 
-/** A well-formed ed25519 public key that nobody else has. */
-export const anSshKey = (): string => sshKeyLine('ssh-ed25519', randomBytes(32));
+const privateHalves = new Map<string, KeyObject>();
+
+/** An ed25519 public key that nobody else has. */
+export function anSshKey(): string {
+  const half = ed25519Private(randomBytes(32));
+  const line = sshKeyLine('ssh-ed25519', rawPublicKey(createPublicKey(half)));
+  privateHalves.set(line, half);
+  return line;
+}
+
+/** The private half of what anSshKey made here; undefined for any other key. */
+export const privateHalfOf = (publicKey: string): KeyObject | undefined => privateHalves.get(publicKey.split(' ').slice(0, 2).join(' '));
 
 const curvePoint = (bytes: number): Buffer => Buffer.concat([Buffer.from([4]), randomBytes(2 * bytes)]);
 

@@ -126,6 +126,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
     ORION_DB_NAME: access.database,
     ORION_JWT_KEY: randomBytes(32).toString('hex'),
     ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir, 'control plane')).keyFile,
+    ORION_CONTROL_KEY_FILE: (await generateSshKeyPair(lab.dir, 'control key')).keyFile,
     ...options.env,
   };
   const gateway = options.gateway ? await prepareGateways(lab) : undefined;

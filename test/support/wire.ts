@@ -81,8 +81,11 @@ export interface NodeJson {
 export interface RegisteredJson {
   node_id: number;
   status: string;
+  /** Put there by registerMachine: it is on no wire. */
   credential?: string;
-  management: { username: string; public_keys: string[] };
+  server_key?: string;
+  signature?: string;
+  management: { username: string; public_keys: string[]; control_key: string; statement: { text: string; signature: string } };
   heartbeat_interval_seconds: number;
 }
 

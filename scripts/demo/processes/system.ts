@@ -54,6 +54,7 @@ export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
     ORION_DB_NAME: access.database,
     ORION_JWT_KEY: randomBytes(32).toString('hex'),
     ORION_SSH_KEY_FILE: (await generateSshKeyPair(join(lab.dir, 'control-plane'), 'orion')).keyFile,
+    ORION_CONTROL_KEY_FILE: (await generateSshKeyPair(join(lab.dir, 'control-key'), 'orion')).keyFile,
     ORION_HTTP_HOST: '127.0.0.1',
     ORION_OPS_HOST: '127.0.0.1',
     ORION_TRUST_PROXY: 'loopback',

@@ -1,4 +1,4 @@
-import type { ApiAnswer } from '../api';
+import { type ApiAnswer, requireSecrecy } from '../api';
 import { parseServer } from '../arguments';
 import { usageError } from '../errors';
 import { ask, askHidden, canAsk, readSecretLine } from '../secret-input';
@@ -18,7 +18,7 @@ interface Credentials extends Record<string, unknown> {
 /** Logs in and remembers the token, mode 0600. */
 export async function login(context: CommandContext, options: CredentialOptions): Promise<void> {
   const { server, username } = await findLogin(context);
-  await withApi(context, { server: checked(context, server) }, async (session) => {
+  await withApi(context, { server: checked(server) }, async (session) => {
     const answer = await logIn(session, await readCredentials(context, { ...options, known: username }));
     if (context.out.json) {
       context.out.document(answer.text);
@@ -29,7 +29,7 @@ export async function login(context: CommandContext, options: CredentialOptions)
 /** Creates an account and logs in with it. */
 export async function signup(context: CommandContext, options: CredentialOptions): Promise<void> {
   const { server } = await findLogin(context);
-  await withApi(context, { server: checked(context, server) }, async (session) => {
+  await withApi(context, { server: checked(server) }, async (session) => {
     const credentials = await readCredentials(context, { ...options, isNew: true });
     const answer = await session.api.call({ method: 'POST', path: '/api/signup', body: credentials });
     const { user } = answer.body as { user: User };
@@ -50,11 +50,8 @@ async function logIn({ api, out, store }: Session, credentials: Credentials): Pr
   return answer;
 }
 
-function checked({ out }: CommandContext, server: string): string {
-  const { protocol, hostname } = new URL(parseServer(server));
-  if (protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(hostname)) {
-    out.warn(`${server} has no TLS: the password and the token travel in clear.`);
-  }
+function checked(server: string): string {
+  requireSecrecy(parseServer(server));
   return server;
 }
 

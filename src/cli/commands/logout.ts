@@ -1,4 +1,4 @@
-import { ApiError, NoAnswerError } from '../errors';
+import { ApiError, CliError } from '../errors';
 import { type CommandContext, findLogin, withApi } from '../session';
 
 /** Makes the token good for nothing and forgets it; forgets it also when the server does not answer, and says so. */
@@ -17,8 +17,8 @@ export async function logout(context: CommandContext): Promise<void> {
       if (error instanceof ApiError && error.status === 401) {
         return true;
       }
-      if (error instanceof NoAnswerError || error instanceof ApiError) {
-        out.warn(`The server did not revoke the token (${error.message}): it stays valid until it expires.`);
+      if (error instanceof CliError) {
+        out.warn(`The token was not revoked at the server (${error.message}): it stays valid until it expires.`);
         return false;
       }
       throw error;

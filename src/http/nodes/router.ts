@@ -10,7 +10,7 @@ import { approveBody, drainBody, newTokenAnswer, nodeAnswer, nodeQuery, quaranti
 import { streamNodes } from './stream';
 
 /** The fleet: looking at it for everybody, operating it for admins. Streams end when `stopping` aborts. */
-export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps, stopping: AbortSignal): void {
+export function addNodeRoutes(routes: RouteMaker, { ctx, feed, settings }: ApiDeps, stopping: AbortSignal): void {
   const query = pageQuery.extend(nodeQuery);
   routes.add(
     { method: 'get', path: '/api/nodes', summary: 'Nodes: for users what is free and their own, for admins all', access: 'user', query, answers: { 200: { description: 'A page', schema: pageOf(nodeAnswer) } } },
@@ -32,7 +32,7 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, feed }: ApiDeps, stoppi
   );
   addOrders(routes, ctx);
   addDecisions(routes, ctx);
-  addTokenRoutes(routes, ctx);
+  addTokenRoutes(routes, { ctx, settings });
 }
 
 function addOrders(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
@@ -72,12 +72,13 @@ const presentToken = (token: JoinToken): Record<string, unknown> => ({
   created_at: token.createdAt.toISOString(),
 });
 
-function addTokenRoutes(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
+function addTokenRoutes(routes: RouteMaker, { ctx, settings }: Pick<ApiDeps, 'ctx' | 'settings'>): void {
   routes.add(
     { method: 'post', path: '/api/tokens', summary: 'Issue a join token', access: 'admin', body: tokenBody, answers: { 201: { description: 'The token, shown this once', schema: newTokenAnswer } } },
     async ({ body, res }) => {
       const { name, labels, max_uses: maxUses, max_cpus: maxCpus, max_memory_mb: maxMemoryMb } = body;
-      const order = { name, maxUses, labels, maxCpus, maxMemoryMb, ttlSeconds: Math.ceil(body.ttl_hours * 3600), by: principalOf(res).user };
+      const ttlSeconds = Math.ceil(body.ttl_hours * 3600);
+      const order = { name, maxUses, labels, maxCpus, maxMemoryMb, ttlSeconds, by: principalOf(res).user, controlKey: settings.management.controlKey };
       const { token, secret } = await issueJoinToken(ctx, order);
       return { status: 201, body: { ...presentToken(token), token: secret }, headers: { 'Cache-Control': 'no-store' } };
     },

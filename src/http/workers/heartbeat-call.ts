@@ -23,9 +23,10 @@ export function parseHostKey(line: string): string {
 }
 
 /** What each answer to an agent has. */
-export function presentUsual({ managementUser, managementKeys, heartbeatIntervalSeconds, contactLimitSeconds }: ApiSettings): Record<string, unknown> {
+export function presentUsual({ management, heartbeatIntervalSeconds, contactLimitSeconds }: ApiSettings): Record<string, unknown> {
+  const { username, publicKeys, controlKey, statement, successors } = management;
   return {
-    management: { username: managementUser, public_keys: managementKeys },
+    management: { username, public_keys: publicKeys, control_key: controlKey, statement, successors },
     heartbeat_interval_seconds: heartbeatIntervalSeconds,
     contact_limit_seconds: contactLimitSeconds,
   };

@@ -1,12 +1,14 @@
 import type { z } from 'zod';
-import { type HeartbeatAnswer, type HeartbeatContext, type ShownHeartbeat, takeHeartbeats } from '../../flows/record-heartbeat';
+import { type HeartbeatContext, type SealedAnswer, type ShownHeartbeat, takeHeartbeats } from '../../flows/record-heartbeat';
 import { createBatcher } from '../../lib/batcher';
+import { createSeal } from '../../lib/call-mac';
 import { withDeadline } from '../../lib/clock';
 import { OrionError } from '../../lib/errors';
-import { sha256 } from '../../lib/ids';
 import type { CallerHints } from '../../modules/nodes';
 import type { ApiSettings } from '../deps';
+import { bytesOfBody } from '../body';
 import type { Door } from '../door';
+import { readShownNode, type ShownNode } from '../node-caller';
 import { parse } from '../route';
 import { HEARTBEAT_PATH, presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
 import { heartbeatBody } from './schema';
@@ -25,29 +27,31 @@ const DEADLINE_MS = 5_000;
 export function createHeartbeatDoor(ctx: HeartbeatContext, settings: ApiSettings): Door {
   const usual = presentUsual(settings);
   const hints: CallerHints = new Map();
-  const work = (heartbeats: ShownHeartbeat[]): Promise<(HeartbeatAnswer | undefined)[]> => takeBatch({ ctx, settings, hints }, heartbeats);
+  const work = (heartbeats: ShownHeartbeat[]): Promise<(SealedAnswer | undefined)[]> => takeBatch({ ctx, settings, hints }, heartbeats);
   const batcher = createBatcher({ windowMs: settings.heartbeatBatchMs, max: MAX_BATCH, clock: ctx.clock, work });
   return {
     path: HEARTBEAT_PATH,
     take: async ({ req, body }) => {
-      const heartbeat = readHeartbeat(body, (req.headers.authorization ?? '').slice('Bearer '.length));
+      const shown = readShownNode(req.headers.authorization, { method: 'POST', path: HEARTBEAT_PATH, body: bytesOfBody(req) });
+      const heartbeat = shown && readHeartbeat(body, shown);
       const answer = heartbeat && (await batcher.add(heartbeat));
-      return answer && { status: 200, body: presentHeartbeat(answer, usual) };
+      const nonce = shown?.nonce;
+      return answer && { status: 200, body: presentHeartbeat(answer, usual), ...(nonce === undefined ? {} : { seal: createSeal(answer.credentialHash, nonce) }) };
     },
   };
 }
 
 /** Undefined for what is not valid: the route says why, to those who may know. */
-function readHeartbeat(body: unknown, credential: string): ShownHeartbeat | undefined {
+function readHeartbeat(body: unknown, { keyId, isFrom }: ShownNode): ShownHeartbeat | undefined {
   try {
-    return { ...toHeartbeat(parse(heartbeatBody, body, 'body') as z.output<typeof heartbeatBody>), credentialHash: sha256(credential) };
+    return { ...toHeartbeat(parse(heartbeatBody, body, 'body') as z.output<typeof heartbeatBody>), keyId, isFrom };
   } catch {
     return undefined;
   }
 }
 
 /** Nothing is lost when it fails: agents try again, each after a time of its own. */
-async function takeBatch({ ctx, settings, hints }: Batches, heartbeats: ShownHeartbeat[]): Promise<(HeartbeatAnswer | undefined)[]> {
+async function takeBatch({ ctx, settings, hints }: Batches, heartbeats: ShownHeartbeat[]): Promise<(SealedAnswer | undefined)[]> {
   try {
     return await withDeadline(DEADLINE_MS, () => takeHeartbeats(ctx, heartbeats, hints));
   } catch (error) {

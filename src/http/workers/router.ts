@@ -3,18 +3,21 @@ import type { z } from 'zod';
 import { leaveNode } from '../../flows/leave-node';
 import type { HeartbeatRhythm } from '../../flows/heartbeat-rhythm';
 import { takeHeartbeat } from '../../flows/record-heartbeat';
+import { issueChallenge, readChallenge, spendChallenge } from '../../flows/prove-machine';
 import { type NodeRegistration, registerNode } from '../../flows/register-node';
+import { createSeal } from '../../lib/call-mac';
 import { OrionError } from '../../lib/errors';
-import type { Node } from '../../modules/nodes';
+import { sha256 } from '../../lib/ids';
 import type { ApiDeps } from '../deps';
 import type { Authenticator } from '../auth';
 import { callerAddressOf } from '../caller-address';
+import type { NodeCaller } from '../node-caller';
 import type { RouteMaker } from '../route';
 import { HEARTBEAT_PATH, parseHostKey, presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
-import { heartbeatAnswer, heartbeatBody, leaveAnswer, registerAnswer, registerBody } from './schema';
+import { readProof } from './proof';
+import { challengeAnswer, heartbeatAnswer, heartbeatBody, leaveAnswer, registerAnswer, registerBody } from './schema';
 
-const nodeOf = (res: Response): Node => res.locals.node as Node;
-const knownNodeOf = (res: Response): Node | null => (res.locals.node as Node | undefined) ?? null;
+const callerOf = (res: Response): NodeCaller => res.locals.caller as NodeCaller;
 
 export type WorkerDeps = ApiDeps & { rhythm: HeartbeatRhythm };
 
@@ -22,6 +25,10 @@ export type WorkerDeps = ApiDeps & { rhythm: HeartbeatRhythm };
 export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm }: WorkerDeps, auth: Authenticator): void {
   const usual = presentUsual(settings);
 
+  routes.add(
+    { method: 'post', path: '/api/workers/challenge', summary: 'What an agent answers in its next call: so that none is any good a second time', access: 'public', answers: { 200: { description: 'A challenge', schema: challengeAnswer } } },
+    async () => ({ status: 200, body: { challenge: await issueChallenge(ctx) }, headers: { 'Cache-Control': 'no-store' } }),
+  );
   for (const path of ['/api/workers/register', '/api/register']) {
     routes.add(
       {
@@ -29,20 +36,28 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhy
         answers: { 200: { description: 'Known, updated', schema: registerAnswer }, 201: { description: 'Enrolled', schema: registerAnswer }, 202: { description: 'Waits for an operator', schema: registerAnswer } },
       },
       async ({ body, req, res }) => {
-        const known = knownNodeOf(res);
-        const { nodeId, status, credential } = await registerNode(ctx, toRegistration(body, { known, address: body.address ?? addressOf(req), from: callerAddressOf(req) ?? 'unknown' }));
-        const answer = { node_id: nodeId, status, ...(credential === null ? {} : { credential }), ...usual };
-        return { status: status === 'pending' ? 202 : known ? 200 : 201, body: answer, headers: { 'Cache-Control': 'no-store' } };
+        const known = (res.locals.caller as NodeCaller | undefined)?.node ?? null;
+        const proof = readProof(req, body);
+        const { nodeId, status, agreed } = await registerNode(ctx, { ...toRegistration(body, req), known, proof });
+        const answer = { node_id: nodeId, status, ...(agreed && { server_key: agreed.serverKey, signature: agreed.signature }), ...usual };
+        const sealed = agreed && proof ? { seal: createSeal(sha256(agreed.credential), proof.challenge) } : {};
+        return { status: status === 'pending' ? 202 : known ? 200 : 201, body: answer, headers: { 'Cache-Control': 'no-store' }, ...sealed };
       },
     );
   }
   routes.add(
     { method: 'post', path: HEARTBEAT_PATH, summary: 'An agent calls home', access: 'node', body: heartbeatBody, answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } }, problems: [410, 503] },
-    async ({ body, res }) => ({ status: 200, body: presentHeartbeat(await takeHeartbeat({ ...ctx, rhythm }, nodeOf(res), toHeartbeat(body)), usual) }),
+    async ({ body, res }) => ({ status: 200, body: presentHeartbeat(await takeHeartbeat({ ...ctx, rhythm }, callerOf(res).node, toHeartbeat(body)), usual) }),
   );
   routes.add(
-    { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } }, problems: [410] },
-    async ({ res }) => ({ status: 200, body: await leaveNode(ctx, nodeOf(res).id) }),
+    { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } }, problems: [409, 410] },
+    async ({ res }) => {
+      const { node, mac } = callerOf(res);
+      if (mac) {
+        await spendChallenge(ctx.db, node.id, await readChallenge(ctx, mac.nonce));
+      }
+      return { status: 200, body: await leaveNode(ctx, node.id) };
+    },
   );
 }
 
@@ -54,19 +69,17 @@ function addressOf(req: Request): string {
   return address;
 }
 
-function toRegistration(body: z.output<typeof registerBody>, { known, address, from }: { known: Node | null; address: string; from: string }): NodeRegistration {
+function toRegistration(body: z.output<typeof registerBody>, req: Request): Omit<NodeRegistration, 'known' | 'proof'> {
   const { cpus, memory_mb: memoryMb, ...facts } = body.facts;
   return {
     hostname: body.hostname,
-    address,
-    from,
+    address: body.address ?? addressOf(req),
+    from: callerAddressOf(req) ?? 'unknown',
     sshPort: body.ssh_port,
     hostKey: parseHostKey(body.host_key),
-    joinToken: body.join_token ?? null,
     cpus: cpus ?? 1,
     memoryMb: memoryMb ?? 0,
     labels: body.labels,
     facts,
-    known,
   };
 }

@@ -21,13 +21,25 @@ export const registerBody = z
     ssh_port: port.default(22),
     address: z.union([z.string().regex(HOST), z.string().refine(isIPv6, 'use an IPv6 address')]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
     host_key: hostKey,
-    join_token: z.string().max(200).optional(),
+    join_token: z.string().max(200).optional().meta({ deprecated: true, description: 'Of agents of the release before; not looked at' }),
+    challenge: z.string().max(200).optional(),
+    agent_key: z.string().max(100).optional().meta({ description: 'Public key of X25519, base64url: the machine\'s half of the agreement on its credential' }),
     labels: labels.default({}).meta({ description: 'They become the labels node/<name>, in place of those of the registration before' }),
     facts: facts.default({}),
   })
   .meta({ id: 'Register' });
 
-const management = z.object({ username: z.string(), public_keys: z.array(z.string()) });
+const signedText = { text: z.string(), signature: z.string().meta({ description: 'Ed25519, base64url' }) };
+
+const management = z.object({
+  username: z.string(),
+  public_keys: z.array(z.string()),
+  control_key: z.string().meta({ description: '`ssh-ed25519 base64`; agents know its fingerprint' }),
+  statement: z.object(signedText).meta({ description: 'The same two, and a `serial`, signed by the control key: agents install what it says' }),
+  successors: z.array(z.object({ ...signedText, by: z.string() })).meta({ description: 'By which control keys of before name the present one' }),
+});
+
+export const challengeAnswer = z.object({ challenge: z.string().meta({ description: 'Good for 60 s, once' }) }).meta({ id: 'Challenge' });
 
 const contactLimit = z.number().meta({ description: 'After so long without an answer that lists them, a node holds its accounts: no login, processes frozen. 0: never' });
 
@@ -35,7 +47,8 @@ export const registerAnswer = z
   .object({
     node_id: z.int(),
     status: z.string(),
-    credential: z.string().optional().meta({ description: 'Shown this once, when a new one was issued' }),
+    server_key: z.string().optional().meta({ description: 'The other half of the agreement, when a credential was agreed on' }),
+    signature: z.string().optional().meta({ description: 'By the control key, over both halves and the challenge' }),
     management,
     heartbeat_interval_seconds: z.number(),
     contact_limit_seconds: contactLimit,

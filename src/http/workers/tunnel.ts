@@ -3,14 +3,16 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { Knex } from 'knex';
 import { messageOf, OrionError } from '../../lib/errors';
-import { sha256 } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
 import { MAX_MESSAGE_BYTES, streamOverWebSocket } from '../../lib/websocket-stream';
-import { findNodeByCredential, type Node } from '../../modules/nodes';
+import { readChallenge, spendChallenge } from '../../flows/prove-machine';
+import type { Challenges, Node } from '../../modules/nodes';
+import { findNodeCaller, readShownNode } from '../node-caller';
 import { refuseUpgrade } from '../problem';
 
 export interface TunnelEntrance {
   db: Knex;
+  challenges: Challenges;
   logger: Logger;
   /** Aborted when the replica is about to go: no more tunnels then. */
   stopping: AbortSignal;
@@ -24,7 +26,7 @@ const MAX_PENDING = 1_000;
 
 const REFUSALS = {
   elsewhere: () => new OrionError('invalid_request', `Nothing is upgraded here but GET ${PATH}, to a WebSocket. Send any other request without Upgrade (curl: --http1.1).`),
-  unauthenticated: () => new OrionError('unauthenticated', 'Send the credential that the machine got when it was registered.'),
+  unauthenticated: () => new OrionError('unauthenticated', 'Show the credential that the machine got when it was registered.'),
   retired: () => new OrionError('node_retired', 'The machine was retired. Enrol it again to use it.'),
   quarantined: () => new OrionError('forbidden', 'The machine is in quarantine until an operator approves it.'),
   pending: () => new OrionError('forbidden', 'The machine waits for an operator\'s approval. It gets a tunnel when it is approved; try again until then.', { retryAfterSeconds: 5 }),
@@ -32,11 +34,11 @@ const REFUSALS = {
 } satisfies Record<string, () => OrionError>;
 
 /** `GET /api/workers/tunnel` as a WebSocket: the way back to a machine that nobody can call. Every other upgrade is refused. */
-export function acceptTunnels(server: Server, { db, logger, stopping, take }: TunnelEntrance): void {
+export function acceptTunnels(server: Server, { db, challenges, logger, stopping, take }: TunnelEntrance): void {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   let pending = 0;
   const accept = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-    const node = stopping.aborted || pending > MAX_PENDING ? 'busy' : await findCaller(db, req);
+    const node = stopping.aborted || pending > MAX_PENDING ? 'busy' : await findCaller({ db, challenges }, req);
     if (typeof node === 'string') {
       refuseUpgrade(socket, REFUSALS[node]());
       return;
@@ -56,7 +58,7 @@ export function acceptTunnels(server: Server, { db, logger, stopping, take }: Tu
     accept(req, socket, head)
       .catch((error: unknown) => {
         logger.warn('tunnel refused', { reason: messageOf(error) });
-        refuseUpgrade(socket, REFUSALS.busy());
+        refuseUpgrade(socket, error instanceof OrionError ? error : REFUSALS.busy());
       })
       .finally(() => {
         pending -= 1;
@@ -64,14 +66,22 @@ export function acceptTunnels(server: Server, { db, logger, stopping, take }: Tu
   });
 }
 
-async function findCaller(db: Knex, { url, headers }: IncomingMessage): Promise<Node | keyof typeof REFUSALS> {
+/** Throws state_conflict for an upgrade that was recorded and sent again. */
+async function findCaller(ctx: Pick<TunnelEntrance, 'db' | 'challenges'>, { url, headers }: IncomingMessage): Promise<Node | keyof typeof REFUSALS> {
   if (url !== PATH || headers.upgrade?.toLowerCase() !== 'websocket') {
     return 'elsewhere';
   }
-  const credential = /^Bearer (\S{1,512})$/i.exec(headers.authorization ?? '')?.[1];
-  const node = credential === undefined ? undefined : await findNodeByCredential(db, sha256(credential));
-  if (!node) {
+  const shown = readShownNode(headers.authorization, { method: 'GET', path: PATH, body: '' });
+  const caller = shown && (await findNodeCaller(ctx.db, shown));
+  if (!caller) {
     return 'unauthenticated';
   }
-  return node.status === 'retired' || node.status === 'quarantined' || node.status === 'pending' ? node.status : node;
+  const { node, mac } = caller;
+  if (node.status === 'retired' || node.status === 'quarantined' || node.status === 'pending') {
+    return node.status;
+  }
+  if (mac) {
+    await spendChallenge(ctx.db, node.id, await readChallenge(ctx, mac.nonce));
+  }
+  return node;
 }

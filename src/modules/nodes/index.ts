@@ -1,5 +1,8 @@
 export * from './types';
 export * from './declared';
+export { createChallenges, type Challenges } from './challenges';
+export * from './queries/challenges';
+export { numberStatement } from './queries/management-statement';
 export * from './health';
 export * from './rhythm';
 export { fitOf, rankCandidates, satisfies, type Candidate } from './choose';

@@ -8,6 +8,7 @@ export interface Tally<L extends Record<string, string>> {
 /** The values of one label. */
 const RENT_RESULTS = ['ok', 'replayed', 'pending', 'no_node', 'refused', 'failed'] as const;
 const WORK_RESULTS = ['ok', 'lost', 'failed'] as const;
+const WIPE_RESULTS = [...WORK_RESULTS, 'unfinished'] as const;
 const PLACEMENT_RESULTS = [...WORK_RESULTS, 'unreachable', 'host_key_changed', 'stale', 'deadline'] as const;
 const PROBE_OUTCOMES = ['ok', 'failed', 'host_key_changed'] as const;
 const OUTCOMES = ['ok', 'failed'] as const;
@@ -31,7 +32,7 @@ export interface Metrics {
   deaths: Counter;
   migrations: Tally<{ result: 'ok' | 'waiting' }>;
   migrationSeconds: Histogram;
-  wipes: Tally<{ result: In<typeof WORK_RESULTS> }>;
+  wipes: Tally<{ result: In<typeof WIPE_RESULTS> }>;
   wipeSeconds: Histogram;
   placements: Tally<{ result: In<typeof PLACEMENT_RESULTS> }>;
   checkpoints: Tally<{ result: In<typeof WORK_RESULTS> }>;
@@ -89,7 +90,7 @@ export function createMetrics(): Metrics {
     deaths: counter('orion_node_deaths_total', 'Nodes judged dead'),
     migrations: tally('orion_migrations_total', 'Migrations by result', { result: ['ok', 'waiting'] }),
     migrationSeconds: histogram('orion_migration_duration_seconds', 'From the loss of a node to the account on the next one'),
-    wipes: tally('orion_wipes_total', 'Wipes by result', { result: WORK_RESULTS }),
+    wipes: tally('orion_wipes_total', 'Wipes by result', { result: WIPE_RESULTS }),
     wipeSeconds: histogram('orion_wipe_duration_seconds', 'Duration of a wipe with its verification'),
     placements: tally('orion_placements_total', 'Attempts to make an account present, by result', { result: PLACEMENT_RESULTS }),
     checkpoints: tally('orion_checkpoints_total', 'Checkpoints of homes, by result', { result: WORK_RESULTS }),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 import { eventually, generateSshKeyPair, type Lab } from '../../lab';
-import { createApiClient, expectStatus } from '../../support/api-client';
+import { enrolMachine } from '../../support/machine';
 import type { System } from '../../support/system';
 
 /** A "machine" of ours that enrols like any other and whose SSH port is a trap. */
@@ -116,6 +116,8 @@ export interface OpenTrap extends Trap {
   port: number;
   /** `type base64`. */
   hostKey: string;
+  /** In OpenSSH format. */
+  privateKey: string;
 }
 
 /** Opens a trap on a loopback address; it closes with the lab. */
@@ -142,13 +144,13 @@ export async function openTrap(lab: Lab, kind: string, { address = '127.0.0.1', 
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { hostname, address, port, hostKey: publicKey.split(' ').slice(0, 2).join(' '), caught: () => caught, admitted: () => admitted };
+  return { hostname, address, port, hostKey: publicKey.split(' ').slice(0, 2).join(' '), privateKey: readFileSync(keyFile, 'utf8'), caught: () => caught, admitted: () => admitted };
 }
 
 /** Opens one on 127.0.77.`number` and enrols it with the join token. */
 export async function enrolTrap(system: System, kind: string, number: number): Promise<Trap> {
   const trap = await openTrap(system.lab, kind, { address: `127.0.77.${number}`, hostname: `${kind}-${number}` });
-  const body = { hostname: trap.hostname, ssh_port: trap.port, address: trap.address, host_key: trap.hostKey, join_token: system.joinToken };
-  expectStatus(await createApiClient(system.admin.url).post('/api/workers/register', body), 201);
+  const body = { hostname: trap.hostname, ssh_port: trap.port, address: trap.address, host_key: trap.hostKey };
+  await enrolMachine(system, body, trap.privateKey);
   return trap;
 }

@@ -4,9 +4,10 @@ import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import type { Worker } from '../../lab';
-import { type Answer, createApiClient, expectStatus, type LeaseBody, type ProblemBody, type RentBody } from '../../support/api-client';
+import { type Answer, type LeaseBody, type ProblemBody, type RentBody } from '../../support/api-client';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
+import { enrolMachine, privateKeyOf } from '../../support/machine';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
@@ -84,9 +85,9 @@ async function gather(system: System, random: Random): Promise<Crowd> {
   return { system, history, judge: await appointJudge(system, { history }), tenants, random, violations: [] };
 }
 
-async function enrol(system: System, { name, address, port, hostKey }: Worker): Promise<void> {
-  const body = { hostname: name, address, ssh_port: port, host_key: hostKey, join_token: system.joinToken };
-  expectStatus(await createApiClient(system.admin.url).post('/api/workers/register', body), 201);
+async function enrol(system: System, worker: Worker): Promise<void> {
+  const { name, address, port, hostKey } = worker;
+  await enrolMachine(system, { hostname: name, address, ssh_port: port, host_key: hostKey }, await privateKeyOf(worker));
 }
 
 const rentedOf = (tenant: Tenant, answer: Answer<RentBody> | undefined): Rented[] => (answer && answer.status < 300 ? answer.body.leases.map((lease) => ({ tenant, lease })) : []);

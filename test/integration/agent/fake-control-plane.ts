@@ -1,8 +1,16 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import { systemClock } from '../../../src/lib/clock';
-import { freePort, projectDir, type Lab } from '../../lab';
 import { join } from 'node:path';
+import ssh2 from 'ssh2';
+import { signText, type SignedManagement } from '../../../src/flows/management-statement';
+import { createSeal, isCallOf, parseAuthorization, type Seal } from '../../../src/lib/call-mac';
+import { systemClock } from '../../../src/lib/clock';
+import { controlFingerprint, registrationText } from '../../../src/lib/control-key';
+import { sha256 } from '../../../src/lib/ids';
+import { JOIN_PROOF_HEADER, parseJoinProof } from '../../../src/lib/join-token';
+import { createAgreement } from '../../../src/lib/key-agreement';
+import { isSignedBySshKey, signingKeyOf, type SigningKey } from '../../../src/ssh';
+import { freePort, projectDir, type Lab } from '../../lab';
 
 /** The single file that `npm run build` makes. */
 export const agentFile = join(projectDir, 'dist', 'orion-agent.js');
@@ -11,12 +19,19 @@ export type Path = 'register' | 'heartbeat' | 'leave';
 
 export interface Call {
   path: Path;
-  credential: string | undefined;
+  /** Of the credential that authenticates the call; undefined: none does. */
+  by: string | undefined;
+  /** Whether the host key in the body signed it. */
+  proved: boolean;
+  /** The hash of the join token of which the call has a proof. */
+  token: string | undefined;
   body: Record<string, unknown>;
   atMs: number;
+  /** Makes the answer one that the agent believes. */
+  seal: Seal;
 }
 
-/** Answers a call; given a value, that is sent as JSON with status 200. */
+/** Answers a call; given a value, that is signed, sealed and sent as JSON with status 200. */
 export type Reply = Record<string, unknown> | ((response: ServerResponse, call: Call) => void);
 
 /**
@@ -25,6 +40,9 @@ export type Reply = Record<string, unknown> | ((response: ServerResponse, call: 
  */
 export interface FakeControlPlane {
   endpoint: string;
+  /** Of its control key. */
+  fingerprint: string;
+  controlKey: SigningKey;
   calls: Call[];
   of(path: Path): Call[];
   /** From now on; the replies of `once` are used up before. */
@@ -34,6 +52,9 @@ export interface FakeControlPlane {
   /** Refuses connections until `open`. */
   shut(): Promise<void>;
 }
+
+/** Credentials that the agent makes are known here by their order: `first`, `second`, … */
+const NAMES = ['first', 'second', 'third'];
 
 export const registration = (extra: object = {}): Record<string, unknown> => ({
   node_id: 'n1',
@@ -51,29 +72,63 @@ export const heartbeatAnswer = (extra: object = {}): Record<string, unknown> => 
   ...extra,
 });
 
-export const problem = (status: number, body: object = {}, headers: Record<string, string> = {}): Reply => (response) => {
-  response.writeHead(status, { 'content-type': 'application/problem+json', ...headers });
-  response.end(JSON.stringify({ status, ...body }));
+export const problem = (status: number, body: object = {}, headers: Record<string, string> = {}): Reply => (response, call) => {
+  const text = JSON.stringify({ status, ...body });
+  response.writeHead(status, { 'content-type': 'application/problem+json', 'orion-mac': call.seal(status, text), ...headers });
+  response.end(text);
 };
 
-/** Admits everybody: credential `orion_node_first`, a heartbeat each 0.3 s. */
+export const aControlKey = (): SigningKey => signingKeyOf(ssh2.utils.generateKeyPairSync('ed25519').private);
+
+/** Signs what a test wants agents to be told; anything else goes out as it is. */
+export function createStatements(controlKey: SigningKey): (management: unknown) => unknown {
+  let serial = 0;
+  let last = '';
+  return (management) => {
+    const { username, public_keys: publicKeys, ...signed } = management as { username: string; public_keys: string[]; statement?: unknown };
+    if (signed.statement !== undefined) {
+      return management;
+    }
+    const content = JSON.stringify([username, publicKeys]);
+    serial += content === last ? 0 : 1;
+    last = content;
+    const statement = signText(controlKey, 'management v1', JSON.stringify({ username, public_keys: publicKeys, serial }));
+    return { username, public_keys: publicKeys, control_key: controlKey.publicKey, statement, successors: [] satisfies SignedManagement['successors'] };
+  };
+}
+
+/** Admits everybody, a heartbeat each 0.3 s. */
 export async function createFakeControlPlane(lab: Lab, tls?: { key: Buffer; cert: Buffer }): Promise<FakeControlPlane> {
   const port = await freePort();
+  const controlKey = aControlKey();
+  const signed = createStatements(controlKey);
   const calls: Call[] = [];
+  /** By their ids. */
+  const credentials = new Map<string, { name: string; hash: string }>();
   const standing: Record<Path, Reply> = {
-    register: registration({ credential: 'orion_node_first' }),
+    register: registration(),
     heartbeat: heartbeatAnswer(),
     leave: { left: true, status: 'retired', detail: '' },
   };
   const next: Record<Path, Reply[]> = { register: [], heartbeat: [], leave: [] };
+  const agree = ({ body }: Call): { answer: object; seal: Seal } => {
+    const agreement = createAgreement();
+    const agreed = { challenge: String(body['challenge']), agentKey: String(body['agent_key']), serverKey: agreement.publicKey };
+    const hash = sha256(agreement.credential(agreed.agentKey, agreed));
+    credentials.set(hash.slice(0, 24), { name: NAMES[credentials.size] ?? 'another', hash });
+    const { signature } = signText(controlKey, 'registration v1', registrationText(agreed));
+    return { answer: { server_key: agreement.publicKey, signature }, seal: createSeal(hash, agreed.challenge) };
+  };
   const answer = (call: Call, response: ServerResponse): void => {
     calls.push(call);
     const reply = next[call.path].shift() ?? standing[call.path];
     if (typeof reply === 'function') {
       reply(response, call);
-    } else {
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(reply));
+      return;
     }
+    const agreed = call.path === 'register' && call.by === undefined ? agree(call) : undefined;
+    const text = JSON.stringify({ ...reply, ...(reply['management'] === undefined ? {} : { management: signed(reply['management']) }), ...agreed?.answer });
+    response.writeHead(200, { 'content-type': 'application/json', 'orion-mac': (agreed?.seal ?? call.seal)(200, text) }).end(text);
   };
   const listener: RequestListener = (request, response) => {
     if (request.headers.upgrade !== undefined) {
@@ -85,10 +140,29 @@ export async function createFakeControlPlane(lab: Lab, tls?: { key: Buffer; cert
     response.on('error', () => undefined);
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const path = (request.url ?? '').replace('/api/workers/', '') as Path;
-      const body = JSON.parse(Buffer.concat(chunks).toString() || '{}') as Record<string, unknown>;
-      const credential = request.headers.authorization?.replace(/^Bearer /, '');
-      answer({ path, credential, body, atMs: systemClock.monotonicMs() }, response);
+      const bytes = Buffer.concat(chunks);
+      const { url = '', headers } = request;
+      if (url === '/api/workers/challenge') {
+        response.setHeader('content-type', 'application/json').end(JSON.stringify({ challenge: `challenge-${systemClock.monotonicMs()}` }));
+        return;
+      }
+      const body = JSON.parse(bytes.toString() || '{}') as Record<string, unknown>;
+      const shown = parseAuthorization(headers.authorization);
+      const known = shown && credentials.get(shown.keyId);
+      const isTrue = known && isCallOf(known.hash, { method: 'POST', path: url, nonce: shown.nonce, body: bytes }, shown.mac);
+      const signature = { namespace: 'orion-register', message: bytes, signature: String(headers['orion-host-key-signature']) };
+      answer(
+        {
+          path: url.replace('/api/workers/', '') as Path,
+          by: isTrue ? known.name : undefined,
+          proved: isSignedBySshKey(String(body['host_key']), signature),
+          token: parseJoinProof(String(headers[JOIN_PROOF_HEADER]))?.id,
+          body,
+          atMs: systemClock.monotonicMs(),
+          seal: createSeal(known?.hash ?? '', shown?.nonce ?? ''),
+        },
+        response,
+      );
     });
   };
   const server = tls ? createSecureServer(tls, listener) : createServer(listener);
@@ -100,6 +174,8 @@ export async function createFakeControlPlane(lab: Lab, tls?: { key: Buffer; cert
   lab.push('fake control plane', shut);
   return {
     endpoint: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    fingerprint: controlFingerprint(controlKey.publicKey),
+    controlKey,
     calls,
     of: (path) => calls.filter((call) => call.path === path),
     reply: (path, reply) => void (standing[path] = reply),

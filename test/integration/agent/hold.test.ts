@@ -48,10 +48,10 @@ describe('the agent out of contact', () => {
     lab = createLab();
     key = await generateSshKeyPair(lab.dir);
     control = await createFakeControlPlane(lab);
-    control.reply('register', registration({ credential: 'orion_node_first' }));
+    control.reply('register', registration());
     control.reply('heartbeat', listed(USER));
     await control.open();
-    const fleet = await launchWorkers(lab, 1, { endpoint: control.endpoint, agentEnv: { ORION_FENCE_GRACE_SECONDS: '1' } });
+    const fleet = await launchWorkers(lab, 1, { endpoint: control.endpoint, agentEnv: { ORION_FENCE_GRACE_SECONDS: '1', ORION_CONTROL_FINGERPRINT: control.fingerprint } });
     worker = fleet.workers[0] as Worker;
     const made = await worker.exec(`
       useradd -m -e 2100-01-01 -u ${UID} ${USER} && install -d -m 700 -o ${UID} /home/${USER}/.ssh && mkdir -p /var/lib/orion/accounts &&

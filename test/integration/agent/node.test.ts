@@ -23,10 +23,10 @@ describe('the agent on its node', () => {
   });
   beforeEach(async () => {
     control = await createFakeControlPlane(lab);
-    control.reply('register', registration({ credential: 'orion_node_first', ...managed(key.publicKey) }));
+    control.reply('register', registration(managed(key.publicKey)));
     control.reply('heartbeat', heartbeatAnswer(managed(key.publicKey)));
     await control.open();
-    const fleet = await launchWorkers(lab, 1, { endpoint: control.endpoint, agentEnv: { ORION_FENCE_GRACE_SECONDS: '1' } });
+    const fleet = await launchWorkers(lab, 1, { endpoint: control.endpoint, agentEnv: { ORION_FENCE_GRACE_SECONDS: '1', ORION_CONTROL_FINGERPRINT: control.fingerprint } });
     worker = fleet.workers[0] as Worker;
     await eventually(() => control.of('heartbeat').length > 0, { what: 'a heartbeat' });
   }, 60_000);

@@ -2,15 +2,19 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { childCoverageEnv, createLab, eventually, generateSshKeyPair, run, startProcess, type Lab, type LabProcess } from '../../lab';
-import { agentFile, createFakeControlPlane, heartbeatAnswer, problem, registration, type FakeControlPlane } from './fake-control-plane';
+import { sha256 } from '../../../src/lib/ids';
+import { agentFile, createFakeControlPlane, heartbeatAnswer, problem, type FakeControlPlane } from './fake-control-plane';
 
 // No account of this machine is touched here (ORION_MANAGE_ACCOUNTS=false); node.test.ts does that inside a worker.
+const TOKEN = `orion_join_${'T'.repeat(43)}`;
+
 describe('the agent on the wire', () => {
   let lab: Lab;
   let control: FakeControlPlane;
   let env: Record<string, string>;
   let hostKey: string;
   const credentialFile = (): string => join(lab.dir, 'state', 'agent', 'credential');
+  const hostKeyFile = (): string => env['ORION_HOST_KEY_FILE'] ?? '';
   const start = (extra: Record<string, string> = {}): LabProcess =>
     startProcess(lab, { name: 'agent', command: process.execPath, args: [agentFile], env: { ...env, ...childCoverageEnv(), ...extra } });
   const heartbeats = (count: number, timeoutMs = 10_000): Promise<unknown> =>
@@ -19,15 +23,14 @@ describe('the agent on the wire', () => {
   beforeEach(async () => {
     lab = createLab();
     control = await createFakeControlPlane(lab);
-    const { publicKey } = await generateSshKeyPair(lab.dir);
+    const { publicKey, keyFile } = await generateSshKeyPair(lab.dir);
     const [type = '', blob = ''] = publicKey.split(' ');
     hostKey = `${type} ${blob}`;
-    const hostKeyFile = join(lab.dir, 'id_ed25519_host.pub');
-    await run('sh', ['-c', `echo '${publicKey}' > ${hostKeyFile}`]);
     env = {
       API_ENDPOINT: control.endpoint,
       ORION_STATE_DIR: join(lab.dir, 'state'),
-      ORION_HOST_KEY_FILE: hostKeyFile,
+      ORION_HOST_KEY_FILE: `${keyFile}.pub`,
+      ORION_CONTROL_FINGERPRINT: control.fingerprint,
       ORION_MANAGE_ACCOUNTS: 'false',
       MY_HOSTNAME: 'worker-9',
       MY_HOST_PORT: '127.0.10.9:2222',
@@ -37,22 +40,22 @@ describe('the agent on the wire', () => {
 
   it('says who it is and what it has', async () => {
     await control.open();
-    start({ ORION_JOIN_TOKEN: 'orion_join_token', ORION_LABELS: 'zone=a', ORION_CPUS: '7', ORION_MEMORY_MB: '512' });
+    start({ ORION_JOIN_TOKEN: TOKEN, ORION_LABELS: 'zone=a', ORION_CPUS: '7', ORION_MEMORY_MB: '512' });
     await heartbeats(1);
     const [register] = control.of('register');
-    expect(register?.credential).toBeUndefined();
+    expect(register).toMatchObject({ by: undefined, proved: true, token: sha256(TOKEN) });
+    expect(JSON.stringify(register)).not.toContain(TOKEN);
     expect(register?.body).toMatchObject({
       hostname: 'worker-9',
       ssh_port: 2222,
       address: '127.0.10.9',
       host_key: hostKey,
-      join_token: 'orion_join_token',
       labels: { zone: 'a' },
       facts: { cpus: 7, memory_mb: 512, disk_mb: expect.any(Number), os: expect.any(String), agent_version: expect.stringMatching(/^\d+\.\d+\.\d+/) },
     });
     expect(control.of('heartbeat')[0]).toMatchObject({
-      credential: 'orion_node_first',
-      body: { load1: expect.any(Number), memory_free_mb: expect.any(Number), accounts: [], ended_accounts: [], ssh_port: 2222, host_key: hostKey },
+      by: 'first',
+      body: { load1: expect.any(Number), memory_free_mb: expect.any(Number), accounts: [], ended_accounts: [], ssh_port: 2222 },
     });
   });
 
@@ -69,26 +72,25 @@ describe('the agent on the wire', () => {
     await heartbeats(1);
     expect(statSync(credentialFile()).mode & 0o777).toBe(0o600);
     expect(await agent.stop()).toEqual({ code: 0, signal: null });
-    control.reply('register', registration());
     const before = control.calls.length;
     start();
     await eventually(() => control.calls.length >= before + 2, { what: 'two more calls' });
-    expect(control.calls.slice(before).map((call) => [call.path, call.credential])).toEqual([
-      ['register', 'orion_node_first'],
-      ['heartbeat', 'orion_node_first'],
+    expect(control.calls.slice(before).map((call) => [call.path, call.by])).toEqual([
+      ['register', 'first'],
+      ['heartbeat', 'first'],
     ]);
-    expect(agent.log()).not.toContain('orion_node_first');
+    expect(agent.log()).not.toContain(readFileSync(credentialFile(), 'utf8').trim());
   });
 
   it('registers again when its credential is refused', async () => {
     await control.open();
-    start({ ORION_JOIN_TOKEN: 'orion_join_token' });
+    start({ ORION_JOIN_TOKEN: TOKEN });
     await heartbeats(1);
+    const before = readFileSync(credentialFile(), 'utf8');
     control.once('heartbeat', problem(401, { code: 'unauthenticated', detail: 'unknown credential' }));
-    control.once('register', registration({ credential: 'orion_node_second' }));
-    await eventually(() => control.of('heartbeat').some((call) => call.credential === 'orion_node_second'), { what: 'the new credential' });
-    expect(control.of('register')[1]).toMatchObject({ credential: undefined, body: { join_token: 'orion_join_token' } });
-    expect(readFileSync(credentialFile(), 'utf8').trim()).toBe('orion_node_second');
+    await eventually(() => control.of('heartbeat').some((call) => call.by === 'second'), { what: 'the new credential' });
+    expect(control.of('register')[1]).toMatchObject({ by: undefined, token: sha256(TOKEN) });
+    expect(readFileSync(credentialFile(), 'utf8')).not.toBe(before);
   });
 
   it('speaks https with a control plane that an extra CA vouches for, and with no other', async () => {
@@ -97,11 +99,11 @@ describe('the agent on the wire', () => {
     await run('openssl', ['req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '2', '-keyout', keyFile, '-out', certFile, ...subject]);
     const secure = await createFakeControlPlane(lab, { key: readFileSync(keyFile), cert: readFileSync(certFile) });
     await secure.open();
-    const distrusting = start({ API_ENDPOINT: secure.endpoint });
+    const distrusting = start({ API_ENDPOINT: secure.endpoint, ORION_CONTROL_FINGERPRINT: '' });
     await eventually(() => distrusting.log().includes('self-signed certificate'), { what: 'the refusal' });
     expect(secure.calls).toEqual([]);
     await distrusting.stop();
-    start({ API_ENDPOINT: secure.endpoint, ORION_CA_FILE: certFile });
+    start({ API_ENDPOINT: secure.endpoint, ORION_CA_FILE: certFile, ORION_CONTROL_FINGERPRINT: '' });
     await eventually(() => secure.of('heartbeat').length > 0, { what: 'a heartbeat' });
   });
 
@@ -114,12 +116,21 @@ describe('the agent on the wire', () => {
     expect(agent.running()).toBe(true);
   });
 
-  it('waits for its approval when it gets no credential yet', async () => {
+  it('registers anew, with proof of it, when its host key has changed', async () => {
     await control.open();
-    control.once('register', registration({ status: 'pending' }), registration({ status: 'pending' }));
     start();
     await heartbeats(1);
-    expect(control.of('register')).toHaveLength(3);
+    const { publicKey } = await generateSshKeyPair(join(lab.dir, 'next'));
+    await run('sh', ['-c', `mv ${join(lab.dir, 'next')}/id_ed25519_*[0-9] ${hostKeyFile().replace('.pub', '')} && mv ${join(lab.dir, 'next')}/*.pub ${hostKeyFile()}`]);
+    await eventually(() => control.of('register').length > 1, { what: 'another registration' });
+    expect(control.of('register')[1]).toMatchObject({ by: 'first', proved: true, body: { host_key: publicKey.split(' ').slice(0, 2).join(' ') } });
+  });
+
+  it('enrols nowhere over plain http when nothing says whom to trust', async () => {
+    await control.open();
+    const agent = start({ ORION_CONTROL_FINGERPRINT: '' });
+    await eventually(() => agent.log().includes('set ORION_CONTROL_FINGERPRINT'), { what: 'the advice' });
+    expect(control.calls).toEqual([]);
   });
 
   it('stops with success when the node was retired', async () => {
@@ -206,7 +217,7 @@ describe('the agent on the wire', () => {
     const { code, stderr } = await run(process.execPath, [agentFile, 'leave'], { env });
     expect(code).toBe(0);
     expect(stderr).toContain('one lease is being moved');
-    expect(control.of('leave').map((call) => call.credential)).toEqual(Array(3).fill('orion_node_first'));
+    expect(control.of('leave').map((call) => call.by)).toEqual(Array(3).fill('first'));
     expect(await agent.exited).toEqual({ code: 0, signal: null });
     expect(existsSync(credentialFile())).toBe(false);
     expect(control.of('register')).toHaveLength(1);

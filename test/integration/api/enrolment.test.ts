@@ -1,33 +1,41 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { PassThrough } from 'node:stream';
+import { controlFingerprint } from '../../../src/lib/control-key';
 import { fingerprintOf } from '../../../src/lib/host-key';
+import { sha256 } from '../../../src/lib/ids';
 import type { User } from '../../../src/modules/accounts';
 import { createJoinToken } from '../../../src/roles/admin';
+import { createLab, generateSshKeyPair, type Lab } from '../../lab';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
-import { startTestApi, type TestApi } from '../../support/api';
+import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
+import { registerMachine } from '../../support/machine';
 import type { NodeJson, RegisteredJson, Reply, TokenJson } from '../../support/wire';
 
+let lab: Lab;
 let database: TestDatabase;
 let api: TestApi;
 let admin: User;
 beforeAll(async () => {
+  lab = createLab();
   database = await openTestDatabase();
   api = await startTestApi(database.db);
 }, 60_000);
 afterAll(async () => {
   await api.close();
   await database.close();
+  await lab.close();
 });
 beforeEach(async () => {
   await database.reset();
   admin = await aUser(database.db, { role: 'admin' });
 });
 
-const aMachine = (change: object = {}): Record<string, unknown> => ({ hostname: 'edge-1', ssh_port: 2222, host_key: anSshKey(), facts: { cpus: 4, memory_mb: 8000, os: 'Debian' }, ...change });
-const register = (body: object, { credential, path = '/api/workers/register', on = api }: { credential?: string; path?: string; on?: TestApi } = {}): Promise<Reply<RegisteredJson>> =>
-  on.call<RegisteredJson>('post', path, { as: credential, body });
+const aMachine = (change: object = {}): Record<string, unknown> & { join_token?: string } => ({ hostname: 'edge-1', ssh_port: 2222, host_key: anSshKey(), facts: { cpus: 4, memory_mb: 8000, os: 'Debian' }, ...change });
+/** As a machine does it that holds the private half of the host key in `body`; `join_token` is what it proves to hold. */
+const register = ({ join_token: joinToken, ...body }: { join_token?: string; [member: string]: unknown }, { credential, path, on = api }: { credential?: string; path?: string; on?: TestApi } = {}): Promise<Reply<RegisteredJson>> =>
+  registerMachine(on.url, body, { joinToken, credential, ...(path === undefined ? {} : { path }) });
 const aToken = async (body: object = {}): Promise<TokenJson> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
 const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 const nodes = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM nodes');
@@ -68,18 +76,23 @@ describe('a machine announces itself', () => {
     const { token } = await aToken({ max_uses: 20 });
     const machine = aMachine({ join_token: token });
     const answers = await Promise.all(Array.from({ length: 20 }, () => register(machine)));
-    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(201));
-    expect(new Set(answers.map(({ body }) => body.node_id)).size).toBe(1);
+    // A challenge that is older than the one that was answered last is good no more.
+    const enrolled = answers.filter(({ status }) => status === 201);
+    expect(answers.filter(({ status, body }) => status !== 201 && body.code !== 'state_conflict')).toEqual([]);
+    expect(new Set(enrolled.map(({ body }) => body.node_id)).size).toBe(1);
+    const { credential_hash: hash } = await row<{ credential_hash: string }>(database.db, 'SELECT credential_hash FROM nodes');
+    expect(enrolled.filter(({ body }) => sha256(body.credential ?? '') === hash)).toHaveLength(1);
     expect(await nodes()).toBe(1);
   });
 
   it('R1: a token that `orion admin join-token` issued beside the API lets in as many machines as it says', async () => {
     const said = new PassThrough();
     const { host, port, user, password, database: name } = database.access;
-    const env = { ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: name };
+    const { keyFile } = await generateSshKeyPair(lab.dir);
+    const env = { ORION_CONTROL_KEY_FILE: keyFile, ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: name };
     expect(await createJoinToken({ name: 'launch', maxUses: 1, ttlHours: 1 }, env, { stdout: said })).toBe(0);
     const token = String(said.read()).trim();
-    expect(token).toMatch(/^orion_join_[\w-]{43}$/);
+    expect(token).toMatch(/^orion_join_[\w-]{43}_[\w-]{43}$/);
     expect((await register(aMachine({ join_token: token }))).status).toBe(201);
     expect((await register(aMachine({ join_token: token }))).status).toBe(401);
   });
@@ -96,7 +109,7 @@ describe('a machine announces itself', () => {
     expect((await register(aMachine({ join_token: used.token }))).status).toBe(201);
     await age(database.db, 'UPDATE join_tokens SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [expired.id]);
     expect((await api.call<TokenJson>('delete', `/api/tokens/${revoked.id}`, { as: admin })).body.revoked_at).not.toBeNull();
-    const answers = await Promise.all([used.token, expired.token, revoked.token, 'orion_join_made-up', ''].map((join_token) => register(aMachine({ join_token }))));
+    const answers = await Promise.all([used.token, expired.token, revoked.token, `orion_join_${'A'.repeat(43)}`].map((join_token) => register(aMachine({ join_token }))));
     expect(new Set(answers.map(({ status, body }) => `${status} ${body.code ?? ''} ${body.detail ?? ''}`)).size).toBe(1);
     expect(answers[0]).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
     expect(await nodes()).toBe(1);
@@ -171,7 +184,7 @@ describe('a machine announces itself', () => {
     const enrolled = await aNode(database.db);
     const statuses = [];
     for (let n = 0; n < 5; n += 1) {
-      statuses.push((await register(aMachine({ join_token: 'guess' }), { on: strict })).status);
+      statuses.push((await register(aMachine({ join_token: `orion_join_${'B'.repeat(43)}` }), { on: strict })).status);
     }
     expect(statuses).toEqual([401, 401, 401, 429, 429]);
     expect((await register(aMachine({ host_key: enrolled.hostKey }), { credential: enrolled.credential, on: strict })).status).toBe(200);
@@ -315,7 +328,7 @@ describe('an operator decides', () => {
 describe('join tokens', () => {
   it('R44: are shown once and stored hashed; lists tell how far they are used', async () => {
     const issued = await aToken({ max_uses: 2, ttl_hours: 1, labels: { zone: 'a' } });
-    expect(issued.token).toMatch(/^orion_join_[\w-]{43}$/);
+    expect(issued.token).toMatch(new RegExp(`^orion_join_[\\w-]{43}_${controlFingerprint(CONTROL_KEY.publicKey)}$`));
     await register(aMachine({ join_token: issued.token }));
     const list = await api.call('get', '/api/tokens', { as: admin });
     expect(list.body).toMatchObject({ items: [{ id: issued.id, uses: 1, max_uses: 2, labels: { zone: 'a' } }], next_cursor: null });

@@ -34,13 +34,13 @@ export async function openCluster(lab: Lab): Promise<ClusterSite> {
 
 /** Runs `work` over and over until `until` is over. */
 export async function meanwhile<T>(work: () => Promise<unknown>, until: Promise<T>): Promise<T> {
-  let isOver = false;
+  const over = new AbortController();
   const running = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await work().catch(() => undefined);
     }
   })();
-  const result = await until.finally(() => (isOver = true));
+  const result = await until.finally(() => over.abort());
   await running;
   return result;
 }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
+import { signManagement } from '../../../src/flows/management-statement';
 import { createDatabase } from '../../../src/db/connection';
 import { aLease, aNode, aUser } from '../../support/builders';
-import { startTestApi, type TestApi } from '../../support/api';
+import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
 import { freePort } from '../../lab';
 
@@ -109,7 +110,8 @@ describe('health and metrics', () => {
 
   it('I8: without its database it lives, is not ready, and says that it is unavailable', async () => {
     const nowhere = createDatabase({ ...database.access, port: await freePort(), poolSize: 2 });
-    const cut = await startTestApi(nowhere);
+    const management = await signManagement({ db: database.db }, { username: 'orion-mgmt', publicKeys: [], controlKey: CONTROL_KEY, oldControlKeys: [] });
+    const cut = await startTestApi(nowhere, { settings: { management } });
     opened.push(() => cut.close(), () => nowhere.destroy());
     cut.readiness.set(null);
     expect((await cut.ops('/livez')).status).toBe(200);

@@ -8,6 +8,7 @@ import { JWT_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser, type TestNode } from '../../support/builders';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
+import { registerMachine } from '../../support/machine';
 import type { RegisteredJson, Reply, TokenJson } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
 
@@ -78,7 +79,8 @@ describe('rotating the key of the access tokens', () => {
   });
 });
 
-const register = (at: TestApi, body: object, credential?: string): Promise<Reply<RegisteredJson>> => at.call('post', '/api/workers/register', { as: credential, body: { hostname: 'edge-1', host_key: anSshKey(), ...body } });
+const register = (at: TestApi, { join_token: joinToken, ...body }: { join_token?: string; [member: string]: unknown }, credential?: string): Promise<Reply<RegisteredJson>> =>
+  registerMachine(at.url, { hostname: 'edge-1', host_key: anSshKey(), ...body }, { joinToken, credential });
 const aToken = async (body: object): Promise<TokenJson> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
 
 describe('a join token', () => {

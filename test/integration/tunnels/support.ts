@@ -10,6 +10,7 @@ import { acceptTunnels } from '../../../src/http/workers/tunnel';
 import { systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
 import { silentLogger } from '../../../src/lib/logger';
+import { createChallenges } from '../../../src/modules/nodes';
 import { createTunnelDial, createTunnelHub, relayKeys, type TunnelHub } from '../../../src/modules/tunnels';
 import type { SshTarget } from '../../../src/ssh';
 import { eventually } from '../../lab';
@@ -18,6 +19,8 @@ import { row } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
 
 export const KEYS = relayKeys(['a secret of the tests that all of the control plane share']);
+
+export const CHALLENGES = createChallenges(['a secret of the tests that all of the control plane share']);
 
 /** What an API replica is for tunnels, without the rest of it. */
 export interface Holder {
@@ -40,7 +43,7 @@ export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Ho
   const { url: relayUrl } = await row<{ url: string }>(db, 'SELECT url FROM tunnel_holders WHERE id = ?', [id]);
   const server = createServer((_req, res) => res.writeHead(404).end());
   const stopping = new AbortController();
-  acceptTunnels(server, { db, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
+  acceptTunnels(server, { db, challenges: CHALLENGES, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
   const url = `http://127.0.0.1:${await listening(server)}`;
   return {
     id, url, relayUrl, server, hub, keeper, stopping,
@@ -86,10 +89,17 @@ export async function startSshd(serve: (socket: Socket) => void): Promise<Sshd> 
 
 export const echo = (socket: Socket): void => void socket.pipe(socket);
 
+let lastChallengeAt = 0;
+/** In the place of the API's route: the database of the tests goes by the same clock. */
+export function nextChallenge(): string {
+  lastChallengeAt = Math.max(lastChallengeAt + 1, systemClock.now().getTime() * 1000);
+  return CHALLENGES.issue(lastChallengeAt);
+}
+
 /** The real agent's half of a tunnel, in this process. */
 export function startAgent(endpoint: string, credential: string, sshd: { host: string; port: number }): { stop(): Promise<void> } {
   const over = new AbortController();
-  const kept = keepTunnel({ endpoint, ca: undefined, sshd, findCredential: () => Promise.resolve(credential), clock: systemClock, logger: silentLogger }, over.signal);
+  const kept = keepTunnel({ endpoint, ca: undefined, sshd, findCredential: () => Promise.resolve(credential), challenge: () => Promise.resolve(nextChallenge()), clock: systemClock, logger: silentLogger }, over.signal);
   return {
     stop: async () => {
       over.abort();

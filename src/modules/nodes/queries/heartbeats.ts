@@ -5,6 +5,8 @@ import type { NodeStatus, Vitals } from '../types';
 /** A node as its agent is answered. */
 export interface Caller {
   nodeId: number;
+  /** For its calls and their answers. */
+  credentialHash: string;
   hostKey: string;
   status: NodeStatus;
   /** Those that are current there. */
@@ -13,6 +15,7 @@ export interface Caller {
 
 interface CallerRow {
   id: number;
+  credential_id: string;
   credential_hash: string;
   host_key: string;
   status: NodeStatus;
@@ -21,38 +24,39 @@ interface CallerRow {
 }
 
 /**
- * Where one replica has found credentials before: their nodes, by the hash. Only a hint, to look there first (a third of what the index of hashes costs):
+ * Where one replica has found credentials before: their nodes, by the credential's id. Only a hint, to look there first (a third of what the index of ids costs):
  * whether the row still has that credential is asked each time.
  */
 export type CallerHints = Map<string, number>;
 
 const MAX_HINTS = 200_000;
 
-/** The nodes that hold these credentials, by their hashes, whatever their status. */
-export async function listCallers(db: Db, credentialHashes: string[], hints: CallerHints): Promise<Map<string, Caller>> {
-  const hinted = credentialHashes.flatMap((hash) => hints.get(hash) ?? []);
+/** The nodes that hold the credentials with these ids, by the id, whatever their status. */
+export async function listCallers(db: Db, keyIds: string[], hints: CallerHints): Promise<Map<string, Caller>> {
+  const hinted = keyIds.flatMap((id) => hints.get(id) ?? []);
   const rows = hinted.length > 0 ? await selectCallers(db, 'n.id', hinted) : [];
-  const found = new Set(rows.map((row) => row.credential_hash));
-  const others = credentialHashes.filter((hash) => !found.has(hash));
-  rows.push(...(others.length > 0 ? await selectCallers(db, 'n.credential_hash', others) : []));
+  const found = new Set(rows.map((row) => row.credential_id));
+  const others = keyIds.filter((id) => !found.has(id));
+  rows.push(...(others.length > 0 ? await selectCallers(db, 'n.credential_id', others) : []));
   if (hints.size > MAX_HINTS) {
     hints.clear();
   }
-  rows.forEach((row) => hints.set(row.credential_hash, row.id));
-  return new Map(rows.map((row) => [row.credential_hash, toCaller(row)]));
+  rows.forEach((row) => hints.set(row.credential_id, row.id));
+  return new Map(rows.map((row) => [row.credential_id, toCaller(row)]));
 }
 
-const selectCallers = (db: Db, column: 'n.id' | 'n.credential_hash', values: (string | number)[]): Promise<CallerRow[]> =>
+const selectCallers = (db: Db, column: 'n.id' | 'n.credential_id', values: (string | number)[]): Promise<CallerRow[]> =>
   selectRows<CallerRow>(
     db,
-    `SELECT n.id, n.credential_hash, n.host_key, n.status, p.username, GREATEST(0, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000) AS remaining
+    `SELECT n.id, n.credential_id, n.credential_hash, n.host_key, n.status, p.username, GREATEST(0, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000) AS remaining
        FROM nodes n LEFT JOIN leases l ON l.id = n.lease_id LEFT JOIN placements p ON p.current_lease_id = l.id AND p.node_id = n.id
       WHERE ${column} IN (${values.map(() => '?').join(',')})`,
     values,
   );
 
-const toCaller = ({ id, host_key: hostKey, status, username, remaining }: CallerRow): Caller => ({
+const toCaller = ({ id, credential_hash: credentialHash, host_key: hostKey, status, username, remaining }: CallerRow): Caller => ({
   nodeId: id,
+  credentialHash,
   hostKey,
   status,
   accounts: username === null ? [] : [{ username, remainingSeconds: Number(remaining) }],

@@ -44,6 +44,8 @@ const toJoinToken = (row: JoinTokenRow): JoinToken => ({
 export interface NewJoinToken extends Decided {
   name: string;
   tokenHash: string;
+  /** Verifies proofs of the token. */
+  publicKey: string;
   maxUses: number;
   ttlSeconds: number;
   createdBy: number | null;
@@ -52,15 +54,20 @@ export interface NewJoinToken extends Decided {
 export async function insertJoinToken(db: Db, token: NewJoinToken): Promise<JoinToken> {
   const id = await insertRow(
     db,
-    `INSERT INTO join_tokens (name, token_hash, max_uses, labels, max_cpus, max_memory_mb, expires_at, created_by)
-     VALUES (?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND, ?)`,
-    [token.name, token.tokenHash, token.maxUses, JSON.stringify(token.labels), token.maxCpus, token.maxMemoryMb, token.ttlSeconds, token.createdBy],
+    `INSERT INTO join_tokens (name, token_hash, public_key, max_uses, labels, max_cpus, max_memory_mb, expires_at, created_by)
+     VALUES (?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND, ?)`,
+    [token.name, token.tokenHash, token.publicKey, token.maxUses, JSON.stringify(token.labels), token.maxCpus, token.maxMemoryMb, token.ttlSeconds, token.createdBy],
   );
   const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);
   if (!row) {
     throw new Error('a join token vanished');
   }
   return toJoinToken(row);
+}
+
+/** What verifies a proof of the token with this hash; undefined for one that there is not, and for one from before there were proofs. */
+export async function findJoinKey(db: Db, tokenHash: string): Promise<string | undefined> {
+  return (await selectFirst<{ public_key: string | null }>(db, 'SELECT public_key FROM join_tokens WHERE token_hash = ?', [tokenHash]))?.public_key ?? undefined;
 }
 
 /** Uses the token up by one. Undefined: unknown, used up, expired or revoked; which of these is nobody's business. */

@@ -1,0 +1,97 @@
+import { isSealed } from '../lib/call-mac';
+import { registrationText } from '../lib/control-key';
+import { JOIN_PROOF_HEADER, parseJoinToken, proveJoinToken } from '../lib/join-token';
+import { type Agreement, createAgreement } from '../lib/key-agreement';
+import { type Answer, interpret, interpretSealed } from './answer';
+import type { ControlTrust } from './control-trust';
+import type { HttpAnswer } from './http';
+import { parseRegistration, type RegisterBody, type Registration } from './wire';
+
+/** One call of an agent. */
+export interface Call {
+  name: 'challenge' | 'register' | 'heartbeat' | 'leave';
+  body: string;
+  headers?: Record<string, string>;
+  /** With it the call is authenticated, and so has to be the answer. */
+  credential?: string | undefined;
+  nonce?: string;
+  signal: AbortSignal | undefined;
+  timeoutMs?: number | undefined;
+}
+
+/** By what a machine shows who it is, and knows who answers. */
+export interface Proofs {
+  trust: Pick<ControlTrust, 'demand' | 'believe'>;
+  /** By the private half of the host key; base64. */
+  signAsHost: (message: Buffer) => Promise<string>;
+  /** As it was given to this machine. */
+  joinToken: string | undefined;
+}
+
+export interface EnrolDeps {
+  send: (call: Call) => Promise<HttpAnswer>;
+  challenge: (signal?: AbortSignal) => Promise<Answer<string>>;
+  proofs: Proofs;
+}
+
+export interface Enrolment {
+  body: RegisterBody;
+  credential: string | undefined;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * Registers this machine, with proof of its host key. Without a credential one is agreed on with the control plane that this machine trusts; neither it nor the join
+ * token is on the wire. Rejects when the machine cannot prove itself or the answer is not from that control plane.
+ */
+export async function enrol({ send, challenge, proofs }: EnrolDeps, { body, credential, signal }: Enrolment): Promise<Answer<Registration>> {
+  await proofs.trust.demand();
+  const nonce = await challenge(signal);
+  if (nonce.kind !== 'ok') {
+    return nonce;
+  }
+  const agreement = createAgreement();
+  const text = JSON.stringify({ ...body, challenge: nonce.value, agent_key: agreement.publicKey });
+  const headers = { 'orion-host-key-signature': await proofs.signAsHost(Buffer.from(text)), ...(credential === undefined ? proofOfToken(proofs.joinToken, text) : {}) };
+  const answer = await send({ name: 'register', body: text, headers, credential, nonce: nonce.value, signal });
+  if (credential !== undefined) {
+    return interpretSealed(answer, { credential, nonce: nonce.value }, parseRegistration);
+  }
+  const registered = interpret(answer, parseRegistration);
+  if (registered.kind === 'ok') {
+    const made = await agree(registered.value, { agreement, challenge: nonce.value, trust: proofs.trust });
+    if (!isSealed(made, { nonce: nonce.value, status: answer.status, text: answer.text }, answer.seal ?? '')) {
+      throw new Error('the answer was changed on its way');
+    }
+    return { kind: 'ok', value: { ...registered.value, credential: made } };
+  }
+  // Nobody who could be believed says that a machine without a credential is retired.
+  return registered.kind === 'refused' && registered.status === 410 ? { kind: 'failed', reason: 'answered 410 to a machine that has no credential' } : registered;
+}
+
+interface OwnHalf {
+  agreement: Agreement;
+  challenge: string;
+  trust: Proofs['trust'];
+}
+
+/** The credential, made with the half that the trusted control plane signed. */
+async function agree({ serverKey, signature, offer }: Registration, { agreement, challenge, trust }: OwnHalf): Promise<string> {
+  if (serverKey === undefined || signature === undefined || !offer) {
+    throw new Error('the answer is not signed: bring the control plane up to date');
+  }
+  const agreed = { challenge, agentKey: agreement.publicKey, serverKey };
+  await trust.believe(offer, 'registration v1', { text: registrationText(agreed), signature });
+  return agreement.credential(serverKey, agreed);
+}
+
+function proofOfToken(token: string | undefined, text: string): Record<string, string> {
+  if (token === undefined) {
+    return {};
+  }
+  const parts = parseJoinToken(token);
+  if (!parts) {
+    throw new Error('the join token is not one (orion_join_…): an operator makes one with `orion token create`');
+  }
+  return { [JOIN_PROOF_HEADER]: proveJoinToken(parts.secret, Buffer.from(text)) };
+}

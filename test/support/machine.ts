@@ -1,0 +1,96 @@
+import { randomBytes, sign } from 'node:crypto';
+import { authorizeCall } from '../../src/lib/call-mac';
+import { JOIN_PROOF_HEADER, parseJoinToken, proveJoinToken } from '../../src/lib/join-token';
+import { type Agreement, createAgreement } from '../../src/lib/key-agreement';
+import { signingKeyOf } from '../../src/ssh';
+import type { Worker } from '../lab';
+import { anSshKey, privateHalfOf } from './keys';
+import { sshSignature } from './ssh-signature';
+import type { System } from './system';
+import type { RegisteredJson, Reply } from './wire';
+
+/** What a machine shows besides its registration; by default what an honest one shows. */
+export interface Showing {
+  joinToken?: string | undefined;
+  /** Then nothing is agreed on. */
+  credential?: string | undefined;
+  /** In OpenSSH format; by default the half of the host key in the body that anSshKey remembers. */
+  privateKey?: string | undefined;
+  path?: string;
+}
+
+/** A registration that is ready to be sent. */
+export interface SignedRegistration {
+  path: string;
+  text: string;
+  headers: Record<string, string>;
+  challenge: string;
+  agreement: Agreement;
+}
+
+/** As the agent does it, step by step. */
+export async function signRegistration(url: string, body: object, { joinToken, credential, privateKey, path = '/api/workers/register' }: Showing = {}): Promise<SignedRegistration> {
+  const challenge = await fetchChallenge(url);
+  const agreement = createAgreement();
+  const text = JSON.stringify({ ...body, challenge, agent_key: agreement.publicKey });
+  const parts = parseJoinToken(joinToken ?? '');
+  const headers = {
+    'Content-Type': 'application/json',
+    'orion-host-key-signature': signAsHost((body as { host_key?: string }).host_key ?? '', Buffer.from(text), privateKey),
+    ...(joinToken === undefined ? {} : { [JOIN_PROOF_HEADER]: parts ? proveJoinToken(parts.secret, Buffer.from(text)) : 'none' }),
+    ...(credential === undefined ? {} : { Authorization: authorizeCall(credential, { method: 'POST', path, nonce: challenge, body: text }) }),
+  };
+  return { path, text, headers, challenge, agreement };
+}
+
+export async function fetchChallenge(url: string): Promise<string> {
+  return (await post<{ challenge: string }>(`${url}/api/workers/challenge`, { text: '{}', headers: { 'Content-Type': 'application/json' } })).body.challenge;
+}
+
+/** The answer has the credential that both sides agreed on, as if it had been sent. */
+export async function sendRegistration(url: string, { path, text, headers, challenge, agreement }: SignedRegistration): Promise<Reply<RegisteredJson>> {
+  const answer = await post<RegisteredJson>(`${url}${path}`, { text, headers });
+  const { server_key: serverKey } = answer.body;
+  if (serverKey !== undefined) {
+    answer.body.credential = agreement.credential(serverKey, { challenge, agentKey: agreement.publicKey, serverKey });
+  }
+  return answer;
+}
+
+export const registerMachine = async (url: string, body: object, showing: Showing = {}): Promise<Reply<RegisteredJson>> => sendRegistration(url, await signRegistration(url, body, showing));
+
+/** A call as an agent makes it, with a challenge where one is needed. */
+export async function callAsNode<T>(url: string, { credential, name, body = {}, nonce }: { credential: string; name: 'heartbeat' | 'leave'; body?: object; nonce?: string }): Promise<Reply<T>> {
+  const path = `/api/workers/${name}`;
+  const text = JSON.stringify(body);
+  const shown = nonce ?? (name === 'leave' ? await fetchChallenge(url) : randomBytes(16).toString('base64url'));
+  return post(`${url}${path}`, { text, headers: { 'Content-Type': 'application/json', Authorization: authorizeCall(credential, { method: 'POST', path, nonce: shown, body: text }) } });
+}
+
+export async function post<T>(url: string, { text, headers }: { text: string; headers: Record<string, string> }): Promise<Reply<T>> {
+  const response = await fetch(url, { method: 'POST', headers, body: text, signal: AbortSignal.timeout(30_000) });
+  const answered = await response.text();
+  return { status: response.status, body: JSON.parse(answered) as Reply<T>['body'], text: answered, headers: Object.fromEntries(response.headers) };
+}
+
+/** By somebody else's key when nobody here has the private half. */
+export function signAsHost(hostKey: string, message: Buffer, privateKey?: string): string {
+  const half = privateHalfOf(hostKey) ?? privateHalfOf(anSshKey());
+  if (!half) {
+    throw new Error('no key to sign with');
+  }
+  return sshSignature(hostKey, message, (signed) => (privateKey === undefined ? sign(null, signed, half) : Buffer.from(signingKeyOf(privateKey).sign(signed), 'base64url')));
+}
+
+/** Enrols a machine without an agent, with the system's join token. */
+export async function enrolMachine({ admin, joinToken }: Pick<System, 'admin' | 'joinToken'>, body: object, privateKey: string): Promise<void> {
+  const { status, text } = await registerMachine(admin.url, body, { joinToken, privateKey });
+  if (status !== 201) {
+    throw new Error(`answered ${status} instead of 201: ${text}`);
+  }
+}
+
+/** Of a worker's host key, in OpenSSH format. */
+export async function privateKeyOf(worker: Worker): Promise<string> {
+  return (await worker.exec('cat /etc/ssh/ssh_host_ed25519_key')).stdout;
+}
