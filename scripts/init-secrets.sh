@@ -37,6 +37,9 @@ checkpoint_key() { age-keygen 2>/dev/null; }
 # By a pipe: ssh-keygen refuses a file of its caller's that others may read.
 ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/$1"); }
 
+# By which machines know the control plane; as `ssh-keygen -l` prints it.
+control_fingerprint() { ssh-keygen -l -f "$DIR/control_key.pub" | cut -d ' ' -f 2; }
+
 # Empty until somebody fills it.
 keep_empty() { [[ -e $DIR/$1 ]] || install -m 444 /dev/null "$DIR/$1"; }
 
@@ -64,14 +67,16 @@ chmod 700 -- "$DIR"
 keep db_password random
 keep db_root_password random
 keep jwt_key random
-# The control plane's, the gateways' for the accounts of tenants, and what clients know the gateways by.
-for key in ssh_key gateway_key gateway_host_key; do
+# The control plane's for nodes, what nodes know it by, the gateways' for the accounts of tenants, and what clients know the gateways by.
+for key in ssh_key control_key gateway_key gateway_host_key; do
   keep "$key" ssh_key
   keep "$key.pub" ssh_public_key "$key"
 done
+keep control_fingerprint control_fingerprint
 keep checkpoint_key checkpoint_key
-# For rotating jwt_key: docs/operations.md.
+# For rotating jwt_key and control_key: docs/operations.md.
 keep_empty jwt_extra_keys
+keep_empty control_old_keys
 # Each worker of the profile `workers` reads it; empty, they wait for an operator's approval.
 keep_empty join_token
 (($#)) || write_env

@@ -12,8 +12,8 @@ const HELP = `orion-agent: makes this machine a node of an Orion fleet
   orion-agent leave       hand over the leases, leave the fleet, remove what was made here
   orion-agent --version
 
-Environment: API_ENDPOINT (required), ORION_JOIN_TOKEN or ORION_JOIN_TOKEN_FILE, MY_HOST_PORT (22),
-MY_HOSTNAME, MY_ADDRESS, ORION_LABELS (k=v,k=v), ORION_STATE_DIR (/var/lib/orion), ORION_HOST_KEY_FILE,
+Environment: API_ENDPOINT (required), ORION_JOIN_TOKEN or ORION_JOIN_TOKEN_FILE, ORION_CONTROL_FINGERPRINT (which
+control plane to trust; a join token says it too), MY_HOST_PORT (22), MY_HOSTNAME, MY_ADDRESS, ORION_LABELS (k=v,k=v), ORION_STATE_DIR (/var/lib/orion), ORION_HOST_KEY_FILE,
 ORION_FENCE_GRACE_SECONDS (60), ORION_CA_FILE, ORION_MANAGE_ACCOUNTS (true), ORION_CPUS, ORION_MEMORY_MB, LOG_LEVEL.
 `;
 

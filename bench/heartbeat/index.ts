@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { createDatabase } from '../../src/db/connection';
+import { authorizeCall } from '../../src/lib/call-mac';
 import { createMigrator } from '../../src/db/migrate';
 import { createLab, type DatabaseAccess, eventually, type Lab, projectDir, startMariaDb, startProcess } from '../../test/lab';
 import { severalNodes } from '../../test/support/builders';
@@ -41,9 +43,11 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     const ours = { url: (await startRole(lab, 'api', access, { env: { ORION_DB_POOL: String(POOL_SIZE) } })).url, path: '/api/workers/heartbeat' };
     const bare = { url: await startBare(lab, access), path: '/heartbeat' };
     const body = JSON.stringify({ load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 });
+    // As an agent calls: the credential is not sent.
+    const authorize = (credential: string): string => authorizeCall(credential, { method: 'POST', path: ours.path, nonce: randomBytes(16).toString('base64url'), body });
     const measure = async (at: typeof ours, load: { connections: number; requests: number }): Promise<Round> => {
       const before = cpuSecondsOf(mariadb.process().pid);
-      const perSecond = await loadWith({ ...at, ...load, credentials, body, status: 200 });
+      const perSecond = await loadWith({ ...at, ...load, credentials, ...(at === ours ? { authorize } : {}), body, status: 200 });
       return { perSecond, cpuMicroseconds: ((cpuSecondsOf(mariadb.process().pid) - before) * 1e6) / load.requests };
     };
     const rows: Row[] = [];

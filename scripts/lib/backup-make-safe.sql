@@ -28,6 +28,10 @@ DELIMITER //
 FOR known IN (SELECT table_name AS name, auto_increment AS next_id FROM information_schema.tables WHERE table_schema = DATABASE() AND auto_increment IS NOT NULL) DO
   EXECUTE IMMEDIATE CONCAT('ALTER TABLE `', known.name, '` AUTO_INCREMENT = ', known.next_id + 1000000);
 END FOR//
+-- Agents refuse a statement of the management keys that is older than the one they know: it is numbered anew, by the time. An older backup has no such table.
+FOR known IN (SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'management_statement') DO
+  EXECUTE IMMEDIATE 'DELETE FROM management_statement';
+END FOR//
 -- The store of checkpoints has lived on: no number of an archive is ever used twice. An older backup has no such table.
 FOR known IN (SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'checkpoints') DO
   EXECUTE IMMEDIATE 'UPDATE checkpoints SET claims = claims + 1000000, claim_token = NULL, due_at = IF(due_at IS NULL, NULL, UTC_TIMESTAMP(3))';

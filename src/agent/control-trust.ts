@@ -135,5 +135,8 @@ async function readTrusted(file: string, configured: string | undefined): Promis
   if (kept && (configured === undefined || kept.configured === configured)) {
     return kept;
   }
-  return configured === undefined ? undefined : { configured, fingerprint: configured };
+  if (configured === undefined) {
+    return undefined;
+  }
+  return kept?.fingerprint === configured ? { ...kept, configured } : { configured, fingerprint: configured };
 }

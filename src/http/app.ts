@@ -83,7 +83,7 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
 
   const heartbeats = settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...agentCtx, rhythm }, settings)] : [];
   const rents = rentGroupMax > 1 ? [createRentDoor({ auth, rent, logger: ctx.logger })] : [];
-  const pages = [createInstallRouter(settings.publicUrl), createDocsRouter(generateOpenApi(registry))];
+  const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
   const full = createListener(api, { db: ctx.db, readiness }, [routers.own, routers.workers, ...pages]);
   const agents = createListener(api, { db: agentCtx.db, readiness }, [routers.workers]);
   return {

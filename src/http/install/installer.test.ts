@@ -22,15 +22,15 @@ describe('the installer', () => {
   it('names the control plane and the checksum of the very agent that is served with it', async () => {
     writeFileSync(join(root, 'dist', 'orion-agent.js'), 'the agent');
     const { agent, sha256, render } = await readInstaller(root);
-    const script = render('https://orion.example');
+    const script = render('https://orion.example', 'F'.repeat(43));
     expect([agent.toString(), sha256]).toEqual(['the agent', createHash('sha256').update('the agent').digest('hex')]);
-    expect(script).toContain(`\nURL='https://orion.example'\nSHA256='${sha256}'\n`);
+    expect(script).toContain(`\nURL='https://orion.example'\nSHA256='${sha256}'\nCONTROL='${'F'.repeat(43)}'\n`);
     expect(script).toContain('curl -fsSL https://orion.example/install.sh | sudo');
     expect(script).not.toMatch(/@[A-Z_0-9]+@/);
   });
 
   it('does all it does in its last line', async () => {
     const { render } = await readInstaller(root);
-    expect(render('https://orion.example')).toMatch(/\n}\n\n{ main <\/dev\/null; exit; }\n$/);
+    expect(render('https://orion.example', 'F'.repeat(43))).toMatch(/\n}\n\n{ main <\/dev\/null; exit; }\n$/);
   });
 });

@@ -1,5 +1,7 @@
-import { eventually, untilHeld } from '../../lab';
+import { eventually, generateSshKeyPair, sshExec, untilHeld } from '../../lab';
 import type { LeaseBody } from '../../support/api-client';
+import { addManagementKey, startOnPath } from '../../support/on-path';
+import { broken } from '../scenario';
 import { type Arena, PATIENCE_MS, type Provocation, stepsOf } from './arena';
 
 async function untilFreeOrFailed({ system }: Arena, lease: LeaseBody): Promise<void> {
@@ -123,4 +125,32 @@ const newHostKey: Provocation = {
   },
 };
 
-export const ON_NODES: Provocation[] = [residue, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey];
+const AUTHORIZED = '/var/lib/orion/mgmt/.ssh/authorized_keys';
+const HOSTILE_ANSWERS = 6;
+
+const hostilePath: Provocation = {
+  name: 'hostile-path',
+  promise: 'somebody between a machine and the control plane adds a key to what the machine is to install: it is not installed, and the machine goes on',
+  provoke: async ({ system, fleet, untilNode, found }) => {
+    const path = await startOnPath(system.lab, system.apis[1]?.url ?? '');
+    const { workers } = await system.launchWorkers(1, { endpoint: path.url, agentEnv: { MY_HOSTNAME: `on-the-path-${fleet.workers.length}` } });
+    const worker = workers[0];
+    if (!worker) {
+      throw new Error('no worker');
+    }
+    const hostname = `on-the-path-${fleet.workers.length}`;
+    await untilNode(hostname, 'is free', ({ free }) => free);
+    const { publicKey, keyFile } = await generateSshKeyPair(system.lab.dir, 'on the path');
+    path.change(addManagementKey(publicKey));
+    await eventually(() => path.changed() >= HOSTILE_ANSWERS, { what: `${HOSTILE_ANSWERS} answers are changed`, timeoutMs: PATIENCE_MS, everyMs: 50 });
+    const { stdout } = await worker.exec(`cat ${AUTHORIZED}`);
+    const { code } = await sshExec({ ...worker, user: 'orion-mgmt', keyFile }, 'true');
+    if (code === 0 || stdout.includes(publicKey.split(' ')[1] ?? publicKey)) {
+      found.push(broken('trust', hostname, 'admits a management key that somebody on the path added'));
+    }
+    path.change((answer) => answer);
+    await untilNode(hostname, 'is alive', ({ status }) => status === 'alive');
+  },
+};
+
+export const ON_NODES: Provocation[] = [residue, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath];

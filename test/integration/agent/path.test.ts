@@ -56,7 +56,7 @@ describe('whoever is on the path of plain http', () => {
     for (const hidden of [credential, credential.replace('orion_node_', ''), secret, secret.replace('orion_join_', '')]) {
       expect(path.recording()).not.toContain(hidden);
     }
-    const nodes = (): Promise<unknown[]> => system.sql('SELECT id, hostname, address, host_key, credential_hash, challenged_at FROM nodes');
+    const nodes = (): Promise<unknown[]> => system.sql('SELECT id, hostname, address, host_key, credential_hash FROM nodes');
     const before = await nodes();
     const target = system.apis[0]?.url ?? '';
     for (const request of [...recorded('register'), ...recorded('tunnel')]) {
