@@ -12,7 +12,7 @@ import { systemClock } from '../../src/lib/clock';
 import { createReadiness, type Readiness } from '../../src/lib/readiness';
 import { issueAccessToken, type TokenSettings, type User } from '../../src/modules/accounts';
 import { createChallenges } from '../../src/modules/nodes';
-import { signingKeyOf } from '../../src/ssh';
+import { signingKeyOf, type SigningKey } from '../../src/ssh';
 import { createTestContext } from './context';
 import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
 import type { Reply } from './wire';
@@ -28,6 +28,7 @@ export interface ApiOptions {
   tokens?: Partial<TokenSettings>;
   /** That agents are to install. */
   managementKeys?: string[];
+  oldControlKeys?: SigningKey[];
 }
 
 export type Method = 'get' | 'post' | 'patch' | 'delete' | 'put';
@@ -86,7 +87,7 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const readiness = createReadiness();
   const tokens = { key: JWT_KEY, extraKeys: [], ttlSeconds: 3600, ...options.tokens };
   const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), firstUid: 70_000, tokens, challenges: createChallenges([tokens.key, ...tokens.extraKeys]), controlKey: CONTROL_KEY };
-  const management = options.settings?.management ?? await signManagement({ db }, { username: 'orion-mgmt', publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'], controlKey: CONTROL_KEY, oldControlKeys: [] });
+  const management = options.settings?.management ?? await signManagement({ db }, { username: 'orion-mgmt', publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'], controlKey: CONTROL_KEY, oldControlKeys: options.oldControlKeys ?? [] });
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({
     readiness,

@@ -1,8 +1,16 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import ssh2 from 'ssh2';
+import { createControlTrust } from '../../../src/agent/control-trust';
+import { parseHeartbeatAnswer } from '../../../src/agent/wire';
 import { authorizeCall, isSealed } from '../../../src/lib/call-mac';
-import { isSignedByControlKey, registrationText } from '../../../src/lib/control-key';
+import { controlFingerprint, isSignedByControlKey, registrationText } from '../../../src/lib/control-key';
 import { sha256 } from '../../../src/lib/ids';
+import { silentLogger } from '../../../src/lib/logger';
 import type { User } from '../../../src/modules/accounts';
+import { signingKeyOf } from '../../../src/ssh';
 import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
@@ -210,5 +218,18 @@ describe('the statement of the keys that open nodes', () => {
     expect(back).toBeGreaterThan(next);
     await database.db('management_statement').delete();
     expect(await serialAt(['ssh-ed25519 BBBB'])).toBeGreaterThan(back);
+  });
+
+  it.each([['by the old one, is believed by an agent that knows the old one', true], ['by nobody, is not', false]])('R44: a new control key that is vouched for %s', async (_what, named) => {
+    const old = signingKeyOf(ssh2.utils.generateKeyPairSync('ed25519').private);
+    const at = await startTestApi(database.db, { oldControlKeys: named ? [old] : [] });
+    const node = await aNode(database.db);
+    const { body } = await callAsNode(at.url, { credential: node.credential, name: 'heartbeat' });
+    await at.close();
+    const stateDir = mkdtempSync(join(tmpdir(), 'orion-trust-'));
+    const trust = createControlTrust({ stateDir, configured: controlFingerprint(old.publicKey), secure: false, logger: silentLogger });
+    const newest = await trust.newest(parseHeartbeatAnswer(body).offer);
+    rmSync(stateDir, { recursive: true });
+    expect(newest).toEqual(named ? { username: 'orion-mgmt', publicKeys: ['ssh-ed25519 AAAA'] } : undefined);
   });
 });
