@@ -41,6 +41,18 @@ const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 
 const nodes = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM nodes');
 
 describe('a machine announces itself', () => {
+  it('a newer agent may say more than this control plane understands: it is known and heard all the same, and a user who does so is refused', async () => {
+    const { token } = await aToken();
+    const { status, body } = await register({ ...aMachine({ join_token: token }), of_next_year: { proof: 'x' }, facts: { cpus: 4, gpus: 2 } });
+    expect(status).toBe(201);
+    const heartbeat = { load1: 0.5, of_next_year: ['x'] };
+    for (const headers of [{}, { 'Content-Type': 'application/json; charset=utf-8' }]) {
+      expect(await api.call('post', '/api/workers/heartbeat', { as: body.credential ?? '', body: heartbeat, headers })).toMatchObject({ status: 200, body: { status: 'unknown' } });
+    }
+    expect(await api.call('post', '/api/workers/leave', { as: body.credential ?? '', body: { of_next_year: true } })).toMatchObject({ status: 200 });
+    expect(await api.call('post', '/api/tokens', { as: admin, body: { name: 'lab', of_next_year: true } })).toMatchObject({ status: 400 });
+  });
+
   it.each(['/api/workers/register', '/api/register'])('R1, R3: on POST %s, with a join token, it is enrolled as unknown and due for a probe', async (path) => {
     const { token } = await aToken({ labels: { zone: 'lab' } });
     const hostKey = anSshKey();

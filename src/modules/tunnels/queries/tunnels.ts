@@ -4,7 +4,7 @@ import type { TunnelHolder, TunnelRecord } from '../types';
 
 /** An announcement that holds for `seconds`: what others read, so that a holder can know it before any of them does. */
 export async function nextAnnouncement(db: Db, seconds: number): Promise<string> {
-  const row = await selectFirst<{ announced: string }>(db, `SELECT CAST(${IN_SECONDS} AS CHAR) AS announced`, [seconds]);
+  const row = await selectFirst<{ announced: string }>(db, `SELECT CAST(CAST(${IN_SECONDS} AS DATETIME(3)) AS CHAR) AS announced`, [seconds]);
   return row?.announced ?? '';
 }
 
