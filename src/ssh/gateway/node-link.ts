@@ -55,13 +55,16 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   const unwatch = directory.watch(deps.visitor, (news) => {
     at = news;
     pause.abort();
-    if (current && (news.state !== 'present' || news.generation !== current.at.generation)) {
+    if (current && !isStillAt(current.at, news)) {
       current.client.destroy();
     }
     for (const listener of listeners) {
       listener(news);
     }
   });
+
+  // Not when the client went: each of its connections would otherwise cost the control plane a login to the node.
+  const suspect = (place: Present): void => (!over.signal.aborted && isStillAt(place, at) ? directory.suspect(place.target.nodeId) : undefined);
 
   const make = async (): Promise<NodeConnection | null> => {
     while (!over.signal.aborted && at.state !== 'over') {
@@ -70,10 +73,10 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
         const made = await withDeadline(CONNECT_MS, (signal) => logIn(deps, place, signal), over.signal).catch(() => undefined);
         if (made) {
           current = made;
-          void made.lost.then(() => (current = current === made ? undefined : current));
+          void made.lost.then(() => suspect(place)).then(() => (current = current === made ? undefined : current));
           return made;
         }
-        directory.suspect(place.target.nodeId);
+        suspect(place);
       }
       pause = new AbortController();
       await clock.sleep(RETRY_MS, pause.signal);
@@ -87,9 +90,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
       if (current) {
         return current;
       }
-      making ??= make().finally(() => {
-        making = undefined;
-      });
+      making ??= make().finally(() => (making = undefined));
       return making;
     },
     onNews: (listener) => {
@@ -105,8 +106,10 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   };
 }
 
+const isStillAt = ({ generation }: Present, at: Whereabouts): boolean => at.state === 'present' && at.generation === generation;
+
 /** Rejects when the machine cannot be logged in to; one that shows another host key is none of ours. */
-async function logIn({ dial, privateKey, directory }: NodeLinkDeps, at: Present, signal: AbortSignal): Promise<NodeConnection> {
+async function logIn({ dial, privateKey }: NodeLinkDeps, at: Present, signal: AbortSignal): Promise<NodeConnection> {
   const connecting = new AbortController();
   const cut = (): void => connecting.abort();
   signal.addEventListener('abort', cut, { once: true });
@@ -140,6 +143,5 @@ async function logIn({ dial, privateKey, directory }: NodeLinkDeps, at: Present,
     cutWhenOwed(stream);
   });
   signal.removeEventListener('abort', cut);
-  void lost.then(() => directory.suspect(at.target.nodeId));
   return { client, stream, at, lost };
 }
