@@ -102,9 +102,6 @@ def change(program, config, name, block):
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         write_file(path, text, 0o644)
-        status, output = ask(program, '-t', '-f', config)
-        if status != 0:
-            raise Trouble(output.strip()[-300:])
         if not are_right(settings_of(program, config, name)):
             raise Trouble('something before it in the configuration is preferred')
     except BaseException as error:
