@@ -3,6 +3,7 @@ export * from './after-failure';
 export * from './lease-term';
 export * from './queries/access';
 export * from './queries/find-leases';
+export * from './queries/list-leases';
 export * from './queries/placements';
 export * from './queries/rents';
 export * from './queries/transitions';

@@ -8,6 +8,7 @@ const RENT_GROUP = 'src/flows/reserve-together.ts';
 const EXTEND = 'src/flows/extend-lease.ts';
 const TRANSITIONS = 'src/modules/leases/queries/transitions.ts';
 const FIND_LEASES = 'src/modules/leases/queries/find-leases.ts';
+const LIST_LEASES = 'src/modules/leases/queries/list-leases.ts';
 const TRANSACTION = 'src/db/transaction.ts';
 
 /** Who gets a node, whose it is, until when. */
@@ -90,7 +91,7 @@ export const LEASING: Fault[] = [
     breaks: 'I3',
     shows: 'answered a look',
     scenario: 'provocations/others',
-    edits: [{ file: FIND_LEASES, find: "conditions.push('user_id = ?');", replace: "conditions.push('user_id <> -?');" }],
+    edits: [{ file: LIST_LEASES, find: "['user_id = ?', ownerId]", replace: "['user_id <> -?', ownerId]" }],
   },
   {
     name: 'extended-after-the-end',

@@ -29,34 +29,6 @@ export async function listLeasesOfRents(db: Db, rentIds: number[]): Promise<Leas
   return (await selectRows<LeaseRow>(db, `SELECT ${LEASE_COLUMNS} FROM leases WHERE rent_id IN (${marks(rentIds)}) ORDER BY id`, rentIds)).map(toLease);
 }
 
-export interface LeaseFilter {
-  /** Undefined: every user's, for admins. */
-  ownerId: number | undefined;
-  /** Leave out those that are over. */
-  runningOnly: boolean;
-  /** Ids below this one (newest first), or undefined for the first page. */
-  beforeId: number | undefined;
-  limit: number;
-}
-
-export async function listLeases(db: Db, filter: LeaseFilter): Promise<Lease[]> {
-  const conditions = ['1 = 1'];
-  const bindings: number[] = [];
-  if (filter.ownerId !== undefined) {
-    conditions.push('user_id = ?');
-    bindings.push(filter.ownerId);
-  }
-  if (filter.runningOnly) {
-    conditions.push("state IN ('provisioning','active','migrating','ending')");
-  }
-  if (filter.beforeId !== undefined) {
-    conditions.push('id < ?');
-    bindings.push(filter.beforeId);
-  }
-  const sql = `SELECT ${LEASE_COLUMNS} FROM leases WHERE ${conditions.join(' AND ')} ORDER BY id DESC LIMIT ?`;
-  return (await selectRows<LeaseRow>(db, sql, [...bindings, filter.limit])).map(toLease);
-}
-
 /** Leases that count against the quota: those that run, and so occupy a node. Call with the user's row locked. */
 export async function countRunningLeases(tx: Tx, userId: number): Promise<number> {
   const row = await selectFirst<{ n: number }>(tx, 'SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL', [userId]);

@@ -47,8 +47,9 @@ export async function listNodes(db: Db, { visibleToUserId, status, afterId, limi
   if (visibleToUserId !== undefined) {
     return listVisibleNodes(db, { userId: visibleToUserId, status, afterId, limit });
   }
-  const [condition, bindings] = status === undefined ? ['', []] : ['AND status = ?', [status]];
-  return (await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM nodes WHERE id > ? ${condition} ORDER BY id LIMIT ?`, [afterId, ...bindings, limit])).map(toNode);
+  // The index is named: left to itself the server walks over the nodes of other statuses, by the primary key.
+  const [from, bindings] = status === undefined ? ['nodes WHERE', []] : ['nodes FORCE INDEX (nodes_status) WHERE status = ? AND', [status]];
+  return (await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM ${from} id > ? ORDER BY id LIMIT ?`, [...bindings, afterId, limit])).map(toNode);
 }
 
 interface VisibleFilter {
@@ -65,7 +66,7 @@ async function listVisibleNodes(db: Db, { userId, status, afterId, limit }: Visi
     // What is free is alive.
     ...(status === undefined || status === 'alive' ? [{ sql: FREE_IDS, bindings: [afterId, limit] }] : []),
     {
-      sql: `(SELECT occupied_node_id AS node_id FROM leases ${mine} WHERE user_id = ? AND occupied_node_id > ? ORDER BY occupied_node_id LIMIT ?)`,
+      sql: `(SELECT occupied_node_id AS node_id FROM leases FORCE INDEX (leases_user_node) ${mine} WHERE user_id = ? AND occupied_node_id > ? ORDER BY occupied_node_id LIMIT ?)`,
       bindings: [...(status === undefined ? [] : [status]), userId, afterId, limit],
     },
   ];
@@ -77,7 +78,7 @@ async function listVisibleNodes(db: Db, { userId, status, afterId, limit }: Visi
   return rows.map(toNode);
 }
 
-const FREE_IDS = '(SELECT id AS node_id FROM nodes WHERE leasable = 1 AND id > ? ORDER BY id LIMIT ?)';
+const FREE_IDS = '(SELECT id AS node_id FROM nodes FORCE INDEX (nodes_free) WHERE leasable = 1 AND id > ? ORDER BY id LIMIT ?)';
 
 /** A page of what anybody may lease, by id. */
 export async function listFreeNodes(db: Db, { afterId, limit }: Pick<NodeFilter, 'afterId' | 'limit'>): Promise<Node[]> {
