@@ -47,6 +47,7 @@ async function fetchDocument(): Promise<Document> {
     readiness: createReadiness(),
     api: {
       agentsDb: db,
+      reads: db,
       ctx: { ...base, actor: 'api', settings: { rentGroupMax: 1 } as never, homes: null, provisioner: none, challenges: none, controlKey: none, enrolment: 'token', firstUid: 70_000, tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
       feed: createNodeFeed(base),
       limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, lateLogins: { waiting: 0, everySeconds: 1 }, signupsPerAddress: 1, registrationsPerAddress: 1, registrationsPerNode: 1 }, systemClock),

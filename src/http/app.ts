@@ -70,8 +70,8 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   const agentCtx = { ...ctx, db: api.agentsDb };
   const routers = { own: createStrictRouter(), workers: createStrictRouter() };
   const registry = createRegistry();
-  const auth = createAuthenticator(ctx.db, { tokens: ctx.tokens, groupMax: rentGroupMax });
-  const agentAuth = createAuthenticator(agentCtx.db, { tokens: ctx.tokens, groupMax: 1 });
+  const auth = createAuthenticator(api, { tokens: ctx.tokens, groupMax: rentGroupMax });
+  const agentAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db }, { tokens: ctx.tokens, groupMax: 1 });
   const rent = createRent(api);
   const routes = createRouteMaker({ router: routers.own, registry, auth });
   addAccountRoutes(routes, api);
@@ -84,7 +84,7 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   const heartbeats = settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...agentCtx, rhythm }, settings)] : [];
   const rents = rentGroupMax > 1 ? [createRentDoor({ auth, rent, logger: ctx.logger })] : [];
   const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
-  const full = createListener(api, { db: ctx.db, readiness }, [routers.own, routers.workers, ...pages]);
+  const full = createListener(api, { db: api.reads, readiness }, [routers.own, routers.workers, ...pages]);
   const agents = createListener(api, { db: agentCtx.db, readiness }, [routers.workers]);
   return {
     api: createDoors({ ...ctx, stopping, app: full }, [...heartbeats, ...rents]),

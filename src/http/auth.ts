@@ -29,10 +29,16 @@ export interface AuthSettings {
   groupMax: number;
 }
 
+/** Users are looked up among the reads; nodes, whose agents call thousands of times a second, in the large pool. */
+export interface AuthSources {
+  reads: Knex;
+  ctx: { db: Knex };
+}
+
 /** The user is read anew at each request, and that statement judges the token's end and revocation too: replicas whose clocks differ take the same tokens. */
-export function createAuthenticator(db: Knex, { tokens, groupMax }: AuthSettings): Authenticator {
+export function createAuthenticator({ reads, ctx: { db } }: AuthSources, { tokens, groupMax }: AuthSettings): Authenticator {
   const readToken = createTokenReader(tokens);
-  const findUser = createLookup(db, groupMax);
+  const findUser = createLookup(reads, groupMax);
   const findPrincipal = async (req: IncomingMessage): Promise<Principal | undefined> => {
     const token = await readToken(req);
     const user = token && (await findUser(token));

@@ -35,6 +35,8 @@ export interface ApiDeps {
   ctx: WorkContext & EnrolmentContext & { tokens: TokenSettings };
   /** Connections that only agents' calls use: requests that fill or block the other pool do not keep a heartbeat waiting. */
   agentsDb: Knex;
+  /** For what only reads and locks nothing: lists, and who asks. It has connections of its own and never waits behind claims that are blocked. */
+  reads: Knex;
   settings: ApiSettings;
   limits: Limits;
   feed: NodeFeed;

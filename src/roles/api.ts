@@ -19,7 +19,7 @@ const CLOSE_LIMIT_MS = 25_000;
 
 /** The API: stateless, any number of replicas. */
 export async function startApi(plane: ControlPlane): Promise<RunningRole> {
-  const { config, db, clock, logger, readiness } = plane;
+  const { config, db, reads, clock, logger, readiness } = plane;
   const { accounts, jwt, ssh, http } = config;
   const agentsDb = createDatabase(config.database);
   plane.closer.push('database of the agents', () => agentsDb.destroy());
@@ -27,12 +27,13 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
   const { controlKey, oldControlKeys } = readControlKeys(plane);
   const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
   const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, enrolment: config.enrolment, firstUid: config.firstUid, tokens: jwt };
-  const feed = createNodeFeed({ db, clock, logger });
+  const feed = createNodeFeed({ db: reads, clock, logger });
   const apps = createApps({
     readiness,
     api: {
       ctx,
       agentsDb,
+      reads,
       feed,
       limits: createLimits(db, config.limits, clock),
       settings: {

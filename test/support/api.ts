@@ -20,6 +20,8 @@ import type { Reply } from './wire';
 export const JWT_KEY = 'a key of the tests that is long enough';
 
 export interface ApiOptions {
+  /** Connections for what only reads; default: the same pool. */
+  reads?: Knex;
   provisioner?: FakeProvisioner;
   settings?: Partial<ApiSettings>;
   limits?: Partial<LimitSettings>;
@@ -91,9 +93,9 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({
     readiness,
-    api: { ctx, agentsDb: db, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
+    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
   });
-  const opsApp = createOpsApp({ db, readiness, metrics: ctx.metrics, logger: ctx.logger });
+  const opsApp = createOpsApp({ db: options.reads ?? db, readiness, metrics: ctx.metrics, logger: ctx.logger });
   const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, clock: systemClock })));
   feed.start();
   const [url = '', agentsUrl = '', opsUrl = ''] = listening.map(({ port }) => `http://127.0.0.1:${port}`);

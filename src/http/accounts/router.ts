@@ -11,7 +11,7 @@ import { presentKey, presentUser } from './presenter';
 import { credentials, keyAnswer, keyBody, loginAnswer, loginBody, meAnswer, userAnswer, userChange } from './schema';
 
 /** Signing up, in and out; the account's keys. */
-export function addAccountRoutes(routes: RouteMaker, { ctx, settings, limits }: ApiDeps): void {
+export function addAccountRoutes(routes: RouteMaker, { ctx, reads, settings, limits }: ApiDeps): void {
   routes.add(
     { method: 'post', path: '/api/signup', summary: 'Create an account', access: 'public', body: credentials, guards: limits.signup, answers: { 201: { description: 'Created', schema: meAnswer } }, problems: [403, 409, 429] },
     async ({ body }) => {
@@ -41,15 +41,17 @@ export function addAccountRoutes(routes: RouteMaker, { ctx, settings, limits }: 
   routes.add({ method: 'get', path: '/api/me', summary: 'Who am I', access: 'user', answers: { 200: { description: 'The account', schema: meAnswer } } }, ({ res }) =>
     Promise.resolve({ status: 200, body: { user: presentUser(principalOf(res).user) } }),
   );
-  addKeyRoutes(routes, ctx);
-  addUserRoutes(routes, ctx);
+  addKeyRoutes(routes, { ctx, reads });
+  addUserRoutes(routes, { ctx, reads });
 }
 
-function addKeyRoutes(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
+type Accounts = Pick<ApiDeps, 'ctx' | 'reads'>;
+
+function addKeyRoutes(routes: RouteMaker, { ctx, reads }: Accounts): void {
   const list = z.object({ items: z.array(keyAnswer) });
   routes.add({ method: 'get', path: '/api/keys', summary: 'Keys of the account', access: 'user', answers: { 200: { description: 'Keys', schema: list } } }, async ({ res }) => ({
     status: 200,
-    body: { items: (await listUserKeys(ctx.db, principalOf(res).user.id)).map(presentKey) },
+    body: { items: (await listUserKeys(reads, principalOf(res).user.id)).map(presentKey) },
   }));
   routes.add(
     { method: 'post', path: '/api/keys', summary: 'Add a public key: it opens running leases within seconds, and later ones', access: 'user', body: keyBody, answers: { 201: { description: 'Added', schema: keyAnswer } }, problems: [409, 422] },
@@ -64,11 +66,11 @@ function addKeyRoutes(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
   );
 }
 
-function addUserRoutes(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
+function addUserRoutes(routes: RouteMaker, { ctx, reads }: Accounts): void {
   routes.add(
     { method: 'get', path: '/api/users', summary: 'All accounts', access: 'admin', query: pageQuery, answers: { 200: { description: 'A page', schema: pageOf(userAnswer) } } },
     async ({ query }) => {
-      const users = await listUsers(ctx.db, Number(query.cursor ?? 0), query.limit);
+      const users = await listUsers(reads, Number(query.cursor ?? 0), query.limit);
       return { status: 200, body: { items: users.map(presentUser), next_cursor: nextCursor(users, query.limit) } };
     },
   );

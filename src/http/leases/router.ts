@@ -41,7 +41,7 @@ function addRent(routes: RouteMaker, rent: Rent): void {
   );
 }
 
-function addReads(routes: RouteMaker, { ctx, settings: { gateway } }: ApiDeps): void {
+function addReads(routes: RouteMaker, { reads, settings: { gateway } }: ApiDeps): void {
   const query = pageQuery.extend(leaseQuery);
   routes.add(
     { method: 'get', path: '/api/leases', summary: 'Leases, newest first', access: 'user', query, answers: { 200: { description: 'A page', schema: pageOf(leaseAnswer) } }, problems: [403] },
@@ -50,25 +50,25 @@ function addReads(routes: RouteMaker, { ctx, settings: { gateway } }: ApiDeps): 
       if (scope === 'all' && user.role !== 'admin') {
         throw new OrionError('forbidden', 'Only an admin may see every account\'s leases.');
       }
-      const leases = await listLeases(ctx.db, {
+      const leases = await listLeases(reads, {
         ownerId: scope === 'all' ? undefined : user.id,
         runningOnly: running === 'true',
         beforeId: cursor === undefined ? undefined : Number(cursor),
         limit,
       });
-      return { status: 200, body: { items: (await viewLeases(ctx.db, leases)).map((view) => presentLease(view, gateway)), next_cursor: nextCursor(leases, limit) } };
+      return { status: 200, body: { items: (await viewLeases(reads, leases)).map((view) => presentLease(view, gateway)), next_cursor: nextCursor(leases, limit) } };
     },
   );
   routes.add(
     { method: 'get', path: '/api/leases/:id', summary: 'A lease with its timeline', access: 'user', params: idParam, answers: { 200: { description: 'The lease', schema: leaseDetail } }, problems: [404] },
     async ({ params, res }) => {
       const { user } = principalOf(res);
-      const lease = await findLease(ctx.db, params.id);
+      const lease = await findLease(reads, params.id);
       if (!lease || (lease.userId !== user.id && user.role !== 'admin')) {
         throw new OrionError('not_found', 'There is no such lease. `GET /api/leases` lists yours.');
       }
-      const [view] = await viewLeases(ctx.db, [lease]);
-      const [events, placements] = await Promise.all([listLeaseEvents(ctx.db, lease.id, MAX_EVENTS), listPlacementsOfLease(ctx.db, lease.id)]);
+      const [view] = await viewLeases(reads, [lease]);
+      const [events, placements] = await Promise.all([listLeaseEvents(reads, lease.id, MAX_EVENTS), listPlacementsOfLease(reads, lease.id)]);
       return { status: 200, body: presentLeaseDetail(view ?? { lease, placement: null, node: null, checkpoint: null }, gateway, { events, placements }) };
     },
   );

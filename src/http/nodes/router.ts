@@ -10,14 +10,14 @@ import { approveBody, drainBody, newTokenAnswer, nodeAnswer, nodeQuery, quaranti
 import { streamNodes } from './stream';
 
 /** The fleet: looking at it for everybody, operating it for admins. Streams end when `stopping` aborts. */
-export function addNodeRoutes(routes: RouteMaker, { ctx, feed, settings }: ApiDeps, stopping: AbortSignal): void {
+export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }: ApiDeps, stopping: AbortSignal): void {
   const query = pageQuery.extend(nodeQuery);
   routes.add(
     { method: 'get', path: '/api/nodes', summary: 'Nodes: for users what is free and their own, for admins all', access: 'user', query, answers: { 200: { description: 'A page', schema: pageOf(nodeAnswer) } } },
     async ({ query: { cursor, limit, status }, res }) => {
       const { user } = principalOf(res);
       const admin = user.role === 'admin';
-      const nodes = await listNodes(ctx.db, { afterId: Number(cursor ?? 0), limit, ...(status ? { status } : {}), ...(admin ? {} : { visibleToUserId: user.id }) });
+      const nodes = await listNodes(reads, { afterId: Number(cursor ?? 0), limit, ...(status ? { status } : {}), ...(admin ? {} : { visibleToUserId: user.id }) });
       // A user sees a node that is not free only when its lease is the user's own.
       const items = nodes.map((node) => (admin ? presentNodeForAdmin(node) : presentNode(node, !node.leasable)));
       return { status: 200, body: { items, next_cursor: nextCursor(nodes, limit) } };
@@ -32,7 +32,7 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, feed, settings }: ApiDe
   );
   addOrders(routes, ctx);
   addDecisions(routes, ctx);
-  addTokenRoutes(routes, { ctx, settings });
+  addTokenRoutes(routes, { ctx, reads, settings });
 }
 
 function addOrders(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
@@ -72,7 +72,7 @@ const presentToken = (token: JoinToken): Record<string, unknown> => ({
   created_at: token.createdAt.toISOString(),
 });
 
-function addTokenRoutes(routes: RouteMaker, { ctx, settings }: Pick<ApiDeps, 'ctx' | 'settings'>): void {
+function addTokenRoutes(routes: RouteMaker, { ctx, reads, settings }: Pick<ApiDeps, 'ctx' | 'reads' | 'settings'>): void {
   routes.add(
     { method: 'post', path: '/api/tokens', summary: 'Issue a join token', access: 'admin', body: tokenBody, answers: { 201: { description: 'The token, shown this once', schema: newTokenAnswer } } },
     async ({ body, res }) => {
@@ -86,7 +86,7 @@ function addTokenRoutes(routes: RouteMaker, { ctx, settings }: Pick<ApiDeps, 'ct
   routes.add(
     { method: 'get', path: '/api/tokens', summary: 'Join tokens, without their secrets', access: 'admin', query: pageQuery, answers: { 200: { description: 'A page', schema: pageOf(tokenAnswer) } } },
     async ({ query }) => {
-      const tokens = await listJoinTokens(ctx.db, Number(query.cursor ?? 0), query.limit);
+      const tokens = await listJoinTokens(reads, Number(query.cursor ?? 0), query.limit);
       return { status: 200, body: { items: tokens.map(presentToken), next_cursor: nextCursor(tokens, query.limit) } };
     },
   );
