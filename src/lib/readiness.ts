@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** Whether a process may be sent work. It begins unready, and turns unready first of all when the process stops. */
 export interface Readiness {
   /** Why not, or null when ready. */
@@ -12,6 +14,8 @@ export interface Readiness {
 export function createReadiness(): Readiness {
   let reason: string | null = 'starting';
   const stopping = new AbortController();
+  // Each open stream waits for it: Node would take that for a leak.
+  setMaxListeners(0, stopping.signal);
   return {
     reason: () => (stopping.signal.aborted ? 'stopping' : reason),
     set: (next) => void (reason = next),

@@ -1,16 +1,14 @@
 import type { Knex } from 'knex';
 import { createLoop, type Loop, type PassResult } from '../../lib/loop';
 import type { Clock } from '../../lib/clock';
-import { OrionError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import { createEventFollower, findEvents, findLastEventId, listEventsAfter } from '../../modules/audit';
 import { findOwners } from '../../modules/leases';
 import { findNodes } from '../../modules/nodes';
-import { createNews, type News } from './news';
+import { createNews } from './news';
 import { createSnapshotPages, type SnapshotPages } from './pages';
 import { createWatchRights, type WatchRights } from './watch-rights';
-
-export type NodeWatcher = (news: News) => void;
+import { createWatchers, type NodeWatcher } from './watchers';
 
 /**
  * One reader a replica follows the events, reads the nodes that changed and whose they are, and tells every watcher: the database's part does not grow with
@@ -19,19 +17,16 @@ export type NodeWatcher = (news: News) => void;
 export interface NodeFeed {
   pages: SnapshotPages;
   rights: WatchRights;
-  /** Throws too_many_requests when this user watches too often already. @returns what ends the watching */
+  /** Throws too_many_requests or unavailable (see Watchers). @returns what ends the watching */
   watch(userId: number, watcher: NodeWatcher): () => void;
   start(): void;
   stop(): Promise<void>;
 }
 
 const INTERVAL_MS = 1_000;
-/** Of one user, at one replica: each is a connection that stays. */
-const MAX_WATCHES = 20;
-const RETRY_AFTER_SECONDS = 10;
 
 export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): NodeFeed {
-  const watchers = new Map<NodeWatcher, number>();
+  const watchers = createWatchers(clock);
   const follower = createEventFollower(
     { findLastId: () => findLastEventId(db), listAfter: (afterId, limit) => listEventsAfter(db, afterId, limit), find: (ids) => findEvents(db, ids) },
     () => clock.monotonicMs(),
@@ -41,8 +36,7 @@ export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; 
     const nodes = await findNodes(db, nodeIds);
     const found = new Set(nodes.map(({ id }) => id));
     const owners = await findOwners(db, nodes.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId])));
-    const news = createNews({ nodes, removed: nodeIds.filter((id) => !found.has(id)), owners });
-    watchers.forEach((_userId, watcher) => watcher(news));
+    watchers.tell(createNews({ nodes, removed: nodeIds.filter((id) => !found.has(id)), owners }));
   };
   const pass = async (): Promise<PassResult> => {
     const { events, more } = await follower.next();
@@ -58,13 +52,7 @@ export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; 
   return {
     pages: createSnapshotPages(db),
     rights,
-    watch: (userId, watcher) => {
-      if ([...watchers.values()].filter((id) => id === userId).length >= MAX_WATCHES) {
-        throw new OrionError('too_many_requests', `You watch the fleet ${MAX_WATCHES} times already. End one of them first.`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-      }
-      watchers.set(watcher, userId);
-      return () => void watchers.delete(watcher);
-    },
+    watch: (userId, watcher) => watchers.add(userId, watcher),
     start: () => {
       loop.start();
       rights.start();

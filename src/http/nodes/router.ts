@@ -24,7 +24,7 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }
     },
   );
   routes.add(
-    { method: 'get', path: '/api/nodes/stream', summary: 'The fleet and its changes as server-sent events: snapshot, nodes (the snapshot goes on), node, gone', access: 'user', answers: { 200: { description: 'text/event-stream' } }, problems: [429] },
+    { method: 'get', path: '/api/nodes/stream', summary: 'The fleet and its changes as server-sent events: snapshot, nodes (the snapshot goes on), node, gone', access: 'user', answers: { 200: { description: 'text/event-stream' } }, problems: [429, 503] },
     async ({ res }) => {
       await streamNodes({ clock: ctx.clock, feed, stopping }, res, principalOf(res));
       return { status: 200 };

@@ -23,7 +23,13 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
   const { user } = principal;
   const closed = new AbortController();
   res.on('close', () => closed.abort());
-  const over = AbortSignal.any([closed.signal, stopping]);
+  // Signals combined with one that lives as long as the process would pile up on it.
+  const stop = (): void => closed.abort();
+  stopping.addEventListener('abort', stop);
+  if (stopping.aborted) {
+    stop();
+  }
+  const over = closed.signal;
   const outlet = createOutlet(res);
   const admin = user.role === 'admin';
   // A page that is being read may be older than news that come meanwhile: those wait for it.
@@ -55,6 +61,7 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
   } finally {
     unwatch();
     unjudge();
+    stopping.removeEventListener('abort', stop);
     res.end();
   }
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createNodeFeed } from '../../../src/http/nodes/feed';
 import { createOutlet } from '../../../src/http/nodes/outlet';
+import { createWatchers } from '../../../src/http/nodes/watchers';
 import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
 import type { User } from '../../../src/modules/accounts';
@@ -171,6 +172,18 @@ describe('many watchers of a large fleet', () => {
       return eventually(() => again?.status === 200, { what: 'an answer', timeoutMs: 200 });
     }, { what: 'whoever ends one may begin another' });
   }, 60_000);
+});
+
+describe('a replica that is full of watchers', () => {
+  it('refuses more with 503 until one leaves, however many users they are', () => {
+    const watchers = createWatchers(systemClock, 3);
+    const leave = [1, 2, 3].map((userId) => watchers.add(userId, () => undefined));
+    expect(() => watchers.add(4, () => undefined)).toThrow(expect.objectContaining({ code: 'unavailable', retryAfterSeconds: 10 }));
+    leave[0]?.();
+    leave[0]?.();
+    expect(() => watchers.add(4, () => undefined)).not.toThrow();
+    expect(() => watchers.add(5, () => undefined)).toThrow();
+  });
 });
 
 describe('a watcher that does not read', () => {
