@@ -11,6 +11,8 @@ export interface DatabaseSettings {
   poolSize: number;
   /** False: nothing travels together (see Tx), for a proxy before the server that takes one statement at a time. */
   multiStatements?: boolean;
+  /** PEM of the authority that the server's certificate has to be of; undefined: no TLS. */
+  tlsCa?: string | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -18,11 +20,12 @@ const ACQUIRE_TIMEOUT_MS = 10_000;
 
 /** A pool of connections to MariaDB. Opens none by itself; `destroy()` closes it. */
 export function createDatabase(settings: DatabaseSettings): Knex {
-  const { poolSize, multiStatements = true, ...where } = settings;
+  const { poolSize, multiStatements = true, tlsCa, ...where } = settings;
   return knex({
     client: 'mysql2',
     connection: {
       ...where,
+      ...(tlsCa === undefined ? {} : { ssl: { ca: tlsCa, rejectUnauthorized: true, verifyIdentity: true, minVersion: 'TLSv1.2' } }),
       timezone: 'Z',
       charset: 'utf8mb4',
       connectTimeout: CONNECT_TIMEOUT_MS,
