@@ -2,12 +2,14 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
+import { grantAll } from '../db/grant';
 import { createMigrator, type Migrator } from '../db/migrate';
 import { packageRoot } from '../lib/package-root';
+import { ROLE_GRANTS } from './grants';
 
-export type MigrateVerb = 'up' | 'down' | 'status';
+export type MigrateVerb = 'up' | 'down' | 'status' | 'grant';
 
-/** `orion migrate up|down|status`. Resolves with the exit code; `status` gives 1 while migrations are pending. */
+/** `orion migrate up|down|status|grant`. Resolves with the exit code; `status` gives 1 while migrations are pending. */
 export async function runMigrate(verb: MigrateVerb, env: NodeJS.ProcessEnv, io: { stdout: Writable; stderr: Writable }): Promise<number> {
   const db = createDatabase(loadDatabaseConfig(env));
   const migrator = createMigrator(db, join(packageRoot(), 'migrations'), (line) => void io.stderr.write(`${line}\n`));
@@ -15,6 +17,11 @@ export async function runMigrate(verb: MigrateVerb, env: NodeJS.ProcessEnv, io: 
   try {
     if (verb === 'status') {
       return await showStatus(migrator, say);
+    }
+    if (verb === 'grant') {
+      await grantAll(db, ROLE_GRANTS);
+      Object.keys(ROLE_GRANTS).forEach((user) => say(`granted  ${user}`));
+      return 0;
     }
     const names = await migrator[verb]();
     names.forEach((name) => say(`${verb === 'up' ? 'applied' : 'taken back'}  ${name}`));

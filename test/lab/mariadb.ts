@@ -29,6 +29,7 @@ export interface MariaDb extends MariaDbAddress {
   process(): LabProcess;
   /** An empty database with a user who may do everything in it. Without a name it gets one of its own. */
   createDatabase(name?: string): Promise<DatabaseAccess>;
+  createRoleUsers(database: string, roles: readonly string[]): Promise<string>;
   /** A new user of that database, who may SELECT and nothing else. */
   createReader(database: string): Promise<DatabaseAccess>;
   /** In order. */
@@ -70,6 +71,7 @@ export async function startMariaDb(lab: Lab, options: MariaDbOptions = {}): Prom
     dir,
     process: () => current,
     createDatabase: (name) => createDatabase(address, name),
+    createRoleUsers: (database, roles) => createRoleUsers(address, database, roles),
     createReader: (database) => createReader(address, database),
     stop: async () => {
       await current.stop(30_000);
@@ -141,6 +143,18 @@ export async function createDatabase(address: MariaDbAddress, name?: string): Pr
     await connection.query('GRANT ALL ON ??.* TO ?@?', [database, database, '%']);
   });
   return { host: address.host, port: address.port, user: database, password, database };
+}
+
+/** The users of the roles, and the one that migrates and grants, as docs/operations.md says. Gives the password of all of them. */
+export async function createRoleUsers(address: MariaDbAddress, database: string, roles: readonly string[]): Promise<string> {
+  const password = randomBytes(12).toString('hex');
+  await asRoot(address, async (connection) => {
+    for (const user of ['orion_migrate', ...roles]) {
+      await connection.query('CREATE USER ?@? IDENTIFIED BY ?', [user, '%', password]);
+    }
+    await connection.query('GRANT ALL ON ??.* TO ?@? WITH GRANT OPTION', [database, 'orion_migrate', '%']);
+  });
+  return password;
 }
 
 export async function createReader(address: MariaDbAddress, database: string): Promise<DatabaseAccess> {

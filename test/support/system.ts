@@ -6,6 +6,7 @@ import {
   startMariaDb, type WorkerFleet,
 } from '../lab';
 import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
+import { ROLE_GRANTS } from '../../src/roles/grants';
 import type { Evidence, Violation } from '../checker/evidence';
 import { checkInvariants } from '../checker/invariants';
 import { readTables } from '../checker/read-tables';
@@ -23,6 +24,8 @@ export interface SystemOptions {
   env?: Env;
   /** What every replica gets for being interfered with. */
   faults?: ReplicaFaults;
+  /** Each role logs in to the database as its own user with the least rights; needs `ownDatabase`. */
+  roleUsers?: boolean;
   /** The accounts let gateways in, and leases say where one is: at `gatewayPort`, once it was started. */
   gateway?: boolean;
 }
@@ -41,6 +44,8 @@ export interface System {
   admin: ApiClient;
   /** Good for any number of machines. */
   joinToken: string;
+  /** Of all database users of the roles; undefined without `roleUsers`. */
+  rolePassword: string | undefined;
   env: Env;
   /** Starts one more replica and adds it; `port` when it has to be a certain one. */
   startApi(options?: { port?: number; env?: Env; programDir?: string }): Promise<Replica>;
@@ -131,13 +136,13 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
   };
   const gateway = options.gateway ? await prepareGateways(lab) : undefined;
   Object.assign(env, gateway?.env);
-  await orion(['migrate', 'up'], env);
-  await orion(['admin', 'create', ADMIN.username, '--password-stdin'], env, `${ADMIN.password}\n`);
+  const userOf = await migrate(env, options.roleUsers ? mariadb : undefined);
+  await orion(['admin', 'create', ADMIN.username, '--password-stdin'], { ...env, ...userOf('api') }, `${ADMIN.password}\n`);
 
   const apis: Replica[] = [];
   const schedulers: Replica[] = [];
   const launch = async (role: ReplicaRole, { port, extra, programDir: folder }: { port?: number | undefined; extra?: Env | undefined; programDir?: string | undefined }): Promise<Replica> => {
-    const started = await startReplica(lab, role, { port, env: { ...env, ...extra }, faults: options.faults ?? {}, programDir: folder });
+    const started = await startReplica(lab, role, { port, env: { ...env, ...userOf(role), ...extra }, faults: options.faults ?? {}, programDir: folder });
     if (role !== 'gateway') {
       (role === 'api' ? apis : schedulers).push(started);
     }
@@ -155,6 +160,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
 
   return {
     lab, apis, schedulers, access, reader, mariadb, admin, joinToken, env, nodes,
+    rolePassword: userOf('api')['ORION_DB_PASSWORD'],
     startApi: ({ port, env: extra, programDir: folder } = {}) => launch('api', { port, extra, programDir: folder }),
     startScheduler: (extra, folder) => launch('scheduler', { extra, programDir: folder }),
     startGateway: async (extra) => {
@@ -230,6 +236,19 @@ async function queryOnce<T>(access: DatabaseAccess, query: string, bindings: (st
   } finally {
     await connection.end();
   }
+}
+
+/** Brings the schema up; gives how each role logs in to the database beyond what `env` says. */
+async function migrate(env: Env, mariadb: MariaDb | undefined): Promise<(role: ReplicaRole) => Env> {
+  if (!mariadb) {
+    await orion(['migrate', 'up'], env);
+    return () => ({});
+  }
+  const password = await mariadb.createRoleUsers(env['ORION_DB_NAME'] ?? '', Object.keys(ROLE_GRANTS));
+  const loginAs = (name: string): Env => ({ ORION_DB_USER: `orion_${name}`, ORION_DB_PASSWORD: password });
+  await orion(['migrate', 'up'], { ...env, ...loginAs('migrate') });
+  await orion(['migrate', 'grant'], { ...env, ...loginAs('migrate') });
+  return loginAs;
 }
 
 /** As a database user that may only look. */

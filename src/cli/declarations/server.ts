@@ -2,14 +2,14 @@ import { Argument, type Command } from 'commander';
 import { positiveNumber, wholeNumber } from '../arguments';
 import type { Declaration } from './declaration';
 
-type MigrateVerb = 'up' | 'down' | 'status';
+type MigrateVerb = 'up' | 'down' | 'status' | 'grant';
 
 /** What runs where the service itself runs. */
 export function declareServer(program: Command, { io, action }: Declaration): void {
   program
     .command('migrate')
-    .description('bring the database schema up, take the last step back, or show where it stands')
-    .addArgument(new Argument('<verb>').choices(['up', 'down', 'status']))
+    .description('bring the database schema up, take the last step back, show where it stands, or give each role\'s database user its rights')
+    .addArgument(new Argument('<verb>').choices(['up', 'down', 'status', 'grant']))
     .action(action(async (_context, verb: MigrateVerb) => (await import('../../roles/migrate')).runMigrate(verb, io.env, io)));
   const admin = program.command('admin').description('what whoever holds the database\'s password may do, beside the API');
   admin

@@ -1,0 +1,53 @@
+import type { Grants } from '../db/grant';
+
+const INSERT = ['INSERT'] as const;
+const UPDATE = ['UPDATE'] as const;
+const CHANGE = ['INSERT', 'UPDATE'] as const;
+const ALL = ['INSERT', 'UPDATE', 'DELETE'] as const;
+
+/** What only an API needs: who people are, and how they and machines prove it. */
+const OF_PEOPLE = ['users', 'user_keys', 'join_tokens', 'revoked_tokens', 'rate_limits'];
+
+/**
+ * The database user of each role. None may change the schema, grant, read files, or change or delete an event. Every table of the schema that a role
+ * writes has to be named here: `test/e2e/database-users.test.ts` plays the life of a lease with these users.
+ */
+export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
+  orion_api: {
+    hidden: [],
+    writes: {
+      users: CHANGE,
+      user_keys: ['INSERT', 'DELETE'],
+      revoked_tokens: ['INSERT', 'DELETE'],
+      rate_limits: ALL,
+      join_tokens: CHANGE,
+      nodes: CHANGE,
+      heartbeats: CHANGE,
+      rents: INSERT,
+      leases: CHANGE,
+      placements: CHANGE,
+      extensions: INSERT,
+      checkpoints: CHANGE,
+      control_plane: UPDATE,
+      tunnel_holders: ALL,
+      tunnels: ALL,
+      events: INSERT,
+    },
+  },
+  orion_scheduler: {
+    hidden: OF_PEOPLE,
+    writes: {
+      nodes: UPDATE,
+      heartbeats: CHANGE,
+      leases: UPDATE,
+      placements: CHANGE,
+      checkpoints: ALL,
+      control_plane: UPDATE,
+      probe_owners: ALL,
+      probe_shards: UPDATE,
+      events: INSERT,
+    },
+  },
+  orion_gateway: { hidden: ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'], writes: { nodes: UPDATE, events: INSERT } },
+  orion_autoscaler: { hidden: OF_PEOPLE, writes: { leaders: CHANGE, events: INSERT } },
+};

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import mysql from 'mysql2/promise';
+import { ROLE_GRANTS } from '../../src/roles/grants';
+import { sshExec, type WorkerFleet } from '../lab';
+import { expectStatus } from '../support/api-client';
+import { throughGateway } from '../support/gateway-client';
+import { type RunningGateway, startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+
+/** Refused by the server: this user may not. */
+const DENIED = /denied/;
+
+describe('each role with its own database user', () => {
+  let system: System;
+  let fleet: WorkerFleet;
+  let gateway: RunningGateway;
+  let ada: Tenant;
+  let password: string;
+  const as = async (user: string, statement: string): Promise<unknown> => {
+    const { host, port, database } = system.access;
+    const connection = await mysql.createConnection({ host, port, database, user, password });
+    try {
+      return await connection.query(statement);
+    } finally {
+      await connection.end();
+    }
+  };
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 1, schedulers: 1, gateway: true, ownDatabase: true, roleUsers: true });
+    password = system.rolePassword ?? '';
+    gateway = await system.startGateway();
+    fleet = await system.launchWorkers(3);
+    ada = await system.tenant();
+    await system.untilFree(3, 60_000);
+  }, 180_000);
+  afterAll(() => system.close(), 60_000);
+
+  it('plays the life of a lease: rented, visited, extended, moved, released, wiped', async () => {
+    expectStatus(await ada.client.post('/api/keys', { name: 'laptop', public_key: ada.publicKey }), 201);
+    const lease = await ada.rentOne();
+    expect((await ada.login(lease, 'id -un')).code).toBe(0);
+    expect((await sshExec(throughGateway(ada, lease, gateway), 'id -un')).code).toBe(0);
+    await ada.extend(lease.id, 600);
+    await fleet.workers.find(({ name }) => name === lease.node?.hostname)?.kill();
+    await ada.untilLease(lease.id, 'it has moved', ({ state, generation }) => state === 'active' && generation === 2, 60_000);
+    expect((await sshExec(throughGateway(ada, lease, gateway), 'id -un')).code).toBe(0);
+    await ada.release(lease.id);
+    await system.untilFree(2, 60_000);
+
+    const [node] = (await system.nodes()).filter(({ status }) => status === 'alive');
+    expectStatus(await system.admin.post(`/api/nodes/${node?.id ?? 0}/drain`, { move: true }), 200);
+    expectStatus(await system.admin.post(`/api/nodes/${node?.id ?? 0}/undrain`, {}), 200);
+    expectStatus(await ada.client.post('/api/logout', {}), 200, 204);
+  }, 180_000);
+
+  it('met no refusal of the database on the way', () => {
+    for (const replica of [...system.apis, ...system.schedulers, gateway.replica]) {
+      expect([replica.role, replica.log().split('\n').filter((line) => DENIED.test(line))]).toEqual([replica.role, []]);
+    }
+  });
+
+  it.each(Object.keys(ROLE_GRANTS))('%s may not change the schema, grant, read files, or touch what was recorded', async (user) => {
+    for (const statement of [
+      'CREATE TABLE mine (id INT)', 'ALTER TABLE nodes ADD COLUMN mine INT', 'DROP TABLE events', 'TRUNCATE TABLE events', "GRANT SELECT ON nodes TO orion_gateway@'%'",
+      "SELECT LOAD_FILE('/etc/passwd') INTO OUTFILE '/tmp/orion-outfile'", "UPDATE events SET actor = 'nobody'", 'DELETE FROM events', 'SELECT * FROM mysql.user', 'DELETE FROM leases',
+    ]) {
+      await expect(as(user, statement)).rejects.toThrow(DENIED);
+    }
+  });
+
+  it('shows the passwords of people to the API alone', async () => {
+    await expect(as('orion_api', 'SELECT password_hash FROM users')).resolves.toBeDefined();
+    for (const user of ['orion_scheduler', 'orion_gateway', 'orion_autoscaler']) {
+      await expect(as(user, 'SELECT password_hash FROM users')).rejects.toThrow(DENIED);
+    }
+  });
+
+  it('knows every table of the schema: each is written by some role, or kept by migrations', async () => {
+    const written = new Set(Object.values(ROLE_GRANTS).flatMap(({ writes }) => Object.keys(writes)));
+    const tables = (await system.sql<{ name: string }>('SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()')).map(({ name }) => name);
+    expect(tables.filter((name) => !written.has(name) && !/migration/.test(name))).toEqual([]);
+  });
+
+  it('gives no user who is missing rights, or an account without a password', async () => {
+    await expect(as('orion_migrate', "GRANT SELECT ON nodes TO nobody@'%'")).rejects.toThrow();
+  });
+});
