@@ -29,7 +29,7 @@ docker_create() {
   local name=$COMPOSE-$1 setting settings=()
   for setting in ${LABELS:+"ORION_LABELS=$LABELS"} ${CPUS:+"ORION_CPUS=$CPUS"} "${AGENT_ENV[@]}"; do settings+=(--env "$setting"); done
   docker create --name "$name" --hostname "$1" --network "${COMPOSE}_default" --label "orion.worker=$1" --label "orion.project=$COMPOSE" \
-    --init --restart unless-stopped --stop-timeout 20 --pids-limit 4096 --log-opt max-size=10m --log-opt max-file=3 \
+    --init --restart unless-stopped --stop-timeout 20 --pids-limit 4096 --cap-drop NET_RAW --log-opt max-size=10m --log-opt max-file=3 \
     --env "API_ENDPOINT=$ENDPOINT" --env "MY_HOSTNAME=$1" "${settings[@]}" "$WORKER_IMAGE" >/dev/null
   tar --owner=0 --group=0 --mode=600 -C "$2" -c join-token | docker cp - "$name:/etc/orion"
   docker start "$name" >/dev/null

@@ -2,10 +2,9 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
-import { grantAll } from '../db/grant';
 import { createMigrator, type Migrator } from '../db/migrate';
+import { grantRoles, ROLE_GRANTS } from '../flows/grant-roles';
 import { packageRoot } from '../lib/package-root';
-import { ROLE_GRANTS } from './grants';
 
 export type MigrateVerb = 'up' | 'down' | 'status' | 'grant';
 
@@ -19,7 +18,7 @@ export async function runMigrate(verb: MigrateVerb, env: NodeJS.ProcessEnv, io: 
       return await showStatus(migrator, say);
     }
     if (verb === 'grant') {
-      await grantAll(db, ROLE_GRANTS);
+      await grantRoles(db);
       Object.keys(ROLE_GRANTS).forEach((user) => say(`granted  ${user}`));
       return 0;
     }

@@ -6,7 +6,7 @@ import {
   startMariaDb, type WorkerFleet,
 } from '../lab';
 import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
-import { ROLE_GRANTS } from '../../src/roles/grants';
+import { ROLE_GRANTS } from '../../src/flows/grant-roles';
 import type { Evidence, Violation } from '../checker/evidence';
 import { checkInvariants } from '../checker/invariants';
 import { readTables } from '../checker/read-tables';

@@ -1,4 +1,5 @@
-import type { Grants } from '../db/grant';
+import type { Knex } from 'knex';
+import { grantAll, type Grants } from '../db/grant';
 
 const INSERT = ['INSERT'] as const;
 const UPDATE = ['UPDATE'] as const;
@@ -51,3 +52,6 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
   orion_gateway: { hidden: ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'], writes: { nodes: UPDATE, events: INSERT } },
   orion_autoscaler: { hidden: OF_PEOPLE, writes: { leaders: CHANGE, events: INSERT } },
 };
+
+/** Gives the database user of each role its rights on the tables that are there now. */
+export const grantRoles = (db: Knex): Promise<void> => grantAll(db, ROLE_GRANTS);
