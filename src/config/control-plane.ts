@@ -5,6 +5,7 @@ import type { LogLevel } from '../lib/logger';
 import { readDatabase, type DatabaseConfig } from './database';
 import { createEnvReader, type EnvReader } from './env';
 import { type GatewayConfig, readGateway } from './gateway';
+import { type LimitsConfig, readLimits } from './limits';
 import { readSeconds as seconds } from './seconds';
 
 export interface ControlPlaneConfig {
@@ -20,14 +21,7 @@ export interface ControlPlaneConfig {
   /** Private keys in OpenSSH format; null in a process that signs nothing. */
   control: { key: string | null; oldKeys: string[] };
   accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
-  limits: {
-    loginsPerAddress: number;
-    loginsPerName: number;
-    lateLogins: { waiting: number; everySeconds: number };
-    signupsPerAddress: number;
-    registrationsPerAddress: number;
-    registrationsPerNode: number;
-  };
+  limits: LimitsConfig;
   enrolment: 'token' | 'open';
   /** Machines at most that wait for an operator's approval. */
   maxPendingNodes: number;
@@ -126,11 +120,6 @@ function readRelayHost(env: EnvReader): string | undefined {
   return host;
 }
 
-/** A waiting request costs a connection and a query in half a second; clients give a login 15 s. */
-const LATE_LOGINS = { waiting: 64, everySeconds: 10 };
-/** In a minute. An agent that a service manager restarts every 5 s stays below it. */
-const REGISTRATIONS_PER_NODE = 20;
-
 function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 'relay' | 'limits'> {
   const proxy = env.text('ORION_TRUST_PROXY', { default: 'false' });
   return {
@@ -147,14 +136,7 @@ function readHttp(env: EnvReader): Pick<ControlPlaneConfig, 'http' | 'ops' | 're
       port: env.integer('ORION_OPS_PORT', { default: 9464, min: 0, max: 65535 }),
     },
     relay: { host: readRelayHost(env), port: env.integer('ORION_RELAY_PORT', { default: 0, min: 0, max: 65535 }) },
-    limits: {
-      loginsPerAddress: env.integer('ORION_LIMIT_LOGINS_PER_ADDRESS', { default: 60, min: 1 }),
-      loginsPerName: env.integer('ORION_LIMIT_LOGINS_PER_NAME', { default: 10, min: 1 }),
-      lateLogins: LATE_LOGINS,
-      signupsPerAddress: env.integer('ORION_LIMIT_SIGNUPS_PER_ADDRESS', { default: 20, min: 1 }),
-      registrationsPerAddress: env.integer('ORION_LIMIT_REGISTRATIONS_PER_ADDRESS', { default: 60, min: 1 }),
-      registrationsPerNode: REGISTRATIONS_PER_NODE,
-    },
+    limits: readLimits(env),
   };
 }
 

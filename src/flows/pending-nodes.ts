@@ -11,11 +11,20 @@ const RETRY_SECONDS = 60;
 const LIMITS: PendingLimits = { silentSeconds: 3600, waitSeconds: 7 * 86_400 };
 const BATCH = 50;
 
+export interface Newcomer extends Pick<Node, 'status'> {
+  before: Node | undefined;
+  /** The address that the request came from. */
+  from: string;
+}
+
 /**
  * Whether one more machine may wait for approval. Anybody can ask for that, so those that wait are bounded, all together and for each network that they
- * come from. Throws too_many_requests. Returns what the machine is counted with.
+ * come from. Throws too_many_requests. Returns what the machine is counted with; null: it is no new one that waits.
  */
-export async function admitPending(tx: Tx, { settings }: FlowContext, from: string): Promise<string> {
+export async function admitPending(tx: Tx, { settings }: FlowContext, { before, status, from }: Newcomer): Promise<string | null> {
+  if (before || status !== 'pending') {
+    return null;
+  }
   const ranges = rangesOf(from);
   const max = settings.maxPendingNodes;
   const waiting = await countPending(tx, ranges);

@@ -3,7 +3,7 @@ import { OrionError } from '../lib/errors';
 import { fingerprintOf } from '../lib/host-key';
 import { sha256 } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
-import { type Decided, decidedWith, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, upsertNode } from '../modules/nodes';
+import { type Decided, decidedWith, decisionsOf, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { admitPending, isWorthAnEvent } from './pending-nodes';
 import { agreeOnCredential, type AgreedCredential, checkHostKey, type MachineProof, type ProofContext, readChallenge, spendChallenge, useJoinToken } from './prove-machine';
@@ -96,9 +96,7 @@ async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { reques
   if (twin && !admitted && twin.status !== 'pending') {
     throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
   }
-  const status = statusOf(twin, admitted);
-  const enrolledFrom = status === 'pending' && !twin ? await admitPending(tx, ctx, request.from) : null;
-  return upsert(tx, ctx, { request, status, before: twin, enrolledFrom, decided: decidedWith(twin && decisionsOf(twin), token), agreed: agreeOnCredential(ctx, proof) });
+  return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided: decidedWith(decisionsOf(twin), token ?? UNDECIDED), agreed: agreeOnCredential(ctx, proof) });
 }
 
 /** A machine that is in quarantine stays there, whoever admits it. */
@@ -120,7 +118,7 @@ async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { 
     return 'host_key_changed';
   }
   const status = node.status === 'pending' || node.status === 'quarantined' ? node.status : 'unknown';
-  return upsert(tx, ctx, { request, status, before: node, enrolledFrom: null, decided: decisionsOf(node), agreed: null });
+  return upsert(tx, ctx, { request, status, before: node, decided: decisionsOf(node), agreed: null });
 }
 
 /** Quarantines the node, once for each key that it offers. Throws host_key_changed for one that waits for approval: nothing is leased to it that could be protected. */
@@ -137,18 +135,16 @@ async function refuseOtherHostKey(tx: Tx, ctx: EnrolmentContext, { request, node
   await quarantine(tx, ctx, { nodeId: node.id, reason: 'it came back with another host key', offeredHostKey: request.hostKey, actor: `node:${node.id}` });
 }
 
-const decisionsOf = ({ operatorLabels, maxCpus, maxMemoryMb }: Node): Decided => ({ labels: operatorLabels, maxCpus, maxMemoryMb });
-
 interface Upsert {
   request: Proved;
   status: 'pending' | 'unknown' | 'quarantined';
   before: Node | undefined;
-  enrolledFrom: string | null;
   decided: Decided;
   agreed: AgreedCredential | null;
 }
 
-async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, enrolledFrom, decided, agreed }: Upsert): Promise<Registered> {
+async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, decided, agreed }: Upsert): Promise<Registered> {
+  const enrolledFrom = await admitPending(tx, ctx, { before, status, from: request.from });
   const { hostname, address, sshPort, hostKey, facts, challengedAt } = request;
   const nodeId = await upsertNode(tx, {
     hostname, address, sshPort, hostKey, facts, status, decided, enrolledFrom,

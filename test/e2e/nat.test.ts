@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { run, runOrThrow, sshExec, sshOptions, type SshTarget, type WorkerFleet } from '../lab';
-import type { LeaseBody } from '../support/api-client';
+import { eventually, launchWorkers, run, runOrThrow, sshExec, sshOptions, type SshTarget, type WorkerFleet } from '../lab';
+import { expectStatus, type LeaseBody, type NodeBody } from '../support/api-client';
 import { openTerminal, throughGateway } from '../support/gateway-client';
 import { type RunningGateway, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
@@ -92,4 +92,20 @@ describe('machines behind a firewall that lets nothing in', () => {
     expect(await tracesOf(worker, { uid, username: account(), mark: 'left' })).toBe('');
     expect(await system.violations()).toEqual([]);
   }, 2 * WAIT_MS);
+
+  it('R1, R4: one without a token has no tunnel while it waits, and is reached, wiped and free soon after it is approved', async () => {
+    await launchWorkers(system.lab, 1, { endpoint: system.apis[0]?.url ?? '', network: 'nat', agentEnv: { MY_HOSTNAME: 'newcomer' } });
+    const found = async (): Promise<NodeBody | undefined> => (await system.nodes()).find(({ hostname }) => hostname === 'newcomer');
+    const waiting = await eventually(async () => {
+      const node = await found();
+      return node?.last_heartbeat_at ? node : undefined;
+    }, { what: 'the machine waits and calls home', timeoutMs: WAIT_MS });
+    expect(waiting.status).toBe('pending');
+    expect(await system.sql('SELECT 1 FROM tunnels WHERE node_id = ?', [waiting.id])).toEqual([]);
+    const approvedAt = performance.now();
+    expectStatus(await system.admin.post(`/api/nodes/${waiting.id}/approve`, { host_key_fingerprint: waiting.host_key_fingerprint }), 200);
+    await eventually(async () => (await found())?.free === true, { what: 'the machine is free', timeoutMs: WAIT_MS });
+    process.stdout.write(`from the approval to a free machine: ${((performance.now() - approvedAt) / 1000).toFixed(1)} s\n`);
+    expect((await found())?.reach).toBe('tunnel');
+  }, 3 * WAIT_MS);
 });

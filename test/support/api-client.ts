@@ -51,6 +51,7 @@ export interface NodeBody {
   lease_id: number | null;
   host_key_fingerprint: string;
   offered_host_key_fingerprint: string | null;
+  last_heartbeat_at: string | null;
   last_checked_at: string | null;
   provision_failures: number;
 }

@@ -19,7 +19,7 @@ export interface NodeOptions {
 /** What an operator does to one node. */
 export async function operateNode(context: CommandContext, { verb, id }: { verb: NodeVerb; id: number }, options: NodeOptions): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    const answer = await api.call({ method: 'POST', path: `/api/nodes/${id}/${verb}`, body: BODIES[verb]?.(options), repeatable: true });
+    const answer = await api.call({ method: 'POST', path: `/api/nodes/${id}/${verb}`, body: BODIES[verb](options), repeatable: true });
     if (out.json) {
       out.document(answer.text);
       return;
@@ -30,11 +30,12 @@ export async function operateNode(context: CommandContext, { verb, id }: { verb:
   });
 }
 
-/** What each order sends; an order without a member here sends no body. */
-const BODIES: Partial<Record<NodeVerb, (options: NodeOptions) => Record<string, unknown>>> = {
+const BODIES: Record<NodeVerb, (options: NodeOptions) => Record<string, unknown> | undefined> = {
   approve: ({ fingerprint }) => (fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint }),
   drain: ({ move }) => (move ? { move: true } : {}),
+  undrain: () => undefined,
   quarantine: ({ reason }) => ({ reason: reason ?? '' }),
+  retire: () => undefined,
   label: ({ change }) => ({ ...change }),
   limit: ({ maxCpus, maxMemoryMb }) => ({ max_cpus: maxCpus ?? null, max_memory_mb: maxMemoryMb ?? null }),
 };

@@ -33,6 +33,9 @@ const REFUSALS = {
   busy: () => new OrionError('unavailable', 'This replica takes no tunnel now. Try again.', { retryAfterSeconds: 2 }),
 } satisfies Record<string, () => OrionError>;
 
+/** Nodes in these get no tunnel. */
+const SHUT_OUT = ['retired', 'quarantined', 'pending'] as const satisfies (keyof typeof REFUSALS)[];
+
 /** `GET /api/workers/tunnel` as a WebSocket: the way back to a machine that nobody can call. Every other upgrade is refused. */
 export function acceptTunnels(server: Server, { db, challenges, logger, stopping, take }: TunnelEntrance): void {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
@@ -77,11 +80,9 @@ async function findCaller(ctx: Pick<TunnelEntrance, 'db' | 'challenges'>, { url,
     return 'unauthenticated';
   }
   const { node, mac } = caller;
-  if (node.status === 'retired' || node.status === 'quarantined' || node.status === 'pending') {
-    return node.status;
-  }
-  if (mac) {
+  const shutOut = SHUT_OUT.find((status) => status === node.status);
+  if (mac && !shutOut) {
     await spendChallenge(ctx.db, node.id, await readChallenge(ctx, mac.nonce));
   }
-  return node;
+  return shutOut ?? node;
 }

@@ -38,14 +38,18 @@ export function placeableOf(decided: Decided, declared: Declared): Placeable {
   };
 }
 
-const UNDECIDED: Decided = { labels: {}, maxCpus: null, maxMemoryMb: null };
+export const UNDECIDED: Decided = { labels: {}, maxCpus: null, maxMemoryMb: null };
 
 /** A join token adds its labels and its caps to what was decided about the machine before. Throws state_conflict for too many labels. */
-export function decidedWith(before: Decided = UNDECIDED, token: Decided = UNDECIDED): Decided {
+export function decidedWith(before: Decided, token: Decided): Decided {
   const labels = { ...before.labels, ...labelsOf(token.labels, 'operator') };
   checkOperatorLabels(before.labels, labels);
   return { labels, maxCpus: token.maxCpus ?? before.maxCpus, maxMemoryMb: token.maxMemoryMb ?? before.maxMemoryMb };
 }
+
+/** What operators decided about a node; undefined: it is new. */
+export const decisionsOf = (node: (Caps & { operatorLabels: Labels }) | undefined): Decided =>
+  node ? { labels: node.operatorLabels, maxCpus: node.maxCpus, maxMemoryMb: node.maxMemoryMb } : UNDECIDED;
 
 /** Of a node's labels those that it declared, or those that it did not. */
 export const labelsOf = (labels: Labels, whose: 'node' | 'operator'): Labels =>

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser } from '../../support/builders';
@@ -6,6 +6,8 @@ import { age, openTestDatabase, row, rows, type TestDatabase } from '../../suppo
 import { aMachine, enrol, type MachineBody } from '../../support/enrol';
 import { anSshKey } from '../../support/keys';
 import type { NodeJson, Reply, TokenJson } from '../../support/wire';
+
+jest.setTimeout(60_000);
 
 let database: TestDatabase;
 let api: TestApi;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { expirePending } from '../../../src/flows/pending-nodes';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
@@ -10,6 +10,8 @@ import { aMachine, enrol, type MachineBody } from '../../support/enrol';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
 import { anSshKey } from '../../support/keys';
 import type { RegisteredJson, Reply } from '../../support/wire';
+
+jest.setTimeout(60_000);
 
 /** Room for 24 machines: 3 of one network, 12 of one customer with many IPv6 networks. */
 const ROOM = 24;
