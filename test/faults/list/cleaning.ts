@@ -112,7 +112,7 @@ export const CLEANING: Fault[] = [
       { file: 'src/modules/provisioning/ansible/ssh-config.ts', find: "['UserKnownHostsFile', quoted(files.knownHosts)]", replace: "['UserKnownHostsFile', '/dev/null']" },
       { file: 'src/flows/record-heartbeat.ts', find: 'if (hostKey !== null && hostKey !== node.hostKey &&', replace: "if (hostKey === '' && hostKey !== node.hostKey &&" },
       { file: 'src/flows/register-node.ts', find: 'if (node.hostKey !== request.hostKey) {', replace: "if (node.hostKey === '') {" },
-      { file: 'src/flows/register-node.ts', find: 'upsert(tx, ctx, { request, status, labels: { ...request.labels, ...node.labels }', replace: 'upsert(tx, ctx, { request: { ...request, hostKey: node.hostKey }, status, labels: { ...request.labels, ...node.labels }' },
+      { file: 'src/flows/register-node.ts', find: 'upsert(tx, ctx, { request, status, before: node,', replace: 'upsert(tx, ctx, { request: { ...request, hostKey: node.hostKey }, status, before: node,' },
     ],
   },
 ];
