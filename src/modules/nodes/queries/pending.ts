@@ -38,12 +38,11 @@ export async function listStalePending(db: Db, { silentSeconds, waitSeconds }: P
   return rows.map(({ id }) => id);
 }
 
-/** Forgets machines that were never approved, with all that was kept of them: nothing was ever done on them. Locked before. */
+/** Forgets machines that were never approved: nothing was ever done on them. What was recorded of them stays. Locked before. */
 export async function removePending(tx: Tx, nodeIds: number[]): Promise<void> {
   for (const sql of [
     'DELETE FROM tunnels WHERE node_id IN (#)',
     'DELETE FROM heartbeats WHERE node_id IN (#)',
-    "DELETE FROM events WHERE node_id IN (#) AND type = 'node.registered'",
     "DELETE FROM nodes WHERE id IN (#) AND status = 'pending'",
   ]) {
     await execute(tx, sql.replace('#', marks(nodeIds)), nodeIds);
