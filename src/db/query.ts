@@ -54,6 +54,11 @@ export class Tx {
     this.#connection = undefined;
   }
 
+  /** On a server of a cluster, which does not see the row locks of the other servers: what rests on a row has to write it. */
+  get isClustered(): boolean {
+    return this.#frame === GUARDED;
+  }
+
   /** COMMIT was asked for: when the connection is lost from here on, nobody knows. */
   get isCommitting(): boolean {
     return this.#commit !== undefined;

@@ -80,7 +80,7 @@ describe('a lone rent', () => {
       await selectFirst(slow, 'SELECT 1');
       const before = proxy.queries;
       expect(countOf(await rents(1))).toEqual({ leased: 1 });
-      expect(proxy.queries - before).toBe(13);
+      expect(proxy.queries - before).toBe(12);
       expect(countOf(await tenRents())).toEqual({ leased: 9, replayed: 1 });
     } finally {
       await slow.destroy();

@@ -13,8 +13,6 @@ export interface LeaseFilter {
   limit: number;
 }
 
-const RUNNING: LeaseState[] = ['provisioning', 'active', 'migrating', 'ending'];
-
 /**
  * A page, newest first. It reads as many rows as it gives, a few times over, however many leases there are. The indexes are named: left to itself the server
  * takes the first key column alone, and walks over every row that is newer than the page.
@@ -34,14 +32,22 @@ function allIds(filter: LeaseFilter): Part {
   return idsBy(filter.ownerId === undefined ? 'PRIMARY' : 'leases_user', filter);
 }
 
-/** One condition on the four states reads the history between them; four lists, each by the index, do not. */
+const RUNNING: LeaseState[] = ['provisioning', 'active', 'migrating', 'ending'];
+
+/**
+ * One condition on the four states reads the history between them; a list for each state, by the index, does not. A user's leases that occupy a node are as many
+ * as the quota lets be, and have an index already; those that are ending, of all users, are as many as nodes are being wiped.
+ */
 function runningIds(filter: LeaseFilter): Part {
-  const parts = RUNNING.map((state) => idsBy(filter.ownerId === undefined ? 'leases_state' : 'leases_user_state', filter, state));
+  const ofState = (state: LeaseState): Part => idsBy('leases_state', filter, ['state = ?', state]);
+  const parts = filter.ownerId === undefined ? RUNNING.map(ofState) : [idsBy('leases_user_node', filter, ['occupied_node_id > ?', 0]), ofState('ending')];
   return { sql: parts.map(({ sql }) => sql).join(' UNION ALL '), bindings: parts.flatMap(({ bindings }) => bindings) };
 }
 
-function idsBy(index: string, { ownerId, beforeId, limit }: LeaseFilter, state?: LeaseState): Part {
-  const conditions: [string, number | string | undefined][] = [['user_id = ?', ownerId], ['state = ?', state], ['id < ?', beforeId]];
+type Condition = [sql: string, value: number | string | undefined];
+
+function idsBy(index: string, { ownerId, beforeId, limit }: LeaseFilter, also?: Condition): Part {
+  const conditions: Condition[] = [['user_id = ?', ownerId], ...(also ? [also] : []), ['id < ?', beforeId]];
   const given = conditions.filter((each): each is [string, number | string] => each[1] !== undefined);
   const where = given.map(([sql]) => sql).join(' AND ') || 'TRUE';
   return { sql: `(SELECT id FROM leases FORCE INDEX (${index}) WHERE ${where} ORDER BY id DESC LIMIT ?)`, bindings: [...given.map(([, value]) => value), limit] };
