@@ -10,6 +10,8 @@ FAILED=0
 JEST='' GUARD='' DEMO_PASSED=0 DEMO_FAILED=0
 CAMPAIGN_SEED=${ORION_CAMPAIGN_SEED:-1} CAMPAIGN_REPORT=''
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/orion-test-XXXXXX")
+# Servers that run as a user of their own go through it to their files.
+chmod 711 -- "$RUN"
 ENGINE=$RUN/docker ENGINE_RUNS=0 CONTAINERS_REPORT=''
 
 # All that tests make lies in RUN. The guards of labs end what a killed test left running; then the folder may go.

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, launchWorkers, run, runOrThrow, sshExec, sshOptions, type SshTarget, type WorkerFleet } from '../lab';
 import { expectStatus, type LeaseBody, type NodeBody } from '../support/api-client';
 import { openTerminal, throughGateway } from '../support/gateway-client';
+import { parseJoinToken } from '../../src/lib/join-token';
 import { type RunningGateway, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { inside, tracesOf, workerOf } from './support/inside';
@@ -94,7 +95,7 @@ describe('machines behind a firewall that lets nothing in', () => {
   }, 2 * WAIT_MS);
 
   it('R1, R4: one without a token has no tunnel while it waits, and is reached, wiped and free soon after it is approved', async () => {
-    await launchWorkers(system.lab, 1, { endpoint: system.apis[0]?.url ?? '', network: 'nat', agentEnv: { MY_HOSTNAME: 'newcomer' } });
+    await launchWorkers(system.lab, 1, { endpoint: system.apis[0]?.url ?? '', network: 'nat', agentEnv: { MY_HOSTNAME: 'newcomer', ORION_CONTROL_FINGERPRINT: parseJoinToken(system.joinToken)?.fingerprint ?? '' } });
     const found = async (): Promise<NodeBody | undefined> => (await system.nodes()).find(({ hostname }) => hostname === 'newcomer');
     const waiting = await eventually(async () => {
       const node = await found();

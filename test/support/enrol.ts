@@ -1,5 +1,6 @@
 import type { TestApi } from './api';
 import { anSshKey } from './keys';
+import { sendRegistration, signRegistration } from './machine';
 import type { RegisteredJson, Reply } from './wire';
 
 export type MachineBody = Record<string, unknown> & { host_key: string };
@@ -14,10 +15,8 @@ export interface Enrolling {
   from?: string;
 }
 
-/** A machine announces itself. Any status is an answer. */
-export const enrol = (api: TestApi, body: MachineBody, { joinToken, credential, from }: Enrolling = {}): Promise<Reply<RegisteredJson>> =>
-  api.call<RegisteredJson>('post', '/api/workers/register', {
-    as: credential,
-    body: { ...body, join_token: joinToken },
-    headers: from === undefined ? {} : { 'X-Forwarded-For': from },
-  });
+/** A machine announces itself, as an agent of this release does. Any status is an answer. */
+export async function enrol(api: TestApi, body: MachineBody, { from, ...showing }: Enrolling = {}): Promise<Reply<RegisteredJson>> {
+  const signed = await signRegistration(api.url, body, showing);
+  return sendRegistration(api.url, { ...signed, headers: { ...signed.headers, ...(from === undefined ? {} : { 'X-Forwarded-For': from }) } });
+}

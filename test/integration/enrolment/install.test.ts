@@ -100,7 +100,7 @@ describe('a machine that cannot be enrolled', () => {
     const { code, stdout, stderr } = await install(worker, await scriptFrom(apiUrl()), { env: { ...settingsOf(worker), ORION_TOKEN: made.token } });
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: `orion: ${apiUrl()} does not take this machine in, and nothing was changed on it: The join token is unknown, used up, expired or revoked. Ask an operator for a new one: \`orion token create\`.\n`,
+      stderr: `orion: ${apiUrl()} does not take this machine in, and nothing was changed on it: The join token is unknown, used up, expired, revoked or from before this release. Ask an operator for a new one: \`orion token create\`.\n`,
     });
     expect(stdout).not.toContain('{');
     expect(await filesOf(worker)).toEqual(before);
@@ -147,7 +147,7 @@ describe('a machine that is enrolled over https with a private authority', () =>
     const { code, stdout } = await install(worker, await scriptFrom(caddy.httpsUrl), { env });
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(new RegExp(`the agent runs; this machine is enrolled at ${caddy.httpsUrl} and in service \\(heard \\d+ s ago\\)\\n$`)) });
     // The installer waited for it.
-    expect(await system.node(worker.name)).toMatchObject({ status: 'alive', labels: { room: 'lab-1', rack: '2' } });
+    expect(await system.node(worker.name)).toMatchObject({ status: 'alive', labels: { 'node/room': 'lab-1', 'node/rack': '2' } });
   }, 240_000);
 
   it('keeps its settings to root, and its token nowhere', async () => {

@@ -53,10 +53,10 @@ export function install(worker: Worker, script: string | Buffer, { env = {}, she
 }
 
 /**
- * Every file of the machine, but for what is only mounted there, what the tests themselves brought, and the copies that the tools for accounts
+ * Every file of the machine, but for what is only mounted there, what the tests themselves brought (the fence of the sandbox among it), and the copies that the tools for accounts
  * keep of /etc/passwd and its like.
  */
 export async function filesOf(worker: Worker): Promise<string[]> {
-  const { stdout } = await worker.exec("find / /opt /usr/local/bin /run -xdev \\( -path /run/orion -o -path /run/over -o -path /run/lab \\) -prune -o -print | grep -vE '^/etc/(passwd|shadow|group|gshadow|subuid|subgid)-$|^/etc/.pwd.lock$'");
+  const { stdout } = await worker.exec("find / /opt /usr/local/bin /run -xdev \\( -path /run/orion -o -path /run/over -o -path /run/lab \\) -prune -o -print | grep -vE '^/etc/(passwd|shadow|group|gshadow|subuid|subgid)-$|^/etc/.pwd.lock$|^/var/lib/orion(/fence)?$'");
   return stdout.trim().split('\n').toSorted();
 }
