@@ -8,6 +8,8 @@ export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
 export interface Grants {
   /** Tables that it may not even read; it may read all others. */
   hidden: readonly string[];
+  /** Of hidden tables, the columns that it may read. */
+  partly?: Readonly<Record<string, readonly string[]>>;
   /** Beyond reading, by table. */
   writes: Readonly<Record<string, readonly Right[]>>;
 }
@@ -22,9 +24,12 @@ export async function grantAll(db: Knex, users: Readonly<Record<string, Grants>>
   try {
     // Without it a GRANT to a user who is missing would make one that needs no password.
     await sendOn(connection, "SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_CREATE_USER')");
-    for (const [user, { hidden, writes }] of Object.entries(users)) {
+    for (const [user, { hidden, partly = {}, writes }] of Object.entries(users)) {
       for (const table of tables.filter((name) => !hidden.includes(name))) {
         await sendOn(connection, `GRANT ${['SELECT', ...(writes[table] ?? [])].join(', ')} ON \`${table}\` TO ?@'%'`, [user]);
+      }
+      for (const [table, columns] of Object.entries(partly)) {
+        await sendOn(connection, `GRANT SELECT (${columns.join(', ')}) ON \`${table}\` TO ?@'%'`, [user]);
       }
     }
   } finally {

@@ -7,7 +7,9 @@ const CHANGE = ['INSERT', 'UPDATE'] as const;
 const ALL = ['INSERT', 'UPDATE', 'DELETE'] as const;
 
 /** What only an API needs: who people are, and how they and machines prove it. */
-const OF_PEOPLE = ['users', 'user_keys', 'join_tokens', 'revoked_tokens', 'rate_limits'];
+const OF_PEOPLE = ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'];
+/** Whether somebody may log in to a lease is judged anew each time, from their keys and this. */
+const MAY_ENTER = { users: ['id', 'disabled_at'] };
 
 /**
  * The database user of each role. None may change the schema, grant, read files, or change or delete an event. Every table of the schema that a role
@@ -39,6 +41,7 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
   },
   orion_scheduler: {
     hidden: OF_PEOPLE,
+    partly: MAY_ENTER,
     writes: {
       nodes: ['UPDATE', 'DELETE'],
       heartbeats: ALL,
@@ -52,8 +55,8 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
       events: INSERT,
     },
   },
-  orion_gateway: { hidden: ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'], writes: { nodes: UPDATE, events: INSERT } },
-  orion_autoscaler: { hidden: OF_PEOPLE, writes: { leaders: CHANGE, events: INSERT } },
+  orion_gateway: { hidden: OF_PEOPLE, partly: MAY_ENTER, writes: { nodes: UPDATE, events: INSERT } },
+  orion_autoscaler: { hidden: [...OF_PEOPLE, 'user_keys'], writes: { leaders: CHANGE, events: INSERT } },
 };
 
 /** Gives the database user of each role its rights on the tables that are there now. */
