@@ -14,7 +14,7 @@ export interface Judge {
 
 type Sight = Pick<Evidence, 'nodes' | 'hostKeys'>;
 
-const UIDS = { firstUid: 70_000, lastUid: 1_000_000 };
+const UIDS = { firstUid: 70_000, lastUid: 2_000_000_000 };
 
 /** @param fleet the nodes that are looked into over SSH; without one the folders that instant plays left are looked at */
 export async function appointJudge(system: System, { history, fleet }: { history: History; fleet?: WorkerFleet }): Promise<Judge> {

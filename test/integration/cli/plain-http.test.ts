@@ -40,7 +40,7 @@ describe('a server without TLS on another machine', () => {
     expect({ code, connections }).toEqual({ code: 2, connections: 0 });
     expect(stderr).toContain('has no TLS');
     expect(stderr).toContain('ORION_CA_FILE');
-  });
+  }, 30_000);
 
   it('does not keep a login from being forgotten', async () => {
     bench.logIn();
@@ -49,10 +49,10 @@ describe('a server without TLS on another machine', () => {
     expect(await bench.call(['logout'])).toMatchObject({ code: 0, stderr: expect.stringContaining('was not revoked') as unknown });
     expect(readFileSync(file, 'utf8')).not.toContain('stored-token');
     expect(connections).toBe(0);
-  });
+  }, 30_000);
 
   it('may be the own machine', async () => {
     bench.api.on('POST /api/login', { body: { token: 't', expires_in_seconds: 1, user: { id: 1, username: 'ada', role: 'user' } } });
     expect((await bench.call(['login', '--username', 'ada', '--password-stdin', '--server', bench.api.url], { stdin: 'a long password\n' })).code).toBe(0);
-  });
+  }, 30_000);
 });
