@@ -84,8 +84,8 @@ describe('the image of the control plane', () => {
     const env = { ...engine.env, ORION_VERSION: image, HOME: join(sources, 'home'), NODE_EXTRA_CA_CERTS: join(sources, 'home', 'ca.pem') };
     await runOrThrow(join(sources, 'scripts', 'build-images.sh'), ['orion'], { env, timeoutMs: 1_800_000 });
     // Layers are plain tar files: what a file holds is found in them as it stands, as the health check shows.
-    const search = 'set -o pipefail; docker save "orion:$1" | grep -aoE -- "askLivez|$2" | sort -u';
-    expect(await runOrThrow('bash', ['-c', search, '-', image, canary], { env: engine.env, timeoutMs: 300_000 })).toBe('askLivez\n');
+    const search = 'set -o pipefail; docker save "orion:$1" | grep -aoE -- "An agent listens nowhere|$2" | sort -u';
+    expect(await runOrThrow('bash', ['-c', search, '-', image, canary], { env: engine.env, timeoutMs: 300_000 })).toBe('An agent listens nowhere\n');
     expect(await engine.docker('image', 'inspect', `orion:${image}`)).not.toContain(canary);
     expect(await engine.docker('history', '--no-trunc', `orion:${image}`)).not.toContain(canary);
   }, 1_900_000);

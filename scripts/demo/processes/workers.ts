@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { parseJoinToken } from '../../../src/lib/join-token';
 import { launchScript, launchWorkers, run, runOrThrow } from '../../../test/lab';
 import { parseWorkers } from '../../../test/lab/worker-line';
 import type { ControlPlane, Fleet } from '../world';
@@ -10,7 +11,9 @@ export async function launchFleet({ lab, doors }: ControlPlane, count: number, j
   const call = (...args: string[]): Promise<string> => runOrThrow(launchScript, ['--state-dir', stateDir, ...args]);
   return {
     launchStranger: async () => {
-      const [worker] = parseWorkers(await call('1', '--endpoint', endpoint));
+      // Without a token it is told by its owner which control plane to trust, since it calls over plain http.
+      const fingerprint = parseJoinToken(joinToken)?.fingerprint ?? '';
+      const [worker] = parseWorkers(await call('1', '--endpoint', endpoint, '--agent-env', `ORION_CONTROL_FINGERPRINT=${fingerprint}`));
       if (!worker) {
         throw new Error('no worker was started');
       }
