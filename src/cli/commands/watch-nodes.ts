@@ -1,5 +1,5 @@
 import { backoffSeconds } from '../../lib/backoff';
-import { ApiError, NoAnswerError } from '../errors';
+import { ApiError, CliError, NoAnswerError } from '../errors';
 import { describeNode, NODE_HEAD, nodeRow } from '../node-view';
 import { layOut } from '../output';
 import { type CommandContext, type Session, withSession } from '../session';
@@ -28,10 +28,7 @@ export async function watchNodes(context: CommandContext): Promise<void> {
           await show(event, fleet);
         }
       } catch (error) {
-        if (error instanceof ApiError && error.status < 500) {
-          throw error;
-        }
-        if (error instanceof NoAnswerError && failures === 0 && fleet.size === 0) {
+        if (!isPassing(error) || (error instanceof NoAnswerError && failures === 0 && fleet.size === 0)) {
           throw error;
         }
       }
@@ -40,6 +37,11 @@ export async function watchNodes(context: CommandContext): Promise<void> {
       await session.io.clock.sleep(backoffSeconds(BACKOFF, failures, Math.random()) * 1000);
     }
   });
+}
+
+/** Whether another connection may do better. Connections that break throw errors of their own kind. */
+function isPassing(error: unknown): boolean {
+  return error instanceof NoAnswerError || (error instanceof ApiError ? error.status >= 500 : !(error instanceof CliError));
 }
 
 function apply({ event, data }: ServerEvent, fleet: Fleet): void {
