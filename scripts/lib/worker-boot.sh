@@ -57,11 +57,11 @@ esac
 
 mkdir -p run/sshd run/user etc/orion
 mkdir -m 1777 run/lock
-# The kernel keeps keys by uid and is shared by all workers, so each begins with uids of its own: a machine accepts none that is below its fence.
+# The kernel keeps keys by uid and is shared by all workers, those of other runs too, so each begins with uids of its own, by chance: a machine accepts
+# none that is below its fence.
 mkdir -p var/lib/orion
 if [[ ! -e var/lib/orion/fence ]]; then
-  IFS=. read -ra octets <<<"$ADDRESS"
-  printf '%d\n' $((1000000 + ((octets[1] * 256 + octets[2]) * 256 + octets[3]) * 100)) >var/lib/orion/fence
+  printf '%d\n' $((1000000 + ((RANDOM << 15 | RANDOM) % 16777216) * 100)) >var/lib/orion/fence
 fi
 printf '%s\n' "$name" >etc/hostname
 printf '127.0.0.1 localhost\n%s %s\n' "$LISTEN" "$name" >etc/hosts

@@ -42,9 +42,9 @@ async function toControlPlane(lab: Lab, stack: Stack): Promise<ControlPlane> {
   };
 }
 
-function toReplica({ service, address, pid }: Container): Replica {
+function toReplica({ address, pid }: Container): Replica {
   return {
-    url: `http://${address}:${service === 'api' ? 3000 : 9464}`,
+    url: `http://${address}:9464`,
     isProvisioning: () => isPlaying(pid),
     kill9: () => Promise.resolve(void process.kill(pid, 'SIGKILL')),
   };
