@@ -1,3 +1,4 @@
+import { parseJoinToken } from '../../src/lib/join-token';
 import type { Lab } from '../../test/lab';
 import type { Narrator } from './narrator';
 
@@ -76,6 +77,9 @@ export const FASTER: Record<string, string> = {
   ORION_MIN_LEASE_SECONDS: '1', // 60
   ORION_MAX_LEASES: '20', // 5
 };
+
+/** For the launcher: a machine without a token calls over plain http, so its owner tells it which control plane to trust. */
+export const trustOfStranger = (joinToken: string): string[] => ['--agent-env', `ORION_CONTROL_FINGERPRINT=${parseJoinToken(joinToken)?.fingerprint ?? ''}`];
 
 /** The sum of a counter over its labels, as a replica tells it at /metrics. Names with `_count` give the number of observations. */
 export async function readCounter({ url }: Replica, name: string, having = ''): Promise<number> {

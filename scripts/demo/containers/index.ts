@@ -1,7 +1,7 @@
 import { type Container, eventually, type Lab, runOrThrow, type Stack, startStack } from '../../../test/lab';
 import { isPlaying } from '../playing';
 import { openEngine } from './engine';
-import { type ControlPlane, type Doors, FASTER, type Fleet, type Replica, type World } from '../world';
+import { type ControlPlane, type Doors, FASTER, type Fleet, type Replica, trustOfStranger, type World } from '../world';
 
 /** Everything as containers: compose.yaml as it is, under a name and on ports of its own; its workers are containers too. */
 export function createContainers(): World {
@@ -18,7 +18,7 @@ export function createContainers(): World {
     },
     launchFleet: async (_plane, count, joinToken) => {
       await stack.workers(String(count), '--token-file', stack.keep('join-token', joinToken));
-      return toFleet(stack);
+      return toFleet(stack, joinToken);
     },
   };
 }
@@ -50,10 +50,10 @@ function toReplica({ address, pid }: Container): Replica {
   };
 }
 
-function toFleet(stack: Stack): Fleet {
+function toFleet(stack: Stack, joinToken: string): Fleet {
   return {
     launchStranger: async () => {
-      const [worker] = await stack.workers('1', '--token-file', '/dev/null');
+      const [worker] = await stack.workers('1', '--token-file', '/dev/null', ...trustOfStranger(joinToken));
       if (!worker) {
         throw new Error('no worker was started');
       }

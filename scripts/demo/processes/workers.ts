@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { parseJoinToken } from '../../../src/lib/join-token';
 import { launchScript, launchWorkers, run, runOrThrow } from '../../../test/lab';
 import { parseWorkers } from '../../../test/lab/worker-line';
-import type { ControlPlane, Fleet } from '../world';
+import { type ControlPlane, type Fleet, trustOfStranger } from '../world';
 
 /** Sandboxes with their own root, accounts, sshd and agent. */
 export async function launchFleet({ lab, doors }: ControlPlane, count: number, joinToken: string): Promise<Fleet> {
@@ -11,9 +10,7 @@ export async function launchFleet({ lab, doors }: ControlPlane, count: number, j
   const call = (...args: string[]): Promise<string> => runOrThrow(launchScript, ['--state-dir', stateDir, ...args]);
   return {
     launchStranger: async () => {
-      // Without a token it is told by its owner which control plane to trust, since it calls over plain http.
-      const fingerprint = parseJoinToken(joinToken)?.fingerprint ?? '';
-      const [worker] = parseWorkers(await call('1', '--endpoint', endpoint, '--agent-env', `ORION_CONTROL_FINGERPRINT=${fingerprint}`));
+      const [worker] = parseWorkers(await call('1', '--endpoint', endpoint, ...trustOfStranger(joinToken)));
       if (!worker) {
         throw new Error('no worker was started');
       }
