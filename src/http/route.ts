@@ -42,7 +42,7 @@ export interface Answer {
 }
 
 /** Of a call that a node made by HMAC. */
-export const sealOf = (res: Response): Seal | undefined => res.locals.seal as Seal | undefined;
+const sealOf = (res: Response): Seal | undefined => res.locals.seal as Seal | undefined;
 
 /** Adds routes to an Express router and to the OpenAPI document at once. */
 export interface RouteMaker {
