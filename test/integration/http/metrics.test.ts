@@ -10,17 +10,46 @@ let gateway: RunningGateway;
 beforeAll(async () => {
   system = await startSystem({ apis: 1, schedulers: 1, gateway: true, ownDatabase: true });
   gateway = await system.startGateway();
+  await aFleetThatNobodyTouches();
 }, 120_000);
 afterAll(() => system.close(), 60_000);
 
+/** Three machines that wait for approval, so that no scheduler looks at them, one of them with a lease. */
+async function aFleetThatNobodyTouches(): Promise<void> {
+  const { userId } = await system.tenant();
+  for (const name of ['one', 'two', 'three']) {
+    await system.sql(
+      `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, labels, facts, next_uid) VALUES (?, '127.0.0.1', 22, 'k', ?, 'pending', '{}', '{}', 70000)`,
+      [name, name],
+    );
+  }
+  await system.sql("INSERT INTO rents (user_id, request_hash) VALUES (?, '')", [userId]);
+  await system.sql(
+    `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, ends_at)
+     SELECT MAX(r.id), ?, 'active', (SELECT MIN(id) FROM nodes), '{}', '[]', UTC_TIMESTAMP(3) + INTERVAL 1 HOUR FROM rents r`,
+    [userId],
+  );
+}
+
 const scrape = async (url = ''): Promise<string> => (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(LIMIT_MS) })).text();
 const FROM_DATABASE = /^orion_(nodes|nodes_leasable|nodes_dirty|leases|queue_lag_seconds|migration_brake)[ {].*/gm;
+
+/** Lines: nodes and leases by state, two gauges of nodes, four queues, the circuit breaker. */
+const ALL = 9;
 
 describe('a scrape', () => {
   it('R40: of every role has the metrics of its process and of the fleet', async () => {
     for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
       const text = await scrape(role.opsUrl);
-      expect([role.role, text.includes('\norion_database_up 1\n'), text.includes('\nprocess_cpu_seconds_total '), text.match(FROM_DATABASE)?.length]).toEqual([role.role, true, true, 7]);
+      expect([role.role, text.includes('\norion_database_up 1\n'), text.includes('\nprocess_cpu_seconds_total '), text.match(FROM_DATABASE)?.length]).toEqual([role.role, true, true, ALL]);
+    }
+  });
+
+  it('R40: tells the same of the same fleet each time', async () => {
+    for (const url of Array.from({ length: 3 }, () => system.apis[0]?.opsUrl)) {
+      const text = await scrape(url);
+      expect(text).toContain('\norion_nodes{status="pending"} 3\n');
+      expect(text).toContain('\norion_leases{state="active"} 1\n');
     }
   });
 
@@ -35,7 +64,7 @@ describe('a scrape', () => {
     } finally {
       system.mariadb?.resume();
     }
-    await eventually(async () => (await scrape(system.apis[0]?.opsUrl)).match(FROM_DATABASE)?.length === 7, { what: 'the gauges are back', timeoutMs: 30_000 });
+    await eventually(async () => (await scrape(system.apis[0]?.opsUrl)).match(FROM_DATABASE)?.length === ALL, { what: 'the gauges are back', timeoutMs: 30_000 });
   }, 90_000);
 });
 
