@@ -14,6 +14,10 @@ describe('the keys of an account', () => {
   const root = (command: string, input?: string): Promise<string> => asRoot(worker, command, input);
   const present = (change: Partial<AccountSpec> = {}): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), { ...spec, ...change });
   const as = (key: SshKeyPair): SshTarget => tenantOf(worker, spec.username, key);
+  /** For a moment sshd listens nowhere: over once it has another socket, and answers there. */
+  const setPam = (value: 'yes' | 'no'): Promise<string> =>
+    root(`sed -i 's/^UsePAM .*/UsePAM ${value}/' ${CONFIG} && pid=$(pgrep -xo sshd) && sockets() { ls -l /proc/$pid/fd | grep socket:; } && before=$(sockets) && kill -HUP $pid &&
+      for try in $(seq 200); do [ "$(sockets)" != "$before" ] && ssh-keyscan -T 1 -p ${worker.port} ${worker.address} 2>/dev/null | grep -q . && exit 0; sleep 0.05; done; exit 1`);
   const opens = async (key: SshKeyPair): Promise<boolean> => (await sshExec(as(key), 'true')).code === 0;
   const actionsOf = async (change: Partial<AccountSpec> = {}): Promise<unknown> => (await present(change)).details['actions'];
 
@@ -90,11 +94,11 @@ describe('the keys of an account', () => {
     await present();
     await root(`chage -E 1 ${spec.username}`);
     expect(await opens(bench.tenantKey)).toBe(false);
-    await root(`sed -i 's/^UsePAM yes/UsePAM no/' ${CONFIG} && pkill -HUP -xo sshd`);
+    await setPam('no');
     expect(await opens(bench.tenantKey)).toBe(false);
     await present();
     expect(await opens(bench.tenantKey)).toBe(true);
-    await root(`sed -i 's/^UsePAM no/UsePAM yes/' ${CONFIG} && pkill -HUP -xo sshd`);
+    await setPam('yes');
   }, 30_000);
 
   it('are removed by the wipe, and found by the verification, whosever they are', async () => {
