@@ -30,14 +30,25 @@ const CHECK_MS = 1_000;
 /** Open connections of one listener: a bound on the memory that callers take (about 15 KB each). Further ones are closed at once. */
 const MAX_CONNECTIONS = 10_000;
 
-/** Listens on host:port (0: any free port). Rejects when that cannot be had. */
-export function listen(app: RequestListener, { host, port, clock }: { host: string; port: number; clock: Clock }): Promise<Listening> {
+export interface ListenOptions {
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  /** The setting that decides the port, for the error. */
+  setting: string;
+  clock: Clock;
+}
+
+/** Listens on host:port. Rejects when that cannot be had, with the setting to change when another process has the port. */
+export function listen(app: RequestListener, { host, port, setting, clock }: ListenOptions): Promise<Listening> {
   return new Promise((resolve, reject) => {
     const server = createServer({ connectionsCheckingInterval: CHECK_MS }, app);
     server.maxConnections = MAX_CONNECTIONS;
-    server.once('error', reject);
+    const fail = (error: NodeJS.ErrnoException): void =>
+      reject(error.code === 'EADDRINUSE' ? new Error(`${setting}: another process of this machine listens on ${host}:${port}. Give each process a port of its own.`, { cause: error }) : error);
+    server.once('error', fail);
     server.listen(port, host, () => {
-      server.off('error', reject);
+      server.off('error', fail);
       // Slow senders of headers or bodies hold a connection for this long at most.
       server.headersTimeout = 10_000;
       server.requestTimeout = REQUEST_MS;

@@ -68,7 +68,10 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
 }
 
 async function listenOnBoth(apps: Apps, { host, port, agentsPort, clock }: { host: string; port: number; agentsPort: number; clock: Clock }): Promise<[Listening, Listening]> {
-  return [await listen(apps.api, { host, port, clock }), await listen(apps.agents, { host, port: agentsPort, clock })];
+  return [
+    await listen(apps.api, { host, port, setting: 'ORION_HTTP_PORT', clock }),
+    await listen(apps.agents, { host, port: agentsPort, setting: 'ORION_AGENTS_PORT', clock }),
+  ];
 }
 
 /** Throws a ConfigError: an API without a control key could tell no agent which keys to install. */

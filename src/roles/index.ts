@@ -113,7 +113,7 @@ async function runOnPlane(plane: Plane, { names, ops, drainSeconds, start, stop 
 /** Health and metrics, at a port of their own that no proxy leads to. */
 async function serveOps({ reads, readiness, metrics, logger, clock, closer }: Plane, at: { host: string; port: number }): Promise<void> {
   const [{ createOpsApp }, { listen }] = await Promise.all([import('../http/app'), import('../http/server')]);
-  const listening = await listen(createOpsApp({ db: reads, readiness, metrics, logger }), { ...at, clock });
+  const listening = await listen(createOpsApp({ db: reads, readiness, metrics, logger }), { ...at, setting: 'ORION_OPS_PORT', clock });
   closer.push('ops', () => listening.close({ limitMs: 1_000 }));
 }
 

@@ -96,7 +96,7 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
     api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
   });
   const opsApp = createOpsApp({ db: options.reads ?? db, readiness, metrics: ctx.metrics, logger: ctx.logger });
-  const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, clock: systemClock })));
+  const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock })));
   feed.start();
   const [url = '', agentsUrl = '', opsUrl = ''] = listening.map(({ port }) => `http://127.0.0.1:${port}`);
   const tokenOf = (user: User): string => issueAccessToken(user, tokens, new Date());

@@ -1,6 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { projectDir, run } from '../../lab';
+import { generateSshKeyPair, projectDir, run } from '../../lab';
 
 const orion = (args: string[], env: Record<string, string> = {}): ReturnType<typeof run> =>
   run(process.execPath, [join(projectDir, 'dist', 'main.js'), ...args], { env: { PATH: process.env['PATH'], ...env } });
@@ -25,6 +29,23 @@ describe('orion as a service', () => {
     }
     expect(stderr).not.toContain('hush');
   });
+
+  it.each(['scheduler', 'api'])('%s tells which setting to change when another process has its port', async (role) => {
+    const dir = mkdtempSync(join(tmpdir(), 'orion-roles-'));
+    const other = createServer().listen(0, '127.0.0.1');
+    try {
+      await once(other, 'listening');
+      const { keyFile } = await generateSshKeyPair(dir);
+      const { code, stderr } = await orion([`--role=${role}`], {
+        ORION_DB_PORT: '1', ORION_DB_PASSWORD: 'hush', ORION_JWT_KEY: 'k'.repeat(32), ORION_SSH_KEY_FILE: keyFile, ORION_CONTROL_KEY_FILE: keyFile,
+        ORION_OPS_HOST: '127.0.0.1', ORION_OPS_PORT: String((other.address() as AddressInfo).port),
+      });
+      expect([code, stderr]).toEqual([1, expect.stringContaining('ORION_OPS_PORT: another process of this machine listens on 127.0.0.1:')]);
+    } finally {
+      other.close();
+      rmSync(dir, { recursive: true });
+    }
+  }, 30_000);
 
   it('migrate tells of a database that is not there instead of hanging', async () => {
     const { code, stderr } = await orion(['migrate', 'status'], { ORION_DB_PORT: '1', ORION_DB_PASSWORD: 'hush' });

@@ -27,7 +27,7 @@ describe('a server that closes', () => {
       res.end('at last');
     });
     app.get('/', (_req, res) => void res.end('hello'));
-    listening = await listen(app, { host: '127.0.0.1', port: 0, clock: systemClock });
+    listening = await listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock });
     url = `http://127.0.0.1:${listening.port}`;
   });
   afterEach(() => listening.close({ limitMs: 0 }));
