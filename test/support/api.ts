@@ -1,5 +1,4 @@
 import type { Knex } from 'knex';
-import ssh2 from 'ssh2';
 import request from 'supertest';
 import { createApps, createOpsApp } from '../../src/http/app';
 import type { ApiSettings } from '../../src/http/deps';
@@ -15,6 +14,7 @@ import { createChallenges } from '../../src/modules/nodes';
 import { signingKeyOf, type SigningKey } from '../../src/ssh';
 import { createTestContext } from './context';
 import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
+import { anOpenSshKeyPair } from './keys';
 import type { Reply } from './wire';
 
 export const JWT_KEY = 'a key of the tests that is long enough';
@@ -59,7 +59,7 @@ export interface TestApi {
 }
 
 /** Of the control plane of the tests. */
-export const CONTROL_KEY = signingKeyOf(ssh2.utils.generateKeyPairSync('ed25519').private);
+export const CONTROL_KEY = signingKeyOf(anOpenSshKeyPair().private);
 
 const SETTINGS: Omit<ApiSettings, 'management'> = {
   signup: 'open',

@@ -1,10 +1,11 @@
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import ssh2, { type Connection } from 'ssh2';
+import { anOpenSshKeyPair } from '../../../test/support/keys';
 import { systemClock } from '../../lib/clock';
 import { createNodeLink, type NodeLink } from './node-link';
 
-const key = ssh2.utils.generateKeyPairSync('ed25519');
+const key = anOpenSshKeyPair();
 
 /** A link to a real SSH server in this process, and which nodes it asked to have looked at. */
 async function aLink(): Promise<{ link: NodeLink; suspected: number[]; cut: () => void; gone: Promise<void> }> {

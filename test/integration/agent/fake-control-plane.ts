@@ -1,7 +1,6 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { join } from 'node:path';
-import ssh2 from 'ssh2';
 import { signText, type SignedManagement } from '../../../src/flows/management-statement';
 import { createSeal, isCallOf, parseAuthorization, type Seal } from '../../../src/lib/call-mac';
 import { systemClock } from '../../../src/lib/clock';
@@ -11,6 +10,7 @@ import { JOIN_PROOF_HEADER, parseJoinProof } from '../../../src/lib/join-token';
 import { createAgreement } from '../../../src/lib/key-agreement';
 import { isSignedBySshKey, signingKeyOf, type SigningKey } from '../../../src/ssh';
 import { freePort, projectDir, type Lab } from '../../lab';
+import { anOpenSshKeyPair } from '../../support/keys';
 
 /** The single file that `npm run build` makes. */
 export const agentFile = join(projectDir, 'dist', 'orion-agent.js');
@@ -78,7 +78,7 @@ export const problem = (status: number, body: object = {}, headers: Record<strin
   response.end(text);
 };
 
-export const aControlKey = (): SigningKey => signingKeyOf(ssh2.utils.generateKeyPairSync('ed25519').private);
+export const aControlKey = (): SigningKey => signingKeyOf(anOpenSshKeyPair().private);
 
 /** Signs what a test wants agents to be told; anything else goes out as it is. */
 export function createStatements(controlKey: SigningKey): (management: unknown) => unknown {

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import ssh2 from 'ssh2';
 import { createControlTrust } from '../../../src/agent/control-trust';
 import { parseHeartbeatAnswer } from '../../../src/agent/wire';
 import { authorizeCall, isSealed } from '../../../src/lib/call-mac';
@@ -14,7 +13,7 @@ import { signingKeyOf } from '../../../src/ssh';
 import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
-import { anSshKey, privateHalfOf } from '../../support/keys';
+import { anOpenSshKeyPair, anSshKey, privateHalfOf } from '../../support/keys';
 import { callAsNode, fetchChallenge, post, registerMachine, sendRegistration, signRegistration, type SignedRegistration } from '../../support/machine';
 import type { RegisteredJson, Reply, TokenJson } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
@@ -221,7 +220,7 @@ describe('the statement of the keys that open nodes', () => {
   });
 
   it.each([['by the old one, is believed by an agent that knows the old one', true], ['by nobody, is not', false]])('R44: a new control key that is vouched for %s', async (_what, named) => {
-    const old = signingKeyOf(ssh2.utils.generateKeyPairSync('ed25519').private);
+    const old = signingKeyOf(anOpenSshKeyPair().private);
     const at = await startTestApi(database.db, { oldControlKeys: named ? [old] : [] });
     const node = await aNode(database.db);
     const { body } = await callAsNode(at.url, { credential: node.credential, name: 'heartbeat' });
