@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -107,5 +107,27 @@ describe('the keys that an agent installs', () => {
     expect(log.at(-1)).toContain('bring the control plane up to date');
     expect(await keysOf(trust, { ...rest, statement })).toEqual(['ssh-ed25519 AAAA']);
     expect(readFileSync(join(stateDir, 'agent', 'control-plane.json'), 'utf8')).not.toContain('EVIL');
+  });
+
+  it('are installed although nothing can be written, and are written as soon as there is room', async () => {
+    const key = aKey();
+    const blocked = join(stateDir, 'agent');
+    writeFileSync(blocked, 'no folder can be here');
+    const trust = pinned(key);
+    expect([await keysOf(trust, offerOf(key, 1)), await keysOf(trust, offerOf(key, 1))]).toEqual([['ssh-ed25519 AAAA'], ['ssh-ed25519 AAAA']]);
+    expect(log.filter((line) => line.includes('could not be written'))).not.toEqual([]);
+
+    rmSync(blocked);
+    await keysOf(trust, offerOf(key, 1));
+    expect(readFileSync(join(blocked, 'control-plane.json'), 'utf8')).toContain('AAAA');
+  });
+
+  it.each(['', '{"fingerprint":', 'null', '[]', '{"statement":7}'])('are taken anew, from the control plane of the settings alone, where the file holds %s', async (text) => {
+    const [key, other] = [aKey(), aKey()];
+    mkdirSync(join(stateDir, 'agent'));
+    writeFileSync(join(stateDir, 'agent', 'control-plane.json'), text);
+    const trust = pinned(key);
+    expect(await keysOf(trust, offerOf(other, 1))).toBeUndefined();
+    expect(await keysOf(trust, offerOf(key, 1))).toEqual(['ssh-ed25519 AAAA']);
   });
 });

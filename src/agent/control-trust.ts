@@ -1,9 +1,7 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { controlFingerprint, type ControlContext, isSignedByControlKey, type SignedText } from '../lib/control-key';
 import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import { readTextIfPresent, writeFileAtomic } from './files';
+import { openTrustStore, type Trusted } from './trust-store';
 import { type ControlOffer, type Management, parseStatement } from './wire';
 
 /** Which control plane this machine believes, and what it has believed of it so far. */
@@ -25,21 +23,12 @@ export interface TrustOptions {
   logger: Logger;
 }
 
-/** On disk, readable by root alone. */
-interface Trusted {
-  /** What the settings said when it was written: other settings begin anew. */
-  configured: string | null;
-  fingerprint: string;
-  /** The newest statement, as it was signed. */
-  statement?: string;
-}
-
 const UNKNOWN = 'this machine does not know which control plane to trust, and plain http does not tell: set ORION_CONTROL_FINGERPRINT, use a join token of this release, or an https endpoint';
 
-/** Keeps it beside the credential, in `stateDir`/agent, and goes with it. */
+/** What it believes is kept beside the credential, and goes with it (./trust-store). */
 export function createControlTrust(options: TrustOptions): ControlTrust {
   const { configured, secure, logger } = options;
-  const store = openStore(options);
+  const store = openTrustStore(options);
   const admit = async (offer: ControlOffer): Promise<Trusted> => {
     const shown = controlFingerprint(offer.controlKey);
     const trusted = await store.load();
@@ -108,35 +97,9 @@ function createNewest({ take, current, logger }: Taking): ControlTrust['newest']
   };
 }
 
-function openStore({ stateDir, configured }: TrustOptions): { load: () => Promise<Trusted | undefined>; save: (trusted: Trusted) => Promise<void> } {
-  const folder = join(stateDir, 'agent');
-  const file = join(folder, 'control-plane.json');
-  let reading: Promise<Trusted | undefined> | undefined;
-  return {
-    load: () => (reading ??= readTrusted(file, configured)),
-    save: async (trusted) => {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      await writeFileAtomic(file, JSON.stringify(trusted), { mode: 0o600 });
-      reading = Promise.resolve(trusted);
-    },
-  };
-}
-
 /** Whether the trusted control key names the one that is offered as its successor. */
 function isNamed({ controlKey, successors }: ControlOffer, trusted: string): boolean {
   return successors.some(
     ({ by, text, signature }) => controlFingerprint(by) === trusted && isSignedByControlKey(by, 'successor v1', { text, signature }) && text === JSON.stringify({ key: controlKey }),
   );
-}
-
-async function readTrusted(file: string, configured: string | undefined): Promise<Trusted | undefined> {
-  const text = await readTextIfPresent(file);
-  const kept = text === undefined ? undefined : (JSON.parse(text) as Trusted);
-  if (kept && (configured === undefined || kept.configured === configured)) {
-    return kept;
-  }
-  if (configured === undefined) {
-    return undefined;
-  }
-  return kept?.fingerprint === configured ? { ...kept, configured } : { configured, fingerprint: configured };
 }
