@@ -12,13 +12,15 @@ beforeAll(() => {
   for (const [name, content] of Object.entries({ key: 'the private key', jwt: `${'j'.repeat(40)}\n`, password: 'from a file\n' })) {
     writeFileSync(join(folder, name), content);
   }
-  good = { ORION_SSH_KEY_FILE: join(folder, 'key'), ORION_JWT_KEY: 'j'.repeat(32), ORION_DB_PASSWORD: 'secret-of-the-database' };
+  good = { ORION_SSH_KEY_FILE: join(folder, 'key'), ORION_JWT_KEY: 'j'.repeat(32), ORION_CONTROL_KEY: 'the control key', ORION_DB_PASSWORD: 'secret-of-the-database' };
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function faultsOf(env: Record<string, string>): string[] {
+const load = (env: Record<string, string>, roles = ['api']): ReturnType<typeof loadControlPlaneConfig> => loadControlPlaneConfig(env, roles);
+
+function faultsOf(env: Record<string, string>, roles?: string[]): string[] {
   try {
-    loadControlPlaneConfig(env);
+    load(env, roles);
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError);
     return (error as ConfigError).faults;
@@ -33,12 +35,12 @@ describe('the configuration of the control plane', () => {
   });
 
   it('takes a public URL that a script may hold, and no other', () => {
-    expect(loadControlPlaneConfig({ ...good, ORION_PUBLIC_URL: 'https://Orion.example:443/' }).http.publicUrl).toBe('https://orion.example');
+    expect(load({ ...good, ORION_PUBLIC_URL: 'https://Orion.example:443/' }).http.publicUrl).toBe('https://orion.example');
     expect(faultsOf({ ...good, ORION_PUBLIC_URL: "https://a'; id" })).toEqual([expect.stringContaining('ORION_PUBLIC_URL: must be')]);
   });
 
-  it('R20, R21, R22: needs three things and has the documented rhythm by default', () => {
-    const config = loadControlPlaneConfig(good);
+  it('R20, R21, R22: an API needs four things and has the documented rhythm by default', () => {
+    const config = load(good);
     expect(config.probe).toMatchObject({ intervalSeconds: 30, deadAfterFailures: 3 });
     expect(config.intervals.migrateSeconds).toBe(10);
     expect(config.intervals.expireSeconds).toBeLessThanOrEqual(60);
@@ -48,20 +50,29 @@ describe('the configuration of the control plane', () => {
 
   it('I8: lets agents call three times within the contact limit, whatever the interval; without a limit the interval alone counts', () => {
     const rhythm = (limit: string, interval: string): unknown =>
-      loadControlPlaneConfig({ ...good, ORION_CONTACT_LIMIT_SECONDS: limit, ORION_HEARTBEAT_INTERVAL_SECONDS: interval }).heartbeat.intervalSeconds;
+      load({ ...good, ORION_CONTACT_LIMIT_SECONDS: limit, ORION_HEARTBEAT_INTERVAL_SECONDS: interval }).heartbeat.intervalSeconds;
     expect([rhythm('6', '5'), rhythm('60', '5'), rhythm('0', '30')]).toEqual([2, 5, 30]);
+  });
+
+  it('R44: each role needs its own keys, and looks at no other', () => {
+    const { ORION_SSH_KEY_FILE = '', ORION_DB_PASSWORD = '' } = good;
+    expect(load({ ORION_DB_PASSWORD, ORION_SSH_KEY_FILE }, ['scheduler'])).toMatchObject({ apiKeys: null, ssh: { privateKey: 'the private key' } });
+    expect(load({ ORION_DB_PASSWORD }, ['gateway'])).toMatchObject({ apiKeys: null, ssh: null });
+    expect(faultsOf({ ORION_DB_PASSWORD }, ['gateway', 'scheduler'])).toEqual(['ORION_SSH_KEY_FILE: is required']);
+    expect(load({ ...good, ORION_JWT_KEY: 'short' }, ['gateway']).apiKeys).toBeNull();
+    expect(load(good, ['gateway', 'api'])).toMatchObject({ apiKeys: { jwt: { key: 'j'.repeat(32) }, control: { key: 'the control key' } }, ssh: { privateKey: 'the private key' } });
   });
 
   it('R44: takes secrets from files', () => {
     const { ORION_SSH_KEY_FILE = '' } = good;
-    const config = loadControlPlaneConfig({ ORION_SSH_KEY_FILE, ORION_JWT_KEY_FILE: join(folder, 'jwt'), ORION_DB_PASSWORD_FILE: join(folder, 'password') });
-    expect([config.jwt.key, config.database.password]).toEqual(['j'.repeat(40), 'from a file']);
+    const config = load({ ORION_SSH_KEY_FILE, ORION_JWT_KEY_FILE: join(folder, 'jwt'), ORION_CONTROL_KEY_FILE: join(folder, 'key'), ORION_DB_PASSWORD_FILE: join(folder, 'password') });
+    expect([config.apiKeys?.jwt.key, config.database.password]).toEqual(['j'.repeat(40), 'from a file']);
   });
 
   it('R44: takes further keys of access tokens, one a line', () => {
     const [first, second] = ['k'.repeat(32), 'l'.repeat(40)];
-    expect(loadControlPlaneConfig(good).jwt.extraKeys).toEqual([]);
-    expect(loadControlPlaneConfig({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\n\n${second}\n` }).jwt.extraKeys).toEqual([first, second]);
+    expect(load(good).apiKeys?.jwt.extraKeys).toEqual([]);
+    expect(load({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\n\n${second}\n` }).apiKeys?.jwt.extraKeys).toEqual([first, second]);
     expect(faultsOf({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\nshort` })).toEqual(['ORION_JWT_EXTRA_KEYS: must be keys of at least 32 characters, one a line']);
   });
 
@@ -71,7 +82,7 @@ describe('the configuration of the control plane', () => {
       ORION_EXPIRE_INTERVAL_SECONDS: '61', ORION_DEAD_AFTER_FAILURES: '0', ORION_KEPT_PROBES: 'perhaps', LOG_LEVEL: 'loud',
     });
     expect(faults.map((fault) => fault.split(':')[0]).toSorted()).toEqual([
-      'LOG_LEVEL', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_DEAD_AFTER_FAILURES', 'ORION_ENROLMENT', 'ORION_EXPIRE_INTERVAL_SECONDS', 'ORION_JWT_KEY', 'ORION_KEPT_PROBES',
+      'LOG_LEVEL', 'ORION_CONTROL_KEY', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_DEAD_AFTER_FAILURES', 'ORION_ENROLMENT', 'ORION_EXPIRE_INTERVAL_SECONDS', 'ORION_JWT_KEY', 'ORION_KEPT_PROBES',
       'ORION_PROBE_INTERVAL_SECONDS', 'ORION_SSH_KEY_FILE',
     ]);
     expect(faults.join()).not.toContain('too-short-secret');

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { parseBaseUrl } from '../lib/base-url';
-import { messageOf } from '../lib/errors';
 import type { LogLevel } from '../lib/logger';
 import { readDatabase, type DatabaseConfig } from './database';
 import { createEnvReader, type EnvReader } from './env';
 import { type GatewayConfig, readGateway } from './gateway';
+import { type ApiKeys, readApiKeys, readSsh, type SshConfig } from './keys';
 import { type LimitsConfig, readLimits } from './limits';
 import { readSeconds as seconds } from './seconds';
 
@@ -16,10 +15,10 @@ export interface ControlPlaneConfig {
   /** Where the rest of the control plane reaches the tunnels that this process holds; host undefined: the address at which the database sees it. */
   relay: { host: string | undefined; port: number };
   gateway: GatewayConfig;
-  jwt: { key: string; extraKeys: string[]; ttlSeconds: number };
-  ssh: { privateKeyFile: string; privateKey: string; extraPublicKeys: string[]; managementUser: string };
-  /** Private keys in OpenSSH format; null in a process that signs nothing. */
-  control: { key: string | null; oldKeys: string[] };
+  /** Null in a process that is no API. */
+  apiKeys: ApiKeys | null;
+  /** Null in a process that works on no node. */
+  ssh: SshConfig | null;
   accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
   limits: LimitsConfig;
   enrolment: 'token' | 'open';
@@ -68,47 +67,6 @@ export interface CheckpointConfig {
   intervalSeconds: number;
   maxBytes: number;
   concurrency: number;
-}
-
-const lines = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
-
-function readSsh(env: EnvReader): ControlPlaneConfig['ssh'] {
-  const privateKeyFile = env.text('ORION_SSH_KEY_FILE');
-  let privateKey = '';
-  if (privateKeyFile) {
-    try {
-      privateKey = readFileSync(privateKeyFile, 'utf8');
-    } catch (error) {
-      env.fault('ORION_SSH_KEY_FILE', messageOf(error));
-    }
-  }
-  return {
-    privateKeyFile,
-    privateKey,
-    extraPublicKeys: lines(env.text('ORION_SSH_EXTRA_PUBLIC_KEYS', { default: '' })),
-    managementUser: env.text('ORION_MANAGEMENT_USER', { default: 'orion-mgmt' }),
-  };
-}
-
-const PRIVATE_KEYS = /-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g;
-
-const readControl = (env: EnvReader): ControlPlaneConfig['control'] => ({
-  key: env.optionalText('ORION_CONTROL_KEY', { secret: true }) ?? null,
-  oldKeys: env.text('ORION_CONTROL_OLD_KEYS', { default: '', secret: true }).match(PRIVATE_KEYS) ?? [],
-});
-
-const MIN_JWT_KEY_LENGTH = 32;
-
-function readJwt(env: EnvReader): ControlPlaneConfig['jwt'] {
-  const key = env.text('ORION_JWT_KEY', { secret: true });
-  const extraKeys = lines(env.text('ORION_JWT_EXTRA_KEYS', { default: '', secret: true }));
-  if (key !== '' && key.length < MIN_JWT_KEY_LENGTH) {
-    env.fault('ORION_JWT_KEY', `must have at least ${MIN_JWT_KEY_LENGTH} characters`);
-  }
-  if (extraKeys.some(({ length }) => length < MIN_JWT_KEY_LENGTH)) {
-    env.fault('ORION_JWT_EXTRA_KEYS', `must be keys of at least ${MIN_JWT_KEY_LENGTH} characters, one a line`);
-  }
-  return { key, extraKeys, ttlSeconds: env.integer('ORION_JWT_TTL_SECONDS', { default: 12 * 3600, min: 60, max: 30 * 86_400 }) };
 }
 
 /** The others are told to go there, so it has to be one address and not all of them. */
@@ -228,17 +186,20 @@ function readCheckpoints(env: EnvReader): CheckpointConfig | null {
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
-/** Settings of the roles api and scheduler. Throws one ConfigError that names every fault. */
-export function loadControlPlaneConfig(source: NodeJS.ProcessEnv): Readonly<ControlPlaneConfig> {
+/**
+ * Settings of the roles api, scheduler and gateway. Of the keys it reads, and asks for, those alone that `roles` need. Throws one ConfigError that names every
+ * fault.
+ */
+export function loadControlPlaneConfig(source: NodeJS.ProcessEnv, roles: readonly string[]): Readonly<ControlPlaneConfig> {
+  const isApi = roles.includes('api');
   const env = createEnvReader(source);
   const config = {
     logLevel: env.choice('LOG_LEVEL', [...LOG_LEVELS], { default: 'info' }),
     database: readDatabase(env),
     ...readHttp(env),
     gateway: readGateway(env),
-    jwt: readJwt(env),
-    ssh: readSsh(env),
-    control: readControl(env),
+    apiKeys: isApi ? readApiKeys(env) : null,
+    ssh: isApi || roles.includes('scheduler') ? readSsh(env) : null,
     ...readLeasing(env),
     ...readWork(env),
     checkpoints: readCheckpoints(env),

@@ -1,16 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { transaction } from '../db/transaction';
 import { createLoop, type Loop } from '../lib/loop';
 import { type Node, probeSoon } from '../modules/nodes';
 import {
-  announceHolder, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, nextAnnouncement, recordTunnel, type Relay, type RelayKeys, removeTunnel, startRelay, sweepHolders, type TunnelHub,
+  announceHolder, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, nextAnnouncement, type OlderTokens, recordTunnel, type Relay, removeTunnel, startRelay, sweepHolders, type TunnelHub,
   withdrawHolder,
 } from '../modules/tunnels';
 import type { FlowContext } from './context';
 import { quarantine } from './quarantine-node';
 
 export interface TunnelContext extends FlowContext {
-  tunnels: { holderId: string; hub: TunnelHub; keys: RelayKeys };
+  tunnels: { holderId: string; hub: TunnelHub; older: OlderTokens };
 }
 
 /** What a replica does that holds tunnels. */
@@ -30,9 +31,10 @@ const HINTS_PER_SECOND = 20;
 
 /** Makes this process known as a holder, with a relay for the rest of the control plane. `host` undefined: the address at which the database sees us. */
 export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string | undefined; port: number }): Promise<TunnelKeeper> {
-  const { holderId, hub, keys } = ctx.tunnels;
+  const { holderId, hub, older } = ctx.tunnels;
+  const key = randomBytes(32).toString('base64url');
   const host = at.host ?? (await findOwnAddress(ctx.db));
-  const relay: Relay = await startRelay({ holderId, hub, keys, host, port: at.port }).catch((cause: unknown) => {
+  const relay: Relay = await startRelay({ holder: { id: holderId, key }, hub, older, host, port: at.port }).catch((cause: unknown) => {
     throw new Error(`the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`, { cause });
   });
   /** Tokens of the tunnels that are on record, as far as we know. */
@@ -43,13 +45,13 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
     clock: ctx.clock,
     logger: ctx.logger,
     pass: async () => {
-      await announce(ctx, relay);
+      await announce(ctx, { relay, key });
       await dropForgotten(ctx, recorded);
       await sweepHolders(ctx.db, FORGET_SECONDS);
       return 'done';
     },
   });
-  await announce(ctx, relay);
+  await announce(ctx, { relay, key });
   loop.start();
   const hint = createHint(ctx);
   let stopping = false as boolean;
@@ -90,10 +92,10 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
 }
 
 /** The relay takes the tokens of an announcement before anybody can read it. */
-async function announce({ db, tunnels }: TunnelContext, relay: Relay): Promise<void> {
+async function announce({ db, tunnels }: TunnelContext, { relay, key }: { relay: Relay; key: string }): Promise<void> {
   const announced = await nextAnnouncement(db, HOLDER_SECONDS);
   relay.admit(announced);
-  await announceHolder(db, { id: tunnels.holderId, url: relay.url, announced });
+  await announceHolder(db, { id: tunnels.holderId, url: relay.url, key, announced });
 }
 
 /**
@@ -102,7 +104,7 @@ async function announce({ db, tunnels }: TunnelContext, relay: Relay): Promise<v
  */
 async function isTwin(ctx: TunnelContext, node: Node): Promise<boolean> {
   const before = await findTunnel(ctx.db, node.id);
-  return before !== undefined && before.alive && isTunnelAnswering(ctx.tunnels.keys, node.id, before.holder);
+  return before !== undefined && before.alive && isTunnelAnswering(node.id, { holder: before.holder, older: ctx.tunnels.older });
 }
 
 async function quarantineTwins(ctx: TunnelContext, node: Node): Promise<void> {

@@ -1,4 +1,5 @@
 import { ConfigError } from '../config/env';
+import type { ApiKeys, SshConfig } from '../config/keys';
 import { startTunnelKeeper } from '../flows/hold-tunnels';
 import { createDatabase } from '../db/connection';
 import { signManagement } from '../flows/management-statement';
@@ -10,21 +11,22 @@ import { listen, type Listening } from '../http/server';
 import { acceptTunnels } from '../http/workers/tunnel';
 import { messageOf } from '../lib/errors';
 import { createChallenges } from '../modules/nodes';
+import type { OlderTokens } from '../modules/tunnels';
 import { publicKeyOf, signingKeyOf, type SigningKey } from '../ssh';
-import { type ControlPlane, createWorkContext } from './control-plane';
+import { createWorkContext, type WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
 /** Requests in flight get this long to finish when the process stops; a rent waits for Ansible. */
 const CLOSE_LIMIT_MS = 25_000;
 
 /** The API: stateless, any number of replicas. */
-export async function startApi(plane: ControlPlane): Promise<RunningRole> {
+export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const { config, db, reads, clock, logger, readiness } = plane;
-  const { accounts, jwt, ssh, http } = config;
+  const { accounts, http } = config;
+  const { ssh, jwt, controlKey, oldControlKeys, older } = keysOf(plane);
   const agentsDb = createDatabase(config.database);
   plane.closer.push('database of the agents', () => agentsDb.destroy());
   const challenges = createChallenges([jwt.key, ...jwt.extraKeys]);
-  const { controlKey, oldControlKeys } = readControlKeys(plane);
   const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
   const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, enrolment: config.enrolment, firstUid: config.firstUid, tokens: jwt };
   const feed = createNodeFeed({ db: reads, clock, logger });
@@ -50,7 +52,7 @@ export async function startApi(plane: ControlPlane): Promise<RunningRole> {
       },
     },
   });
-  const keeper = await startTunnelKeeper({ ...ctx, db: agentsDb, tunnels: plane.tunnels }, config.relay);
+  const keeper = await startTunnelKeeper({ ...ctx, db: agentsDb, tunnels: { ...plane.tunnels, older } }, config.relay);
   const [listening, forAgents] = await listenOnBoth(apps, { ...http, clock });
   for (const { server } of [listening, forAgents]) {
     acceptTunnels(server, { db: agentsDb, challenges, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
@@ -74,10 +76,18 @@ async function listenOnBoth(apps: Apps, { host, port, agentsPort, clock }: { hos
   ];
 }
 
-/** Throws a ConfigError: an API without a control key could tell no agent which keys to install. */
-function readControlKeys({ config: { control } }: ControlPlane): { controlKey: SigningKey; oldControlKeys: SigningKey[] } {
-  if (control.key === null) {
-    throw new ConfigError(['ORION_CONTROL_KEY: is required by the role api: make one with scripts/init-secrets.sh, or ssh-keygen -t ed25519']);
+interface Keys {
+  ssh: SshConfig;
+  jwt: ApiKeys['jwt'];
+  controlKey: SigningKey;
+  oldControlKeys: SigningKey[];
+  older: OlderTokens;
+}
+
+/** Throws a ConfigError that names the setting of a key that cannot be read. */
+function keysOf({ config: { ssh, apiKeys }, olderTokens: older }: WorkPlane): Keys {
+  if (ssh === null || apiKeys === null || older === undefined) {
+    throw new Error('the keys of an API were not read');
   }
   const read = (name: string, key: string): SigningKey => {
     try {
@@ -86,5 +96,6 @@ function readControlKeys({ config: { control } }: ControlPlane): { controlKey: S
       throw new ConfigError([`${name}: ${messageOf(error)}`]);
     }
   };
-  return { controlKey: read('ORION_CONTROL_KEY', control.key), oldControlKeys: control.oldKeys.map((key) => read('ORION_CONTROL_OLD_KEYS', key)) };
+  const { jwt, control } = apiKeys;
+  return { ssh, jwt, older, controlKey: read('ORION_CONTROL_KEY', control.key), oldControlKeys: control.oldKeys.map((key) => read('ORION_CONTROL_OLD_KEYS', key)) };
 }

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { ControlPlaneConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
 import { createMigrator } from '../db/migrate';
-import type { FlowSettings, WorkContext } from '../flows/context';
+import type { FlowContext, FlowSettings, WorkContext } from '../flows/context';
 import { type Clock, systemClock } from '../lib/clock';
 import { type Closer, createCloser } from '../lib/closer';
 import { messageOf } from '../lib/errors';
@@ -15,7 +15,7 @@ import { newClaimToken } from '../lib/ids';
 import { createAge, createDirectoryStore, createHomes, type Homes } from '../modules/checkpoints';
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
-import { createTunnelDial, createTunnelHub, relayKeys, type RelayKeys, type TunnelHub } from '../modules/tunnels';
+import { createTunnelDial, createTunnelHub, olderTokens, type OlderTokens, type TunnelHub } from '../modules/tunnels';
 import { createDial, createKeptSessions, type Dial, type KeptSessions, type KeptSessionsSettings, type SessionSettings } from '../ssh';
 
 /** What every role has that works on the database. */
@@ -33,11 +33,17 @@ export interface Plane {
 /** What the roles of one control-plane process share. */
 export interface ControlPlane extends Plane {
   config: Readonly<ControlPlaneConfig>;
-  provisioner: Provisioner;
   /** The tunnels of this process: none unless it is an API replica. */
-  tunnels: { holderId: string; hub: TunnelHub; keys: RelayKeys };
+  tunnels: { holderId: string; hub: TunnelHub };
+  /** Of an API: how it and those of the release before know each other. */
+  olderTokens: OlderTokens | undefined;
   /** To any node, directly or through its tunnel, whoever holds that. */
   dial: Dial;
+}
+
+/** What the roles share that work on nodes: they have the key for it. */
+export interface WorkPlane extends ControlPlane {
+  provisioner: Provisioner;
   /** How a node is logged in to. */
   session: SessionSettings;
   /** Over which plays run. */
@@ -65,8 +71,17 @@ const KEPT_SESSIONS = { loginTimeoutMs: 10_000, idleMs: 600_000, max: 1_000 };
 export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
   const plane = openPlane(config, roles);
   const { db, clock, logger } = plane;
-  const tunnels = { holderId: newClaimToken(), hub: createTunnelHub({ clock, logger }), keys: relayKeys([config.jwt.key, ...config.jwt.extraKeys]) };
-  const dial = createDial(createTunnelDial({ db, clock, keys: tunnels.keys, own: tunnels }));
+  const tunnels = { holderId: newClaimToken(), hub: createTunnelHub({ clock, logger }) };
+  const older = config.apiKeys ? olderTokens([config.apiKeys.jwt.key, ...config.apiKeys.jwt.extraKeys]) : undefined;
+  return { ...plane, config, tunnels, olderTokens: older, dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })) };
+}
+
+/** Throws when the configuration was read for roles that do no work on nodes. */
+export function openWorkPlane(plane: ControlPlane): WorkPlane {
+  const { clock, logger, config, dial } = plane;
+  if (config.ssh === null) {
+    throw new Error('the key for nodes was not read');
+  }
   const session = { dial, username: config.ssh.managementUser, privateKey: config.ssh.privateKey };
   const keeping: KeptSessionsSettings = { ...session, ...KEPT_SESSIONS, clock };
   const sessions = createKeptSessions(keeping);
@@ -88,7 +103,7 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
     (swept) => swept > 0 && logger.info('removed what killed processes left of their plays', { swept }),
     (error: unknown) => logger.warn('stale plays could not be removed', { reason: messageOf(error) }),
   );
-  return { ...plane, config, provisioner, tunnels, dial, session, sessions, homes: openHomes(config, session) };
+  return { ...plane, provisioner, session, sessions, homes: openHomes(config, session) };
 }
 
 function openHomes({ checkpoints }: Readonly<ControlPlaneConfig>, session: SessionSettings): Homes | null {
@@ -96,9 +111,14 @@ function openHomes({ checkpoints }: Readonly<ControlPlaneConfig>, session: Sessi
 }
 
 /** The context in which the flows of one role run. */
-export function createWorkContext(plane: ControlPlane, actor: string): WorkContext {
-  const { db, clock, logger, metrics, provisioner, homes } = plane;
-  return { db, clock, logger: logger.child({ actor }), metrics, provisioner, homes, actor, settings: toSettings(plane.config) };
+export function createFlowContext({ db, clock, logger, metrics, config }: ControlPlane, actor: string): FlowContext {
+  return { db, clock, logger: logger.child({ actor }), metrics, actor, settings: toSettings(config) };
+}
+
+/** The same for flows that work on nodes. */
+export function createWorkContext(plane: WorkPlane, actor: string): WorkContext {
+  const { provisioner, homes } = plane;
+  return { ...createFlowContext(plane, actor), provisioner, homes };
 }
 
 function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {

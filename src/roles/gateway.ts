@@ -1,7 +1,7 @@
 import { createLeaseDirectory } from '../flows/lease-directory';
 import { publicKeyOf } from '../ssh';
 import { type GatewayMeter, startGateway as openGateway } from '../ssh/gateway';
-import { type ControlPlane, createWorkContext } from './control-plane';
+import { type ControlPlane, createFlowContext } from './control-plane';
 import type { RunningRole } from './role';
 
 /** What is under way (a copy, a command) gets this long when the process stops; a shell has to be opened anew. */
@@ -11,7 +11,7 @@ const CLOSE_LIMIT_MS = 20_000;
 export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
   const { clock, config: { gateway }, dial, logger, metrics, readiness } = plane;
   const meter: GatewayMeter = { login: (result) => metrics.gatewayLogins.inc({ result }), connections: (change) => metrics.gatewayConnections.inc(change) };
-  const directory = createLeaseDirectory(createWorkContext(plane, 'gateway'));
+  const directory = createLeaseDirectory(createFlowContext(plane, 'gateway'));
   const running = await openGateway({ settings: { ...gateway, ...keysOf(gateway) }, directory, dial, clock, logger, meter }, gateway);
   directory.start();
   logger.info('gateway listening', { host: gateway.host, port: running.port });

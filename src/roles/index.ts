@@ -3,15 +3,21 @@ import { loadAutoscalerConfig } from '../config/autoscaler';
 import { type ControlPlaneConfig, loadControlPlaneConfig } from '../config/control-plane';
 import { systemClock } from '../lib/clock';
 import { createLogger, jsonLineSink, type Logger } from '../lib/logger';
-import type { ControlPlane, Plane } from './control-plane';
+import type { ControlPlane, Plane, WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
 /** Loaded only when asked for: an agent never loads Knex. */
-const CONTROL_PLANE_ROLES: Record<string, (plane: ControlPlane) => Promise<RunningRole>> = {
-  api: async (plane) => (await import('./api')).startApi(plane),
-  scheduler: async (plane) => (await import('./scheduler')).startScheduler(plane),
-  gateway: async (plane) => (await import('./gateway')).startGateway(plane),
+const CONTROL_PLANE_ROLES: Record<string, (planes: Planes) => Promise<RunningRole>> = {
+  api: async ({ workPlane }) => (await import('./api')).startApi(workPlane()),
+  scheduler: async ({ workPlane }) => (await import('./scheduler')).startScheduler(workPlane()),
+  gateway: async ({ plane }) => (await import('./gateway')).startGateway(plane),
 };
+
+interface Planes {
+  plane: ControlPlane;
+  /** One for all roles of the process, opened for the first that asks. */
+  workPlane: () => WorkPlane;
+}
 
 /** Roles that run alone, and why. */
 const ALONE: Record<string, string> = {
@@ -40,7 +46,7 @@ export async function startRoles(names: string[], env: NodeJS.ProcessEnv): Promi
   if (names.includes('agent')) {
     return runAgent(env, stop);
   }
-  return names.includes('autoscaler') ? runAutoscaler(env, stop) : runControlPlane(names, loadControlPlaneConfig(env), stop);
+  return names.includes('autoscaler') ? runAutoscaler(env, stop) : runControlPlane(names, loadControlPlaneConfig(env, names), stop);
 }
 
 async function runAgent(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
@@ -54,15 +60,17 @@ async function runAgent(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<numb
 }
 
 async function runControlPlane(names: string[], config: Readonly<ControlPlaneConfig>, stop: AbortSignal): Promise<number> {
-  const { openControlPlane } = await import('./control-plane');
+  const { openControlPlane, openWorkPlane } = await import('./control-plane');
   const plane = openControlPlane(config, names);
+  let work: WorkPlane | undefined;
+  const planes: Planes = { plane, workPlane: () => (work ??= openWorkPlane(plane)) };
   const serves = names.includes('api');
   return runOnPlane(plane, {
     names,
     ops: config.ops,
     // A proxy needs a moment to see that readiness has turned before the socket closes.
     drainSeconds: serves ? config.http.drainSeconds : 0,
-    start: async (name) => CONTROL_PLANE_ROLES[name]?.(plane),
+    start: async (name) => CONTROL_PLANE_ROLES[name]?.(planes),
     stop,
   });
 }

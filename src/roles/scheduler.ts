@@ -14,7 +14,7 @@ import { refreshOutdatedAccounts } from '../modules/leases';
 import { createWorkPool, type WorkPool } from '../lib/work-pool';
 import { createKeptSessions, createProber } from '../ssh';
 import { countPasses } from '../modules/telemetry';
-import { type ControlPlane, createWorkContext } from './control-plane';
+import { createWorkContext, type WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
 /** Plays beyond those that run at once are claimed too, so that none of the runner's places is empty. */
@@ -42,7 +42,7 @@ async function fill<T>(pool: WorkPool, claim: (room: number) => Promise<T[]>, wo
 }
 
 /** Null: checkpoints are off. Throws when they are on and the key for them is missing. */
-function createCheckpointContext({ config: { checkpoints }, homes }: ControlPlane, ctx: WorkContext): (CheckpointContext & { concurrency: number }) | null {
+function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, ctx: WorkContext): (CheckpointContext & { concurrency: number }) | null {
   if (checkpoints && !homes) {
     throw new ConfigError(['ORION_CHECKPOINT_KEY_FILE: a scheduler needs it when ORION_CHECKPOINT_DIR is set']);
   }
@@ -52,7 +52,7 @@ function createCheckpointContext({ config: { checkpoints }, homes }: ControlPlan
 type MakeLoop = (name: string, seconds: number, pass: () => Promise<PassResult>) => Loop;
 
 /** Kept connections, in front of the probes that log in. */
-function keepProbes({ config: { probe }, session, sessions: ofPlays, clock }: ControlPlane, ctx: WorkContext, { loop, onSuspect }: { loop: MakeLoop; onSuspect: () => void }): KeptProbes {
+function keepProbes({ config: { probe }, session, sessions: ofPlays, clock }: WorkPlane, ctx: WorkContext, { loop, onSuspect }: { loop: MakeLoop; onSuspect: () => void }): KeptProbes {
   const timeoutMs = probe.timeoutSeconds * 1000;
   const sessions = createKeptSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
   ofPlays.borrowFrom(sessions);
@@ -67,7 +67,7 @@ function keepProbes({ config: { probe }, session, sessions: ofPlays, clock }: Co
 }
 
 /** The self-healing: every loop by claim, work, settle, so that any number of schedulers share the work (R25). */
-export function startScheduler(plane: ControlPlane): RunningRole {
+export function startScheduler(plane: WorkPlane): RunningRole {
   const { config, clock, logger, metrics } = plane;
   const { intervals, probe, work } = config;
   const ctx = createWorkContext(plane, 'scheduler');

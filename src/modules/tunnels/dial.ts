@@ -1,4 +1,4 @@
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Db } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
@@ -6,14 +6,15 @@ import { withDeadline } from '../../lib/clock';
 import type { Dial } from '../../ssh';
 import { NoTunnelError, type TunnelHub } from './hub';
 import { findTunnel } from './queries/tunnels';
-import { RELAY_HEADER, RELAY_PROTOCOL } from './relay';
-import type { RelayKeys } from './relay-keys';
+import { RELAY_PROTOCOL } from './relay';
+import { type OlderTokens, relayToken } from './relay-tokens';
 import type { TunnelHolder } from './types';
 
 export interface TunnelDialDeps {
   db: Db;
   clock: Clock;
-  keys: RelayKeys;
+  /** Of an API: for holders of the release before. */
+  older?: OlderTokens | undefined;
   /** The tunnels of this very process, if it holds any. */
   own?: { holderId: string; hub: TunnelHub };
 }
@@ -37,7 +38,7 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
       return 'none';
     }
     try {
-      return await (found.holder.id === deps.own?.holderId ? deps.own.hub.open(nodeId, signal) : openThrough(deps.keys, { nodeId, holder: found.holder, signal }));
+      return await (found.holder.id === deps.own?.holderId ? deps.own.hub.open(nodeId, signal) : openThrough({ nodeId, holder: found.holder, older: deps.older, signal }));
     } catch (error) {
       if (error instanceof HolderGoneError || error instanceof NoTunnelError) {
         return 'lost';
@@ -76,41 +77,25 @@ class HolderGoneError extends Error {
 interface Way {
   nodeId: number;
   holder: TunnelHolder;
+  older: OlderTokens | undefined;
   signal: AbortSignal;
 }
 
-function ask(token: string, { nodeId, holder, signal }: Way, headers: Record<string, string>): ClientRequest {
-  return request(`${holder.url}/tunnels/${nodeId}`, { agent: false, signal, headers: { ...headers, authorization: `Bearer ${token}` } });
-}
-
-/** Whether a holder of the release before this one refused: it takes no token that ends, and says nothing of its version. */
-const isOlder = ({ statusCode, headers }: IncomingMessage): boolean => statusCode === 404 && headers[RELAY_HEADER] === undefined;
-
-class OlderHolderError extends Error {
-  override name = 'OlderHolderError';
-}
-
-/** Does `attempt` with a token that ends; with one that does not only if the holder is of the release before this one, during a rolling update. */
-async function withToken<T>(keys: RelayKeys, { holder, nodeId }: Way, attempt: (token: string) => Promise<T>): Promise<T> {
-  try {
-    return await attempt(keys.sign(holder, nodeId));
-  } catch (error) {
-    if (error instanceof OlderHolderError) {
-      return attempt(keys.signUndated(holder.id, nodeId));
-    }
-    throw error;
+/** Throws HolderGoneError for a holder of the release before, unless this process has what that one knows. */
+function tokenFor({ nodeId, holder, older }: Way): string {
+  if (holder.key === null && older === undefined) {
+    throw new HolderGoneError('the replica that holds the tunnel is of an older release: update the APIs first');
   }
+  return holder.key === null && older !== undefined ? older.sign(holder.id, nodeId) : relayToken(holder, nodeId);
 }
 
-function openThrough(keys: RelayKeys, way: Way): Promise<Duplex> {
-  return withToken(keys, way, (token) => openWith(token, way)).catch((error: unknown) => {
-    throw error instanceof OlderHolderError ? new HolderGoneError('no such tunnel') : error;
-  });
+function ask(way: Way, headers: Record<string, string>): ClientRequest {
+  return request(`${way.holder.url}/tunnels/${way.nodeId}`, { agent: false, signal: way.signal, headers: { ...headers, authorization: `Bearer ${tokenFor(way)}` } });
 }
 
-function openWith(token: string, way: Way): Promise<Duplex> {
+function openThrough(way: Way): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const asked = ask(token, way, { connection: 'Upgrade', upgrade: RELAY_PROTOCOL });
+    const asked = ask(way, { connection: 'Upgrade', upgrade: RELAY_PROTOCOL });
     asked.once('upgrade', (_res, socket, head) => {
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
@@ -122,7 +107,7 @@ function openWith(token: string, way: Way): Promise<Duplex> {
     });
     asked.once('response', (res) => {
       res.resume();
-      reject(isOlder(res) ? new OlderHolderError() : res.statusCode === 404 ? new HolderGoneError('no such tunnel') : new Error('the node does not answer through its tunnel'));
+      reject(res.statusCode === 404 ? new HolderGoneError('no such tunnel') : new Error('the node does not answer through its tunnel'));
     });
     asked.once('error', (error: NodeJS.ErrnoException) => reject(way.signal.aborted ? error : new HolderGoneError(error.message)));
     asked.end();
@@ -130,24 +115,17 @@ function openWith(token: string, way: Way): Promise<Duplex> {
 }
 
 /** Whether the agent at the far end of a recorded tunnel gives a sign of life. */
-export async function isTunnelAnswering(keys: RelayKeys, nodeId: number, holder: TunnelHolder): Promise<boolean> {
-  const status = await withDeadline(
-    ASK_MS,
-    (signal) => withToken(keys, { nodeId, holder, signal }, (token) => statusWith(token, { nodeId, holder, signal })),
-  ).catch(() => 0);
+export async function isTunnelAnswering(nodeId: number, { holder, older }: Pick<Way, 'holder' | 'older'>): Promise<boolean> {
+  const status = await withDeadline(ASK_MS, (signal) => statusOf({ nodeId, holder, older, signal })).catch(() => 0);
   return status === 200;
 }
 
-function statusWith(token: string, way: Way): Promise<number> {
+function statusOf(way: Way): Promise<number> {
   return new Promise((resolve, reject) => {
-    const asked = ask(token, way, {});
+    const asked = ask(way, {});
     asked.once('response', (res) => {
       res.resume();
-      if (isOlder(res)) {
-        reject(new OlderHolderError());
-      } else {
-        resolve(res.statusCode ?? 0);
-      }
+      resolve(res.statusCode ?? 0);
     });
     asked.once('error', reject);
     asked.end();

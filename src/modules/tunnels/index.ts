@@ -1,6 +1,6 @@
 export { createTunnelHub, type TunnelHub } from './hub';
 export { startRelay, type Relay } from './relay';
 export { createTunnelDial, isTunnelAnswering } from './dial';
-export { relayKeys, type RelayKeys } from './relay-keys';
+export { olderTokens, type OlderTokens } from './relay-tokens';
 export { announceHolder, findOwnAddress, findTunnel, listTunnels, nextAnnouncement, recordTunnel, removeTunnel, sweepHolders, withdrawHolder } from './queries/tunnels';
 export type { TunnelHolder, TunnelRecord } from './types';

@@ -3,7 +3,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { withDeadline } from '../../lib/clock';
 import { joinStreams } from '../../lib/join-streams';
 import { NoTunnelError, type TunnelHub } from './hub';
-import type { RelayKeys } from './relay-keys';
+import { isRelayToken, type OlderTokens } from './relay-tokens';
+import type { TunnelHolder } from './types';
 
 /** Where the rest of the control plane reaches the tunnels that this process holds. */
 export interface Relay {
@@ -14,9 +15,10 @@ export interface Relay {
 }
 
 export interface RelayDeps {
-  holderId: string;
+  holder: Pick<TunnelHolder, 'id' | 'key'>;
   hub: TunnelHub;
-  keys: RelayKeys;
+  /** For callers of the release before. */
+  older: OlderTokens;
   /** An address that only the control plane can reach. */
   host: string;
   /** 0: any free one. */
@@ -25,9 +27,6 @@ export interface RelayDeps {
 
 /** The protocol's name in `Upgrade`. */
 export const RELAY_PROTOCOL = 'orion-tunnel';
-/** In each refusal: what tells this release from the one before, which refuses tokens that end. */
-export const RELAY_HEADER = 'orion-relay';
-const RELAY_VERSION = '2';
 /**
  * So many announcements are accepted, 5 s apart: a token lives for 30 s. They are counted and not timed: while the database is away there is no new one, and
  * callers go on with the last.
@@ -48,7 +47,7 @@ export async function startRelay({ host, port, ...given }: RelayDeps): Promise<R
   const server = createServer((req, res) => {
     const nodeId = admittedNode(req, deps);
     const answering = nodeId === undefined ? Promise.resolve(false) : deps.hub.answers(nodeId, ANSWER_MS);
-    void answering.then((yes) => res.writeHead(yes ? 200 : 404, { [RELAY_HEADER]: RELAY_VERSION }).end());
+    void answering.then((yes) => res.writeHead(yes ? 200 : 404).end());
   });
   server.headersTimeout = 5_000;
   server.requestTimeout = 10_000;
@@ -73,12 +72,13 @@ function urlOf(server: Server): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
-type Admission = Pick<RelayDeps, 'holderId' | 'keys' | 'hub'> & { announcements: string[] };
+type Admission = Pick<RelayDeps, 'holder' | 'older' | 'hub'> & { announcements: string[] };
 
-function admittedNode({ url = '', headers }: IncomingMessage, { keys, ...deps }: Admission): number | undefined {
+function admittedNode({ url = '', headers }: IncomingMessage, { holder, older, announcements }: Admission): number | undefined {
   const nodeId = Number(/^\/tunnels\/([1-9]\d{0,14})$/.exec(url)?.[1]);
   const [, token = ''] = /^Bearer (\S{1,200})$/.exec(headers.authorization ?? '') ?? [];
-  return Number.isSafeInteger(nodeId) && keys.verify(token, { ...deps, nodeId }) ? nodeId : undefined;
+  const shown = { holder, nodeId, announcements };
+  return Number.isSafeInteger(nodeId) && (isRelayToken(token, shown) || older.verify(token, shown)) ? nodeId : undefined;
 }
 
 async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: Admission & { head: Buffer }): Promise<void> {
@@ -104,7 +104,7 @@ async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: 
   }
 }
 
-const refuse = (socket: Socket, status: string): void => void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n${RELAY_HEADER}: ${RELAY_VERSION}\r\n\r\n`, () => socket.destroy());
+const refuse = (socket: Socket, status: string): void => void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 
 async function close(server: Server, sockets: Set<Socket>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));

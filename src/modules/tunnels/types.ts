@@ -4,6 +4,8 @@ export interface TunnelHolder {
   id: string;
   /** Its relay: `http://host:port`, for the rest of the control plane. */
   url: string;
+  /** A secret of this holder and whoever reads the database; null: a replica of the release before, which has none. */
+  key: string | null;
   /** Which of its announcements this is: another one every few seconds. */
   announced: string;
 }

@@ -11,14 +11,15 @@ import { systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
 import { silentLogger } from '../../../src/lib/logger';
 import { createChallenges } from '../../../src/modules/nodes';
-import { createTunnelDial, createTunnelHub, relayKeys, type TunnelHub } from '../../../src/modules/tunnels';
+import { createTunnelDial, createTunnelHub, olderTokens, type TunnelHub } from '../../../src/modules/tunnels';
 import type { SshTarget } from '../../../src/ssh';
 import { eventually } from '../../lab';
 import { createTestContext } from '../../support/context';
 import { row } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
 
-export const KEYS = relayKeys(['a secret of the tests that all of the control plane share']);
+/** Of the release before. */
+export const OLDER = olderTokens(['a secret of the tests that all of the control plane share']);
 
 export const CHALLENGES = createChallenges(['a secret of the tests that all of the control plane share']);
 
@@ -39,7 +40,7 @@ export interface Holder {
 export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Holder> {
   const hub = createTunnelHub({ clock: systemClock, logger: silentLogger, pingMs });
   const id = newClaimToken();
-  const keeper = await startTunnelKeeper({ ...createTestContext(db, createFakeProvisioner()), tunnels: { holderId: id, hub, keys: KEYS } }, { host: '127.0.0.1', port: 0 });
+  const keeper = await startTunnelKeeper({ ...createTestContext(db, createFakeProvisioner()), tunnels: { holderId: id, hub, older: OLDER } }, { host: '127.0.0.1', port: 0 });
   const { url: relayUrl } = await row<{ url: string }>(db, 'SELECT url FROM tunnel_holders WHERE id = ?', [id]);
   const server = createServer((_req, res) => res.writeHead(404).end());
   const stopping = new AbortController();
@@ -119,8 +120,8 @@ export async function openRaw(url: string, credential: string): Promise<WebSocke
 export const targetOf = (nodeId: number): SshTarget => ({ nodeId, address: '127.0.99.99', port: 1, hostKey: 'ssh-ed25519 AAAA', reach: 'tunnel' });
 
 /** Dials as a process that holds no tunnel does, with a deadline. */
-export function dialNode(db: Knex, nodeId: number, limitMs = 10_000): Promise<Duplex> {
-  return createTunnelDial({ db, clock: systemClock, keys: KEYS })(targetOf(nodeId), AbortSignal.timeout(limitMs));
+export function dialNode(db: Knex, nodeId: number, limitMs = 10_000, older?: typeof OLDER): Promise<Duplex> {
+  return createTunnelDial({ db, clock: systemClock, older })(targetOf(nodeId), AbortSignal.timeout(limitMs));
 }
 
 /** Sends some bytes and gets them back. */

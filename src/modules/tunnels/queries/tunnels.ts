@@ -9,8 +9,13 @@ export async function nextAnnouncement(db: Db, seconds: number): Promise<string>
 }
 
 /** Makes this holder known, or keeps it so, for as long as its announcement says. */
-export async function announceHolder(db: Db, { id, url, announced }: TunnelHolder): Promise<void> {
-  await execute(db, 'INSERT INTO tunnel_holders (id, url, expires_at) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE url = VALUES(url), expires_at = VALUES(expires_at)', [id, url, announced]);
+export async function announceHolder(db: Db, { id, url, key, announced }: TunnelHolder): Promise<void> {
+  await execute(
+    db,
+    `INSERT INTO tunnel_holders (id, url, relay_key, expires_at) VALUES (?, ?, ?, ?)
+       ON DUPLICATE KEY UPDATE url = VALUES(url), relay_key = VALUES(relay_key), expires_at = VALUES(expires_at)`,
+    [id, url, key, announced],
+  );
 }
 
 /** The holder goes, and its tunnels with it. */
@@ -34,13 +39,13 @@ export async function sweepHolders(db: Db, seconds: number): Promise<number> {
 
 /** The tunnel of a node; undefined: it has none. `alive` is false when its holder's time is over. */
 export async function findTunnel(db: Db, nodeId: number): Promise<TunnelRecord | undefined> {
-  const row = await selectFirst<{ token: string; holder_id: string; url: string; announced: string; alive: number }>(
+  const row = await selectFirst<{ token: string; holder_id: string; url: string; relay_key: string | null; announced: string; alive: number }>(
     db,
-    `SELECT t.token, t.holder_id, h.url, CAST(h.expires_at AS CHAR) AS announced, h.expires_at > UTC_TIMESTAMP(3) AS alive
+    `SELECT t.token, t.holder_id, h.url, h.relay_key, CAST(h.expires_at AS CHAR) AS announced, h.expires_at > UTC_TIMESTAMP(3) AS alive
        FROM tunnels t JOIN tunnel_holders h ON h.id = t.holder_id WHERE t.node_id = ?`,
     [nodeId],
   );
-  return row && { token: row.token, holder: { id: row.holder_id, url: row.url, announced: row.announced }, alive: row.alive === 1 };
+  return row && { token: row.token, holder: { id: row.holder_id, url: row.url, key: row.relay_key, announced: row.announced }, alive: row.alive === 1 };
 }
 
 /** The tokens of the tunnels on record as this holder's, without those of nodes that were shut out since. */
