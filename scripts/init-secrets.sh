@@ -10,10 +10,11 @@ PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 die() { printf 'init-secrets: %s\n' "$*" >&2; exit 1; }
 
 # Whole or not at all: a half-written secret would never be made anew.
-keep() {
+keep() { [[ -s $DIR/$1 ]] || make "$@"; }
+
+make() {
   local name=$1
   shift
-  [[ ! -s $DIR/$name ]] || return 0
   "$@" >"$DIR/.$name.new"
   chmod 444 "$DIR/.$name.new"
   mv -- "$DIR/.$name.new" "$DIR/$name"
@@ -40,6 +41,41 @@ ssh_public_key() { ssh-keygen -y -f /dev/stdin < <(cat -- "$DIR/$1"); }
 # By which machines know the control plane; as `ssh-keygen -l` prints it.
 control_fingerprint() { ssh-keygen -l -f "$DIR/control_key.pub" | cut -d ' ' -f 2; }
 
+# The authority of the database's certificate. Its key is mounted nowhere.
+db_authority() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 7300 -subj '/CN=Orion database' -keyout "$DIR/.db_ca_key.new" -out /dev/stdout 2>/dev/null
+  chmod 400 "$DIR/.db_ca_key.new"
+  mv -- "$DIR/.db_ca_key.new" "$DIR/db_ca_key"
+}
+
+db_key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 2>/dev/null; }
+
+# For the name by which the roles reach it, and that by which its backups do.
+db_certificate() {
+  openssl req -new -key "$DIR/db_key" -subj '/CN=db' | openssl x509 -req -days 3650 -CA "$DIR/db_ca" -CAkey "$DIR/db_ca_key" -set_serial "0x$(head -c 16 /dev/urandom | od -An -v -tx1 | tr -d ' \n')" \
+    -extfile <(printf 'subjectAltName=DNS:db,DNS:localhost\n') 2>/dev/null
+}
+
+# Renewed a year before it ends, or when its key or its authority is another one.
+db_certificate_is_good() {
+  [[ -s $DIR/db_cert ]] && openssl x509 -in "$DIR/db_cert" -noout -checkend 31536000 >/dev/null &&
+    [[ $(openssl x509 -in "$DIR/db_cert" -noout -pubkey) == "$(openssl pkey -in "$DIR/db_key" -pubout)" ]] &&
+    openssl verify -CAfile "$DIR/db_ca" "$DIR/db_cert" >/dev/null 2>&1
+}
+
+# What MariaDB runs at each start (one statement a line): the users of the roles have the passwords that are in this folder. What each may do, `orion migrate grant` says.
+db_users() {
+  local role password
+  for role in migrate api scheduler gateway autoscaler; do
+    password=$(sed -e 's/\\/\\\\/g' -e "s/'/''/g" -- "$DIR/db_password_$role")
+    printf "CREATE USER IF NOT EXISTS orion_%s@'%%' IDENTIFIED BY '%s' REQUIRE SSL;\n" "$role" "$password"
+    printf "ALTER USER orion_%s@'%%' IDENTIFIED BY '%s' REQUIRE SSL;\n" "$role" "$password"
+  done
+  printf "GRANT ALL ON orion.* TO orion_migrate@'%%' WITH GRANT OPTION;\n"
+  # A restore looks whether anybody else is connected.
+  printf "GRANT PROCESS ON *.* TO orion_migrate@'%%';\n"
+}
+
 # Empty until somebody fills it.
 keep_empty() { [[ -e $DIR/$1 ]] || install -m 444 /dev/null "$DIR/$1"; }
 
@@ -56,6 +92,7 @@ write_env() {
 }
 
 (($# < 2)) && [[ ${1-} != -* ]] || { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+command -v openssl >/dev/null || die 'openssl is missing: install it'
 command -v ssh-keygen >/dev/null || die 'ssh-keygen is missing: install the OpenSSH client'
 command -v age-keygen >/dev/null || die 'age-keygen is missing: install age (https://age-encryption.org), which encrypts the checkpoints of homes'
 cd -- "$PROJECT"
@@ -64,8 +101,12 @@ umask 077
 open_configuration
 mkdir -p -m 700 -- "$DIR"
 chmod 700 -- "$DIR"
-keep db_password random
 keep db_root_password random
+for role in migrate api scheduler gateway autoscaler; do keep "db_password_$role" random; done
+keep db_ca db_authority
+keep db_key db_key
+db_certificate_is_good || make db_cert db_certificate
+[[ -s $DIR/db_users && $(<"$DIR/db_users") == "$(db_users)" ]] || make db_users db_users
 keep jwt_key random
 # The control plane's for nodes, what nodes know it by, the gateways' for the accounts of tenants, and what clients know the gateways by.
 for key in ssh_key control_key gateway_key gateway_host_key; do

@@ -11,14 +11,21 @@ PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 RELEASE=bookworm
 DEBIAN=debian:$RELEASE-slim NODE=node:20-$RELEASE-slim MARIADB=mariadb:10.11 CADDY=caddy:2 PROMETHEUS=prom/prometheus:latest
 FORCE=0 MONITORING=0
+STAND_INS=$(cat -- "$PROJECT"/docker/stand-ins/* "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-16)
 
 die() { printf 'make-base-images: %s\n' "$*" >&2; exit 1; }
+
+# An image that was made here, from files that have changed since, is out of date. One that was pulled has no such label.
+is_there() {
+  local label
+  label=$(docker image inspect -f '{{index .Config.Labels "orion.stand-ins"}}' "$1" 2>/dev/null) && [[ -z $label || $label == "$STAND_INS" ]]
+}
 
 # Runs a step quietly; one line when it is done, its output when it fails.
 make_image() {
   local image=$1 began=$SECONDS
   shift
-  if ((!FORCE)) && docker image inspect "$image" >/dev/null 2>&1; then return; fi
+  if ((!FORCE)) && is_there "$image"; then return; fi
   # A condition would switch off `set -e` within the step, hence the subshell.
   set +e
   (set -e; "$@") >"$WORK/log" 2>&1
@@ -66,7 +73,7 @@ copy_apt_settings() {
 }
 
 # A Dockerfile on stdin, a folder of files as its context.
-build() { DOCKER_BUILDKIT=0 docker build --network=host --tag "$1" --file - "$2" 2>&1; }
+build() { DOCKER_BUILDKIT=0 docker build --network=host --label "orion.stand-ins=$STAND_INS" --tag "$1" --file - "$2" 2>&1; }
 
 make_node() {
   local context=$WORK/node prefix node
@@ -94,7 +101,7 @@ make_mariadb() {
 FROM $DEBIAN
 RUN groupadd -r -g 999 mysql && useradd -r -u 999 -g mysql -d /var/lib/mysql -s /usr/sbin/nologin mysql \
   && $INSTALL mariadb-server-core mariadb-client && $CLEAN \
-  && rm -rf /var/lib/mysql && mkdir -p /var/lib/mysql /run/mysqld && chown mysql: /var/lib/mysql /run/mysqld
+  && rm -rf /var/lib/mysql && mkdir -p /var/lib/mysql /run/mysqld && chown mysql: /var/lib/mysql /run/mysqld && chmod 1777 /run/mysqld
 COPY mariadb-entrypoint.sh healthcheck.sh /usr/local/bin/
 VOLUME /var/lib/mysql
 EXPOSE 3306

@@ -26,6 +26,8 @@ RESOLVED=$(resolve) || die 'compose.yaml cannot be read'
 PROJECT=$PROJECT python3 /dev/fd/3 3<<'PYTHON' <<<"$RESOLVED"
 import hashlib, os, re, sys, yaml
 
+# Between machines.
+OVERLAY = {"driver": "overlay", "driver_opts": {"encrypted": "true"}}
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -81,16 +83,13 @@ for name, service in services.items():
         service["volumes"] = service.get("volumes", []) + mounts
     if "ports" in service:
         service["ports"] = [host_port(port) for port in service["ports"]]
-    # Addresses cannot be fixed in a swarm.
-    if isinstance(service.get("networks"), dict):
-        service["networks"] = list(service["networks"])
+    # Addresses cannot be fixed in a swarm; no machine to lease is a service of it.
+    service["networks"] = [network for network in service["networks"] if network != "workers"]
     # Each replica by its own address: Caddy balances, and sees who comes and goes.
     deploy["endpoint_mode"] = "dnsrr"
     if name in ("api", "scheduler"):
         # The new one first, so that nobody is missing.
         deploy["update_config"] = {"order": "start-first", "parallelism": 1, "failure_action": "rollback"}
-        # Nobody but the services of this file is in the network.
-        service["environment"]["ORION_TRUST_PROXY"] = subnet
 
 # A volume of one machine's own would give each scheduler another store: without a network mount there are no checkpoints.
 volumes = stack.get("volumes") or {}
@@ -101,6 +100,8 @@ if not (volumes.get("checkpoints") or {}).get("driver_opts"):
             services[name]["environment"].pop(key, None)
     services["scheduler"]["secrets"] = [secret for secret in services["scheduler"]["secrets"] if source(secret) != "checkpoint_key"]
 
+# Nobody but the services of this file is in the network.
+services["api"]["environment"]["ORION_TRUST_PROXY"] = subnet
 services["migrate"]["deploy"]["restart_policy"] = {"condition": "on-failure", "delay": "3s"}
 for name in ("db", "autoscaler", "caddy"):
     services[name]["deploy"]["placement"] = {"constraints": ["node.role == manager"]}
@@ -122,8 +123,8 @@ print(yaml.safe_dump({
     "version": "3.8",
     "services": services,
     "networks": {
-        "default": {"driver": "overlay", "ipam": {"config": [{"subnet": subnet}]}},
-        **{name: {"driver": "overlay", "internal": bool(net.get("internal"))} for name, net in stack["networks"].items() if name != "default"},
+        "default": {**OVERLAY, "ipam": {"config": [{"subnet": subnet}]}},
+        **{name: {**OVERLAY, "internal": bool(net.get("internal"))} for name, net in stack["networks"].items() if name not in ("default", "workers")},
     },
     "volumes": {name: {key: value for key, value in (volume or {}).items() if key != "name"} for name, volume in volumes.items() if name in named},
     "secrets": {name: secret for name, secret in secrets.items() if name in used},

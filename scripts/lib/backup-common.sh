@@ -17,8 +17,8 @@ client() {
   fi
   local compose=(docker compose)
   docker compose version >/dev/null 2>&1 || compose=(docker-compose)
-  "${compose[@]}" exec -T -e ORION_DB_HOST=127.0.0.1 -e ORION_DB_PASSWORD_FILE=/run/secrets/db_password ${ORION_DB_USER:+-e "ORION_DB_USER=$ORION_DB_USER"} \
-    db sh -c "$(<"$HERE/lib/backup-client.sh")" backup-client "$@"
+  "${compose[@]}" exec -T -e ORION_DB_HOST=localhost -e ORION_DB_TLS_CA_FILE=/run/secrets/db_ca -e ORION_DB_USER=orion_migrate \
+    -e ORION_DB_PASSWORD_FILE=/run/secrets/db_password_migrate db sh -c "$(<"$HERE/lib/backup-client.sh")" backup-client "$@"
 }
 
 # What a statement answers, a line a row.

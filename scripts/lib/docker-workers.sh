@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 
 DOCKER_PORT=22
+# As in compose.yaml.
+RIGHTS=(--cap-add=AUDIT_WRITE --cap-add=CHOWN --cap-add=DAC_OVERRIDE --cap-add=FOWNER --cap-add=FSETID --cap-add=KILL --cap-add=NET_BIND_SERVICE --cap-add=SETGID --cap-add=SETUID --cap-add=SYS_CHROOT)
 WORKER_IMAGE=${ORION_WORKER_IMAGE:-orion-worker:${ORION_VERSION:-local}}
 
 # As compose finds it: the environment, then .env, then the name of the folder.
@@ -28,8 +30,8 @@ docker_api() {
 docker_create() {
   local name=$COMPOSE-$1 setting settings=()
   for setting in ${LABELS:+"ORION_LABELS=$LABELS"} ${CPUS:+"ORION_CPUS=$CPUS"} "${AGENT_ENV[@]}"; do settings+=(--env "$setting"); done
-  docker create --name "$name" --hostname "$1" --network "${COMPOSE}_default" --label "orion.worker=$1" --label "orion.project=$COMPOSE" \
-    --init --restart unless-stopped --stop-timeout 20 --pids-limit 4096 --cap-drop NET_RAW --log-opt max-size=10m --log-opt max-file=3 \
+  docker create --name "$name" --hostname "$1" --network "${COMPOSE}_workers" --label "orion.worker=$1" --label "orion.project=$COMPOSE" \
+    --init --restart unless-stopped --stop-timeout 20 --pids-limit 4096 --cap-drop ALL "${RIGHTS[@]}" --log-opt max-size=10m --log-opt max-file=3 \
     --env "API_ENDPOINT=$ENDPOINT" --env "MY_HOSTNAME=$1" "${settings[@]}" "$WORKER_IMAGE" >/dev/null
   tar --owner=0 --group=0 --mode=600 -C "$2" -c join-token | docker cp - "$name:/etc/orion"
   docker start "$name" >/dev/null
@@ -73,7 +75,7 @@ docker_await() {
 
 docker_print() {
   local status pid address type='' blob='' state=stopped
-  read -r status pid address < <(docker inspect --format "{{.State.Status}} {{.State.Pid}} {{(index .NetworkSettings.Networks \"${COMPOSE}_default\").IPAddress}}" "$COMPOSE-$1")
+  read -r status pid address < <(docker inspect --format "{{.State.Status}} {{.State.Pid}} {{(index .NetworkSettings.Networks \"${COMPOSE}_workers\").IPAddress}}" "$COMPOSE-$1")
   case $status in
     running) state=running ;;
     paused) state=frozen ;;

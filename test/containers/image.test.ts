@@ -101,10 +101,10 @@ describe('the image of a worker', () => {
 
   beforeAll(async () => {
     env = { ...engine.env, COMPOSE_PROJECT_NAME: project };
-    await engine.docker('network', 'create', '--internal', `${project}_default`);
+    await engine.docker('network', 'create', '--internal', `${project}_workers`);
     lab.push('workers', async () => {
       await call('--remove');
-      await engine.docker('network', 'rm', `${project}_default`);
+      await engine.docker('network', 'rm', `${project}_workers`);
     }, 60_000);
     writeFileSync(join(lab.dir, 'token'), token, { mode: 0o600 });
     workers = parseWorkers(await call('2', '--token-file', join(lab.dir, 'token'), '--labels', 'zone=lab'));

@@ -159,7 +159,7 @@ interface Inspected {
 
 function toContainer({ Id, Name, State, Config, NetworkSettings }: Inspected, service: string): Container {
   const networks = Object.entries(NetworkSettings.Networks);
-  const [, network] = networks.find(([name]) => name.endsWith('_default')) ?? networks[0] ?? [];
+  const [, network] = networks.find(([name]) => name.endsWith('_default') || name.endsWith('_workers')) ?? networks[0] ?? [];
   return {
     id: Id,
     name: Name.replace(/^\//, ''),
