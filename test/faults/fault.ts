@@ -15,7 +15,7 @@ export interface Fault {
   /** The invariant that is broken by it, as violations name it. */
   breaks: string;
   /** Words of the violation that is meant: several guards have to be taken out before some mistakes do harm, and their absence is noticed too. */
-  shows: string;
+  shows: string | RegExp;
   edits: Edit[];
   /** As `npm run campaign -- --only` takes it. */
   scenario: string;

@@ -78,7 +78,7 @@ const tell = ({ invariant, where, what }: Violation): string => `${invariant} ${
 const INVARIANT = /^(I\d+|trust)$/;
 
 function judge({ breaks, shows }: Fault, violations: Violation[]): Pick<Row, 'result' | 'evidence'> {
-  const meant = violations.find(({ invariant, what }) => invariant === breaks && what.includes(shows));
+  const meant = violations.find(({ invariant, what }) => invariant === breaks && (typeof shows === 'string' ? what.includes(shows) : shows.test(what)));
   if (meant) {
     return { result: 'caught', evidence: tell(meant) };
   }

@@ -28,6 +28,8 @@ export const CLEANING: Fault[] = [
     scenario: 'provocations-real/residue',
     edits: [
       { file: PROCESSES, find: '    seen, clean = set(), 0\n', replace: "    for uid in uids:\n        os.system('pkill -u %d' % uid)\n    return 0\n    seen, clean = set(), 0\n" },
+      // What goes on holds its keyring, which would tell.
+      { file: WIPE, find: "        self.attempt('keys', lambda: expect_no_keys(self.uids))\n", replace: '' },
       BLIND_VERIFICATION,
     ],
   },
