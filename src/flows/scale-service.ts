@@ -45,7 +45,7 @@ export async function scaleService(ctx: ScaleContext, target: ScaledTarget): Pro
     atMs: ctx.clock.monotonicMs(),
     replicas: found.actual,
     obstacle: found.obstacle,
-    loadPercent: await target.sampler.measure(found),
+    loadPercent: target.sampler.measure(found),
     lagSeconds: service === 'scheduler' ? await schedulersLag(ctx.db) : undefined,
   };
   const { state, decision } = decideScale(target.state, look, policy);

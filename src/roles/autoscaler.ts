@@ -36,7 +36,7 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
     return 'done';
   });
   for (const service of SCALED_SERVICES) {
-    const sampler = createSampler({ engine, logger, staleMs: STALE_LOOKS * config.intervalSeconds * 1000 });
+    const sampler = createSampler({ staleMs: STALE_LOOKS * config.intervalSeconds * 1000 });
     const policy = toPolicy(config, config.services[service]);
     loop(`scale-${service}`, config.intervalSeconds * 1000, createPass(ctx, { lead, watch: () => watchService(ctx, { service, policy, sampler }) }));
   }

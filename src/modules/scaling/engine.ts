@@ -1,5 +1,6 @@
 import Docker from 'dockerode';
 import { withDeadline } from '../../lib/clock';
+import type { CpuReading } from './types';
 
 /** A container as the engine describes it; the part of it that is used is the same from API 1.40 on. */
 export type ContainerInfo = Docker.ContainerInspectInfo & { Config: { StopTimeout?: number; MacAddress?: string } };
@@ -14,12 +15,6 @@ export interface TaskInfo {
 
 export interface NewContainer extends Docker.ContainerCreateOptions {
   name: string;
-}
-
-/** CPU time that a container has used since it started, and when that was, by the engine's clock. */
-export interface CpuReading {
-  usedMs: number;
-  atMs: number;
 }
 
 /** What is asked of a Docker engine. Every call has a deadline; all throw what dockerode throws (`statusCode`), or DeadlineError. */

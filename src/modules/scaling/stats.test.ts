@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { silentLogger } from '../../lib/logger';
-import type { CpuReading } from './engine';
 import { createSampler, utilisationPercent } from './stats';
+import type { CpuReading, Replica } from './types';
 
 const limits = { cores: 1, staleMs: 15_000 };
 const at = (atMs: number, usedMs: number): CpuReading => ({ atMs, usedMs });
@@ -24,26 +23,21 @@ describe('utilisation', () => {
 });
 
 describe('the sampler', () => {
-  const replica = (containerId: string, cores = 1): { containerId: string; name: string; cores: number } => ({ containerId, name: containerId, cores });
+  const replica = (containerId: string, cpu: CpuReading | null, cores = 1): Replica => ({ containerId, name: containerId, cores, cpu });
 
-  it('adds up all replicas, and knows nothing while one is unknown', async () => {
-    let now = 0;
-    const used: Record<string, number> = { a: 0, b: 0 };
-    const engine = { readCpu: (id: string) => (id in used ? Promise.resolve(at(now, used[id] ?? 0)) : Promise.reject(new Error('gone'))) };
-    const sampler = createSampler({ engine, logger: silentLogger, staleMs: 15_000 });
-    const both = { actual: 2, replicas: [replica('a'), replica('b', 0.5)] };
-    expect(await sampler.measure(both)).toBeNull();
-    [now, used['a'], used['b']] = [5000, 2500, 1250];
-    expect(await sampler.measure(both)).toBeCloseTo(100);
-    expect(await sampler.measure({ actual: 3, replicas: [...both.replicas, replica('c')] })).toBeNull();
-    expect(await sampler.measure({ actual: 0, replicas: [] })).toBeNull();
+  it('adds up all replicas, and knows nothing while one is unknown', () => {
+    const sampler = createSampler({ staleMs: 15_000 });
+    expect(sampler.measure({ actual: 2, replicas: [replica('a', at(0, 0)), replica('b', at(0, 0), 0.5)] })).toBeNull();
+    const both = [replica('a', at(5000, 2500)), replica('b', at(5000, 1250), 0.5)];
+    expect(sampler.measure({ actual: 2, replicas: both })).toBeCloseTo(100);
+    const later = [replica('a', at(10_000, 5000)), replica('b', at(10_000, 2500), 0.5)];
+    expect(sampler.measure({ actual: 3, replicas: [...later, replica('c', null)] })).toBeNull();
+    expect(sampler.measure({ actual: 0, replicas: [] })).toBeNull();
   });
 
-  it('takes replicas on other machines to be as busy as those here', async () => {
-    let now = 0;
-    const sampler = createSampler({ engine: { readCpu: () => Promise.resolve(at(now, now / 2)) }, logger: silentLogger, staleMs: 15_000 });
-    await sampler.measure({ actual: 4, replicas: [replica('a')] });
-    now = 5000;
-    expect(await sampler.measure({ actual: 4, replicas: [replica('a')] })).toBeCloseTo(200);
+  it('takes replicas on other machines to be as busy as those here', () => {
+    const sampler = createSampler({ staleMs: 15_000 });
+    sampler.measure({ actual: 4, replicas: [replica('a', at(0, 0))] });
+    expect(sampler.measure({ actual: 4, replicas: [replica('a', at(5000, 2500))] })).toBeCloseTo(200);
   });
 });

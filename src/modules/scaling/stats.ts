@@ -1,7 +1,4 @@
-import type { Logger } from '../../lib/logger';
-import { messageOf } from '../../lib/errors';
-import type { CpuReading, Engine } from './engine';
-import type { Replica, ServiceState } from './types';
+import type { CpuReading, ServiceState } from './types';
 
 /** CPU between two readings in percent of `cores`; null when they tell nothing: no time between them, too much, or a restart. Pure. */
 export function utilisationPercent([before, after]: [CpuReading | undefined, CpuReading], { cores, staleMs }: { cores: number; staleMs: number }): number | null {
@@ -13,8 +10,6 @@ export function utilisationPercent([before, after]: [CpuReading | undefined, Cpu
 }
 
 export interface SamplerDeps {
-  engine: Pick<Engine, 'readCpu'>;
-  logger: Logger;
   /** Readings farther apart than this are none. */
   staleMs: number;
 }
@@ -25,33 +20,21 @@ export interface Sampler {
    * CPU of all replicas together since the last call, in percent of one; null when the sample of any that can be measured is missing, as that of a
    * new one is at first. Replicas on other machines are taken to be as busy as those here.
    */
-  measure(state: Pick<ServiceState, 'actual' | 'replicas'>): Promise<number | null>;
+  measure(state: Pick<ServiceState, 'actual' | 'replicas'>): number | null;
 }
 
 /** Keeps the last reading of each replica: the engine's own pair of readings is a second apart, which is less than it takes to tell load from noise. */
-export function createSampler({ engine, logger, staleMs }: SamplerDeps): Sampler {
+export function createSampler({ staleMs }: SamplerDeps): Sampler {
   let last = new Map<string, CpuReading>();
-
-  const read = async ({ containerId, name }: Replica): Promise<CpuReading | undefined> => {
-    try {
-      return await engine.readCpu(containerId);
-    } catch (error) {
-      logger.warn('no stats of a replica', { replica: name, reason: messageOf(error) });
-      return undefined;
-    }
-  };
-
   return {
-    measure: async ({ actual, replicas }) => {
-      const readings = await Promise.all(replicas.map(read));
+    measure: ({ actual, replicas }) => {
       const fresh = new Map<string, CpuReading>();
-      const percents = replicas.map(({ containerId, cores }, i) => {
-        const reading = readings[i];
-        if (reading === undefined) {
+      const percents = replicas.map(({ containerId, cores, cpu }) => {
+        if (cpu === null) {
           return null;
         }
-        fresh.set(containerId, reading);
-        return utilisationPercent([last.get(containerId), reading], { cores, staleMs });
+        fresh.set(containerId, cpu);
+        return utilisationPercent([last.get(containerId), cpu], { cores, staleMs });
       });
       last = fresh;
       const known = percents.filter((percent) => percent !== null);

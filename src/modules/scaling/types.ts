@@ -18,12 +18,20 @@ export type Obstacle =
   /** It is not the driver's to scale: a fixed name, a fixed port or address, not replicated. */
   | 'foreign';
 
+/** CPU time that a container has used since it started, and when that was read, by the engine's clock. */
+export interface CpuReading {
+  usedMs: number;
+  atMs: number;
+}
+
 /** One container of a service that serves. */
 export interface Replica {
   containerId: string;
   name: string;
   /** Cores that it may use: its CPU limit, or one. */
   cores: number;
+  /** Null: the engine gave no reading. */
+  cpu: CpuReading | null;
 }
 
 /** What there is of a service now. */
@@ -40,7 +48,7 @@ export interface ScaleDriver {
   inspect(service: ScaledService): Promise<ServiceState>;
   /**
    * Begins to make `from` replicas `to`, which is one less at the least: those that come are `starting` afterwards, one that goes was told to stop, is
-   * `draining`, and takes its own stop grace period at the most. Throws when the service is not as it was found.
+   * `draining`, and takes its own stop grace period at the most. Throws `state_conflict` when the service is not as it was found.
    */
   scale(service: ScaledService, step: ScaleStep): Promise<void>;
   /** Finishes what an earlier change began, whoever began it. Gives the names of what it removed. */

@@ -78,7 +78,7 @@ function aService(actual: number, { percent, obstacle = null }: { percent: numbe
     },
     tidy: () => Promise.resolve([]),
   };
-  return { driver, steps, sampler: { measure: () => Promise.resolve(percent) } };
+  return { driver, steps, sampler: { measure: () => percent } };
 }
 
 interface Scene {

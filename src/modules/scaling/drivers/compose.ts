@@ -1,9 +1,11 @@
 import type { Clock } from '../../../lib/clock';
+import { OrionError } from '../../../lib/errors';
 import type { Logger } from '../../../lib/logger';
 import type { ContainerInfo, Engine } from '../engine';
-import type { Obstacle, Replica, ScaleDriver, ScaledService } from '../types';
-import { cloneOf, LABEL, nameOf, numberOf, whyNotCloned } from './clone';
+import type { Obstacle, ScaleDriver, ScaledService } from '../types';
+import { cloneOf, LABEL, numberOf, whyNotCloned } from './clone';
 import { createDepartures, isUp } from './departures';
+import { measureReplicas } from './measure';
 
 export interface DriverDeps {
   engine: Engine;
@@ -14,16 +16,6 @@ export interface DriverDeps {
 }
 
 const restarts = ({ HostConfig }: ContainerInfo): boolean => !['', 'no', undefined].includes(HostConfig.RestartPolicy?.Name);
-
-/** Cores that a container may use: its limit, or one. Pure. */
-export function coresOf({ HostConfig: { NanoCpus, CpuQuota, CpuPeriod } }: ContainerInfo): number {
-  if (NanoCpus) {
-    return NanoCpus / 1e9;
-  }
-  return CpuQuota && CpuQuota > 0 ? CpuQuota / (CpuPeriod || 100_000) : 1;
-}
-
-export const toReplica = (container: ContainerInfo): Replica => ({ containerId: container.Id, name: nameOf(container), cores: coresOf(container) });
 
 export interface Judged {
   serving: ContainerInfo[];
@@ -78,7 +70,7 @@ export function createComposeDriver({ engine, project, clock, logger }: DriverDe
   return {
     inspect: async (service) => {
       const { serving, obstacle } = judgeContainers(await list(service));
-      return { actual: serving.length, replicas: serving.map(toReplica), obstacle };
+      return { actual: serving.length, replicas: await measureReplicas(serving, { engine, logger }), obstacle };
     },
 
     scale: async (service, { from, to }) => {
@@ -86,7 +78,7 @@ export function createComposeDriver({ engine, project, clock, logger }: DriverDe
       const { serving, obstacle } = judgeContainers(containers);
       const [newest] = serving.toSorted((a, b) => numberOf(b) - numberOf(a));
       if (serving.length !== from || obstacle !== null || newest === undefined) {
-        throw new Error(`${service} has changed: ${serving.length} replicas, ${obstacle ?? 'nothing in the way'}`);
+        throw new OrionError('state_conflict', `${service} has changed: ${serving.length} replicas, ${obstacle ?? 'nothing in the way'}`);
       }
       if (to < from) {
         await departures.begin(newest);

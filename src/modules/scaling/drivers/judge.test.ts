@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import { silentLogger } from '../../../lib/logger';
 import type { ContainerInfo, ServiceInfo, TaskInfo } from '../engine';
+import type { CpuReading } from '../types';
 import { cloneOf, replicaName, whyNotCloned } from './clone';
-import { coresOf, judgeContainers } from './compose';
+import { judgeContainers } from './compose';
+import { coresOf, measureReplicas } from './measure';
 import { judgeService } from './swarm';
 
 interface Made {
@@ -56,6 +59,19 @@ describe('a compose service', () => {
 
   it('has replicas of so many cores', () => {
     expect([coresOf(aContainer()), coresOf(aContainer({ host: { NanoCpus: 5e8 } })), coresOf(aContainer({ host: { CpuQuota: 150_000, CpuPeriod: 100_000 } }))]).toEqual([1, 0.5, 1.5]);
+  });
+
+  it('is measured replica by replica: a reading that fails or is no number is null', async () => {
+    const readings: Record<string, Promise<CpuReading>> = {
+      a: Promise.resolve({ usedMs: 10, atMs: 20 }), b: Promise.reject(new Error('it hangs')), c: Promise.resolve({ usedMs: NaN, atMs: 20 }),
+    };
+    const engine = { readCpu: (id: string) => readings[id] ?? Promise.reject(new Error('unknown')) };
+    const containers = ['a', 'b', 'c'].map((id) => aContainer({ id, name: `shop_api_${id}` }));
+    expect(await measureReplicas(containers, { engine, logger: silentLogger })).toEqual([
+      { containerId: 'a', name: 'shop_api_a', cores: 1, cpu: { usedMs: 10, atMs: 20 } },
+      { containerId: 'b', name: 'shop_api_b', cores: 1, cpu: null },
+      { containerId: 'c', name: 'shop_api_c', cores: 1, cpu: null },
+    ]);
   });
 });
 

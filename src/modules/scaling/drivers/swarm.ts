@@ -1,6 +1,8 @@
+import { OrionError } from '../../../lib/errors';
 import type { Engine, ServiceInfo, TaskInfo } from '../engine';
 import type { Obstacle, ScaleDriver, ScaledService } from '../types';
-import { type DriverDeps, toReplica } from './compose';
+import type { DriverDeps } from './compose';
+import { measureReplicas } from './measure';
 
 const ENDED = new Set(['complete', 'failed', 'shutdown', 'rejected', 'orphaned', 'remove']);
 const UPDATING: Record<string, Obstacle> = { updating: 'updating', rollback_started: 'updating', paused: 'paused', rollback_paused: 'paused' };
@@ -30,7 +32,7 @@ export function judgeService(service: ServiceInfo | undefined, tasks: TaskInfo[]
 }
 
 /** Replicas as the swarm makes them: this driver only says how many. It has to talk to a manager. */
-export function createSwarmDriver({ engine, project }: DriverDeps): ScaleDriver {
+export function createSwarmDriver({ engine, project, logger }: DriverDeps): ScaleDriver {
   const find = (service: ScaledService): Promise<ServiceInfo | undefined> => engine.findService(`${project}_${service}`);
   return {
     inspect: async (name) => {
@@ -38,14 +40,15 @@ export function createSwarmDriver({ engine, project }: DriverDeps): ScaleDriver 
       const [tasks, nodes] = await Promise.all([service ? engine.listTasks(service.ID) : [], engine.findNodes()]);
       const serving = tasks.filter(serves);
       const here = await Promise.all(serving.filter(({ NodeID }) => NodeID === nodes.own).map((task) => containerOf(engine, task)));
-      return { actual: serving.length, replicas: here.filter((container) => container !== undefined).map(toReplica), obstacle: judgeService(service, tasks, nodes.ready) };
+      const replicas = await measureReplicas(here.filter((container) => container !== undefined), { engine, logger });
+      return { actual: serving.length, replicas, obstacle: judgeService(service, tasks, nodes.ready) };
     },
 
     scale: async (name, { from, to }) => {
       for (let attempt = 1; ; attempt += 1) {
         const service = await find(name);
         if (service?.Spec === undefined || replicasOf(service) !== from) {
-          throw new Error(`${name} has changed: it is to have ${service ? String(replicasOf(service)) : 'no'} replicas`);
+          throw new OrionError('state_conflict', `${name} has changed: it is to have ${service ? String(replicasOf(service)) : 'no'} replicas`);
         }
         try {
           await engine.updateService(service.ID, service.Version.Index, { ...service.Spec, Mode: { Replicated: { Replicas: to } } });

@@ -1,0 +1,31 @@
+import type { Logger } from '../../../lib/logger';
+import { messageOf } from '../../../lib/errors';
+import type { ContainerInfo, Engine } from '../engine';
+import type { CpuReading, Replica } from '../types';
+import { nameOf } from './clone';
+
+/** Cores that a container may use: its limit, or one. Pure. */
+export function coresOf({ HostConfig: { NanoCpus, CpuQuota, CpuPeriod } }: ContainerInfo): number {
+  if (NanoCpus) {
+    return NanoCpus / 1e9;
+  }
+  return CpuQuota && CpuQuota > 0 ? CpuQuota / (CpuPeriod || 100_000) : 1;
+}
+
+/** Reads the CPU time of all these containers at once. A reading that fails is logged and null: the others still tell how many replicas serve. */
+export function measureReplicas(containers: ContainerInfo[], deps: { engine: Pick<Engine, 'readCpu'>; logger: Logger }): Promise<Replica[]> {
+  return Promise.all(
+    containers.map(async (container) => ({ containerId: container.Id, name: nameOf(container), cores: coresOf(container), cpu: await readCpu(container, deps) })),
+  );
+}
+
+async function readCpu(container: ContainerInfo, { engine, logger }: { engine: Pick<Engine, 'readCpu'>; logger: Logger }): Promise<CpuReading | null> {
+  try {
+    const { usedMs, atMs } = await engine.readCpu(container.Id);
+    // The engine leaves members out for a container that is just ending.
+    return Number.isFinite(usedMs) && Number.isFinite(atMs) ? { usedMs, atMs } : null;
+  } catch (error) {
+    logger.warn('replica not measured', { replica: nameOf(container), reason: messageOf(error) });
+    return null;
+  }
+}
