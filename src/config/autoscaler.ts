@@ -1,12 +1,8 @@
 import type { LogLevel } from '../lib/logger';
 import { type DatabaseConfig, readDatabase } from './database';
-import { createEnvReader, type EnvReader } from './env';
+import { createEnvReader } from './env';
+import { readServiceBounds, type ServiceBounds } from './scale-bounds';
 import { readSeconds } from './seconds';
-
-export interface Bounds {
-  min: number;
-  max: number;
-}
 
 export interface AutoscalerConfig {
   logLevel: LogLevel;
@@ -16,7 +12,7 @@ export interface AutoscalerConfig {
   driver: 'compose' | 'swarm';
   /** Undefined: that of its own container. */
   project: string | undefined;
-  services: { api: Bounds; scheduler: Bounds };
+  services: ServiceBounds;
   targetPercent: number;
   tolerancePercent: number;
   lagSeconds: number;
@@ -26,18 +22,6 @@ export interface AutoscalerConfig {
   /** Another one leads after so long at the latest. */
   leaderSeconds: number;
   dryRun: boolean;
-}
-
-const MOST = 1000;
-
-function readBounds(env: EnvReader, service: string): Bounds {
-  const [minName, maxName] = [`ORION_SCALE_${service}_MIN`, `ORION_SCALE_${service}_MAX`];
-  const min = env.integer(minName, { default: 1, min: 1, max: MOST });
-  const max = env.integer(maxName, { default: Math.max(min, 4), min: 1, max: MOST });
-  if (max < min) {
-    env.fault(maxName, `must be at least ${minName}`);
-  }
-  return { min, max };
 }
 
 /** Settings of the role autoscaler: the database and the Docker socket, and neither of the control plane's keys. Throws one ConfigError that names every fault. */
@@ -50,7 +34,7 @@ export function loadAutoscalerConfig(source: NodeJS.ProcessEnv): Readonly<Autosc
     dockerSocket: env.text('ORION_DOCKER_SOCKET', { default: '/var/run/docker.sock' }),
     driver: env.choice('ORION_SCALE_DRIVER', ['compose', 'swarm'], { default: 'compose' }),
     project: env.optionalText('ORION_SCALE_PROJECT'),
-    services: { api: readBounds(env, 'API'), scheduler: readBounds(env, 'SCHEDULER') },
+    services: readServiceBounds(env),
     targetPercent: env.integer('ORION_SCALE_TARGET_PERCENT', { default: 60, min: 1, max: 100 }),
     tolerancePercent: env.integer('ORION_SCALE_TOLERANCE_PERCENT', { default: 10, min: 1, max: 50 }),
     lagSeconds: readSeconds(env, 'ORION_SCALE_LAG_SECONDS', { default: 5 }),

@@ -26,6 +26,7 @@ const STATUS: Record<ErrorCode, { status: number; title: string }> = {
   quota_exceeded: { status: 422, title: 'The quota is used up' },
   duration_too_long: { status: 422, title: 'The duration is too long' },
   lease_over: { status: 422, title: 'The lease is over' },
+  step_refused: { status: 422, title: 'The step is not allowed' },
   public_key_missing: { status: 422, title: 'There is no key to log in with' },
   too_many_requests: { status: 429, title: 'Too many requests' },
   internal: { status: 500, title: 'Something went wrong here' },
@@ -42,7 +43,6 @@ const UNREADABLE: Record<string, [status: number, detail: string]> = {
 
 /** What goes wrong in Express' own middleware, by the `type` that body-parser gives. */
 const BODY_ERRORS: Record<string, [ErrorCode, string]> = {
-  'entity.too.large': ['body_too_large', 'The body is larger than 64 KiB.'],
   'entity.parse.failed': ['invalid_request', 'The body is not valid JSON.'],
   'encoding.unsupported': ['unsupported_media_type', 'Send the body as plain UTF-8 JSON.'],
   'charset.unsupported': ['unsupported_media_type', 'Send the body as UTF-8.'],
@@ -70,7 +70,10 @@ function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
   if (!(error instanceof Error)) {
     return undefined;
   }
-  const { type, status } = error as { type?: unknown; status?: unknown };
+  const { type, status, limit } = error as { type?: unknown; status?: unknown; limit?: unknown };
+  if (type === 'entity.too.large') {
+    return ['body_too_large', `The body is larger than ${Number(limit) / 1024} KiB.`];
+  }
   const known = typeof type === 'string' ? BODY_ERRORS[type] : undefined;
   if (known) {
     return known;

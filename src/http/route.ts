@@ -86,7 +86,8 @@ function send(res: Response, { status, body, headers, seal = sealOf(res) }: Answ
   }
 }
 
-const requireJson =
+/** Refuses a body that is there and no JSON. */
+export const requireJson =
   (needed: boolean): RequestHandler =>
   (req, _res, next) => {
     const hasBody = (req.headers['content-length'] ?? '0') !== '0' || req.headers['transfer-encoding'] !== undefined;

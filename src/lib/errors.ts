@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'quota_exceeded'
   | 'duration_too_long'
   | 'lease_over'
+  | 'step_refused'
   | 'public_key_missing'
   | 'body_too_large'
   | 'unsupported_media_type'

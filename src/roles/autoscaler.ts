@@ -1,10 +1,12 @@
 import { hostname } from 'node:os';
-import type { AutoscalerConfig, Bounds } from '../config/autoscaler';
+import type { AutoscalerConfig } from '../config/autoscaler';
+import type { Bounds } from '../config/scale-bounds';
 import { createLead, type Lead } from '../flows/keep-lead';
 import { type ScaleContext, scaleService, watchService } from '../flows/scale-service';
 import { messageOf } from '../lib/errors';
 import { createLoop, type Loop, type PassResult } from '../lib/loop';
-import { createSampler, type Engine, findProject, openEngine, SCALE_DRIVERS, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
+import { createSampler, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
+import { type Engine, findProject, openEngine, SCALE_DRIVERS } from '../modules/scaling/docker';
 import type { Plane } from './control-plane';
 import { countPasses } from '../modules/telemetry';
 import type { RunningRole } from './role';

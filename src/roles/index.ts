@@ -1,6 +1,7 @@
 import { loadAgentConfig } from '../config/agent';
 import { loadAutoscalerConfig } from '../config/autoscaler';
 import { type ControlPlaneConfig, loadControlPlaneConfig } from '../config/control-plane';
+import { loadScaleDriverConfig } from '../config/scale-driver';
 import { systemClock } from '../lib/clock';
 import { createLogger, jsonLineSink, type Logger } from '../lib/logger';
 import type { ControlPlane, Plane, WorkPlane } from './control-plane';
@@ -21,7 +22,8 @@ interface Planes {
 
 /** Roles that run alone, and why. */
 const ALONE: Record<string, string> = {
-  autoscaler: 'the autoscaler runs alone: who holds the Docker socket is root, which is no business of a process that serves others',
+  autoscaler: 'the autoscaler runs alone: it has the database, and no key of the control plane',
+  'scale-driver': 'the scale driver runs alone: it has the Docker socket, and so is root on its machine; it may have no secret and serve nobody else',
   agent: 'the agent runs alone: it has no business near the control plane\'s secrets',
 };
 
@@ -46,6 +48,9 @@ export async function startRoles(names: string[], env: NodeJS.ProcessEnv): Promi
   if (names.includes('agent')) {
     return runAgent(env, stop);
   }
+  if (names.includes('scale-driver')) {
+    return runScaleDriver(env, stop);
+  }
   return names.includes('autoscaler') ? runAutoscaler(env, stop) : runControlPlane(names, loadControlPlaneConfig(env, names), stop);
 }
 
@@ -54,6 +59,16 @@ async function runAgent(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<numb
   const logger = createLogger(config.logLevel, jsonLineSink, { role: 'agent' });
   const { startAgent } = await import('./agent');
   const role = await startAgent(config, { logger, clock: systemClock });
+  const code = await untilOver([role], { stop, logger });
+  await role.stop();
+  return code;
+}
+
+async function runScaleDriver(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
+  const config = loadScaleDriverConfig(env);
+  const [{ startScaleDriver }, { createWinstonSink }] = await Promise.all([import('./scale-driver'), import('../lib/winston-sink')]);
+  const logger = createLogger(config.logLevel, createWinstonSink(), { role: 'scale-driver' });
+  const role = await startScaleDriver(config, { logger, clock: systemClock }, stop);
   const code = await untilOver([role], { stop, logger });
   await role.stop();
   return code;

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
-import { createSampler, type Engine, openEngine, SCALE_DRIVERS, type ScaleDriver } from '../../src/modules/scaling';
+import { createSampler, type ScaleDriver } from '../../src/modules/scaling';
+import { type Engine, openEngine, SCALE_DRIVERS } from '../../src/modules/scaling/docker';
 import { createLab, type DockerEngine, eventually, type Lab, openDocker, runOrThrow } from '../lab';
 
 /** Sleepers that take two seconds to stop, as if they had work in hand. */

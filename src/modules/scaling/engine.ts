@@ -1,5 +1,5 @@
 import Docker from 'dockerode';
-import { withDeadline } from '../../lib/clock';
+import { DeadlineError, withDeadline } from '../../lib/clock';
 import type { CpuReading } from './types';
 
 /** A container as the engine describes it; the part of it that is used is the same from API 1.40 on. */
@@ -51,6 +51,19 @@ const STOP_SLACK_MS = 15_000;
 /** The status of the engine's refusal; undefined: it was none. */
 export function statusOf(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined;
+}
+
+/** Why a call failed, without the text of the engine's answer, which may hold anything. */
+export function reasonOf(error: unknown): string {
+  const status = statusOf(error);
+  if (status !== undefined) {
+    return `it refused with status ${status}`;
+  }
+  if (error instanceof DeadlineError) {
+    return error.message;
+  }
+  const { code } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  return code === undefined ? 'its answer is not as expected' : `the connection failed with ${code}`;
 }
 
 async function unless<T, E>(status: number, instead: E, call: Promise<T>): Promise<T | E> {

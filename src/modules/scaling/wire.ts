@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import type { Obstacle, ServiceState } from './types';
+
+/** What goes between the autoscaler and the scale driver. Both are of one release; neither believes the other unseen. */
+
+const OBSTACLES: { [O in Obstacle]: O } = {
+  no_replica: 'no_replica', starting: 'starting', draining: 'draining', updating: 'updating', paused: 'paused', foreign: 'foreign',
+};
+const MOST = 10_000;
+const count = z.int().min(0).max(MOST);
+const name = z.string().min(1).max(255);
+
+export const stepWire = z.strictObject({ from: count, to: count });
+
+export const removedWire = z.object({ removed: z.array(name).max(MOST) });
+
+const stateWire = z.object({
+  actual: count,
+  obstacle: z.enum(OBSTACLES).nullable(),
+  replicas: z
+    .array(z.object({ container_id: name, name, cores: z.number().positive(), cpu: z.object({ used_ms: z.number().min(0), at_ms: z.number() }).nullable() }))
+    .max(MOST),
+});
+
+export function presentState({ actual, obstacle, replicas }: ServiceState): z.input<typeof stateWire> {
+  return {
+    actual,
+    obstacle,
+    replicas: replicas.map(({ containerId, name, cores, cpu }) => ({ container_id: containerId, name, cores, cpu: cpu && { used_ms: cpu.usedMs, at_ms: cpu.atMs } })),
+  };
+}
+
+/** The state as its driver gave it. Throws a ZodError for anything else. */
+export function parseState(body: unknown): ServiceState {
+  const { actual, obstacle, replicas } = stateWire.parse(body);
+  return {
+    actual,
+    obstacle,
+    replicas: replicas.map(({ container_id: containerId, name, cores, cpu }) => ({ containerId, name, cores, cpu: cpu && { usedMs: cpu.used_ms, atMs: cpu.at_ms } })),
+  };
+}
