@@ -59,10 +59,16 @@ module.exports = {
       to: { path: 'node_modules/dockerode' },
     },
     {
-      name: 'only-the-autoscaler-reaches-docker',
+      name: 'scaling-in-its-own-roles-only',
       severity: 'error',
-      from: { path: '^src/(roles/(api|scheduler|agent)|agent-main)\\.ts$' },
+      from: { path: '^src/(roles/(api|scheduler|gateway|agent)|agent-main)\\.ts$' },
       to: { path: '^src/modules/scaling/', reachable: true },
+    },
+    {
+      name: 'only-the-scale-driver-reaches-docker',
+      severity: 'error',
+      from: { path: '^src/roles/', pathNot: '^src/roles/(scale-driver|index)\\.ts$' },
+      to: { path: '^src/modules/scaling/(docker|engine)\\.ts$', reachable: true },
     },
   ],
   options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' } },

@@ -60,7 +60,7 @@ function createRoot(io: CliIo): Command {
     .version(version, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help for a command')
-    .option('--role <roles>', 'run the service: api, scheduler, autoscaler or agent; several joined by commas')
+    .option('--role <roles>', 'run the service: api, scheduler, gateway, autoscaler, scale-driver or agent; several joined by commas')
     .option('--server <url>', 'the server to talk to (default: the one of the last login)')
     .option('--json', 'print the API\'s JSON, and nothing else')
     .option('-q, --quiet', 'no progress and no advice')

@@ -8,10 +8,8 @@ export interface AutoscalerConfig {
   logLevel: LogLevel;
   database: DatabaseConfig;
   ops: { host: string; port: number };
-  dockerSocket: string;
-  driver: 'compose' | 'swarm';
-  /** Undefined: that of its own container. */
-  project: string | undefined;
+  /** Of the scale driver. */
+  driverUrl: string;
   services: ServiceBounds;
   targetPercent: number;
   tolerancePercent: number;
@@ -24,16 +22,14 @@ export interface AutoscalerConfig {
   dryRun: boolean;
 }
 
-/** Settings of the role autoscaler: the database and the Docker socket, and neither of the control plane's keys. Throws one ConfigError that names every fault. */
+/** Settings of the role autoscaler: the database and the scale driver, and neither of the control plane's keys. Throws one ConfigError that names every fault. */
 export function loadAutoscalerConfig(source: NodeJS.ProcessEnv): Readonly<AutoscalerConfig> {
   const env = createEnvReader(source);
   const config: AutoscalerConfig = {
     logLevel: env.choice<LogLevel>('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], { default: 'info' }),
     database: readDatabase(env),
     ops: { host: env.text('ORION_OPS_HOST', { default: '0.0.0.0' }), port: env.integer('ORION_OPS_PORT', { default: 9464, min: 0, max: 65535 }) },
-    dockerSocket: env.text('ORION_DOCKER_SOCKET', { default: '/var/run/docker.sock' }),
-    driver: env.choice('ORION_SCALE_DRIVER', ['compose', 'swarm'], { default: 'compose' }),
-    project: env.optionalText('ORION_SCALE_PROJECT'),
+    driverUrl: env.url('ORION_SCALE_DRIVER_URL'),
     services: readServiceBounds(env),
     targetPercent: env.integer('ORION_SCALE_TARGET_PERCENT', { default: 60, min: 1, max: 100 }),
     tolerancePercent: env.integer('ORION_SCALE_TOLERANCE_PERCENT', { default: 10, min: 1, max: 50 }),

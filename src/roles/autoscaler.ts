@@ -1,12 +1,9 @@
-import { hostname } from 'node:os';
 import type { AutoscalerConfig } from '../config/autoscaler';
 import type { Bounds } from '../config/scale-bounds';
 import { createLead, type Lead } from '../flows/keep-lead';
 import { type ScaleContext, scaleService, watchService } from '../flows/scale-service';
-import { messageOf } from '../lib/errors';
 import { createLoop, type Loop, type PassResult } from '../lib/loop';
-import { createSampler, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
-import { type Engine, findProject, openEngine, SCALE_DRIVERS } from '../modules/scaling/docker';
+import { createRemoteDriver, createSampler, type RemoteDriver, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
 import type { Plane } from './control-plane';
 import { countPasses } from '../modules/telemetry';
 import type { RunningRole } from './role';
@@ -18,12 +15,10 @@ const STALE_LOOKS = 3;
 /** The closed loop (R31): one autoscaler leads, looks at each service, and makes replicas come and go; the others wait to take over. */
 export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, signal: AbortSignal): Promise<RunningRole> {
   const { db, clock, logger, metrics } = plane;
-  const engine = openEngine(config.dockerSocket);
-  const project = await waitForProject(plane, { engine, configured: config.project }, signal);
-  if (project === undefined) {
+  const driver = createRemoteDriver(config.driverUrl);
+  if (!(await waitForDriver(plane, driver, signal))) {
     return { stop: () => Promise.resolve() };
   }
-  const driver = SCALE_DRIVERS[config.driver]({ engine, project, clock, logger });
   const lead = config.dryRun ? undefined : createLead({ db, clock, logger }, { name: 'autoscaler', limitSeconds: config.leaderSeconds });
   const ctx: ScaleContext = { db, clock, logger, metrics, driver, lead: lead?.claim };
 
@@ -44,7 +39,7 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
   }
 
   loops.forEach((each) => each.start());
-  logger.info('scaling', { driver: config.driver, project, dryRun: config.dryRun, services: config.services });
+  logger.info('scaling', { driver: config.driverUrl, dryRun: config.dryRun, services: config.services });
   return {
     stop: async () => {
       await leading?.stop();
@@ -72,35 +67,20 @@ function toPolicy(config: AutoscalerConfig, { min, max }: Bounds): ScalePolicy {
   return { min, max, targetPercent, tolerancePercent, stabilisationSeconds, cooldownSeconds, lagSeconds, smoothingSeconds: intervalSeconds, staleSeconds: STALE_LOOKS * intervalSeconds };
 }
 
-interface ProjectSource {
-  engine: Engine;
-  configured: string | undefined;
-}
-
-/** Waits until the engine answers and the project is known; meanwhile readiness says why not. Undefined: told to stop before. */
-async function waitForProject({ clock, logger, readiness }: Plane, { engine, configured }: ProjectSource, signal: AbortSignal): Promise<string | undefined> {
-  let told = '';
+/** Waits until the scale driver is ready; meanwhile readiness has the reason. False: `signal` aborted before. */
+async function waitForDriver({ clock, logger, readiness }: Plane, driver: RemoteDriver, signal: AbortSignal): Promise<boolean> {
+  let logged = '';
   while (!signal.aborted) {
-    const { project, reason } = await askForProject(engine, configured);
-    if (project !== undefined) {
-      return project;
+    const reason = await driver.whyNotReady();
+    if (reason === null) {
+      return true;
     }
     readiness.set(reason);
-    if (reason !== told) {
-      logger.warn('waiting for Docker', { reason });
-      told = reason;
+    if (reason !== logged) {
+      logger.warn('waiting for the scale driver', { reason });
+      logged = reason;
     }
     await clock.sleep(WAIT_MS, signal);
   }
-  return undefined;
-}
-
-async function askForProject(engine: Engine, configured: string | undefined): Promise<{ project: string | undefined; reason: string }> {
-  try {
-    await engine.ping();
-    const project = configured ?? (await findProject(engine, hostname()));
-    return { project, reason: 'this process is in no container of a compose project or stack: set ORION_SCALE_PROJECT' };
-  } catch (error) {
-    return { project: undefined, reason: `Docker does not answer: ${messageOf(error)}` };
-  }
+  return false;
 }

@@ -10,25 +10,38 @@ const SLACK_SECONDS = 2;
 let lab: Lab;
 let docker: DockerEngine;
 let database: TestDatabase;
+let driver: OrionProcess;
 beforeAll(async () => {
   lab = createLab();
   docker = await openDocker(lab);
   database = await openTestDatabase();
+  driver = await startDriver(await freePort());
 }, 3_600_000);
 afterAll(async () => {
   await lab.close();
   await database.close();
 }, 180_000);
 
-/** Over a project that nobody has: it may look and lead, and finds nothing to change. No key of the control plane is given to it. */
-async function startAutoscaler(): Promise<OrionProcess> {
+/** Over a project that nobody has. Nothing but the socket is given to it. */
+async function startDriver(port: number): Promise<OrionProcess> {
+  return startOrion(lab, 'scale-driver', {
+    port,
+    env: {
+      ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: String(port), ORION_DOCKER_SOCKET: docker.host.replace('unix://', ''),
+      ORION_SCALE_PROJECT: 'orion-nobody',
+    },
+  });
+}
+
+/** It may look and lead, and finds nothing to change. No key of the control plane and no Docker socket is given to it. */
+async function startAutoscaler(driverUrl = driver.url): Promise<OrionProcess> {
   const port = await freePort();
   const { access } = database;
   return startOrion(lab, 'autoscaler', {
     port,
     env: {
       ORION_DB_HOST: access.host, ORION_DB_PORT: String(access.port), ORION_DB_USER: access.user, ORION_DB_PASSWORD: access.password, ORION_DB_NAME: access.database,
-      ORION_OPS_HOST: '127.0.0.1', ORION_OPS_PORT: String(port), ORION_DOCKER_SOCKET: docker.host.replace('unix://', ''), ORION_SCALE_PROJECT: 'orion-nobody',
+      ORION_OPS_HOST: '127.0.0.1', ORION_OPS_PORT: String(port), ORION_SCALE_DRIVER_URL: driverUrl,
       ORION_SCALE_INTERVAL_SECONDS: '0.5', ORION_SCALE_LEADER_SECONDS: String(LIMIT_SECONDS),
     },
   });
@@ -56,4 +69,18 @@ it('R31: of two autoscalers one leads; another takes over within the limit when 
   expect(await leader()).not.toBe(held);
   await untilLeading(third);
   await eventually(() => third.log().includes('no_replica'), { what: 'it looks at the services' });
+  await third.stop();
 }, 180_000);
+
+it('A9: an autoscaler waits for its scale driver and reports why, and lives on when the driver is gone', async () => {
+  const port = await freePort();
+  const waiting = startAutoscaler(`http://127.0.0.1:${port}`);
+  await systemClock.sleep(2_000);
+  const late = await startDriver(port);
+  const autoscaler = await waiting;
+  expect(autoscaler.log()).toContain('the scale driver does not answer: ');
+  await untilLeading(autoscaler);
+  await late.kill9();
+  await eventually(() => autoscaler.log().includes('loop pass failed'), { what: 'it misses the driver', timeoutMs: 30_000 });
+  expect([autoscaler.running(), await leads(autoscaler)]).toEqual([true, true]);
+}, 120_000);

@@ -62,8 +62,8 @@ export function reasonOf(error: unknown): string {
   if (error instanceof DeadlineError) {
     return error.message;
   }
-  const { code } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
-  return code === undefined ? 'its answer is not as expected' : `the connection failed with ${code}`;
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? `the connection failed with ${code}` : 'its answer is not as expected';
 }
 
 async function unless<T, E>(status: number, instead: E, call: Promise<T>): Promise<T | E> {

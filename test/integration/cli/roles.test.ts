@@ -11,10 +11,12 @@ const orion = (args: string[], env: Record<string, string> = {}): ReturnType<typ
 
 describe('orion as a service', () => {
   it.each([
-    ['--role=nobody', 'api, scheduler, gateway, autoscaler, agent'],
-    ['--role=', 'api, scheduler, gateway, autoscaler, agent'],
+    ['--role=nobody', 'api, scheduler, gateway, autoscaler, scale-driver, agent'],
+    ['--role=', 'api, scheduler, gateway, autoscaler, scale-driver, agent'],
     ['--role=api,agent', 'the agent runs alone'],
     ['--role=api,autoscaler', 'the autoscaler runs alone'],
+    ['--role=autoscaler,scale-driver', 'the autoscaler runs alone'],
+    ['--role=scale-driver,api', 'the scale driver runs alone'],
   ])('refuses %s as wrong usage and says what is right', async (role, says) => {
     const { code, stderr, stdout } = await orion([role]);
     expect([code, stdout]).toEqual([2, '']);
@@ -29,6 +31,18 @@ describe('orion as a service', () => {
     }
     expect(stderr).not.toContain('hush');
   });
+
+  it('the scale driver tells it too', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    try {
+      await once(other, 'listening');
+      const taken = { ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: String((other.address() as AddressInfo).port) };
+      const { code, stderr } = await orion(['--role=scale-driver'], taken);
+      expect([code, stderr]).toEqual([1, expect.stringContaining('ORION_SCALE_DRIVER_PORT: another process of this machine listens on 127.0.0.1:')]);
+    } finally {
+      other.close();
+    }
+  }, 30_000);
 
   it.each(['scheduler', 'api'])('%s tells which setting to change when another process has its port', async (role) => {
     const dir = mkdtempSync(join(tmpdir(), 'orion-roles-'));
