@@ -87,7 +87,7 @@ set_in_env() { grep -qs "^$1=" .env || printf '%s=%s\n' "$1" "$2" >>.env; }
 write_env() {
   local socket=${ORION_DOCKER_SOCKET:-/var/run/docker.sock}
   set_in_env COMPOSE_PROJECT_NAME orion
-  # The autoscaler reads the socket as a member of its group.
+  # The scale driver uses the socket as a member of its group.
   if [[ -S $socket ]]; then set_in_env ORION_DOCKER_GID "$(stat -c %g -- "$socket")"; fi
 }
 

@@ -4,7 +4,7 @@
 #
 #   scripts/make-stack.sh >stack.yaml && docker stack deploy -c stack.yaml orion
 #
-# Needs docker-compose (or docker compose) and Python's yaml. Database, Caddy and autoscaler stay on a manager; the others go anywhere.
+# Needs docker-compose (or docker compose) and Python's yaml. Database, Caddy, autoscaler and scale driver stay on a manager; the others go anywhere.
 # Usage: scripts/make-stack.sh [further compose files]
 set -euo pipefail
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -103,13 +103,13 @@ if not (volumes.get("checkpoints") or {}).get("driver_opts"):
 # Nobody but the services of this file is in the network.
 services["api"]["environment"]["ORION_TRUST_PROXY"] = subnet
 services["migrate"]["deploy"]["restart_policy"] = {"condition": "on-failure", "delay": "3s"}
-for name in ("db", "autoscaler", "caddy"):
+for name in ("db", "autoscaler", "scale-driver", "caddy"):
     services[name]["deploy"]["placement"] = {"constraints": ["node.role == manager"]}
-autoscaler = services["autoscaler"]
-groups = [str(group) for group in autoscaler.pop("group_add", [])]
+driver = services["scale-driver"]
+groups = [str(group) for group in driver.pop("group_add", [])]
 # A swarm knows no further groups: the socket's takes the place of the own one.
-autoscaler["user"] = f"10001:{(groups or ['0'])[0]}"
-autoscaler["environment"]["ORION_SCALE_DRIVER"] = "swarm"
+driver["user"] = f"10001:{(groups or ['0'])[0]}"
+driver.setdefault("environment", {})["ORION_SCALE_DRIVER"] = "swarm"
 
 # The Caddyfile goes along: the machine that Caddy comes to need not have it.
 caddy = services["caddy"]

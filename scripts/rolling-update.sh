@@ -77,7 +77,7 @@ compose up --no-deps --no-build --exit-code-from migrate migrate >/dev/null 2>&1
 WANTED=$(wanted_image)
 update api
 update scheduler
-if ((${#RESTING[@]})); then compose up -d --no-deps --no-build autoscaler >/dev/null 2>&1; fi
+if ((${#RESTING[@]})); then compose up -d --no-deps --no-build scale-driver autoscaler >/dev/null 2>&1; fi
 mapfile -t GATEWAYS < <(ids gateway)
 if ((${#GATEWAYS[@]})) && { ((FORCE)) || [[ $(image_of "${GATEWAYS[0]}") != "$WANTED" ]]; }; then
   # Its port can be had once: commands under way get 20 s to finish, and shells are opened anew.

@@ -88,7 +88,7 @@ open_engine() {
     tail -n 30 -- "$RUN/build.log"
   fi
   printf '!! THE CONTAINERS ARE NOT TESTED: no Docker engine can be started here, no image be built, or ORION_CONTAINERS=no\n'
-  export ORION_COVERAGE_WITHOUT='^src/(roles/autoscaler|modules/scaling/(engine|drivers/))'
+  export ORION_COVERAGE_WITHOUT='^src/(roles/(autoscaler|scale-driver)|modules/scaling/(engine|drivers/))'
   return 1
 }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { type Container, createLab, eventually, type Lab, openDocker, run, type Stack, startStack } from '../lab';
 import { type Load, startLoad } from './support/load';
@@ -12,6 +12,9 @@ const SETTINGS = {
   ORION_SCALE_STABILISATION_SECONDS: '10', // 60
   ORION_SCALE_COOLDOWN_SECONDS: '4', // 15
 };
+
+// Commands in containers take seconds where many run.
+jest.setTimeout(60_000);
 
 let lab: Lab;
 let stack: Stack;
@@ -54,9 +57,78 @@ describe('the autoscaler', () => {
 
   it('R31: it never goes below one, and keeps its word about what it did', async () => {
     const [autoscaler] = await stack.containers('autoscaler');
-    const { stderr: told } = await run('docker', ['logs', autoscaler?.id ?? ''], { env: stack.env });
+    const [driver] = await stack.containers('scale-driver');
+    const [told, done] = await Promise.all([autoscaler, driver].map(async (container) => (await run('docker', ['logs', container?.id ?? ''], { env: stack.env })).stderr));
     expect(await running()).toHaveLength(1);
-    expect(told).toContain('"project":"' + stack.project);
-    expect(told).not.toContain('"level":"error"');
+    expect(done).toContain('"project":"' + stack.project);
+    expect(done).toContain('"message":"service scaled"');
+    expect(`${told ?? ''}${done ?? ''}`).not.toContain('"level":"error"');
+  });
+});
+
+describe('A9: of a real stack', () => {
+  interface Inspected {
+    Config: { Env: string[] };
+    HostConfig: { GroupAdd: string[] | null };
+    Mounts: { Source: string; Destination: string }[];
+    NetworkSettings: { Networks: Record<string, unknown> };
+  }
+
+  const inspect = async (service: string): Promise<Inspected> => {
+    const [container] = await stack.containers(service);
+    expect(container?.health).toBe('healthy');
+    const [found] = JSON.parse(await stack.docker('inspect', container?.id ?? '')) as Inspected[];
+    return found as Inspected;
+  };
+  const shell = async (service: string, command: string): Promise<string> => {
+    const [container] = await stack.containers(service);
+    return (await run('docker', ['exec', container?.id ?? '', 'sh', '-c', command], { env: stack.env })).stdout.trim();
+  };
+  const networksOf = ({ NetworkSettings }: Inspected): string[] => Object.keys(NetworkSettings.Networks).toSorted();
+
+  it('the autoscaler has no Docker socket', async () => {
+    const autoscaler = await inspect('autoscaler');
+    expect(autoscaler.Mounts.map(({ Destination }) => Destination)).toEqual(['/run/secrets/db_password']);
+    expect(autoscaler.Mounts.map(({ Source }) => Source).join()).not.toContain('docker.sock');
+    expect(autoscaler.HostConfig.GroupAdd ?? []).toEqual([]);
+    expect(networksOf(autoscaler)).toEqual([`${stack.project}_inside`, `${stack.project}_scaling`]);
+    expect(await shell('autoscaler', 'find / -xdev -type s 2>/dev/null')).toBe('');
+  });
+
+  it('the scale driver has the Docker socket, no secret, and only the network scaling', async () => {
+    const driver = await inspect('scale-driver');
+    expect(driver.Mounts.map(({ Destination }) => Destination)).toEqual(['/var/run/docker.sock']);
+    expect(networksOf(driver)).toEqual([`${stack.project}_scaling`]);
+    expect(driver.Config.Env.filter((line) => /PASSWORD|KEY|SECRET|TOKEN|ORION_DB_/.test(line))).toEqual([]);
+    expect(await shell('scale-driver', 'ls /run/secrets 2>/dev/null')).toBe('');
+    for (const [service, port] of [['db', 3306], ['api', 3000], ['caddy', 80]] as const) {
+      const [target] = await stack.containers(service);
+      expect(await shell('scale-driver', `timeout 3 bash -c 'echo >/dev/tcp/${target?.address ?? ''}/${port}' 2>/dev/null; echo "ended with $?"`)).toMatch(/^ended with (1|124)$/);
+    }
+    const network = JSON.parse(await stack.docker('network', 'inspect', `${stack.project}_scaling`)) as { Internal: boolean; Containers: Record<string, { Name: string }> }[];
+    expect(network[0]?.Internal).toBe(true);
+    expect(Object.values(network[0]?.Containers ?? {}).map(({ Name }) => Name.split(/[-_](?=autoscaler|scale-driver)/).at(-1)?.replace(/[-_]1$/, '')).toSorted()).toEqual(['autoscaler', 'scale-driver']);
+  });
+
+  it('no other container has the socket, and nobody else reaches the scale driver', async () => {
+    for (const service of ['api', 'scheduler', 'gateway', 'db', 'caddy']) {
+      const [container] = await stack.containers(service);
+      const [found] = JSON.parse(await stack.docker('inspect', container?.id ?? '')) as Inspected[];
+      expect([service, found?.Mounts.some(({ Source }) => Source.endsWith('docker.sock')), networksOf(found as Inspected).some((name) => name.endsWith('_scaling'))]).toEqual([service, false, false]);
+    }
+  });
+
+  it('the autoscaler\'s container gets nothing from the scale driver but steps within the bounds', async () => {
+    const ask = (method: string, path: string, body = ''): Promise<string> => {
+      const options = JSON.stringify({ method, ...(body === '' ? {} : { body, headers: { 'Content-Type': 'application/json' } }) });
+      return shell('autoscaler', `node -e 'fetch("http://scale-driver:9466${path}", ${options}).then((answer) => console.log(answer.status))'`);
+    };
+    expect(await ask('GET', '/services/api')).toBe('200');
+    expect(await ask('GET', '/containers/json')).toBe('404');
+    expect(await ask('POST', '/containers/create', '{"Image":"orion:local","HostConfig":{"Binds":["/:/host"]}}')).toBe('404');
+    expect(await ask('POST', '/services/db/scale', '{"from":1,"to":2}')).toBe('404');
+    expect(await ask('POST', '/services/api/scale', '{"from":1,"to":0}')).toBe('422');
+    expect(await ask('POST', '/services/api/scale', '{"from":3,"to":4}')).toBe('422');
+    expect(await running()).toHaveLength(1);
   });
 });
