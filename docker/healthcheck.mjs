@@ -1,5 +1,5 @@
-// Healthy when the role of this container answers /livez at its operations port, or the scale driver at its only one. An agent listens nowhere: its
-// container lives as long as it does.
+// Healthy when the role of this container answers /livez at its operations port, or the scale driver at its only one.
+// An agent listens nowhere: its container lives as long as it does.
 import { readFileSync } from 'node:fs';
 
 const { ORION_OPS_PORT = '9464', ORION_SCALE_DRIVER_PORT = '9466' } = process.env;

@@ -4,7 +4,8 @@
 #
 #   scripts/make-stack.sh >stack.yaml && docker stack deploy -c stack.yaml orion
 #
-# Needs docker-compose (or docker compose) and Python's yaml. Database, Caddy, autoscaler and scale driver stay on a manager; the others go anywhere.
+# Needs docker-compose (or docker compose) and Python's yaml. Database, Caddy, autoscaler and scale driver stay on a manager; the
+# others go anywhere.
 # Usage: scripts/make-stack.sh [further compose files]
 set -euo pipefail
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)

@@ -22,7 +22,10 @@ export interface AutoscalerConfig {
   dryRun: boolean;
 }
 
-/** Settings of the role autoscaler: the database and the scale driver, and neither of the control plane's keys. Throws one ConfigError that names every fault. */
+/**
+ * Settings of the role autoscaler: the database and the scale driver, and neither of the control plane's keys. Throws one ConfigError that
+ * names every fault.
+ */
 export function loadAutoscalerConfig(source: NodeJS.ProcessEnv): Readonly<AutoscalerConfig> {
   const env = createEnvReader(source);
   const config: AutoscalerConfig = {

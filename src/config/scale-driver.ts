@@ -18,7 +18,10 @@ export function loadScaleDriverConfig(source: NodeJS.ProcessEnv): Readonly<Scale
   const env = createEnvReader(source);
   const config: ScaleDriverConfig = {
     logLevel: env.choice<LogLevel>('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], { default: 'info' }),
-    http: { host: env.text('ORION_SCALE_DRIVER_HOST', { default: '0.0.0.0' }), port: env.integer('ORION_SCALE_DRIVER_PORT', { default: 9466, min: 0, max: 65535 }) },
+    http: {
+      host: env.text('ORION_SCALE_DRIVER_HOST', { default: '0.0.0.0' }),
+      port: env.integer('ORION_SCALE_DRIVER_PORT', { default: 9466, min: 0, max: 65535 }),
+    },
     dockerSocket: env.text('ORION_DOCKER_SOCKET', { default: '/var/run/docker.sock' }),
     driver: env.choice('ORION_SCALE_DRIVER', ['compose', 'swarm'], { default: 'compose' }),
     project: env.optionalText('ORION_SCALE_PROJECT'),

@@ -23,7 +23,7 @@ interface Planes {
 /** Roles that run alone, and why. */
 const ALONE: Record<string, string> = {
   autoscaler: 'the autoscaler runs alone: it has the database, and no key of the control plane',
-  'scale-driver': 'the scale driver runs alone: it has the Docker socket, and so is root on its machine; it may have no secret and serve nobody else',
+  'scale-driver': 'the scale driver runs alone: it has the Docker socket and so is root on its machine, and may hold no secret',
   agent: 'the agent runs alone: it has no business near the control plane\'s secrets',
 };
 

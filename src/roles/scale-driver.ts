@@ -19,20 +19,22 @@ interface ScaleDriverDeps {
 }
 
 /**
- * Serves the steps that the autoscaler decides on. This process has the Docker socket, which makes it root on the machine, and nothing else: no
- * database and no secret. It listens at once, and is ready when the engine answers and the project is known.
+ * Takes the steps that the autoscaler decides on. This process has the Docker socket, which makes it root on the machine, and neither a
+ * database nor a secret. It listens at once, and is ready when the engine answers and the project is known.
  */
-export async function startScaleDriver(config: ScaleDriverConfig, { logger, clock }: ScaleDriverDeps, signal: AbortSignal): Promise<RunningRole> {
+export async function startScaleDriver(config: ScaleDriverConfig, deps: ScaleDriverDeps, signal: AbortSignal): Promise<RunningRole> {
+  const { logger, clock } = deps;
   const engine = openEngine(config.dockerSocket);
   const readiness = createReadiness();
   let driver: ScaleDriver | undefined;
-  const app = createScaleDriverApp({ driver: () => driver, ping: () => engine.ping(), reasonOf, bounds: config.services, readiness, logger });
+  const { services: bounds } = config;
+  const app = createScaleDriverApp({ driver: () => driver, ping: () => engine.ping(), reasonOf, bounds, readiness, logger });
   const listening = await listen(app, { ...config.http, setting: 'ORION_SCALE_DRIVER_PORT', clock });
-  const project = await waitForProject({ clock, logger, readiness }, { engine, configured: config.project }, signal);
+  const project = await waitForProject({ ...deps, readiness }, { engine, configured: config.project }, signal);
   if (project !== undefined) {
     driver = SCALE_DRIVERS[config.driver]({ engine, project, clock, logger });
     readiness.set(null);
-    logger.info('ready', { driver: config.driver, project, services: config.services });
+    logger.info('ready', { driver: config.driver, project, services: bounds });
   }
   return {
     stop: async () => {

@@ -10,7 +10,8 @@ export function createContainers(): World {
     introduction: ({ dir }) => `Everything runs in containers of this machine, on a network of their own; files and logs are in ${dir}`,
     startUp: async (lab, narrator, { username, password }) => {
       const engine = await narrator.step('a Docker engine with the images is there', () => openEngine(lab));
-      stack = await narrator.step('compose brings up MariaDB, its tables, two APIs, two schedulers, a gateway, the autoscaler, its scale driver, and Caddy: the single way in', () =>
+      const parts = 'MariaDB, its tables, two APIs, two schedulers, a gateway, the autoscaler, its scale driver, and Caddy';
+      stack = await narrator.step(`compose brings up ${parts}: the single way in`, () =>
         startStack(lab, { engine, settings: { ...FASTER, ORION_SCALE_DRY_RUN: 'true' } }));
       await narrator.step('the first operator gets an account (orion admin create)', () =>
         stack.orion(['admin', 'create', username, '--password-stdin'], `${password}\n`));

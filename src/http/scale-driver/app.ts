@@ -8,7 +8,7 @@ import { createScaleDriverRouter, type ScaleDriverDeps } from './router';
 /** A step is two numbers. */
 const BODY_LIMIT_BYTES = 1024;
 
-/** All that the role scale-driver serves. Nobody logs in here: only the autoscaler is in its network. */
+/** All that the role scale-driver serves. There is no authentication: only the autoscaler is in its network. */
 export function createScaleDriverApp(deps: ScaleDriverDeps): Express {
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple');
   app.use((_req, res, next) => {

@@ -3,7 +3,15 @@ import { withDeadline } from '../../lib/clock';
 import { OrionError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import type { Readiness } from '../../lib/readiness';
-import { presentState, problemWithStep, type ScaleBounds, type ScaleDriver, SCALED_SERVICES, type ScaledService, stepWire } from '../../modules/scaling';
+import {
+  presentState,
+  problemWithStep,
+  type ScaleBounds,
+  type ScaleDriver,
+  SCALED_SERVICES,
+  type ScaledService,
+  stepWire,
+} from '../../modules/scaling';
 import { parse, requireJson } from '../route';
 import { createStrictRouter } from '../strict-router';
 
@@ -21,7 +29,10 @@ export interface ScaleDriverDeps {
 
 const PING_MS = 2_000;
 
-/** What the autoscaler may do with Docker: look at a service, change the number of its replicas within the bounds, remove those that have drained. */
+/**
+ * The operations on Docker that the autoscaler may request: look at a service, change the number of its replicas within the bounds, and
+ * remove drained replicas.
+ */
 export function createScaleDriverRouter(deps: ScaleDriverDeps): Router {
   const router = createStrictRouter();
   const changing = new Set<ScaledService>();
@@ -86,7 +97,10 @@ async function call<T>({ driver: find, readiness, reasonOf }: ScaleDriverDeps, a
   try {
     return await act(driver);
   } catch (error) {
-    throw error instanceof OrionError ? error : new OrionError('unavailable', `Docker did not do it: ${reasonOf(error)}.`, { cause: error });
+    if (error instanceof OrionError) {
+      throw error;
+    }
+    throw new OrionError('unavailable', `Docker did not do it: ${reasonOf(error)}.`, { cause: error });
   }
 }
 

@@ -6,4 +6,7 @@ import type { ScaleDriver } from './types';
 export { type Engine, openEngine, reasonOf } from './engine';
 export { findProject } from './project';
 
-export const SCALE_DRIVERS: Record<'compose' | 'swarm', (deps: DriverDeps) => ScaleDriver> = { compose: createComposeDriver, swarm: createSwarmDriver };
+export const SCALE_DRIVERS: Record<'compose' | 'swarm', (deps: DriverDeps) => ScaleDriver> = {
+  compose: createComposeDriver,
+  swarm: createSwarmDriver,
+};

@@ -7,8 +7,8 @@ export interface ScaleBounds {
 }
 
 /**
- * Why the scale driver refuses a step, or null. The policy takes one replica at a time and at most doubles their number, so no other step is allowed.
- * A step towards the bounds is allowed when the service is outside of them: somebody may have started more replicas, or fewer. Pure.
+ * Why the scale driver refuses a step, or null. The policy removes one replica at a time and at most doubles their number: no other step is
+ * allowed. A service outside of the bounds may come nearer to them: an operator may have started more replicas, or fewer. Pure.
  */
 export function problemWithStep(service: ScaledService, { from, to }: ScaleStep, { min, max }: ScaleBounds): string | null {
   const setting = `ORION_SCALE_${service.toUpperCase()}`;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Obstacle, ServiceState } from './types';
 
-/** What goes between the autoscaler and the scale driver. Both are of one release; neither believes the other unseen. */
+/** The bodies between the autoscaler and the scale driver. Each side checks those of the other. */
 
 const OBSTACLES: { [O in Obstacle]: O } = {
   no_replica: 'no_replica', starting: 'starting', draining: 'draining', updating: 'updating', paused: 'paused', foreign: 'foreign',
@@ -14,19 +14,28 @@ export const stepWire = z.strictObject({ from: count, to: count });
 
 export const removedWire = z.object({ removed: z.array(name).max(MOST) });
 
+const replicaWire = z.object({
+  container_id: name,
+  name,
+  cores: z.number().positive(),
+  cpu: z.object({ used_ms: z.number().min(0), at_ms: z.number() }).nullable(),
+});
+
 const stateWire = z.object({
   actual: count,
   obstacle: z.enum(OBSTACLES).nullable(),
-  replicas: z
-    .array(z.object({ container_id: name, name, cores: z.number().positive(), cpu: z.object({ used_ms: z.number().min(0), at_ms: z.number() }).nullable() }))
-    .max(MOST),
+  replicas: z.array(replicaWire).max(MOST),
 });
 
 export function presentState({ actual, obstacle, replicas }: ServiceState): z.input<typeof stateWire> {
   return {
     actual,
     obstacle,
-    replicas: replicas.map(({ containerId, name, cores, cpu }) => ({ container_id: containerId, name, cores, cpu: cpu && { used_ms: cpu.usedMs, at_ms: cpu.atMs } })),
+    replicas: replicas.map(({ containerId, cpu, ...same }) => ({
+      ...same,
+      container_id: containerId,
+      cpu: cpu && { used_ms: cpu.usedMs, at_ms: cpu.atMs },
+    })),
   };
 }
 
@@ -36,6 +45,10 @@ export function parseState(body: unknown): ServiceState {
   return {
     actual,
     obstacle,
-    replicas: replicas.map(({ container_id: containerId, name, cores, cpu }) => ({ containerId, name, cores, cpu: cpu && { usedMs: cpu.used_ms, atMs: cpu.at_ms } })),
+    replicas: replicas.map(({ container_id: containerId, cpu, ...same }) => ({
+      ...same,
+      containerId,
+      cpu: cpu && { usedMs: cpu.used_ms, atMs: cpu.at_ms },
+    })),
   };
 }

@@ -31,12 +31,13 @@ afterEach(async () => {
 /** The role in this process, at an engine that may not be there. */
 async function start(settings: Record<string, string> = {}): Promise<RemoteDriver> {
   const port = await freePort();
-  const config = loadScaleDriverConfig({ ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: String(port), ORION_DOCKER_SOCKET: join(dir, 'docker.sock'), ...settings });
+  const own = { ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: String(port) };
+  const config = loadScaleDriverConfig({ ...own, ORION_DOCKER_SOCKET: join(dir, 'docker.sock'), ...settings });
   started = startScaleDriver(config, { logger: silentLogger, clock: systemClock }, stopping.signal);
   return createRemoteDriver(`http://127.0.0.1:${port}`);
 }
 
-/** A socket that answers as an engine without containers does. Gives what it was asked for. */
+/** A socket that answers as an engine without containers does. Gives the requests that it got. */
 async function startEngine(): Promise<string[]> {
   const requests: string[] = [];
   engine = createServer(({ method = '', url = '' }, res) => {
@@ -51,7 +52,8 @@ async function startEngine(): Promise<string[]> {
 describe('R31: the role scale-driver', () => {
   it('waits for its engine with a reason, is ready when the engine is there, and unready when it is gone', async () => {
     const driver = await start({ ORION_SCALE_PROJECT: 'shop' });
-    await eventually(async () => (await driver.whyNotReady())?.includes('Docker does not answer: the connection failed with ENOENT'), { what: 'it has a reason' });
+    const noSocket = 'Docker does not answer: the connection failed with ENOENT';
+    await eventually(async () => (await driver.whyNotReady())?.includes(noSocket), { what: 'it has a reason' });
     await expect(driver.inspect('api')).rejects.toThrow('refused with status 503: The scale driver is not ready: Docker does not answer');
     await startEngine();
     await eventually(async () => (await driver.whyNotReady()) === null, { what: 'it is ready' });
@@ -61,7 +63,7 @@ describe('R31: the role scale-driver', () => {
     expect(await driver.whyNotReady()).toContain('the scale driver is not ready: Docker does not answer');
   });
 
-  it('outside of a container it asks for the project', async () => {
+  it('outside of a container it requires the setting of the project', async () => {
     await startEngine();
     const driver = await start();
     await eventually(async () => (await driver.whyNotReady())?.includes('set ORION_SCALE_PROJECT'), { what: 'it has a reason' });
@@ -80,10 +82,12 @@ describe('R31: the role scale-driver', () => {
     const driver = await start({ ORION_SCALE_PROJECT: 'shop', ORION_SCALE_API_MAX: '3' });
     await eventually(async () => (await driver.whyNotReady()) === null, { what: 'it is ready' });
     requests.length = 0;
-    await expect(driver.scale('api', { from: 3, to: 4 })).rejects.toThrow('refused with status 422: 4 replicas are more than ORION_SCALE_API_MAX of the scale driver, 3.');
+    const tooMany = 'refused with status 422: 4 replicas are more than ORION_SCALE_API_MAX of the scale driver, 3.';
+    await expect(driver.scale('api', { from: 3, to: 4 })).rejects.toThrow(tooMany);
     await expect(driver.scale('api', { from: 1, to: 0 })).rejects.toThrow('refused with status 422');
     expect(requests).toEqual([]);
-    await expect(driver.scale('api', { from: 2, to: 3 })).rejects.toThrow('refused with status 409: api has changed: 0 replicas, no_replica');
+    const changed = 'refused with status 409: api has changed: 0 replicas, no_replica';
+    await expect(driver.scale('api', { from: 2, to: 3 })).rejects.toThrow(changed);
     expect(requests).toEqual(['GET /containers/json']);
   });
 });

@@ -34,7 +34,13 @@ interface Setup {
   /** Calls that reached the driver. */
   calls: unknown[][];
   lines: LogFields[];
-  send: (method: string, path: string, body?: string, type?: string) => Promise<{ status: number; body: Record<string, unknown>; text: string }>;
+  send: (method: string, path: string, body?: string, type?: string) => Promise<Answer>;
+}
+
+interface Answer {
+  status: number;
+  body: Record<string, unknown>;
+  text: string;
 }
 
 interface Options {
@@ -94,7 +100,8 @@ describe('R31: the scale driver, through its client', () => {
 
   it('is ready when the engine answers and the project is known, and reports why not', async () => {
     expect(await (await setup()).client.whyNotReady()).toBeNull();
-    expect(await (await setup({ unready: 'set ORION_SCALE_PROJECT' })).client.whyNotReady()).toBe('the scale driver is not ready: set ORION_SCALE_PROJECT');
+    const unready = await setup({ unready: 'set ORION_SCALE_PROJECT' });
+    expect(await unready.client.whyNotReady()).toBe('the scale driver is not ready: set ORION_SCALE_PROJECT');
     const refused = Object.assign(new Error('connect ENOENT /docker.sock'), { code: 'ENOENT' });
     const { client, send } = await setup({ ping: () => Promise.reject(refused) });
     expect(await client.whyNotReady()).toBe('the scale driver is not ready: Docker does not answer: the connection failed with ENOENT');
@@ -108,7 +115,8 @@ describe('R31: the scale driver, through its client', () => {
   });
 
   it('reports a service that has changed as such', async () => {
-    const { client } = await setup({ driver: { scale: () => Promise.reject(new OrionError('state_conflict', 'api has changed: 2 replicas, starting')) } });
+    const changed = new OrionError('state_conflict', 'api has changed: 2 replicas, starting');
+    const { client } = await setup({ driver: { scale: () => Promise.reject(changed) } });
     await expect(client.scale('api', { from: 3, to: 4 })).rejects.toThrow('refused with status 409: api has changed: 2 replicas, starting');
   });
 
@@ -127,8 +135,11 @@ describe('R31: the scale driver, through its client', () => {
   });
 
   it.each([
-    ['no JSON', 'hello'], ['nothing', ''], ['another type', '[]'], ['no number', '{"actual":"3","obstacle":null,"replicas":[]}'],
-    ['an obstacle that nobody knows', '{"actual":3,"obstacle":"tired","replicas":[]}'],
+    ['no JSON', 'hello'],
+    ['nothing', ''],
+    ['another type', '[]'],
+    ['no number', '{"actual":"3","obstacle":null,"replicas":[]}'],
+    ['an unknown obstacle', '{"actual":3,"obstacle":"tired","replicas":[]}'],
     ['a replica without a reading', '{"actual":1,"obstacle":null,"replicas":[{"container_id":"a","name":"a","cores":1}]}'],
     ['no cores', '{"actual":1,"obstacle":null,"replicas":[{"container_id":"a","name":"a","cores":0,"cpu":null}]}'],
   ])('an answer that is junk is refused: %s', async (_what, text) => {
@@ -143,20 +154,27 @@ describe('R31: the scale driver, through its client', () => {
   });
 });
 
-describe('A9: whoever has taken over the autoscaler', () => {
-  it.each(['/services/db', '/services/API', '/services/api/', '/services/__proto__', '/services/api%2f..%2fdb', '/services', '/containers/json', '/metrics'])(
-    'reaches no other service and nothing of Docker: %s', async (path) => {
-      const { send, calls } = await setup();
-      for (const [method, to] of [['GET', path], ['POST', `${path}/scale`], ['POST', `${path}/tidy`]] as const) {
-        const { status, body } = await send(method, to, method === 'POST' ? '{"from":2,"to":3}' : undefined);
-        expect([to, status, body['code']]).toEqual([to, 404, 'not_found']);
-      }
-      expect(calls).toEqual([]);
-    });
+describe('A9: an attacker in the autoscaler', () => {
+  it.each([
+    '/services/db', '/services/API', '/services/api/', '/services/__proto__', '/services/api%2f..%2fdb', '/containers/json', '/metrics',
+  ])('reaches no other service and nothing of Docker: %s', async (path) => {
+    const { send, calls } = await setup();
+    for (const [method, to] of [['GET', path], ['POST', `${path}/scale`], ['POST', `${path}/tidy`]] as const) {
+      const { status, body } = await send(method, to, method === 'POST' ? '{"from":2,"to":3}' : undefined);
+      expect([to, status, body['code']]).toEqual([to, 404, 'not_found']);
+    }
+    expect(calls).toEqual([]);
+  });
 
   it.each([
-    ['to the same number', 'api', 3, 3], ['two less', 'api', 4, 2], ['below the minimum', 'api', 2, 1], ['to nothing', 'scheduler', 1, 0],
-    ['above the maximum', 'api', 4, 5], ['above the maximum of another', 'scheduler', 2, 3], ['more than twice as many', 'api', 1, 4], ['from nothing', 'api', 0, 1],
+    ['to the same number', 'api', 3, 3],
+    ['two less', 'api', 4, 2],
+    ['below the minimum', 'api', 2, 1],
+    ['to nothing', 'scheduler', 1, 0],
+    ['above the maximum', 'api', 4, 5],
+    ['above the maximum of another', 'scheduler', 2, 3],
+    ['more than twice as many', 'api', 1, 4],
+    ['from nothing', 'api', 0, 1],
   ])('takes no step: %s', async (...[, service, from, to]) => {
     const { send, calls } = await setup();
     const { status, body } = await send('POST', `/services/${service}/scale`, JSON.stringify({ from, to }));
@@ -165,9 +183,15 @@ describe('A9: whoever has taken over the autoscaler', () => {
   });
 
   it.each([
-    ['not there', undefined, 400], ['no JSON', '{', 400], ['a list', '[2,3]', 400], ['a text', '{"from":"2","to":3}', 400], ['a fraction', '{"from":2,"to":2.5}', 400],
-    ['too few', '{"from":2}', 400], ['below nothing', '{"from":0,"to":-1}', 400], ['a command', '{"from":2,"to":3,"image":"mine"}', 400],
-    ['too much', JSON.stringify({ from: 2, to: 3, more: 'x'.repeat(1100) }), 413],
+    ['not there', undefined, 400],
+    ['no JSON', '{', 400],
+    ['a list', '[2,3]', 400],
+    ['a text in place of a number', '{"from":"2","to":3}', 400],
+    ['a fraction', '{"from":2,"to":2.5}', 400],
+    ['one number', '{"from":2}', 400],
+    ['a negative number', '{"from":0,"to":-1}', 400],
+    ['more than a step', '{"from":2,"to":3,"image":"mine"}', 400],
+    ['larger than 1 KiB', JSON.stringify({ from: 2, to: 3, more: 'x'.repeat(1100) }), 413],
   ])('a body is refused that is %s', async (...[, text, expected]) => {
     const { send, calls } = await setup();
     const { status, body } = await send('POST', '/services/api/scale', text);
@@ -201,10 +225,12 @@ describe('A9: whoever has taken over the autoscaler', () => {
   });
 
   it('reads nothing of what Docker answered but the status', async () => {
-    const refusal = Object.assign(new Error('(HTTP code 500) server error - /var/lib/docker/overlay2/hush'), { statusCode: 500, json: { message: 'hush' } });
-    const { send, lines } = await setup({ driver: { inspect: () => Promise.reject(refusal), tidy: () => Promise.reject(new Error('hush')) } });
+    const refusal = Object.assign(new Error('(HTTP code 500) server error - /var/lib/docker/overlay2/hush'), { statusCode: 500 });
+    const failing = { inspect: () => Promise.reject(refusal), tidy: () => Promise.reject(new Error('hush')) };
+    const { send, lines } = await setup({ driver: failing });
     const answer = await send('GET', '/services/api');
-    expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable', detail: 'Docker did not do it: it refused with status 500.' } });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    expect(answer.body['detail']).toBe('Docker did not do it: it refused with status 500.');
     const other = await send('POST', '/services/api/tidy');
     expect(other).toMatchObject({ status: 503, body: { detail: 'Docker did not do it: its answer is not as expected.' } });
     expect(answer.text + other.text).not.toContain('hush');

@@ -12,14 +12,24 @@ export function coresOf({ HostConfig: { NanoCpus, CpuQuota, CpuPeriod } }: Conta
   return CpuQuota && CpuQuota > 0 ? CpuQuota / (CpuPeriod || 100_000) : 1;
 }
 
-/** Reads the CPU time of all these containers at once. A reading that fails is logged and null: the others still tell how many replicas serve. */
-export function measureReplicas(containers: ContainerInfo[], deps: { engine: Pick<Engine, 'readCpu'>; logger: Logger }): Promise<Replica[]> {
+interface MeasureDeps {
+  engine: Pick<Engine, 'readCpu'>;
+  logger: Logger;
+}
+
+/** Reads the CPU time of all these containers at once. A reading that fails is logged and null: the replicas are counted all the same. */
+export function measureReplicas(containers: ContainerInfo[], deps: MeasureDeps): Promise<Replica[]> {
   return Promise.all(
-    containers.map(async (container) => ({ containerId: container.Id, name: nameOf(container), cores: coresOf(container), cpu: await readCpu(container, deps) })),
+    containers.map(async (container) => ({
+      containerId: container.Id,
+      name: nameOf(container),
+      cores: coresOf(container),
+      cpu: await readCpu(container, deps),
+    })),
   );
 }
 
-async function readCpu(container: ContainerInfo, { engine, logger }: { engine: Pick<Engine, 'readCpu'>; logger: Logger }): Promise<CpuReading | null> {
+async function readCpu(container: ContainerInfo, { engine, logger }: MeasureDeps): Promise<CpuReading | null> {
   try {
     const { usedMs, atMs } = await engine.readCpu(container.Id);
     // The engine leaves members out for a container that is just ending.

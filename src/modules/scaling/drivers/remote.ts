@@ -19,11 +19,11 @@ export interface RemoteLimits {
 }
 
 /**
- * Longer than the scale driver's own deadlines add up to, so that its answer, not ours, says what happened: a call of it makes up to four rounds of
- * engine calls of 15 s each, and a new replica takes up to four more.
+ * Longer than the sum of the scale driver's own deadlines, so that its answer comes first. A call makes up to four rounds of engine calls,
+ * of 15 s each. A new replica takes up to five more.
  */
 const LIMITS: RemoteLimits = { ready: 5_000, call: 75_000, replica: 75_000 };
-/** Node's fetch waits no longer for the head of an answer than 300 s. */
+/** Node's fetch waits at most 300 s for the head of an answer. */
 const MOST_MS = 290_000;
 const REASON_LENGTH = 300;
 
@@ -59,7 +59,10 @@ export function createRemoteDriver(url: string, limits: RemoteLimits = LIMITS): 
       const limitMs = Math.min(MOST_MS, limits.call + Math.max(0, to - from) * limits.replica);
       await act({ method: 'POST', path: `${pathOf(service)}/scale`, body: { from, to }, limitMs });
     },
-    tidy: async (service) => asAgreed((body) => removedWire.parse(body).removed, await act({ method: 'POST', path: `${pathOf(service)}/tidy`, limitMs: limits.call })),
+    tidy: async (service) => {
+      const body = await act({ method: 'POST', path: `${pathOf(service)}/tidy`, limitMs: limits.call });
+      return asAgreed((answer) => removedWire.parse(answer).removed, body);
+    },
     whyNotReady: async () => {
       try {
         const { status, body } = await send(url, { method: 'GET', path: '/readyz', limitMs: limits.ready });

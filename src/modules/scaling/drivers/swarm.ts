@@ -48,7 +48,8 @@ export function createSwarmDriver({ engine, project, logger }: DriverDeps): Scal
       for (let attempt = 1; ; attempt += 1) {
         const service = await find(name);
         if (service?.Spec === undefined || replicasOf(service) !== from) {
-          throw new OrionError('state_conflict', `${name} has changed: it is to have ${service ? String(replicasOf(service)) : 'no'} replicas`);
+          const wanted = service ? String(replicasOf(service)) : 'no';
+          throw new OrionError('state_conflict', `${name} has changed: it is to have ${wanted} replicas`);
         }
         try {
           await engine.updateService(service.ID, service.Version.Index, { ...service.Spec, Mode: { Replicated: { Replicas: to } } });
