@@ -94,7 +94,7 @@ describe('A9: in a real stack', () => {
 
   it('the autoscaler has no Docker socket', async () => {
     const autoscaler = await inspect('autoscaler');
-    expect(autoscaler.Mounts.map(({ Destination }) => Destination)).toEqual(['/run/secrets/db_password']);
+    expect(autoscaler.Mounts.map(({ Destination }) => Destination).toSorted()).toEqual(['/run/secrets/db_ca', '/run/secrets/db_password_autoscaler']);
     expect(autoscaler.Mounts.map(({ Source }) => Source).join()).not.toContain('docker.sock');
     expect(autoscaler.HostConfig.GroupAdd ?? []).toEqual([]);
     expect(networksOf(autoscaler)).toEqual([`${stack.project}_inside`, `${stack.project}_scaling`]);

@@ -9,6 +9,7 @@ const SECRETS: Record<string, string[]> = {
   scheduler: ['checkpoint_key', 'db_ca', 'db_password_scheduler', 'gateway_key_pub', 'ssh_key'],
   gateway: ['db_ca', 'db_password_gateway', 'gateway_host_key', 'gateway_key', 'gateway_key_pub'],
   autoscaler: ['db_ca', 'db_password_autoscaler'],
+  'scale-driver': [],
   caddy: [],
 };
 
@@ -54,7 +55,7 @@ describe('a machine that people rent beside the control plane', () => {
   it('reaches Caddy, and neither the database nor a port of any role, by name or by address', async () => {
     expect(await connects("80, 'caddy'")).toBe(true);
     const targets = [...['db', 'api', 'scheduler', 'gateway'].map((name) => `22, '${name}'`)];
-    for (const [service, ports] of Object.entries({ db: [3306], api: [3000, 3001, 9464], scheduler: [9464], gateway: [2222, 9464], autoscaler: [9464] })) {
+    for (const [service, ports] of Object.entries({ db: [3306], api: [3000, 3001, 9464], scheduler: [9464], gateway: [2222, 9464], autoscaler: [9464], 'scale-driver': [9466] })) {
       targets.push(...(await addressesOf(service)).flatMap((address) => ports.map((port) => `${port}, '${address}'`)));
     }
     const reached = await Promise.all(targets.map(async (target) => [target, await connects(target)]));

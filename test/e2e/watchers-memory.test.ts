@@ -47,6 +47,6 @@ describe('many watchers who leave', () => {
     expect(most - before).toBeGreaterThan(30);
 
     watching.forEach((socket) => socket.destroy());
-    await eventually(() => residentMb() < before + 20, { what: `${most.toFixed(0)} MB are ${before.toFixed(0)} again`, timeoutMs: 30_000 });
+    await eventually(() => residentMb() < before + 20, { what: `${most.toFixed(0)} MB are ${before.toFixed(0)} again`, timeoutMs: 10_000 });
   }, 120_000);
 });
