@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { NodeSSH } from 'node-ssh';
 import { limitGreeting } from './backlog';
 import type { Dial, SshTarget } from './dial';
+import { answerIn, mark } from './marker';
 import { signAtOnce } from './sign-at-once';
 
 export interface SessionSettings {
@@ -32,7 +33,8 @@ export function algorithmsFor(hostKeyType: string): string[] {
 }
 
 /**
- * Logs in to a node, verifying its pinned host key, runs one command and returns what it printed (at most 16 KiB: more ends the session).
+ * Logs in to a node, verifying its pinned host key, runs one command and returns what it printed (at most 16 KiB: more ends the session). Throws
+ * NotAnsweredError when the machine ran something else.
  * There is no deadline of its own: the caller's `signal` cuts the connection whatever the other side does.
  */
 export function runOnNode(settings: SessionSettings, target: SshTarget, job: { command: string; signal: AbortSignal }): Promise<string> {
@@ -125,9 +127,11 @@ async function execute(session: NodeSSH, command: string, cut: () => void): Prom
       cut();
     }
   };
-  const { code, stdout } = await session.execCommand(command, { onStdout: count, onStderr: count });
+  const marked = mark(command);
+  const { code, stdout } = await session.execCommand(marked.command, { onStdout: count, onStderr: count });
+  const answer = answerIn(`${stdout}\n`, marked);
   if (code !== 0) {
     throw new Error(`the command ended with ${code ?? 'no exit code'}`);
   }
-  return stdout;
+  return answer;
 }

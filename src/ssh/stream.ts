@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { NodeSSH } from 'node-ssh';
 import type { Client, ClientChannel } from 'ssh2';
 import { endOf } from './command';
+import { answerOnly, mark, type Marked, NotAnsweredError } from './marker';
 import { type Login, type SessionSettings, withSession } from './session';
 
 export interface StreamJob {
@@ -20,7 +21,7 @@ export interface StreamEnd {
   complaint: string;
 }
 
-/** Runs one command of a session. Rejects when `output` failed, or when the session broke before the command came to its end. */
+/** Runs one command of a session. Rejects when `output` failed, when the machine ran something else (NotAnsweredError, only where there is an `output`), or when the session broke before the command came to its end. */
 export type StreamOnNode = (job: StreamJob) => Promise<StreamEnd>;
 
 const MAX_COMPLAINT = 1_000;
@@ -36,23 +37,25 @@ function runStream({ connection }: NodeSSH, job: StreamJob): Promise<StreamEnd> 
       reject(new Error('not connected'));
       return;
     }
-    connection.exec(job.command, (error, channel) => {
+    const marked = mark(job.command);
+    connection.exec(marked.command, (error, channel) => {
       if (error) {
         reject(error);
       } else {
         // Not a moment later: a command that is over at once says so only now.
-        relay(connection, channel, job).then(resolve, reject);
+        relay(connection, channel, { ...job, marked }).then(resolve, reject);
       }
     });
   });
 }
 
-async function relay(client: Client, channel: ClientChannel, { input, output }: StreamJob): Promise<StreamEnd> {
+async function relay(client: Client, channel: ClientChannel, { input, output, marked }: StreamJob & { marked: Marked }): Promise<StreamEnd> {
   let complaint = '';
   channel.on('error', () => undefined);
   channel.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(0, MAX_COMPLAINT)));
-  const [ended, sent, received] = await Promise.allSettled([endOf(client, channel), send(channel, input), receive(channel, output)]);
-  if (received.status === 'rejected') {
+  const [ended, sent, received] = await Promise.allSettled([endOf(client, channel), send(channel, input), receive(channel, marked, output)]);
+  // What broke off before its answer began is broken, and no other answer.
+  if (received.status === 'rejected' && !(ended.status === 'rejected' && received.reason instanceof NotAnsweredError)) {
     throw received.reason;
   }
   // A command that ends before it has read everything says by its code why.
@@ -70,9 +73,9 @@ async function send(channel: ClientChannel, input: Readable | undefined): Promis
   }
 }
 
-async function receive(channel: ClientChannel, output: Writable | undefined): Promise<void> {
+async function receive(channel: ClientChannel, marked: Marked, output: Writable | undefined): Promise<void> {
   if (output) {
-    await pipeline(channel, output);
+    await pipeline(channel, answerOnly(marked), output);
   } else {
     channel.resume();
   }

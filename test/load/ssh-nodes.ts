@@ -84,9 +84,11 @@ function serveCommands(session: Session, figures: SshFigures): void {
     figures.commands += 1;
     const channel = accept();
     channel.on('error', () => undefined);
-    const said = /^echo (.*)$/.exec(command)?.[1];
-    if (said !== undefined) {
-      channel.write(`${said}\n`);
+    for (const each of command.split('; ')) {
+      const said = /^echo (.*)$/.exec(each)?.[1];
+      if (said !== undefined) {
+        channel.write(`${said}\n`);
+      }
     }
     channel.exit(0);
     channel.end();

@@ -76,12 +76,12 @@ function pester(client: Connection): void {
 
 /** Answers as a healthy machine does when it is only asked how it is. */
 const unlessProbe = (otherwise: (channel: ServerChannel) => void) => (command: string, channel: ServerChannel): void => {
-  const [, asked] = /^echo (\S+)$/.exec(command) ?? [];
-  if (asked === undefined) {
+  const [, marker, asked] = /^echo (\S+); echo (\S+)$/.exec(command) ?? [];
+  if (marker === undefined) {
     otherwise(channel);
     return;
   }
-  channel.write(`${asked}\n`);
+  channel.write(`${marker}\n${asked}\n`);
   channel.exit(0);
   channel.end();
 };
@@ -100,9 +100,10 @@ export const BAITS: Record<string, Bait> = {
   'command-without-end': speaking(() => undefined),
   'output-without-end': speaking((_, channel) => pour(channel, FLOOD, GIGABYTE)),
   'errors-without-end': speaking((_, channel) => pour(channel.stderr, FLOOD, GIGABYTE)),
-  'exit-before-the-end-of-the-output': speaking((_, channel, socket) => {
+  'exit-before-the-end-of-the-output': speaking((command, channel, socket) => {
+    const [, marker] = /^echo (\S+); /.exec(command) ?? [];
     channel.exit(0);
-    channel.write('orion');
+    channel.write(`${marker === undefined ? '' : `${marker}\n`}orion`);
     setImmediate(() => socket.destroySoon());
   }),
   // These pass every probe, so that they are wiped, which never ends.
