@@ -26,7 +26,7 @@ AGREED = {
     bool: ('changed', 'failed', 'stale', 'unfinished'),
     int: ('uid', 'ends_at', 'fence', 'newest_uid', 'killed', 'files_removed', 'entries_removed', 'ipc_removed', 'queues_removed', 'keys_removed', 'cgroups_removed',
           'records_removed', 'crontabs', 'at_jobs', 'mounts', 'config_lines'),
-    str: ('msg', 'username'),
+    str: ('msg', 'username', 'login_rules'),
     list: ('actions', 'files', 'accounts', 'accounts_removed', 'troubles'),
 }
 MAX_TEXT, MAX_ITEMS, MAX_NUMBER = 8192, 1000, 1 << 53

@@ -13,6 +13,7 @@ from orion_node import (
     KEYS, KEYS_GROUP, NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
     set_shadow_fields, shadow_of, take_lock, told, tool, typed, write_file)
 from orion_processes import thaw_all
+from orion_rules import rules
 from orion_sessions import end_sessions
 from orion_sshd import sshd_version
 
@@ -168,7 +169,11 @@ class Account:
 
     def key_lines(self, version):
         options = 'restrict,pty,port-forwarding,expiry-time="%s"' % expiry_time(self.ends_at + GRACE_SECONDS, version)
-        return ''.join('%s %s\n' % (options, key.strip()) for key in self.params['public_keys'])
+        lines = ['%s %s' % (options, key.strip()) for key in self.params['public_keys']]
+        if self.params['check_key']:
+            # The control plane's, to see that a tenant can log in.
+            lines.append('restrict,%s %s' % (options.rpartition(',')[2], self.params['check_key'].strip()))
+        return ''.join(line + '\n' for line in lines)
 
     def _write_at(self, parent, name, text, mode):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
@@ -206,7 +211,7 @@ class Account:
 
 def check(params):
     check_account(params['username'], params['uid'])
-    for key in params['public_keys']:
+    for key in params['public_keys'] + ([params['check_key']] if params['check_key'] else []):
         if not is_public_key(key.strip()):
             raise Trouble('not an OpenSSH public key: %.40r' % key)
     if any(letter == ':' or letter.isspace() for letter in params['password_hash'] or ''):
@@ -219,7 +224,7 @@ def main(args):
     os.umask(0o077)
     try:
         params = typed(args, required={'username': str, 'uid': int, 'lease_id': int, 'generation': int, 'public_keys': list, 'remaining_seconds': int},
-                       optional={'password_hash': (str, None), 'limit_seconds': (int, 40), 'max_processes': (int, 1024), 'max_open_files': (int, 8192)})
+                       optional={'password_hash': (str, None), 'check_key': (str, None), 'limit_seconds': (int, 40), 'max_processes': (int, 1024), 'max_open_files': (int, 8192)})
         check(params)
         limit_time(params['limit_seconds'])
         take_lock()
@@ -233,4 +238,5 @@ def main(args):
             step()
     except (Trouble, Expired, OSError) as error:
         return {'failed': True, 'msg': str(error), 'stale': False}
-    return {'changed': bool(account.actions), 'username': account.name, 'uid': account.uid, 'ends_at': account.ends_at, 'actions': account.actions}
+    return {'changed': bool(account.actions), 'username': account.name, 'uid': account.uid, 'ends_at': account.ends_at, 'actions': account.actions,
+            'login_rules': rules()}

@@ -75,12 +75,17 @@ def ask_version(program):
 
 
 def settings_of(program, config, name):
-    """{keyword in small letters: value} as sshd applies them to a login of `name`."""
+    """{keyword in small letters: value} as sshd applies them to a login of `name`; of several values the last."""
+    return dict(all_settings_of(program, config, name))
+
+
+def all_settings_of(program, config, name):
+    """The same as pairs: AllowUsers and its like have one for each name."""
     connection = 'user=%s,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22' % name
     status, output = ask(program, '-T', '-f', config, '-C', connection)
     if status != 0:
         raise Trouble('sshd does not accept %s: %s' % (config, output.strip()[-300:]))
-    return dict(line.partition(' ')[::2] for line in output.splitlines())
+    return [line.partition(' ')[::2] for line in output.splitlines()]
 
 
 def are_right(known):

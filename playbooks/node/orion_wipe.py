@@ -17,6 +17,7 @@ from orion_node import (
     read_fence, read_record, read_text, replace_file, run, set_shadow_fields, shadow_of, take_lock, tool, typed)
 from orion_processes import kill_all
 from orion_records import remove_records
+from orion_rules import rules
 
 CRONTABS = ('/var/spool/cron/crontabs', '/var/spool/cron', '/etc/crontabs')
 AT_SPOOLS = ('/var/spool/cron/atjobs', '/var/spool/cron/atspool', '/var/spool/at', '/var/spool/at/spool')
@@ -81,7 +82,8 @@ class Wipe:
     def fence_login(self, name):
         """No new session from here on: neither by password nor by key."""
         if shadow_of(name) is not None:
-            if tool('usermod'):
+            # Half an account, made where /etc/passwd cannot be written, makes usermod fail.
+            if tool('usermod') and any(fields[0] == name for fields in entries('/etc/passwd')):
                 run('usermod', '-L', '-e', '1', name)
             else:
                 set_shadow_fields(name, {1: '!', 7: '1'})
@@ -265,7 +267,7 @@ def main(args):
         unfinished = isinstance(error, Expired) and Progress.entries > 0 and len(wipe.troubles) == 1
     changed = fence_moved or any(wipe.done.values())
     report = dict(wipe.done, changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts), unfinished=unfinished,
-                  entries_removed=Progress.entries)
+                  entries_removed=Progress.entries, login_rules=rules())
     if wipe.troubles:
         report.update(failed=True, msg='; '.join(wipe.troubles)[:4000], troubles=[text[:4000] for text in wipe.troubles[:50]])
     return report

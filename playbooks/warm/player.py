@@ -15,7 +15,7 @@ from ansible.vars.manager import VariableManager
 
 from wire import Wire
 
-PLAYBOOKS = ('create_user.yml', 'delete_user.yml', 'verify_clean.yml')
+PLAYBOOKS = ('create_user.yml', 'delete_user.yml', 'explain_login.yml', 'verify_clean.yml')
 WANTED = frozenset(inspect.signature(TaskExecutor.__init__).parameters)  # they differ from version to version
 LEFT_OUT = frozenset(('invocation', 'stdout_lines', 'stderr_lines'))
 # Rendered as a template it would fail, or come out as something else.

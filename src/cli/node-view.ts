@@ -22,13 +22,15 @@ export const fingerprintToCheck = (node: Node): string | undefined => node.offer
 
 /** `alive, drained, dirty`; the flags are shown to admins only. */
 export function describeStatus(node: Node): string {
-  const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty'].filter((flag) => typeof flag === 'string');
+  const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty', node.unfit && 'unfit'].filter((flag) => typeof flag === 'string');
   return [node.status, ...flags].join(', ');
 }
 
 /** One line on a node: `node 3  worker-3  quarantined, dirty: the host key changed`. */
 export function describeNode(node: Node): string {
-  const reason = node.status_reason ? `: ${printable(node.status_reason)}` : '';
+  const failing = node.unfit ? node.checks?.find(({ result }) => result === 'fail')?.cause : undefined;
+  const why = node.status_reason ?? failing;
+  const reason = why ? `: ${printable(why)}` : '';
   const lease = node.lease_id === null ? '' : `  lease ${node.lease_id}`;
   return `node ${node.id}  ${printable(node.hostname)}  ${describeStatus(node)}${reason}${lease}`;
 }

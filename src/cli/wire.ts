@@ -94,6 +94,9 @@ export interface Node {
   drained?: boolean;
   leaving?: boolean;
   dirty?: boolean;
+  /** It fails a check, and is out of service until it passes. */
+  unfit?: boolean;
+  checks?: { name: string; result: 'ok' | 'fail'; cause: string; remedy: string }[];
   host_key_fingerprint?: string;
   offered_host_key_fingerprint?: string | null;
 }

@@ -39,7 +39,8 @@ export async function settleFailure(tx: Tx, { ctx, placement, failure, message }
     await suspectNode(tx, nodeId, message);
     return null;
   }
-  if (failure !== 'stale') {
+  // A node that refuses tenants is clean of blame otherwise: the check after its wipe keeps it out of service, and says why.
+  if (failure !== 'stale' && failure !== 'login_refused') {
     await blameNode(tx, { ctx, nodeId, failure, message });
   }
   if (decideAfterFailure({ failure, attempts }) === 'retry' && !(await isLost(tx, nodeId))) {

@@ -140,7 +140,7 @@ function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, n
     ctx,
     () => renewPlacement(ctx.db, placement, ctx.settings.claimSeconds),
     async (signal) => {
-      const report = await ctx.provisioner.ensurePresent(target, { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds }, signal);
+      const report = await ctx.provisioner.ensurePresent(target, { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds, proveLogin: placement.state === 'creating' }, signal);
       return { report, restored: await restoreHome(ctx, { placement, target }, signal) };
     },
   );

@@ -1,10 +1,11 @@
 import { type Tx, transaction } from '../db/transaction';
 import { backoffSeconds } from '../lib/backoff';
 import { messageOf } from '../lib/errors';
+import { randomName } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
 import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../modules/leases';
 import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, suspectNode, targetOf } from '../modules/nodes';
-import { type AccountName, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../modules/provisioning';
+import { type AccountName, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { quarantine } from './quarantine-node';
@@ -18,6 +19,8 @@ export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe
 interface WipeReport {
   wipe: PlayReport;
   verify: VerifyReport;
+  /** Whether the next tenant could log in. */
+  fitness: Fitness;
 }
 
 /** Something was still there after the wipe. */
@@ -80,7 +83,16 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
     throw new NotCleanError(verify.findings);
   }
   reached('wipe.verified');
-  return { wipe, verify };
+  return { wipe, verify, fitness: await lookAtFitness(ctx, { claim, wipe, signal }) };
+}
+
+/** With the number that the next account there would have. */
+function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { claim: ClaimedWipe; wipe: PlayReport; signal: AbortSignal }): Promise<Fitness> {
+  const { login_rules: rules, fence } = wipe.details;
+  // What another scheduler saw fail is looked at anew.
+  const known = typeof rules === 'string' && claim.node.unfitLooks === 0 ? rules : '';
+  const uid = Math.max(claim.newestUid, typeof fence === 'number' ? fence : 0) + 1;
+  return provisioner.proveFitness(targetOf(claim.node), { username: `orn-check-${randomName(8)}`, uid }, { rules: known, signal });
 }
 
 /**
@@ -103,11 +115,18 @@ async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, acco
 }
 
 async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
-  const { fence } = report.wipe.details;
-  if (!(await settleWiped(tx, claim, typeof fence === 'number' ? fence : 0))) {
+  const { wipe, verify, fitness } = report;
+  const fence = fitness.fence ?? wipe.details['fence'];
+  const failing = fitness.checks.filter(({ result }) => result === 'fail');
+  const looks = failing.length > 0 ? claim.node.unfitLooks + 1 : 0;
+  const retrySeconds = looks > 0 ? backoffSeconds(ctx.settings.retry, looks, Math.random()) : null;
+  if (!(await settleWiped(tx, claim, { fence: typeof fence === 'number' ? fence : 0, checks: fitness.checks, retrySeconds }))) {
     return false;
   }
-  await settlePlacementsWiped(tx, placements.map(({ id }) => id), report);
+  if (looks === 1) {
+    await recordEvent(tx, { type: 'node.unfit', actor: ctx.actor, nodeId: claim.node.id, data: { checks: failing.map(({ name, cause }) => ({ name, cause: cause.slice(0, 300) })) } });
+  }
+  await settlePlacementsWiped(tx, placements.map(({ id }) => id), { wipe, verify });
   await recordEvent(tx, { type: 'node.wiped', actor: ctx.actor, nodeId: claim.node.id, data: { accounts: placements.length, ...report.wipe.details } });
   for (const { leaseId, generation } of placements) {
     await recordEvent(tx, { type: 'placement.wiped', actor: ctx.actor, leaseId, nodeId: claim.node.id, data: { generation } });

@@ -88,6 +88,7 @@ export function openWorkPlane(plane: ControlPlane): WorkPlane {
   plane.closer.push('sessions', () => sessions.close());
   const provisioner = createAnsibleProvisioner({
     privateKeyFile: config.ssh.privateKeyFile,
+    privateKey: config.ssh.privateKey,
     managementUser: config.ssh.managementUser,
     playbooksDir: join(packageRoot(), 'playbooks'),
     concurrency: config.work.playConcurrency,

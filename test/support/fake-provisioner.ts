@@ -72,6 +72,7 @@ export function createFakeProvisioner(): FakeProvisioner {
       on(nodeId).clear();
       return report({ removed: gone.length });
     },
+    proveFitness: () => Promise.resolve({ checks: [], fence: undefined }),
     verifyClean: async ({ nodeId }, gone, signal) => {
       await take({ verb: 'verifyClean', nodeId, accounts: gone }, signal);
       return { clean: findings.length === 0, findings, durationMs: 1 };

@@ -1,6 +1,7 @@
 import { CliError } from '../errors';
 import { EXIT } from '../exit-codes';
 import { describeNode, fingerprintToCheck } from '../node-view';
+import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { printable } from '../text';
 import type { Node, Page } from '../wire';
@@ -18,11 +19,9 @@ export async function showNode(context: CommandContext, id: number): Promise<voi
       return;
     }
     out.line(describeNode(node));
-    if (node.host_key_fingerprint !== undefined) {
-      out.line(`  host key ${printable(node.host_key_fingerprint)}${node.status === 'pending' ? ' (not approved yet)' : ''}`);
-    }
-    if (node.offered_host_key_fingerprint) {
-      out.line(`  shows another host key now: ${printable(node.offered_host_key_fingerprint)} (not approved)`);
+    describeHostKeys(out, node);
+    for (const { name, result, cause, remedy } of node.checks ?? []) {
+      out.line(result === 'ok' ? `  check ${printable(name)}: ok` : `  check ${printable(name)}: failed: ${printable(cause)}\n    ${printable(remedy)}`);
     }
     const fingerprint = fingerprintToCheck(node);
     if (fingerprint !== undefined && (node.status === 'pending' || node.status === 'quarantined')) {
@@ -30,4 +29,13 @@ export async function showNode(context: CommandContext, id: number): Promise<voi
       out.next(`orion node approve ${id} --fingerprint ${printable(fingerprint)}`);
     }
   });
+}
+
+function describeHostKeys(out: Pick<Output, 'line'>, node: Node): void {
+  if (node.host_key_fingerprint !== undefined) {
+    out.line(`  host key ${printable(node.host_key_fingerprint)}${node.status === 'pending' ? ' (not approved yet)' : ''}`);
+  }
+  if (node.offered_host_key_fingerprint) {
+    out.line(`  shows another host key now: ${printable(node.offered_host_key_fingerprint)} (not approved)`);
+  }
 }

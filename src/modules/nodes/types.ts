@@ -34,6 +34,14 @@ export interface Vitals {
   disk_free_mb?: number | undefined;
 }
 
+/** One thing that a machine has to be able to do, when it was last looked at. */
+export interface NodeCheck {
+  name: string;
+  result: 'ok' | 'fail';
+  cause: string;
+  remedy: string;
+}
+
 export interface Node extends Caps {
   id: number;
   hostname: string;
@@ -67,6 +75,11 @@ export interface Node extends Caps {
   lastHeartbeatAt: Date | null;
   wipeFailures: number;
   wipedAt: Date | null;
+  /** Empty: it was not looked at yet. */
+  checks: NodeCheck[];
+  checkedAt: Date | null;
+  /** Looks in a row at which a check failed: it is out of service while this is not 0. */
+  unfitLooks: number;
   provisionFailures: number;
   registeredAt: Date;
 }

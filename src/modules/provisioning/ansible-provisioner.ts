@@ -1,17 +1,21 @@
 import pLimit from 'p-limit';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
-import type { Dial, KeptSessions } from '../../ssh';
+import { createProber, type Dial, type KeptSessions, publicKeyOf } from '../../ssh';
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
 import { createWarmPlays } from './ansible/warm-plays';
 import { NewerAccountError, ProvisioningError, type ProvisioningFailure, UnfinishedWipeError } from './errors';
 import { parseFindings } from './findings';
+import { proveFitness } from './fitness';
+import { createLoginCheck } from './login-check';
 import type { AccountName, AccountSpec, NodeTarget, PlayReport, Provisioner } from './types';
 
 export interface AnsibleProvisionerDeps {
   /** The control plane's private key; must be readable by its owner only. */
   privateKeyFile: string;
+  /** What is in it. */
+  privateKey: string;
   /** The account on the nodes that Orion works as; it needs root's rights. */
   managementUser?: string;
   playbooksDir: string;
@@ -49,6 +53,7 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
   const warm = deps.warm && createWarmPlays({ ...deps, ...deps.warm, executable });
   const runPlay = createPlayRunner({ ...deps, managementUser: deps.managementUser ?? 'orion-mgmt', executable, warm });
   const limit = pLimit(deps.concurrency);
+  const checkKey = publicKeyOf(deps.privateKey);
   const limitSeconds = Math.max(5, deadlineSeconds - WAY_BACK_SECONDS);
 
   const run = async (play: Play, vars: Vars): Promise<PlayResult> => {
@@ -63,9 +68,21 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
     return result;
   };
 
-  return {
-    ensurePresent: async (target, spec, signal) =>
-      reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal }, (waited) => accountVars(spec, waited, limitSeconds))),
+  const logins = createLoginCheck({
+    proberOf: (username) => createProber({ dial: deps.dial, username, privateKey: deps.privateKey, timeoutMs: LOGIN_MS, clock }),
+    explain: async (target, username, signal) => textOf(await run({ playbook: 'explain_login.yml', target, signal }, () => ({ username })).catch((): undefined => undefined)),
+  });
+
+  const provisioner: AnsibleProvisioner = {
+    ensurePresent: async (target, spec, signal) => {
+      const report = reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal }, (waited) => accountVars({ spec, checkKey, waited, limitSeconds })));
+      const rules = rulesOf(report);
+      if (spec.proveLogin === true && !logins.isProved(target.nodeId, rules)) {
+        await logins.prove(target, spec.username, { rules, signal });
+      }
+      return report;
+    },
+    proveFitness: (target, account, options) => proveFitness({ provisioner, logins }, target, { account, ...options }),
     wipe: async (target, accounts, { newestUid, signal } = {}) => {
       const vars = { ...namesOf(accounts), ...(newestUid === undefined ? {} : { newest_uid: newestUid }), limit_seconds: limitSeconds };
       return reportOf(await run({ playbook: 'delete_user.yml', target, signal }, () => vars));
@@ -81,10 +98,20 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
     },
     close: async () => warm?.close(),
   };
+  return provisioner;
 }
 
-function accountVars(spec: AccountSpec, waitedSeconds: number, limitSeconds: number): Record<string, unknown> {
+/** For a login that only proves that one is possible. */
+const LOGIN_MS = 10_000;
+
+const textOf = (play: PlayResult | undefined): string => (typeof play?.result['msg'] === 'string' ? play.result['msg'] : 'its configuration could not be read');
+
+const rulesOf = ({ details: { login_rules: rules } }: PlayReport): string => (typeof rules === 'string' ? rules : '');
+
+function accountVars({ spec, checkKey, waited, limitSeconds }: { spec: AccountSpec; checkKey: string; waited: number; limitSeconds: number }): Record<string, unknown> {
   return {
+    // An account that opens to nobody opens to the control plane neither.
+    check_key: spec.proveLogin === true || spec.publicKeys.length > 0 ? checkKey : null,
     username: spec.username,
     uid: spec.uid,
     lease_id: spec.leaseId,
@@ -92,7 +119,7 @@ function accountVars(spec: AccountSpec, waitedSeconds: number, limitSeconds: num
     public_keys: spec.publicKeys,
     password_hash: spec.passwordHash,
     // The lease did not stand still while the play waited for its turn.
-    remaining_seconds: Math.ceil(spec.remainingSeconds - waitedSeconds),
+    remaining_seconds: Math.ceil(spec.remainingSeconds - waited),
     limit_seconds: limitSeconds,
   };
 }

@@ -4,9 +4,10 @@
  * `stale`: the node refused an account that was already wiped there, or a wipe that is older than an account (NewerAccountError); as a rule the caller lost
  *   its claim long ago.
  * `deadline`: the play was killed at its deadline; it may still have worked.
+ * `login_refused`: the account is there, and the node does not let its tenant in; the message says why.
  * `failed`: anything else: the node is reachable but cannot do it.
  */
-export type ProvisioningFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'deadline' | 'failed';
+export type ProvisioningFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'deadline' | 'login_refused' | 'failed';
 
 export class ProvisioningError extends Error {
   override name = 'ProvisioningError';

@@ -18,6 +18,8 @@ export interface AccountSpec extends AccountName {
   publicKeys: string[];
   /** crypt(3) SHA-512 hash, or null for no password. */
   passwordHash: string | null;
+  /** The account is new, so its tenant must be able to log in: see ensurePresent. */
+  proveLogin?: boolean;
   /** Until the end of the lease by the database's clock; the node adds it to its own clock, so that a skewed one does no harm. */
   remainingSeconds: number;
 }
@@ -36,6 +38,22 @@ export interface PlayReport {
   details: Record<string, unknown>;
 }
 
+/** One thing that a machine has to be able to do. */
+export interface Check {
+  name: 'account' | 'login';
+  result: 'ok' | 'fail';
+  /** Why it failed, and what its owner can do; empty when it is ok. */
+  cause: string;
+  remedy: string;
+}
+
+export interface Fitness {
+  /** None: there was no need to look. */
+  checks: Check[];
+  /** Of what was wiped again; undefined when nothing was made. */
+  fence: number | undefined;
+}
+
 export interface VerifyReport {
   clean: boolean;
   /** One line for each thing that is still there: `process 123`, `file /tmp/x`, … At most 200. */
@@ -49,7 +67,11 @@ export interface VerifyReport {
  * control plane's own trouble (no Ansible, no key, a full disk) and says nothing about the node.
  */
 export interface Provisioner {
-  /** Creates the account, or brings an existing one to `spec` (a later end, other keys). Refused on the node when its fence has passed `spec.uid`. */
+  /**
+   * Creates the account, or brings an existing one to `spec` (a later end, other keys). Refused on the node when its fence has passed `spec.uid`. With
+   * `spec.proveLogin` it logs in as the account unless this process has seen that the node's rules for logins, as they are now, admit one; throws
+   * ProvisioningError `login_refused` with the cause when they do not.
+   */
   ensurePresent(node: NodeTarget, spec: AccountSpec, signal?: AbortSignal): Promise<PlayReport>;
   /**
    * Removes these accounts and every other Orion account (`orn-…`) of the node with all that they left, and raises the node's fence over
@@ -57,6 +79,11 @@ export interface Provisioner {
    * node holds an account that is newer than `newestUid`: a wipe that comes late must not meet the next tenant.
    */
   wipe(node: NodeTarget, accounts: AccountName[], options?: WipeOptions): Promise<PlayReport>;
+  /**
+   * Whether a tenant could have an account on this clean node and log in to it, tried with `account`, which is wiped again; nothing is done when this process has
+   * seen it under `rules`, as the wipe told them. Throws what is no answer to the question (unreachable, deadline, host_key_changed).
+   */
+  proveFitness(node: NodeTarget, account: AccountName, options: { rules: string; signal?: AbortSignal }): Promise<Fitness>;
   /** Looks, with code of its own and over a new connection, for anything left of these accounts or of any Orion account. */
   verifyClean(node: NodeTarget, accounts: AccountName[], signal?: AbortSignal): Promise<VerifyReport>;
 }

@@ -54,7 +54,7 @@ export function provisionerWith(lab: Lab, key: SshKeyPair, options: BenchOptions
   };
   const sessions = createKeptSessions(keeping);
   const provisioner = createAnsibleProvisioner({
-    privateKeyFile: key.keyFile, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger,
+    privateKeyFile: key.keyFile, privateKey: keeping.privateKey, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger,
     warm: options.warm === false ? undefined : { sessions, openSessions: () => createKeptSessions(keeping) },
   });
   lab.push('provisioner', async () => {

@@ -1,7 +1,7 @@
 import { fromJson } from '../../../db/sql';
 import type { Reach } from '../../../ssh';
 import { labelsOf } from '../declared';
-import type { Facts, Labels, Node, NodeStatus, ReachableNode, Vitals } from '../types';
+import type { Facts, Labels, Node, NodeCheck, NodeStatus, ReachableNode, Vitals } from '../types';
 
 export interface ReachableRow {
   id: number;
@@ -38,6 +38,9 @@ export interface NodeRow extends ReachableRow {
   vitals: unknown;
   wipe_failures: number;
   wiped_at: Date | null;
+  checks: string | null;
+  checked_at: Date | null;
+  unfit_looks: number;
   provision_failures: number;
   registered_at: Date;
 }
@@ -45,7 +48,7 @@ export interface NodeRow extends ReachableRow {
 /** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
 export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, evacuating, dirty,
   lease_id, leasable, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
-  wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
+  wipe_failures, wiped_at, checks, checked_at, unfit_looks, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
   (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals`;
 
 export const toReachableNode = (row: ReachableRow): ReachableNode => ({
@@ -86,6 +89,9 @@ export function toNode(row: NodeRow): Node {
     lastHeartbeatAt: row.last_heartbeat_at,
     wipeFailures: row.wipe_failures,
     wipedAt: row.wiped_at,
+    checks: row.checks === null ? [] : fromJson<NodeCheck[]>(row.checks),
+    checkedAt: row.checked_at,
+    unfitLooks: row.unfit_looks,
     provisionFailures: row.provision_failures,
     registeredAt: row.registered_at,
   };

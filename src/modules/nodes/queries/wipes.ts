@@ -2,7 +2,7 @@ import { execute, IN_SECONDS, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken } from '../../../lib/ids';
 import { NODE_COLUMNS, type NodeRow, toNode } from './row';
-import type { Node } from '../types';
+import type { Node, NodeCheck } from '../types';
 
 /** A dirty node taken to be wiped. */
 export interface ClaimedWipe {
@@ -36,19 +36,30 @@ export async function renewWipe(db: Db, { node, token }: ClaimedWipe, claimSecon
   return (await execute(db, `UPDATE nodes SET wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [claimSeconds, node.id, token])) === 1;
 }
 
+/** What is known of a node after its wipe was verified. */
+export interface Wiped {
+  /** The highest uid ever wiped on the machine, as it says. */
+  fence: number;
+  /** None: there was no need to look anew. */
+  checks: readonly NodeCheck[];
+  /** Null: no check failed. */
+  retrySeconds: number | null;
+}
+
 /**
  * Settles a verified wipe: the node is clean. A machine that was in a fleet before has a fence already; the uids given to it go on from
  * there, or the node would refuse them as stale. False: the claim was lost, or a lease got onto the node; nothing changed.
  *
- * @param fence the highest uid ever wiped on the machine, as it says
+ * It stays dirty while it fails a check: no tenant could use it, and it is looked at again after `retrySeconds`.
  */
-export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe, fence: number): Promise<boolean> {
+export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe, { fence, checks, retrySeconds }: Wiped): Promise<boolean> {
   const changed = await execute(
     tx,
-    `UPDATE nodes SET dirty = 0, wipe_token = NULL, wipe_due_at = NULL, wipe_failures = 0, wiped_at = UTC_TIMESTAMP(3),
-            next_uid = GREATEST(next_uid, ?)
+    `UPDATE nodes SET dirty = ?, wipe_token = NULL, wipe_due_at = ${IN_SECONDS}, wipe_failures = 0, wiped_at = UTC_TIMESTAMP(3),
+            next_uid = GREATEST(next_uid, ?), unfit_looks = IF(?, unfit_looks + 1, 0),
+            checks = COALESCE(?, checks), checked_at = IF(?, UTC_TIMESTAMP(3), checked_at)
       WHERE id = ? AND wipe_token = ? AND lease_id IS NULL`,
-    [fence + 1, node.id, token],
+    [retrySeconds !== null, retrySeconds, fence + 1, retrySeconds !== null, checks.length > 0 ? JSON.stringify(checks) : null, checks.length > 0, node.id, token],
   );
   return changed === 1;
 }

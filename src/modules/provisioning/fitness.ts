@@ -1,0 +1,54 @@
+import { ProvisioningError } from './errors';
+import type { LoginCheck } from './login-check';
+import type { AccountName, Check, Fitness, NodeTarget, Provisioner } from './types';
+
+export interface FitnessDeps {
+  provisioner: Pick<Provisioner, 'ensurePresent' | 'wipe' | 'verifyClean'>;
+  logins: LoginCheck;
+}
+
+export interface FitnessJob {
+  account: AccountName;
+  rules: string;
+  signal?: AbortSignal;
+}
+
+/** Long enough for the check, short for an account that a crash would leave until the next wipe. */
+const ACCOUNT_SECONDS = 300;
+
+const REMEDIES: Record<Check['name'], string> = {
+  account: 'an account needs a writable /home, /etc/passwd and /etc/shadow, and some free disk; see docs/enrolment.md, "What a machine needs"',
+  login: 'let accounts named orn-* (members of the group orion-keys) log in with a key; see docs/enrolment.md, "What a machine needs"',
+};
+
+const OK = { result: 'ok', cause: '', remedy: '' } as const;
+const failed = (name: Check['name'], cause: string): Check => ({ name, result: 'fail', cause, remedy: REMEDIES[name] });
+
+/** See Provisioner. The account is made as a tenant's is, logged in to as a tenant would, and wiped and verified as a tenant's is. */
+export async function proveFitness({ provisioner, logins }: FitnessDeps, target: NodeTarget, { account, rules, signal }: FitnessJob): Promise<Fitness> {
+  if (logins.isProved(target.nodeId, rules)) {
+    return { checks: [], fence: undefined };
+  }
+  const checks = await tryAccount({ provisioner, target, account, signal });
+  const { details } = await provisioner.wipe(target, [account], { newestUid: account.uid, ...(signal && { signal }) });
+  const { clean, findings } = await provisioner.verifyClean(target, [account], signal);
+  if (!clean) {
+    throw new ProvisioningError('failed', `left after the check of logins: ${findings.slice(0, 5).join('; ')}`);
+  }
+  return { checks, fence: typeof details['fence'] === 'number' ? details['fence'] : undefined };
+}
+
+async function tryAccount({ provisioner, target, account, signal }: { provisioner: FitnessDeps['provisioner']; target: NodeTarget; account: AccountName; signal: AbortSignal | undefined }): Promise<Check[]> {
+  try {
+    await provisioner.ensurePresent(target, { ...account, leaseId: 0, generation: 0, publicKeys: [], passwordHash: null, remainingSeconds: ACCOUNT_SECONDS, proveLogin: true }, signal);
+    return [{ name: 'account', ...OK }, { name: 'login', ...OK }];
+  } catch (error) {
+    if (error instanceof ProvisioningError && error.failure === 'login_refused') {
+      return [{ name: 'account', ...OK }, failed('login', error.message)];
+    }
+    if (error instanceof ProvisioningError && error.failure === 'failed') {
+      return [failed('account', error.message)];
+    }
+    throw error;
+  }
+}
