@@ -54,6 +54,9 @@ export interface NodeBody {
   last_heartbeat_at: string | null;
   last_checked_at: string | null;
   provision_failures: number;
+  cpus: number;
+  unfit: boolean;
+  checks: { name: string; result: string; cause: string; remedy: string }[];
 }
 
 export interface ProblemBody {

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type SshTarget, type Worker } from '../../lab';
+import { changeSshd, SSHD_CONFIG } from '../../support/sshd';
 import { openSession } from '../../support/tenant';
 import { type AccountSpec } from '../../../src/modules/provisioning';
 import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
-
-const CONFIG = '/etc/ssh/sshd_config';
 
 describe('the keys of an account', () => {
   let bench: Bench;
@@ -14,10 +13,7 @@ describe('the keys of an account', () => {
   const root = (command: string, input?: string): Promise<string> => asRoot(worker, command, input);
   const present = (change: Partial<AccountSpec> = {}): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), { ...spec, ...change });
   const as = (key: SshKeyPair): SshTarget => tenantOf(worker, spec.username, key);
-  /** For a moment sshd listens nowhere: over once it has another socket, and answers there. */
-  const setPam = (value: 'yes' | 'no'): Promise<string> =>
-    root(`sed -i 's/^UsePAM .*/UsePAM ${value}/' ${CONFIG} && pid=$(pgrep -xo sshd) && sockets() { ls -l /proc/$pid/fd | grep socket:; } && before=$(sockets) && kill -HUP $pid &&
-      for try in $(seq 200); do [ "$(sockets)" != "$before" ] && ssh-keyscan -T 1 -p ${worker.port} ${worker.address} 2>/dev/null | grep -q . && exit 0; sleep 0.05; done; exit 1`);
+  const setPam = (value: 'yes' | 'no'): Promise<void> => changeSshd(worker, `sed -i 's/^UsePAM .*/UsePAM ${value}/' ${SSHD_CONFIG}`);
   const opens = async (key: SshKeyPair): Promise<boolean> => (await sshExec(as(key), 'true')).code === 0;
   const actionsOf = async (change: Partial<AccountSpec> = {}): Promise<unknown> => (await present(change)).details['actions'];
 
@@ -121,34 +117,34 @@ describe('sshd', () => {
     return spec;
   };
   const keysFileOf = ({ username }: AccountSpec): Promise<string> => root(`sshd -T -C user=${username},host=h,addr=127.0.0.1,laddr=127.0.0.1,lport=22 | grep ^authorizedkeysfile`);
-  const configure = (text: string): Promise<string> => root(`cat > ${CONFIG} && rm -rf ${CONFIG}.d`, text);
+  const configure = (text: string): Promise<string> => root(`cat > ${SSHD_CONFIG} && rm -rf ${SSHD_CONFIG}.d`, text);
   const OURS = 'authorizedkeysfile /var/lib/orion/keys/%u';
 
   beforeAll(async () => {
     bench = await createBench();
     worker = bench.workers[0] as Worker;
-    plain = `${await root(`cat ${CONFIG}`)}\n`;
+    plain = `${await root(`cat ${SSHD_CONFIG}`)}\n`;
   }, 60_000);
   afterAll(() => bench.lab.close(), 60_000);
 
   it('is told by a block before the first Match, once, and is not asked again while nothing changes', async () => {
     await configure(`${plain}Match User orn-*\n  AuthorizedKeysFile .ssh/theirs\n`);
     const spec = await make();
-    const told = await root(`cat ${CONFIG}`);
+    const told = await root(`cat ${SSHD_CONFIG}`);
     expect(told).toContain('Match Group orion-keys');
     expect(await keysFileOf(spec)).toBe(OURS);
     expect((await sshExec(tenantOf(worker, spec.username, bench.tenantKey), 'true')).code).toBe(0);
     const noted = await root('stat -c "%i %z" /var/lib/orion/sshd');
     await make();
     expect(await root('stat -c "%i %z" /var/lib/orion/sshd')).toBe(noted);
-    expect(await root(`cat ${CONFIG}`)).toBe(told);
+    expect(await root(`cat ${SSHD_CONFIG}`)).toBe(told);
   }, 30_000);
 
   it('is told by a file of its own where the configuration includes such', async () => {
-    await configure(`Include ${CONFIG}.d/*.conf\n${plain}`);
+    await configure(`Include ${SSHD_CONFIG}.d/*.conf\n${plain}`);
     expect(await keysFileOf(await make())).toBe(OURS);
-    expect(await root(`cat ${CONFIG}`)).toBe(`Include ${CONFIG}.d/*.conf\n${plain.trim()}`);
-    expect(await root(`ls ${CONFIG}.d`)).toBe('00-orion.conf');
+    expect(await root(`cat ${SSHD_CONFIG}`)).toBe(`Include ${SSHD_CONFIG}.d/*.conf\n${plain.trim()}`);
+    expect(await root(`ls ${SSHD_CONFIG}.d`)).toBe('00-orion.conf');
   }, 30_000);
 
   it('is told again when somebody took it out, or put something else before it', async () => {
@@ -162,12 +158,12 @@ describe('sshd', () => {
   }, 30_000);
 
   it('that cannot be told leaves the machine as it was, and without an account that anybody could open; the answer says what to write where', async () => {
-    await configure(`Include ${CONFIG}.d/*.conf\n${plain}`);
-    await root(`mkdir ${CONFIG}.d && printf 'Match User orn-*\\n AuthorizedKeysFile .ssh/theirs\\n' > ${CONFIG}.d/00-first.conf`);
-    const before = await root(`cat ${CONFIG} ${CONFIG}.d/*`);
+    await configure(`Include ${SSHD_CONFIG}.d/*.conf\n${plain}`);
+    await root(`mkdir ${SSHD_CONFIG}.d && printf 'Match User orn-*\\n AuthorizedKeysFile .ssh/theirs\\n' > ${SSHD_CONFIG}.d/00-first.conf`);
+    const before = await root(`cat ${SSHD_CONFIG} ${SSHD_CONFIG}.d/*`);
     const spec = aSpec(bench.tenantKey);
     await expect(bench.provisioner.ensurePresent(nodeOf(worker), spec)).rejects.toMatchObject({ failure: 'failed', message: expect.stringContaining('Put these lines into /etc/ssh/sshd_config') });
-    expect(await root(`cat ${CONFIG} ${CONFIG}.d/*`)).toBe(before);
+    expect(await root(`cat ${SSHD_CONFIG} ${SSHD_CONFIG}.d/*`)).toBe(before);
     expect((await sshExec(tenantOf(worker, spec.username, bench.tenantKey), 'true')).code).not.toBe(0);
     await configure(plain);
     await bench.provisioner.ensurePresent(nodeOf(worker), spec);

@@ -1,13 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Worker } from '../../lab';
 import type { AccountSpec, Check, Fitness, ProvisioningError } from '../../../src/modules/provisioning';
+import { givenSshdLine } from '../../support/sshd';
 import { aSpec, asRoot, type Bench, createBench, nodeOf } from './support';
-
-const CONFIG = '/etc/ssh/sshd_config';
 
 let bench: Bench;
 let worker: Worker;
-const undo: string[] = [];
+const undo: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   bench = await createBench();
@@ -15,25 +14,18 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => bench.lab.close(), 60_000);
 afterEach(async () => {
-  for (const command of undo.splice(0).toReversed()) {
-    await asRoot(worker, command);
+  for (const back of undo.splice(0).toReversed()) {
+    await back();
   }
 }, 30_000);
 
-/** sshd goes by its files anew once it listens with another socket. */
-const RELOAD = `pid=$(pgrep -xo sshd) && sockets() { ls -l /proc/$pid/fd | grep socket:; } && before=$(sockets) && kill -HUP $pid &&
-  for try in $(seq 200); do [ "$(sockets)" != "$before" ] && ssh-keyscan -T 1 -p $PORT $ADDRESS 2>/dev/null | grep -q . && exit 0; sleep 0.05; done; exit 1`;
-
 /** Does something to the machine, as its owner would, until the end of the test. */
 async function given(command: string, back: string): Promise<void> {
-  undo.push(back);
+  undo.push(() => asRoot(worker, back));
   await asRoot(worker, command);
 }
 
-async function givenConfig(line: string): Promise<void> {
-  const reload = `export PORT=${worker.port} ADDRESS=${worker.address}; ${RELOAD}`;
-  await given(`cp ${CONFIG} /root/sshd_config.before; sed -i '1i ${line}' ${CONFIG}; ${reload}`, `cp /root/sshd_config.before ${CONFIG}; ${reload}`);
-}
+const givenConfig = async (line: string): Promise<void> => void undo.push(await givenSshdLine(worker, line));
 
 let n = 0;
 const look = async (): Promise<Fitness> => {

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type Worker } from '../lab';
+import type { NodeBody } from '../support/api-client';
+import { givenSshdLine } from '../support/sshd';
+import { startSystem, type System } from '../support/system';
+import type { Tenant } from '../support/tenant';
+
+describe('a machine whose sshd lets no tenant in', () => {
+  let system: System;
+  let ada: Tenant;
+  let small: Worker;
+
+  beforeAll(async () => {
+    system = await startSystem({ apis: 1, schedulers: 1 });
+    ada = await system.tenant();
+    [small] = (await system.launchWorkers(1, { cpus: 1, labels: { size: 'small' } })).workers as [Worker];
+    await system.launchWorkers(1, { cpus: 2, labels: { size: 'large' } });
+    await system.untilFree(2);
+  }, 90_000);
+  afterAll(() => system.close(), 60_000);
+
+  const theSmall = async (): Promise<NodeBody> => (await system.nodes()).find(({ cpus }) => cpus === 1) as NodeBody;
+  const untilSmall = (what: string, is: (node: NodeBody) => boolean): Promise<NodeBody> => eventually(async () => {
+    const node = await theSmall();
+    return is(node) ? node : undefined;
+  }, { what, timeoutMs: 40_000 });
+
+  it('a rent that meets it goes elsewhere, it leaves service with the reason, and comes back by itself once it is mended', async () => {
+    const mend = await givenSshdLine(small, 'AllowUsers root orion-mgmt');
+    const lease = await ada.rentOne();
+    expect(lease).toMatchObject({ state: 'active', generation: 2 });
+    expect(lease.node?.id).not.toBe((await theSmall()).id);
+    expect((await ada.login(lease, 'true')).code).toBe(0);
+
+    const out = await untilSmall('it is out of service', ({ unfit }) => unfit);
+    expect(out).toMatchObject({ status: 'alive', free: false, provision_failures: 0, wipe_failures: 0 });
+    expect(out.checks).toContainEqual({ name: 'login', result: 'fail', cause: expect.stringContaining('AllowUsers'), remedy: expect.stringContaining('orn-*') });
+    expect((await ada.rent({ requirements: { cpus: 1, labels: { 'node/size': 'small' } } })).status).toBe(503);
+    expect(await system.sql('SELECT type FROM events WHERE type = ? AND node_id = ?', ['node.unfit', out.id])).toHaveLength(1);
+
+    await mend();
+    const back = await untilSmall('it is in service', ({ free }) => free);
+    expect(back).toMatchObject({ unfit: false, checks: [{ name: 'account', result: 'ok' }, { name: 'login', result: 'ok' }] });
+    const again = await ada.rentOne({ requirements: { cpus: 1, labels: { 'node/size': 'small' } } });
+    expect((await ada.login(again, 'true')).code).toBe(0);
+  }, 120_000);
+});
