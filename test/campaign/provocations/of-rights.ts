@@ -1,5 +1,6 @@
 import { eventually, generateSshKeyPair, type SshKeyPair } from '../../lab';
 import { expectStatus } from '../../support/api-client';
+import { givenSshdLine } from '../../support/sshd';
 import { createTenant, type Tenant } from '../../support/tenant';
 import { violationOf } from '../../checker/evidence';
 import { type Arena, PATIENCE_MS, type Provocation } from './arena';
@@ -59,4 +60,28 @@ const ownKey: Provocation = {
   },
 };
 
-export const OF_RIGHTS: Provocation[] = [removedKey, ownKey];
+const shutOut: Provocation = {
+  name: 'shut-out',
+  promise: 'a machine\'s owner admits only some users to its sshd: every lease that is active admits its tenant, and the machine comes back when it is mended',
+  provoke: async ({ ada, fleet, history, found: violations }) => {
+    const [worker] = fleet.workers;
+    if (!worker) {
+      throw new Error('no worker');
+    }
+    const mend = await givenSshdLine(worker, 'AllowUsers root orion-mgmt');
+    try {
+      // One for each machine, or for each that is left.
+      for (const { name } of fleet.workers) {
+        const answer = await history.rent(ada, { key: `shut-out-${name}` });
+        const [lease] = answer?.status === 201 ? answer.body.leases : [];
+        if (lease?.state === 'active' && (await ada.login(lease, 'true')).code !== 0) {
+          violations.push(found(`lease ${lease.id}`, 'it is active, and its tenant cannot log in'));
+        }
+      }
+    } finally {
+      await mend();
+    }
+  },
+};
+
+export const OF_RIGHTS: Provocation[] = [removedKey, ownKey, shutOut];

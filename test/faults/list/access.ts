@@ -26,4 +26,12 @@ export const ACCESS: Fault[] = [
     scenario: 'provocations-real/own-key',
     edits: [{ file: 'playbooks/node/orion_sshd.py', find: "KEYS + '/%u')", replace: "KEYS + '/%u .ssh/authorized_keys')" }],
   },
+  {
+    name: 'active-without-a-login',
+    what: 'a lease is called active and a machine clean without a login as its tenant',
+    breaks: 'trust',
+    shows: 'its tenant cannot log in',
+    scenario: 'provocations-real/shut-out',
+    edits: [{ file: 'src/modules/provisioning/login-check.ts', find: 'proved.get(nodeId) === rules', replace: 'true || proved.get(nodeId) === rules' }],
+  },
 ];
