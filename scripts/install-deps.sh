@@ -8,7 +8,8 @@ set -euo pipefail
 umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
-PACKAGES=(mariadb-server galera-4 rsync ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++)
+PACKAGES=(mariadb-server galera-4 rsync ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++
+  git putty-tools dropbear-bin sshfs)
 DOCKER_PACKAGES=(docker.io docker-compose debootstrap)
 PEER_PACKAGES=(postgresql redis-server)
 POLICY=/usr/sbin/policy-rc.d
@@ -88,6 +89,8 @@ install_modules() {
 
 build() {
   lock_project
+  # The modules may be newer than the build, which does the same.
+  node scripts/patch-ssh2.mjs
   if [[ -f dist/main.js && -f dist/orion-agent.js ]]; then
     [[ -n $(find src scripts/build.mjs package.json -newer dist/main.js -not -name '*.test.ts' -print -quit) ]] || return 0
   fi
