@@ -1,151 +1,81 @@
-import type { Duplex } from 'node:stream';
-import type { Channel, Connection } from 'ssh2';
-import type { NodeConnection, NodeLink } from './node-link';
-import { takesPackets } from './relay';
-import type { Forwarding } from './types';
+import type { Channel, Client, Connection } from 'ssh2';
+import { type Join, joinSeated, unlessGone } from './joint';
+import type { NodeLink } from './node-link';
+import { acceptRemoteForwardings } from './remote-forwarding';
+import { createSeats, type Seats } from './seats';
+import { OPEN_FAILURE, type Refuse } from './ssh2-patch';
+import { farewell, type Forwarding } from './types';
 
 export interface ForwardingDeps {
+  leaseId: number;
   link: NodeLink;
   allowed: Forwarding;
-  join: (joint: Joint) => void;
-}
-
-/** A channel to the client, one to the node, and what the node's connection goes over. */
-export interface Joint {
-  client: Channel;
-  node: Channel;
-  stream: Duplex;
+  join: Join;
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/i;
 /** Forwarded connections of one client at a time, with those that wait for a machine; and as many listeners. */
 const MAX_FORWARDED = 100;
+const ONLY_LOCAL = "ORION_GATEWAY_FORWARDING=local: only to the machine's own loopback addresses and UNIX sockets";
+const NOTHING = 'ORION_GATEWAY_FORWARDING=none: this gateway forwards nothing';
 
-/** Port forwardings both ways (`ssh -L` and `ssh -R`), as far as they are allowed. The node's sshd has the last word. Those of `-R` end with the machine. */
-export function acceptForwardings(connection: Connection, { link, allowed, join }: ForwardingDeps): void {
-  const permits = (host: string): boolean => allowed === 'all' || (allowed === 'local' && LOOPBACK.test(host));
+type Opened = (error: (Error & { reason?: unknown }) | undefined, channel: Channel) => void;
+
+/**
+ * Forwardings both ways (`ssh -L` and `ssh -R`) of ports and UNIX sockets, as far as they are allowed. The node's sshd has the last word. Those of `-R` end
+ * with the machine.
+ */
+export function acceptForwardings(connection: Connection, deps: ForwardingDeps): void {
+  const { allowed } = deps;
   const seats = createSeats(MAX_FORWARDED);
-  const listeners = createSeats(MAX_FORWARDED);
-
   connection.on('tcpip', (accept, reject, { srcIP, srcPort, destIP, destPort }) => {
-    const leave = permits(destIP) ? seats.take() : undefined;
-    if (!leave) {
-      reject();
-      return;
-    }
-    const refuse = (): void => {
-      leave();
-      unlessGone(reject);
-    };
-    const open = async (): Promise<void> => {
-      const made = await link.connect();
-      if (!made) {
-        refuse();
-        return;
-      }
-      made.client.forwardOut(srcIP, srcPort, destIP, destPort, (error, node) => {
-        const client = error ? undefined : unlessGone(accept);
-        if (client) {
-          joinSeated({ client, node, stream: made.stream }, { join, leave });
-        } else {
-          refuse();
-        }
-      });
-    };
-    open().catch(refuse);
+    const forbidden = allowed === 'none' ? NOTHING : allowed === 'local' && !LOOPBACK.test(destIP) ? ONLY_LOCAL : undefined;
+    lead({ accept, reject, forbidden, seats }, deps, (client, done) => client.forwardOut(srcIP, srcPort, destIP, destPort, done));
   });
-
-  const answering = new WeakSet<NodeConnection>();
-  connection.on('request', (...[accept, reject, name, info]) => {
-    if (allowed === 'none' || name !== 'tcpip-forward' || !listeners.take()) {
-      reject?.();
-      return;
-    }
-    const refuse = (): void => unlessGone(() => reject?.());
-    const open = async (): Promise<void> => {
-      const made = await link.connect();
-      if (!made) {
-        refuse();
-        return;
-      }
-      made.client.forwardIn(info.bindAddr, info.bindPort, (error, port) => {
-        if (error) {
-          refuse();
-          return;
-        }
-        if (!answering.has(made)) {
-          answering.add(made);
-          passOn(connection, made, { join, seats });
-        }
-        unlessGone(() => (accept as ((port: number) => void) | undefined)?.(port));
-      });
-    };
-    open().catch(refuse);
+  connection.on('openssh.streamlocal', (accept, reject, { socketPath }) => {
+    lead({ accept, reject, forbidden: allowed === 'none' ? NOTHING : undefined, seats }, deps, (client, done) => client.openssh_forwardOutStreamLocal(socketPath, done));
   });
+  acceptRemoteForwardings(connection, { ...deps, seats, maxListeners: MAX_FORWARDED });
 }
 
-interface Passing {
-  join: ForwardingDeps['join'];
+interface Wish {
+  accept: () => Channel;
+  reject: () => void;
+  /** Why the settings do not allow this one. */
+  forbidden: string | undefined;
   seats: Seats;
 }
 
-function passOn(connection: Connection, { client: machine, stream }: NodeConnection, { join, seats }: Passing): void {
-  machine.on('tcp connection', ({ destIP, destPort, srcIP, srcPort }, accept, reject) => {
-    const leave = seats.take();
-    if (!leave) {
-      reject();
+/** Opens a channel on the node for one that the client wants, and joins the two. */
+function lead({ accept, reject, forbidden, seats }: Wish, { leaseId, link, join }: ForwardingDeps, open: (client: Client, done: Opened) => void): void {
+  const refuse: Refuse = (code, reason) => unlessGone(() => (reject as Refuse)(code, reason));
+  if (forbidden !== undefined) {
+    refuse(OPEN_FAILURE.prohibited, forbidden);
+    return;
+  }
+  const leave = seats.take();
+  if (!leave) {
+    refuse(OPEN_FAILURE.resourceShortage, `more than ${MAX_FORWARDED} forwarded connections`);
+    return;
+  }
+  const giveUp: Refuse = (code, reason) => {
+    leave();
+    refuse(code, reason);
+  };
+  const begin = async (): Promise<void> => {
+    const made = await link.connect();
+    if (!made || 'refused' in made) {
+      giveUp(OPEN_FAILURE.connectFailed, made?.refused ?? farewell(leaseId, link.whereabouts()));
       return;
     }
-    const refuse = (): void => {
-      leave();
-      unlessGone(reject);
-    };
-    const opened = (error: Error | undefined, client: Channel): void => {
-      const node = error ? undefined : unlessGone(accept);
-      if (node) {
-        joinSeated({ client, node, stream }, { join, leave });
+    open(made.client, (error, node) => {
+      const client = error ? undefined : unlessGone(accept);
+      if (client) {
+        joinSeated({ client, node, stream: made.stream }, { join, leave });
       } else {
-        refuse();
+        giveUp(typeof error?.reason === 'number' ? error.reason : OPEN_FAILURE.connectFailed, `the machine answers: ${error?.message ?? 'nothing'}`);
       }
-    };
-    try {
-      connection.forwardOut(destIP, destPort, srcIP, srcPort, opened);
-    } catch {
-      refuse();
-    }
-  });
-}
-
-function joinSeated(joint: Joint, { join, leave }: { join: ForwardingDeps['join']; leave: () => void }): void {
-  joint.client.once('close', leave);
-  if (takesPackets(joint.client) && takesPackets(joint.node)) {
-    join(joint);
-  } else {
-    joint.client.close();
-    joint.node.close();
-  }
-}
-
-interface Seats {
-  /** How to give it back, any number of times; undefined: all are taken. */
-  take(): (() => void) | undefined;
-}
-
-function createSeats(count: number): Seats {
-  const taken = new Set<object>();
-  return {
-    take: () => {
-      const seat = {};
-      return taken.size < count ? (taken.add(seat), () => void taken.delete(seat)) : undefined;
-    },
+    });
   };
-}
-
-/** The SSH library throws when it is to answer somebody who has left meanwhile. */
-function unlessGone<T>(answer: () => T): T | undefined {
-  try {
-    return answer();
-  } catch {
-    return undefined;
-  }
+  begin().catch(() => giveUp(OPEN_FAILURE.connectFailed, 'the connection to the machine is lost'));
 }

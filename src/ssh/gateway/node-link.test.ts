@@ -4,6 +4,7 @@ import ssh2, { type Connection } from 'ssh2';
 import { anOpenSshKeyPair } from '../../../test/support/keys';
 import { systemClock } from '../../lib/clock';
 import { createNodeLink, type NodeLink } from './node-link';
+import type { NodeConnection } from './node-login';
 
 const key = anOpenSshKeyPair();
 
@@ -49,7 +50,7 @@ describe('the link of a gateway to a node', () => {
     const { link, suspected, cut } = await aLink();
     const made = await link.connect();
     cut();
-    await made?.lost;
+    await (made as NodeConnection).lost;
     expect(suspected).toEqual([7]);
   });
 
@@ -57,7 +58,7 @@ describe('the link of a gateway to a node', () => {
     const { link, suspected, gone } = await aLink();
     const made = await link.connect();
     link.close();
-    await Promise.all([made?.lost, gone]);
+    await Promise.all([(made as NodeConnection).lost, gone]);
     expect(suspected).toEqual([]);
   });
 });

@@ -1,28 +1,22 @@
-import type { Duplex } from 'node:stream';
-import ssh2, { type Client } from 'ssh2';
 import { type Clock, withDeadline } from '../../lib/clock';
-import { cutWhenOwed, limitGreeting } from '../backlog';
 import type { Dial } from '../dial';
-import { algorithmsFor } from '../session';
+import { CONNECT_MS, LoginRefusedError, logInToNode, type NodeConnection, type Present } from './node-login';
 import type { LeaseDirectory, Visitor, Whereabouts } from './types';
 
-type Present = Extract<Whereabouts, { state: 'present' }>;
-
-export interface NodeConnection {
-  client: Client;
-  /** What the connection goes over. */
-  stream: Duplex;
-  at: Present;
-  /** Resolves when the connection is gone, for whatever reason. */
-  lost: Promise<void>;
+/** The machine does not admit the lease's account: what the user is told. */
+export interface Refusal {
+  refused: string;
 }
 
 /** The way from one visit to wherever its lease is. */
 export interface NodeLink {
   /** What was told last. */
   whereabouts(): Whereabouts;
-  /** The connection to the present placement, made if need be. Waits while the lease is under way; null: the lease or the visit is over. */
-  connect(): Promise<NodeConnection | null>;
+  /**
+   * The connection to the present placement, made if need be. Waits while the lease is under way or its machine is away, but not for a machine that
+   * refuses the login again and again. Null: the lease or the visit is over.
+   */
+  connect(): Promise<NodeConnection | Refusal | null>;
   /** Called at each news of the lease. Returns how to stop that. */
   onNews(listener: (at: Whereabouts) => void): () => void;
   close(): void;
@@ -36,11 +30,10 @@ export interface NodeLinkDeps {
   clock: Clock;
 }
 
-const CONNECT_MS = 10_000;
 const RETRY_MS = 500;
-/** A machine that is gone without a word is noticed after about six seconds. */
-const KEEPALIVE_MS = 2_000;
-const KEEPALIVE_MISSES = 2;
+/** A refusal may pass: an account is being made or released. Seldom, because machines ban addresses from which logins fail (fail2ban: at the fifth). */
+const RETRY_REFUSED_MS = 2_500;
+const MAX_REFUSALS = 3;
 
 export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   const { directory, clock } = deps;
@@ -48,7 +41,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   const listeners = new Set<(at: Whereabouts) => void>();
   let at: Whereabouts = { state: 'waiting', place: null, endsInSeconds: Infinity };
   let current: NodeConnection | undefined;
-  let making: Promise<NodeConnection | null> | undefined;
+  let making: Promise<NodeConnection | Refusal | null> | undefined;
   /** Between two attempts: until the next news, or for a while. */
   let pause = new AbortController();
 
@@ -66,22 +59,21 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   // Not when the client went: each of its connections would otherwise cost the control plane a login to the node.
   const suspect = (place: Present): void => (!over.signal.aborted && isStillAt(place, at) ? directory.suspect(place.target.nodeId) : undefined);
 
-  const make = async (): Promise<NodeConnection | null> => {
-    while (!over.signal.aborted && at.state !== 'over') {
-      const place = at;
-      if (place.state === 'present') {
-        const made = await withDeadline(CONNECT_MS, (signal) => logIn(deps, place, signal), over.signal).catch(() => undefined);
-        if (made) {
-          current = made;
-          void made.lost.then(() => suspect(place)).then(() => (current = current === made ? undefined : current));
-          return made;
-        }
-        suspect(place);
-      }
-      pause = new AbortController();
-      await clock.sleep(RETRY_MS, pause.signal);
+  const attempt = async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
+    try {
+      const made = await withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal);
+      current = made;
+      void made.lost.then(() => suspect(place)).then(() => (current = current === made ? undefined : current));
+      return made;
+    } catch (error) {
+      suspect(place);
+      return error instanceof LoginRefusedError ? error : undefined;
     }
-    return null;
+  };
+
+  const rest = async (ms: number): Promise<void> => {
+    pause = new AbortController();
+    await clock.sleep(ms, pause.signal);
   };
 
   return {
@@ -90,7 +82,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
       if (current) {
         return current;
       }
-      making ??= make().finally(() => (making = undefined));
+      making ??= search({ at: () => at, over: over.signal, attempt, rest, clock }).finally(() => (making = undefined));
       return making;
     },
     onNews: (listener) => {
@@ -106,42 +98,44 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   };
 }
 
-const isStillAt = ({ generation }: Present, at: Whereabouts): boolean => at.state === 'present' && at.generation === generation;
-
-/** Rejects when the machine cannot be logged in to; one that shows another host key is none of ours. */
-async function logIn({ dial, privateKey }: NodeLinkDeps, at: Present, signal: AbortSignal): Promise<NodeConnection> {
-  const connecting = new AbortController();
-  const cut = (): void => connecting.abort();
-  signal.addEventListener('abort', cut, { once: true });
-  const stream = await dial(at.target, connecting.signal);
-  const client = new ssh2.Client();
-  const [type = '', blob = ''] = at.target.hostKey.split(' ');
-  const lost = new Promise<void>((resolve) => {
-    client.once('close', () => {
-      stream.destroy();
-      resolve();
-    });
-  });
-  // Always: an error that nobody listens to would end the process.
-  client.on('error', () => client.destroy());
-  stream.on('error', () => client.destroy());
-  stream.once('close', () => client.destroy());
-  await new Promise<void>((resolve, reject) => {
-    client.once('ready', () => resolve());
-    void lost.then(() => reject(new Error('the machine closed the connection')));
-    client.connect({
-      sock: stream,
-      username: at.username,
-      privateKey,
-      readyTimeout: CONNECT_MS,
-      keepaliveInterval: KEEPALIVE_MS,
-      keepaliveCountMax: KEEPALIVE_MISSES,
-      algorithms: { serverHostKey: algorithmsFor(type) as never },
-      hostVerifier: (key: Buffer) => key.toString('base64') === blob,
-    });
-    limitGreeting(client, stream);
-    cutWhenOwed(stream);
-  });
-  signal.removeEventListener('abort', cut);
-  return { client, stream, at, lost };
+interface Search {
+  at: () => Whereabouts;
+  over: AbortSignal;
+  attempt: (place: Present) => Promise<NodeConnection | LoginRefusedError | undefined>;
+  /** Until the next news, for `ms` at most. */
+  rest: (ms: number) => Promise<void>;
+  clock: Clock;
 }
+
+async function search(how: Search): Promise<NodeConnection | Refusal | null> {
+  const { at, over, attempt, rest } = how;
+  let refusals = 0;
+  for (let place = at(); !over.aborted && place.state !== 'over'; place = at()) {
+    const made = place.state === 'present' ? await attempt(place) : undefined;
+    if (!(made instanceof LoginRefusedError)) {
+      if (made) {
+        return made;
+      }
+      refusals = 0;
+      await rest(RETRY_MS);
+    } else if (++refusals === MAX_REFUSALS) {
+      return { refused: made.message };
+    } else if (!(await restAt(place, how))) {
+      // Another machine may admit the account that this one refuses.
+      refusals = 0;
+    }
+  }
+  return null;
+}
+
+/** Until a refused login is to be tried again: each passing second is news of a lease, and no reason to. Resolves false when the lease has moved meanwhile. */
+async function restAt(place: Whereabouts, { at, over, rest, clock }: Search): Promise<boolean> {
+  const until = clock.monotonicMs() + RETRY_REFUSED_MS;
+  const isStill = (): boolean => place.state === 'present' && isStillAt(place, at());
+  while (!over.aborted && isStill() && clock.monotonicMs() < until) {
+    await rest(until - clock.monotonicMs());
+  }
+  return isStill();
+}
+
+const isStillAt = ({ generation }: Present, at: Whereabouts): boolean => at.state === 'present' && at.generation === generation;

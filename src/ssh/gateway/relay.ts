@@ -1,13 +1,20 @@
 import type { Duplex } from 'node:stream';
 import type { Channel, Client, ClientChannel, ServerChannel } from 'ssh2';
 import { holdBack } from '../backlog';
-import type { NodeConnection } from './node-link';
+import type { NodeConnection } from './node-login';
 
 /** How a channel on the node ended: with a status, by a signal, or without a word because the machine is gone. */
 export type Ending = { code: number } | { signal: string; coreDumped: boolean; description: string } | 'lost';
 
-/** Waits for the end of a channel on the node and tells how it came. */
-function untilEnded(channel: ClientChannel): Promise<Ending> {
+/** Waits for the end of a channel on the node and of both its outputs (the SSH library reports it at the end of the first), and tells how it came. */
+async function untilEnded(channel: ClientChannel): Promise<Ending> {
+  const allErrors = new Promise((resolve) => channel.stderr.once('close', resolve));
+  const ending = await untilClosed(channel);
+  await allErrors;
+  return ending;
+}
+
+function untilClosed(channel: ClientChannel): Promise<Ending> {
   return new Promise((resolve) => {
     let ending: Ending = 'lost';
     channel.once('exit', (...[code, signal, coreDumped, description]: [number | null, string?, unknown?, string?]) => {
@@ -45,7 +52,7 @@ export function openChannel({ client, lost }: NodeConnection, open: OpenChannel)
   });
 }
 
-/** Passes the ending on and closes the client's channel after all that was written to it. */
+/** Passes the ending on and closes the client's channel after all that was written to it, on both outputs. */
 export function endChannel(channel: ServerChannel, ending: Exclude<Ending, 'lost'>): void {
   if (channel.destroyed) {
     return;
@@ -55,7 +62,8 @@ export function endChannel(channel: ServerChannel, ending: Exclude<Ending, 'lost
   } else {
     channel.exit(ending.signal, ending.coreDumped, ending.description);
   }
-  channel.end();
+  // Its end closes the channel, and would drop what waits for the client's window.
+  channel.stderr.end(() => channel.end());
   channel.once('finish', () => channel.close());
 }
 

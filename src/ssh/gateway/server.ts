@@ -6,6 +6,7 @@ import { cutWhenOwed } from '../backlog';
 import type { Dial } from '../dial';
 import { createFailures, type Failures } from './failures';
 import { createHalfOpen, type HalfOpen } from './half-open';
+import { admitFullPackets, DISCONNECT, endWithReason, requirePatchedSsh2 } from './ssh2-patch';
 import type { GatewayMeter, GatewaySettings, LeaseDirectory, LoginResult, Visitor } from './types';
 import { serveVisit } from './visit';
 
@@ -24,7 +25,13 @@ export interface Gateway {
   close(limitMs: number): Promise<void>;
 }
 
-const MAX_ATTEMPTS = 10;
+/** As OpenSSH's MaxAuthTries. Only an attempt with a signature or a password is a guess. */
+const MAX_GUESSES = 6;
+/**
+ * Keys that a client may offer before the right one. An offer guesses nothing and costs the gateway a look-up, so there is room for a full agent; sshd
+ * counts each as a failure and ends at the sixth.
+ */
+const MAX_OFFERS = 20;
 const USERNAME = /^(?:lease-)?([1-9]\d{0,14})$/;
 const KEEPALIVE_MS = 15_000;
 /** Hardware does these; the client's first choice would cost half of the throughput here. */
@@ -35,6 +42,7 @@ const CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr
  * another's lease, one that is over and one that never was all look the same.
  */
 export async function startGateway(deps: GatewayDeps, { host, port }: { host: string; port: number }): Promise<Gateway> {
+  requirePatchedSsh2();
   const { settings, clock, meter } = deps;
   const failures = createFailures();
   const halfOpen = createHalfOpen(clock);
@@ -83,13 +91,12 @@ interface Door extends GatewayDeps {
 function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): void {
   let visitor: Visitor | undefined;
   let unless: LoginResult = 'refused';
-  let attempts = 0;
+  const mayTry = limitAttempts();
   door.halfOpen.greeted(ip, port);
   connection.on('error', (error) => door.logger.debug('gateway connection failed', { address: ip, reason: error.message }));
   connection.on('authentication', (ctx) => {
-    attempts += 1;
-    if (attempts > MAX_ATTEMPTS) {
-      connection.end();
+    if (!mayTry(ctx)) {
+      endWithReason(connection, DISCONNECT.noMoreMethods, TOO_MANY_ATTEMPTS);
       return;
     }
     authenticate(ctx, ip, door.directory).then(
@@ -111,6 +118,7 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
     );
   });
   connection.once('ready', () => {
+    admitFullPackets(connection);
     const socket = door.halfOpen.passed(ip, port);
     if (visitor && socket) {
       receive(connection, visitor, { ...door, socket });
@@ -124,10 +132,23 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
   });
 }
 
+const TOO_MANY_ATTEMPTS = `Too many authentication failures: up to ${MAX_OFFERS} keys may be offered, and none so far opens this lease. Offer the right one alone: ssh -o IdentitiesOnly=yes -i KEY`;
+
+/** Whether this connection may try to log in once more. The request of no method, with which clients ask which ones there are, is free. */
+function limitAttempts(): (ctx: AuthContext) => boolean {
+  let [offers, guesses] = [0, 0];
+  return (ctx) => {
+    const isOffer = ctx.method === 'none' || (ctx.method === 'publickey' && !ctx.signature);
+    offers += ctx.method !== 'none' && isOffer ? 1 : 0;
+    guesses += isOffer ? 0 : 1;
+    return offers <= MAX_OFFERS && guesses <= MAX_GUESSES;
+  };
+}
+
 const hasRoom = ({ visits, settings }: Door, leaseId: number): boolean => (visits.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
 
 function receive(connection: Connection, visitor: Visitor, door: Door & { socket: Socket }): void {
-  const { clock, directory, logger, meter, visits } = door;
+  const { clock, directory, logger, meter, socket, visits } = door;
   const { leaseId, address } = visitor;
   const startedAt = clock.monotonicMs();
   const link = serveVisit(connection, { ...door, visitor });
@@ -138,6 +159,8 @@ function receive(connection: Connection, visitor: Visitor, door: Door & { socket
   logger.info('gateway visit begins', { leaseId, address });
   const note = (what: Promise<void>): void => void what.catch((error: unknown) => logger.warn('a visit could not be noted', { leaseId, error }));
   note(directory.connected(visitor));
+  // It is told the reason, and has that long to go.
+  connection.once('error', () => void clock.sleep(SWEEP_MS * 10).then(() => socket.destroy()));
   connection.once('close', () => {
     link.close();
     meter.connections(-1);
@@ -185,7 +208,7 @@ async function close(tcp: TcpServer, { visits, clock, limitMs }: { visits: Door[
     await clock.sleep(SWEEP_MS);
   }
   for (const connection of [...visits.values()].flatMap((present) => [...present])) {
-    connection.end();
+    endWithReason(connection, DISCONNECT.byApplication, 'this gateway stops: please connect again');
   }
   await Promise.race([closed, clock.sleep(SWEEP_MS * 10)]);
 }

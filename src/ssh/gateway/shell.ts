@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net';
-import type { ClientChannel, ServerChannel } from 'ssh2';
+import type { ClientChannel, ServerChannel, TerminalModes } from 'ssh2';
 import type { Clock } from '../../lib/clock';
-import type { NodeConnection, NodeLink } from './node-link';
+import type { NodeLink } from './node-link';
+import type { NodeConnection } from './node-login';
 import { connectChannels, endChannel, type Ending, openChannel } from './relay';
-import { EXIT_LEASE_OVER, EXIT_NODE_LOST, farewell, type Whereabouts } from './types';
+import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, farewell, type Whereabouts } from './types';
 
-/** What a client wants its terminal to be. */
+/** What a client wants its terminal to be. `modes` are bytes, whatever their type says: the machine knows some that the SSH library does not. */
 export interface Terminal {
-  pty: { term: string; cols: number; rows: number; width: number; height: number } | undefined;
+  pty: { term: string; cols: number; rows: number; width: number; height: number; modes: TerminalModes } | undefined;
   env: Record<string, string>;
 }
 
@@ -46,6 +47,11 @@ export async function runShell(channel: ServerChannel, terminal: Terminal, deps:
       const connection = await waitWithNews(channel, { ...deps, say, silent: first, gone });
       if (connection === null || typeof connection === 'string') {
         takeLeave(channel, connection, () => say(farewell(deps.leaseId, deps.link.whereabouts())));
+        return;
+      }
+      if ('refused' in connection) {
+        say(connection.refused);
+        endChannel(channel, { code: EXIT_LOGIN_REFUSED });
         return;
       }
       const { generation, nodeName } = connection.at;

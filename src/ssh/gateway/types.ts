@@ -32,7 +32,7 @@ export interface LeaseDirectory {
   disconnected(visitor: Visitor, seconds: number): Promise<void>;
 }
 
-/** Which ends of port forwardings are allowed on a node: none, those on the node itself, or whatever the node reaches. */
+/** Which ends of forwardings are allowed on a node: none, those on the node itself (loopback addresses and UNIX sockets), or whatever the node reaches. */
 export type Forwarding = 'none' | 'local' | 'all';
 
 /** What became of a connection: let in; not let in; let in but for the lease's number of connections; not listened to at all. */
@@ -60,5 +60,7 @@ export interface GatewaySettings {
 /** Exit statuses of the gateway's own, documented in docs/gateway.md. */
 export const EXIT_LEASE_OVER = 253;
 export const EXIT_NODE_LOST = 254;
+/** As ssh itself ends when a login is refused. */
+export const EXIT_LOGIN_REFUSED = 255;
 
 export const farewell = (leaseId: number, at: Whereabouts): string => `lease ${leaseId} ${at.state === 'over' ? at.why : 'is over'}`;

@@ -8,7 +8,8 @@ import { acceptForwardings } from './forwarding';
 import { createNodeLink, type NodeLink } from './node-link';
 import { connectChannels, endChannel, openChannel, type OpenChannel, takesPackets } from './relay';
 import { runShell, type Terminal } from './shell';
-import { EXIT_LEASE_OVER, EXIT_NODE_LOST, farewell, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
+import { bytesOf, DISCONNECT, endWithReason } from './ssh2-patch';
+import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, farewell, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
 
 export interface VisitDeps {
   /** What the connection goes over. */
@@ -23,6 +24,8 @@ export interface VisitDeps {
 /** What sshd itself allows on one connection. */
 const MAX_SESSIONS = 10;
 const MAX_ENV = 32;
+/** Of all variables of a session together. The node's kernel takes no single one that is longer. */
+const MAX_ENV_BYTES = 128 * 1024;
 /** After the end of a lease, for the last words to arrive. */
 const FAREWELL_MS = 1_000;
 
@@ -44,6 +47,7 @@ export function serveVisit(connection: Connection, { socket, visitor, settings, 
     serveSession(session, { leaseId, link, clock, socket, warnSeconds: settings.warnSeconds });
   });
   acceptForwardings(connection, {
+    leaseId,
     link,
     allowed: settings.forwarding,
     join: ({ client, node, stream }) => {
@@ -54,7 +58,7 @@ export function serveVisit(connection: Connection, { socket, visitor, settings, 
   });
   const sayGoodbye = async (): Promise<void> => {
     await clock.sleep(FAREWELL_MS);
-    connection.end();
+    endWithReason(connection, DISCONNECT.byApplication, farewell(leaseId, link.whereabouts()));
     await clock.sleep(FAREWELL_MS);
     socket.destroy();
   };
@@ -73,15 +77,18 @@ interface SessionDeps {
 function serveSession(session: Session, deps: SessionDeps): void {
   const terminal: Terminal = { pty: undefined, env: {} };
   let onNode: ClientChannel | undefined;
+  let envBytes = 0;
   session.on('env', (accept, _reject, { key, val }) => {
-    if (Object.keys(terminal.env).length < MAX_ENV) {
+    const bytes = key.length + val.length;
+    if (Object.keys(terminal.env).length < MAX_ENV && envBytes + bytes <= MAX_ENV_BYTES) {
+      envBytes += bytes;
       terminal.env[key] = val;
     }
     reply(accept);
   });
   session.on('pty', (accept, _reject, info) => {
     const { term } = info as unknown as { term?: string };
-    terminal.pty = { term: term ?? 'xterm', cols: info.cols, rows: info.rows, width: info.width, height: info.height };
+    terminal.pty = { term: term ?? 'xterm', cols: info.cols, rows: info.rows, width: info.width, height: info.height, modes: info.modes };
     reply(accept);
   });
   session.on('window-change', (accept, _reject, { cols, rows, width, height }) => {
@@ -106,7 +113,9 @@ function serveSession(session: Session, deps: SessionDeps): void {
       void runShell(channel, terminal, { ...deps, onNode: keep });
     }
   });
-  session.once('exec', (accept, _reject, { command }) => {
+  session.once('exec', (accept, _reject, info) => {
+    // The library's types know text alone, and its client sends bytes as they are.
+    const command = bytesOf(info) as unknown as string;
     void runOnce(begin(accept), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
   });
   session.once('subsystem', (accept, _reject, { name }) => {
@@ -131,6 +140,10 @@ async function runOnce(channel: ServerChannel | undefined, { link, leaseId, sock
   }
   if (connection === null) {
     fail(channel, EXIT_LEASE_OVER, farewell(leaseId, link.whereabouts()));
+    return;
+  }
+  if ('refused' in connection) {
+    fail(channel, EXIT_LOGIN_REFUSED, connection.refused);
     return;
   }
   const opened = await openChannel(connection, open);

@@ -1,12 +1,12 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import type { Whereabouts } from '../../../src/ssh/gateway';
 import { openTrap, type OpenTrap } from '../../campaign/rogue/traps';
-import { createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, launchWorkers, projectDir, sshExec, type SshKeyPair, type SshTarget, startProcess } from '../../lab';
+import { createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, launchWorkers, sshExec, type SshKeyPair, type SshTarget } from '../../lab';
 import type { GatewayPlan } from './gateway-process';
+import { startGatewayProcess } from './start-gateway-process';
 
 const MIB = 1024 * 1024;
 /** 512 connections that have yet to log in, and one that reads nothing: measured 150 MiB. */
@@ -52,11 +52,7 @@ beforeAll(async () => {
       ...Object.fromEntries(TRAPS.map((kind, i) => [leaseOf(kind), { key, at: at(traps[i] as OpenTrap) }])),
     },
   };
-  mkdirSync(lab.dir, { recursive: true });
-  const file = join(lab.dir, 'plan.json');
-  writeFileSync(file, JSON.stringify(plan), { mode: 0o600 });
-  gateway = startProcess(lab, { name: 'gateway', command: process.execPath, args: ['--import', 'tsx', join(import.meta.dirname, 'gateway-process.ts'), file], cwd: projectDir });
-  port = await eventually(() => Number(/port (\d+)/.exec(gateway.log())?.[1] ?? 0), { what: 'the gateway listens', timeoutMs: 40_000 });
+  ({ process: gateway, port } = await startGatewayProcess(lab, plan));
 }, 90_000);
 afterAll(() => lab.close(), 30_000);
 
