@@ -1,5 +1,5 @@
 import { CliError } from './errors';
-import { checkTarget, knownHostsLine, type SshTarget } from './ssh-target';
+import { checkTarget, knownHostsLine, knownHostsName, type SshTarget } from './ssh-target';
 
 /** A lease as OpenSSH is to know it. */
 export interface SshHost {
@@ -18,21 +18,42 @@ export function renderSshConfig(hosts: SshHost[], knownHostsFile: string): strin
   return HEAD + hosts.map((host) => renderHost(host, quotePath(knownHostsFile))).join('');
 }
 
+/**
+ * What a `Host *` of the user's must not decide for a lease. OpenSSH takes the first value of each, and this block comes first. Each name is one that
+ * OpenSSH has known since 7.6 (2017): an older one would refuse the whole file.
+ */
+const NOT_INHERITED = [
+  'ProxyJump none', 'ProxyCommand none', 'RemoteCommand none', 'RequestTTY auto', 'ControlMaster no', 'ControlPath none', 'CanonicalizeHostname no',
+  'PubkeyAuthentication yes', 'PreferredAuthentications publickey,keyboard-interactive,password', 'CheckHostIP no', 'VerifyHostKeyDNS no',
+];
+
 function renderHost({ leaseId, target, privateKey }: SshHost, knownHosts: string): string {
   const { host, port, username } = checkTarget(target);
   const lines = [
     `HostName ${host}`,
     `Port ${port}`,
     `User ${username}`,
-    ...(privateKey === undefined ? [] : [`IdentityFile ${quotePath(privateKey)}`, 'IdentitiesOnly yes']),
+    ...NOT_INHERITED,
+    ...(privateKey === undefined ? ['IdentitiesOnly no'] : [`IdentityFile ${quotePath(privateKey)}`, 'IdentitiesOnly yes']),
     `UserKnownHostsFile ${knownHosts}`,
     'GlobalKnownHostsFile /dev/null',
+    // The name under which the pinned key stands, in the place of an alias of the user's.
+    `HostKeyAlias ${knownHostsName(target)}`,
+    `HostKeyAlgorithms ${algorithmsOf(target)}`,
     'StrictHostKeyChecking yes',
     'UpdateHostKeys no',
     'ServerAliveInterval 10',
     'ServerAliveCountMax 3',
   ];
   return `\nHost ${nameOf(leaseId)}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+const RSA = 'rsa-sha2-512,rsa-sha2-256';
+
+/** With which a server may sign under its pinned key. */
+function algorithmsOf({ host_key }: SshTarget): string {
+  const [type = ''] = host_key.split(' ');
+  return type === 'ssh-rsa' ? RSA : type;
 }
 
 /** One line a machine or gateway. */

@@ -21,6 +21,10 @@ export function checkTarget(target: SshTarget): SshTarget {
 }
 
 /** The line of a known_hosts file, as OpenSSH looks it up: without the port when it is 22. */
-export function knownHostsLine({ host, port, host_key }: SshTarget): string {
-  return `${port === 22 ? host : `[${host}]:${port}`} ${host_key}\n`;
+export function knownHostsLine(target: SshTarget): string {
+  return `${knownHostsName(target)} ${target.host_key}\n`;
+}
+
+export function knownHostsName({ host, port }: SshTarget): string {
+  return port === 22 ? host : `[${host}]:${port}`;
 }

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 /** The user's own ~/.ssh/config: text of ours is put before it and taken out again, and nothing else of it changes. */
 export interface UserSshConfig {
   file: string;
-  /** Puts the text at the top, unless it is in there. Resolves true when that was needed. */
+  /** Puts the text at the top, where OpenSSH reads it first, also when it is further below. Resolves true when that was needed. */
   add(text: string): Promise<boolean>;
   /** Resolves true when the text was in there. */
   remove(text: string): Promise<boolean>;
@@ -17,22 +17,28 @@ export function createUserSshConfig(home: string): UserSshConfig {
     file,
     add: async (text) => {
       const { target, content, mode } = await load(file);
-      if (content.includes(text)) {
+      const at = content.indexOf(text);
+      if (at === 0) {
         return false;
       }
       await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-      await replace(target, Buffer.concat([Buffer.from(text), content]), mode);
+      await replace(target, Buffer.concat([Buffer.from(text), at === -1 ? content : without(content, text)]), mode);
       return true;
     },
     remove: async (text) => {
       const { target, content, mode } = await load(file);
       const at = content.indexOf(text);
       if (at !== -1) {
-        await replace(target, Buffer.concat([content.subarray(0, at), content.subarray(at + Buffer.byteLength(text))]), mode);
+        await replace(target, without(content, text), mode);
       }
       return at !== -1;
     },
   };
+}
+
+function without(content: Buffer, text: string): Buffer {
+  const at = content.indexOf(text);
+  return Buffer.concat([content.subarray(0, at), content.subarray(at + Buffer.byteLength(text))]);
 }
 
 interface Loaded {

@@ -62,6 +62,47 @@ describe('orion config-ssh', () => {
     expect(existsSync(join(bench.configDir, 'ssh_config'))).toBe(false);
   }, 30_000);
 
+  it('wins over a Host * of the user\'s that would lead elsewhere, also when somebody has put it before', async () => {
+    const own = `Host *
+  RemoteCommand tmux attach
+  RequestTTY force
+  ProxyJump bastion
+  ControlMaster auto
+  ControlPath /tmp/one-for-all
+  CanonicalizeHostname always
+  User root
+  Port 22
+  HostName elsewhere
+  HostKeyAlias other
+  HostKeyAlgorithms ssh-rsa
+  StrictHostKeyChecking no
+  UserKnownHostsFile /tmp/others
+  PreferredAuthentications password
+  IdentityFile /keys/of/others
+  IdentitiesOnly no
+  PubkeyAuthentication no
+  VerifyHostKeyDNS yes
+`;
+    writeUserConfig(own);
+    await bench.call(['config-ssh']);
+    const expected = {
+      hostname: 'gw.orion.example', port: '2222', user: 'lease-7', controlmaster: 'false', requesttty: 'auto', canonicalizehostname: 'false', hostkeyalias: '[gw.orion.example]:2222',
+      hostkeyalgorithms: 'ssh-ed25519', stricthostkeychecking: 'true', userknownhostsfile: join(bench.configDir, 'known_hosts'), preferredauthentications: 'publickey,keyboard-interactive,password', pubkeyauthentication: 'true', identitiesonly: 'yes', verifyhostkeydns: 'false',
+    };
+    const settings = await settingsFor('orion-7');
+    expect(settings).toMatchObject(expected);
+    // `ssh -G` leaves out what is none.
+    expect(['remotecommand', 'proxyjump', 'proxycommand', 'controlpath'].filter((name) => settings[name] !== undefined && settings[name] !== 'none')).toEqual([]);
+    expect(await settingsFor('another')).toMatchObject({ hostname: 'elsewhere', proxyjump: 'bastion', user: 'root' });
+
+    writeUserConfig(own + readFileSync(userConfig, 'utf8').replace(own, ''));
+    expect(await settingsFor('orion-7')).toMatchObject({ hostname: 'elsewhere' });
+    await bench.call(['config-ssh']);
+    expect(await settingsFor('orion-7')).toMatchObject(expected);
+    await bench.call(['config-ssh', '--remove']);
+    expect(readFileSync(userConfig, 'utf8')).toBe(own);
+  }, 30_000);
+
   it('writes to where a symbolic link leads, be there something or not', async () => {
     mkdirSync(join(bench.home, '.ssh'), { mode: 0o700 });
     symlinkSync('../dotfiles', userConfig);
