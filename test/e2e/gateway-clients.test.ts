@@ -2,9 +2,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, freePort, type LabProcess, run, runOrThrow, type RunResult, sshExec, sshOptions, type SshTarget, startProcess } from '../lab';
+import { rootOf } from '../campaign/rogue/workers';
+import { renderKnownHosts, renderSshConfig } from '../../src/cli/ssh-config';
+import { eventually, freePort, type LabProcess, run, runOrThrow, type RunResult, sshExec, sshOptions, type SshTarget, startProcess, type Worker } from '../lab';
 import type { LeaseBody } from '../support/api-client';
-import { throughGateway } from '../support/gateway-client';
+import { openTerminal, throughGateway } from '../support/gateway-client';
 import { startSystem, type System } from '../support/system';
 
 /** Text, because the test passes it as a string. More than the windows of every client here. */
@@ -48,6 +50,7 @@ print(got.decode())
 describe('the clients that people use, through the gateway', () => {
   let system: System;
   let lease: LeaseBody;
+  let worker: Worker;
   let to: SshTarget;
   let direct: SshTarget;
   let remote: string;
@@ -69,7 +72,7 @@ describe('the clients that people use, through the gateway', () => {
   beforeAll(async () => {
     system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
     const gateway = await system.startGateway();
-    await system.launchWorkers(1);
+    worker = (await system.launchWorkers(1)).workers[0] as Worker;
     const ada = await system.tenant();
     await system.untilFree(1);
     lease = await ada.rentOne({ seconds: 1800 });
@@ -129,6 +132,19 @@ describe('the clients that people use, through the gateway', () => {
     expect(await client('scp', ['-O', '-S', dbclient, file, `${remote}:by-dbclient`])).toMatchObject({ code: 0 });
     expect((await sshExec(to, 'sha256sum by-dbclient')).stdout).toContain(sum(LONG));
   }, 90_000);
+
+  it('OpenSSH by what `orion config-ssh` writes, above a Host * that would lead elsewhere', async () => {
+    const file = join(here, 'config-ssh');
+    const knownHosts = join(here, 'config-known-hosts');
+    const hosts = [{ leaseId: lease.id, target: { host: to.address, port: to.port, username: to.user, host_key: to.hostKey }, privateKey: to.keyFile }];
+    writeFileSync(knownHosts, renderKnownHosts(hosts));
+    writeFileSync(file, `${renderSshConfig(hosts, knownHosts)}\nHost *\n${['RemoteCommand false', 'RequestTTY force', 'ProxyJump nowhere', 'ControlMaster auto', `ControlPath ${join(here, 'one')}`, 'User root', 'HostKeyAlias other', 'IdentityFile /etc/hostname', 'BatchMode yes'].map((line) => `  ${line}\n`).join('')}`);
+    const host = `orion-${lease.id}`;
+    expect(await client('ssh', ['-F', file, host, 'id -un'])).toMatchObject({ code: 0, stdout: `${direct.user}\n` });
+    expect(await client('scp', ['-F', file, file, `${host}:by-config`])).toMatchObject({ code: 0 });
+    expect(await client('rsync', ['-e', `ssh -F ${file}`, file, `${host}:by-rsync`])).toMatchObject({ code: 0 });
+    expect((await sshExec(direct, 'cmp by-config by-rsync'))).toMatchObject({ code: 0 });
+  }, 60_000);
 
   it('git: clone, commit and push', async () => {
     await sshExec(direct, 'git init -q --bare project.git');
@@ -206,5 +222,16 @@ describe('the clients that people use, through the gateway', () => {
     expect(await fromNode(String(ofNode))).toBe('hello');
     await forwarding.stop();
     await server.stop();
+  }, 60_000);
+
+  it('a machine whose sshd no longer admits the account ends commands and shells within seconds, with the reason', async () => {
+    await rootOf(worker, 'sed -i "1i DenyUsers orn-*" /etc/ssh/sshd_config && kill -HUP "$(pgrep -o -x sshd)"');
+    const terminal = openTerminal(to);
+    const why = new RegExp(`refuses the login of this lease's account ${direct.user}\\. Its sshd does not admit it \\(AllowUsers`);
+    expect(await sshExec(to, 'true', { timeoutMs: 20_000 })).toMatchObject({ code: 255, stderr: expect.stringMatching(why) });
+    await terminal.untilShown(why, 20_000);
+    expect(await terminal.untilExit()).toBe(255);
+    await rootOf(worker, 'sed -i "/^DenyUsers/d" /etc/ssh/sshd_config && kill -HUP "$(pgrep -o -x sshd)"');
+    expect(await sshExec(to, 'true')).toMatchObject({ code: 0 });
   }, 60_000);
 });
