@@ -107,19 +107,19 @@ function serveSession(session: Session, deps: SessionDeps): void {
   const keep = (channel: ClientChannel | undefined): void => {
     onNode = channel;
   };
-  session.once('shell', (accept) => {
-    const channel = begin(accept);
+  session.on('shell', (accept, reject) => {
+    const channel = begin(accept, reject);
     if (channel) {
       void runShell(channel, terminal, { ...deps, onNode: keep });
     }
   });
-  session.once('exec', (accept, _reject, info) => {
+  session.on('exec', (accept, reject, info) => {
     // The library's types know text alone, and its client sends bytes as they are.
     const command = bytesOf(info) as unknown as string;
-    void runOnce(begin(accept), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
+    void runOnce(begin(accept, reject), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
   });
-  session.once('subsystem', (accept, _reject, { name }) => {
-    void runOnce(begin(accept), deps, { keep, open: (client, done) => client.subsys(name, done) });
+  session.on('subsystem', (accept, reject, { name }) => {
+    void runOnce(begin(accept, reject), deps, { keep, open: (client, done) => client.subsys(name, done) });
   });
 }
 
@@ -174,8 +174,13 @@ function fail(channel: ServerChannel, code: number, why: string): void {
 /** A client may ask without wanting an answer; there is none to give then, whatever the types say. */
 const reply = (answer: (() => unknown) | undefined): void => void answer?.();
 
-function begin(accept: () => ServerChannel): ServerChannel | undefined {
+/** Undefined: the session runs something already, or its client wants its packets too small. */
+function begin(accept: () => ServerChannel | undefined, reject: (() => void) | undefined): ServerChannel | undefined {
   const channel = accept();
+  if (!channel) {
+    reply(reject);
+    return undefined;
+  }
   channel.on('error', () => undefined);
   channel.stderr.on('error', () => undefined);
   if (takesPackets(channel)) {

@@ -157,27 +157,34 @@ describe('requests in a session', () => {
   it('each that wants an answer gets one, also while a command runs and after the end of its input', async () => {
     const { client } = await logIn();
     const answers = await new Promise<boolean[]>((resolve, reject) => {
-      client.exec('sleep 3', (error, channel) => {
-        const inside = channel as unknown as { _callbacks: ((failed: boolean) => void)[]; outgoing: { id: number }; _client: { _protocol: { subsystem(id: number, name: string, reply: boolean): void } } };
+      client.exec('sleep 30', (error, channel) => {
+        const inside = channel as unknown as { _callbacks: ((failed: boolean) => void)[]; outgoing: { id: number }; _client: { _protocol: Record<'x11Forward' | 'subsystem', (id: number, what: unknown, wantsAnswer: boolean) => void> } };
         const got: boolean[] = [];
         const ask = (): void => {
           inside._callbacks.push((failed) => {
             got.push(failed);
-            if (got.length === 2) {
+            if (got.length === 3) {
               resolve(got);
             }
           });
-          inside._client._protocol.subsystem(inside.outgoing.id, 'winadj@putty.projects.tartarus.org', true);
+        };
+        const { _protocol: protocol } = inside._client;
+        const askForX11 = (): void => {
+          ask();
+          protocol.x11Forward(inside.outgoing.id, { protocol: 'MIT-MAGIC-COOKIE-1', cookie: 'c', screen: 0, single: false }, true);
         };
         if (error) {
           reject(error);
           return;
         }
+        askForX11();
         ask();
-        channel.end(ask);
+        // A session runs one thing.
+        protocol.subsystem(inside.outgoing.id, 'sftp', true);
+        channel.end(askForX11);
       });
     });
-    expect(answers).toEqual([true, true]);
+    expect(answers).toEqual([true, true, true]);
   }, 10_000);
 
   it('the modes of a terminal arrive', async () => {
