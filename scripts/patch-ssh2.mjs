@@ -136,14 +136,14 @@ function edit(text, { from, to, times = 1 }, file) {
   return parts.join(to);
 }
 
-/** Puts the patch in, unless it is there. Throws when the library is another release, and when somebody else changed it. */
+/** Puts the patch in, unless it is there. Changes nothing and throws when the library is another release, and when somebody else changed it. */
 export function patchSsh2() {
   const manifest = createRequire(import.meta.url).resolve('ssh2/package.json');
   const { version } = JSON.parse(readFileSync(manifest, 'utf8'));
   if (version !== VERSION) {
     throw new Error(`ssh2 ${version} is installed, and scripts/patch-ssh2.mjs is for ${VERSION}: see docs/adr/0026-ssh2-patched-in-place.md`);
   }
-  for (const [name, { sha256: expected, edits }] of Object.entries(PATCH)) {
+  const changes = Object.entries(PATCH).flatMap(([name, { sha256: expected, edits }]) => {
     const file = join(dirname(manifest), name);
     const original = `${file}.orig`;
     const text = readFileSync(existsSync(original) ? original : file, 'utf8');
@@ -151,11 +151,9 @@ export function patchSsh2() {
       throw new Error(`${file} is not the one of ssh2 ${VERSION}: install the dependencies anew (npm ci)`);
     }
     const patched = edits.reduce((current, each) => edit(current, each, file), text);
-    if (patched !== readFileSync(file, 'utf8')) {
-      put(original, text);
-      put(file, patched);
-    }
-  }
+    return patched === readFileSync(file, 'utf8') ? [] : [[original, text], [file, patched]];
+  });
+  changes.forEach(([file, text]) => put(file, text));
 }
 
 /** Whole or not at all: other processes may load the library meanwhile. */

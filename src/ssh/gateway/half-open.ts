@@ -17,7 +17,7 @@ export interface HalfOpen {
 const MAX_ALL = 512;
 const MAX_PER_ADDRESS = 64;
 const LOGIN_MS = 20_000;
-/** A greeting has 255 bytes (RFC 4253, section 4.2), and costs the SSH library the square of its length; ten keys with their signatures stay below the other. */
+/** A greeting has 255 bytes (RFC 4253, section 4.2), and costs the SSH library the square of its length; twenty offered keys and a signature stay below the other. */
 const MAX_GREETING_BYTES = 1024;
 const MAX_LOGIN_BYTES = 64 * 1024;
 

@@ -1,6 +1,6 @@
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import ssh2, { type Connection } from 'ssh2';
+import ssh2, { type AuthContext, type Connection } from 'ssh2';
 import { anOpenSshKeyPair } from '../../../test/support/keys';
 import { systemClock } from '../../lib/clock';
 import { createNodeLink, type NodeLink } from './node-link';
@@ -9,13 +9,13 @@ import type { NodeConnection } from './node-login';
 const key = anOpenSshKeyPair();
 
 /** A link to a real SSH server in this process, and which nodes it asked to have looked at. */
-async function aLink(): Promise<{ link: NodeLink; suspected: number[]; cut: () => void; gone: Promise<void> }> {
+async function aLink({ banner, welcome = (ctx) => ctx.accept() }: { banner?: string; welcome?: (ctx: AuthContext, connection: Connection) => void } = {}): Promise<{ link: NodeLink; suspected: number[]; cut: () => void; gone: Promise<void> }> {
   const connections: Connection[] = [];
   let left = (): void => undefined;
   const gone = new Promise<void>((resolve) => (left = resolve));
-  const server = new ssh2.Server({ hostKeys: [key.private] }, (connection) => {
+  const server = new ssh2.Server({ hostKeys: [key.private], ...(banner === undefined ? {} : { banner }) }, (connection) => {
     connections.push(connection);
-    connection.on('error', () => undefined).on('authentication', (ctx) => ctx.accept()).once('close', () => left());
+    connection.on('error', () => undefined).on('authentication', (ctx) => welcome(ctx, connection)).once('close', () => left());
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', () => resolve()));
   open.push(() => server.close());
@@ -61,4 +61,28 @@ describe('the link of a gateway to a node', () => {
     await Promise.all([(made as NodeConnection).lost, gone]);
     expect(suspected).toEqual([]);
   });
+
+  it('gives up soon on a node that closes the connection instead of letting the account in, and passes on what the node says', async () => {
+    let asked = 0;
+    const { link, suspected } = await aLink({
+      banner: 'System is going down.\x1b[2J\r\nUnprivileged users are not permitted to log in.',
+      // As sshd does when PAM's account rules refuse.
+      welcome: (_ctx, connection) => {
+        asked += 1;
+        connection.end();
+      },
+    });
+    const began = performance.now();
+    expect(await link.connect()).toEqual({
+      refused: "one refuses the login of this lease's account orn-a. It answers: System is going down. [2J Unprivileged users are not permitted to log in.",
+    });
+    expect(performance.now() - began).toBeLessThan(8_000);
+    expect({ asked, suspected }).toEqual({ asked: 3, suspected: [7, 7, 7] });
+  }, 15_000);
+
+  it('goes on waiting for a node that lets the account in at the third time', async () => {
+    let asked = 0;
+    const { link } = await aLink({ welcome: (ctx) => (++asked < 3 ? ctx.reject(['publickey']) : ctx.accept()) });
+    expect(await link.connect()).toHaveProperty('client');
+  }, 15_000);
 });
