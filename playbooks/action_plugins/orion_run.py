@@ -23,11 +23,11 @@ NEEDED = re.compile(r'^from (orion_\w+) import', re.MULTILINE)
 PYTHON = 'python3 -I -S -'
 # The members that an answer may have.
 AGREED = {
-    bool: ('changed', 'failed', 'stale', 'unfinished'),
-    int: ('uid', 'ends_at', 'fence', 'newest_uid', 'killed', 'files_removed', 'entries_removed', 'ipc_removed', 'queues_removed', 'keys_removed', 'cgroups_removed',
+    bool: ('changed', 'failed', 'stale', 'taken', 'unfinished'),
+    int: ('uid', 'next_free', 'ends_at', 'fence', 'newest_uid', 'killed', 'files_removed', 'entries_removed', 'ipc_removed', 'queues_removed', 'keys_removed', 'cgroups_removed',
           'records_removed', 'crontabs', 'at_jobs', 'mounts', 'config_lines'),
-    str: ('msg', 'username', 'login_rules'),
-    list: ('actions', 'files', 'accounts', 'accounts_removed', 'troubles'),
+    str: ('msg', 'username', 'login_rules', 'home_storage'),
+    list: ('actions', 'files', 'accounts', 'accounts_removed', 'never_made', 'not_examined', 'troubles'),
 }
 MAX_TEXT, MAX_ITEMS, MAX_NUMBER = 8192, 1000, 1 << 53
 

@@ -1,5 +1,6 @@
 # Looks for anything left of Orion accounts; changes nothing. POSIX sh with Debian's or BusyBox's tools.
-# Arguments: name uid [name uid ...]. Prints "FOUND <kind> <what>" lines and at last "VERIFIED <number of them>".
+# Arguments: name uid [name uid ...]. Prints "FOUND <kind> <what>" lines, "UNEXAMINED <type> <path>" for each writable file system that is not this machine's own, and at
+# last "VERIFIED <number found>".
 # Shares nothing with the wipe on purpose: a mistake there must not be repeated here.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
@@ -147,23 +148,50 @@ for kind in shm sem msg; do
     $column["uid"] in wanted || $column["cuid"] in wanted { print "FOUND " kind " " $2 }' "/proc/sysvipc/$kind" >>"$out" || found unchecked "$kind"
 done
 
+# A line for each mount that can be reached: local, pseudo or foreign; rw or ro; type; mount point, as mountinfo writes it. What is neither known to be kept by this
+# machine nor by the kernel alone is foreign, as is all that is mounted on such a file system.
+awk -v LOCAL='ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs jfs reiserfs nilfs2 minix vfat msdos exfat ntfs ntfs3 hfs hfsplus udf iso9660 squashfs erofs ubifs jffs2
+    tmpfs ramfs rootfs devtmpfs hugetlbfs overlay' \
+  -v PSEUDO='proc sysfs cgroup cgroup2 devpts mqueue securityfs debugfs tracefs pstore configfs fusectl bpf rpc_pipefs nfsd binfmt_misc autofs nsfs efivarfs selinuxfs
+    fuse.lxcfs fuse.gvfsd-fuse fuse.portal' '
+  BEGIN { n = split(LOCAL, list, /[ \n]+/); for (i = 1; i <= n; i++) class[list[i]] = "local"
+    n = split(PSEUDO, list, /[ \n]+/); for (i = 1; i <= n; i++) class[list[i]] = "pseudo" }
+  { for (dash = 7; dash < NF && $dash != "-"; dash++) ; type[$5] = $(dash + 1); mode[$5] = ("," $6 "," $NF ",") ~ /,ro,/ ? "ro" : "rw" }
+  END {
+    for (point in type) is[point] = type[point] in class ? class[type[point]] : "foreign"
+    for (point in type) if (is[point] == "foreign") foreign[point == "/" ? "/" : point "/"] = 1
+    for (point in type) if (is[point] == "local") for (other in foreign) if (index(point, other) == 1) is[point] = "foreign"
+    for (point in type) print is[point], mode[point], type[point], point
+  }' /proc/self/mountinfo >"$work/mounts" || found unchecked mounts
+# mountinfo writes blanks as octal escapes; the x keeps a newline at the end of a name
+decoded() { printf "$(printf %s "$1" | sed 's/%/%%/g')x"; }
+NL='
+'
+foreign=
+while read -r class mode type point; do
+  case $class in foreign) point=$(decoded "$point"); foreign=$foreign${point%x}$NL ;; esac
+done <"$work/mounts"
+
 owned= # find's expression for "belongs to one of them"; numbers are not names here, -user takes both and BusyBox has no -uid
 for uid in $uids; do owned="$owned${owned:+ -o} -user $uid -o -group $uid"; done
 
-# Everything owned that is below $1 on the same file system; a vanished file is no error, any other is a place that was not looked at.
+# Everything owned at and below the paths, each on its own file system; a vanished file is no error, any other is a place that was not looked at.
+# Usage: look KIND PATH... [-maxdepth 0]
 look() {
+  kind=$1
+  shift
   # shellcheck disable=SC2086
-  find "$1" -xdev \( $owned \) -print0 2>"$work/errors" | found_each "$2"
+  find "$@" -xdev \( $owned \) -print0 2>"$work/errors" | found_each "$kind"
   grep -v -e 'No such file' "$work/errors" | head -n 5 | while IFS= read -r line; do printf 'FOUND unchecked %s\n' "$line"; done >>"$out"
   return 0
 }
 
 if [ -n "$owned" ]; then
-  for spool in /var/spool/cron/atjobs /var/spool/at; do [ -d "$spool" ] && look "$spool" at-job; done
+  for spool in /var/spool/cron/atjobs /var/spool/at; do [ -d "$spool" ] && look at-job "$spool"; done
 
   queues=$(sed -n 's/^\([^ ]* \)\{4\}\([^ ]*\) [^-]*- mqueue .*/\2/p' /proc/self/mountinfo | head -n 1)
   if [ -n "$queues" ]; then
-    look "$queues" mqueue
+    look mqueue "$queues"
   elif grep -q mqueue /proc/filesystems; then
     mkdir "$work/mq"
     # shellcheck disable=SC2086
@@ -177,22 +205,38 @@ if [ -n "$owned" ]; then
     find "$point" -xdev -type d \( $owned \) -print0 2>/dev/null | found_each cgroup
   done
 
+  # find looks at a mount point before it can be told not to, and would hang on a server that is gone: on the way to one, the entries are named one by one.
+  look_past() {
+    case $NL$foreign in *"$NL${1%/}/"*) ;; *) look file "$1"; return ;; esac
+    look file "$1" -maxdepth 0
+    dir=${1%/}
+    set --
+    for entry in "$dir"/* "$dir"/.[!.]* "$dir"/..?*; do
+      case $NL$foreign in
+        *"$NL$entry$NL"*) ;;
+        *"$NL$entry/"*) (look_past "$entry") ;;
+        *) set -- "$@" "$entry" ;;
+      esac
+    done
+    if [ $# -gt 0 ]; then look file "$@"; fi
+  }
+
   looked=0
-  sed 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) \([^ ]*\) [^-]*- \([^ ]*\) [^ ]* \(.*\)$/\3 \2,\4 \1/' /proc/self/mountinfo >"$work/mounts"
-  while read -r type options point; do
-    case $type in
-      proc | sysfs | cgroup | cgroup2 | devpts | mqueue | securityfs | debugfs | tracefs | pstore | configfs | fusectl | rpc_pipefs) continue ;;
-      binfmt_misc | autofs | nsfs | efivarfs | selinuxfs | fuse.lxcfs | fuse.gvfsd-fuse) continue ;;
-    esac
-    case ",$options," in *,ro,*) continue ;; esac
-    # mountinfo writes blanks as octal escapes; the x keeps a newline at the end of a name
-    point=$(printf "$(printf %s "$point" | sed 's/%/%%/g')x")
+  while read -r class mode type point; do
+    [ "$class $mode" = 'local rw' ] || continue
+    point=$(decoded "$point")
     point=${point%x}
-    [ -d "$point" ] && look "$point" file && looked=$((looked + 1))
+    [ -d "$point" ] && (look_past "$point") && looked=$((looked + 1))
   done <"$work/mounts"
   [ "$looked" -gt 0 ] || found unchecked 'no writable mount was recognised'
 fi
 
 sort -u "$out" >"$work/sorted"
 head -n $MAX "$work/sorted"
+while read -r class mode type point; do
+  if [ "$class $mode" = 'foreign rw' ]; then
+    point=$(decoded "$point")
+    printf 'UNEXAMINED %s %s\n' "$type" "$(printf %s "${point%x}" | tr '\n\r' '??' | cut -c 1-500)"
+  fi
+done <"$work/mounts" | head -n 50
 echo "VERIFIED $(wc -l <"$work/sorted" | tr -d ' ')"

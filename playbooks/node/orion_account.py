@@ -1,7 +1,8 @@
 # -*- coding: utf-8 -*-
 """Makes one Orion account present, with its keys, its end and its limits.
 
-Idempotent. Refuses with stale=true a uid that the node's fence has passed, and any name or uid that belongs to something else. Its
+Idempotent. Refuses with stale=true a uid that the node's fence has passed, with taken=true and next_free one that is somebody else's (orion_uids), and any name that
+belongs to something else. Its
 arguments are described in create_user.yml.
 """
 import os
@@ -16,6 +17,7 @@ from orion_processes import thaw_all
 from orion_rules import rules
 from orion_sessions import end_sessions
 from orion_sshd import sshd_version
+from orion_uids import Taken, refuse_taken
 
 GRACE_SECONDS = 60
 SAME_END_SECONDS = 5
@@ -46,14 +48,20 @@ class Account:
     # -- refusing ----------------------------------------------------------------------------------------------------------
 
     def refuse_foreign(self):
-        """Nothing that is not this very placement's is ever adopted."""
+        """Nothing that is not this very placement's is ever adopted, and a new account gets no number that is anybody else's."""
+        for key in ('uid', 'lease_id', 'generation'):
+            if self.old_record.get(key, self.params[key]) != self.params[key]:
+                raise Trouble('%s is recorded here with another %s' % (self.name, key))
+        if self.is_new():
+            refuse_taken(self.name, self.uid)
         for fields in entries('/etc/passwd'):
             self._refuse_halves(fields[0], fields[2], 'user')
         for fields in entries('/etc/group'):
             self._refuse_halves(fields[0], fields[2], 'group')
-        for key in ('uid', 'lease_id', 'generation'):
-            if self.old_record.get(key, self.params[key]) != self.params[key]:
-                raise Trouble('%s is recorded here with another %s' % (self.name, key))
+
+    def is_new(self):
+        """Once its entry is there, what the number owns is the account's."""
+        return not any(fields[0] == self.name and fields[2] == str(self.uid) for fields in entries('/etc/passwd'))
 
     def _refuse_halves(self, name, number, kind):
         if (name == self.name) != (number == str(self.uid)):
@@ -236,6 +244,8 @@ def main(args):
         for step in (account.write_record, account.make_entries, account.drop_groups, account.make_home,
                      account.write_access, account.thaw, account.write_limits):
             step()
+    except Taken as error:
+        return {'failed': True, 'msg': str(error), 'stale': False, 'taken': True, 'next_free': error.next_free}
     except (Trouble, Expired, OSError) as error:
         return {'failed': True, 'msg': str(error), 'stale': False}
     return {'changed': bool(account.actions), 'username': account.name, 'uid': account.uid, 'ends_at': account.ends_at, 'actions': account.actions,

@@ -1,17 +1,15 @@
 # -*- coding: utf-8 -*-
-"""Finds and removes the files of some ids on every writable mount. Works with directory descriptors only: a path may be longer than
+"""Finds and removes the files of some ids on every writable local file system. Works with directory descriptors only: a path may be longer than
 PATH_MAX, hold a newline, or be turned into a link under one's hands."""
 import array
 import fcntl
 import itertools
 import os
-import re
 import stat
 
+from orion_mounts import Layout, mounts
 from orion_node import NO_FOLLOW_DIR
 
-PSEUDO = frozenset(('proc', 'sysfs', 'cgroup', 'cgroup2', 'devpts', 'mqueue', 'securityfs', 'debugfs', 'tracefs', 'pstore', 'configfs', 'fusectl',
-                    'rpc_pipefs', 'binfmt_misc', 'autofs', 'nsfs', 'efivarfs', 'selinuxfs', 'fuse.lxcfs', 'fuse.gvfsd-fuse'))
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 FS_IMMUTABLE, FS_APPEND = 0x10, 0x20
 NAMES_KEPT = 50
@@ -24,31 +22,15 @@ class Progress:
     entries = 0
 
 
-def mounts():
-    """[mount point, type, options] of this mount namespace."""
-    found = []
-    with open('/proc/self/mountinfo', 'rb') as file:
-        for line in file:
-            before, _, after = line.partition(b' - ')
-            fields, rest = before.split(), after.split()
-            point = re.sub(rb'\\([0-7]{3})', lambda match: bytes([int(match.group(1), 8)]), fields[4])
-            options = set(fields[5].split(b',')) | set(rest[-1].split(b','))
-            found.append([point, rest[0].decode(), options])
-    return found
-
-
-def writable_mounts():
-    return [point for point, kind, options in mounts() if kind not in PSEUDO and b'ro' not in options]
-
-
 class Sweep:
-    """One pass over the writable mounts. After `run`: `removed` (count), `names` (some of them), `troubles`."""
+    """One pass over the writable local file systems. After `run`: `removed` (count), `names` (some of them), `troubles`, and `owners`: the numbers that own what is left."""
 
     def __init__(self, ids):
         self.ids, self.removed, self.names, self.troubles = frozenset(ids), 0, [], []
+        self.owners, self.layout = set(), Layout()
 
     def run(self):
-        for point in writable_mounts():
+        for point in self.layout.local():
             try:
                 descriptor = os.open(point, NO_FOLLOW_DIR)
             except NotADirectoryError:
@@ -56,7 +38,10 @@ class Sweep:
             except OSError as error:
                 self._trouble(point, error)
                 continue
-            self._walk(descriptor, os.fstat(descriptor).st_dev, point)
+            known = os.fstat(descriptor)
+            self.owners.update((known.st_uid, known.st_gid))
+            self._walk(descriptor, known.st_dev, point)
+        self.owners -= self.ids
         return self
 
     def _walk(self, descriptor, device, path):
@@ -72,9 +57,12 @@ class Sweep:
     def _pass(self, descriptor, device, path):
         """Whether there has to be another one: removing while reading a directory may skip entries, unless the listing was complete before."""
         count = removed = 0
+        mounted = self.layout.names_in(path.rstrip(b'/') or b'/')
         for names in slices(descriptor):
             count += 1
             for name in map(os.fsencode, names):
+                if name in mounted:
+                    continue  # walked by itself, or not to be looked at
                 try:
                     removed += self._visit(descriptor, name, (device, path))
                 except OSError as error:
@@ -91,6 +79,8 @@ class Sweep:
             return False
         if known.st_uid in self.ids or (known.st_gid in self.ids and not is_directory):
             return self.remove(parent, name, path)
+        self.owners.add(known.st_uid)
+        self.owners.add(known.st_gid)
         if known.st_gid in self.ids:
             os.chown(name, known.st_uid, 0, dir_fd=parent, follow_symlinks=False)
         if is_directory:
@@ -100,6 +90,8 @@ class Sweep:
     def remove(self, parent, name, path):
         """Removes an entry of the directory `parent`, with its content if it is a directory. Gone already is fine. Returns whether it went now."""
         try:
+            if self.layout.inside(path.rstrip(b'/') + b'/' + name):
+                raise OSError(16, 'a file system that is not this machine\'s own is mounted inside')
             remove_entry(parent, name)
         except FileNotFoundError:
             return False

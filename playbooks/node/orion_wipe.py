@@ -9,15 +9,18 @@ import ctypes
 import os
 import re
 
-from orion_files import Progress, Sweep, mounts, remove_cgroups
+from orion_files import Progress, Sweep, remove_cgroups
 from orion_ipc import remove_queues, remove_sysv
 from orion_keyrings import expect_no_keys, invalidate_keys
+from orion_mounts import LOCAL, mounts
 from orion_node import (
     KEYS, MAX_UID, NO_FOLLOW_DIR, RECORDS, Expired, Trouble, check_account, drop_lines, entries, is_account_name, limit_time, password_files_lock, raise_fence,
     read_fence, read_record, read_text, replace_file, run, set_shadow_fields, shadow_of, take_lock, tool, typed)
+from orion_owners import write_owners
 from orion_processes import kill_all
 from orion_records import remove_records
 from orion_rules import rules
+from orion_survey import learn_owners, storage
 
 CRONTABS = ('/var/spool/cron/crontabs', '/var/spool/cron', '/etc/crontabs')
 AT_SPOOLS = ('/var/spool/cron/atjobs', '/var/spool/cron/atspool', '/var/spool/at', '/var/spool/at/spool')
@@ -32,7 +35,7 @@ class Wipe:
         self.done = {'killed': 0, 'files_removed': 0, 'ipc_removed': 0, 'queues_removed': 0, 'keys_removed': 0, 'cgroups_removed': 0,
                      'records_removed': 0, 'crontabs': 0, 'at_jobs': 0, 'mounts': 0,
                      'config_lines': 0, 'accounts_removed': []}
-        self.files = []
+        self.files, self.never_made = [], {}
 
     def attempt(self, what, action, name=None):
         """Runs one step; its trouble is noted, and only the end of time stops the rest."""
@@ -52,7 +55,7 @@ class Wipe:
 
     def find_accounts(self, asked):
         """{(name, uid)}: what was asked for, and what calls itself Orion's in passwd or in a record."""
-        wanted = [(str(account['username']), int(account['uid'])) for account in asked]
+        wanted = [(str(account['username']), int(account['uid'])) for account in asked if not self._was_never_made(account)]
         wanted += [(fields[0], int(fields[2])) for fields in entries('/etc/passwd') if is_account_name(fields[0])]
         for file in os.listdir(RECORDS):
             name = file[:-len('.json')]
@@ -60,6 +63,17 @@ class Wipe:
                 wanted.append((name, read_record(name)['uid']))
         for name, uid in wanted:
             self.attempt('account %s' % name, lambda name=name, uid=uid: self._accept(name, uid), name)
+
+    def _was_never_made(self, account):
+        """Of one that nobody is sure of, nothing is here: no entry, no record. Its number may be somebody else's then; the fence alone rises over it."""
+        if not account.get('unsure'):
+            return False
+        name, uid = str(account['username']), int(account['uid'])
+        check_account(name, uid)
+        if read_record(name) or any(fields[0] == name for fields in entries('/etc/passwd') + entries('/etc/group')):
+            return False
+        self.never_made[name] = uid
+        return True
 
     def _accept(self, name, uid):
         check_account(name, uid)
@@ -146,6 +160,7 @@ class Wipe:
                 break
         else:
             raise Trouble('processes of the account keep coming back')
+        write_owners(sweep.owners)
         if sweep.troubles:
             raise Trouble('files that stay: %s' % '; '.join(sweep.troubles[:10]))
 
@@ -153,7 +168,7 @@ class Wipe:
         """The homes as well when they belong to somebody else by now."""
         for name in self.accounts:
             for parent in ('/home',) + MAIL_SPOOLS + ('/run/user',):
-                if os.path.isdir(parent):
+                if sweep.layout.type_of(parent.encode()) in LOCAL and os.path.isdir(parent):
                     descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                     names = [str(uid) for uid in self.accounts[name]] if parent == '/run/user' else [name]
                     for entry in names:
@@ -261,12 +276,17 @@ def main(args):
             # It may fail on a full disk: then the wipe makes room, and fails, and comes again. The lock keeps late work out meanwhile.
             fence_moved = bool(wipe.attempt('fence', lambda: raise_fence(max(wipe.uids))))
             wipe.run()
+        else:
+            wipe.attempt('owners', learn_owners)
+        if wipe.never_made:
+            fence_moved = bool(wipe.attempt('fence', lambda: raise_fence(max(wipe.never_made.values())))) or fence_moved
         fence = read_fence()
     except (Trouble, Expired, OSError) as error:
         wipe.troubles.append(str(error))
         unfinished = isinstance(error, Expired) and Progress.entries > 0 and len(wipe.troubles) == 1
     changed = fence_moved or any(wipe.done.values())
-    report = dict(wipe.done, changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts), unfinished=unfinished,
+    report = dict(wipe.done, **storage())
+    report.update(never_made=sorted(wipe.never_made), changed=changed, fence=fence, files=wipe.files, accounts=sorted(wipe.accounts), unfinished=unfinished,
                   entries_removed=Progress.entries, login_rules=rules())
     if wipe.troubles:
         report.update(failed=True, msg='; '.join(wipe.troubles)[:4000], troubles=[text[:4000] for text in wipe.troubles[:50]])

@@ -75,7 +75,7 @@ export function createFakeProvisioner(): FakeProvisioner {
     proveFitness: () => Promise.resolve({ checks: [], fence: undefined }),
     verifyClean: async ({ nodeId }, gone, signal) => {
       await take({ verb: 'verifyClean', nodeId, accounts: gone }, signal);
-      return { clean: findings.length === 0, findings, durationMs: 1 };
+      return { clean: findings.length === 0, findings, notExamined: [], durationMs: 1 };
     },
   };
 }

@@ -1,5 +1,5 @@
 /** What went wrong with a placement, as the provisioner says it. */
-export type PlacementFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'deadline' | 'login_refused' | 'failed';
+export type PlacementFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'uid_taken' | 'deadline' | 'login_refused' | 'failed';
 
 export interface FailureCircumstances {
   failure: PlacementFailure;

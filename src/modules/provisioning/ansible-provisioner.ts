@@ -5,11 +5,11 @@ import { createProber, type Dial, type KeptSessions, publicKeyOf } from '../../s
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
 import { createWarmPlays } from './ansible/warm-plays';
-import { NewerAccountError, ProvisioningError, type ProvisioningFailure, UnfinishedWipeError } from './errors';
+import { NewerAccountError, ProvisioningError, type ProvisioningFailure, UidTakenError, UnfinishedWipeError } from './errors';
 import { parseFindings } from './findings';
 import { proveFitness } from './fitness';
 import { createLoginCheck } from './login-check';
-import type { AccountName, AccountSpec, NodeTarget, PlayReport, Provisioner } from './types';
+import type { AccountName, AccountSpec, AccountToWipe, NodeTarget, PlayReport, Provisioner } from './types';
 
 export interface AnsibleProvisionerDeps {
   /** The control plane's private key; must be readable by its owner only. */
@@ -90,11 +90,11 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
     verifyClean: async (target: NodeTarget, accounts: AccountName[], signal?: AbortSignal) => {
       const play = await run({ playbook: 'verify_clean.yml', target, freshLogin: 'own', signal }, () => namesOf(accounts));
       const { stdout } = play.result;
-      const findings = typeof stdout === 'string' ? parseFindings(stdout) : undefined;
-      if (findings === undefined) {
+      const verified = typeof stdout === 'string' ? parseFindings(stdout) : undefined;
+      if (verified === undefined) {
         throw new ProvisioningError('failed', 'the verification did not come to its end', play.output);
       }
-      return { clean: findings.length === 0, findings, durationMs: play.durationMs };
+      return { clean: verified.findings.length === 0, ...verified, durationMs: play.durationMs };
     },
     close: async () => warm?.close(),
   };
@@ -124,8 +124,8 @@ function accountVars({ spec, checkKey, waited, limitSeconds }: { spec: AccountSp
   };
 }
 
-const namesOf = (accounts: AccountName[]): Record<string, unknown> => ({
-  accounts: accounts.map(({ username, uid }) => ({ username, uid })),
+const namesOf = (accounts: AccountToWipe[]): Record<string, unknown> => ({
+  accounts: accounts.map(({ username, uid, unsure }) => ({ username, uid, ...(unsure ? { unsure } : {}) })),
 });
 
 function reportOf({ changed, durationMs, result }: PlayResult): PlayReport {
@@ -135,7 +135,10 @@ function reportOf({ changed, durationMs, result }: PlayResult): PlayReport {
 
 function errorOf(result: PlayResult): ProvisioningError {
   const failure = failureOf(result);
-  const { newest_uid: newestUid, unfinished } = result.result;
+  const { newest_uid: newestUid, next_free: nextFree, unfinished } = result.result;
+  if (failure === 'uid_taken' && Number.isSafeInteger(nextFree)) {
+    return new UidTakenError(Number(nextFree), result.message, result.output);
+  }
   if (failure === 'stale' && Number.isSafeInteger(newestUid)) {
     return new NewerAccountError(Number(newestUid), result.message, result.output);
   }
@@ -145,6 +148,9 @@ function errorOf(result: PlayResult): ProvisioningError {
 function failureOf(result: PlayResult): ProvisioningFailure {
   if (result.status === 'failed' && result.result['stale'] === true) {
     return 'stale';
+  }
+  if (result.status === 'failed' && result.result['taken'] === true) {
+    return 'uid_taken';
   }
   switch (result.status) {
     case 'unreachable':

@@ -5,9 +5,10 @@
  *   its claim long ago.
  * `deadline`: the play was killed at its deadline; it may still have worked.
  * `login_refused`: the account is there, and the node does not let its tenant in; the message says why.
+ * `uid_taken`: the number of the account is somebody else's on the node (UidTakenError); nothing was made.
  * `failed`: anything else: the node is reachable but cannot do it.
  */
-export type ProvisioningFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'deadline' | 'login_refused' | 'failed';
+export type ProvisioningFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'uid_taken' | 'deadline' | 'login_refused' | 'failed';
 
 export class ProvisioningError extends Error {
   override name = 'ProvisioningError';
@@ -31,6 +32,19 @@ export class NewerAccountError extends ProvisioningError {
     output?: string,
   ) {
     super('stale', message, output);
+  }
+}
+
+/** The uid of a new account belongs to somebody or something else on the node: nothing was done. */
+export class UidTakenError extends ProvisioningError {
+  override name = 'UidTakenError';
+  constructor(
+    /** The lowest number above it that the node thinks free, as it says. */
+    readonly nextFree: number,
+    message: string,
+    output?: string,
+  ) {
+    super('uid_taken', message, output);
   }
 }
 

@@ -3,8 +3,8 @@ import { parseFindings } from './findings';
 
 describe('parseFindings', () => {
   it('reads the findings, over a terminal too', () => {
-    expect(parseFindings('FOUND process 12\r\nFOUND file /tmp/a b\r\nVERIFIED 2\r\n')).toEqual(['process 12', 'file /tmp/a b']);
-    expect(parseFindings('VERIFIED 0\n')).toEqual([]);
+    expect(parseFindings('FOUND process 12\r\nFOUND file /tmp/a b\r\nVERIFIED 2\r\n')).toEqual({ findings: ['process 12', 'file /tmp/a b'], notExamined: [] });
+    expect(parseFindings('UNEXAMINED nfs4 /scratch dir\nVERIFIED 0\n')).toEqual({ findings: [], notExamined: ['nfs4 /scratch dir'] });
   });
 
   it('takes an answer without its last line for no answer', () => {
@@ -19,6 +19,6 @@ describe('parseFindings', () => {
 
   it('accepts that only the first 200 of many are listed', () => {
     const listed = Array.from({ length: 200 }, (_, index) => `FOUND file /tmp/${String(index)}\n`).join('');
-    expect(parseFindings(`${listed}VERIFIED 5000\n`)).toHaveLength(200);
+    expect(parseFindings(`${listed}VERIFIED 5000\n`)?.findings).toHaveLength(200);
   });
 });

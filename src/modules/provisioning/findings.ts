@@ -1,15 +1,16 @@
 const MAX_FINDINGS = 200;
 
 /**
- * Reads what files/verify_clean.sh printed: `FOUND <kind> <what>` lines and `VERIFIED <how many>` at last. Undefined unless the
+ * Reads what files/verify_clean.sh printed: `FOUND <kind> <what>` and `UNEXAMINED <type> <path>` lines, and `VERIFIED <how many found>` at last. Undefined unless the
  * last line is there and fits: a look that was cut short proves nothing.
  */
-export function parseFindings(stdout: string): string[] | undefined {
+export function parseFindings(stdout: string): { findings: string[]; notExamined: string[] } | undefined {
   const lines = stdout.split(/\r?\n/).filter((line) => line !== '');
   const count = /^VERIFIED (\d+)$/.exec(lines.at(-1) ?? '')?.[1];
-  const findings = lines.filter((line) => line.startsWith('FOUND ')).map((line) => line.slice('FOUND '.length));
+  const after = (word: string): string[] => lines.filter((line) => line.startsWith(word)).map((line) => line.slice(word.length));
+  const findings = after('FOUND ');
   if (count === undefined || findings.length !== Math.min(Number(count), MAX_FINDINGS)) {
     return undefined;
   }
-  return findings;
+  return { findings, notExamined: after('UNEXAMINED ') };
 }

@@ -11,6 +11,12 @@ export interface AccountName {
   uid: number;
 }
 
+/** An account to be wiped. */
+export interface AccountToWipe extends AccountName {
+  /** Nobody knows whether it was ever made. Then its uid may be somebody else's on the node, so the wipe touches what the uid owns only where it finds the account itself. */
+  unsure?: boolean;
+}
+
 export interface AccountSpec extends AccountName {
   leaseId: number;
   generation: number;
@@ -58,6 +64,8 @@ export interface VerifyReport {
   clean: boolean;
   /** One line for each thing that is still there: `process 123`, `file /tmp/x`, … At most 200. */
   findings: string[];
+  /** `type path` of each writable file system that was not looked at, because it is not the machine's own. */
+  notExamined: string[];
   durationMs: number;
 }
 
@@ -68,14 +76,15 @@ export interface VerifyReport {
  */
 export interface Provisioner {
   /**
-   * Creates the account, or brings an existing one to `spec` (a later end, other keys). Refused on the node when its fence has passed `spec.uid`. With
+   * Creates the account, or brings an existing one to `spec` (a later end, other keys). Refused on the node when its fence has passed `spec.uid`,
+   * and with UidTakenError when the uid is anybody else's there. With
    * `spec.proveLogin` it logs in as the account unless this process has seen that the node's rules for logins, as they are now, admit one; throws
    * ProvisioningError `login_refused` with the cause when they do not.
    */
   ensurePresent(node: NodeTarget, spec: AccountSpec, signal?: AbortSignal): Promise<PlayReport>;
   /**
    * Removes these accounts and every other Orion account (`orn-…`) of the node with all that they left, and raises the node's fence over
-   * the highest uid. "Already gone" is success. It does not verify. Throws NewerAccountError, nothing being done, when the
+   * the highest uid. `details.never_made` names the unsure ones that were not found. "Already gone" is success. It does not verify. Throws NewerAccountError, nothing being done, when the
    * node holds an account that is newer than `newestUid`: a wipe that comes late must not meet the next tenant.
    */
   wipe(node: NodeTarget, accounts: AccountName[], options?: WipeOptions): Promise<PlayReport>;

@@ -9,7 +9,7 @@ export interface Tally<L extends Record<string, string>> {
 const RENT_RESULTS = ['ok', 'replayed', 'pending', 'no_node', 'refused', 'failed'] as const;
 const WORK_RESULTS = ['ok', 'lost', 'failed'] as const;
 const WIPE_RESULTS = [...WORK_RESULTS, 'unfinished'] as const;
-const PLACEMENT_RESULTS = [...WORK_RESULTS, 'unreachable', 'host_key_changed', 'stale', 'deadline', 'login_refused'] as const;
+const PLACEMENT_RESULTS = [...WORK_RESULTS, 'unreachable', 'host_key_changed', 'stale', 'uid_taken', 'deadline', 'login_refused'] as const;
 const PROBE_OUTCOMES = ['ok', 'failed', 'host_key_changed'] as const;
 const OUTCOMES = ['ok', 'failed'] as const;
 const PASS_OUTCOMES = ['ok', 'error'] as const;

@@ -88,7 +88,7 @@ describe('ensurePresent', () => {
   it('refuses a uid and a name that belong to something else', async () => {
     const [first, second] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
     await present(first);
-    await expect(present({ ...second, uid: first.uid })).rejects.toMatchObject({ failure: 'failed' });
+    await expect(present({ ...second, uid: first.uid })).rejects.toMatchObject({ failure: 'uid_taken', nextFree: expect.any(Number) });
     await expect(present({ ...second, username: first.username })).rejects.toMatchObject({ failure: 'failed' });
     await expect(present({ ...first, generation: 2 })).rejects.toMatchObject({ failure: 'failed' });
     await expect(asRoot(worker, `id ${second.username}`)).rejects.toThrow();
