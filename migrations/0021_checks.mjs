@@ -6,9 +6,9 @@ export async function up(statements) {
   await statements.raw(`ALTER TABLE nodes
     ADD COLUMN IF NOT EXISTS checks MEDIUMTEXT NULL,
     ADD COLUMN IF NOT EXISTS checked_at DATETIME(3) NULL COMMENT 'when the checks last failed or passed',
-    ADD COLUMN IF NOT EXISTS unfit_looks INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'looks in a row at which a check failed'`);
+    ADD COLUMN IF NOT EXISTS withheld_looks INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'wipes in a row after which it was not leased'`);
 }
 
 export async function down(statements) {
-  await statements.raw('ALTER TABLE nodes DROP COLUMN IF EXISTS unfit_looks, DROP COLUMN IF EXISTS checked_at, DROP COLUMN IF EXISTS checks');
+  await statements.raw('ALTER TABLE nodes DROP COLUMN IF EXISTS withheld_looks, DROP COLUMN IF EXISTS checked_at, DROP COLUMN IF EXISTS checks');
 }

@@ -50,6 +50,8 @@ export interface RegisterBody {
   address?: string;
   host_key: string;
   labels: Record<string, string>;
+  /** `first-last`: uids that this machine must use. */
+  uid_range?: string | undefined;
   facts: Facts;
 }
 

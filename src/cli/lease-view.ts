@@ -1,4 +1,5 @@
 import { fingerprintOf } from '../lib/host-key';
+import { formatNotExamined } from './node-view';
 import type { Output } from './output';
 import { formatLabels, formatMemory, formatSeconds, formatTime, printable } from './text';
 import type { Lease, LeaseState } from './wire';
@@ -26,6 +27,9 @@ export function printLease(out: Output, lease: Lease): void {
     out.line(`  host key ${printable(lease.access.host_key_fingerprint)}`);
   } else if (isRunning(lease)) {
     out.line(`  ${reasonForNoAccess(lease)}`);
+  }
+  if (isRunning(lease) && lease.shared_storage && lease.shared_storage.length > 0) {
+    out.line(`  shared storage, which is not wiped after the lease: ${formatNotExamined(lease.shared_storage)}`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { formatLabels, formatMemory, printable } from './text';
-import type { Node } from './wire';
+import type { Node, SharedStorage } from './wire';
 
 export const NODE_HEAD = ['NODE', 'HOSTNAME', 'STATUS', 'CPUS', 'MEMORY', 'FREE', 'LEASE', 'LABELS', 'HOST KEY'];
 
@@ -22,15 +22,33 @@ export const fingerprintToCheck = (node: Node): string | undefined => node.offer
 
 /** `alive, drained, dirty`; the flags are shown to admins only. */
 export function describeStatus(node: Node): string {
-  const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty', node.unfit && 'unfit'].filter((flag) => typeof flag === 'string');
+  const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty', node.withheld_reason && 'withheld'].filter((flag) => typeof flag === 'string');
   return [node.status, ...flags].join(', ');
 }
 
 /** One line on a node: `node 3  worker-3  quarantined, dirty: the host key changed`. */
 export function describeNode(node: Node): string {
-  const failing = node.unfit ? node.checks?.find(({ result }) => result === 'fail')?.cause : undefined;
-  const why = node.status_reason ?? failing;
+  const why = node.status_reason ?? node.withheld_reason;
   const reason = why ? `: ${printable(why)}` : '';
   const lease = node.lease_id === null ? '' : `  lease ${node.lease_id}`;
   return `node ${node.id}  ${printable(node.hostname)}  ${describeStatus(node)}${reason}${lease}`;
+}
+
+/** `not examined: /scratch (nfs4)`, or nothing. */
+export const formatNotExamined = (all: readonly SharedStorage[] = []): string => all.map(({ path, type }) => `${printable(path)} (${printable(type)})`).join(', ');
+
+export function describeSharedStorage({ shared_storage: policy, not_examined: notExamined = [] }: Node): string {
+  const found = notExamined.length > 0 ? `not examined: ${formatNotExamined(notExamined)}` : 'no shared storage was found at its last wipe';
+  return policy === 'refuse' ? `It is not leased while it has shared storage; ${found}.` : `Shared storage does not keep it from being leased; ${found}.`;
+}
+
+/** What keeps a node from being leased, and what its tenants and its owner should know, a line each. Admins alone see it. */
+export function describeUse(node: Node): string[] {
+  const { not_examined: notExamined = [], uid_range: range, uid_refusal: refusal, shared_storage: policy } = node;
+  return [
+    notExamined.length > 0 ? `not examined: ${formatNotExamined(notExamined)}` : '',
+    policy === 'refuse' ? 'shared storage: refuse' : '',
+    range ? `uids: ${printable(range)}` : '',
+    refusal ? `refused uids: ${printable(refusal)}` : '',
+  ].filter((line) => line !== '');
 }

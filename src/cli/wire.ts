@@ -68,6 +68,14 @@ export interface Lease {
   gateway?: Gateway | null;
   /** Null when checkpoints are off there; missing in answers of older servers. */
   checkpoint?: Checkpoint | null;
+  /** On its machine; missing in answers of older servers. */
+  shared_storage?: SharedStorage[] | null;
+}
+
+/** A file system that other machines may share and no wipe walks. */
+export interface SharedStorage {
+  path: string;
+  type: string;
 }
 
 export interface LeaseDetail extends Lease {
@@ -94,11 +102,14 @@ export interface Node {
   drained?: boolean;
   leaving?: boolean;
   dirty?: boolean;
-  /** It fails a check, and is out of service until it passes. */
-  unfit?: boolean;
   checks?: { name: string; result: 'ok' | 'fail'; cause: string; remedy: string }[];
   host_key_fingerprint?: string;
   offered_host_key_fingerprint?: string | null;
+  withheld_reason?: string | null;
+  shared_storage?: 'allow' | 'refuse';
+  not_examined?: SharedStorage[];
+  uid_range?: string | null;
+  uid_refusal?: string | null;
 }
 
 export interface JoinToken {

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { parseControlFingerprint } from '../lib/control-key';
 import { parseJoinToken } from '../lib/join-token';
 import type { LogLevel } from '../lib/logger';
+import { parseUidRange, UID_RANGE_RULE } from '../lib/uid-range';
 import { createEnvReader, type EnvReader } from './env';
 
 /** What the agent is told by its environment. Frozen. */
@@ -20,6 +21,8 @@ export interface AgentConfig {
   /** Fingerprint of the control key: which control plane to trust. From the settings, else from the join token. */
   controlFingerprint: string | undefined;
   labels: Record<string, string>;
+  /** `first-last`: uids that this machine must use; absent: the fleet's. */
+  uidRange: string | undefined;
   /** Absolute path of the node's Orion state; accounts/ below it is written by provisioning. */
   stateDir: string;
   hostKeyFile: string;
@@ -54,6 +57,7 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
     joinToken,
     controlFingerprint: readControlFingerprint(reader) ?? parseJoinToken(joinToken ?? '')?.fingerprint,
     labels: readLabels(reader),
+    uidRange: readUidRange(reader),
     stateDir: readAbsolute(reader, 'ORION_STATE_DIR', '/var/lib/orion'),
     hostKeyFile: readAbsolute(reader, 'ORION_HOST_KEY_FILE', '/etc/ssh/ssh_host_ed25519_key.pub'),
     fenceGraceSeconds: reader.integer('ORION_FENCE_GRACE_SECONDS', { default: 60, min: 0, max: 86_400 }),
@@ -66,6 +70,14 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   reader.finish();
   Object.freeze(config.labels);
   return Object.freeze(config);
+}
+
+function readUidRange(reader: EnvReader): string | undefined {
+  const text = reader.optionalText('ORION_UID_RANGE')?.trim();
+  if (text !== undefined && parseUidRange(text) === undefined) {
+    reader.fault('ORION_UID_RANGE', `${UID_RANGE_RULE} (it is ${JSON.stringify(text)})`);
+  }
+  return text;
 }
 
 /** `22`, `:22`, `host:22` or `[v6]:22`. */

@@ -1,5 +1,6 @@
 import { parseBaseUrl } from '../lib/base-url';
 import type { LogLevel } from '../lib/logger';
+import { MAX_UID, MIN_UIDS, type UidRange } from '../lib/uid-range';
 import { readDatabase, type DatabaseConfig } from './database';
 import { createEnvReader, type EnvReader } from './env';
 import { type GatewayConfig, readGateway } from './gateway';
@@ -24,7 +25,8 @@ export interface ControlPlaneConfig {
   enrolment: 'token' | 'open';
   /** Machines at most that wait for an operator's approval. */
   maxPendingNodes: number;
-  firstUid: number;
+  /** For the accounts of leases. */
+  uids: UidRange;
   heartbeat: {
     /** At most a third of the contact limit, so that one call may get lost. */
     intervalSeconds: number;
@@ -107,7 +109,16 @@ function readPublicUrl(env: EnvReader): string | undefined {
   return url;
 }
 
-function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enrolment' | 'maxPendingNodes' | 'firstUid' | 'heartbeat'> {
+function readUids(env: EnvReader): ControlPlaneConfig['uids'] {
+  const first = env.integer('ORION_FIRST_UID', { default: 70_000, min: 10_000, max: MAX_UID });
+  const last = env.integer('ORION_LAST_UID', { default: MAX_UID, min: 10_000, max: MAX_UID });
+  if (last - first + 1 < MIN_UIDS) {
+    env.fault('ORION_LAST_UID', `must be at least ${MIN_UIDS - 1} above ORION_FIRST_UID (${first})`);
+  }
+  return { first, last };
+}
+
+function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enrolment' | 'maxPendingNodes' | 'uids' | 'heartbeat'> {
   const contactLimit = seconds(env, 'ORION_CONTACT_LIMIT_SECONDS', { default: 15, min: 0 });
   const interval = seconds(env, 'ORION_HEARTBEAT_INTERVAL_SECONDS', { default: 5 });
   const heartbeat = contactLimit > 0 ? Math.min(interval, contactLimit / 3) : interval;
@@ -120,7 +131,7 @@ function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enr
     },
     enrolment: env.choice('ORION_ENROLMENT', ['token', 'open'], { default: 'token' }),
     maxPendingNodes: env.integer('ORION_MAX_PENDING_NODES', { default: 200, min: 0, max: 100_000 }),
-    firstUid: env.integer('ORION_FIRST_UID', { default: 70_000, min: 10_000, max: 2_000_000_000 }),
+    uids: readUids(env),
     heartbeat: {
       intervalSeconds: heartbeat,
       overdueSeconds: seconds(env, 'ORION_HEARTBEAT_OVERDUE_SECONDS', { default: heartbeat * 2.5 }),

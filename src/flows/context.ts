@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { BackoffPolicy } from '../lib/backoff';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import type { UidRange } from '../lib/uid-range';
 import type { Homes } from '../modules/checkpoints';
 import type { HealthPolicy } from '../modules/nodes';
 import type { Provisioner } from '../modules/provisioning';
@@ -52,6 +53,8 @@ export interface FlowSettings {
   heartbeatOverdueSeconds: number;
   /** Machines at most that wait for an operator's approval. */
   maxPendingNodes: number;
+  /** Where the uids of tenants come from. */
+  uids: UidRange;
   /** Silence of all schedulers after which deaths are judged anew (I8). */
   outageSeconds: number;
   /** Null: checkpoints are off. */

@@ -1,6 +1,6 @@
 import { actorOf } from '../modules/accounts';
 import { recordEvent } from '../modules/audit';
-import { type Caps, checkOperatorLabels, type Labels, limitNode, type Node, setOperatorLabels } from '../modules/nodes';
+import { type Caps, checkOperatorLabels, type Labels, limitNode, type Node, setOperatorLabels, setSharedStorage, type SharedStoragePolicy } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { type NodeOrder, operate } from './operate-node';
 
@@ -27,5 +27,13 @@ export async function limit(ctx: FlowContext, order: NodeOrder & Caps): Promise<
     const { maxCpus, maxMemoryMb } = order;
     await limitNode(tx, node.id, { maxCpus, maxMemoryMb });
     await recordEvent(tx, { type: 'node.limited', actor: actorOf(order.by), nodeId: node.id, data: { maxCpus, maxMemoryMb } });
+  });
+}
+
+/** Decides whether the node is leased although tenants can write to file systems there that no wipe walks. A free node is wiped, which finds out; a lease that is there stays. */
+export async function decideSharedStorage(ctx: FlowContext, order: NodeOrder & { policy: SharedStoragePolicy }): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    await setSharedStorage(tx, node.id, order.policy);
+    await recordEvent(tx, { type: 'node.shared_storage', actor: actorOf(order.by), nodeId: node.id, data: { policy: order.policy } });
   });
 }

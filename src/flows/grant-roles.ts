@@ -25,6 +25,7 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
       rate_limits: ALL,
       join_tokens: CHANGE,
       nodes: ALL,
+      uid_blocks: INSERT,
       heartbeats: ALL,
       management_statement: CHANGE,
       pending_gate: UPDATE,
@@ -44,6 +45,7 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
     partly: MAY_ENTER,
     writes: {
       nodes: ['UPDATE', 'DELETE'],
+      uid_blocks: INSERT,
       heartbeats: ALL,
       tunnels: ['DELETE'],
       leases: UPDATE,

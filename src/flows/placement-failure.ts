@@ -40,7 +40,7 @@ export async function settleFailure(tx: Tx, { ctx, placement, failure, message }
     return null;
   }
   // A node that refuses tenants is clean of blame otherwise: the check after its wipe keeps it out of service, and says why.
-  if (failure !== 'stale' && failure !== 'login_refused') {
+  if (failure !== 'stale' && failure !== 'uid_taken' && failure !== 'login_refused') {
     await blameNode(tx, { ctx, nodeId, failure, message });
   }
   if (decideAfterFailure({ failure, attempts }) === 'retry' && !(await isLost(tx, nodeId))) {
@@ -65,7 +65,7 @@ export async function leaveLostNode(tx: Tx, ctx: WorkContext, placement: Claimed
 }
 
 /** The next node for a lease whose account could not be made, or null: then a new rent has failed and an older lease waits for a migration. */
-async function moveOn(tx: Tx, ctx: WorkContext, { lease, generation }: { lease: Lease; generation: number }): Promise<ClaimedPlacement | null> {
+export async function moveOn(tx: Tx, ctx: WorkContext, { lease, generation }: { lease: Lease; generation: number }): Promise<ClaimedPlacement | null> {
   const rentIsNew = lease.state === 'provisioning';
   const moved = rentIsNew && generation >= MAX_GENERATIONS_PER_RENT ? null : await moveLease(tx, ctx, lease);
   if (!moved && rentIsNew) {

@@ -2,6 +2,7 @@ import { type Tx, transaction } from '../db/transaction';
 import { OrionError } from '../lib/errors';
 import { fingerprintOf } from '../lib/host-key';
 import { sha256 } from '../lib/ids';
+import type { UidRange } from '../lib/uid-range';
 import { recordEvent } from '../modules/audit';
 import { type Decided, decidedWith, decisionsOf, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode } from '../modules/nodes';
 import type { FlowContext } from './context';
@@ -13,8 +14,6 @@ import { reached } from './steps';
 /** What registration needs besides the usual. */
 export interface EnrolmentContext extends FlowContext, ProofContext {
   enrolment: 'token' | 'open';
-  /** The first uid that placements on a node get. */
-  firstUid: number;
 }
 
 export interface NodeRegistration {
@@ -31,6 +30,8 @@ export interface NodeRegistration {
   memoryMb: number;
   labels: Labels;
   facts: Facts;
+  /** The machine must use this range of uids; null: the fleet's. */
+  uidRange: UidRange | null;
   /** The node that the shown credential belongs to, or null without one. */
   known: Node | null;
 }
@@ -151,7 +152,8 @@ async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, 
     ...placeableOf(decided, request),
     fingerprint: fingerprintOf(hostKey),
     credentialHash: agreed && sha256(agreed.credential),
-    firstUid: ctx.firstUid,
+    fleetUids: ctx.settings.uids,
+    uidRange: request.uidRange,
   });
   if (challengedAt !== null) {
     await spendChallenge(tx, nodeId, challengedAt);

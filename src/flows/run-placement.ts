@@ -6,13 +6,14 @@ import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
 } from '../modules/leases';
 import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../modules/nodes';
-import { type PlayReport, ProvisioningError } from '../modules/provisioning';
+import { type PlayReport, ProvisioningError, UidTakenError } from '../modules/provisioning';
 import { admittedKeys } from './admitted-keys';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { leaveLostNode, settleFailure } from './placement-failure';
 import { recordRestore, type Restored, restoreHome, takeHomeElsewhere } from './restore-home';
 import { reached } from './steps';
+import { settleUidTaken } from './uid-taken';
 import { whenFree } from './when-free';
 
 /** Claims placements that have to be made present or brought up to date. */
@@ -67,6 +68,10 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
     return settleMade(ctx, { placement, job, made, logger });
   }
   const { failure } = error;
+  if (error instanceof UidTakenError && placement.untouched) {
+    logger.warn('uid refused', { uid: placement.uid, reason: error.message });
+    return whenFree(ctx, () => transaction(ctx.db, (tx) => settleUidTaken(tx, { ctx, placement, why: error.message, nextFree: error.nextFree })));
+  }
   logger.warn('placement failed', { failure, error });
   ctx.metrics.placements.inc({ result: failure });
   return whenFree(ctx, () => transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: error.message })));

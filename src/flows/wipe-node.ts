@@ -4,8 +4,8 @@ import { messageOf } from '../lib/errors';
 import { randomName } from '../lib/ids';
 import { recordEvent } from '../modules/audit';
 import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../modules/leases';
-import { type ClaimedWipe, claimDueWipes, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, suspectNode, targetOf } from '../modules/nodes';
-import { type AccountName, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../modules/provisioning';
+import { type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, type Storage, suspectNode, targetOf } from '../modules/nodes';
+import { type AccountToWipe, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../modules/provisioning';
 import type { WorkContext } from './context';
 import { ClaimLostError, keepClaim } from './keep-claim';
 import { quarantine } from './quarantine-node';
@@ -75,10 +75,12 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
 
 async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { claim: ClaimedWipe; placements: Placement[]; signal: AbortSignal }): Promise<WipeReport> {
   const target = targetOf(claim.node);
-  const accounts = placements.map(({ username, uid }) => ({ username, uid }));
+  const accounts = placements.map(({ username, uid, presentAt }) => ({ username, uid, ...(presentAt === null ? { unsure: true } : {}) }));
   const wipe = await wipeAll(ctx, { claim, accounts, signal });
   reached('wipe.wiped');
-  const verify = await ctx.provisioner.verifyClean(target, accounts, signal);
+  const { never_made: neverMade } = wipe.details;
+  const made = accounts.filter(({ username, unsure }) => !unsure || !Array.isArray(neverMade) || !neverMade.includes(username));
+  const verify = await ctx.provisioner.verifyClean(target, made, signal);
   if (!verify.clean) {
     throw new NotCleanError(verify.findings);
   }
@@ -86,12 +88,14 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
   return { wipe, verify, fitness: await lookAtFitness(ctx, { claim, wipe, signal }) };
 }
 
+const fenceOf = ({ details: { fence } }: PlayReport): number => (typeof fence === 'number' ? fence : 0);
+
 /** With the number that the next account there would have. */
 function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { claim: ClaimedWipe; wipe: PlayReport; signal: AbortSignal }): Promise<Fitness> {
-  const { login_rules: rules, fence } = wipe.details;
+  const { login_rules: rules } = wipe.details;
   // What another scheduler saw fail is looked at anew.
-  const known = typeof rules === 'string' && claim.node.unfitLooks === 0 ? rules : '';
-  const uid = Math.max(claim.newestUid, typeof fence === 'number' ? fence : 0) + 1;
+  const known = typeof rules === 'string' && claim.node.withheldLooks === 0 ? rules : '';
+  const uid = Math.max(claim.newestUid, fenceOf(wipe)) + 1;
   return provisioner.proveFitness(targetOf(claim.node), { username: `orn-check-${randomName(8)}`, uid }, { rules: known, signal });
 }
 
@@ -99,7 +103,7 @@ function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { 
  * A node that holds an account from after the claim refuses: this process stood still meanwhile, and the node is the next tenant's. Or it knows more than
  * the database does (of another fleet, of the time after the backup that was put back): so it is if the claim still holds, and then all go that it has now.
  */
-async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, accounts, signal }: { claim: ClaimedWipe; accounts: AccountName[]; signal: AbortSignal }): Promise<PlayReport> {
+async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, accounts, signal }: { claim: ClaimedWipe; accounts: AccountToWipe[]; signal: AbortSignal }): Promise<PlayReport> {
   const target = targetOf(claim.node);
   try {
     return await provisioner.wipe(target, accounts, { newestUid: claim.newestUid, signal });
@@ -116,18 +120,21 @@ async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, acco
 
 async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
   const { wipe, verify, fitness } = report;
-  const fence = fitness.fence ?? wipe.details['fence'];
-  const failing = fitness.checks.filter(({ result }) => result === 'fail');
-  const looks = failing.length > 0 ? claim.node.unfitLooks + 1 : 0;
-  const retrySeconds = looks > 0 ? backoffSeconds(ctx.settings.retry, looks, Math.random()) : null;
-  if (!(await settleWiped(tx, claim, { fence: typeof fence === 'number' ? fence : 0, checks: fitness.checks, retrySeconds }))) {
+  const storage = storageOf(report);
+  const failing = fitness.checks.find(({ result }) => result === 'fail');
+  const withheld = await settleWiped(tx, claim, {
+    fence: fitness.fence ?? fenceOf(wipe),
+    fleet: ctx.settings.uids,
+    notExamined: storage.notExamined,
+    checks: fitness.checks,
+    withheld: ({ sharedStorage }) => reasonAgainst(storage, sharedStorage) ?? failing?.cause ?? null,
+    againSeconds: backoffSeconds(ctx.settings.retry, claim.node.withheldLooks + 1, Math.random()),
+  });
+  if (withheld === undefined) {
     return false;
   }
-  if (looks === 1) {
-    await recordEvent(tx, { type: 'node.unfit', actor: ctx.actor, nodeId: claim.node.id, data: { checks: failing.map(({ name, cause }) => ({ name, cause: cause.slice(0, 300) })) } });
-  }
   await settlePlacementsWiped(tx, placements.map(({ id }) => id), { wipe, verify });
-  await recordEvent(tx, { type: 'node.wiped', actor: ctx.actor, nodeId: claim.node.id, data: { accounts: placements.length, ...report.wipe.details } });
+  await recordOutcome(tx, { ctx, claim, report, withheld, accounts: placements.length });
   for (const { leaseId, generation } of placements) {
     await recordEvent(tx, { type: 'placement.wiped', actor: ctx.actor, leaseId, nodeId: claim.node.id, data: { generation } });
   }
@@ -136,6 +143,31 @@ async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: 
   }
   reached('wipe.commit');
   return true;
+}
+
+/** What the wipe and the verification did not look at: what one of them found is enough. */
+function storageOf({ wipe, verify }: WipeReport): Storage {
+  const { home_storage: home, not_examined: lines } = wipe.details;
+  return { homeType: typeof home === 'string' ? home : null, notExamined: parseNotExamined([...(Array.isArray(lines) ? (lines as unknown[]) : []), ...verify.notExamined]) };
+}
+
+interface Outcome {
+  ctx: WorkContext;
+  claim: ClaimedWipe;
+  report: WipeReport;
+  withheld: string | null;
+  accounts: number;
+}
+
+/** A node that stays withheld is wiped again and again, which is no news. */
+async function recordOutcome(tx: Tx, { ctx, claim: { node }, report, withheld, accounts }: Outcome): Promise<void> {
+  if (withheld === null || accounts > 0) {
+    await recordEvent(tx, { type: 'node.wiped', actor: ctx.actor, nodeId: node.id, data: { accounts, ...report.wipe.details } });
+  }
+  if (withheld !== null && withheld !== node.withheldReason) {
+    await recordEvent(tx, { type: 'node.withheld', actor: ctx.actor, nodeId: node.id, data: { reason: withheld.slice(0, 500) } });
+    ctx.logger.error('node withheld', { nodeId: node.id, reason: withheld });
+  }
 }
 
 async function settleFailure(tx: Tx, { ctx, claim, error }: { ctx: WorkContext; claim: ClaimedWipe; error: unknown }): Promise<void> {

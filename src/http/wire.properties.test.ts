@@ -99,7 +99,8 @@ const node: fc.Arbitrary<Node> = fc.record({
   statusReason: orNull(text), statusSince: date, drained: fc.boolean(), leaving: fc.boolean(), evacuating: fc.boolean(), dirty: fc.boolean(), leaseId: orNull(id), leasable: fc.boolean(), cpus: fc.nat(), memoryMb: fc.nat(), labels, operatorLabels: labels, maxCpus: orNull(fc.nat()), maxMemoryMb: orNull(fc.nat()),
   facts: fc.record({ os: text, load1: fc.nat() }, { requiredKeys: [] }), lastDeathAt: orNull(date), probeFailures: fc.nat(), firstFailedAt: orNull(date), lastCheckedAt: orNull(date), lastHeartbeatAt: orNull(date),
   wipeFailures: fc.nat(), wipedAt: orNull(date), provisionFailures: fc.nat(), registeredAt: date,
-  checks: fc.array(fc.record({ name: text, result: fc.constantFrom('ok', 'fail'), cause: text, remedy: text })), checkedAt: orNull(date), unfitLooks: fc.nat(),
+  checks: fc.array(fc.record({ name: text, result: fc.constantFrom('ok', 'fail'), cause: text, remedy: text })), checkedAt: orNull(date), withheldLooks: fc.nat(),
+  sharedStorage: fc.constantFrom('allow', 'refuse'), notExamined: fc.array(fc.record({ path: text, type: text })), withheldReason: orNull(text), uidRefusal: orNull(text), uidRange: orNull(fc.record({ first: fc.nat(), last: fc.nat() })),
 });
 const lease: fc.Arbitrary<Lease> = fc.record({
   id, rentId: id, userId: id, state: fc.constantFrom('provisioning', 'active', 'migrating', 'ending', 'ended', 'failed'), generation: fc.integer({ min: 1 }), occupiedNodeId: orNull(id),

@@ -165,6 +165,7 @@ async function describeSelf(config: AgentConfig): Promise<RegisterBody> {
     address: config.address,
     host_key: await readHostKey(config.hostKeyFile),
     labels: config.labels,
+    uid_range: config.uidRange,
     facts: await readFacts(config),
   };
 }

@@ -28,7 +28,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   plane.closer.push('database of the agents', () => agentsDb.destroy());
   const challenges = createChallenges([jwt.key, ...jwt.extraKeys]);
   const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
-  const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, enrolment: config.enrolment, firstUid: config.firstUid, tokens: jwt };
+  const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, enrolment: config.enrolment, tokens: jwt };
   const feed = createNodeFeed({ db: reads, clock, logger });
   const apps = createApps({
     readiness,

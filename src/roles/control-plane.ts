@@ -129,6 +129,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     rentGroupMax: work.rentGroupMax,
     rentWaitSeconds: work.rentWaitSeconds,
     outageSeconds: work.outageSeconds,
+    uids: config.uids,
     health: { deadAfterFailures: probe.deadAfterFailures, intervalSeconds: probe.intervalSeconds, suspectIntervalSeconds: probe.suspectIntervalSeconds },
     heartbeatOverdueSeconds: heartbeat.overdueSeconds,
     migrateIntervalSeconds: intervals.migrateSeconds,

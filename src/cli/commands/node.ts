@@ -1,11 +1,11 @@
 import type { LabelChange } from '../arguments';
-import { describeNode } from '../node-view';
+import { describeNode, describeSharedStorage } from '../node-view';
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { formatLabels, formatMemory, printable } from '../text';
 import type { Node } from '../wire';
 
-export type NodeVerb = 'approve' | 'drain' | 'undrain' | 'quarantine' | 'retire' | 'label' | 'limit';
+export type NodeVerb = 'approve' | 'drain' | 'undrain' | 'quarantine' | 'retire' | 'label' | 'limit' | 'shared-storage';
 
 export interface NodeOptions {
   fingerprint?: string;
@@ -14,6 +14,7 @@ export interface NodeOptions {
   change?: LabelChange;
   maxCpus?: number;
   maxMemoryMb?: number;
+  policy?: string;
 }
 
 /** What an operator does to one node. */
@@ -37,10 +38,20 @@ const BODIES: Record<NodeVerb, (options: NodeOptions) => Record<string, unknown>
   quarantine: ({ reason }) => ({ reason: reason ?? '' }),
   retire: () => undefined,
   label: ({ change }) => ({ ...change }),
+  'shared-storage': ({ policy }) => ({ policy }),
   limit: ({ maxCpus, maxMemoryMb }) => ({ max_cpus: maxCpus ?? null, max_memory_mb: maxMemoryMb ?? null }),
 };
 
 function advise(out: Output, verb: NodeVerb, node: Node): void {
+  if (verb === 'shared-storage') {
+    out.note(describeSharedStorage(node));
+    out.next(`orion node show ${node.id}`);
+    return;
+  }
+  adviseOn(out, verb, node);
+}
+
+function adviseOn(out: Output, verb: Exclude<NodeVerb, 'shared-storage'>, node: Node): void {
   switch (verb) {
     case 'approve':
       out.note(`Trusted from now on: host key ${printable(node.host_key_fingerprint ?? '(not told)')}`);

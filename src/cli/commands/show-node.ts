@@ -1,6 +1,6 @@
 import { CliError } from '../errors';
 import { EXIT } from '../exit-codes';
-import { describeNode, fingerprintToCheck } from '../node-view';
+import { describeNode, describeUse, fingerprintToCheck } from '../node-view';
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { printable } from '../text';
@@ -23,6 +23,7 @@ export async function showNode(context: CommandContext, id: number): Promise<voi
     for (const { name, result, cause, remedy } of node.checks ?? []) {
       out.line(result === 'ok' ? `  check ${printable(name)}: ok` : `  check ${printable(name)}: failed: ${printable(cause)}\n    ${printable(remedy)}`);
     }
+    describeUse(node).forEach((line) => out.line(`  ${line}`));
     const fingerprint = fingerprintToCheck(node);
     if (fingerprint !== undefined && (node.status === 'pending' || node.status === 'quarantined')) {
       out.note('Compare it on the machine itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub');

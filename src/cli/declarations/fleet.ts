@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import { addLabel, addLabelChange, type LabelChange, positiveNumber, wholeNumber } from '../arguments';
 import type { NodeOptions, NodeVerb } from '../commands/node';
 import type { TokenOptions } from '../commands/tokens';
@@ -45,6 +45,13 @@ function declareNodes(program: Command, { action }: Declaration): void {
   verb('limit', 'let less of it count than it declares of itself')
     .option('--max-cpus <n>', 'no more processors count (default: all)', wholeNumber(1))
     .option('--max-memory-mb <n>', 'no more memory counts (default: all)', wholeNumber(1));
+  node
+    .command('shared-storage')
+    .description('whether it is leased while it has writable file systems that no wipe walks (NFS, FUSE): allow or refuse')
+    .argument('<id>', 'number of the node', wholeNumber(1))
+    .addArgument(new Argument('<policy>', 'what to do').choices(['allow', 'refuse']))
+    .addHelpText('after', '\nExample: orion node shared-storage 3 refuse')
+    .action(action(async (context, id: number, policy: string) => (await import('../commands/node')).operateNode(context, { verb: 'shared-storage', id }, { policy })));
   node
     .command('label')
     .description('change the labels that operators gave it; those that it declares itself begin with node/ and are shown with them')

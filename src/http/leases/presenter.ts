@@ -52,6 +52,11 @@ const presentCheckpoint = ({ enabled, lastAt, ageSeconds, archives, error }: Che
   error,
 });
 
+const presentPlace = (node: LeaseView['node']): Record<string, unknown> => ({
+  node: node && { id: node.id, hostname: node.hostname, status: node.status },
+  shared_storage: node?.notExamined ?? null,
+});
+
 /** `gateway` null: there is none. */
 export function presentLease({ lease, placement, node, checkpoint }: LeaseView, gateway: GatewayAddress | null): Record<string, unknown> {
   const { cpus, memoryMb, labels } = lease.requirements;
@@ -68,7 +73,7 @@ export function presentLease({ lease, placement, node, checkpoint }: LeaseView, 
     ended_at: time(lease.endedAt),
     end_reason: lease.endReason,
     requirements: { cpus, memory_mb: memoryMb, labels },
-    node: node && { id: node.id, hostname: node.hostname, status: node.status },
+    ...presentPlace(node),
     access: usable ? presentAccess(node, placement.username) : null,
     gateway: gateway && isRunning(lease.state) ? presentGateway(gateway, lease.id) : null,
     checkpoint: checkpoint && presentCheckpoint(checkpoint),

@@ -1,4 +1,5 @@
 import { fingerprintOf } from '../../lib/host-key';
+import { formatUidRange } from '../../lib/uid-range';
 import type { Node } from '../../modules/nodes';
 
 const time = (at: Date | null): string | null => at?.toISOString() ?? null;
@@ -35,7 +36,6 @@ export function presentNodeForAdmin(node: Node): Record<string, unknown> {
     last_heartbeat_at: time(node.lastHeartbeatAt),
     last_death_at: time(node.lastDeathAt),
     wiped_at: time(node.wipedAt),
-    unfit: node.unfitLooks > 0,
     checks: node.checks,
     checked_at: time(node.checkedAt),
     wipe_failures: node.wipeFailures,
@@ -43,5 +43,10 @@ export function presentNodeForAdmin(node: Node): Record<string, unknown> {
     registered_at: node.registeredAt.toISOString(),
     max_cpus: node.maxCpus,
     max_memory_mb: node.maxMemoryMb,
+    withheld_reason: node.withheldReason,
+    shared_storage: node.sharedStorage,
+    not_examined: node.notExamined,
+    uid_range: node.uidRange && formatUidRange(node.uidRange),
+    uid_refusal: node.uidRefusal,
   };
 }

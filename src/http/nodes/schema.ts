@@ -20,7 +20,6 @@ const forAdmins = {
   last_heartbeat_at: time,
   last_death_at: time,
   wiped_at: time,
-  unfit: z.boolean(),
   checks: z.array(z.object({ name: z.string(), result: z.enum(['ok', 'fail']), cause: z.string(), remedy: z.string() })),
   checked_at: time,
   wipe_failures: z.int(),
@@ -28,6 +27,11 @@ const forAdmins = {
   registered_at: time,
   max_cpus: z.int().nullable(),
   max_memory_mb: z.int().nullable(),
+  withheld_reason: z.string().nullable().meta({ description: 'Why it is not leased although it was wiped' }),
+  shared_storage: z.enum(['allow', 'refuse']).meta({ description: 'Whether it is leased while not_examined lists something' }),
+  not_examined: z.array(z.object({ path: z.string(), type: z.string() })).meta({ description: 'Writable file systems that no wipe walks: network, cluster and FUSE file systems' }),
+  uid_range: z.string().nullable().meta({ description: 'The machine must use these uids; null: the fleet\'s', example: '70000-79999' }),
+  uid_refusal: z.string().nullable().meta({ description: 'Why the machine refused several uids in a row' }),
 };
 
 const STATUSES = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'] as const;

@@ -80,6 +80,7 @@ function toRegistration(body: z.output<typeof registerBody>, req: Request): Omit
     cpus: cpus ?? 1,
     memoryMb: memoryMb ?? 0,
     labels: body.labels,
+    uidRange: body.uid_range ?? null,
     facts,
   };
 }

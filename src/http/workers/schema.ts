@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { parseUidRange, UID_RANGE_RULE, type UidRange } from '../../lib/uid-range';
 import { labels, MAX_CPUS, MAX_MEMORY_MB } from '../leases/schema';
 
 const HOST = /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/;
@@ -26,6 +27,8 @@ export const registerBody = z
     agent_key: z.string().max(100).optional().meta({ description: 'Public key of X25519, base64url: the machine\'s half of the agreement on its credential' }),
     labels: labels.default({}).meta({ description: 'They become the labels node/<name>, in place of those of the registration before' }),
     facts: facts.default({}),
+    uid_range: z.string().transform(parseUidRange).pipe(z.custom<UidRange>((range) => range !== undefined, UID_RANGE_RULE)).optional()
+      .meta({ description: 'Uids that the machine must use, `first-last`. Default: the fleet\'s', example: '70000-79999' }),
   })
   .meta({ id: 'Register' });
 

@@ -4,10 +4,11 @@ export type EventType =
   | 'lease.requested' | 'lease.active' | 'lease.migrating' | 'lease.waiting' | 'lease.moved' | 'lease.resumed' | 'lease.extended'
   | 'lease.ending' | 'lease.ended' | 'lease.failed'
   | 'lease.connected' | 'lease.disconnected'
+  | 'uid.taken'
   | 'placement.present' | 'placement.refreshed' | 'placement.failed' | 'placement.wiped'
   | 'checkpoint.failed' | 'checkpoint.restored' | 'checkpoint.restore_failed' | 'checkpoint.removed'
   | 'node.registered' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
-  | 'node.drained' | 'node.undrained' | 'node.labelled' | 'node.limited' | 'node.expired' | 'node.leaving' | 'node.wiped' | 'node.unfit' | 'node.wipe_failed'
+  | 'node.drained' | 'node.undrained' | 'node.labelled' | 'node.limited' | 'node.expired' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed' | 'node.withheld' | 'node.shared_storage'
   | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew' | 'fleet.restored'
   | 'user.disabled' | 'user.enabled' | 'user.changed' | 'key.added' | 'key.removed'
   | 'service.scaled';

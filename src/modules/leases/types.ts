@@ -58,6 +58,8 @@ export interface ClaimedPlacement {
   username: string;
   uid: number;
   attempts: number;
+  /** Uids in a row that its node refused under this claim. */
+  refusedUids?: number;
   /** No account of it was ever there, so there is nothing in its home that anybody could lose. */
   untouched: boolean;
   /** `creating`: to be made; `present`: there already, to be brought up to date. */

@@ -1,4 +1,6 @@
 import type { Reach, SshTarget } from '../../ssh';
+import type { NotExamined, SharedStoragePolicy } from './shared-storage';
+import type { UidRange } from '../../lib/uid-range';
 
 /** See docs/states.md. `drained` and `dirty` are flags beside it. */
 export type NodeStatus = 'pending' | 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined' | 'retired';
@@ -43,6 +45,14 @@ export interface NodeCheck {
 }
 
 export interface Node extends Caps {
+  sharedStorage: SharedStoragePolicy;
+  notExamined: NotExamined[];
+  /** Why it is not leased although it was wiped; null: nothing is wrong. */
+  withheldReason: string | null;
+  /** The machine must use this range of uids; null: the fleet's. */
+  uidRange: UidRange | null;
+  /** Why the machine refused several uids in a row, since its last account was made. */
+  uidRefusal: string | null;
   id: number;
   hostname: string;
   address: string;
@@ -78,8 +88,8 @@ export interface Node extends Caps {
   /** Empty: it was not looked at yet. */
   checks: NodeCheck[];
   checkedAt: Date | null;
-  /** Looks in a row at which a check failed: it is out of service while this is not 0. */
-  unfitLooks: number;
+  /** Wipes in a row after which it was withheld. */
+  withheldLooks: number;
   provisionFailures: number;
   registeredAt: Date;
 }

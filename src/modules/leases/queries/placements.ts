@@ -138,6 +138,17 @@ export async function reclaimPlacement(tx: Tx, placement: ClaimedPlacement, clai
   return { ...placement, token, attempts: placement.attempts + 1 };
 }
 
+/** Gives a placement whose account was never there another uid, and takes it again at once, under a new claim. Undefined: the claim was lost; nothing changed. */
+export async function renumberPlacement(tx: Tx, placement: ClaimedPlacement, { uid, claimSeconds }: { uid: number; claimSeconds: number }): Promise<ClaimedPlacement | undefined> {
+  const token = newClaimToken();
+  const changed = await execute(
+    tx,
+    `UPDATE placements SET uid = ?, claim_token = ?, due_at = ${IN_SECONDS} WHERE id = ? AND claim_token = ? AND state = 'creating' AND present_at IS NULL`,
+    [uid, token, claimSeconds, placement.id, placement.token],
+  );
+  return changed === 1 ? { ...placement, uid, token, refusedUids: (placement.refusedUids ?? 0) + 1 } : undefined;
+}
+
 /** Something has to be done about the lease's account: bring it up to date. Leaves a claim in hand alone: its settling looks again. */
 export async function refreshPlacement(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3) WHERE current_lease_id = ? AND claim_token IS NULL', [leaseId]);

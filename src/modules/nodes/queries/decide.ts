@@ -1,6 +1,7 @@
 import { execute } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 import { withOperatorLabels } from '../declared';
+import type { SharedStoragePolicy } from '../shared-storage';
 import type { Caps, Labels, Node } from '../types';
 
 /** Replaces the operator's labels of a locked node; those that the node declared stay. */
@@ -13,4 +14,15 @@ export async function limitNode(tx: Tx, nodeId: number, { maxCpus, maxMemoryMb }
   await execute(tx, 'UPDATE nodes SET max_cpus = ?, max_memory_mb = ?, cpus = LEAST(cpus, COALESCE(?, cpus)), memory_mb = LEAST(memory_mb, COALESCE(?, memory_mb)) WHERE id = ?', [
     maxCpus, maxMemoryMb, maxCpus, maxMemoryMb, nodeId,
   ]);
+}
+
+/** A node without a lease is due for a wipe at once: settling that judges the node by the new policy, as does a wipe that is under way. */
+export async function setSharedStorage(tx: Tx, nodeId: number, policy: SharedStoragePolicy): Promise<void> {
+  await execute(
+    tx,
+    `UPDATE nodes SET wipe_due_at = IF(lease_id IS NULL AND wipe_token IS NULL AND status IN ('alive','suspect'), UTC_TIMESTAMP(3), wipe_due_at),
+            dirty = IF(lease_id IS NULL, 1, dirty), shared_storage = ?
+      WHERE id = ?`,
+    [policy, nodeId],
+  );
 }

@@ -61,5 +61,5 @@ export async function countProvisionFailure(tx: Tx, nodeId: number): Promise<num
 }
 
 export async function resetProvisionFailures(tx: Tx, nodeId: number): Promise<void> {
-  await execute(tx, 'UPDATE nodes SET provision_failures = 0 WHERE id = ? AND provision_failures > 0', [nodeId]);
+  await execute(tx, 'UPDATE nodes SET provision_failures = 0, uid_refusal = NULL WHERE id = ? AND (provision_failures > 0 OR uid_refusal IS NOT NULL)', [nodeId]);
 }

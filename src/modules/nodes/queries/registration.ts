@@ -2,6 +2,7 @@ import { insertRow, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 import type { Decided, Placeable } from '../declared';
 import type { Facts, NodeStatus } from '../types';
+import type { UidRange } from '../../../lib/uid-range';
 
 export interface Registration extends Placeable {
   hostname: string;
@@ -14,7 +15,10 @@ export interface Registration extends Placeable {
   status: Extract<NodeStatus, 'pending' | 'unknown' | 'quarantined'>;
   /** SHA-256 of a new credential, or null to keep the present one. */
   credentialHash: string | null;
-  firstUid: number;
+  /** Where uids come from, unless the machine has a range of its own. */
+  fleetUids: UidRange;
+  /** The machine must use this range; null: the fleet's. */
+  uidRange: UidRange | null;
   /** With which addresses a new machine that waits for approval is counted; null: it does not wait. */
   enrolledFrom: string | null;
 }
@@ -22,7 +26,8 @@ export interface Registration extends Placeable {
 /**
  * R3: one row a machine, whose identity is its host key. A known one is updated, never doubled; its status becomes `status`, it is
  * dirty (it may have been away, I6) and due for a probe. Failures already counted stay, so that an agent in a restart loop cannot
- * keep a broken machine from being judged dead.
+ * keep a broken machine from being judged dead. A machine gets its block of uids with its first verified wipe (settleWiped): none is leased before, and one that only
+ * waits for approval uses up none.
  *
  * @returns the node's id
  */
@@ -30,18 +35,18 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
   await insertRow(
     tx,
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, status, credential_hash,
-                        next_uid, enrolled_from, probe_due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL))
+                        next_uid, uid_range_first, uid_range_last, enrolled_from, probe_due_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, IF(? = 'unknown', UTC_TIMESTAMP(3), NULL))
      ON DUPLICATE KEY UPDATE hostname = VALUES(hostname), address = VALUES(address), ssh_port = VALUES(ssh_port), cpus = VALUES(cpus),
        memory_mb = VALUES(memory_mb), labels = VALUES(labels), operator_labels = VALUES(operator_labels), max_cpus = VALUES(max_cpus), max_memory_mb = VALUES(max_memory_mb),
-       facts = VALUES(facts), credential_hash = COALESCE(VALUES(credential_hash), credential_hash),
+       facts = VALUES(facts), uid_range_first = VALUES(uid_range_first), uid_range_last = VALUES(uid_range_last), credential_hash = COALESCE(VALUES(credential_hash), credential_hash),
        status_since = IF(status = VALUES(status), status_since, UTC_TIMESTAMP(3)), status_reason = IF(VALUES(status) = 'quarantined', status_reason, NULL),
        status = VALUES(status), dirty = 1, wipe_token = NULL, wipe_due_at = NULL, probe_token = NULL, probe_due_at = VALUES(probe_due_at),
        registered_at = UTC_TIMESTAMP(3)`,
     [
       r.hostname, r.address, r.sshPort, r.hostKey, r.fingerprint, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.decided.labels),
       r.decided.maxCpus, r.decided.maxMemoryMb, JSON.stringify(r.facts),
-      r.status, r.credentialHash, r.firstUid, r.enrolledFrom, r.status,
+      r.status, r.credentialHash, (r.uidRange ?? r.fleetUids).first, r.uidRange?.first ?? null, r.uidRange?.last ?? null, r.enrolledFrom, r.status,
     ],
   );
   const row = await selectFirst<{ id: number }>(tx, 'SELECT id FROM nodes WHERE host_key_fingerprint = ?', [r.fingerprint]);

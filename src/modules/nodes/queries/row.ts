@@ -1,7 +1,9 @@
 import { fromJson } from '../../../db/sql';
 import type { Reach } from '../../../ssh';
 import { labelsOf } from '../declared';
+import type { NotExamined, SharedStoragePolicy } from '../shared-storage';
 import type { Facts, Labels, Node, NodeCheck, NodeStatus, ReachableNode, Vitals } from '../types';
+import { ownRangeOf } from './uids';
 
 export interface ReachableRow {
   id: number;
@@ -40,15 +42,21 @@ export interface NodeRow extends ReachableRow {
   wiped_at: Date | null;
   checks: string | null;
   checked_at: Date | null;
-  unfit_looks: number;
+  withheld_looks: number;
   provision_failures: number;
   registered_at: Date;
+  shared_storage: SharedStoragePolicy;
+  not_examined: string | null;
+  withheld_reason: string | null;
+  uid_range_first: number | null;
+  uid_range_last: number | null;
+  uid_refusal: string | null;
 }
 
 /** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
 export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, evacuating, dirty,
   lease_id, leasable, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
-  wipe_failures, wiped_at, checks, checked_at, unfit_looks, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
+  shared_storage, not_examined, withheld_reason, uid_range_first, uid_range_last, uid_refusal, checks, checked_at, withheld_looks, wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
   (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals`;
 
 export const toReachableNode = (row: ReachableRow): ReachableNode => ({
@@ -91,9 +99,14 @@ export function toNode(row: NodeRow): Node {
     wipedAt: row.wiped_at,
     checks: row.checks === null ? [] : fromJson<NodeCheck[]>(row.checks),
     checkedAt: row.checked_at,
-    unfitLooks: row.unfit_looks,
+    withheldLooks: row.withheld_looks,
     provisionFailures: row.provision_failures,
     registeredAt: row.registered_at,
+    sharedStorage: row.shared_storage,
+    notExamined: fromJson<NotExamined[] | null>(row.not_examined) ?? [],
+    withheldReason: row.withheld_reason,
+    uidRange: ownRangeOf(row),
+    uidRefusal: row.uid_refusal,
   };
 }
 

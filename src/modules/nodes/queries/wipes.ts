@@ -1,8 +1,11 @@
-import { execute, IN_SECONDS, selectRows } from '../../../db/sql';
+import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken } from '../../../lib/ids';
-import { NODE_COLUMNS, type NodeRow, toNode } from './row';
+import { formatUidRange, type UidRange } from '../../../lib/uid-range';
+import type { NotExamined } from '../shared-storage';
 import type { Node, NodeCheck } from '../types';
+import { NODE_COLUMNS, type NodeRow, toNode } from './row';
+import { ownRangeOf, UID_COLUMNS, type UidRow, uidsFrom } from './uids';
 
 /** A dirty node taken to be wiped. */
 export interface ClaimedWipe {
@@ -36,32 +39,58 @@ export async function renewWipe(db: Db, { node, token }: ClaimedWipe, claimSecon
   return (await execute(db, `UPDATE nodes SET wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [claimSeconds, node.id, token])) === 1;
 }
 
-/** What is known of a node after its wipe was verified. */
-export interface Wiped {
+export interface VerifiedWipe {
   /** The highest uid ever wiped on the machine, as it says. */
   fence: number;
+  /** Where uids come from, unless the machine has a range of its own. */
+  fleet: UidRange;
+  notExamined: NotExamined[];
   /** None: there was no need to look anew. */
   checks: readonly NodeCheck[];
-  /** Null: no check failed. */
-  retrySeconds: number | null;
+  /** Why the machine cannot be leased although it is clean; null: it can. */
+  withheld: (policy: { sharedStorage: Node['sharedStorage'] }) => string | null;
+  /** A node that is not leased is looked at again after so long. */
+  againSeconds: number;
 }
 
 /**
- * Settles a verified wipe: the node is clean. A machine that was in a fleet before has a fence already; the uids given to it go on from
- * there, or the node would refuse them as stale. False: the claim was lost, or a lease got onto the node; nothing changed.
+ * Settles a verified wipe: the node is clean, and has uids left for its next lease. A machine that was in a fleet before has a fence already; the uids given to it go on
+ * from there, or the node would refuse them as stale. A node that is withheld stays dirty, and due.
  *
- * It stays dirty while it fails a check: no tenant could use it, and it is looked at again after `retrySeconds`.
+ * @returns undefined: the claim was lost, or a lease got onto the node; nothing changed. Else why the node is withheld, or null
  */
-export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe, { fence, checks, retrySeconds }: Wiped): Promise<boolean> {
-  const changed = await execute(
+export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe, wiped: VerifiedWipe): Promise<string | null | undefined> {
+  const row = await selectFirst<UidRow & { shared_storage: Node['sharedStorage'] }>(
     tx,
-    `UPDATE nodes SET dirty = ?, wipe_token = NULL, wipe_due_at = ${IN_SECONDS}, wipe_failures = 0, wiped_at = UTC_TIMESTAMP(3),
-            next_uid = GREATEST(next_uid, ?), unfit_looks = IF(?, unfit_looks + 1, 0),
-            checks = COALESCE(?, checks), checked_at = IF(?, UTC_TIMESTAMP(3), checked_at)
-      WHERE id = ? AND wipe_token = ? AND lease_id IS NULL`,
-    [retrySeconds !== null, retrySeconds, fence + 1, retrySeconds !== null, checks.length > 0 ? JSON.stringify(checks) : null, checks.length > 0, node.id, token],
+    `SELECT ${UID_COLUMNS}, shared_storage FROM nodes WHERE id = ? AND wipe_token = ? AND lease_id IS NULL FOR UPDATE`,
+    [node.id, token],
   );
-  return changed === 1;
+  if (!row) {
+    return undefined;
+  }
+  const uids = await uidsFrom(tx, { nodeId: node.id, row, fleet: wiped.fleet, least: wiped.fence + 1 });
+  const { checks } = wiped;
+  const withheld = (wiped.withheld({ sharedStorage: row.shared_storage }) ?? (uids ? null : reasonForNoUid(row, wiped)))?.slice(0, 500) ?? null;
+  await execute(
+    tx,
+    `UPDATE nodes SET dirty = ?, withheld_reason = ?, not_examined = ?, next_uid = ?, uid_end = ?,
+            withheld_looks = IF(?, withheld_looks + 1, 0), checks = COALESCE(?, checks), checked_at = IF(?, UTC_TIMESTAMP(3), checked_at), wipe_token = NULL, wipe_failures = 0, wiped_at = UTC_TIMESTAMP(3),
+            wipe_due_at = IF(?, ${IN_SECONDS}, NULL)
+      WHERE id = ?`,
+    [
+      withheld !== null, withheld, JSON.stringify(wiped.notExamined), uids?.nextUid ?? row.next_uid, uids ? uids.uidEnd : row.uid_end,
+      withheld !== null, checks.length > 0 ? JSON.stringify(checks) : null, checks.length > 0,
+      withheld !== null, wiped.againSeconds, node.id,
+    ],
+  );
+  return withheld;
+}
+
+function reasonForNoUid(row: UidRow, { fleet, fence }: VerifiedWipe): string {
+  const own = ownRangeOf(row);
+  const whose = own ? 'the range that the machine asks for (ORION_UID_RANGE)' : 'the range of the fleet (ORION_FIRST_UID to ORION_LAST_UID)';
+  const behind = fence > 0 ? `, behind uid ${fence}, up to which accounts were wiped there` : '';
+  return `no uid is left for it in ${whose}, ${formatUidRange(own ?? fleet)}${behind}; set a larger range`;
 }
 
 /** Settles a failed wipe: tried again after `retrySeconds`. False: the claim was lost. */
