@@ -76,7 +76,7 @@ class Layout:
             if name in (b'', b'.'):
                 continue
             if name == b'..':
-                here = os.path.dirname(here)
+                here = os.path.dirname(here).rstrip(b'/')
                 kind = self._type_at(here)
                 continue
             step = here + b'/' + name
