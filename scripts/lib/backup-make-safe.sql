@@ -32,6 +32,15 @@ END FOR//
 FOR known IN (SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'management_statement') DO
   EXECUTE IMMEDIATE 'DELETE FROM management_statement';
 END FOR//
+-- No uid that was given since then is given again: each sequence goes on far ahead (in a machine's own range, by a quarter of what is left at most), and each node
+-- gets a new block with its next wipe. An older backup has no such table.
+FOR known IN (SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'uid_blocks') DO
+  EXECUTE IMMEDIATE 'INSERT IGNORE INTO uid_blocks (first, pool)
+    SELECT MAX(b.first) + 64 * LEAST(GREATEST(1024, COUNT(*), 4 * (SELECT COUNT(*) FROM nodes)), COALESCE(GREATEST(1, (CAST(MAX(n.last) AS SIGNED) - MAX(b.first)) DIV 256), 1000000)), b.pool
+      FROM uid_blocks b LEFT JOIN (SELECT uid_range_first AS pool, MAX(uid_range_last) AS last FROM nodes WHERE uid_range_first IS NOT NULL GROUP BY uid_range_first) n ON n.pool = b.pool
+     WHERE b.pool IS NOT NULL GROUP BY b.pool';
+  EXECUTE IMMEDIATE 'UPDATE nodes SET uid_end = NULL';
+END FOR//
 -- The store of checkpoints has lived on: no number of an archive is ever used twice. An older backup has no such table.
 FOR known IN (SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'checkpoints') DO
   EXECUTE IMMEDIATE 'UPDATE checkpoints SET claims = claims + 1000000, claim_token = NULL, due_at = IF(due_at IS NULL, NULL, UTC_TIMESTAMP(3))';
