@@ -32,6 +32,7 @@ const sound = (): Evidence => ({
       event(5, 'lease.active', { at: T + 500, leaseId: 1, nodeId: 1, data: { generation: 1 } }),
       event(6, 'node.alive', { nodeId: 2 }), event(7, 'node.wiped', { nodeId: 2 }),
     ],
+    uidBlocks: [{ first: 69_952, nodeId: 1 }, { first: 70_016, nodeId: 2 }, { first: 70_080, nodeId: null }],
     controlPlane: { lastTickAt: T + 1_900, judgedSince: T - 90_000, brakeSince: null },
     uniqueKeys: [
       'leases(occupied_node_id)', 'placements(current_lease_id)', 'placements(lease_id,generation)', 'placements(node_id,uid)',
@@ -55,6 +56,8 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I2', 'no current placement', (e) => Object.assign(tablesOf(e).placements[0] ?? {}, { currentLeaseId: null })],
   ['I2', 'a generation left out', (e) => Object.assign(tablesOf(e).placements[0] ?? {}, { generation: 2 })],
   ['I2', 'a uid used twice on a node', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, currentLeaseId: null, state: 'wiped', createdAt: T - 50, wipedAt: T - 40 }))],
+  ['I2', 'a uid out of the block of another node', (e) => Object.assign(tablesOf(e).placements[0] ?? {}, { uid: 70_020 })],
+  ['I2', 'a uid on two nodes', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, nodeId: 2, currentLeaseId: null, state: 'wiped', createdAt: T - 50, wipedAt: T - 40 }))],
   ['I3', 'an acknowledged lease is gone', (e) => e.history[0]?.leases.push({ id: 5, endsAt: T })],
   ['I3', 'an acknowledged lease is another user\'s', (e) => Object.assign(e.history[0] ?? {}, { userId: 8 })],
   ['I2', 'a claim settled twice', (e) => tablesOf(e).events.push(event(20, 'placement.refreshed', { leaseId: 1, nodeId: 1, data: { generation: 1 } }))],

@@ -39,6 +39,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
   const extensions = await rows(`SELECT id, lease_id, idempotency_key, ${ms('ends_before')} AS before_ms, ${ms('ends_after')} AS after_ms, ${ms('created_at')} AS created FROM extensions`);
   const events = await rows(`SELECT id, ${ms('at')} AS at_ms, type, lease_id, node_id, data FROM events ORDER BY id`);
   const [plane] = await rows(`SELECT ${ms('last_tick_at')} AS tick, ${ms('judged_since')} AS judged, ${ms('brake_since')} AS brake FROM control_plane`);
+  const blocks = await rows('SELECT first, node_id FROM uid_blocks');
   const keys = await rows(
     `SELECT CONCAT(TABLE_NAME, '(', GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX), ')') AS name FROM information_schema.STATISTICS
       WHERE TABLE_SCHEMA = DATABASE() AND NON_UNIQUE = 0 GROUP BY TABLE_NAME, INDEX_NAME`,
@@ -66,6 +67,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
     })),
     events: events.map(toEvent),
     controlPlane: { lastTickAt: number(plane?.['tick']), judgedSince: number(plane?.['judged']), brakeSince: orNull(plane?.['brake'] ?? null) },
+    uidBlocks: blocks.map((row) => ({ first: number(row['first']), nodeId: orNull(row['node_id']) })),
     uniqueKeys: keys.map((row) => text(row['name'])),
   };
 }

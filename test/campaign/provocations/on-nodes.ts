@@ -153,4 +153,32 @@ const hostilePath: Provocation = {
   },
 };
 
-export const ON_NODES: Provocation[] = [residue, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath];
+/** A file and a process of a number that no entry names, as of a person whose directory service is away. */
+const settleIn = (uid: number): string => `
+  mkdir -p /srv/stranger && echo 'not a tenant' > /srv/stranger/note && chown ${uid}:${uid} /srv/stranger/note && chmod 600 /srv/stranger/note
+  setsid setpriv --reuid ${uid} --regid ${uid} --clear-groups sleep 7777 </dev/null >/dev/null 2>&1 &
+  until pgrep -U ${uid} -x sleep >/dev/null; do sleep 0.05; done`;
+const lookIn = (uid: number): string => `stat -c %u /srv/stranger/note 2>/dev/null; pgrep -U ${uid} -x sleep >/dev/null && echo lives`;
+const moveOut = (uid: number): string => `rm -rf /srv/stranger; pkill -KILL -U ${uid}; true`;
+
+const foreignUid: Provocation = {
+  name: 'foreign-uid',
+  promise: 'somebody who is no tenant has the next uid of each machine: their file and their process are there after the next lease and its wipe',
+  provoke: async (arena) => {
+    const next = await arena.system.sql<{ hostname: string; uid: number }>('SELECT hostname, next_uid AS uid FROM nodes');
+    const strangers = arena.fleet.workers.map((worker) => ({ worker, uid: next.find(({ hostname }) => hostname === worker.name)?.uid ?? 0 }));
+    await Promise.all(strangers.map(({ worker, uid }) => worker.exec(settleIn(uid))));
+    const lease = await arena.lease();
+    await arena.history.release(arena.ada, { leaseId: lease.id });
+    await untilFreeOrFailed(arena, lease);
+    for (const { worker, uid } of strangers) {
+      const { stdout } = await worker.exec(lookIn(uid));
+      if (stdout !== `${uid}\nlives\n`) {
+        arena.found.push(broken('I7', worker.name, `a file or a process of somebody who is no tenant, uid ${uid}, is gone after a wipe: ${JSON.stringify(stdout)}`));
+      }
+      await worker.exec(moveOut(uid));
+    }
+  },
+};
+
+export const ON_NODES: Provocation[] = [residue, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath];

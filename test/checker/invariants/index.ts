@@ -13,10 +13,11 @@ import { settledOnce } from './i2-settled-once';
 import { oneCurrentPlacement } from './i2-one-current-placement';
 import { oneLeaseANode } from './i1-one-lease-a-node';
 import { theEndMovesByExtending } from './i4-the-end-moves-by-extending';
+import { uidsOfTheFleet } from './i2-uids-of-the-fleet';
 
 /** I1 to I10, then what the schema has to refuse and what is trusted. */
 export const INVARIANTS: Invariant[] = [
-  oneLeaseANode, oneCurrentPlacement, settledOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases, nothingIsStoredAfterTheEnd,
+  oneLeaseANode, oneCurrentPlacement, uidsOfTheFleet, settledOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases, nothingIsStoredAfterTheEnd,
   nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked, schemaRefuses, pinnedKeys,
 ];
 

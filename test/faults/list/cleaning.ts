@@ -57,6 +57,14 @@ export const CLEANING: Fault[] = [
     ],
   },
   {
+    name: 'uid-check-left-out',
+    what: 'an account gets the number of its placement, whoever else has it on the machine',
+    breaks: 'I7',
+    shows: 'of somebody who is no tenant',
+    scenario: 'provocations-real/foreign-uid',
+    edits: [{ file: 'playbooks/node/orion_account.py', find: '        if self.is_new():\n            refuse_taken(self.name, self.uid)\n', replace: '' }],
+  },
+  {
     name: 'freed-before-verified',
     what: 'what the verification found does not keep the node from being freed',
     breaks: 'I7',
@@ -99,7 +107,7 @@ export const CLEANING: Fault[] = [
     shows: 'for no lease',
     scenario: 'provocations-real/lost-node',
     edits: [
-      { file: WIPE_FLOW, find: 'const wipe = await wipeAll(ctx, { claim, accounts, signal });', replace: 'if (claim.node.lastDeathAt !== null) { return { wipe: { changed: false, durationMs: 0, details: {} }, verify: { clean: true, findings: [], durationMs: 0 } }; }\n  const wipe = await wipeAll(ctx, { claim, accounts, signal });' },
+      { file: WIPE_FLOW, find: 'const wipe = await wipeAll(ctx, { claim, accounts, signal });', replace: 'if (claim.node.lastDeathAt !== null) { return { wipe: { changed: false, durationMs: 0, details: {} }, verify: { clean: true, findings: [], notExamined: [], durationMs: 0 } }; }\n  const wipe = await wipeAll(ctx, { claim, accounts, signal });' },
     ],
   },
   {

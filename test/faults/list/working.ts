@@ -20,7 +20,7 @@ export const WORKING: Fault[] = [
     breaks: 'I5',
     shows: 'is free while placement',
     scenario: 'provocations/stale-wiper',
-    edits: [{ file: WIPES, find: 'WHERE id = ? AND wipe_token = ? AND lease_id IS NULL`', replace: "WHERE id = ? AND ? <> '' AND lease_id IS NULL`" }],
+    edits: [{ file: WIPES, find: 'WHERE id = ? AND wipe_token = ? AND lease_id IS NULL FOR UPDATE', replace: "WHERE id = ? AND ? <> '' AND lease_id IS NULL FOR UPDATE" }],
   },
   {
     name: 'late-wipe-not-bounded',
