@@ -26,6 +26,14 @@ describe('the configuration of the agent', () => {
     expect(loadAgentConfig({ API_ENDPOINT, MY_HOST_PORT: 'a:22', MY_ADDRESS: 'b' }).address).toBe('b');
   });
 
+  it('reads the range of uids that the machine must use, and says what is wrong with one', () => {
+    expect(loadAgentConfig({ API_ENDPOINT, ORION_UID_RANGE: ' 70000-79999 ' }).uidRange).toBe('70000-79999');
+    expect(loadAgentConfig({ API_ENDPOINT }).uidRange).toBeUndefined();
+    for (const range of ['70000', '70000-70100', '500-5000', '70000-2000000001', '79999-70000']) {
+      expect(() => loadAgentConfig({ API_ENDPOINT, ORION_UID_RANGE: range })).toThrow(/ORION_UID_RANGE: must be first-last with at least 128 numbers from 1000 to 2000000000/);
+    }
+  });
+
   it('reads labels', () => {
     expect(loadAgentConfig({ API_ENDPOINT, ORION_LABELS: 'zone=eu-1, gpu=,team/x=a=b' }).labels).toEqual({ zone: 'eu-1', gpu: '', 'team/x': 'a=b' });
   });

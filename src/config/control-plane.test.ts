@@ -34,6 +34,12 @@ describe('the configuration of the control plane', () => {
     expect(faultsOf({ ...good, ORION_RELAY_HOST: '10.0.0.7' })).toEqual([]);
   });
 
+  it('takes a range of uids in which a block fits', () => {
+    expect(load(good).uids).toEqual({ first: 70_000, last: 2_000_000_000 });
+    expect(load({ ...good, ORION_FIRST_UID: '500000', ORION_LAST_UID: '500127' }).uids).toEqual({ first: 500_000, last: 500_127 });
+    expect(faultsOf({ ...good, ORION_FIRST_UID: '500000', ORION_LAST_UID: '500126' })).toEqual([expect.stringContaining('ORION_LAST_UID: must be at least 127 above ORION_FIRST_UID (500000)')]);
+  });
+
   it('takes a public URL that a script may hold, and no other', () => {
     expect(load({ ...good, ORION_PUBLIC_URL: 'https://Orion.example:443/' }).http.publicUrl).toBe('https://orion.example');
     expect(faultsOf({ ...good, ORION_PUBLIC_URL: "https://a'; id" })).toEqual([expect.stringContaining('ORION_PUBLIC_URL: must be')]);

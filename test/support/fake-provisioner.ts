@@ -1,10 +1,10 @@
-import { type AccountName, type AccountSpec, type NodeTarget, type PlayReport, type Provisioner, ProvisioningError, type ProvisioningFailure } from '../../src/modules/provisioning';
+import { type AccountSpec, type AccountToWipe, type NodeTarget, type PlayReport, type Provisioner, ProvisioningError, type ProvisioningFailure } from '../../src/modules/provisioning';
 
 export interface ProvisionerCall {
   verb: 'ensurePresent' | 'wipe' | 'verifyClean';
   nodeId: number;
   spec?: AccountSpec;
-  accounts?: AccountName[];
+  accounts?: AccountToWipe[];
   newestUid?: number | undefined;
 }
 
@@ -24,6 +24,8 @@ export interface FakeProvisioner extends Provisioner {
   fail(failure: ProvisioningFailure, options?: { verb?: ProvisionerCall['verb']; nodes?: number[] }): void;
   /** What a verification finds on any node. */
   leave(findings: string[]): void;
+  /** What wipe and verification report of file systems that they do not walk, on any node. */
+  share(notExamined: string[], home?: string): void;
   /** As new. */
   reset(): void;
 }
@@ -35,6 +37,8 @@ export function createFakeProvisioner(): FakeProvisioner {
   const accounts = new Map<number, Set<string>>();
   let behaviour: Behaviour = () => undefined;
   let findings: string[] = [];
+  let storage: Record<string, unknown> = {};
+  let notExamined: string[] = [];
   const on = (nodeId: number): Set<string> => {
     const set = accounts.get(nodeId) ?? new Set<string>();
     accounts.set(nodeId, set);
@@ -56,11 +60,17 @@ export function createFakeProvisioner(): FakeProvisioner {
       };
     },
     leave: (left) => void (findings = left),
+    share: (lines, home) => {
+      notExamined = lines;
+      storage = { not_examined: lines, ...(home === undefined ? {} : { home_storage: home }) };
+    },
     reset: () => {
       calls.length = 0;
       accounts.clear();
       behaviour = () => undefined;
       findings = [];
+      notExamined = [];
+      storage = {};
     },
     ensurePresent: async ({ nodeId }: NodeTarget, spec, signal) => {
       await take({ verb: 'ensurePresent', nodeId, spec }, signal);
@@ -70,12 +80,12 @@ export function createFakeProvisioner(): FakeProvisioner {
     wipe: async ({ nodeId }, gone, { newestUid, signal } = {}) => {
       await take({ verb: 'wipe', nodeId, accounts: gone, newestUid }, signal);
       on(nodeId).clear();
-      return report({ removed: gone.length });
+      return report({ removed: gone.length, ...storage });
     },
     proveFitness: () => Promise.resolve({ checks: [], fence: undefined }),
     verifyClean: async ({ nodeId }, gone, signal) => {
       await take({ verb: 'verifyClean', nodeId, accounts: gone }, signal);
-      return { clean: findings.length === 0, findings, notExamined: [], durationMs: 1 };
+      return { clean: findings.length === 0, findings, notExamined, durationMs: 1 };
     },
   };
 }

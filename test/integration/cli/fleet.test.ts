@@ -69,6 +69,25 @@ describe('nodes', () => {
     expect(bench.api.seen[0]?.body).toEqual(body);
   });
 
+  it('show what keeps one from being leased, and what is not wiped on it', async () => {
+    const details = { withheld_reason: 'no uid is left', not_examined: [{ path: '/scratch', type: 'nfs4' }, { path: '/a\u001b[2J', type: 'cifs' }], shared_storage: 'refuse', uid_range: '70000-79999', uid_refusal: 'uid 70017 is not free here' };
+    bench.api.on('GET /api/nodes', page(node(details)));
+    const { stdout } = await bench.call(['node', 'show', '3']);
+    expect(stdout.split('\n').slice(1, -1)).toEqual([
+      '  not leased: no uid is left', expect.stringMatching(/^ {2}not examined: \/scratch \(nfs4\), \/a[^\u001b]* \(cifs\)$/), '  shared storage: refuse', '  uids: 70000-79999', '  refused uids: uid 70017 is not free here',
+    ]);
+    expect(JSON.parse((await bench.call(['node', 'show', '3', '--json'])).stdout)).toMatchObject(details);
+  });
+
+  it('are told what to do about shared storage, in one of two words', async () => {
+    bench.api.on('POST /api/nodes/3/shared-storage', { body: node({ shared_storage: 'refuse', not_examined: [{ path: '/scratch', type: 'nfs4' }] }) });
+    const { code, stderr } = await bench.call(['node', 'shared-storage', '3', 'refuse']);
+    expect({ code, body: bench.api.seen[0]?.body }).toEqual({ code: 0, body: { policy: 'refuse' } });
+    expect(stderr).toContain('not examined: /scratch (nfs4)');
+    expect((await bench.call(['node', 'shared-storage', '3', 'perhaps'])).code).toBe(2);
+    expect((await bench.call(['node', 'shared-storage', '--help'])).stdout).toContain('Example: orion node shared-storage 3 refuse');
+  });
+
   it.each([[[]], [['gpu']], [['=x']], [['room=a', 'room=b']]])('label 3 %j is a usage error', async (changes) => {
     expect((await bench.call(['node', 'label', '3', ...changes])).code).toBe(2);
   });
