@@ -102,7 +102,7 @@ def next_free(uid):
             if first <= number <= last:
                 number = last + 1
         return number
-    return min(int(Question(lambda: free_from(uid + 1, jump)).answer()), MAX_UID)
+    return min(Question(lambda: free_from(uid + 1, jump)).answer(), MAX_UID)
 
 
 def all_taken():
