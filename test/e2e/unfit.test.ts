@@ -32,15 +32,15 @@ describe('a machine whose sshd lets no tenant in', () => {
     expect(lease.node?.id).not.toBe((await theSmall()).id);
     expect((await ada.login(lease, 'true')).code).toBe(0);
 
-    const out = await untilSmall('it is out of service', ({ unfit }) => unfit);
+    const out = await untilSmall('it is out of service', ({ withheld_reason: reason }) => reason !== null);
     expect(out).toMatchObject({ status: 'alive', free: false, provision_failures: 0, wipe_failures: 0 });
     expect(out.checks).toContainEqual({ name: 'login', result: 'fail', cause: expect.stringContaining('AllowUsers'), remedy: expect.stringContaining('orn-*') });
     expect((await ada.rent({ requirements: { cpus: 1, labels: { 'node/size': 'small' } } })).status).toBe(503);
-    expect(await system.sql('SELECT type FROM events WHERE type = ? AND node_id = ?', ['node.unfit', out.id])).toHaveLength(1);
+    expect(await system.sql('SELECT type FROM events WHERE type = ? AND node_id = ?', ['node.withheld', out.id])).toHaveLength(1);
 
     await mend();
     const back = await untilSmall('it is in service', ({ free }) => free);
-    expect(back).toMatchObject({ unfit: false, checks: [{ name: 'account', result: 'ok' }, { name: 'login', result: 'ok' }] });
+    expect(back).toMatchObject({ withheld_reason: null, checks: [{ name: 'account', result: 'ok' }, { name: 'login', result: 'ok' }] });
     const again = await ada.rentOne({ requirements: { cpus: 1, labels: { 'node/size': 'small' } } });
     expect((await ada.login(again, 'true')).code).toBe(0);
   }, 120_000);

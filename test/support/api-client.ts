@@ -55,7 +55,7 @@ export interface NodeBody {
   last_checked_at: string | null;
   provision_failures: number;
   cpus: number;
-  unfit: boolean;
+  withheld_reason: string | null;
   checks: { name: string; result: string; cause: string; remedy: string }[];
 }
 

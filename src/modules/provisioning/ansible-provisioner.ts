@@ -145,22 +145,14 @@ function errorOf(result: PlayResult): ProvisioningError {
   return failure === 'failed' && unfinished === true ? new UnfinishedWipeError(result.message, result.output) : new ProvisioningError(failure, result.message, result.output);
 }
 
-function failureOf(result: PlayResult): ProvisioningFailure {
-  if (result.status === 'failed' && result.result['stale'] === true) {
+/** What is neither here nor told by the program on the node. */
+const FAILURES: Partial<Record<PlayResult['status'], ProvisioningFailure>> = {
+  unreachable: 'unreachable', host_key_changed: 'host_key_changed', deadline: 'deadline', aborted: 'deadline',
+};
+
+function failureOf({ status, result: { stale, taken } }: PlayResult): ProvisioningFailure {
+  if (status === 'failed' && stale === true) {
     return 'stale';
   }
-  if (result.status === 'failed' && result.result['taken'] === true) {
-    return 'uid_taken';
-  }
-  switch (result.status) {
-    case 'unreachable':
-    case 'host_key_changed':
-    case 'deadline':
-      return result.status;
-    case 'aborted':
-      return 'deadline';
-    case 'ok':
-    case 'failed':
-      return 'failed';
-  }
+  return status === 'failed' && taken === true ? 'uid_taken' : (FAILURES[status] ?? 'failed');
 }

@@ -1,4 +1,4 @@
-import { ProvisioningError } from './errors';
+import { ProvisioningError, UidTakenError } from './errors';
 import type { LoginCheck } from './login-check';
 import type { AccountName, Check, Fitness, NodeTarget, Provisioner } from './types';
 
@@ -29,13 +29,37 @@ export async function proveFitness({ provisioner, logins }: FitnessDeps, target:
   if (logins.isProved(target.nodeId, rules)) {
     return { checks: [], fence: undefined };
   }
-  const checks = await tryAccount({ provisioner, target, account, signal });
-  const { details } = await provisioner.wipe(target, [account], { newestUid: account.uid, ...(signal && { signal }) });
-  const { clean, findings } = await provisioner.verifyClean(target, [account], signal);
+  const { checks, made } = await tryAccounts({ provisioner, target, account, signal });
+  const { details } = await provisioner.wipe(target, [{ ...made, unsure: true }], { newestUid: made.uid, ...(signal && { signal }) });
+  const { never_made: neverMade } = details;
+  const isGone = Array.isArray(neverMade) && neverMade.includes(made.username);
+  const { clean, findings } = await provisioner.verifyClean(target, isGone ? [] : [made], signal);
   if (!clean) {
     throw new ProvisioningError('failed', `left after the check of logins: ${findings.slice(0, 5).join('; ')}`);
   }
   return { checks, fence: typeof details['fence'] === 'number' ? details['fence'] : undefined };
+}
+
+const ATTEMPTS = 3;
+
+interface Tried {
+  checks: Check[];
+  /** With the number that was free. */
+  made: AccountName;
+}
+
+/** A number that is somebody else's there is skipped. */
+async function tryAccounts(job: Omit<Parameters<typeof tryAccount>[0], 'account'> & { account: AccountName }): Promise<Tried> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return { checks: await tryAccount(job), made: job.account };
+    } catch (error) {
+      if (!(error instanceof UidTakenError) || attempt === ATTEMPTS) {
+        throw error;
+      }
+      job = { ...job, account: { ...job.account, uid: Math.max(job.account.uid + 1, error.nextFree) } };
+    }
+  }
 }
 
 async function tryAccount({ provisioner, target, account, signal }: { provisioner: FitnessDeps['provisioner']; target: NodeTarget; account: AccountName; signal: AbortSignal | undefined }): Promise<Check[]> {

@@ -87,7 +87,7 @@ export interface Provisioner {
    * the highest uid. `details.never_made` names the unsure ones that were not found. "Already gone" is success. It does not verify. Throws NewerAccountError, nothing being done, when the
    * node holds an account that is newer than `newestUid`: a wipe that comes late must not meet the next tenant.
    */
-  wipe(node: NodeTarget, accounts: AccountName[], options?: WipeOptions): Promise<PlayReport>;
+  wipe(node: NodeTarget, accounts: AccountToWipe[], options?: WipeOptions): Promise<PlayReport>;
   /**
    * Whether a tenant could have an account on this clean node and log in to it, tried with `account`, which is wiped again; nothing is done when this process has
    * seen it under `rules`, as the wipe told them. Throws what is no answer to the question (unreachable, deadline, host_key_changed).

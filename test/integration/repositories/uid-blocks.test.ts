@@ -33,7 +33,7 @@ async function wiped(nodeId: number, { fence = 0, fleet = FLEET } = {}): Promise
   if (claim?.node.id !== nodeId) {
     throw new Error('another node was due');
   }
-  return transaction(db, (tx) => settleWiped(tx, claim, { fence, fleet, notExamined: [], withheld: () => null, againSeconds: 300 }));
+  return transaction(db, (tx) => settleWiped(tx, claim, { fence, fleet, notExamined: [], checks: [], withheld: () => null, againSeconds: 300 }));
 }
 const uidsOf = (nodeId: number): Promise<{ next_uid: number; uid_end: number | null }> => row(db, 'SELECT next_uid, uid_end FROM nodes WHERE id = ?', [nodeId]);
 
