@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { NodeSSH } from 'node-ssh';
+import { algorithmsFor, KEY_EXCHANGES } from '../lib/ssh-algorithms';
 import { limitGreeting } from './backlog';
 import type { Dial, SshTarget } from './dial';
 import { answerIn, mark } from './marker';
@@ -17,20 +18,6 @@ export class HostKeyChangedError extends Error {
 }
 
 const MAX_OUTPUT_BYTES = 16_384;
-
-/**
- * P-256 first: sshd has OpenSSL do it, and Curve25519 in portable code of its own, which takes 2.5 ms more of the node's processor for a login and keeps
- * it waiting for 3 (OpenSSH 9.2). Then ssh2's own order.
- */
-const KEY_EXCHANGES = [
-  'ecdh-sha2-nistp256', 'curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp384', 'ecdh-sha2-nistp521',
-  'diffie-hellman-group-exchange-sha256', 'diffie-hellman-group14-sha256', 'diffie-hellman-group16-sha512', 'diffie-hellman-group18-sha512',
-] as const;
-
-/** What a server may sign with under a pinned key of this type. */
-export function algorithmsFor(hostKeyType: string): string[] {
-  return hostKeyType === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [hostKeyType];
-}
 
 /**
  * Logs in to a node, verifying its pinned host key, runs one command and returns what it printed (at most 16 KiB: more ends the session). Throws

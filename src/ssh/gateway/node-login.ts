@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import ssh2, { type Client } from 'ssh2';
 import { cutWhenOwed, limitGreeting } from '../backlog';
 import type { Dial } from '../dial';
-import { algorithmsFor } from '../session';
+import { algorithmsFor } from '../../lib/ssh-algorithms';
 import { admitFullPackets } from './ssh2-patch';
 import type { Whereabouts } from './types';
 
