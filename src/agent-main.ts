@@ -1,15 +1,19 @@
 #!/usr/bin/env node
+import { printChecks } from './agent/doctor';
 import { agentVersion } from './agent/version';
 import { loadAgentConfig, type AgentConfig } from './config/agent';
+import { ConfigError } from './config/env';
 import { systemClock } from './lib/clock';
 import { messageOf } from './lib/errors';
 import { createLogger, jsonLineSink } from './lib/logger';
-import { leaveAsAgent, startAgent, type AgentDeps } from './roles/agent';
+import { examineAsAgent, leaveAsAgent, startAgent, type AgentDeps } from './roles/agent';
 
 const HELP = `orion-agent: makes this machine a node of an Orion fleet
 
   orion-agent             enrol and keep in touch until stopped
   orion-agent leave       hand over the leases, leave the fleet, remove what was made here
+  orion-agent doctor      look whether this machine can be a node, before or after it enrols; changes nothing
+                          (--json; ends with 1 when a check fails)
   orion-agent --version
 
 Environment: API_ENDPOINT (required), ORION_JOIN_TOKEN or ORION_JOIN_TOKEN_FILE, ORION_CONTROL_FINGERPRINT (which
@@ -47,20 +51,43 @@ async function run(config: AgentConfig, deps: AgentDeps, signal: AbortSignal): P
   return 0;
 }
 
+/** Prints what this machine lacks; 1 when that keeps it from being a node. */
+async function examine(json: boolean): Promise<number> {
+  const checks = await examineAsAgent(readConfig(), { logger: createLogger('silent', jsonLineSink, { role: 'agent' }), clock: systemClock });
+  process.stdout.write(json ? `${JSON.stringify({ checks })}\n` : printChecks(checks));
+  return checks.some(({ result }) => result === 'fail') ? 1 : 0;
+}
+
+function readConfig(): AgentConfig | { faults: string[] } {
+  try {
+    return loadAgentConfig(process.env);
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      return { faults: error.faults };
+    }
+    throw error;
+  }
+}
+
 async function main(args: string[]): Promise<number> {
-  const [command] = args;
-  if (command === '--version' || command === '--help' || command === '-h') {
+  const [command = '', ...rest] = args;
+  if (['--version', '--help', '-h'].includes(command)) {
     process.stdout.write(command === '--version' ? `${agentVersion}\n` : HELP);
     return 0;
   }
-  if (args.length > 1 || (command !== undefined && command !== 'leave')) {
+  const options = command === 'doctor' ? rest.filter((word) => word !== '--json') : rest;
+  if (options.length > 0 || !['', 'leave', 'doctor'].includes(command)) {
     process.stderr.write(`orion-agent: no such command: ${args.join(' ')}\n\n${HELP}`);
     return 1;
   }
+  return command === 'doctor' ? examine(rest.length > 0) : work(command === 'leave');
+}
+
+async function work(leaving: boolean): Promise<number> {
   const config = loadAgentConfig(process.env);
   const deps: AgentDeps = { logger: createLogger(config.logLevel, jsonLineSink, { role: 'agent' }), clock: systemClock };
   const signal = stopSignal();
-  if (command === 'leave') {
+  if (leaving) {
     return (await leaveAsAgent(config, deps, signal)) ? 0 : 1;
   }
   return run(config, deps, signal);

@@ -20,6 +20,8 @@ export interface HttpAnswer {
   location: string | undefined;
   /** The Orion-MAC header, by which an answer is known to be the control plane's. */
   seal: string | undefined;
+  /** The Date header. */
+  date?: string | undefined;
   text: string;
 }
 
@@ -77,6 +79,7 @@ async function collect(response: IncomingMessage, maxBytes: number): Promise<Htt
     retryAfterSeconds: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined,
     location: response.headers.location,
     seal: [response.headers[MAC_HEADER.toLowerCase()]].flat()[0],
+    date: response.headers.date,
     text: Buffer.concat(chunks).toString('utf8'),
   };
 }

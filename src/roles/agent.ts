@@ -1,9 +1,10 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createAccountRecords } from '../agent/account-records';
 import { openContact, type Contact } from '../agent/contact';
-import { type ControlPlane, createControlPlane } from '../agent/control-plane';
+import { type ControlPlane, createControlPlane, type Post } from '../agent/control-plane';
 import { createControlTrust, type ControlTrust } from '../agent/control-trust';
 import { createCredentialStore } from '../agent/credential-store';
+import { examineMachine, type Check, type ContactDeps } from '../agent/doctor';
 import { endAccount } from '../agent/end-account';
 import { readFacts, readHostKey, readVitals } from '../agent/facts';
 import { createFence, type Fence } from '../agent/fence';
@@ -110,17 +111,35 @@ export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal:
   );
 }
 
+/** Settings that cannot be read are `faults`, and the machine itself is examined all the same. */
+export function examineAsAgent(config: AgentConfig | { faults: string[] }, { logger, clock }: AgentDeps): Promise<Check[]> {
+  if ('faults' in config) {
+    return examineMachine({ sshPort: 22, stateDir: '/var/lib/orion', hostKeyFile: '/etc/ssh/ssh_host_ed25519_key.pub', faults: config.faults, hostname: undefined, contact: undefined });
+  }
+  const { endpoint, hostname, stateDir, hostKeyFile, localSsh } = config;
+  const contact: ContactDeps = {
+    endpoint,
+    post: async (call) => postTo(config, await readCa(config))(call),
+    trust: () => createTrust(config, logger).demand(),
+    now: () => clock.now(),
+  };
+  return examineMachine({ sshPort: localSsh.port, stateDir, hostKeyFile, faults: [], hostname, contact });
+}
+
 const createTrust = ({ stateDir, controlFingerprint: configured, endpoint }: AgentConfig, logger: Logger): ControlTrust =>
   createControlTrust({ stateDir, configured, secure: endpoint.startsWith('https:'), logger });
 
 const MAX_ANSWER_BYTES = 256 * 1024;
 
-function reachControlPlane({ endpoint, hostKeyFile, joinToken }: AgentConfig, { ca, trust }: { ca: string | undefined; trust: ControlTrust }): ControlPlane {
+const postTo = ({ endpoint }: AgentConfig, ca: string | undefined): Post =>
+  ({ path, ...call }) => postJson(`${endpoint}${path}`, { ...call, ca, maxBytes: MAX_ANSWER_BYTES });
+
+function reachControlPlane(config: AgentConfig, { ca, trust }: { ca: string | undefined; trust: ControlTrust }): ControlPlane {
   return createControlPlane({
-    post: ({ path, ...call }) => postJson(`${endpoint}${path}`, { ...call, ca, maxBytes: MAX_ANSWER_BYTES }),
+    post: postTo(config, ca),
     trust,
-    signAsHost: (message) => signAsHost(hostKeyFile, message),
-    joinToken,
+    signAsHost: (message) => signAsHost(config.hostKeyFile, message),
+    joinToken: config.joinToken,
   });
 }
 
