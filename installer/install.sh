@@ -39,12 +39,12 @@ main() {
   find_node
   read_settings
   read_token
-  check_machine
   WORK=$(mktemp -d)
   INSTALLED='' CHANGED=''
   trap clean_up EXIT
   trap 'exit 130' HUP INT TERM
   download
+  examine
   save_files
   CHANGED=yes
   install_files
@@ -165,20 +165,6 @@ enrolled() { [ -s "$STATE/agent/credential" ]; }
 # Since the agent was started anew.
 is_new() { [ -n "$(find "$STATE/agent/$1" -newer "$WORK/started" 2>/dev/null)" ]; }
 
-check_machine() {
-  has python3 || die "Python 3 is missing, through which the control plane works here: $(how_to_get python3)"
-  key=${ORION_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key.pub}
-  [ -s "$key" ] || die "there is no SSH host key $key: install sshd ($(how_to_get openssh-server)) and start it, or run ssh-keygen -A, or set ORION_HOST_KEY_FILE"
-  port=${ORION_LOCAL_SSH:-$MY_HOST_PORT}
-  port=${port##*:}
-  case ${port:-22} in
-    *[!0-9]* | ??????*) die "MY_HOST_PORT or ORION_LOCAL_SSH is not a port: $port" ;;
-  esac
-  # By the kernel's table: connecting would leave lines in sshd's log.
-  grep -qsE "^ *[0-9]+: [0-9A-F]+:$(printf %04X "${port:-22}") [0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6 ||
-    say "warning: nothing listens on port ${port:-22} here; start sshd, or set MY_HOST_PORT, or ORION_LOCAL_SSH where another port is forwarded to it"
-}
-
 # Node itself downloads: what reaches the control plane here is what will call home, with the same TLS.
 # shellcheck disable=SC2016
 FETCH='
@@ -205,6 +191,24 @@ download() {
     [ $tries -gt 0 ] || die "the agent could not be downloaded, nothing was changed: $reason"
     sleep 1
   done
+}
+
+# By the agent that was downloaded, with the settings that it would get. A machine that is a node already gets its update all the same.
+examine() {
+  failed=''
+  found=$(
+    for name in $SETTINGS; do
+      eval "value=\$$name"
+      [ -z "$value" ] || export "$name=$value"
+    done
+    ORION_CA_FILE=$CA "$NODE" "$WORK/orion-agent.js" doctor
+  ) || failed=yes
+  found=$(printf '%s\n' "$found" | sed '/^✓/d')
+  if [ -n "$failed" ] && ! enrolled; then
+    printf '%s\n' "$found" >&2
+    die 'this machine cannot be a node as it is, and nothing was changed on it. Mend what is marked ✗, then run this again'
+  fi
+  [ -z "$found" ] || printf '%s\n' "$found"
 }
 
 install_files() {
@@ -344,6 +348,7 @@ usage() {
 orion-agent: this machine as a node of an Orion fleet
 
   orion-agent status      whether it runs, and what the control plane last said of this machine, and when
+  orion-agent doctor      whether the machine has what a node needs, and what to do where not; changes nothing. --json, and 1 when a check fails
   orion-agent start | stop | restart
   orion-agent leave       hand over the leases, leave the fleet, remove everything of Orion from this machine
   orion-agent uninstall   the same without asking the control plane, which will find the machine dead
@@ -502,13 +507,14 @@ uninstall() {
 main() {
   case ${1-} in
     -h | --help | help | '') usage; return ;;
-    start | stop | restart | status | run | supervise | leave | uninstall) ;;
+    start | stop | restart | status | doctor | run | supervise | leave | uninstall) ;;
     *) usage >&2; exit 2 ;;
   esac
   [ "$(id -u)" = 0 ] || die 'this must run as root'
   load_settings
   case $1 in
     run) exec "$ORION_NODE" "$PROGRAM" ;;
+    doctor) exec "$ORION_NODE" "$PROGRAM" "$@" ;;
     restart) stop; start ;;
     leave) "$ORION_NODE" "$PROGRAM" leave; uninstall ;;
     *) "$1" ;;
