@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Caddy, eventually, freePort, launchWorkers, programDir, run, startProjectCaddy, type Worker } from '../../lab';
 import { expectStatus } from '../../support/api-client';
+import { givenSshdLine } from '../../support/sshd';
 import { startSystem, type System } from '../../support/system';
 import { filesOf, get, install, makeInstallable, startTamperer } from './support';
 
@@ -107,6 +108,18 @@ describe('a machine that cannot be enrolled', () => {
     expect((await worker.exec("grep orion /etc/passwd; pgrep -fa '[o]rion-agent'")).stdout).toBe('');
   }, 120_000);
 
+  it('is told what to mend when it cannot be a node, and nothing is changed on it', async () => {
+    const [, worker] = workers;
+    const restore = await givenSshdLine(worker, 'PermitRootLogin no');
+    const before = await filesOf(worker);
+    const { code, stdout, stderr } = await install(worker, await scriptFrom(apiUrl()), { env: { ...settingsOf(worker), ORION_TOKEN: system.joinToken } });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/✗ management-login: PermitRootLogin is no [^]*\n {4}\S[^]*orion: this machine cannot be a node as it is, and nothing was changed on it\./) });
+    expect(stdout + stderr).not.toContain('✓');
+    expect(await filesOf(worker)).toEqual(before);
+    expect((await system.nodes()).map(({ hostname }) => hostname)).not.toContain(worker.name);
+    await restore();
+  }, 120_000);
+
   it('gets no Node.js from a distribution whose version is too old', async () => {
     const [, worker] = workers;
     const before = await filesOf(worker);
@@ -207,6 +220,7 @@ describe('a machine that is enrolled over https with a private authority', () =>
   it('leaves with one command, and nothing of Orion remains', async () => {
     const [worker] = workers;
     await system.untilFree(1, 120_000);
+    expect(await worker.exec('orion-agent doctor')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^✓ root\n[^✗]*✓ control-plane\n/) });
     const { code, stdout } = await worker.exec('orion-agent leave', { timeoutMs: 180_000 });
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'nothing of Orion remains on this machine\n' });
     expect(await filesOf(worker)).toEqual(before);
