@@ -484,6 +484,12 @@ forget_keys() {
 }
 
 uninstall() {
+  # The control plane's own account, of its check of logins: there for seconds.
+  tries=0
+  while grep -q '^orn-check-' /etc/passwd && [ $tries -lt 20 ]; do
+    sleep 1
+    tries=$((tries + 1))
+  done
   if grep -q '^orn-' /etc/passwd; then die 'there are accounts of tenants on this machine: use "orion-agent leave". Without a control plane the agent ends them when their leases end'; fi
   stop
   rm -rf -- "$STATE/agent"
