@@ -145,14 +145,21 @@ function errorOf(result: PlayResult): ProvisioningError {
   return failure === 'failed' && unfinished === true ? new UnfinishedWipeError(result.message, result.output) : new ProvisioningError(failure, result.message, result.output);
 }
 
-/** What is neither here nor told by the program on the node. */
-const FAILURES: Partial<Record<PlayResult['status'], ProvisioningFailure>> = {
-  unreachable: 'unreachable', host_key_changed: 'host_key_changed', deadline: 'deadline', aborted: 'deadline',
-};
-
-function failureOf({ status, result: { stale, taken } }: PlayResult): ProvisioningFailure {
-  if (status === 'failed' && stale === true) {
-    return 'stale';
+function failureOf(result: PlayResult): ProvisioningFailure {
+  switch (result.status) {
+    case 'unreachable':
+    case 'host_key_changed':
+    case 'deadline':
+      return result.status;
+    case 'aborted':
+      return 'deadline';
+    case 'ok':
+    case 'failed':
+      return refusalOf(result) ?? 'failed';
   }
-  return status === 'failed' && taken === true ? 'uid_taken' : (FAILURES[status] ?? 'failed');
+}
+
+/** What a program on the node refused to do. */
+function refusalOf({ result: { stale, taken } }: PlayResult): ProvisioningFailure | undefined {
+  return stale === true ? 'stale' : taken === true ? 'uid_taken' : undefined;
 }
