@@ -84,11 +84,16 @@ def answer_of(done):
         answer = None
     if not isinstance(answer, dict):
         return {'failed': True, 'msg': 'the program ended (%s) without an answer' % done['rc'],
-                'module_stdout': done['stdout'][-1500:], 'module_stderr': done['stderr'][-1500:]}
+                'module_stdout': last_line(done['stdout']), 'module_stderr': last_line(done['stderr'])}
     wrong = sorted(name for name, value in answer.items() if not is_agreed(name, value))
     if wrong:
         return {'failed': True, 'msg': 'the answer of the program is not as agreed: %.500s' % ', '.join(map(ascii, wrong))}
     return answer
+
+
+def last_line(text):
+    """Of a traceback it says what went wrong."""
+    return text.strip().rpartition('\n')[2][-500:]
 
 
 def is_agreed(name, value):

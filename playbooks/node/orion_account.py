@@ -16,6 +16,7 @@ from orion_node import (
 from orion_processes import thaw_all
 from orion_rules import rules
 from orion_sessions import end_sessions
+from orion_skeleton import Copy
 from orion_sshd import sshd_version
 from orion_uids import Taken, refuse_taken
 
@@ -144,14 +145,11 @@ class Account:
             os.close(home)
 
     def _fill_from_skeleton(self, home):
-        """Plain files, and a folder for the tenant's own SSH files. The home is still root's here, so nobody can have put a trap into it."""
+        """And a folder for the tenant's own SSH files. The home is still root's here, so nobody can have put a trap into it."""
+        Copy(self.home, self.uid).run(home)
         if not os.path.isdir(self.home + '/.ssh'):
             os.mkdir('.ssh', 0o700, dir_fd=home)
         os.chown('.ssh', self.uid, self.uid, dir_fd=home)
-        for name in (os.listdir('/etc/skel') if os.path.isdir('/etc/skel') else []):
-            source = '/etc/skel/' + name
-            if os.path.isfile(source) and not os.path.islink(source):
-                self._write_at(home, name, read_text(source), 0o644)
 
     # -- keys --------------------------------------------------------------------------------------------------------------
 
@@ -182,14 +180,6 @@ class Account:
             # The control plane's, to see that a tenant can log in.
             lines.append('restrict,%s %s' % (options.rpartition(',')[2], self.params['check_key'].strip()))
         return ''.join(line + '\n' for line in lines)
-
-    def _write_at(self, parent, name, text, mode):
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
-        with os.fdopen(descriptor, 'w') as file:
-            file.write(text)
-            file.flush()
-            os.fchown(descriptor, self.uid, self.uid)
-            os.fchmod(descriptor, mode)
 
     def thaw(self):
         """An agent that could not reach us has held the account; this order says that it is wanted after all."""

@@ -68,7 +68,7 @@ def plain(file, fields):
     """The text of a file, or None: a link, a line with another number of fields, with no name or of NIS, a last line without its end."""
     if os.path.islink(ETC + file):
         return None
-    text = read_text(ETC + file, newline='')
+    text = read_text(ETC + file)
     lines = text.split('\n')
     if lines.pop() == '' and lines and all(line.count(':') == fields - 1 and line[0] not in ':+-#' for line in lines):
         return text

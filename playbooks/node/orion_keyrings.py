@@ -13,6 +13,7 @@ SESSION, USER, USER_SESSION = -3, -4, -5
 ALL_RIGHTS = 0x3f3f0000  # for whoever possesses it, and for its owner
 # The kernel frees a key that is invalidated, or was held by a process that ended, a little later.
 GONE_WITHIN_SECONDS = 3
+HANDLE = frozenset(b'0123456789abcdef')
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -84,6 +85,7 @@ def _invalidate_all(uid):
 
 
 def _visible(uid):
-    with open('/proc/keys') as file:
+    """Descriptions of keys are any bytes, newlines too: a line that is none of the table is left out, and one that is forged names a key of this uid's or none."""
+    with open('/proc/keys', 'rb') as file:
         fields = [line.split() for line in file]
-    return [int(each[0], 16) for each in fields if each[5] == str(uid)]
+    return [int(each[0], 16) for each in fields if len(each) > 5 and each[5] == b'%d' % uid and HANDLE.issuperset(each[0])]

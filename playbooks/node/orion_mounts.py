@@ -22,7 +22,7 @@ def mounts():
             fields, rest = before.split(), after.split()
             point = re.sub(rb'\\([0-7]{3})', lambda match: bytes([int(match.group(1), 8)]), fields[4])
             options = set(fields[5].split(b',')) | set(rest[-1].split(b','))
-            found.append([point, rest[0].decode(), options])
+            found.append([point, rest[0].decode(errors='backslashreplace'), options])
     return found
 
 

@@ -84,8 +84,16 @@ def told(value):
     if isinstance(value, (list, tuple)):
         return '[%s]' % ', '.join(map(told, value))
     if isinstance(value, str):
-        return encode_basestring_ascii(value)
+        return encode_basestring_ascii(value if value.isascii() else readable(value))
     return 'null' if value is None else str(value).lower() if isinstance(value, bool) else '%d' % value
+
+
+def readable(text):
+    """Bytes that are no UTF-8 as `\\xff`: half a character in JSON is an error, or a question mark, further on."""
+    try:
+        return text.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+    except UnicodeEncodeError:
+        return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 def is_account_name(name):
@@ -166,27 +174,28 @@ def _label_of(path):
         return None
 
 
-def read_text(path, newline=None):
-    """Whatever is in a file: write_file makes the same bytes of it, if `newline` is ''. Nothing when there is no file."""
+def read_text(path):
+    """Whatever is in a file: write_file makes the same bytes of it. Nothing when there is no file."""
     try:
-        with open(path, encoding='utf-8', errors='surrogateescape', newline=newline) as file:
+        with open(path, encoding='utf-8', errors='surrogateescape', newline='') as file:
             return file.read()
     except FileNotFoundError:
         return ''
 
 
 def entries(path):
-    """The colon-separated lines of an account file: three fields at least, which a comment hardly has. Read from the file itself: what counts is this node, no directory service."""
-    return [line.split(':') for line in read_text(path).splitlines() if line.count(':') > 1]
+    """The colon-separated lines of an account file: three fields at least, which a comment hardly has. Read from the file itself: what counts is this node, no directory service.
+    A line ends with a newline alone: splitlines would end it with a form feed in somebody's name, too."""
+    return [line.split(':') for line in read_text(path).split('\n') if line.count(':') > 1]
 
 
 def drop_lines(path, unwanted):
     """Removes the lines for which `unwanted(line)` holds; returns how many."""
     text = read_text(path)
-    lines = text.splitlines(True)
+    lines = text.split('\n')
     kept = [line for line in lines if not unwanted(line)]
     if len(kept) < len(lines):
-        replace_file(path, ''.join(kept))
+        replace_file(path, '\n'.join(kept))
     return len(lines) - len(kept)
 
 
@@ -204,14 +213,14 @@ class password_files_lock:
 def set_shadow_fields(name, wanted):
     """Edits fields of a shadow entry, {1: password, 7: expiry in days}: a tool for each would take 5 ms, and BusyBox has none for the expiry."""
     with password_files_lock():
-        lines = read_text('/etc/shadow').splitlines()
+        lines = read_text('/etc/shadow').split('\n')
         for number, line in enumerate(lines):
             fields = line.split(':')
             if fields[0] == name and len(fields) == 9 and any(fields[index] != value for index, value in wanted.items()):
                 for index, value in wanted.items():
                     fields[index] = value
                 lines[number] = ':'.join(fields)
-                replace_file('/etc/shadow', '\n'.join(lines) + '\n')
+                replace_file('/etc/shadow', '\n'.join(lines))
                 return True
     return False
 

@@ -249,14 +249,14 @@ def forget(name):
 def leave_groups(path, name):
     """Takes the name out of the member lists (and gshadow's administrators); returns the number of lines changed."""
     text, changed = read_text(path), 0
-    lines = text.splitlines()
+    lines = text.split('\n')
     for number, line in enumerate(lines):
         fields = line.split(':')
         kept = [fields[0]] + [','.join(member for member in field.split(',') if member != name) for field in fields[1:]]
         if kept != fields:
             lines[number], changed = ':'.join(kept), changed + 1
     if changed:
-        replace_file(path, '\n'.join(lines) + '\n')
+        replace_file(path, '\n'.join(lines))
     return changed
 
 

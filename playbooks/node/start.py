@@ -37,13 +37,32 @@ def crc_of(data):
     return binascii.crc32(data).to_bytes(4, 'big')
 
 
+def outcome():
+    """The answer in JSON. Whatever goes wrong is one line of it: a traceback is no answer, and nobody on the other side can do anything with one."""
+    try:
+        codes.extend(known or [(name, compile(source, name + '.py', 'exec')) for name, source in SOURCES])  # noqa: F821
+        for name, code in codes:
+            module = sys.modules[name] = type(sys)(name)
+            exec(code, module.__dict__)
+        return sys.modules['orion_node'].told(module.main(ARGS))  # noqa: F821
+    except Exception as error:
+        return unexpected(error)
+
+
+def unexpected(error):
+    import json
+    place = error.__traceback__
+    while place.tb_next:
+        place = place.tb_next
+    where = '%s, line %d' % (place.tb_frame.f_code.co_filename, place.tb_lineno)
+    said = ' '.join(('%s: %s' % (type(error).__name__, error)).encode('utf-8', 'backslashreplace').decode().split())
+    return json.dumps({'failed': True, 'stale': False, 'msg': 'unexpected in %s: %s' % (where, said[:1000])})
+
+
 known = kept()
-codes = known or [(name, compile(source, name + '.py', 'exec')) for name, source in SOURCES]  # noqa: F821
-for name, code in codes:
-    module = sys.modules[name] = type(sys)(name)
-    exec(code, module.__dict__)
-print(sys.modules['orion_node'].told(module.main(ARGS)), flush=True)  # noqa: F821
-if known is None:
+codes = []
+print(outcome(), flush=True)
+if known is None and codes:
     try:
         keep(codes)
     except Exception:  # the answer is out, and the next play is as slow as this one
