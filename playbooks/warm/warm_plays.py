@@ -4,6 +4,8 @@ made ahead, waits for its play, runs it and ends. So nothing of a play is there 
 
     warm_plays.py <socket> <forks> <megabytes>
 
+The socket is a name in the folder in which this is started. The last line that is written to standard error is why it ended.
+
 A fork connects to the socket, says {"pid"} and hears its play: {"playbook", "vars"}. It says {"command", "input"} for each command that the
 node is to run and hears what came of it, and says at last {"event", "result"}, as callback_plugins/orion_result.py does.
 """
@@ -32,7 +34,7 @@ def main(address, forks, megabytes):
     while True:
         _pid, status = os.wait()
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_STARTED:
-            sys.exit('the control plane is gone')
+            sys.exit(1)  # the fork has said why
         fork(player, address, int(megabytes))
 
 
@@ -42,17 +44,35 @@ def fork(player, address, megabytes):
     status = NOT_STARTED
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(address)
-            wire = Wire(connection.fileno())
-            wire.say({'pid': os.getpid()})
-            play = wire.hear()
+            play = next_play(connection, address)
             status = 1
             call_myself('orion-play')
             resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
-            wire.say(player.run(play['playbook'], play['vars'], connection.fileno()))
+            Wire(connection.fileno()).say(played(player, play, connection.fileno()))
             status = 0
     finally:
         os._exit(status)
+
+
+def next_play(connection, address):
+    try:
+        connection.connect(address)
+        wire = Wire(connection.fileno())
+        wire.say({'pid': os.getpid()})
+        return wire.hear()
+    except Exception as error:
+        sys.stderr.write('no play can be had from the control plane (%s in %s): %s\n' % (address, os.getcwd(), error))
+        sys.stderr.flush()
+        raise
+
+
+def played(player, play, descriptor):
+    """The player's own mistakes are told as a play that failed: a fork that just ends says nothing."""
+    try:
+        return player.run(play['playbook'], play['vars'], descriptor)
+    except Exception as error:
+        msg = ' '.join(('the play ended with %s: %s' % (type(error).__name__, error)).split())
+        return {'event': 'failed', 'result': {'failed': True, 'msg': msg[:1000]}}
 
 
 def call_myself(name):

@@ -25,10 +25,9 @@ export interface BenchOptions {
   /** False: each play is a process of ansible-playbook. */
   warm?: boolean;
   ansiblePlaybook?: string;
+  playbooksDir?: string;
   logger?: Logger;
 }
-
-const playbooksDir = join(projectDir, 'playbooks');
 
 /** Workers with the management account, and a provisioner that may log in to it. */
 export async function createBench(options: BenchOptions = {}): Promise<Bench> {
@@ -48,7 +47,7 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
 
 /** A provisioner that ends with the lab. */
 export function provisionerWith(lab: Lab, key: SshKeyPair, options: BenchOptions = {}): AnsibleProvisioner {
-  const { concurrency = 2, deadlineSeconds = 90, memoryLimitMb = 256, ansiblePlaybook, logger = silentLogger } = options;
+  const { concurrency = 2, deadlineSeconds = 90, memoryLimitMb = 256, ansiblePlaybook, playbooksDir = join(projectDir, 'playbooks'), logger = silentLogger } = options;
   const keeping = {
     dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(key.keyFile, 'utf8'), clock: systemClock, loginTimeoutMs: 10_000, idleMs: 60_000, max: 10,
   };

@@ -1,8 +1,8 @@
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createLogger } from '../../../src/lib/logger';
-import { eventually, generateSshKeyPair, type Worker } from '../../lab';
+import { createLogger, type Logger, silentLogger } from '../../../src/lib/logger';
+import { eventually, generateSshKeyPair, projectDir, type Worker } from '../../lab';
 import { aSpec, asRoot, createBench, nodeOf, provisionerWith, type Bench } from './support';
 
 const read = (path: string): string => {
@@ -162,4 +162,45 @@ describe('plays in warm processes', () => {
     expect([source, ...forks].filter((pid) => read(`/proc/${pid}/cmdline`) !== '')).toEqual([]);
     expect(await bench.provisioner.wipe(nodeOf(worker), []).then(() => sources())).toEqual([]);
   }, 30_000);
+});
+
+describe('a TMPDIR that is longer than the address of a socket', () => {
+  let bench: Bench;
+  const logs: string[] = [];
+  const before = process.env['TMPDIR'];
+  const logger: Logger = { ...silentLogger, warn: (message, fields) => void logs.push(`${message} ${JSON.stringify(fields)}`) };
+
+  beforeAll(async () => {
+    bench = await createBench({ logger });
+    const long = join(bench.lab.dir, 'long'.repeat(30), 'name'.repeat(30));
+    mkdirSync(long, { recursive: true });
+    process.env['TMPDIR'] = long;
+  }, 60_000);
+  afterAll(async () => {
+    await bench.lab.close();
+    process.env['TMPDIR'] = before;
+    if (before === undefined) {
+      delete process.env['TMPDIR'];
+    }
+  }, 60_000);
+
+  it.each([['prefork workers', true], ['ansible-playbook through a tunnel', false]])('is no reason to do without %s', async (_what, warm) => {
+    const provisioner = provisionerWith(bench.lab, bench.managementKey, { logger, warm });
+    const target = { ...nodeOf(bench.workers[0] as Worker), reach: warm ? 'direct' as const : 'tunnel' as const };
+    await provisioner.ensurePresent(target, aSpec(bench.tenantKey));
+    await provisioner.wipe(target, []);
+    await provisioner.close();
+    expect(logs).toEqual([]);
+  }, 60_000);
+
+  it('says in the log why there are no prefork workers', async () => {
+    const broken = join(bench.lab.dir, 'playbooks');
+    cpSync(join(projectDir, 'playbooks'), broken, { recursive: true });
+    const script = join(broken, 'warm', 'warm_plays.py');
+    writeFileSync(script, readFileSync(script, 'utf8').replace('connection.connect(address)', "connection.connect('elsewhere')"));
+    const provisioner = provisionerWith(bench.lab, bench.managementKey, { logger, playbooksDir: broken });
+    await provisioner.wipe(nodeOf(bench.workers[0] as Worker), []);
+    expect(logs).toEqual([expect.stringMatching(/plays run without warm processes.*no play can be had from the control plane.*No such file or directory/)]);
+    await provisioner.close();
+  }, 60_000);
 });

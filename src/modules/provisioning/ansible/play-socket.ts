@@ -1,6 +1,8 @@
 import { createServer, type Socket } from 'node:net';
+import { basename, dirname } from 'node:path';
 import { joinStreams } from '../../../lib/join-streams';
 import type { Dial, SshTarget } from '../../../ssh';
+import { listenIn } from './listen-in';
 
 /** A UNIX socket in the private folder of a play; what connects to it is connected to the node. */
 export interface PlaySocket {
@@ -20,10 +22,7 @@ export async function openPlaySocket(path: string, dial: Dial, target: SshTarget
       () => socket.destroy(),
     );
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, resolve);
-  });
+  await listenIn(server, dirname(path), basename(path));
   return {
     close: async () => {
       over.abort();

@@ -5,6 +5,7 @@ import { isAbsolute, join } from 'node:path';
 import type { Clock } from '../../../lib/clock';
 import { createCapture } from './capture';
 import { ansibleEnvironment, PATH } from './environment';
+import { listenIn } from './listen-in';
 import { createPrivateFolder } from './play-directory';
 import { killPlay } from './process-group';
 
@@ -30,17 +31,17 @@ export interface WarmProcess {
 }
 
 const MAX_WORDS = 4096;
+const SOCKET = 'plays';
 
 /** Starts one. `onFork` gets the connection of each fork. */
 export async function startWarmProcess(settings: WarmProcessSettings, onFork: (socket: Socket) => void): Promise<WarmProcess> {
   const interpreter = await interpreterOf(settings.executable ?? 'ansible-playbook');
   const folder = await createPrivateFolder();
-  const address = join(folder, 'plays');
   const server = createServer(onFork);
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(address, resolve));
+  await listenIn(server, folder, SOCKET);
   const script = join(settings.playbooksDir, 'warm', 'warm_plays.py');
-  const child = spawn(interpreter, ['-B', script, address, String(settings.concurrency), String(settings.memoryLimitMb)], {
-    cwd: folder,
+  const child = spawn(interpreter, ['-B', script, SOCKET, String(settings.concurrency), String(settings.memoryLimitMb)], {
+    cwd: folder, // where the socket is
     detached: true, // a process group of its own, to be killed as a whole
     env: ansibleEnvironment(folder, settings.playbooksDir),
     stdio: ['ignore', 'ignore', 'pipe'],
