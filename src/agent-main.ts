@@ -18,7 +18,8 @@ const HELP = `orion-agent: makes this machine a node of an Orion fleet
 
 Environment: API_ENDPOINT (required), ORION_JOIN_TOKEN or ORION_JOIN_TOKEN_FILE, ORION_CONTROL_FINGERPRINT (which
 control plane to trust; a join token says it too), MY_HOST_PORT (22), MY_HOSTNAME, MY_ADDRESS, ORION_LABELS (k=v,k=v), ORION_STATE_DIR (/var/lib/orion), ORION_HOST_KEY_FILE,
-ORION_FENCE_GRACE_SECONDS (60), ORION_CA_FILE, ORION_MANAGE_ACCOUNTS (true), ORION_CPUS, ORION_MEMORY_MB, LOG_LEVEL.
+ORION_FENCE_GRACE_SECONDS (60), ORION_CA_FILE, ORION_MANAGE_ACCOUNTS (true), ORION_CPUS, ORION_MEMORY_MB, LOG_LEVEL,
+https_proxy, http_proxy, no_proxy.
 `;
 
 /** Aborts at the first SIGTERM or SIGINT; a second one ends the process at once. */

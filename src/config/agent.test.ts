@@ -38,6 +38,21 @@ describe('the configuration of the agent', () => {
     expect(loadAgentConfig({ API_ENDPOINT, ORION_LABELS: 'zone=eu-1, gpu=,team/x=a=b' }).labels).toEqual({ zone: 'eu-1', gpu: '', 'team/x': 'a=b' });
   });
 
+  it.each(['ok', 'node-1.example.org', 'A', '9', 'x'.repeat(253)])('takes the host name %s', (name) => {
+    expect(loadAgentConfig({ API_ENDPOINT, MY_HOSTNAME: name }).hostname).toBe(name);
+  });
+
+  it.each(['my_host', '-a', 'a-', '.a', 'a.', 'b\u00fccher', 'a b', 'x'.repeat(254)])('refuses the host name %j, and says what to do', (name) => {
+    expect(() => loadAgentConfig({ API_ENDPOINT, MY_HOSTNAME: name })).toThrow(/^ +MY_HOSTNAME: must be a host name: 1 to 253 letters, digits, dots and hyphens/m);
+  });
+
+  it('refuses an address that the API would refuse', () => {
+    for (const address of ['my_host', 'a b', '[::1]', '::g']) {
+      expect(() => loadAgentConfig({ API_ENDPOINT, MY_ADDRESS: address })).toThrow(/MY_ADDRESS: must be a host name or an IP address/);
+    }
+    expect(loadAgentConfig({ API_ENDPOINT, MY_ADDRESS: 'fe80::1' }).address).toBe('fe80::1');
+  });
+
   it('names every faulty variable', () => {
     const load = (): unknown =>
       loadAgentConfig({ MY_HOST_PORT: '0', MY_HOSTNAME: 'a b', ORION_LABELS: '=x', ORION_STATE_DIR: 'relative', LOG_LEVEL: 'loud', ORION_CPUS: '0' });

@@ -1,5 +1,7 @@
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { parseControlFingerprint } from '../lib/control-key';
+import { HOST_NAME, HOST_NAME_RULE } from '../lib/host-name';
 import { parseJoinToken } from '../lib/join-token';
 import type { LogLevel } from '../lib/logger';
 import { parseUidRange, UID_RANGE_RULE } from '../lib/uid-range';
@@ -37,8 +39,6 @@ export interface AgentConfig {
   logLevel: LogLevel;
 }
 
-const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
-const ADDRESS = /^[A-Za-z0-9.:_-]{1,253}$/;
 const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
 const LABEL_VALUE = /^[A-Za-z0-9._/:@=+ -]{0,128}$/;
 
@@ -49,9 +49,9 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const joinToken = reader.optionalText('ORION_JOIN_TOKEN', { secret: true })?.trim();
   const config: AgentConfig = {
     endpoint: reader.url('API_ENDPOINT'),
-    hostname: readMatching(reader, 'MY_HOSTNAME', HOST_NAME) ?? hostname(),
+    hostname: readHostName(reader),
     sshPort: ssh.port,
-    address: readMatching(reader, 'MY_ADDRESS', ADDRESS) ?? ssh.host,
+    address: readAddress(reader) ?? ssh.host,
     localSsh: readLocalSsh(reader, ssh),
     tunnel: reader.boolean('ORION_TUNNEL', { default: true }),
     joinToken,
@@ -107,12 +107,22 @@ function readControlFingerprint(reader: EnvReader): string | undefined {
   return fingerprint;
 }
 
-function readMatching(reader: EnvReader, name: string, pattern: RegExp): string | undefined {
-  const value = reader.optionalText(name)?.trim();
-  if (value !== undefined && !pattern.test(value)) {
-    reader.fault(name, `is not a usable name (it is ${JSON.stringify(value)})`);
+/** The control plane has the same rule, so a machine with another name could never register. */
+function readHostName(reader: EnvReader): string {
+  const set = reader.optionalText('MY_HOSTNAME')?.trim();
+  const name = set ?? hostname();
+  if (!HOST_NAME.test(name)) {
+    reader.fault('MY_HOSTNAME', `must be a host name: ${HOST_NAME_RULE} (${set === undefined ? 'it is not set, and this machine is called' : 'it is'} ${JSON.stringify(name)})`);
   }
-  return value;
+  return name;
+}
+
+function readAddress(reader: EnvReader): string | undefined {
+  const address = reader.optionalText('MY_ADDRESS')?.trim();
+  if (address !== undefined && !HOST_NAME.test(address) && !isIPv6(address)) {
+    reader.fault('MY_ADDRESS', `must be a host name or an IP address (it is ${JSON.stringify(address)})`);
+  }
+  return address;
 }
 
 function readAbsolute(reader: EnvReader, name: string, fallback: string): string {

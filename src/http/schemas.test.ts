@@ -56,6 +56,12 @@ describe('bodies', () => {
     expect([withLabels(many(32)), withLabels(many(33))]).toEqual([true, false]);
   });
 
+  it('takes the host names that agents may have, and no other', () => {
+    const called = (hostname: string): boolean => takes(registerBody, { hostname, host_key: 'k' });
+    expect(['ok', 'node-1.example.org', 'A', '9', 'x'.repeat(253)].map(called)).toEqual([true, true, true, true, true]);
+    expect(['my_host', '-a', 'a-', '.a', 'a.', 'b\u00fccher', 'a b', 'x'.repeat(254)].map(called)).not.toContain(true);
+  });
+
   it('R1: a machine is where a host name or an address says, and nowhere else', () => {
     const at = (address: string): boolean => takes(registerBody, { hostname: 'h', host_key: 'k', address });
     for (const address of ['10.0.0.7', 'node-1.example', '::1', 'fe80::1', 'a']) {

@@ -1,9 +1,8 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { HOST_NAME, HOST_NAME_RULE } from '../../lib/host-name';
 import { parseUidRange, UID_RANGE_RULE, type UidRange } from '../../lib/uid-range';
 import { labels, MAX_CPUS, MAX_MEMORY_MB } from '../leases/schema';
-
-const HOST = /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/;
 
 const port = z.int().min(1).max(65535);
 const megabytes = z.number().min(0).max(1e12).transform(Math.round);
@@ -18,9 +17,9 @@ const facts = z
 
 export const registerBody = z
   .object({
-    hostname: z.string().regex(HOST, 'use a host name'),
+    hostname: z.string().regex(HOST_NAME, `must be a host name: ${HOST_NAME_RULE}. Set MY_HOSTNAME on the machine`),
     ssh_port: port.default(22),
-    address: z.union([z.string().regex(HOST), z.string().refine(isIPv6, 'use an IPv6 address')]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
+    address: z.union([z.string().regex(HOST_NAME), z.string().refine(isIPv6, 'use an IPv6 address')]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
     host_key: hostKey,
     join_token: z.string().max(200).optional().meta({ deprecated: true, description: 'Of agents of the release before; not looked at' }),
     challenge: z.string().max(200).optional(),
