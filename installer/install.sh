@@ -6,6 +6,7 @@
 # ORION_TOKEN_FILE   instead of ORION_TOKEN, which others may see in the list of processes; ORION_TOKEN=none waits for an operator
 # ORION_CA_FILE      certificates to trust besides the usual ones
 # ORION_INSTALL_NODE yes: takes Node.js from apt or apk when it is missing
+# https_proxy, http_proxy, no_proxy   an HTTP proxy for the download and for the agent
 # and the settings of the agent, which stay as they are when they are not given: MY_HOST_PORT, MY_ADDRESS, MY_HOSTNAME, ORION_LABELS, ...
 #
 # Needs root, an sshd with a host key, Python 3 and Node.js 20. Everything is in functions that the last line calls: what was cut off on its
@@ -16,7 +17,8 @@ URL='@ORION_URL@'
 SHA256='@AGENT_SHA256@'
 CONTROL='@CONTROL_FINGERPRINT@'
 SETTINGS='API_ENDPOINT MY_HOST_PORT MY_HOSTNAME MY_ADDRESS ORION_TUNNEL ORION_LOCAL_SSH ORION_LABELS ORION_UID_RANGE ORION_STATE_DIR ORION_HOST_KEY_FILE ORION_FENCE_GRACE_SECONDS
-  ORION_CA_FILE ORION_CONTROL_FINGERPRINT ORION_MANAGE_ACCOUNTS ORION_CPUS ORION_MEMORY_MB LOG_LEVEL ORION_NODE'
+  ORION_CA_FILE ORION_CONTROL_FINGERPRINT ORION_MANAGE_ACCOUNTS ORION_CPUS ORION_MEMORY_MB LOG_LEVEL ORION_NODE
+  http_proxy https_proxy no_proxy'
 PROGRAM=/opt/orion-agent/orion-agent.js
 COMMAND=/usr/local/bin/orion-agent
 CONFIG=/etc/orion-agent
@@ -43,6 +45,7 @@ main() {
   INSTALLED='' CHANGED=''
   trap clean_up EXIT
   trap 'exit 130' HUP INT TERM
+  has python3 || die "Python 3 is missing, through which the control plane works here: $(how_to_get python3)"
   download
   examine
   save_files
@@ -129,13 +132,14 @@ read_settings() {
   ORION_NODE=$NODE
   # What this script says is newer than what an earlier one left.
   ORION_CONTROL_FINGERPRINT=${ORION_CONTROL_FINGERPRINT:-$CONTROL}
+  http_proxy=${http_proxy:-${HTTP_PROXY-}} https_proxy=${https_proxy:-${HTTPS_PROXY-}} no_proxy=${no_proxy:-${NO_PROXY-}}
   for name in $SETTINGS; do
     eval "value=\${$name-}"
     if [ -z "$value" ] && [ -f "$CONFIG/env" ]; then
       value=$(sed -n "s/^$name=//p" "$CONFIG/env")
     fi
     case $value in
-      *[!]A-Za-z0-9\ ._/:@=+,%~[-]*) die "$name holds a character that it must not" ;;
+      *[!]A-Za-z0-9\ ._/:@=+,%~*[-]*) die "$name holds a character that it must not" ;;
     esac
     eval "$name=\$value"
   done
@@ -165,28 +169,30 @@ enrolled() { [ -s "$STATE/agent/credential" ]; }
 # Since the agent was started anew.
 is_new() { [ -n "$(find "$STATE/agent/$1" -newer "$WORK/started" 2>/dev/null)" ]; }
 
-# Node itself downloads: what reaches the control plane here is what will call home, with the same TLS.
-# shellcheck disable=SC2016
+# Python is needed anyway, knows TLS and proxies, and is on every machine alike.
 FETCH='
-const [url, sha256, file] = process.argv.slice(1);
-async function fetchAgent() {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(30_000) });
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-  const bytes = Buffer.from(await answer.arrayBuffer());
-  const found = require("node:crypto").createHash("sha256").update(bytes).digest("hex");
-  if (found !== sha256) throw new Error(`wrong checksum: it is ${found} instead of ${sha256}`);
-  require("node:fs").writeFileSync(file, bytes);
-}
-fetchAgent().catch((error) => {
-  const { message, code } = error.cause ?? error;
-  console.error(`${url}: ${message || code}`);
-  process.exit(1);
-});'
+import hashlib, ssl, sys, urllib.request
+url, sha256, file, ca = sys.argv[1:]
+try:
+    trust = ssl.create_default_context()
+    if ca:
+        trust.load_verify_locations(ca)
+    with urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust)).open(url, timeout=30) as answer:
+        data = answer.read(1 << 28)
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        sys.exit("%s: wrong checksum: it is %s instead of %s" % (url, found, sha256))
+    with open(file, "wb") as copy:
+        copy.write(data)
+except Exception as error:
+    sys.exit("%s: %s" % (url, getattr(error, "reason", error)))
+'
 
 # While the control plane is being upgraded, script and agent may come from two versions of it: hence again.
 download() {
   tries=3
-  until reason=$(NODE_EXTRA_CA_CERTS=$CA "$NODE" -e "$FETCH" "$URL/orion-agent.js" "$SHA256" "$WORK/orion-agent.js" 2>&1); do
+  export http_proxy https_proxy no_proxy
+  until reason=$(python3 -I -c "$FETCH" "$URL/orion-agent.js" "$SHA256" "$WORK/orion-agent.js" "$CA" 2>&1); do
     tries=$((tries - 1))
     [ $tries -gt 0 ] || die "the agent could not be downloaded, nothing was changed: $reason"
     sleep 1

@@ -1,12 +1,16 @@
 import { request as plainRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { MAC_HEADER } from '../lib/call-mac';
 import { withDeadline } from '../lib/clock';
+import { messageOf } from '../lib/errors';
+import { connectThrough, nameOfProxy } from './proxy';
 
 export interface PostOptions {
   body: string;
   headers: Record<string, string>;
   /** PEM certificates trusted in addition to Node's own; https only. */
   ca?: string;
+  /** URL of the proxy to go through. */
+  proxy?: string | undefined;
   /** From dialling to the last byte of the answer. */
   timeoutMs: number;
   maxBytes: number;
@@ -31,7 +35,11 @@ export interface HttpAnswer {
  */
 export async function postJson(url: string, options: PostOptions): Promise<HttpAnswer> {
   const send = url.startsWith('https:') ? await secureRequest(options.ca) : plainRequest;
-  return withDeadline(options.timeoutMs, (signal) => exchange(send, url, { ...options, signal }), options.signal);
+  try {
+    return await withDeadline(options.timeoutMs, (signal) => exchange(send, url, { ...options, signal }), options.signal);
+  } catch (error) {
+    throw options.proxy === undefined ? error : new Error(`the proxy ${nameOfProxy(options.proxy)}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 type Send = (url: string, options: RequestOptions, onResponse: (response: IncomingMessage) => void) => ReturnType<typeof plainRequest>;
@@ -44,7 +52,8 @@ async function secureRequest(ca: string | undefined): Promise<Send> {
 }
 
 function exchange(send: Send, url: string, options: PostOptions): Promise<HttpAnswer> {
-  const { body } = options;
+  const { body, proxy, ca } = options;
+  const way = proxy === undefined ? { agent: false as const } : { createConnection: connectThrough({ proxy, url, ca }) };
   const headers = {
     ...options.headers,
     'content-type': 'application/json',
@@ -52,7 +61,7 @@ function exchange(send: Send, url: string, options: PostOptions): Promise<HttpAn
     accept: 'application/json, application/problem+json',
   };
   return new Promise((resolve, reject) => {
-    const request = send(url, { method: 'POST', headers, agent: false, signal: options.signal }, (response) => {
+    const request = send(url, { method: 'POST', headers, ...way, signal: options.signal }, (response) => {
       collect(response, options.maxBytes).then(resolve, (error: unknown) => {
         request.destroy();
         reject(error instanceof Error ? error : new Error(String(error)));

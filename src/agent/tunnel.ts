@@ -9,12 +9,15 @@ import { messageOf } from '../lib/errors';
 import { joinStreams } from '../lib/join-streams';
 import type { Logger } from '../lib/logger';
 import { MAX_MESSAGE_BYTES, streamOverWebSocket } from '../lib/websocket-stream';
+import { connectThrough } from './proxy';
 
 export interface TunnelOptions {
   /** Base URL of the control plane. */
   endpoint: string;
   /** PEM, trusted in addition to Node's own. */
   ca: string | undefined;
+  /** URL of the proxy to go through. */
+  proxy?: string | undefined;
   /** This machine's own SSH server: the only thing that the tunnel leads to. */
   sshd: { host: string; port: number };
   findCredential: () => Promise<string | undefined>;
@@ -63,9 +66,11 @@ export async function keepTunnel(options: TunnelOptions, signal: AbortSignal): P
 }
 
 function openTunnel(options: TunnelOptions, authorization: string, signal: AbortSignal): Promise<ServerHttp2Session> {
-  const socket = new WebSocket(`${options.endpoint.replace(/^http/, 'ws')}${PATH}`, {
+  const { endpoint, ca, proxy } = options;
+  const socket = new WebSocket(`${endpoint.replace(/^http/, 'ws')}${PATH}`, {
     headers: { authorization },
-    ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
+    ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+    ...(proxy === undefined ? {} : { createConnection: connectThrough({ proxy, url: endpoint, ca }) as unknown as typeof connectTcp }),
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
     handshakeTimeout: HANDSHAKE_MS,

@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
+import { getProxyForUrl } from 'proxy-from-env';
 import { parseControlFingerprint } from '../lib/control-key';
 import { HOST_NAME, HOST_NAME_RULE } from '../lib/host-name';
 import { parseJoinToken } from '../lib/join-token';
@@ -11,6 +12,8 @@ import { createEnvReader, type EnvReader } from './env';
 export interface AgentConfig {
   /** Base URL of the control plane, without a trailing slash. */
   endpoint: string;
+  /** URL of the HTTP proxy that `http_proxy`, `https_proxy` and `no_proxy` name for the endpoint; undefined: none. */
+  proxy: string | undefined;
   hostname: string;
   sshPort: number;
   /** The address by which the control plane dials this node; absent: the one it sees the agent call from. */
@@ -47,8 +50,10 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const reader = createEnvReader(env);
   const ssh = readHostPort(reader, 'MY_HOST_PORT', '22');
   const joinToken = reader.optionalText('ORION_JOIN_TOKEN', { secret: true })?.trim();
+  const endpoint = reader.url('API_ENDPOINT');
   const config: AgentConfig = {
-    endpoint: reader.url('API_ENDPOINT'),
+    endpoint,
+    proxy: readProxy(reader, endpoint),
     hostname: readHostName(reader),
     sshPort: ssh.port,
     address: readAddress(reader) ?? ssh.host,
@@ -78,6 +83,15 @@ function readUidRange(reader: EnvReader): string | undefined {
     reader.fault('ORION_UID_RANGE', `${UID_RANGE_RULE} (it is ${JSON.stringify(text)})`);
   }
   return text;
+}
+
+/** The rules are the library's, which reads the environment of the process itself. Faults show no value: it may hold a password. */
+function readProxy(reader: EnvReader, endpoint: string): string | undefined {
+  const proxy = getProxyForUrl(endpoint);
+  if (proxy !== '' && !(URL.canParse(proxy) && /^https?:$/.test(new URL(proxy).protocol))) {
+    reader.fault(`${endpoint.split(':', 1)[0] ?? ''}_proxy`, 'must be the URL of an HTTP proxy: http://host:port');
+  }
+  return proxy || undefined;
 }
 
 /** `22`, `:22`, `host:22` or `[v6]:22`. */

@@ -80,7 +80,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     fenceLoop.start();
   }
   const tunnel = config.tunnel
-    ? keepTunnel({ endpoint: config.endpoint, ca, sshd: config.localSsh, findCredential: () => credentials.find(), challenge: challengeFrom(controlPlane), clock, logger }, stopping.signal)
+    ? keepTunnel({ endpoint: config.endpoint, ca, proxy: config.proxy, sshd: config.localSsh, findCredential: () => credentials.find(), challenge: challengeFrom(controlPlane), clock, logger }, stopping.signal)
     : Promise.resolve();
   const session = runSession(deps, stopping.signal).then(async (end) => {
     if (end !== 'stopped' && config.manageAccounts) {
@@ -131,8 +131,8 @@ const createTrust = ({ stateDir, controlFingerprint: configured, endpoint }: Age
 
 const MAX_ANSWER_BYTES = 256 * 1024;
 
-const postTo = ({ endpoint }: AgentConfig, ca: string | undefined): Post =>
-  ({ path, ...call }) => postJson(`${endpoint}${path}`, { ...call, ca, maxBytes: MAX_ANSWER_BYTES });
+const postTo = ({ endpoint, proxy }: AgentConfig, ca: string | undefined): Post =>
+  ({ path, ...call }) => postJson(`${endpoint}${path}`, { ...call, ca, proxy, maxBytes: MAX_ANSWER_BYTES });
 
 function reachControlPlane(config: AgentConfig, { ca, trust }: { ca: string | undefined; trust: ControlTrust }): ControlPlane {
   return createControlPlane({

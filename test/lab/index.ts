@@ -5,6 +5,7 @@ export { startCaddy, startProjectCaddy, type Caddy, type CaddyOptions, type Upst
 export { startDatabaseProxy, type CommitFate, type DatabaseProxy } from './database-proxy';
 export { openDocker, type DockerEngine } from './docker';
 export { eventually, type EventuallyOptions } from './eventually';
+export { type ConnectProxy, type ProxyMood, startConnectProxy } from './connect-proxy';
 export { createLab, type Lab, type LabOptions } from './lab';
 export { startMariaDb, type DatabaseAccess, type MariaDb, type MariaDbOptions } from './mariadb';
 export { portsBeside, startOrion, type OrionOptions, type OrionProcess, type PortsBeside } from './orion';

@@ -77,10 +77,11 @@ describe('a machine that cannot be enrolled', () => {
       ['ORION_TOKEN is not set', Promise.resolve(script), { env: settingsOf(worker) }],
       ['is not a join token', Promise.resolve(script), { env: { ...token, ORION_TOKEN: 'a b' } }],
       ['ORION_LABELS holds a character that it must not', Promise.resolve(script), { env: { ...token, ORION_LABELS: 'a=$(id)' } }],
+      ['MY_HOSTNAME: must be a host name: 1 to 253 letters, digits, dots and hyphens', Promise.resolve(script), { env: { ...token, MY_HOSTNAME: 'my_host' } }],
       ['there is no SSH host key /nowhere', Promise.resolve(script), { env: { ...token, ORION_HOST_KEY_FILE: '/nowhere' } }],
       ['/nowhere cannot be read', Promise.resolve(script), { env: { ...token, ORION_CA_FILE: '/nowhere' } }],
       ['Node.js 20 or newer is needed, and /run/lab/node is v18.19.0', Promise.resolve(script), { shell: `sh -c '${old}'` }],
-      ['ECONNREFUSED', Promise.resolve(script.replaceAll(apiUrl(), nobody)), { env: token }],
+      ['Connection refused', Promise.resolve(script.replaceAll(apiUrl(), nobody)), { env: token }],
       ['wrong checksum', scriptFrom(tamperer.url), { env: token }],
       // The certificate is of an authority that this machine does not know.
       ['certificate', scriptFrom(caddy.httpsUrl), { env: token }],

@@ -1,0 +1,70 @@
+import { createServer, request, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Lab } from './lab';
+import type { Place } from './relay';
+
+/** What the proxy does with a CONNECT. A number is the status of a refusal; `silent`: it never answers. */
+export type ProxyMood = 'connects' | 'silent' | 407 | 503;
+
+export interface ConnectProxy {
+  url: string;
+  mood: ProxyMood;
+  /** Only with these credentials (`user:password`) does it connect; undefined: for everybody. */
+  credentials: string | undefined;
+  /** `METHOD target`, one for each request that it was sent. */
+  asked: string[];
+  /** Bytes that it passed on through tunnels, both ways. */
+  bytes: number;
+  /** Ends all tunnels. */
+  cut(): void;
+}
+
+/** An HTTP proxy with CONNECT, and forwarding of plain requests. Whatever name it is asked for, it leads to `to`. Ends with the lab. */
+export async function startConnectProxy(lab: Lab, { host, to }: { host: string; to: Place }): Promise<ConnectProxy> {
+  const sockets = new Set<Duplex>();
+  const server = createServer((req, res) => {
+    proxy.asked.push(`${req.method ?? ''} ${req.url ?? ''}`);
+    const { pathname } = new URL(req.url ?? '', 'http://nobody');
+    const onward = request({ ...to, method: req.method, path: pathname, headers: req.headers, agent: false }, (answer) => {
+      res.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(res);
+    });
+    onward.on('error', () => res.destroy());
+    req.pipe(onward);
+  });
+  const proxy: ConnectProxy = { url: '', mood: 'connects', credentials: undefined, asked: [], bytes: 0, cut: () => sockets.forEach((socket) => socket.destroy()) };
+  server.on('connection', (socket: Socket) => hold(sockets, socket));
+  server.on('connect', (req: IncomingMessage, socket: Duplex) => {
+    proxy.asked.push(`CONNECT ${req.url ?? ''}`);
+    const wanted = proxy.credentials && `Basic ${Buffer.from(proxy.credentials).toString('base64')}`;
+    const mood = wanted !== undefined && req.headers['proxy-authorization'] !== wanted ? 407 : proxy.mood;
+    if (mood === 'silent') {
+      return;
+    }
+    if (mood !== 'connects') {
+      socket.end(`HTTP/1.1 ${mood} ${mood === 407 ? 'Proxy Authentication Required' : 'Service Unavailable'}\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    const onward = connect(to, () => socket.write('HTTP/1.1 200 Connection established\r\n\r\n'));
+    hold(sockets, onward);
+    for (const [from, into] of [[socket, onward], [onward, socket]] as const) {
+      from.on('data', (chunk: Buffer) => (proxy.bytes += chunk.length));
+      from.on('close', () => into.destroy());
+      from.pipe(into);
+    }
+  });
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, host, resolve));
+  proxy.url = `http://${host}:${(server.address() as AddressInfo).port}`;
+  lab.push('proxy', async () => {
+    proxy.cut();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return proxy;
+}
+
+function hold(sockets: Set<Duplex>, socket: Duplex): void {
+  sockets.add(socket);
+  socket.on('error', () => undefined);
+  socket.on('close', () => sockets.delete(socket));
+}
