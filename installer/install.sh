@@ -5,26 +5,28 @@
 #
 # ORION_TOKEN_FILE   instead of ORION_TOKEN, which others may see in the list of processes; ORION_TOKEN=none waits for an operator
 # ORION_CA_FILE      certificates to trust besides the usual ones
-# ORION_INSTALL_NODE yes: takes Node.js from apt or apk when it is missing
+# ORION_INSTALL_NODE yes: takes Node.js from apt or apk where the agent needs it and it is missing
 # https_proxy, http_proxy, no_proxy   an HTTP proxy for the download and for the agent
 # and the settings of the agent, which stay as they are when they are not given: MY_HOST_PORT, MY_ADDRESS, MY_HOSTNAME, ORION_LABELS, ...
 #
-# Needs root, an sshd with a host key, Python 3 and Node.js 20. Everything is in functions that the last line calls: what was cut off on its
-# way does nothing.
+# Needs root, an sshd with a host key and Python 3. The agent is self-contained where glibc runs on x86-64 or arm64; elsewhere it needs Node.js 20.
+# Everything is in functions that the last line calls: what was cut off on its way does nothing.
 set -eu
 
 URL='@ORION_URL@'
-SHA256='@AGENT_SHA256@'
+SCRIPT_SHA256='@AGENT_SHA256@'
+X64_SHA256='@AGENT_X64_SHA256@'
+ARM64_SHA256='@AGENT_ARM64_SHA256@'
 CONTROL='@CONTROL_FINGERPRINT@'
 SETTINGS='API_ENDPOINT MY_HOST_PORT MY_HOSTNAME MY_ADDRESS ORION_TUNNEL ORION_LOCAL_SSH ORION_LABELS ORION_UID_RANGE ORION_STATE_DIR ORION_HOST_KEY_FILE ORION_FENCE_GRACE_SECONDS
   ORION_CA_FILE ORION_CONTROL_FINGERPRINT ORION_MANAGE_ACCOUNTS ORION_CPUS ORION_MEMORY_MB LOG_LEVEL ORION_NODE
   http_proxy https_proxy no_proxy'
-PROGRAM=/opt/orion-agent/orion-agent.js
+PROGRAM=/opt/orion-agent/orion-agent
 COMMAND=/usr/local/bin/orion-agent
 CONFIG=/etc/orion-agent
 UNIT=/etc/systemd/system/orion-agent.service
 INIT_SCRIPT=/etc/init.d/orion-agent
-FILES="$PROGRAM $COMMAND $UNIT $INIT_SCRIPT $CONFIG/env $CONFIG/token $CONFIG/ca.pem"
+FILES="$PROGRAM $PROGRAM.js $COMMAND $UNIT $INIT_SCRIPT $CONFIG/env $CONFIG/token $CONFIG/ca.pem"
 # The control plane answers in a second, and has logged in to a new machine some seconds later.
 ANSWER_SECONDS=30 VERIFY_SECONDS=60
 
@@ -38,10 +40,12 @@ main() {
   umask 022
   [ "$(id -u)" = 0 ] || die "this must run as root: curl ... $URL/install.sh | sudo ORION_TOKEN=... sh"
   case $URL in https:*) ;; *) say "warning: $URL is not encrypted: whoever is on the way can become root here" ;; esac
-  find_node
+  choose_agent
   read_settings
   read_token
-  WORK=$(mktemp -d)
+  # Beside where the agent will be: /tmp may be mounted noexec, or be small.
+  mkdir -p /opt
+  WORK=$(mktemp -d /opt/.orion-agent.XXXXXX)
   INSTALLED='' CHANGED=''
   trap clean_up EXIT
   trap 'exit 130' HUP INT TERM
@@ -86,6 +90,22 @@ save_files() {
   done
 }
 
+# Sets what is downloaded and how it is run: NODE is empty for a self-contained agent.
+choose_agent() {
+  NODE='' AGENT='' SHA256=''
+  # By the loader of glibc, which the self-contained agent asks for.
+  case $(uname -m) in
+    x86_64) if [ -e /lib64/ld-linux-x86-64.so.2 ]; then AGENT=orion-agent-linux-x64.gz SHA256=$X64_SHA256; fi ;;
+    aarch64) if [ -e /lib/ld-linux-aarch64.so.1 ]; then AGENT=orion-agent-linux-arm64.gz SHA256=$ARM64_SHA256; fi ;;
+  esac
+  if [ -z "$SHA256" ]; then
+    AGENT=orion-agent.js SHA256=$SCRIPT_SHA256
+    find_node
+  fi
+}
+
+run_agent() { if [ -n "$NODE" ]; then "$NODE" "$WORK/orion-agent.js" "$@"; else "$WORK/orion-agent" "$@"; fi; }
+
 find_node() {
   NODE=$(command -v node || command -v nodejs || :)
   if ! node_will_do && [ "${ORION_INSTALL_NODE-}" = yes ]; then
@@ -127,9 +147,7 @@ how_to_get() { if has apk; then printf 'apk add %s' "$1"; elif has dnf; then pri
 # What is given now, and of the last time what is not. The values end up in a file of lines, so the characters are few.
 read_settings() {
   FRESH=yes
-  [ ! -e "$PROGRAM" ] || FRESH=''
-  # shellcheck disable=SC2034
-  ORION_NODE=$NODE
+  if [ -e "$PROGRAM" ] || [ -e "$PROGRAM.js" ]; then FRESH=''; fi
   # What this script says is newer than what an earlier one left.
   ORION_CONTROL_FINGERPRINT=${ORION_CONTROL_FINGERPRINT:-$CONTROL}
   http_proxy=${http_proxy:-${HTTP_PROXY-}} https_proxy=${https_proxy:-${HTTPS_PROXY-}} no_proxy=${no_proxy:-${NO_PROXY-}}
@@ -143,6 +161,8 @@ read_settings() {
     esac
     eval "$name=\$value"
   done
+  # shellcheck disable=SC2034
+  ORION_NODE=$NODE
   API_ENDPOINT=${API_ENDPOINT:-$URL}
   STATE=${ORION_STATE_DIR:-/var/lib/orion}
   CA=$ORION_CA_FILE
@@ -171,7 +191,7 @@ is_new() { [ -n "$(find "$STATE/agent/$1" -newer "$WORK/started" 2>/dev/null)" ]
 
 # Python is needed anyway, knows TLS and proxies, and is on every machine alike.
 FETCH='
-import hashlib, ssl, sys, urllib.request
+import hashlib, os, ssl, sys, urllib.request, zlib
 url, sha256, file, ca = sys.argv[1:]
 try:
     trust = ssl.create_default_context()
@@ -182,8 +202,16 @@ try:
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         sys.exit("%s: wrong checksum: it is %s instead of %s" % (url, found, sha256))
+    unpack = zlib.decompressobj(31) if url.endswith(".gz") else None
     with open(file, "wb") as copy:
-        copy.write(data)
+        for at in range(0, len(data), 1 << 20):
+            piece = data[at:at + (1 << 20)]
+            copy.write(unpack.decompress(piece) if unpack else piece)
+        copy.flush()
+        # Linux maps what it has of a file in memory beside each page that a program touches: 18 MB of an agent that was just written.
+        os.fsync(copy.fileno())
+        os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    os.chmod(file, 0o755)
 except Exception as error:
     sys.exit("%s: %s" % (url, getattr(error, "reason", error)))
 '
@@ -192,11 +220,15 @@ except Exception as error:
 download() {
   tries=3
   export http_proxy https_proxy no_proxy
-  until reason=$(python3 -I -c "$FETCH" "$URL/orion-agent.js" "$SHA256" "$WORK/orion-agent.js" "$CA" 2>&1); do
+  until reason=$(python3 -I -c "$FETCH" "$URL/$AGENT" "$SHA256" "$WORK/orion-agent" "$CA" 2>&1); do
     tries=$((tries - 1))
     [ $tries -gt 0 ] || die "the agent could not be downloaded, nothing was changed: $reason"
     sleep 1
   done
+  # A module without a name to go by: Node 20 takes it for one by its ending alone.
+  if [ -n "$NODE" ]; then mv -- "$WORK/orion-agent" "$WORK/orion-agent.js"; fi
+  reason=$(run_agent --version 2>&1) ||
+    die "the agent does not run here, nothing was changed: $reason. It needs glibc 2.28 and libstdc++ ($(how_to_get "$(if has apt-get; then echo libstdc++6; else echo libstdc++; fi)"))"
 }
 
 # By the agent that was downloaded, with the settings that it would get. A machine that is a node already gets its update all the same.
@@ -207,7 +239,8 @@ examine() {
       eval "value=\$$name"
       [ -z "$value" ] || export "$name=$value"
     done
-    ORION_CA_FILE=$CA "$NODE" "$WORK/orion-agent.js" doctor
+    [ -z "$CA" ] || export ORION_CA_FILE="$CA"
+    run_agent doctor
   ) || failed=yes
   found=$(printf '%s\n' "$found" | sed '/^✓/d')
   if [ -n "$failed" ] && ! enrolled; then
@@ -241,7 +274,13 @@ install_files() {
   if [ -n "$CA" ] && [ "$CA" != "$ORION_CA_FILE" ]; then put 644 "$CA" "$ORION_CA_FILE"; fi
   print_command >"$WORK/command"
   put 755 "$WORK/command" "$COMMAND"
-  put 644 "$WORK/orion-agent.js" "$PROGRAM"
+  if [ -n "$NODE" ]; then
+    mv -f -- "$WORK/orion-agent.js" "$PROGRAM.js"
+    rm -f -- "$PROGRAM"
+  else
+    mv -f -- "$WORK/orion-agent" "$PROGRAM"
+    rm -f -- "$PROGRAM.js"
+  fi
   install_service
 }
 
@@ -341,7 +380,7 @@ print_command() {
 # Orion's agent on this machine, as its installer set it up.
 set -eu
 
-PROGRAM=/opt/orion-agent/orion-agent.js
+PROGRAM=/opt/orion-agent/orion-agent
 COMMAND=/usr/local/bin/orion-agent
 CONFIG=/etc/orion-agent
 UNIT=/etc/systemd/system/orion-agent.service
@@ -376,7 +415,13 @@ load_settings() {
   STATE=${ORION_STATE_DIR:-/var/lib/orion}
   if [ -n "$(find "$STATE/agent/credential" -newer "$CONFIG/token" 2>/dev/null)" ]; then rm -f -- "$CONFIG/token"; fi
   if [ -s "$CONFIG/token" ]; then export ORION_JOIN_TOKEN_FILE="$CONFIG/token"; fi
-  [ -x "$ORION_NODE" ] || ORION_NODE=$(command -v node) || die 'Node.js is not there any more'
+  if [ -e "$PROGRAM.js" ] && [ ! -x "${ORION_NODE-}" ]; then ORION_NODE=$(command -v node) || die 'Node.js is not there any more'; fi
+}
+
+# Takes the place of this shell.
+become_agent() {
+  if [ -e "$PROGRAM.js" ]; then exec "$ORION_NODE" "$PROGRAM.js" "$@"; fi
+  exec "$PROGRAM" "$@"
 }
 
 enrolled() { [ -s "$STATE/agent/credential" ]; }
@@ -468,7 +513,7 @@ supervise() {
   while [ -z "$stopping" ]; do
     began=$(date +%s)
     status=0
-    "$ORION_NODE" "$PROGRAM" &
+    (become_agent) &
     child=$!
     wait "$child" || status=$?
     if [ -n "$stopping" ]; then wait "$child" || :; fi
@@ -500,7 +545,7 @@ uninstall() {
   stop
   rm -rf -- "$STATE/agent"
   # Not enrolled any more, it asks nobody, and removes the management account.
-  LOG_LEVEL=warn "$ORION_NODE" "$PROGRAM" leave
+  (LOG_LEVEL=warn; export LOG_LEVEL; become_agent leave)
   if [ -e "$UNIT" ]; then
     systemctl --quiet disable orion-agent
     rm -f -- "$UNIT"
@@ -525,10 +570,10 @@ main() {
   [ "$(id -u)" = 0 ] || die 'this must run as root'
   load_settings
   case $1 in
-    run) exec "$ORION_NODE" "$PROGRAM" ;;
-    doctor) exec "$ORION_NODE" "$PROGRAM" "$@" ;;
+    run) become_agent ;;
+    doctor) become_agent "$@" ;;
     restart) stop; start ;;
-    leave) "$ORION_NODE" "$PROGRAM" leave; uninstall ;;
+    leave) (become_agent leave); uninstall ;;
     *) "$1" ;;
   esac
 }

@@ -2,18 +2,41 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The agent in one file, and the script that installs it. */
-export interface Installer {
-  agent: Buffer;
-  /** Hex, of the agent. */
+/** The self-contained agents that scripts/build-agent.mjs makes, by the architecture as Node names it. */
+export const ARCHITECTURES = ['x64', 'arm64'] as const;
+
+/** A file that machines download. */
+export interface Download {
+  path: string;
+  /** Hex. */
   sha256: string;
+}
+
+/** What a machine enrols with. */
+export interface Installer {
+  /** By name: `orion-agent.js`, which needs Node.js, and the self-contained agents that were built. */
+  downloads: Map<string, Download>;
   /** The script for machines that reach the control plane at `url`, which parseBaseUrl has let through, and are to trust this control key. */
   render: (url: string, controlFingerprint: string) => string;
 }
 
-/** Reads both from the folder of the installation. Throws when one is missing: the agent is there after `npm run build`. */
+export const packedName = (arch: string): string => `orion-agent-linux-${arch}.gz`;
+
+/** Reads what is in the folder of the installation. Throws when script or orion-agent.js is missing: the latter is there after `npm run build`. */
 export async function readInstaller(root: string): Promise<Installer> {
-  const [agent, template] = await Promise.all([readFile(join(root, 'dist', 'orion-agent.js')), readFile(join(root, 'installer', 'install.sh'), 'utf8')]);
-  const sha256 = createHash('sha256').update(agent).digest('hex');
-  return { agent, sha256, render: (url, controlFingerprint) => template.replaceAll('@ORION_URL@', url).replaceAll('@AGENT_SHA256@', sha256).replaceAll('@CONTROL_FINGERPRINT@', controlFingerprint) };
+  const dist = (name: string): string => join(root, 'dist', name);
+  const [agent, template] = await Promise.all([readFile(dist('orion-agent.js')), readFile(join(root, 'installer', 'install.sh'), 'utf8')]);
+  const downloads = new Map([['orion-agent.js', { path: dist('orion-agent.js'), sha256: createHash('sha256').update(agent).digest('hex') }]]);
+  for (const name of ARCHITECTURES.map(packedName)) {
+    const [sha256] = (await readFile(dist(`${name}.sha256`), 'utf8').catch(() => '')).split(' ', 1);
+    if (sha256) {
+      downloads.set(name, { path: dist(name), sha256 });
+    }
+  }
+  const sum = (name: string): string => downloads.get(name)?.sha256 ?? '';
+  const script = template
+    .replaceAll('@AGENT_SHA256@', sum('orion-agent.js'))
+    .replaceAll('@AGENT_X64_SHA256@', sum(packedName('x64')))
+    .replaceAll('@AGENT_ARM64_SHA256@', sum(packedName('arm64')));
+  return { downloads, render: (url, controlFingerprint) => script.replaceAll('@ORION_URL@', url).replaceAll('@CONTROL_FINGERPRINT@', controlFingerprint) };
 }

@@ -4,11 +4,11 @@ import { controlFingerprint } from '../../lib/control-key';
 import { OrionError } from '../../lib/errors';
 import { packageRoot } from '../../lib/package-root';
 import { createStrictRouter } from '../strict-router';
-import { type Installer, readInstaller } from './installer';
+import { ARCHITECTURES, type Download, type Installer, packedName, readInstaller } from './installer';
 
 /**
- * What a machine enrols with, for anybody: `/install.sh`, `/orion-agent.js` and `/orion-agent.js.sha256`. Bytes from memory that never
- * reach the database: nothing to limit. Caches ask again each time, for the script names the checksum of the agent beside it.
+ * What a machine enrols with, for anybody: `/install.sh`, and the agents (`/orion-agent.js`, `/orion-agent-linux-x64.gz`, `/orion-agent-linux-arm64.gz`), each
+ * with its `.sha256`. Files that never reach the database: nothing to limit. Caches ask again each time, for the script names the checksum of the agent beside it.
  *
  * @param controlKey `ssh-ed25519 base64`: the script tells machines to trust it
  * @param publicUrl where machines reach the control plane; undefined: where the request says that it went
@@ -17,19 +17,31 @@ export function createInstallRouter(publicUrl: string | undefined, controlKey: s
   const router = createStrictRouter();
   let reading: Promise<Installer> | undefined;
   const read = (): Promise<Installer> => (reading ??= readInstaller(packageRoot()));
+  const find = async (name: string): Promise<Download> => {
+    const found = (await read()).downloads.get(name);
+    if (!found) {
+      throw new OrionError('not_found', `${name} was not built for this control plane: npm run build:agent.`);
+    }
+    return found;
+  };
   router.get('/install.sh', async (req, res) => {
     const script = (await read()).render(publicUrl ?? urlOf(req), controlFingerprint(controlKey));
     // What was made from the headers of one request is for that one alone: it runs as root.
     res.set('Cache-Control', publicUrl === undefined ? 'no-store' : 'public, no-cache').type('text/x-shellscript').send(script);
   });
-  router.get('/orion-agent.js', async (_req, res) => {
-    const { agent, sha256 } = await read();
-    const digest = `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`;
-    res.set({ ETag: `"${sha256}"`, 'Repr-Digest': digest, 'Cache-Control': 'public, no-cache' }).type('text/javascript').send(agent);
-  });
-  router.get('/orion-agent.js.sha256', async (_req, res) => {
-    res.set('Cache-Control', 'public, no-cache').type('text/plain').send(`${(await read()).sha256}  orion-agent.js\n`);
-  });
+  for (const name of ['orion-agent.js', ...ARCHITECTURES.map(packedName)]) {
+    router.get(`/${name}`, async (_req, res) => {
+      const { path, sha256 } = await find(name);
+      const digest = `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`;
+      res.set({ ETag: `"${sha256}"`, 'Repr-Digest': digest, 'Cache-Control': 'public, no-cache' }).type(name.endsWith('.js') ? 'text/javascript' : 'application/gzip');
+      // From the disk: one agent is 40 MB. Who goes away in the middle is nobody's error.
+      await new Promise<void>((resolve, reject) =>
+        res.sendFile(path, { cacheControl: false, lastModified: false, acceptRanges: false, dotfiles: 'allow' }, (error?: Error) => (error && !res.headersSent ? reject(error) : resolve())));
+    });
+    router.get(`/${name}.sha256`, async (_req, res) => {
+      res.set('Cache-Control', 'public, no-cache').type('text/plain').send(`${(await find(name)).sha256}  ${name}\n`);
+    });
+  }
   return router;
 }
 

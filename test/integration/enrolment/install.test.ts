@@ -6,7 +6,7 @@ import { type Caddy, eventually, freePort, launchWorkers, programDir, run, start
 import { expectStatus } from '../../support/api-client';
 import { givenSshdLine } from '../../support/sshd';
 import { startSystem, type System } from '../../support/system';
-import { filesOf, get, install, makeInstallable, startTamperer } from './support';
+import { buildAgent, filesOf, get, install, makeInstallable, startTamperer } from './support';
 
 /** The real script in machines that have sshd and nothing of Orion, against a real control plane, behind the project's own Caddyfile. */
 let system: System;
@@ -15,13 +15,14 @@ let ca: string;
 let workers: [Worker, Worker];
 
 beforeAll(async () => {
+  await buildAgent();
   system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_TRUST_PROXY: 'loopback' } });
   caddy = await startProjectCaddy(system.lab, system.apis);
   ca = readFileSync(caddy.caFile, 'utf8');
   await eventually(async () => (await get(`${caddy.httpsUrl}/install.sh`, { ca })).status === 200, { what: 'Caddy finds the API', timeoutMs: 30_000 });
   workers = (await launchWorkers(system.lab, 2)).workers as [Worker, Worker];
   await Promise.all(workers.map(makeInstallable));
-}, 180_000);
+}, 300_000);
 afterAll(() => system.close(), 60_000);
 
 const apiUrl = (): string => system.apis[0]?.url ?? '';
@@ -38,11 +39,22 @@ describe('what a machine downloads', () => {
     expect((await get(`${caddy.httpsUrl}/orion-agent.js.sha256`, { ca })).body.toString()).toBe(`${sha256}  orion-agent.js\n`);
     const script = await scriptFrom(caddy.httpsUrl);
     expect(script).toContain(`URL='${caddy.httpsUrl}'`);
-    expect(script).toContain(`SHA256='${sha256}'`);
+    expect(script).toContain(`\nSCRIPT_SHA256='${sha256}'\n`);
+  });
+
+  it('is the agent with its own Node.js, for each architecture that was built', async () => {
+    const built = readFileSync(join(programDir, 'dist', 'orion-agent-linux-x64.gz'));
+    const sha256 = createHash('sha256').update(built).digest('hex');
+    const agent = await get(`${caddy.httpsUrl}/orion-agent-linux-x64.gz`, { ca });
+    expect(agent).toMatchObject({ status: 200, headers: { etag: `"${sha256}"`, 'content-type': 'application/gzip', 'content-length': String(built.length) } });
+    expect(createHash('sha256').update(agent.body).digest('hex')).toBe(sha256);
+    expect(built.length).toBeLessThan(45e6);
+    expect((await get(`${caddy.httpsUrl}/orion-agent-linux-x64.gz.sha256`, { ca })).body.toString()).toBe(`${sha256}  orion-agent-linux-x64.gz\n`);
+    expect(await scriptFrom(caddy.httpsUrl)).toContain(`\nX64_SHA256='${sha256}'\n`);
   });
 
   it('does not come over plain http from the outside', async () => {
-    for (const path of ['/install.sh', '/orion-agent.js', '/orion-agent.js.sha256']) {
+    for (const path of ['/install.sh', '/orion-agent.js', '/orion-agent.js.sha256', '/orion-agent-linux-x64.gz']) {
       expect(await get(`${caddy.httpUrl}${path}`)).toMatchObject({ status: 308, headers: { location: `${caddy.httpsUrl}${path}` } });
     }
   });
@@ -71,7 +83,8 @@ describe('a machine that cannot be enrolled', () => {
     const nobody = `http://127.0.0.1:${await freePort()}`;
     const tamperer = await startTamperer(apiUrl());
     const token = { ...settingsOf(worker), ORION_TOKEN: 'orion_join_x' };
-    const old = 'mkdir -p /run/lab && printf "#!/bin/sh\\n[ \\$1 != -e ] || exit 1; echo v18.19.0\\n" >/run/lab/node && chmod 755 /run/lab/node && PATH=/run/lab:$PATH sh';
+    // A machine for which no self-contained agent was built, and whose Node.js is too old.
+    const old = 'mkdir -p /run/lab && printf "#!/bin/sh\\necho riscv64\\n" >/run/lab/uname && chmod 755 /run/lab/uname && printf "#!/bin/sh\\n[ \\$1 != -e ] || exit 1; echo v18.19.0\\n" >/run/lab/node && chmod 755 /run/lab/node && PATH=/run/lab:$PATH sh';
     const cases: [string, Promise<string>, { env?: Record<string, string>; shell?: string }][] = [
       ['must run as root', Promise.resolve(script), { env: token, shell: 'setpriv --reuid 65534 --regid 65534 --clear-groups sh' }],
       ['ORION_TOKEN is not set', Promise.resolve(script), { env: settingsOf(worker) }],
@@ -130,6 +143,7 @@ describe('a machine that cannot be enrolled', () => {
       input: '#!/bin/sh\nprintf "nodejs:\\n  Installed: (none)\\n  Candidate: 18.20.4+dfsg-1~deb12u1\\n  Version table:\\n"\n',
     });
     await worker.exec('cat >/run/lab/old/node && chmod 755 /run/lab/old/node', { input: '#!/bin/sh\n[ "$1" != -e ] || exit 1\necho v18.20.4\n' });
+    await worker.exec('printf "#!/bin/sh\\necho riscv64\\n" >/run/lab/old/uname && chmod 755 /run/lab/old/uname');
     const env = { ...settingsOf(worker), ORION_TOKEN: system.joinToken, ORION_INSTALL_NODE: 'yes' };
     const { code, stderr } = await install(worker, await scriptFrom(apiUrl()), { env, shell: "sh -c 'PATH=/run/lab/old:$PATH sh'" });
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^orion: Node.js 20 or newer is needed, and this distribution offers 18\.20\.4\S*; nothing was installed\. Install it from https:\/\/nodejs\.org/) });
@@ -151,7 +165,7 @@ describe('a machine that cannot be enrolled', () => {
 describe('a machine that is enrolled over https with a private authority', () => {
   let before: string[];
   const credential = async (): Promise<string> => (await workers[0].exec('sha256sum /var/lib/orion/agent/credential')).stdout;
-  const agentPid = async (): Promise<string> => (await workers[0].exec("pgrep -f '[/]opt/orion-agent/orion-agent.js'")).stdout;
+  const agentPid = async (): Promise<string> => (await workers[0].exec("pgrep -f '^[/]opt/orion-agent/orion-agent'")).stdout;
 
   it('becomes a node with one command', async () => {
     const [worker] = workers;
@@ -228,6 +242,22 @@ describe('a machine that is enrolled over https with a private authority', () =>
     expect((await worker.exec("grep -E 'orion|orn-' /etc/passwd /etc/shadow /etc/group; pgrep -fa '[o]rion-agent'")).stdout).toBe('');
     expect(await system.node(worker.name)).toMatchObject({ status: 'retired' });
   }, 240_000);
+});
+
+describe('a machine for which no self-contained agent was built', () => {
+  it('gets the agent that its Node.js runs, and a self-contained one once there is one', async () => {
+    const [, worker] = workers;
+    const before = await filesOf(worker);
+    await worker.exec('mkdir -p /run/lab/odd && printf "#!/bin/sh\\necho riscv64\\n" >/run/lab/odd/uname && chmod 755 /run/lab/odd/uname');
+    const env = { ...settingsOf(worker), ORION_TOKEN: system.joinToken };
+    const running = async (): Promise<string> => (await worker.exec("pgrep -fa '[/]opt/orion-agent/orion-agent' | cut -d' ' -f2-; ls /opt/orion-agent; grep -o ^ORION_NODE /etc/orion-agent/env")).stdout;
+    expect(await install(worker, await scriptFrom(apiUrl()), { env, shell: "sh -c 'PATH=/run/lab/odd:$PATH sh'" })).toMatchObject({ code: 0 });
+    expect(await running()).toMatch(/^\S*node \/opt\/orion-agent\/orion-agent\.js\norion-agent\.js\nORION_NODE\n$/);
+    expect(await install(worker, await scriptFrom(apiUrl()))).toMatchObject({ code: 0 });
+    expect(await running()).toBe('/opt/orion-agent/orion-agent\norion-agent\n');
+    expect(await worker.exec('orion-agent uninstall')).toMatchObject({ code: 0 });
+    expect(await filesOf(worker)).toEqual(before);
+  }, 180_000);
 });
 
 describe('a machine that is enrolled over http, on a closed network', () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ConnectProxy, eventually, launchWorkers, type ProxyMood, sshExec, startConnectProxy, type Worker } from '../../lab';
 import { throughGateway } from '../../support/gateway-client';
 import { type RunningGateway, startSystem, type System } from '../../support/system';
-import { get, install, makeInstallable } from './support';
+import { buildAgent, get, install, makeInstallable } from './support';
 
 /** A name that nobody but the proxy knows: without the proxy the machine cannot call. */
 const NAME = 'control.orion.invalid:8080';
@@ -15,6 +15,7 @@ describe('a machine that reaches the control plane only through an HTTP proxy', 
   let worker: Worker;
 
   beforeAll(async () => {
+    await buildAgent();
     system = await startSystem({ apis: 1, schedulers: 1, gateway: true, env: { ORION_PUBLIC_URL: URL_OF_CONTROL } });
     gateway = await system.startGateway();
     [worker] = (await launchWorkers(system.lab, 1, { network: 'nat' })).workers as [Worker];
@@ -24,7 +25,7 @@ describe('a machine that reaches the control plane only through an HTTP proxy', 
     const { hostname, port } = new URL(system.apis[0]?.url ?? '');
     proxy = await startConnectProxy(system.lab, { host: worker.address.replace(/\d+$/, '254'), to: { host: hostname, port: Number(port) } });
     proxy.credentials = 'room:lab 1';
-  }, 120_000);
+  }, 300_000);
   afterAll(() => system.close(), 60_000);
 
   const installWith = async (settings: Record<string, string>): Promise<{ code: number | null; stdout: string; stderr: string }> =>

@@ -1,7 +1,11 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request as plainRequest } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { RunResult, Worker } from '../../lab';
+import { join } from 'node:path';
+import { projectDir, runOrThrow, type RunResult, type Worker } from '../../lab';
+
+/** The self-contained agent of this machine's architecture, beside the rest of the build. Kept from run to run; the first one downloads Node.js. */
+export const buildAgent = (): Promise<string> => runOrThrow('node', [join(projectDir, 'scripts', 'build-agent.mjs'), process.arch], { timeoutMs: 240_000 });
 
 export interface Answer {
   status: number;
@@ -29,7 +33,7 @@ export async function startTamperer(target: string): Promise<{ url: string; clos
   const server = createServer((req, res) => {
     void get(`${target}${req.url ?? ''}`, { headers: { host: req.headers.host ?? '' } }).then(({ status, body }) => {
       res.writeHead(status, { connection: 'close' });
-      res.end(req.url === '/orion-agent.js' ? Buffer.concat([body, Buffer.from('// and a little more')]) : body);
+      res.end(req.url?.startsWith('/orion-agent') ? Buffer.concat([body, Buffer.from('// and a little more')]) : body);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
