@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Makes a Debian 12 with Node 20 fit to build, run and test Orion: packages, npm dependencies, build. Does only what is missing,
 # starts no service, and several at once wait for each other. Usage: scripts/install-deps.sh [--docker | --peers]
-# --docker adds what the containers' tests need: a Docker engine, docker-compose, and debootstrap for the stand-in base images.
+# --docker adds what the containers' tests need: a Docker engine and docker-compose.
 # --peers installs the servers of the benchmark `peers`, and nothing else.
 set -euo pipefail
 # What packages set up is read by the users of their services.
 umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
-PACKAGES=(mariadb-server galera-4 rsync ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++
+PACKAGES=(mariadb-server galera-4 rsync ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++ debootstrap
   git putty-tools dropbear-bin sshfs)
-DOCKER_PACKAGES=(docker.io docker-compose debootstrap)
+DOCKER_PACKAGES=(docker.io docker-compose)
 PEER_PACKAGES=(postgresql redis-server)
 POLICY=/usr/sbin/policy-rc.d
 LOG=$(mktemp)

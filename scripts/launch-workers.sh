@@ -33,6 +33,8 @@ Options
   --labels k=v,k=v     labels of the node        --cpus N   CPUs the node says it has
   --agent-env K=V      further setting of the agent; repeatable
   --no-agent           only sshd
+  --root DIR           another Linux than the host's: its root file system, of which the workers change nothing (see scripts/make-root.sh). It needs
+                       sshd, ssh-keygen and Python 3. The first launch of a state directory decides. Only sshd is started
 
   --docker             containers instead, in the network of the compose project ($COMPOSE_PROJECT_NAME, or as .env says). Their names and
                        verbs are the same, but for --fresh; they listen on port 22 of an address of that network and call http://caddy:80.
@@ -50,7 +52,7 @@ HELP
 . "$HERE/lib/docker-workers.sh"
 
 STATE=/run/orion-workers ENDPOINT=${API_ENDPOINT:-} DOCKER=0
-VERB=launch NAME='' COUNT='' SUBNET='' NETWORK=host WAY='' TOKEN_FILE='' LABELS='' CPUS='' AGENT=1 FRESH=0 AGENT_ENV=() COMMAND=()
+VERB=launch NAME='' COUNT='' SUBNET='' NETWORK=host WAY='' TOKEN_FILE='' LABELS='' CPUS='' AGENT=1 FRESH=0 ROOT='' AGENT_ENV=() COMMAND=()
 
 parse_arguments() {
   (($# > 0)) || { usage >&2; exit 2; }
@@ -60,6 +62,7 @@ parse_arguments() {
       --docker) DOCKER=1 ;;
       --list | --remove) VERB=${1#--} ;;
       --no-agent) AGENT=0 ;;
+      --root) need "$@"; ROOT=$2 AGENT=0; shift ;;
       --fresh) FRESH=1 ;;
       --exec)
         (($# > 2)) || usage_error '--exec needs a worker and a command'
@@ -93,6 +96,7 @@ check_arguments() {
   [[ $NAME =~ ^[0-9]+$ ]] && NAME=worker-$NAME
   [[ -z $NAME || $NAME =~ ^worker-[1-9][0-9]*$ ]] || usage_error "not a worker: $NAME"
   [[ $VERB != launch || -n $COUNT ]] || usage_error 'how many workers?'
+  [[ -z $ROOT || -x $ROOT/usr/sbin/sshd ]] || die "there is no sshd in $ROOT"
   [[ -z $TOKEN_FILE || -r $TOKEN_FILE ]] || die "cannot read $TOKEN_FILE"
   NODE=$(command -v node) && NODE=$(readlink -f -- "$NODE") || NODE=/usr/bin/node
 }

@@ -23,17 +23,26 @@ exec {host_net}<&-
 
 umask 022
 # Relative, for the options of an overlay are split at commas and colons, which the path of the state directory may have.
-mount -t overlay -o "lowerdir=template,upperdir=$name/upper,workdir=$name/work" overlay "$name/root"
+lower=template base=''
+if [[ -L base ]]; then
+  base=$(readlink base)
+  mkdir -p -- "$name/base"
+  mount --bind -o ro "$base" "$name/base"
+  lower=template:$name/base
+fi
+mount -t overlay -o "lowerdir=$lower,upperdir=$name/upper,workdir=$name/work" overlay "$name/root"
 agent_files=$PWD/$name/agent
 cd -- "$name/root"
 
-for dir in usr opt bin sbin lib lib32 lib64 libx32; do
-  if [[ -d $dir && ! -L $dir ]]; then mount --bind -o ro "/$dir" "$dir"; fi
-done
-case $node in
-  /usr/* | /opt/*) ;;
-  *) : >node && mount --bind -o ro "$node" node && node=/node ;;
-esac
+if [[ -z $base ]]; then
+  for dir in usr opt bin sbin lib lib32 lib64 libx32; do
+    if [[ -d $dir && ! -L $dir ]]; then mount --bind -o ro "/$dir" "$dir"; fi
+  done
+  case $node in
+    /usr/* | /opt/*) ;;
+    *) : >node && mount --bind -o ro "$node" node && node=/node ;;
+  esac
+fi
 
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
@@ -55,6 +64,17 @@ case $project in
   *) mkdir -p -- "./${project%/*}" && ln -sfnT /run/orion/project "./$project" ;;
 esac
 
+# Pid 1 is the host's bash, which another system need not have: it lies there for root alone.
+host=()
+if [[ -n $base ]]; then
+  mkdir run/orion/host
+  mount --bind -o ro /usr run/orion/host
+  loader=$(readlink -f "$(find /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1 -maxdepth 0 2>/dev/null | head -n 1)")
+  loader=/run/orion/host/${loader#/usr/}
+  host=("$loader" --library-path "${loader%/*}:/run/orion/host/lib")
+  bash=/run/orion/host/bin/bash setpriv=/run/orion/host/bin/setpriv
+fi
+
 mkdir -p run/sshd run/user etc/orion
 mkdir -m 1777 run/lock
 # The kernel keeps keys by uid and is shared by all workers, those of other runs too, so each begins with uids of its own, by chance: a machine accepts
@@ -69,7 +89,7 @@ if [[ -d $agent_files ]]; then cp -a -- "$agent_files/." etc/orion/; fi
 
 pivot_root . mnt
 cd /
-umount -l /mnt
-exec setpriv --bounding-set -sys_time,-sys_module,-sys_rawio \
+"${host[@]}" "${base:+/run/orion/host/bin/}umount" -l /mnt
+exec "${host[@]}" "${setpriv:-setpriv}" --bounding-set -sys_time,-sys_module,-sys_rawio \
   env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "ORION_WORKERS=$ORION_WORKERS" \
-  bash "$project/scripts/lib/worker-init.sh" "$LISTEN" "$port" "$project" "$node"
+  "${host[@]}" "${bash:-bash}" "$project/scripts/lib/worker-init.sh" "$LISTEN" "$port" "$project" "$node"

@@ -2,6 +2,7 @@
 # source, a template of the root that all workers share, and a folder a worker.
 #
 #   $STATE/template          lower layer of every worker's root
+#   $STATE/base              with --root: a link to the file system below it
 #   $STATE/worker-N/upper    what the worker wrote; kept while it is down, emptied by --fresh
 #   $STATE/worker-N/logs     sshd.log, agent.log, init.log
 # shellcheck shell=bash
@@ -80,6 +81,10 @@ build_template() {
   local t=$STATE/template
   rm -rf -- "$t"
   mkdir -m 755 -- "$t"
+  if [[ -n $ROOT ]]; then
+    template_over_root "$t"
+    return
+  fi
   (
     cd -- "$t"
     mkdir -p usr opt proc sys run dev/pts dev/shm dev/mqueue home srv mnt media var/{log,lib,cache,spool,opt,local}
@@ -97,6 +102,23 @@ build_template() {
     strip_etc etc
   )
   write_sshd_config "$t/etc"
+  : >"$STATE/template.ready"
+}
+
+# Over another system's root lies what a sandbox needs, and its own /etc without secrets.
+template_over_root() {
+  local root
+  root=$(realpath -- "$ROOT")
+  ln -sfn -- "$root" "$STATE/base"
+  (
+    cd -- "$1"
+    mkdir -p proc sys run dev/pts dev/shm dev/mqueue mnt home tmp var/tmp && chmod 1777 tmp var/tmp
+    skeleton_devices
+    cp -a -- "$root/etc" .
+    strip_etc etc
+    mkdir -p etc/ssh
+  )
+  write_sshd_config "$1/etc"
   : >"$STATE/template.ready"
 }
 
@@ -130,7 +152,6 @@ PubkeyAuthentication yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-UsePAM yes
 UseDNS no
 PrintMotd no
 MaxStartups 500:30:1000
@@ -140,6 +161,8 @@ Subsystem sftp internal-sftp
 AcceptEnv LANG LC_*
 PidFile none
 CONFIG
+  [[ -e $1/pam.d/common-session ]] || return 0
+  printf 'UsePAM yes\n' >>"$1/ssh/sshd_config"
   # Debian's file without motd and mail, which cost time, and without loginuid, which a namespace may be refused.
   cat >"$1/pam.d/sshd" <<'PAM'
 auth      include   common-auth

@@ -21,6 +21,8 @@ export interface LaunchOptions {
   cpus?: number;
   /** Further settings of the agent. */
   agentEnv?: Record<string, string>;
+  /** Root file system of another Linux than this machine's (scripts/make-root.sh). Only its sshd is started. */
+  root?: string;
 }
 
 /** A machine of the test's own: namespaces with their own root, sshd and agent (see scripts/launch-workers.sh). */
@@ -98,7 +100,7 @@ async function relayEndpoint(lab: Lab, { workers }: WorkerFleet, { network = 'ho
 }
 
 function launchArguments(stateDir: string, options: LaunchOptions): string[] {
-  const network = ['--network', options.network ?? 'host'];
+  const network = ['--network', options.network ?? 'host', ...(options.root === undefined ? [] : ['--root', options.root])];
   if (!(options.agent ?? options.endpoint !== undefined)) {
     return [...network, '--no-agent'];
   }
