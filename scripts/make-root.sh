@@ -14,10 +14,11 @@ VERSION=1
 
 die() { printf 'make-root: %s\n' "$*" >&2; exit 1; }
 
+# The fourth argument, where there is one, is debootstrap's script for the suite: an older debootstrap does not know the newest suites.
 bootstrap() {
-  local suite=$1 root=$2 mirror=$3
-  shift 3
-  debootstrap --variant=minbase --include="$PACKAGES" "$@" "$suite" "$root" "$mirror" >&2
+  local suite=$1 root=$2 mirror=$3 script=${4:+/usr/share/debootstrap/scripts/$4}
+  shift $(($# < 4 ? 3 : 4))
+  debootstrap --variant=minbase --include="$PACKAGES" "$@" "$suite" "$root" "$mirror" ${script:+"$script"} >&2
   rm -rf -- "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale,i18n} "$root"/etc/ssh/ssh_host_* "$root"/dev/*
 }
 
@@ -27,10 +28,10 @@ ubuntu() {
   debian=$("$0" debian13)
   mkdir -p -- "$keys"
   cp -L /etc/resolv.conf "$debian/etc/resolv.conf" 2>/dev/null || :
-  chroot "$debian" sh -c 'apt-get -qq update && cd /tmp && apt-get -qq download ubuntu-archive-keyring' >&2
-  dpkg-deb -x "$debian"/tmp/ubuntu-archive-keyring_*.deb "$keys"
-  rm -rf -- "$debian"/tmp/ubuntu-archive-keyring_* "$debian"/var/lib/apt/lists/*
-  bootstrap noble "$1" "$UBUNTU" --keyring="$keys/usr/share/keyrings/ubuntu-archive-keyring.gpg" --components=main,universe
+  chroot "$debian" sh -c 'apt-get -qq update && cd /tmp && apt-get -qq download ubuntu-keyring' >&2
+  dpkg-deb -x "$debian"/tmp/ubuntu-keyring_*.deb "$keys"
+  rm -rf -- "$debian"/tmp/ubuntu-keyring_* "$debian"/var/lib/apt/lists/*
+  bootstrap noble "$1" "$UBUNTU" gutsy --keyring="$keys/usr/share/keyrings/ubuntu-archive-keyring.gpg" --components=main,universe
   rm -rf -- "$keys"
 }
 
@@ -38,7 +39,7 @@ ubuntu() {
 busybox() {
   local debian root=$1 list
   debian=$("$0" debian12)
-  mkdir -p -- "$root"/{bin,sbin,usr/{bin,sbin,lib},etc/ssh,var/{log,lib,spool/cron/crontabs},run,tmp,root,home,proc,sys,dev,opt}
+  mkdir -p -- "$root"/{bin,sbin,usr/{bin,sbin,lib,local/bin},etc/ssh,var/{log,lib,spool/cron/crontabs},run,tmp,root,home,proc,sys,dev,opt}
   chmod 1777 "$root/tmp" && chmod 700 "$root/root"
   cp -a "$debian"/usr/lib/{x86_64-linux-gnu,aarch64-linux-gnu,openssh,python3,python3.*,ssl} "$root/usr/lib/" 2>/dev/null || :
   cp -a "$debian"/usr/lib64 "$root/usr/" 2>/dev/null || :
@@ -46,7 +47,7 @@ busybox() {
   [[ ! -d $debian/usr/lib64 ]] || ln -s usr/lib64 "$root/lib64"
   cp -a "$debian"/usr/sbin/sshd "$root/usr/sbin/"
   cp -aL "$debian"/usr/bin/{ssh-keygen,python3} "$root/usr/bin/"
-  cp -aL "$(command -v busybox)" "$root/bin/busybox"
+  cp -aL "$(type -P busybox)" "$root/bin/busybox"
   list=$("$root/bin/busybox" --list | grep -vx busybox)
   for name in $list; do [[ -e $root/usr/bin/$name || -e $root/usr/sbin/$name ]] || ln -s busybox "$root/bin/$name"; done
   printf 'root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
