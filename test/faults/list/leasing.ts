@@ -45,7 +45,7 @@ export const LEASING: Fault[] = [
     edits: [
       { file: OCCUPY, find: ', next_uid = next_uid + 1 WHERE', replace: ' WHERE' },
       { file: OCCUPY, find: ', nodes.next_uid = nodes.next_uid + 1', replace: '' },
-      { file: 'src/modules/nodes/queries/wipes.ts', find: 'next_uid = ?, uid_end = ?, wipe_token', replace: 'next_uid = next_uid + 0 * ?, uid_end = ?, wipe_token' },
+      { file: 'src/modules/nodes/queries/wipes.ts', find: 'next_uid = ?, uid_end = ?,', replace: 'next_uid = next_uid + 0 * ?, uid_end = ?,' },
       withoutUnique('placements_uid'),
     ],
   },
