@@ -7,6 +7,8 @@
 # ORION_CA_FILE      certificates to trust besides the usual ones
 # ORION_INSTALL_NODE yes: takes Node.js from apt or apk where the agent needs it and it is missing
 # https_proxy, http_proxy, no_proxy   an HTTP proxy for the download and for the agent
+# ORION_INSTALL_NEW_HOST_KEY yes (or the argument --new-host-key: sh -s -- --new-host-key): makes new SSH host keys first, for a machine that was made from an
+#                    image of another; what the image has of an agent's state is removed
 # and the settings of the agent, which stay as they are when they are not given: MY_HOST_PORT, MY_ADDRESS, MY_HOSTNAME, ORION_LABELS, ...
 #
 # Needs root, an sshd with a host key and Python 3. The agent is self-contained where glibc runs on x86-64 or arm64; elsewhere it needs Node.js 20.
@@ -38,6 +40,10 @@ main() {
   LC_ALL=C
   export LC_ALL
   umask 022
+  NEW_HOST_KEY=${ORION_INSTALL_NEW_HOST_KEY-}
+  for argument in "$@"; do
+    case $argument in --new-host-key) NEW_HOST_KEY=yes ;; *) die "no such argument: $argument" ;; esac
+  done
   [ "$(id -u)" = 0 ] || die "this must run as root: curl ... $URL/install.sh | sudo ORION_TOKEN=... sh"
   case $URL in https:*) ;; *) say "warning: $URL is not encrypted: whoever is on the way can become root here" ;; esac
   choose_agent
@@ -52,6 +58,7 @@ main() {
   has python3 || die "Python 3 is missing, through which the control plane works here: $(how_to_get python3)"
   download
   examine
+  if [ "$NEW_HOST_KEY" = yes ]; then make_host_keys; fi
   save_files
   CHANGED=yes
   install_files
@@ -185,9 +192,52 @@ read_token() {
   esac
 }
 
-enrolled() { [ -s "$STATE/agent/credential" ]; }
+# A credential that came with the image is another machine's.
+enrolled() { [ "$NEW_HOST_KEY" != yes ] && [ -s "$STATE/agent/credential" ]; }
 # Since the agent was started anew.
 is_new() { [ -n "$(find "$STATE/agent/$1" -newer "$WORK/started" 2>/dev/null)" ]; }
+
+# One new key for each that is there, of the same type. They stay when the installation fails later: those of before are another machine's. sshd keeps its sessions.
+make_host_keys() {
+  key=${ORION_HOST_KEY_FILE:-/etc/ssh/ssh_host_ed25519_key.pub}
+  has ssh-keygen || die 'ssh-keygen is missing: nothing was changed'
+  mkdir -m 700 -- "$WORK/keys"
+  for public in "$key" /etc/ssh/ssh_host_*_key.pub; do
+    private=${public%.pub}
+    new=$WORK/keys/${private##*/}
+    if [ ! -s "$private" ] || [ -e "$new" ]; then continue; fi
+    type=$(ssh-keygen -lf "$public" | sed 's/.*(\(.*\))$/\1/' | tr '[:upper:]' '[:lower:]')
+    ssh-keygen -q -N '' -C '' -t "$type" -f "$new" </dev/null || die "no new $type key could be made: nothing was changed"
+    printf '%s\n' "$private" >>"$WORK/privates"
+  done
+  if [ -x "$COMMAND" ]; then "$COMMAND" stop; fi
+  rm -rf -- "$STATE/agent"
+  while IFS= read -r private; do
+    for file in "$private" "$private.pub"; do
+      # The owner and the mode stay.
+      cp -p -- "$file" "$file.new"
+      cat -- "$WORK/keys/${file##*/}" >"$file.new"
+      mv -f -- "$file.new" "$file"
+    done
+  done <"$WORK/privates"
+  reload_sshd
+  say "this machine has new SSH host keys: $(ssh-keygen -lf "$key")"
+}
+
+# SIGHUP makes the sshd that listens read its keys anew, and leaves its sessions alone.
+reload_sshd() {
+  if [ -d /run/systemd/system ] && has systemctl; then
+    systemctl --quiet reload ssh 2>/dev/null || systemctl --quiet reload sshd 2>/dev/null || say 'warning: sshd could not be reloaded; it shows its new key once it was'
+  else
+    for process in /proc/[0-9]*; do
+      # Its parent is no sshd: it serves no session.
+      if is_sshd "$process" && ! is_sshd "/proc/$(sed -n 's/^PPid:[[:space:]]*//p' "$process/status" 2>/dev/null)"; then kill -HUP "${process#/proc/}"; fi
+    done
+  fi
+}
+
+# Not one of a container on this machine.
+is_sshd() { [ "$(cat "$1/comm" 2>/dev/null)" = sshd ] && [ "$(readlink "$1/ns/pid")" = "$(readlink /proc/self/ns/pid)" ]; }
 
 # Python is needed anyway, knows TLS and proxies, and is on every machine alike.
 FETCH='
@@ -350,6 +400,8 @@ ExecStart=/usr/local/bin/orion-agent run
 # With 0 it ends when it was told to leave, or retired.
 Restart=on-failure
 RestartSec=5
+# This machine is a copy of another one.
+RestartPreventExitStatus=78
 
 [Install]
 WantedBy=multi-user.target
@@ -506,7 +558,7 @@ judge() {
 
 seconds_since() { echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0))); }
 
-# What an init does elsewhere: starts the agent again when it fails, after growing pauses. One that ends with 0 was told to leave, or retired.
+# What an init does elsewhere: starts the agent again when it fails, after growing pauses. One that ends with 0 was told to leave, or retired; with 78 it is a copy of another machine.
 supervise() {
   child='' stopping='' pause=1
   trap 'stopping=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || :' TERM INT
@@ -517,7 +569,7 @@ supervise() {
     child=$!
     wait "$child" || status=$?
     if [ -n "$stopping" ]; then wait "$child" || :; fi
-    if [ $status = 0 ] || [ -n "$stopping" ]; then return; fi
+    if [ $status = 0 ] || [ $status = 78 ] || [ -n "$stopping" ]; then return; fi
     if [ $(($(date +%s) - began)) -gt 60 ]; then pause=1; fi
     echo "the agent ended with $status, it is started again in $pause s"
     sleep $pause &
@@ -583,4 +635,4 @@ exit
 COMMAND
 }
 
-{ main </dev/null; exit; }
+{ main "$@" </dev/null; exit; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { printChecks } from './agent/doctor';
 import { agentVersion } from './agent/version';
+import { ClonedMachineError } from './agent/session';
 import { loadAgentConfig, type AgentConfig } from './config/agent';
 import { ConfigError } from './config/env';
 import { systemClock } from './lib/clock';
@@ -21,6 +22,9 @@ control plane to trust; a join token says it too), MY_HOST_PORT (22), MY_HOSTNAM
 ORION_FENCE_GRACE_SECONDS (60), ORION_CA_FILE, ORION_MANAGE_ACCOUNTS (true), ORION_CPUS, ORION_MEMORY_MB, LOG_LEVEL,
 https_proxy, http_proxy, no_proxy.
 `;
+
+/** Exit code (EX_CONFIG) that keeps what started the agent from starting it again: a person has to change the machine first. */
+const CLONED = 78;
 
 /** Aborts at the first SIGTERM or SIGINT; a second one ends the process at once. */
 function stopSignal(): AbortSignal {
@@ -44,6 +48,11 @@ async function run(config: AgentConfig, deps: AgentDeps, signal: AbortSignal): P
   });
   const outcome = await Promise.race([role.ended, role.failed, stopped]);
   await role.stop();
+  if (outcome instanceof ClonedMachineError) {
+    deps.logger.error('this machine is a copy of another: the agent stops', { reason: outcome.message });
+    process.stderr.write(`orion-agent: ${outcome.message}\n`);
+    return CLONED;
+  }
   if (outcome instanceof Error) {
     deps.logger.error('agent failed', { error: outcome });
     return 1;

@@ -9,13 +9,13 @@ export type Answer<T> =
   | { kind: 'refused'; status: number; code: string; detail: string; retryAfterSeconds: number | undefined }
   | { kind: 'failed'; reason: string };
 
-/** Something is done about a success, and about being retired; of any other answer nothing follows but another try. */
-const isDecisive = (status: number): boolean => (status >= 200 && status <= 299) || status === 410;
+/** Something is done about a success, about being retired and about being a copy of another machine. Of any other answer nothing follows but another try. */
+const isDecisive = ({ status, text }: HttpAnswer): boolean => (status >= 200 && status <= 299) || status === 410 || parseProblem(parseJson(text)).code === 'host_key_in_use';
 
 /** The same as `interpret`, but a decisive answer counts only when it is from who holds the node's key: anybody on the way can write one. */
 export function interpretSealed<T>(answer: HttpAnswer, { credential, nonce }: { credential: string; nonce: string }, parse: (body: unknown) => T): Answer<T> {
   const { status, text, seal } = answer;
-  if (isDecisive(status) && !isSealed(credential, { nonce, status, text }, seal ?? '')) {
+  if (isDecisive(answer) && !isSealed(credential, { nonce, status, text }, seal ?? '')) {
     return { kind: 'failed', reason: `an answer with status ${status} does not come from this node's control plane (its Orion-MAC is ${seal === undefined ? 'missing' : 'wrong'})` };
   }
   return interpret(answer, parse);

@@ -5,6 +5,7 @@ import { type Agreement, createAgreement } from '../lib/key-agreement';
 import { type Answer, interpret, interpretSealed } from './answer';
 import type { ControlTrust } from './control-trust';
 import type { HttpAnswer } from './http';
+import type { RegistrationMark } from './registration-mark';
 import { parseRegistration, type RegisterBody, type Registration } from './wire';
 
 /** One call of an agent. */
@@ -26,6 +27,8 @@ export interface Proofs {
   signAsHost: (message: Buffer) => Promise<string>;
   /** As it was given to this machine. */
   joinToken: string | undefined;
+  /** By which the control plane tells this machine from a copy of it. */
+  mark: RegistrationMark;
 }
 
 export interface EnrolDeps {
@@ -50,17 +53,26 @@ export async function enrol({ send, challenge, proofs }: EnrolDeps, { body, cred
   if (nonce.kind !== 'ok') {
     return nonce;
   }
+  return proofs.mark.around((mark) => register({ send, proofs }, { body, mark, credential, challenge: nonce.value, signal }));
+}
+
+interface Attempt extends Enrolment {
+  mark: string | undefined;
+  challenge: string;
+}
+
+async function register({ send, proofs }: Pick<EnrolDeps, 'send' | 'proofs'>, { body, mark, credential, challenge, signal }: Attempt): Promise<Answer<Registration>> {
   const agreement = createAgreement();
-  const text = JSON.stringify({ ...body, challenge: nonce.value, agent_key: agreement.publicKey });
+  const text = JSON.stringify({ ...body, challenge, agent_key: agreement.publicKey, mark });
   const headers = { 'orion-host-key-signature': await proofs.signAsHost(Buffer.from(text)), ...(credential === undefined ? proofOfToken(proofs.joinToken, text) : {}) };
-  const answer = await send({ name: 'register', body: text, headers, credential, nonce: nonce.value, signal });
+  const answer = await send({ name: 'register', body: text, headers, credential, nonce: challenge, signal });
   if (credential !== undefined) {
-    return interpretSealed(answer, { credential, nonce: nonce.value }, parseRegistration);
+    return interpretSealed(answer, { credential, nonce: challenge }, parseRegistration);
   }
   const registered = interpret(answer, parseRegistration);
   if (registered.kind === 'ok') {
-    const made = await agree(registered.value, { agreement, challenge: nonce.value, trust: proofs.trust });
-    if (!isSealed(made, { nonce: nonce.value, status: answer.status, text: answer.text }, answer.seal ?? '')) {
+    const made = await agree(registered.value, { agreement, challenge, trust: proofs.trust });
+    if (!isSealed(made, { nonce: challenge, status: answer.status, text: answer.text }, answer.seal ?? '')) {
       throw new Error('the answer was changed on its way');
     }
     return { kind: 'ok', value: { ...registered.value, credential: made } };

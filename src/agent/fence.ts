@@ -30,6 +30,8 @@ export interface Fence {
   runOnce(): Promise<void>;
   /** The control plane accepted a call: it is in charge. */
   noteContact(answer: ContactAnswer): Promise<void>;
+  /** Holds every account. Never rejects: what fails is logged. */
+  holdAll(): Promise<void>;
   /** Names of the accounts that this node ended by itself and that still wait for their wipe. */
   listEnded(): Promise<string[]>;
 }
@@ -47,14 +49,7 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
   const held = new Set<string>();
   const moment = (): FenceMoment => ({ nowSeconds: clock.now().getTime() / 1000, monotonicMs: clock.monotonicMs(), lastContactMs });
 
-  const act = async (what: keyof FenceDeps['acts'], account: AccountRecord, failures: unknown[]): Promise<void> => {
-    try {
-      await acts[what](account);
-    } catch (error) {
-      failures.push(error);
-      logger.error('the fence failed on an account, will try again', { what, username: account.username, error });
-    }
-  };
+  const act = createAct({ acts, logger });
   const holdAndRelease = async (found: AccountRecord[], failures: unknown[]): Promise<void> => {
     const { hold, release } = planHolds(contact.judge(found), contact.limitSeconds());
     for (const account of hold) {
@@ -94,14 +89,29 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
     noteContact: async (answer) => {
       lastContactMs = clock.monotonicMs();
       heartbeatIntervalSeconds = answer.heartbeatIntervalSeconds;
-      await writeAll([
-        contact.note({ limitSeconds: answer.contactLimitSeconds, usernames: answer.accounts.map(({ username }) => username) }),
-        moveEnds(records, answer, clock.now().getTime() / 1000),
-      ]);
+      const usernames = answer.accounts.map(({ username }) => username);
+      await writeAll([contact.note({ limitSeconds: answer.contactLimitSeconds, usernames }), moveEnds(records, answer, clock.now().getTime() / 1000)]);
+    },
+    holdAll: async () => {
+      await Promise.all((await listRecords()).filter(({ ended }) => !ended).map((account) => act('hold', account, [])));
     },
     listEnded: async () => (await records.list()).records.filter((record) => record.ended).map((record) => record.username),
   };
 }
+
+type Act = (what: keyof FenceDeps['acts'], account: AccountRecord, failures: unknown[]) => Promise<void>;
+
+/** Adds what it throws to `failures`. */
+const createAct =
+  ({ acts, logger }: Pick<FenceDeps, 'acts' | 'logger'>): Act =>
+  async (what, account, failures) => {
+    try {
+      await acts[what](account);
+    } catch (error) {
+      failures.push(error);
+      logger.error('the fence failed on an account, will try again', { what, username: account.username, error });
+    }
+  };
 
 /** Waits for every write, then reports those that failed: a full disk that takes no new end must not keep an account from being confirmed, which would hold it. */
 async function writeAll(writes: Promise<void>[]): Promise<void> {

@@ -11,6 +11,11 @@ import type { ControlOffer, HeartbeatAnswer, HeartbeatBody, RegisterBody } from 
 /** Why a session ended: told to stop, retired by an operator, or `leave` was run beside it. */
 export type SessionEnd = 'stopped' | 'retired' | 'left';
 
+/** The control plane answered that this machine is a copy of another one that is in use. Its message is the remedy. */
+export class ClonedMachineError extends Error {
+  override name = 'ClonedMachineError';
+}
+
 export interface SessionDeps {
   controlPlane: ControlPlane;
   credentials: CredentialStore;
@@ -22,6 +27,8 @@ export interface SessionDeps {
   readHostKey: () => Promise<string>;
   /** Installs what the control plane has signed. A failure is logged and does not end the session. */
   applyManagement: (offer: ControlOffer | undefined) => Promise<void>;
+  /** The control plane took this machine in: it is the one that its credential belongs to. Called at each registration. */
+  onRegistered: () => void;
   onHeartbeat: (answer: HeartbeatAnswer) => Promise<void>;
   /** Asked before each call, with the interval that was told. */
   pace: (intervalSeconds: number) => Pace;
@@ -46,7 +53,7 @@ interface State {
 
 type Step = { end: SessionEnd } | { pauseSeconds: number };
 
-/** Registers and then calls home until `signal` aborts or the membership is over. Never rejects, never gives up, one call at a time. */
+/** Registers and then calls home until `signal` aborts or the membership is over. Never gives up, one call at a time. Rejects with ClonedMachineError alone. */
 export async function runSession(deps: SessionDeps, signal: AbortSignal): Promise<SessionEnd> {
   const state: State = { credential: await deps.credentials.find(), registered: false, hostKey: '', presentCredential: true, status: '', failures: 0, keptSeconds: undefined, signal };
   while (!signal.aborted) {
@@ -71,6 +78,9 @@ async function takeStep(deps: SessionDeps, state: State): Promise<Step> {
       ? await callHome(deps, state, state.credential)
       : await register(deps, state);
   } catch (error) {
+    if (error instanceof ClonedMachineError) {
+      throw error;
+    }
     return retry(deps, state, { kind: 'failed', reason: messageOf(error) });
   }
 }
@@ -83,6 +93,10 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
   const presented = state.presentCredential ? state.credential : undefined;
   const self = await deps.describeSelf();
   const answer = await deps.controlPlane.register(self, presented, state.signal);
+  // A machine that has a credential believes nobody who does not know it.
+  if (answer.kind === 'refused' && judgeAnswer(answer) === 'clone' && presented === state.credential) {
+    throw new ClonedMachineError(answer.detail);
+  }
   if (answer.kind !== 'ok') {
     return refused(deps, state, answer);
   }
@@ -94,6 +108,7 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
   Object.assign(state, { registered: true, hostKey: self.host_key });
   // A credential the server has just refused must not bring the two of us into a tight circle.
   const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...paceIn(deps, state) }) : 0;
+  deps.onRegistered();
   deps.logger.info('registered', { nodeId, status });
   state.status = status;
   await apply(deps, offer);

@@ -2,7 +2,7 @@ import { backoffSeconds } from '../lib/backoff';
 import type { Answer } from './answer';
 
 /** What an answer means for the agent's membership. */
-export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'try_again';
+export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'clone' | 'try_again';
 
 const FIRST_RETRY_SECONDS = 1;
 /** For refusals that only a person can lift. */
@@ -13,10 +13,22 @@ export function judgeAnswer(answer: Answer<unknown>): Verdict {
   if (answer.kind === 'ok') {
     return 'accepted';
   }
-  if (answer.kind === 'refused' && answer.status === 410 && answer.code === 'node_retired') {
-    return 'retired';
+  return answer.kind === 'refused' ? judgeRefusal(answer) : 'try_again';
+}
+
+function judgeRefusal({ status, code, retryAfterSeconds }: Extract<Answer<unknown>, { kind: 'refused' }>): Verdict {
+  switch (status) {
+    case 401:
+    case 403:
+      return 'unauthenticated';
+    case 409:
+      // With Retry-After the control plane cannot tell yet.
+      return code === 'host_key_in_use' && retryAfterSeconds === undefined ? 'clone' : 'try_again';
+    case 410:
+      return code === 'node_retired' ? 'retired' : 'try_again';
+    default:
+      return 'try_again';
   }
-  return answer.kind === 'refused' && (answer.status === 401 || answer.status === 403) ? 'unauthenticated' : 'try_again';
 }
 
 /** How long a call home may take, and how long the next one waits at most when it failed. */

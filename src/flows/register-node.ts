@@ -4,15 +4,17 @@ import { fingerprintOf } from '../lib/host-key';
 import { sha256 } from '../lib/ids';
 import type { UidRange } from '../lib/uid-range';
 import { recordEvent } from '../modules/audit';
-import { type Decided, decidedWith, decisionsOf, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode } from '../modules/nodes';
-import type { FlowContext } from './context';
+import {
+  type Decided, decidedWith, decisionsOf, expectFirstHeartbeat, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode,
+} from '../modules/nodes';
 import { admitPending, isWorthAnEvent } from './pending-nodes';
 import { agreeOnCredential, type AgreedCredential, checkHostKey, type MachineProof, type ProofContext, readChallenge, spendChallenge, useJoinToken } from './prove-machine';
 import { quarantine } from './quarantine-node';
 import { reached } from './steps';
+import { askIncumbent, type CloneContext, type Incumbent, noteClone, refuseCopiedState, refuseTakeover, type Refusal } from './tell-clones';
 
 /** What registration needs besides the usual. */
-export interface EnrolmentContext extends FlowContext, ProofContext {
+export interface EnrolmentContext extends CloneContext, ProofContext {
   enrolment: 'token' | 'open';
 }
 
@@ -24,6 +26,8 @@ export interface NodeRegistration {
   sshPort: number;
   /** `type base64`. */
   hostKey: string;
+  /** See lib/registration-mark; null: an agent of the release before. */
+  mark: string | null;
   /** Null: an agent of the release before, which shows its credential and has no proof. */
   proof: MachineProof | null;
   cpus: number;
@@ -47,13 +51,15 @@ export interface Registered {
  * R1, R3: a machine announces itself. Its identity is its host key, of which it proves to hold the private half: a known machine is updated, never doubled. It may, as the
  * holder of the node's credential or of a valid join token; without either, the node is `pending` until an operator approves it (or at once under open enrolment).
  *
- * Throws unauthenticated (no proof, bad token), state_conflict (old challenge), node_retired, node_known (enrolled already), host_key_changed (the node is quarantined).
+ * Throws unauthenticated (no proof, bad token), state_conflict (old challenge), node_retired, node_known (enrolled already), host_key_in_use (it is a copy
+ * of a node that is in use, which is left alone), host_key_changed (the node is quarantined).
  */
 export async function registerNode(ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered> {
   const challengedAt = await checkProof(ctx, request);
+  const incumbent = await askIncumbent(ctx, request);
   reached('register.begin');
   const result = await transaction(ctx.db, async (tx) => {
-    const registered = await register(tx, ctx, { ...request, challengedAt });
+    const registered = await register(tx, ctx, { ...request, challengedAt, incumbent });
     reached('register.commit');
     return registered;
   });
@@ -62,8 +68,12 @@ export async function registerNode(ctx: EnrolmentContext, request: NodeRegistrat
   if (result === 'host_key_changed') {
     throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');
   }
+  if ('waitSeconds' in result) {
+    throw await noteClone(ctx, request, result);
+  }
   // Outside the transaction: nobody's heartbeat waits for a registration.
-  await recordHeartbeats(ctx.db, [{ nodeId: result.nodeId, vitals: {}, overdueSeconds: ctx.settings.heartbeatOverdueSeconds }]);
+  const { heartbeatOverdueSeconds: overdueSeconds } = ctx.settings;
+  await (result.agreed ? expectFirstHeartbeat(ctx.db, result.nodeId, overdueSeconds) : recordHeartbeats(ctx.db, [{ nodeId: result.nodeId, vitals: {}, overdueSeconds }]));
   return result;
 }
 
@@ -79,9 +89,10 @@ async function checkProof(ctx: EnrolmentContext, { hostKey, known, proof }: Node
   return null;
 }
 
-type Proved = NodeRegistration & { challengedAt: number | null };
+type Proved = NodeRegistration & { challengedAt: number | null; incumbent: Incumbent | undefined };
+type Outcome = Registered | Refusal | 'host_key_changed';
 
-async function register(tx: Tx, ctx: EnrolmentContext, request: Proved): Promise<Registered | 'host_key_changed'> {
+async function register(tx: Tx, ctx: EnrolmentContext, request: Proved): Promise<Outcome> {
   const { known, proof } = request;
   if (known || !proof) {
     return reregister(tx, ctx, { request, nodeId: known?.id ?? 0 });
@@ -90,13 +101,19 @@ async function register(tx: Tx, ctx: EnrolmentContext, request: Proved): Promise
 }
 
 /** A machine that has no credential (any more). */
-async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { request: Proved; proof: MachineProof }): Promise<Registered> {
+async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { request: Proved; proof: MachineProof }): Promise<Outcome> {
   const twin = await lockNodeByHostKey(tx, fingerprintOf(request.hostKey));
-  const token = await useJoinToken(tx, proof);
-  const admitted = token !== undefined || ctx.enrolment === 'open';
-  if (twin && !admitted && twin.status !== 'pending') {
+  const mayEnter = proof.join !== null || ctx.enrolment === 'open';
+  if (twin && !mayEnter && twin.status !== 'pending') {
     throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
   }
+  // Before the token is used up.
+  const refusal = twin && (await refuseTakeover(tx, twin, request.incumbent));
+  if (refusal) {
+    return refusal;
+  }
+  const token = await useJoinToken(tx, proof);
+  const admitted = token !== undefined || ctx.enrolment === 'open';
   return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided: decidedWith(decisionsOf(twin), token ?? UNDECIDED), agreed: agreeOnCredential(ctx, proof) });
 }
 
@@ -109,10 +126,14 @@ function statusOf(twin: Node | undefined, admitted: boolean): Upsert['status'] {
 }
 
 /** The machine shows its credential: an agent that was restarted, or a machine that came back. */
-async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: Proved; nodeId: number }): Promise<Registered | 'host_key_changed'> {
+async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: Proved; nodeId: number }): Promise<Outcome> {
   const node = await lockNode(tx, nodeId);
   if (!node || node.status === 'retired') {
     throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');
+  }
+  const refusal = refuseCopiedState(node, request.incumbent);
+  if (refusal) {
+    return refusal;
   }
   if (node.hostKey !== request.hostKey) {
     await refuseOtherHostKey(tx, ctx, { request, node });

@@ -18,6 +18,7 @@ const STATUS: Record<ErrorCode, { status: number; title: string }> = {
   key_taken: { status: 409, title: 'The key is there already' },
   node_known: { status: 409, title: 'The machine is enrolled already' },
   host_key_changed: { status: 409, title: 'The host key changed' },
+  host_key_in_use: { status: 409, title: 'The machine is a copy of another' },
   state_conflict: { status: 409, title: 'The state does not allow it' },
   node_retired: { status: 410, title: 'The node is retired' },
   body_too_large: { status: 413, title: 'The body is too large' },

@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'key_taken'
   | 'node_known'
   | 'host_key_changed'
+  | 'host_key_in_use'
   | 'node_retired'
   | 'state_conflict'
   | 'idempotency_key_reused'

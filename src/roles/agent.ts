@@ -18,7 +18,8 @@ import { isOrionAccount, listAccounts } from '../agent/passwd';
 import { createPasswdEditor } from '../agent/passwd-editor';
 import { createNews } from '../agent/news';
 import { createRest } from '../agent/rest';
-import { runSession, type SessionDeps } from '../agent/session';
+import { createRegistrationMark } from '../agent/registration-mark';
+import { ClonedMachineError, runSession, type SessionDeps, type SessionEnd } from '../agent/session';
 import { keepTunnel } from '../agent/tunnel';
 import { paceOf } from '../agent/verdict';
 import type { HeartbeatBody, RegisterBody } from '../agent/wire';
@@ -52,6 +53,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir: config.stateDir, reason: messageOf(error) }));
 
   const stopping = new AbortController();
+  const registered = new AbortController();
   const fenceLoop = createLoop({
     name: 'fence',
     intervalMs: Math.min(FENCE_INTERVAL_MS, Math.max(200, config.fenceGraceSeconds * 250)),
@@ -68,6 +70,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     describeState: async () => ({ ...news.pick(await readVitals()), ...(await describeState(config, fence)) }),
     readHostKey: () => readHostKey(config.hostKeyFile),
     applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
+    onRegistered: () => registered.abort(),
     onHeartbeat: (answer) => {
       news.accepted();
       return config.manageAccounts ? fence.noteContact(answer) : Promise.resolve();
@@ -79,15 +82,10 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   if (config.manageAccounts) {
     fenceLoop.start();
   }
-  const tunnel = config.tunnel
-    ? keepTunnel({ endpoint: config.endpoint, ca, proxy: config.proxy, sshd: config.localSsh, findCredential: () => credentials.find(), challenge: challengeFrom(controlPlane), clock, logger }, stopping.signal)
-    : Promise.resolve();
-  const session = runSession(deps, stopping.signal).then(async (end) => {
-    if (end !== 'stopped' && config.manageAccounts) {
-      await management.remove();
-    }
-    return end;
-  });
+  const options = { endpoint: config.endpoint, ca, proxy: config.proxy, sshd: config.localSsh, findCredential: () => credentials.find(), challenge: challengeFrom(controlPlane), clock, logger };
+  // A copy of another machine must not open a second tunnel with its credential.
+  const tunnel = config.tunnel ? untilAborted([registered.signal, stopping.signal]).then(() => keepTunnel(options, stopping.signal)) : Promise.resolve();
+  const session = config.manageAccounts ? leaveInOrder(runSession(deps, stopping.signal), { fence, management }) : runSession(deps, stopping.signal);
   const stop = async (): Promise<void> => {
     stopping.abort();
     await fenceLoop.stop();
@@ -95,6 +93,23 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     await session.catch(() => undefined);
   };
   return { stop, ended: over(session), failed: failureOf(session) };
+}
+
+/** What is done to the machine's accounts when the agent will not come back. */
+async function leaveInOrder(session: Promise<SessionEnd>, { fence, management }: { fence: Fence; management: ManagementAccount }): Promise<SessionEnd> {
+  try {
+    const end = await session;
+    if (end !== 'stopped') {
+      await management.remove();
+    }
+    return end;
+  } catch (error) {
+    if (error instanceof ClonedMachineError) {
+      // Accounts that were copied are nobody's here.
+      await fence.holdAll();
+    }
+    throw error;
+  }
 }
 
 /** Takes this machine out of the fleet; see leaveFleet for what the answer means. */
@@ -140,6 +155,7 @@ function reachControlPlane(config: AgentConfig, { ca, trust }: { ca: string | un
     trust,
     signAsHost: (message) => signAsHost(config.hostKeyFile, message),
     joinToken: config.joinToken,
+    mark: createRegistrationMark(),
   });
 }
 
@@ -197,6 +213,9 @@ async function describeState(config: AgentConfig, fence: Fence): Promise<Heartbe
     ssh_port: config.sshPort,
   };
 }
+
+const untilAborted = (signals: AbortSignal[]): Promise<void> =>
+  new Promise((resolve) => signals.forEach((signal) => signal.addEventListener('abort', () => resolve(), { once: true })));
 
 /** Resolves when the session is over of its own accord; otherwise never. */
 function over(session: Promise<string>): Promise<void> {

@@ -12,12 +12,14 @@ import { acceptTunnels } from '../http/workers/tunnel';
 import { messageOf } from '../lib/errors';
 import { createChallenges } from '../modules/nodes';
 import type { OlderTokens } from '../modules/tunnels';
-import { publicKeyOf, signingKeyOf, type SigningKey } from '../ssh';
+import { createMarkFinder, publicKeyOf, signingKeyOf, type SigningKey } from '../ssh';
 import { createWorkContext, type WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
 /** Requests in flight get this long to finish when the process stops; a rent waits for Ansible. */
 const CLOSE_LIMIT_MS = 25_000;
+/** An agent waits 10 s for the answer to its registration. */
+const MARK_TIMEOUT_MS = 4_000;
 
 /** The API: stateless, any number of replicas. */
 export async function startApi(plane: WorkPlane): Promise<RunningRole> {
@@ -28,7 +30,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   plane.closer.push('database of the agents', () => agentsDb.destroy());
   const challenges = createChallenges([jwt.key, ...jwt.extraKeys]);
   const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
-  const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, enrolment: config.enrolment, tokens: jwt };
+  const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, findMark: createMarkFinder(plane.session, MARK_TIMEOUT_MS), enrolment: config.enrolment, tokens: jwt };
   const feed = createNodeFeed({ db: reads, clock, logger });
   const apps = createApps({
     readiness,

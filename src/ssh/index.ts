@@ -1,4 +1,5 @@
 export { createDial, dialDirectly, type Dial, type Reach, type SshTarget } from './dial';
+export { createMarkFinder, type FindMark, type MarkAnswer } from './mark';
 export { createProber, type Prober, type ProbeResult } from './prober';
 export { HostKeyChangedError, type Login, runOnNode, type SessionSettings } from './session';
 export { streamOnNode, type StreamEnd, type StreamJob, type StreamOnNode } from './stream';

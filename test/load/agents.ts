@@ -119,6 +119,7 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
       },
       pace: (intervalSeconds) => paceOf(contactLimitSeconds, intervalSeconds),
       rest: createRest(clock),
+      onRegistered: () => undefined,
       watchful: true,
     },
     // One for all would have 100,000 listeners.
@@ -138,6 +139,7 @@ function controlPlaneOver({ lanes, clock, joinToken, secret }: AgentsOptions, fi
       }
     },
     trust: { demand: () => Promise.resolve(), believe: () => Promise.resolve() },
+    mark: { around: (work) => work(undefined) },
     signAsHost: (message) => Promise.resolve(signAsSimulated(secret, node, message)),
     joinToken,
   });

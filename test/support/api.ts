@@ -11,7 +11,7 @@ import { systemClock } from '../../src/lib/clock';
 import { createReadiness, type Readiness } from '../../src/lib/readiness';
 import { issueAccessToken, type TokenSettings, type User } from '../../src/modules/accounts';
 import { createChallenges } from '../../src/modules/nodes';
-import { signingKeyOf, type SigningKey } from '../../src/ssh';
+import { type FindMark, signingKeyOf, type SigningKey } from '../../src/ssh';
 import { createTestContext } from './context';
 import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
 import { anOpenSshKeyPair } from './keys';
@@ -31,6 +31,8 @@ export interface ApiOptions {
   /** That agents are to install. */
   managementKeys?: string[];
   oldControlKeys?: SigningKey[];
+  /** Default: no machine answers. */
+  findMark?: FindMark;
 }
 
 export type Method = 'get' | 'post' | 'patch' | 'delete' | 'put';
@@ -88,7 +90,7 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const provisioner = options.provisioner ?? createFakeProvisioner();
   const readiness = createReadiness();
   const tokens = { key: JWT_KEY, extraKeys: [], ttlSeconds: 3600, ...options.tokens };
-  const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), tokens, challenges: createChallenges([tokens.key, ...tokens.extraKeys]), controlKey: CONTROL_KEY };
+  const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), tokens, challenges: createChallenges([tokens.key, ...tokens.extraKeys]), controlKey: CONTROL_KEY, findMark: options.findMark ?? ((): Promise<'no_answer'> => Promise.resolve('no_answer')) };
   const management = options.settings?.management ?? await signManagement({ db }, { username: 'orion-mgmt', publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'], controlKey: CONTROL_KEY, oldControlKeys: options.oldControlKeys ?? [] });
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({

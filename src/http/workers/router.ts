@@ -77,6 +77,7 @@ function toRegistration(body: z.output<typeof registerBody>, req: Request): Omit
     from: callerAddressOf(req) ?? 'unknown',
     sshPort: body.ssh_port,
     hostKey: parseHostKey(body.host_key),
+    mark: body.mark ?? null,
     cpus: cpus ?? 1,
     memoryMb: memoryMb ?? 0,
     labels: body.labels,

@@ -24,6 +24,7 @@ export const registerBody = z
     join_token: z.string().max(200).optional().meta({ deprecated: true, description: 'Of agents of the release before; not looked at' }),
     challenge: z.string().max(200).optional(),
     agent_key: z.string().max(100).optional().meta({ description: 'Public key of X25519, base64url: the machine\'s half of the agreement on its credential' }),
+    mark: z.string().regex(/^[\w-]{22,64}$/).optional().meta({ description: 'Random, and in a file on the machine while it registers: the control plane looks for it at the address of the node that the machine claims to be' }),
     labels: labels.default({}).meta({ description: 'They become the labels node/<name>, in place of those of the registration before' }),
     facts: facts.default({}),
     uid_range: z.string().transform(parseUidRange).pipe(z.custom<UidRange>((range) => range !== undefined, UID_RANGE_RULE)).optional()

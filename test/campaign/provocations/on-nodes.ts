@@ -1,5 +1,6 @@
 import { eventually, generateSshKeyPair, sshExec, untilHeld } from '../../lab';
 import type { LeaseBody } from '../../support/api-client';
+import { privateKeyOf, registerMachine } from '../../support/machine';
 import { addManagementKey, startOnPath } from '../../support/on-path';
 import { broken } from '../scenario';
 import { type Arena, PATIENCE_MS, type Provocation, stepsOf } from './arena';
@@ -181,4 +182,18 @@ const foreignUid: Provocation = {
   },
 };
 
-export const ON_NODES: Provocation[] = [residue, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath];
+const clone: Provocation = {
+  name: 'clone',
+  promise: 'a machine that was made from an image of a leased node registers with a join token: it is refused, and the lease stays where it is',
+  provoke: async ({ system, second, lease, workerOf, found }) => {
+    const leased = await lease();
+    const original = workerOf(leased);
+    const copy = { hostname: 'copy', host_key: original.hostKey, address: '127.0.0.1', ssh_port: 9, mark: 'of-the-copy-and-not-of-the-node' };
+    const { status, text } = await registerMachine(second.url, copy, { joinToken: system.joinToken, privateKey: await privateKeyOf(original) });
+    if (status !== 409 || !text.includes('host_key_in_use')) {
+      found.push(broken('trust', original.name, `a copy of it took its row while it was leased (answered ${status})`));
+    }
+  },
+};
+
+export const ON_NODES: Provocation[] = [residue, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath, clone];

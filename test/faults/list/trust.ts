@@ -10,7 +10,15 @@ export const TRUST: Fault[] = [
     scenario: 'provocations-real/hostile-path',
     edits: [
       { file: 'src/agent/control-trust.ts', find: 'if (!isSignedByControlKey(offer.controlKey, context, signed)) {', replace: "if (signed.text === '' && !isSignedByControlKey(offer.controlKey, context, signed)) {" },
-      { file: 'src/agent/answer.ts', find: 'if (isDecisive(status) && !isSealed(', replace: 'if (status === 0 && isDecisive(status) && !isSealed(' },
+      { file: 'src/agent/answer.ts', find: 'if (isDecisive(answer) && !isSealed(', replace: 'if (status === 0 && isDecisive(answer) && !isSealed(' },
     ],
+  },
+  {
+    name: 'live-row-taken-over',
+    what: 'who has the host key of a node gets its row with a join token, though the node is in use',
+    breaks: 'trust',
+    shows: 'a copy of it took its row while it was leased',
+    scenario: 'provocations-real/clone',
+    edits: [{ file: 'src/flows/tell-clones.ts', find: "  if (incumbent.answer === 'shown') {\n", replace: "  if (incumbent.answer !== undefined) {\n" }],
   },
 ];

@@ -27,6 +27,12 @@ export async function findNodeByKeyId(db: Db, keyId: string): Promise<{ node: No
   return row && { node: toNode(row), credentialHash: row.credential_hash };
 }
 
+/** The node that shows this host key; retired ones have given theirs back. */
+export async function findNodeByHostKey(db: Db, fingerprint: string): Promise<Node | undefined> {
+  const row = await selectFirst<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM nodes WHERE host_key_fingerprint = ?`, [fingerprint]);
+  return row && toNode(row);
+}
+
 /** The node that shows this host key; retired ones have given theirs back. Locked. */
 export async function lockNodeByHostKey(tx: Tx, fingerprint: string): Promise<Node | undefined> {
   const row = await selectFirst<NodeRow>(tx, `SELECT ${NODE_COLUMNS} FROM nodes WHERE host_key_fingerprint = ? FOR UPDATE`, [fingerprint]);

@@ -83,6 +83,27 @@ export async function recordHeartbeats(db: Db, heartbeats: Heartbeat[]): Promise
   );
 }
 
+/** A machine enrolled. Its agent is not heard by that: whoever enrols may never have got the answer. */
+export async function expectFirstHeartbeat(db: Db, nodeId: number, overdueSeconds: number): Promise<void> {
+  await execute(
+    db,
+    `INSERT INTO heartbeats (node_id, last_heartbeat_at, silent_at) SELECT id, registered_at, ${IN_SECONDS} FROM nodes WHERE id = ?
+     ON DUPLICATE KEY UPDATE last_heartbeat_at = VALUES(last_heartbeat_at), silent_at = VALUES(silent_at)`,
+    [overdueSeconds, nodeId],
+  );
+}
+
+/** Seconds, at least 1, until the agent counts as silent if it does not call again. 0: it does already, or has not called since the machine enrolled. */
+export async function secondsUntilSilent(db: Db, nodeId: number): Promise<number> {
+  const row = await selectFirst<{ seconds: string | number }>(
+    db,
+    `SELECT GREATEST(1, CEIL(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), h.silent_at) / 1000000)) AS seconds FROM heartbeats h JOIN nodes n ON n.id = h.node_id
+      WHERE h.node_id = ? AND h.silent_at > UTC_TIMESTAMP(3) AND h.last_heartbeat_at > n.registered_at`,
+    [nodeId],
+  );
+  return Number(row?.seconds ?? 0);
+}
+
 /** An account has come onto the node: its agent has `overdueSeconds` to call, whatever it was told before. */
 export async function expectHeartbeat(db: Db, nodeId: number, overdueSeconds: number): Promise<void> {
   await execute(db, `UPDATE heartbeats SET silent_at = LEAST(silent_at, ${IN_SECONDS}) WHERE node_id = ?`, [overdueSeconds, nodeId]);
