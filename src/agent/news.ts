@@ -1,3 +1,4 @@
+import type { Clock } from '../lib/clock';
 import type { Vitals } from './facts';
 
 /** What the control plane was told of this machine, so that nothing is said twice. */
@@ -11,16 +12,23 @@ export interface News {
 const LOAD_STEP = 0.5;
 const SHARE_STEP = 0.1;
 
-export function createNews(): News {
+/** The control plane may have lost what it was told. */
+const REPEAT_MS = 600_000;
+
+export function createNews({ monotonicMs }: Pick<Clock, 'monotonicMs'>): News {
+  let toldAtMs = 0;
   let told: Vitals | undefined;
   let picked: Vitals | undefined;
   return {
     pick: (now) => {
-      picked = told === undefined || isNews(told, now) ? now : undefined;
+      picked = told === undefined || isNews(told, now) || monotonicMs() - toldAtMs > REPEAT_MS ? now : undefined;
       return picked ?? {};
     },
     accepted: () => {
-      told = picked ?? told;
+      if (picked !== undefined) {
+        told = picked;
+        toldAtMs = monotonicMs();
+      }
     },
   };
 }

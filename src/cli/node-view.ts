@@ -20,9 +20,12 @@ export function nodeRow(node: Node): string[] {
 /** Of the host key that the node shows now: what `orion node approve --fingerprint` has to name. Admins alone see it. */
 export const fingerprintToCheck = (node: Node): string | undefined => node.offered_host_key_fingerprint ?? node.host_key_fingerprint;
 
+/** What is worth a word in a table. */
+const USE = { idle: '', busy: '', very_busy: 'very busy', short: 'short of disk or memory' };
+
 /** `alive, drained, dirty`; the flags are shown to admins only. */
 export function describeStatus(node: Node): string {
-  const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty', node.withheld_reason && 'withheld'].filter((flag) => typeof flag === 'string');
+  const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty', node.withheld_reason && 'withheld', node.use && USE[node.use]].filter((flag) => typeof flag === 'string' && flag !== '');
   return [node.status, ...flags].join(', ');
 }
 

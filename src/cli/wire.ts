@@ -103,6 +103,7 @@ export interface Node {
   leaving?: boolean;
   dirty?: boolean;
   checks?: { name: string; result: 'ok' | 'fail'; cause: string; remedy: string }[];
+  use?: 'idle' | 'busy' | 'very_busy' | 'short';
   host_key_fingerprint?: string;
   offered_host_key_fingerprint?: string | null;
   withheld_reason?: string | null;

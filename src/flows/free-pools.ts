@@ -72,7 +72,7 @@ export function createPools(clock: Clock): Pools {
   };
 }
 
-const placeOf = (node: ClaimedNode): Position => ({ fit: fitOf(node), id: node.id });
+const placeOf = (node: ClaimedNode): Position => ({ fit: fitOf(node), band: node.useBand, id: node.id });
 
 /** Locked nodes, the best first; `isAll`: there are no more to be had. */
 interface Pool {

@@ -3,6 +3,7 @@ import { listAccountsOnNode } from '../modules/leases';
 import { type Caller, type CallerHints, findNode, type Heartbeat as Row, listCallers, type Node, type NodeStatus, recordHeartbeats, type Vitals } from '../modules/nodes';
 import type { FlowContext } from './context';
 import type { HeartbeatRhythm } from './heartbeat-rhythm';
+import type { UseJudge } from './judge-use';
 import { quarantine } from './quarantine-node';
 
 export interface Heartbeat {
@@ -23,7 +24,7 @@ export interface HeartbeatAnswer {
 }
 
 /** For the flows of this file. */
-export type HeartbeatContext = FlowContext & { rhythm: HeartbeatRhythm };
+export type HeartbeatContext = FlowContext & { rhythm: HeartbeatRhythm; uses: UseJudge };
 
 /**
  * The agent's call home. A host key other than the pinned one quarantines the node, before anybody is sent to it; a machine that waits for approval has nothing
@@ -39,7 +40,7 @@ export async function takeHeartbeat(ctx: HeartbeatContext, node: Node, heartbeat
   }
   const [now, accounts] = await Promise.all([findNode(ctx.db, node.id), listAccountsOnNode(ctx.db, node.id)]);
   const { row, answer } = judge(ctx, { nodeId: node.id, status: now?.status ?? node.status, accounts }, heartbeat);
-  await recordHeartbeats(ctx.db, [row]);
+  await record(ctx, [row]);
   return answer;
 }
 
@@ -71,10 +72,17 @@ export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHea
     return { ...answer, credentialHash: caller.credentialHash };
   });
   if (rows.size > 0) {
-    await recordHeartbeats(ctx.db, [...rows.values()]);
+    await record(ctx, [...rows.values()]);
   }
   return answers;
 }
+
+async function record({ db, uses }: HeartbeatContext, rows: Row[]): Promise<void> {
+  await recordHeartbeats(db, rows);
+  uses.note(rows.filter(({ vitals }) => isNews(vitals)).map(({ nodeId }) => nodeId));
+}
+
+const isNews = (vitals: Vitals): boolean => Object.values(vitals).some((value) => value !== undefined);
 
 const isPlain = (caller: Caller, { hostKey }: Heartbeat): boolean => caller.status !== 'retired' && (hostKey === null || hostKey === caller.hostKey);
 

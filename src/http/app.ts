@@ -2,6 +2,7 @@ import type { RequestListener } from 'node:http';
 import express, { type Express, type RequestHandler, type Router } from 'express';
 import helmet from 'helmet';
 import { createHeartbeatRhythm } from '../flows/heartbeat-rhythm';
+import { createUseJudge } from '../flows/judge-use';
 import type { Readiness } from '../lib/readiness';
 import { addAccountRoutes } from './accounts/router';
 import { createAuthenticator } from './auth';
@@ -79,9 +80,10 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   addNodeRoutes(routes, api, stopping);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const rhythm = createHeartbeatRhythm(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
-  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: agentAuth }), { ...api, ctx: agentCtx, rhythm }, agentAuth);
+  const uses = createUseJudge(agentCtx);
+  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: agentAuth }), { ...api, ctx: agentCtx, rhythm, uses }, agentAuth);
 
-  const heartbeats = settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...agentCtx, rhythm }, settings)] : [];
+  const heartbeats = settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...agentCtx, rhythm, uses }, settings)] : [];
   const rents = rentGroupMax > 1 ? [createRentDoor({ auth, rent, logger: ctx.logger })] : [];
   const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
   const full = createListener(api, { db: api.reads, readiness }, [routers.own, routers.workers, ...pages]);

@@ -96,7 +96,7 @@ const statuses = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined
 
 const node: fc.Arbitrary<Node> = fc.record({
   id, hostname: fc.domain(), address: fc.ipV4(), sshPort: fc.integer({ min: 1, max: 65_535 }), reach: fc.constantFrom('direct', 'tunnel'), hostKey: fc.constant(key), offeredHostKey: orNull(fc.constant(key)), status: fc.constantFrom(...statuses),
-  statusReason: orNull(text), statusSince: date, drained: fc.boolean(), leaving: fc.boolean(), evacuating: fc.boolean(), dirty: fc.boolean(), leaseId: orNull(id), leasable: fc.boolean(), cpus: fc.nat(), memoryMb: fc.nat(), labels, operatorLabels: labels, maxCpus: orNull(fc.nat()), maxMemoryMb: orNull(fc.nat()),
+  statusReason: orNull(text), statusSince: date, drained: fc.boolean(), leaving: fc.boolean(), evacuating: fc.boolean(), dirty: fc.boolean(), leaseId: orNull(id), leasable: fc.boolean(), useBand: fc.constantFrom(0, 1, 2, 3), cpus: fc.nat(), memoryMb: fc.nat(), labels, operatorLabels: labels, maxCpus: orNull(fc.nat()), maxMemoryMb: orNull(fc.nat()),
   facts: fc.record({ os: text, load1: fc.nat() }, { requiredKeys: [] }), lastDeathAt: orNull(date), probeFailures: fc.nat(), firstFailedAt: orNull(date), lastCheckedAt: orNull(date), lastHeartbeatAt: orNull(date),
   wipeFailures: fc.nat(), wipedAt: orNull(date), provisionFailures: fc.nat(), registeredAt: date,
   checks: fc.array(fc.record({ name: text, result: fc.constantFrom('ok', 'fail'), cause: text, remedy: text })), checkedAt: orNull(date), withheldLooks: fc.nat(),

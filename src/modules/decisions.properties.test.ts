@@ -56,7 +56,7 @@ describe('the health of a node, through any history', () => {
 
 describe('choosing nodes', () => {
   const labels = fc.dictionary(fc.constantFrom('zone', 'gpu'), fc.constantFrom('a', 'b'), { maxKeys: 2 });
-  const candidates = fc.uniqueArray(fc.record({ id: fc.nat(1000), cpus: fc.integer({ min: 1, max: 16 }), memoryMb: fc.nat(32_768), labels, flappedLately: fc.boolean() }), { selector: ({ id }) => id, maxLength: 20 });
+  const candidates = fc.uniqueArray(fc.record({ id: fc.nat(1000), cpus: fc.integer({ min: 1, max: 16 }), memoryMb: fc.nat(32_768), labels, useBand: fc.constantFrom(0, 1, 2), flappedLately: fc.boolean() }), { selector: ({ id }) => id, maxLength: 20 });
   const wanted = fc.record({ cpus: fc.integer({ min: 1, max: 8 }), memoryMb: fc.nat(16_384), labels });
   const ids = (nodes: Candidate[]): number[] => nodes.map(({ id }) => id);
 
@@ -73,7 +73,7 @@ describe('choosing nodes', () => {
   it('R5: the order does not depend on how the candidates came', () => {
     fc.assert(
       fc.property(candidates, wanted, (nodes, asked) => {
-        const merit = (one: Candidate): string => `${String(one.flappedLately)} ${one.cpus + one.memoryMb / 2048}`;
+        const merit = (one: Candidate): string => `${String(one.flappedLately)} ${one.cpus + one.memoryMb / 2048} ${one.useBand}`;
         expect(rankCandidates([...nodes].reverse(), asked, () => 0).map(merit)).toEqual(rankCandidates(nodes, asked, () => 0).map(merit));
       }),
     );

@@ -47,7 +47,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const management = createAccount(config, clock);
   const contact = await openContact(config.stateDir);
   const rest = createRest(clock);
-  const news = createNews();
+  const news = createNews(clock);
   const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
   await mkdir(config.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
     logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir: config.stateDir, reason: messageOf(error) }));

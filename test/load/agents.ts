@@ -85,7 +85,7 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
   const { hostname, address, hostKey, credential: seeded } = identityOf(options.secret, node);
   let credential = options.joinToken === undefined ? seeded : undefined;
   let contactLimitSeconds = 0;
-  const news = createNews();
+  const news = createNews(clock);
   const common = { ssh_port: options.sshPort };
   return runSession(
     {

@@ -75,6 +75,8 @@ export interface NodeJson {
   address?: string;
   drained?: boolean;
   dirty?: boolean;
+  status_reason?: string | null;
+  use?: string;
   offered_host_key_fingerprint?: string | null;
 }
 

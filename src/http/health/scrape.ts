@@ -62,7 +62,7 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   nodes.forEach(({ status, count }) => metrics.nodes.inc({ status }, count));
   leases.forEach(({ state, count }) => metrics.leases.set({ state }, count));
   Object.entries(lag).forEach(([queue, seconds]) => metrics.queueLagSeconds.set({ queue }, seconds));
-  metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied)));
+  metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied && !n.short)));
   metrics.nodesDirty.set(sum(nodes.filter((n) => n.dirty && n.status !== 'retired')));
   metrics.migrationBrake.set(brake === null ? 0 : 1);
 }

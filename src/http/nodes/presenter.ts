@@ -1,6 +1,6 @@
 import { fingerprintOf } from '../../lib/host-key';
 import { formatUidRange } from '../../lib/uid-range';
-import type { Node } from '../../modules/nodes';
+import { type Node, SHORT, shortageOf } from '../../modules/nodes';
 
 const time = (at: Date | null): string | null => at?.toISOString() ?? null;
 
@@ -18,13 +18,20 @@ export function presentNode(node: Node, mine: boolean): Record<string, unknown> 
   };
 }
 
+const USE = ['idle', 'busy', 'very_busy', 'short'] as const;
+
+/** Why a node that is well is not leased. The figures may be newer than the judgement, by a moment. */
+const shortage = ({ useBand, memoryMb, facts }: Node): string | null =>
+  useBand === SHORT ? (shortageOf({ memoryMb, diskMb: facts.disk_mb, memoryFreeMb: facts.memory_free_mb, diskFreeMb: facts.disk_free_mb, before: useBand }) ?? 'too little free disk or memory') : null;
+
 export function presentNodeForAdmin(node: Node): Record<string, unknown> {
   return {
     ...presentNode(node, true),
     address: node.address,
     ssh_port: node.sshPort,
     reach: node.reach,
-    status_reason: node.statusReason,
+    status_reason: node.statusReason ?? shortage(node),
+    use: USE[node.useBand],
     status_since: node.statusSince.toISOString(),
     drained: node.drained,
     leaving: node.leaving,

@@ -9,6 +9,7 @@ const forAdmins = {
   ssh_port: z.int(),
   reach: z.enum(['direct', 'tunnel']).meta({ description: 'How the control plane gets to it' }),
   status_reason: z.string().nullable(),
+  use: z.enum(['idle', 'busy', 'very_busy', 'short']).meta({ description: 'By its load, free memory and free disk. Of nodes that fit equally the least used one is leased; one that is short of disk or memory is not' }),
   status_since: time,
   drained: z.boolean(),
   leaving: z.boolean(),

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { leaveNode } from '../../flows/leave-node';
 import type { HeartbeatRhythm } from '../../flows/heartbeat-rhythm';
+import type { UseJudge } from '../../flows/judge-use';
 import { takeHeartbeat } from '../../flows/record-heartbeat';
 import { issueChallenge, readChallenge, spendChallenge } from '../../flows/prove-machine';
 import { type NodeRegistration, registerNode } from '../../flows/register-node';
@@ -19,10 +20,10 @@ import { challengeAnswer, heartbeatAnswer, heartbeatBody, leaveAnswer, registerA
 
 const callerOf = (res: Response): NodeCaller => res.locals.caller as NodeCaller;
 
-export type WorkerDeps = ApiDeps & { rhythm: HeartbeatRhythm };
+export type WorkerDeps = ApiDeps & { rhythm: HeartbeatRhythm; uses: UseJudge };
 
 /** What the agents call. */
-export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm }: WorkerDeps, auth: Authenticator): void {
+export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm, uses }: WorkerDeps, auth: Authenticator): void {
   const usual = presentUsual(settings);
 
   routes.add(
@@ -47,7 +48,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhy
   }
   routes.add(
     { method: 'post', path: HEARTBEAT_PATH, summary: 'An agent calls home', access: 'node', body: heartbeatBody, answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } }, problems: [410, 503] },
-    async ({ body, res }) => ({ status: 200, body: presentHeartbeat(await takeHeartbeat({ ...ctx, rhythm }, callerOf(res).node, toHeartbeat(body)), usual) }),
+    async ({ body, res }) => ({ status: 200, body: presentHeartbeat(await takeHeartbeat({ ...ctx, rhythm, uses }, callerOf(res).node, toHeartbeat(body)), usual) }),
   );
   routes.add(
     { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } }, problems: [409, 410] },

@@ -2,12 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type Candidate, rankCandidates, satisfies } from './choose';
 
-const node = (id: number, change: Partial<Candidate> = {}): Candidate => ({ id, cpus: 2, memoryMb: 2048, labels: {}, flappedLately: false, ...change });
+const node = (id: number, change: Partial<Candidate> = {}): Candidate => ({ id, cpus: 2, memoryMb: 2048, labels: {}, useBand: 0, flappedLately: false, ...change });
 const anything = { cpus: 1, memoryMb: 0, labels: {} };
 const ids = (nodes: Candidate[]): number[] => nodes.map(({ id }) => id);
 
 const labels = fc.dictionary(fc.constantFrom('zone', 'gpu', 'arch'), fc.constantFrom('a', 'b'), { maxKeys: 3 });
-const candidate = fc.record({ id: fc.nat(), cpus: fc.integer({ min: 1, max: 64 }), memoryMb: fc.nat(65_536), labels, flappedLately: fc.boolean() });
+const candidate = fc.record({ id: fc.nat(), cpus: fc.integer({ min: 1, max: 64 }), memoryMb: fc.nat(65_536), labels, useBand: fc.constantFrom(0, 1, 2), flappedLately: fc.boolean() });
 const wanted = fc.record({ cpus: fc.integer({ min: 1, max: 32 }), memoryMb: fc.nat(32_768), labels });
 
 describe('whether a node satisfies what is asked for', () => {
@@ -40,6 +40,11 @@ describe('ranking free nodes', () => {
     const nodes = Array.from({ length: 10 }, (_, id) => node(id));
     const firsts = new Set(Array.from({ length: 200 }, () => rankCandidates(nodes, anything, Math.random)[0]?.id));
     expect(firsts.size).toBeGreaterThan(5);
+  });
+
+  it('R5, R45: of those that fit equally the idle one comes first, and one that fits more tightly before it', () => {
+    const nodes = [node(1, { useBand: 2 }), node(2, { useBand: 1 }), node(3), node(4, { cpus: 1, useBand: 2 })];
+    expect(ids(rankCandidates(nodes, anything, Math.random))).toEqual([4, 3, 2, 1]);
   });
 
   it('R5: gives exactly those that satisfy, in an order that nothing contradicts, and leaves the list as it was', () => {

@@ -1,4 +1,5 @@
 import type { Labels, Requirements } from './types';
+import type { UseBand } from './use';
 
 /** A free node as placement sees it. */
 export interface Candidate {
@@ -6,6 +7,7 @@ export interface Candidate {
   cpus: number;
   memoryMb: number;
   labels: Labels;
+  useBand: UseBand;
   /** It died within the last hour. */
   flappedLately: boolean;
 }
@@ -26,12 +28,12 @@ export function satisfies(node: Pick<Candidate, 'cpus' | 'memoryMb' | 'labels'>,
 
 /**
  * Ranks the nodes that satisfy `wanted`, best first: reliable ones before those that flapped lately, then the tightest fit (best-fit
- * bin packing), ties spread at random so that concurrent rents do not all reach for the same machine. Pure but for `random`.
+ * bin packing), then the least used, ties spread at random so that concurrent rents do not all reach for the same machine. Pure but for `random`.
  */
 export function rankCandidates(candidates: Candidate[], wanted: Requirements, random: () => number): Candidate[] {
   return candidates
     .filter((node) => satisfies(node, wanted))
     .map((node) => ({ node, fit: fitOf(node), tie: random() }))
-    .sort((a, b) => Number(a.node.flappedLately) - Number(b.node.flappedLately) || a.fit - b.fit || a.tie - b.tie)
+    .sort((a, b) => Number(a.node.flappedLately) - Number(b.node.flappedLately) || a.fit - b.fit || a.node.useBand - b.node.useBand || a.tie - b.tie)
     .map(({ node }) => node);
 }

@@ -22,8 +22,10 @@ export { countPending, listStalePending, type PendingLimits, removePending } fro
 export * from './queries/probes';
 export * from './queries/registration';
 export { suspectSilentNodes } from './queries/silence';
+export { listUses, type NodeUse, setUseBand } from './queries/use';
 export * from './queries/wipes';
 export { noteUidRefusal, takeUid } from './queries/uids';
 export * from './shared-storage';
 export { BLOCK } from './uid-blocks';
 export { type BlockWish, giveBlock } from './queries/uid-blocks';
+export * from './use';

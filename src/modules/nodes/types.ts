@@ -1,6 +1,7 @@
 import type { Reach, SshTarget } from '../../ssh';
 import type { NotExamined, SharedStoragePolicy } from './shared-storage';
 import type { UidRange } from '../../lib/uid-range';
+import type { UseBand } from './use';
 
 /** See docs/states.md. `drained` and `dirty` are flags beside it. */
 export type NodeStatus = 'pending' | 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined' | 'retired';
@@ -72,6 +73,7 @@ export interface Node extends Caps {
   dirty: boolean;
   leaseId: number | null;
   leasable: boolean;
+  useBand: UseBand;
   cpus: number;
   memoryMb: number;
   /** The operator's, and the node's under their prefix. */

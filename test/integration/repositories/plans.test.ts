@@ -37,7 +37,7 @@ describe('with thousands of rows, what is due is found by its index', () => {
   afterAll(() => database.close());
 
   it('R25: a claim that goes on from a place does not walk over what lies before it', async () => {
-    const search = { wanted: { cpus: 1, memoryMb: 0, labels: {} }, limit: 2, after: { fit: 5_120, id: 3_000 } };
+    const search = { wanted: { cpus: 1, memoryMb: 0, labels: {} }, limit: 2, after: { fit: 5_120, band: 0 as const, id: 3_000 } };
     await transaction(database.db, async (tx) => {
       const looks = async (): Promise<number> => {
         const counters = await selectRows<{ Value: string }>(tx, "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_next', 'Handler_icp_attempts')");
@@ -50,13 +50,13 @@ describe('with thousands of rows, what is due is found by its index', () => {
   });
 
   it.each([
-    ['nodes_leasable', 'SELECT id, cpus, memory_mb FROM nodes WHERE leasable = 1 AND fit >= 4096 AND cpus >= 2 AND memory_mb >= 0 ORDER BY fit, id LIMIT 65'],
-    ['nodes_leasable', `SELECT id, facts FROM nodes WHERE leasable = 1 AND fit >= 4096 AND cpus >= 2 AND memory_mb >= 0
-      AND (last_death_at IS NULL OR NOT last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) ORDER BY fit, id LIMIT 128 FOR UPDATE SKIP LOCKED`],
-    ['nodes_leasable', `SELECT id, facts FROM nodes WHERE leasable = 1 AND fit >= 2048 AND cpus >= 1 AND memory_mb >= 0 AND (fit > 9216 OR (fit = 9216 AND id > 2000))
-      AND (last_death_at IS NULL OR NOT last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) ORDER BY fit, id LIMIT 128 FOR UPDATE SKIP LOCKED`],
-    ['nodes_leasable', `SELECT id, facts FROM nodes WHERE leasable = 1 AND fit >= 2048 AND cpus >= 1 AND memory_mb >= 0 AND JSON_VALUE(labels, '$."node/gpu"') = 'a100'
-      ORDER BY fit, id LIMIT 65`],
+    ['nodes_claim', 'SELECT id, cpus, memory_mb FROM nodes FORCE INDEX (nodes_claim) WHERE leasable = 1 AND use_band < 3 AND fit >= 4096 AND cpus >= 2 AND memory_mb >= 0 ORDER BY fit, use_band, id LIMIT 65'],
+    ['nodes_claim', `SELECT id, facts FROM nodes FORCE INDEX (nodes_claim) WHERE leasable = 1 AND use_band < 3 AND fit >= 4096 AND cpus >= 2 AND memory_mb >= 0
+      AND (last_death_at IS NULL OR NOT last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) ORDER BY fit, use_band, id LIMIT 128 FOR UPDATE SKIP LOCKED`],
+    ['nodes_claim', `SELECT id, facts FROM nodes FORCE INDEX (nodes_claim) WHERE leasable = 1 AND use_band < 3 AND fit >= 2048 AND cpus >= 1 AND memory_mb >= 0 AND (fit > 9216 OR (fit = 9216 AND (use_band > 0 OR (use_band = 0 AND id > 2000))))
+      AND (last_death_at IS NULL OR NOT last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) ORDER BY fit, use_band, id LIMIT 128 FOR UPDATE SKIP LOCKED`],
+    ['nodes_claim', `SELECT id, facts FROM nodes FORCE INDEX (nodes_claim) WHERE leasable = 1 AND use_band < 3 AND fit >= 2048 AND cpus >= 1 AND memory_mb >= 0 AND JSON_VALUE(labels, '$."node/gpu"') = 'a100'
+      ORDER BY fit, use_band, id LIMIT 65`],
     ['nodes_probe_due', 'SELECT id FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3) ORDER BY probe_due_at, id LIMIT 32 FOR UPDATE SKIP LOCKED'],
     ['nodes_wipe_due', 'SELECT id FROM nodes WHERE wipe_due_at <= UTC_TIMESTAMP(3) ORDER BY wipe_due_at, id LIMIT 8 FOR UPDATE SKIP LOCKED'],
     ['placements_due', 'SELECT id FROM placements WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, id LIMIT 8 FOR UPDATE SKIP LOCKED'],

@@ -2,8 +2,9 @@ import { fromJson, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { type Candidate, rankCandidates } from '../choose';
 import type { Labels, Requirements } from '../types';
+import type { UseBand } from '../use';
 import { CLAIMED_COLUMNS, type ClaimedNode, type ClaimedRow, toClaimedNode } from './claimed-row';
-import { requirementsSql } from './requirements';
+import { LEASABLE, requirementsSql } from './requirements';
 
 /** How many free nodes are ranked at a time: enough to choose well, few enough to stay cheap at 100,000 nodes. */
 const CANDIDATES = 64;
@@ -38,7 +39,7 @@ export async function claimFreeNodes(tx: Tx, wanted: Requirements, count: number
 }
 
 async function lockFreeNode(tx: Tx, id: number): Promise<ClaimedNode | undefined> {
-  const row = await selectFirst<ClaimedRow>(tx, `SELECT ${CLAIMED_COLUMNS} FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED`, [id]);
+  const row = await selectFirst<ClaimedRow>(tx, `SELECT ${CLAIMED_COLUMNS} FROM nodes WHERE id = ? AND ${LEASABLE} FOR UPDATE SKIP LOCKED`, [id]);
   return row && toClaimedNode(row);
 }
 
@@ -47,6 +48,7 @@ interface CandidateRow {
   cpus: number;
   memory_mb: number;
   labels: unknown;
+  use_band: UseBand;
   flapped: number;
 }
 
@@ -54,8 +56,8 @@ async function listCandidates(db: Db, wanted: Requirements, limit: number): Prom
   const { sql, bindings } = requirementsSql(wanted);
   const rows = await selectRows<CandidateRow>(
     db,
-    `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
-       FROM nodes WHERE leasable = 1 AND ${sql} ORDER BY fit, id LIMIT ?`,
+    `SELECT id, cpus, memory_mb, labels, use_band, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
+       FROM nodes FORCE INDEX (nodes_claim) WHERE ${LEASABLE} AND ${sql} ORDER BY fit, use_band, id LIMIT ?`,
     [...bindings, limit],
   );
   return rows.map((row) => ({
@@ -63,6 +65,7 @@ async function listCandidates(db: Db, wanted: Requirements, limit: number): Prom
     cpus: row.cpus,
     memoryMb: row.memory_mb,
     labels: fromJson<Labels>(row.labels),
+    useBand: row.use_band,
     flappedLately: row.flapped === 1,
   }));
 }

@@ -1,6 +1,8 @@
 import { selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { Node, NodeStatus } from '../types';
+import { SHORT } from '../use';
+import { LEASABLE } from './requirements';
 import { NODE_COLUMNS, type NodeRow, toNode } from './row';
 
 export async function findNode(db: Db, id: number): Promise<Node | undefined> {
@@ -84,7 +86,7 @@ async function listVisibleNodes(db: Db, { userId, status, afterId, limit }: Visi
   return rows.map(toNode);
 }
 
-const FREE_IDS = '(SELECT id AS node_id FROM nodes FORCE INDEX (nodes_free) WHERE leasable = 1 AND id > ? ORDER BY id LIMIT ?)';
+const FREE_IDS = `(SELECT id AS node_id FROM nodes FORCE INDEX (nodes_free) WHERE ${LEASABLE} AND id > ? ORDER BY id LIMIT ?)`;
 
 /** A page of what anybody may lease, by id. */
 export async function listFreeNodes(db: Db, { afterId, limit }: Pick<NodeFilter, 'afterId' | 'limit'>): Promise<Node[]> {
@@ -98,9 +100,9 @@ export async function listNodesOfUser(db: Db, userId: number): Promise<Node[]> {
 }
 
 /** Nodes by status and flags, for metrics. It looks at every row: 60 ms at 100,000 nodes, once a scrape. */
-export async function countNodes(db: Db): Promise<{ status: string; drained: number; dirty: number; occupied: number; count: number }[]> {
+export async function countNodes(db: Db): Promise<{ status: string; drained: number; dirty: number; occupied: number; short: number; count: number }[]> {
   return selectRows(
     db,
-    `SELECT status, drained, dirty, lease_id IS NOT NULL AS occupied, COUNT(*) AS count FROM nodes GROUP BY status, drained, dirty, occupied`,
+    `SELECT status, drained, dirty, lease_id IS NOT NULL AS occupied, use_band = ${SHORT} AS short, COUNT(*) AS count FROM nodes GROUP BY status, drained, dirty, occupied, short`,
   );
 }

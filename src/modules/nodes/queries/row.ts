@@ -4,6 +4,7 @@ import { labelsOf } from '../declared';
 import type { NotExamined, SharedStoragePolicy } from '../shared-storage';
 import type { Facts, Labels, Node, NodeCheck, NodeStatus, ReachableNode, Vitals } from '../types';
 import { ownRangeOf } from './uids';
+import { SHORT, type UseBand } from '../use';
 
 export interface ReachableRow {
   id: number;
@@ -25,6 +26,7 @@ export interface NodeRow extends ReachableRow {
   dirty: number;
   lease_id: number | null;
   leasable: number;
+  use_band: UseBand;
   cpus: number;
   memory_mb: number;
   labels: unknown;
@@ -55,7 +57,7 @@ export interface NodeRow extends ReachableRow {
 
 /** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
 export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, evacuating, dirty,
-  lease_id, leasable, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
+  lease_id, leasable, use_band, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
   shared_storage, not_examined, withheld_reason, uid_range_first, uid_range_last, uid_refusal, checks, checked_at, withheld_looks, wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
   (SELECT JSON_OBJECT('load1', h.load1, 'memory_free_mb', h.memory_free_mb, 'disk_free_mb', h.disk_free_mb) FROM heartbeats h WHERE h.node_id = nodes.id) AS vitals`;
 
@@ -81,7 +83,8 @@ export function toNode(row: NodeRow): Node {
     evacuating: row.evacuating === 1,
     dirty: row.dirty === 1,
     leaseId: row.lease_id,
-    leasable: row.leasable === 1,
+    leasable: row.leasable === 1 && row.use_band < SHORT,
+    useBand: row.use_band,
     cpus: row.cpus,
     memoryMb: row.memory_mb,
     maxCpus: row.max_cpus,
