@@ -7,7 +7,6 @@ import type { UseJudge } from './judge-use';
 import { quarantine } from './quarantine-node';
 
 export interface Heartbeat {
-  /** No member that is undefined. */
   vitals: Vitals;
   /** The host key that the machine shows now, if it says. */
   hostKey: string | null;
@@ -87,6 +86,6 @@ const isNews = (vitals: Vitals): boolean => Object.values(vitals).some((value) =
 const isPlain = (caller: Caller, { hostKey }: Heartbeat): boolean => caller.status !== 'retired' && (hostKey === null || hostKey === caller.hostKey);
 
 function judge({ rhythm }: HeartbeatContext, { nodeId, status, accounts }: Omit<Caller, 'hostKey' | 'credentialHash'>, { vitals, keptSeconds }: Heartbeat): { row: Row; answer: HeartbeatAnswer } {
-  const { intervalSeconds, overdueSeconds } = rhythm.tell({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: Object.keys(vitals).length > 0 });
+  const { intervalSeconds, overdueSeconds } = rhythm.tell({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: isNews(vitals) });
   return { row: { nodeId, vitals, overdueSeconds }, answer: { status, accounts, intervalSeconds } };
 }

@@ -19,9 +19,6 @@ export async function showNode(context: CommandContext, id: number): Promise<voi
       return;
     }
     out.line(describeNode(node));
-    if (node.use !== undefined) {
-      out.line(`  use ${node.use.replace('_', ' ')}`);
-    }
     describeHostKeys(out, node);
     for (const { name, result, cause, remedy } of node.checks ?? []) {
       out.line(result === 'ok' ? `  check ${printable(name)}: ok` : `  check ${printable(name)}: failed: ${printable(cause)}\n    ${printable(remedy)}`);

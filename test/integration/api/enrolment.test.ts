@@ -206,6 +206,15 @@ describe('an agent calls home', () => {
   const beat = (of: TestNode, body: object = {}): Promise<Reply<{ status: string; accounts: { username: string; remaining_seconds: number }[] }>> =>
     api.call('post', '/api/workers/heartbeat', { as: of.credential, body });
 
+  it.each([['has no news', {}, 20], ['has news', { load1: 3 }, 10]])('R2: one that %s and has no account is told to come after another interval', async (_what, body, seconds) => {
+    for (const heartbeatBatchMs of [50, 0]) {
+      const on = await startTestApi(database.db, { settings: { heartbeatBatchMs } });
+      const answer = await on.call('post', '/api/workers/heartbeat', { as: (await aNode(database.db)).credential, body: { ...body, interval_seconds: 10 } });
+      await on.close();
+      expect(answer.body).toMatchObject({ heartbeat_interval_seconds: seconds });
+    }
+  });
+
   it('R2: its facts are kept and it is told which accounts may stay and for how long', async () => {
     const enrolled = await aNode(database.db);
     const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
