@@ -34,13 +34,17 @@ async function measureMemory({ short, say }: BenchRun): Promise<Row[]> {
     await Promise.all(workers.slice(AGENTS).map(replaceAgent));
     await systemClock.sleep((short ? 15 : 60) * 1000);
     await expectCalls(system, 2 * AGENTS);
-    const byNode = await Promise.all(workers.slice(0, AGENTS).map((worker) => agentMegabytes(worker, 'orion-agent.js')));
-    const own = await Promise.all(workers.slice(AGENTS).map((worker) => agentMegabytes(worker, `^${PROGRAM}$`)));
+    const statuses = (half: Worker[], program: string): Promise<string[]> => Promise.all(half.map((worker) => statusOf(worker, program)));
+    const [byNode, own] = [await statuses(workers.slice(0, AGENTS), 'orion-agent.js'), await statuses(workers.slice(AGENTS), `^${PROGRAM}$`)];
+    const figures = (half: string[], field?: string): number[] => half.map((status) => megabytesOf(status, field));
     const base = megabytesOf(readFileSync(`/proc/${bare.pid}/status`, 'utf8'));
-    say(`self-contained ${list(own)} MB, by Node ${process.version} ${list(byNode)} MB, bare Node ${base.toFixed(1)} MB`);
+    const [resident, residentByNode] = [figures(own), figures(byNode)];
+    const [anonymous, anonymousByNode] = [figures(own, 'RssAnon'), figures(byNode, 'RssAnon')];
+    say(`self-contained ${list(resident)} MB (${list(anonymous)} their own), by Node ${process.version} ${list(residentByNode)} MB (${list(anonymousByNode)}), bare Node ${base.toFixed(1)} MB`);
     const [packed, script] = [PACKED, join(programDir, 'dist', 'orion-agent.js')].map((file) => [statSync(file).size / 1e6]) as [number[], number[]];
     return [
-      { what: 'resident memory of an agent', ours: figure(own, 'MB'), against: 'by the Node of the machine', base: figure(byNode, 'MB'), ratio: ratioOf(own, byNode), goal: { atMost: 50, of: 'ours' } },
+      { what: 'resident memory of an agent', ours: figure(resident, 'MB'), against: 'by the Node of the machine', base: figure(residentByNode, 'MB'), ratio: ratioOf(resident, residentByNode), goal: { atMost: 50, of: 'ours' } },
+      { what: 'of it not of files (RssAnon)', ours: figure(anonymous, 'MB'), against: 'by the Node of the machine', base: figure(anonymousByNode, 'MB'), ratio: ratioOf(anonymous, anonymousByNode) },
       { what: 'download of an agent', ours: figure(packed, 'MB'), against: 'the agent that needs Node', base: figure(script, 'MB'), ratio: ratioOf(packed, script), goal: { atMost: 45, of: 'ours' } },
     ];
   } finally {
@@ -65,13 +69,13 @@ async function expectCalls(system: System, agents: number): Promise<void> {
   }
 }
 
-async function agentMegabytes(worker: Worker, program: string): Promise<number> {
+async function statusOf(worker: Worker, program: string): Promise<string> {
   const { stdout, stderr } = await worker.exec(`cat "/proc/$(pgrep -of '${program}')/status"`);
   if (stderr !== '') {
     throw new Error(`no agent on ${worker.name}: ${stderr}`);
   }
-  return megabytesOf(stdout);
+  return stdout;
 }
 
-const megabytesOf = (status: string): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+const megabytesOf = (status: string, field = 'VmRSS'): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
 const list = (figures: number[]): string => figures.map((each) => each.toFixed(1)).join(', ');

@@ -17,8 +17,8 @@ const cache = join(project, 'node_modules', '.cache', 'orion-agent');
 const runtime = JSON.parse(readFileSync(join(project, 'scripts', 'agent-runtime.json'), 'utf8'));
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 
-/** A small young generation, and no threads of V8's own: bench/agent-memory.ts measures 1 MB less. An agent does little, and for ever. */
-const V8_FLAGS = ['--max-semi-space-size=1', '--single-threaded'];
+/** No compiler, a small young generation, no threads of V8's own: 12 MB less for an agent (bench/agent-memory.ts); the CPU of a busy tunnel: docs/adr/0028. */
+const V8_FLAGS = ['--max-semi-space-size=1', '--single-threaded', '--optimize-for-size', '--no-opt', '--no-maglev', '--no-sparkplug'];
 
 const digest = (algorithm, data, encoding) => createHash(algorithm).update(data).digest(encoding);
 /** Whole or not at all: several builds may share the cache. */
