@@ -586,18 +586,37 @@ forget_keys() {
   groupdel orion-keys 2>/dev/null || delgroup orion-keys 2>/dev/null || :
 }
 
-uninstall() {
-  # The control plane's own account, of its check of logins: there for seconds.
-  tries=0
-  while grep -q '^orn-check-' /etc/passwd && [ $tries -lt 20 ]; do
-    sleep 1
-    tries=$((tries + 1))
+# Of this machine, not of a container on it.
+is_ours() { [ "$(readlink "$1/ns/pid")" = "$(readlink /proc/self/ns/pid)" ]; }
+
+# The control plane may be at work here, such as at its check of logins, with an account of its own. Without the management account nothing new begins, and
+# nothing of what was under way may outlast the agent.
+end_work() {
+  for process in /proc/[0-9]*; do
+    case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
+      'sshd: orion-mgmt'* | 'sshd-session: orion-mgmt'* | 'python3 -I -S -'* | *' verify_clean '*) if is_ours "$process"; then kill -TERM "${process#/proc/}" 2>/dev/null || :; fi ;;
+    esac
   done
-  if grep -q '^orn-' /etc/passwd; then die 'there are accounts of tenants on this machine: use "orion-agent leave". Without a control plane the agent ends them when their leases end'; fi
+  sleep 1
+  for name in $({ sed -n 's/:.*//p' /etc/passwd /etc/group; ls /home "$STATE/accounts"; } 2>/dev/null | sed -n 's/^\(orn-check-[a-z0-9]*\).*/\1/p' | sort -u); do
+    pkill -KILL -u "$name" 2>/dev/null || :
+    userdel "$name" 2>/dev/null || deluser "$name" 2>/dev/null || :
+    groupdel "$name" 2>/dev/null || delgroup "$name" 2>/dev/null || :
+    for file in passwd shadow group gshadow passwd- shadow- group- gshadow-; do
+      if [ -e "/etc/$file" ]; then sed -i "/^$name:/d" "/etc/$file"; fi
+    done
+    rm -rf -- "/home/$name" "/etc/security/limits.d/$name.conf"
+  done
+  rm -rf -- /run/.orion-verify.*
+}
+
+uninstall() {
+  if grep '^orn-' /etc/passwd | grep -qv '^orn-check-'; then die 'there are accounts of tenants on this machine: use "orion-agent leave". Without a control plane the agent ends them when their leases end'; fi
   stop
   rm -rf -- "$STATE/agent"
   # Not enrolled any more, it asks nobody, and removes the management account.
   (LOG_LEVEL=warn; export LOG_LEVEL; become_agent leave)
+  end_work
   if [ -e "$UNIT" ]; then
     systemctl --quiet disable orion-agent
     rm -f -- "$UNIT"
