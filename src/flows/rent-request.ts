@@ -2,7 +2,7 @@ import { OrionError } from '../lib/errors';
 import { sha256 } from '../lib/ids';
 import type { User } from '../modules/accounts';
 import type { ClaimedPlacement, Lease, Rent } from '../modules/leases';
-import type { ReachableNode, Requirements } from '../modules/nodes';
+import type { Node, ReachableNode, Requirements } from '../modules/nodes';
 
 export interface RentRequest {
   /** Whose leases they become. */
@@ -37,7 +37,7 @@ export interface Reservation {
 export interface Reserved {
   placement: ClaimedPlacement;
   lease: Lease;
-  node: ReachableNode;
+  node: ReachableNode & Pick<Node, 'notExamined'>;
 }
 
 /** On the user as it is now: it may have been disabled since the request was let in. Throws forbidden. */

@@ -1,13 +1,13 @@
 import type { Db } from '../db/transaction';
 import { type Checkpoint, listCheckpoints } from '../modules/checkpoints';
 import { type Lease, listCurrentPlacements, type Placement } from '../modules/leases';
-import { findNodes, type Node, type NotExamined, type ReachableNode } from '../modules/nodes';
+import { findNodes, type Node, type ReachableNode } from '../modules/nodes';
 
 /** A lease with where it is now. */
 export interface LeaseView {
   lease: Lease;
   placement: Placement | null;
-  node: (ReachableNode & { notExamined?: NotExamined[] }) | null;
+  node: (ReachableNode & Pick<Node, 'notExamined'>) | null;
   /** Null when it was rented while checkpoints were off. */
   checkpoint: Checkpoint | null;
 }

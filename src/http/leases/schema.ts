@@ -122,7 +122,7 @@ const leaseFields = {
   gateway: gateway.nullable().meta({ description: 'The way that stays the same as long as the lease runs; null where there is no gateway' }),
   checkpoint: checkpoint.nullable().meta({ description: 'null when the home is not saved because checkpoints are off here' }),
   shared_storage: z.array(z.object({ path: z.string(), type: z.string() })).nullable()
-    .meta({ description: 'File systems of the machine that other machines may share: what is written there is not wiped after the lease. null while no account is there, and in the answer to a rent' }),
+    .meta({ description: 'File systems of the machine that other machines may share: what is written there is not wiped after the lease. null while it has no machine' }),
 };
 
 export const leaseAnswer = z.object(leaseFields).meta({ id: 'Lease' });

@@ -1,19 +1,20 @@
 import type { Node, ReachableNode } from '../types';
 import type { UseBand } from '../use';
-import { type ReachableRow, toReachableNode } from './row';
+import { type ReachableRow, toNotExamined, toReachableNode } from './row';
 
 /** A node that this transaction holds: what its new lease needs of it, with the uid that the new placement gets there. */
-export type ClaimedNode = ReachableNode & Pick<Node, 'cpus' | 'memoryMb'> & { nextUid: number; useBand: UseBand };
+export type ClaimedNode = ReachableNode & Pick<Node, 'cpus' | 'memoryMb' | 'notExamined'> & { nextUid: number; useBand: UseBand };
 
 export interface ClaimedRow extends ReachableRow {
   cpus: number;
   memory_mb: number;
   next_uid: number;
   use_band: UseBand;
+  not_examined: string | null;
 }
 
 /** No more than that: reading whole nodes is a good part of the cost of a claim. */
-export const CLAIMED_COLUMNS = 'id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid, use_band';
+export const CLAIMED_COLUMNS = 'id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid, use_band, not_examined';
 
 export const toClaimedNode = (row: ClaimedRow): ClaimedNode => ({
   ...toReachableNode(row),
@@ -21,4 +22,5 @@ export const toClaimedNode = (row: ClaimedRow): ClaimedNode => ({
   memoryMb: row.memory_mb,
   nextUid: row.next_uid,
   useBand: row.use_band,
+  notExamined: toNotExamined(row.not_examined),
 });

@@ -106,12 +106,15 @@ export function toNode(row: NodeRow): Node {
     provisionFailures: row.provision_failures,
     registeredAt: row.registered_at,
     sharedStorage: row.shared_storage,
-    notExamined: fromJson<NotExamined[] | null>(row.not_examined) ?? [],
+    notExamined: toNotExamined(row.not_examined),
     withheldReason: row.withheld_reason,
     uidRange: ownRangeOf(row),
     uidRefusal: row.uid_refusal,
   };
 }
+
+/** Null: it was not wiped yet by a release that looks. */
+export const toNotExamined = (column: string | null): NotExamined[] => (column === null ? [] : fromJson<NotExamined[]>(column));
 
 /** What no heartbeat said is NULL in its row, and no fact. */
 const knownOf = (vitals: Vitals | null): Vitals => Object.fromEntries(Object.entries(vitals ?? {}).filter(([, value]) => value !== null));
