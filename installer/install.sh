@@ -362,7 +362,7 @@ wait_for_answer() {
   until is_new status || [ $tries = 0 ]; do
     case $(is_new refusal && sed -n 1p "$STATE/agent/refusal") in
       408 | 429) ;;
-      4??) die "$API_ENDPOINT does not take this machine in, and nothing was changed on it: $(sed -n 2p "$STATE/agent/refusal")" ;;
+      4??) [ "$(sed -n 3p "$STATE/agent/refusal")" = retry ] || die "$API_ENDPOINT does not take this machine in, and nothing was changed on it: $(sed -n 2p "$STATE/agent/refusal")" ;;
     esac
     sleep 1
     tries=$((tries - 1))

@@ -24,7 +24,8 @@ const MIN_LIMIT_SECONDS = 15;
 /**
  * Two files in `stateDir`/agent, whose times say when:
  * `status`: of the last accepted call: the node's status, and in the second line after how many seconds of silence it counts no more;
- * `refusal`: of the last call since then that was not accepted: the HTTP status (0: no answer), and in the second line why.
+ * `refusal`: of the last call since then that was not accepted: the HTTP status (0: no answer), in the second line why, and in the third `retry` where the
+ *   control plane asked to try again.
  */
 export function createLedger(stateDir: string, clock: Clock): Ledger {
   const file = (name: string): string => join(stateDir, 'agent', name);
@@ -40,11 +41,11 @@ export function createLedger(stateDir: string, clock: Clock): Ledger {
     }
     await rm(file('refusal'), { force: true });
   };
-  const noteRefused = (status: number, reason: string): Promise<void> => writeFile(file('refusal'), `${status}\n${printable(reason)}\n`, { mode: 0o600 });
+  const noteRefused = (status: number, reason: string, retry = false): Promise<void> => writeFile(file('refusal'), `${status}\n${printable(reason)}\n${retry ? 'retry\n' : ''}`, { mode: 0o600 });
   return {
     note: async (answer) => {
       try {
-        await (answer.kind === 'ok' ? noteAccepted(answer.value) : answer.kind === 'refused' ? noteRefused(answer.status, answer.detail || answer.code || `it answered ${answer.status}`) : noteRefused(0, answer.reason));
+        await (answer.kind === 'ok' ? noteAccepted(answer.value) : answer.kind === 'refused' ? noteRefused(answer.status, answer.detail || answer.code || `it answered ${answer.status}`, answer.retryAfterSeconds !== undefined) : noteRefused(0, answer.reason));
       } catch (error) {
         // Removed by somebody, or not there yet: written anew at the next call.
         noted = hasCode(error, 'ENOENT') ? '' : noted;

@@ -73,8 +73,8 @@ describe('nodes', () => {
     const details = { withheld_reason: 'no uid is left', not_examined: [{ path: '/scratch', type: 'nfs4' }, { path: '/a\u001b[2J', type: 'cifs' }], shared_storage: 'refuse', uid_range: '70000-79999', uid_refusal: 'uid 70017 is not free here' };
     bench.api.on('GET /api/nodes', page(node(details)));
     const { stdout } = await bench.call(['node', 'show', '3']);
-    expect(stdout.split('\n').slice(1, -1)).toEqual([
-      '  not leased: no uid is left', expect.stringMatching(/^ {2}not examined: \/scratch \(nfs4\), \/a[^\u001b]* \(cifs\)$/), '  shared storage: refuse', '  uids: 70000-79999', '  refused uids: uid 70017 is not free here',
+    expect(stdout.split('\n').slice(0, -1)).toEqual([
+      'node 3  worker-3  alive, withheld: no uid is left', expect.stringMatching(/^ {2}not examined: \/scratch \(nfs4\), \/a[^\u001b]* \(cifs\)$/), '  shared storage: refuse', '  uids: 70000-79999', '  refused uids: uid 70017 is not free here',
     ]);
     expect(JSON.parse((await bench.call(['node', 'show', '3', '--json'])).stdout)).toMatchObject(details);
   });
