@@ -21,7 +21,7 @@ describe('orion-agent doctor', () => {
     const env = { API_ENDPOINT: control.endpoint, ORION_CONTROL_FINGERPRINT: control.fingerprint, MY_HOST_PORT: String(worker.port), ...settings };
     const words = Object.entries(env).map(([name, value]) => `${name}='${value}'`).join(' ');
     // In a mount namespace of its own: what is mounted for it is gone afterwards.
-    return worker.exec(`unshare --mount sh -c '${prepare} && exec env "$@"' sh ${words} ${process.execPath} ${agentFile} doctor ${json ? '--json' : ''}`);
+    return worker.exec(`unshare --mount sh -c '${prepare} && exec env "$@"' sh ${words} ${process.execPath} '${agentFile}' doctor ${json ? '--json' : ''}`);
   };
   interface Check { name: string; result: string; cause: string; remedy: string }
   const checksOf = ({ stdout }: RunResult): Check[] => (JSON.parse(stdout) as { checks: Check[] }).checks;
@@ -110,7 +110,7 @@ describe('orion-agent doctor', () => {
   }, 60_000);
 
   it('wants to run as root', async () => {
-    const { code, stdout } = await worker.exec(`setpriv --reuid 65534 --regid 65534 --clear-groups ${process.execPath} ${agentFile} doctor`);
+    const { code, stdout } = await worker.exec(`setpriv --reuid 65534 --regid 65534 --clear-groups ${process.execPath} '${agentFile}' doctor`);
     expect({ code, stdout }).not.toMatchObject({ code: 0 });
     expect(stdout).not.toContain('✓');
   }, 60_000);
