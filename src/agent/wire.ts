@@ -1,5 +1,6 @@
 import type { SignedText } from '../lib/control-key';
 import type { Facts, Vitals } from './facts';
+import type { KeyExpiry } from './key-expiry';
 
 /** The account through which the control plane works on this node, and the keys that open it. Keys are not yet validated. */
 export interface Management {
@@ -61,6 +62,8 @@ export interface HeartbeatBody extends Partial<Vitals> {
   accounts: string[];
   /** Those of them that this node ended by itself, because their lease was over and the control plane out of reach. */
   ended_accounts: string[];
+  /** Of the accounts whose keys expire at another time than their leases end. */
+  key_expiries: KeyExpiry[];
   ssh_port: number;
   /** The interval that this agent keeps to; sent by one that calls at once when an account comes. */
   interval_seconds?: number | undefined;

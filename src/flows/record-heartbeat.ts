@@ -4,12 +4,15 @@ import { type Caller, type CallerHints, findNode, type Heartbeat as Row, listCal
 import type { FlowContext } from './context';
 import type { HeartbeatRhythm } from './heartbeat-rhythm';
 import type { UseJudge } from './judge-use';
+import { isAstray, refreshSetBack } from './refresh-set-back';
 import { quarantine } from './quarantine-node';
 
 export interface Heartbeat {
   vitals: Vitals;
   /** The host key that the machine shows now, if it says. */
   hostKey: string | null;
+  /** In how many seconds the node ends its accounts, by its own clock. */
+  endsIn: ReadonlyMap<string, number>;
   /** See CallHome. */
   keptSeconds: number | undefined;
 }
@@ -38,6 +41,9 @@ export async function takeHeartbeat(ctx: HeartbeatContext, node: Node, heartbeat
     );
   }
   const [now, accounts] = await Promise.all([findNode(ctx.db, node.id), listAccountsOnNode(ctx.db, node.id)]);
+  for (const { username } of accounts.filter((account) => isAstray(account, heartbeat.endsIn))) {
+    await refreshSetBack(ctx, { nodeId: node.id, username, endsInSeconds: heartbeat.endsIn.get(username) ?? 0 });
+  }
   const { row, answer } = judge(ctx, { nodeId: node.id, status: now?.status ?? node.status, accounts }, heartbeat);
   await record(ctx, [row]);
   return answer;
@@ -56,7 +62,7 @@ export type SealedAnswer = HeartbeatAnswer & { credentialHash: string };
 
 /**
  * Many calls home at once, in two statements; the answers in their order. Undefined: there is more to do about it than to note it (the credential is
- * unknown, the node retired, the host key another), nothing was done, and it goes the way of those that come alone. Of several from one node the last counts.
+ * unknown, the node retired, the host key another, the ends of its accounts others), nothing was done, and it goes the way of those that come alone. Of several from one node the last counts.
  */
 export async function takeHeartbeats(ctx: HeartbeatContext, heartbeats: ShownHeartbeat[], hints: CallerHints): Promise<(SealedAnswer | undefined)[]> {
   const callers = await listCallers(ctx.db, [...new Set(heartbeats.map(({ keyId }) => keyId))], hints);
@@ -83,7 +89,8 @@ async function record({ db, uses }: HeartbeatContext, rows: Row[]): Promise<void
 
 const isNews = (vitals: Vitals): boolean => Object.values(vitals).some((value) => value !== undefined);
 
-const isPlain = (caller: Caller, { hostKey }: Heartbeat): boolean => caller.status !== 'retired' && (hostKey === null || hostKey === caller.hostKey);
+const isPlain = (caller: Caller, { hostKey, endsIn }: Heartbeat): boolean =>
+  caller.status !== 'retired' && (hostKey === null || hostKey === caller.hostKey) && !caller.accounts.some((account) => isAstray(account, endsIn));
 
 function judge({ rhythm }: HeartbeatContext, { nodeId, status, accounts }: Omit<Caller, 'hostKey' | 'credentialHash'>, { vitals, keptSeconds }: Heartbeat): { row: Row; answer: HeartbeatAnswer } {
   const { intervalSeconds, overdueSeconds } = rhythm.tell({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: isNews(vitals) });

@@ -83,7 +83,7 @@ export async function noteClone(ctx: FlowContext, { hostname, address, from }: R
   const isNew = await transaction(ctx.db, async (tx) => {
     await lockNode(tx, nodeId);
     const data = { address, from, hostname, copied_state: copiedState };
-    const before = await hasEventLately(tx, { type: 'node.clone_refused', nodeId, data: { address, from }, seconds: EVENT_EVERY_SECONDS });
+    const before = await hasEventLately(tx, { type: 'node.clone_refused', of: 'node', id: nodeId, is: (known) => known.address === address && known.from === from, seconds: EVENT_EVERY_SECONDS });
     if (!before) {
       await recordEvent(tx, { type: 'node.clone_refused', actor: ctx.actor, nodeId, data });
     }

@@ -11,6 +11,7 @@ import { createFence, type Fence } from '../agent/fence';
 import { signAsHost } from '../agent/host-key';
 import { holdAccount, releaseAccount } from '../agent/hold-account';
 import { postJson } from '../agent/http';
+import { createKeyExpiries, type KeyExpiries } from '../agent/key-expiry';
 import { createLedger, withLedger } from '../agent/ledger';
 import { leaveFleet } from '../agent/leave';
 import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
@@ -48,6 +49,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const contact = await openContact(config.stateDir);
   const rest = createRest(clock);
   const news = createNews(clock);
+  const expiries = createKeyExpiries(config.stateDir, clock);
   const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
   await mkdir(config.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
     logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir: config.stateDir, reason: messageOf(error) }));
@@ -67,12 +69,13 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     clock,
     logger,
     describeSelf: () => describeSelf(config),
-    describeState: async () => ({ ...news.pick(await readVitals()), ...(await describeState(config, fence)) }),
+    describeState: async () => ({ ...news.pick(await readVitals()), ...(await describeState(config, { fence, expiries })) }),
     readHostKey: () => readHostKey(config.hostKeyFile),
     applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
     onRegistered: () => registered.abort(),
     onHeartbeat: (answer) => {
       news.accepted();
+      expiries.note(answer.accounts);
       return config.manageAccounts ? fence.noteContact(answer) : Promise.resolve();
     },
     pace: (intervalSeconds) => paceOf(contact.limitSeconds(), intervalSeconds),
@@ -205,10 +208,12 @@ async function describeSelf(config: AgentConfig): Promise<RegisterBody> {
   };
 }
 
-async function describeState(config: AgentConfig, fence: Fence): Promise<HeartbeatBody> {
+async function describeState(config: AgentConfig, { fence, expiries }: { fence: Fence; expiries: KeyExpiries }): Promise<HeartbeatBody> {
   const [accounts, ended] = await Promise.all([listAccounts(), fence.listEnded()]);
+  const usernames = accounts.map((account) => account.name).filter(isOrionAccount);
   return {
-    accounts: accounts.map((account) => account.name).filter(isOrionAccount),
+    accounts: usernames,
+    key_expiries: await expiries.listAstray(usernames),
     ended_accounts: ended,
     ssh_port: config.sshPort,
   };

@@ -15,6 +15,7 @@ export { childCoverageEnv, startProcess, type ExitStatus, type LabProcess, type 
 export { type Place, type RelayOptions, startRelay } from './relay';
 export { run, runOrThrow, type RunOptions, type RunResult } from './run';
 export { sharedMariaDb, type SharedMariaDb } from './shared-mariadb';
+export { giveClock, machineClockEnv, type MachineClock } from './machine-clock';
 export { skewed } from './skewed';
 export { startGalera, type GaleraCluster, type GaleraNode } from './galera';
 export { generateSshKeyPair, sshExec, sshOptions, type SshExecOptions, type SshKeyPair, type SshTarget } from './ssh';

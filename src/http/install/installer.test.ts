@@ -39,6 +39,6 @@ describe('the installer', () => {
 
   it('does all it does in its last line', async () => {
     const { render } = await readInstaller(root);
-    expect(render('https://orion.example', 'F'.repeat(43))).toMatch(/\n}\n\n{ main <\/dev\/null; exit; }\n$/);
+    expect(render('https://orion.example', 'F'.repeat(43))).toMatch(/\n}\n\n{ main "\$@" <\/dev\/null; exit; }\n$/);
   });
 });

@@ -64,6 +64,7 @@ export const heartbeatBody = z
     memory_free_mb: megabytes,
     disk_free_mb: megabytes,
     accounts: z.array(z.string().max(64)).max(1000),
+    key_expiries: z.array(z.object({ username: z.string().max(64), ends_in_seconds: z.number().min(-1e10).max(1e10) })).max(1000).meta({ description: 'Accounts that take no keys any more at another time than their lease ends, because the clock of the node was set: in how many seconds by that clock' }),
     ssh_port: port,
     host_key: hostKey,
     interval_seconds: z.number().min(0).max(86_400).meta({ description: 'The interval that the agent keeps to. Who sends it calls at once when an account comes onto the machine, and may so be told a longer one' }),

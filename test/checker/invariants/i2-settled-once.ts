@@ -2,8 +2,10 @@ import { type Invariant, violationOf } from '../evidence';
 
 const broken = violationOf('I2');
 
-/** An account that was there is worked on again for an extension, when its node came back, and for each change of who may log in, which its row counts. */
+/** An account that was there is worked on again for an extension, when its node came back, when its node's clock was set, and for each change of who may log in, which its row counts. */
 const SETTLED = new Set(['lease.active', 'placement.refreshed']);
+
+const REASONS = new Set(['lease.resumed', 'node.clock_jumped']);
 
 const nameOf = (leaseId: number, generation: number): string => `lease ${leaseId}, generation ${generation}`;
 
@@ -14,7 +16,7 @@ export const settledOnce: Invariant = ({ tables: { events, extensions, placement
   const addReason = (leaseId: number): unknown => reasons.set(leaseId, (reasons.get(leaseId) ?? 0) + 1);
   extensions.forEach(({ leaseId }) => addReason(leaseId));
   for (const { type, leaseId, data } of events) {
-    if (leaseId !== null && type === 'lease.resumed') {
+    if (leaseId !== null && REASONS.has(type)) {
       addReason(leaseId);
     }
     if (leaseId !== null && SETTLED.has(type)) {

@@ -20,8 +20,8 @@ export const LEASING: Fault[] = [
     shows: 'occupy it at once',
     scenario: 'provocations/crowd',
     edits: [
-      { file: CLAIM, find: 'WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED', replace: 'WHERE id = ? AND leasable = 1' },
-      { file: CLAIM_GROUP, find: 'ORDER BY fit, id LIMIT ? FOR UPDATE SKIP LOCKED', replace: 'ORDER BY fit, id LIMIT ?' },
+      { file: CLAIM, find: 'WHERE id = ? AND ${LEASABLE} FOR UPDATE SKIP LOCKED', replace: 'WHERE id = ? AND ${LEASABLE}' },
+      { file: CLAIM_GROUP, find: 'ORDER BY fit, use_band, id LIMIT ? FOR UPDATE SKIP LOCKED', replace: 'ORDER BY fit, use_band, id LIMIT ?' },
       { file: OCCUPY, find: 'next_uid = next_uid + 1 WHERE id = ? AND lease_id IS NULL', replace: 'next_uid = next_uid + 1 WHERE id = ?' },
       { file: OCCUPY, find: ') AND nodes.lease_id IS NULL', replace: ')' },
       withoutUnique('leases_occupied_node'),

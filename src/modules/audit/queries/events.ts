@@ -49,23 +49,23 @@ export async function findLastEventId(db: Db): Promise<number> {
 
 export interface SoughtEvent {
   type: EventType;
-  nodeId: number;
-  /** Members of its data that have to be equal. */
-  data: Record<string, string>;
+  of: 'node' | 'lease';
+  id: number;
+  is: (data: Record<string, unknown>) => boolean;
   seconds: number;
 }
 
-/** Of a node's events the newest ones are looked at. */
+/** Of a node's or a lease's events the newest ones are looked at. */
 const LATELY = 50;
 
-/** Whether such an event is among the newest of the node and not older than `seconds`. */
-export async function hasEventLately(db: Db, { type, nodeId, data, seconds }: SoughtEvent): Promise<boolean> {
+/** Whether such an event is among the newest of the node or the lease, and not older than `seconds`. */
+export async function hasEventLately(db: Db, { type, of, id, is, seconds }: SoughtEvent): Promise<boolean> {
   const rows = await selectRows<{ type: EventType; data: unknown }>(
     db,
-    'SELECT type, data FROM events WHERE node_id = ? AND at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND ORDER BY id DESC LIMIT ?',
-    [nodeId, seconds, LATELY],
+    `SELECT type, data FROM events WHERE ${of}_id = ? AND at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND ORDER BY id DESC LIMIT ?`,
+    [id, seconds, LATELY],
   );
-  return rows.some((row) => row.type === type && Object.entries(data).every(([name, value]) => fromJson<Record<string, unknown>>(row.data)[name] === value));
+  return rows.some((row) => row.type === type && is(fromJson<Record<string, unknown>>(row.data)));
 }
 
 /** What is needed to follow the events: which there are, and which node each is about. */

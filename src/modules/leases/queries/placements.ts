@@ -66,6 +66,30 @@ export async function listAccountsOnNode(db: Db, nodeId: number): Promise<{ user
   return rows.map(({ username, remaining }) => ({ username, remainingSeconds: Number(remaining) }));
 }
 
+export interface LocalEnd {
+  nodeId: number;
+  username: string;
+  /** By the node's clock. */
+  endsInSeconds: number;
+  toleranceSeconds: number;
+}
+
+/**
+ * The lease of an account whose end on the node is not the one that was put there, locked: the node's clock was set since. Undefined: it is, or the account is being
+ * worked on anyway, or another transaction holds it.
+ */
+export async function findAstray(tx: Tx, { nodeId, username, endsInSeconds, toleranceSeconds }: LocalEnd): Promise<{ leaseId: number; userId: number; jumpSeconds: number } | undefined> {
+  const row = await selectFirst<{ lease_id: number; user_id: number; jump: string | number }>(
+    tx,
+    `SELECT p.lease_id, l.user_id, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000 - ? AS jump
+       FROM leases l JOIN placements p ON p.current_lease_id = l.id
+      WHERE p.node_id = ? AND p.username = ? AND p.state = 'present' AND p.due_at IS NULL AND p.claim_token IS NULL AND p.applied_ends_at = l.ends_at FOR UPDATE SKIP LOCKED`,
+    [endsInSeconds, nodeId, username],
+  );
+  const jumpSeconds = Math.round(Number(row?.jump ?? 0));
+  return row && Math.abs(jumpSeconds) > toleranceSeconds ? { leaseId: row.lease_id, userId: row.user_id, jumpSeconds } : undefined;
+}
+
 const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   id: row.id,
   token,
