@@ -78,8 +78,12 @@ exec {LOCK}>"$CACHE/$NAME.lock"
 flock "$LOCK"
 if [[ ! -d $ROOT ]]; then
   command -v debootstrap >/dev/null || die 'debootstrap is missing: scripts/install-deps.sh --docker brings it'
+  # Not in the project's own folder: debootstrap does not work in a path with a blank.
+  BUILD=$(mktemp -d /var/tmp/orion-root.XXXXXX)
+  trap 'rm -rf -- "$BUILD"' EXIT
+  make "$BUILD/root" {LOCK}>&-
   rm -rf -- "$ROOT.new"
-  make "$ROOT.new" {LOCK}>&-
+  mv -- "$BUILD/root" "$ROOT.new"
   mv -- "$ROOT.new" "$ROOT"
 fi
 printf '%s\n' "$ROOT"

@@ -11,7 +11,7 @@ import stat
 from orion_entries import add, lines_of
 from orion_keys import expiry_time, is_public_key, keys_in, make_keys_folder
 from orion_node import (
-    KEYS, KEYS_GROUP, NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
+    is_account_name, KEYS, KEYS_GROUP, NO_FOLLOW_DIR, Expired, Trouble, check_account, entries, limit_time, now, read_fence, read_record, read_text, record_path, run,
     set_shadow_fields, shadow_of, take_lock, told, tool, typed, write_file)
 from orion_processes import thaw_all
 from orion_rules import rules
@@ -222,13 +222,15 @@ def main(args):
     os.umask(0o077)
     try:
         params = typed(args, required={'username': str, 'uid': int, 'lease_id': int, 'generation': int, 'public_keys': list, 'remaining_seconds': int},
-                       optional={'password_hash': (str, None), 'check_key': (str, None), 'limit_seconds': (int, 40), 'max_processes': (int, 1024), 'max_open_files': (int, 8192)})
+                       optional={'password_hash': (str, None), 'check_key': (str, None), 'alone': (int, 0), 'limit_seconds': (int, 40), 'max_processes': (int, 1024), 'max_open_files': (int, 8192)})
         check(params)
         limit_time(params['limit_seconds'])
         take_lock()
         fence = read_fence()
         if params['uid'] <= fence:
             return {'failed': True, 'msg': 'uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), 'stale': True, 'fence': fence}
+        if params['alone'] and any(is_account_name(fields[0]) and fields[0] != params['username'] for fields in entries('/etc/passwd')):
+            return {'failed': True, 'msg': 'another account of Orion is here: this one was asked for too late', 'stale': True, 'fence': fence}
         account = Account(params)
         account.refuse_foreign()
         for step in (account.write_record, account.make_entries, account.drop_groups, account.make_home,

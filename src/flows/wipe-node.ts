@@ -93,8 +93,11 @@ const fenceOf = ({ details: { fence } }: PlayReport): number => (typeof fence ==
 /** With the number that the next account there would have. */
 function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { claim: ClaimedWipe; wipe: PlayReport; signal: AbortSignal }): Promise<Fitness> {
   const { login_rules: rules } = wipe.details;
+  if (typeof rules !== 'string') {
+    return Promise.resolve({ checks: [], fence: undefined });
+  }
   // What another scheduler saw fail is looked at anew.
-  const known = typeof rules === 'string' && claim.node.withheldLooks === 0 ? rules : '';
+  const known = claim.node.withheldLooks === 0 ? rules : '';
   const uid = Math.max(claim.newestUid, fenceOf(wipe)) + 1;
   return provisioner.proveFitness(targetOf(claim.node), { username: `orn-check-${randomName(8)}`, uid }, { rules: known, signal });
 }

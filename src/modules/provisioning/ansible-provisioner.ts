@@ -77,7 +77,8 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
     ensurePresent: async (target, spec, signal) => {
       const report = reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal }, (waited) => accountVars({ spec, checkKey, waited, limitSeconds })));
       const rules = rulesOf(report);
-      if (spec.proveLogin === true && !logins.isProved(target.nodeId, rules)) {
+      // A play that went to no machine tells none.
+      if (spec.proveLogin === true && rules !== '' && !logins.isProved(target.nodeId, rules)) {
         await logins.prove(target, spec.username, { rules, signal });
       }
       return report;
@@ -113,6 +114,7 @@ function accountVars({ spec, checkKey, waited, limitSeconds }: { spec: AccountSp
     // An account that opens to nobody opens to the control plane neither.
     check_key: spec.proveLogin === true || spec.publicKeys.length > 0 ? checkKey : null,
     username: spec.username,
+    ...(spec.alone === true && { alone: 1 }),
     uid: spec.uid,
     lease_id: spec.leaseId,
     generation: spec.generation,

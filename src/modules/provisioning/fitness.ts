@@ -64,7 +64,7 @@ async function tryAccounts(job: Omit<Parameters<typeof tryAccount>[0], 'account'
 
 async function tryAccount({ provisioner, target, account, signal }: { provisioner: FitnessDeps['provisioner']; target: NodeTarget; account: AccountName; signal: AbortSignal | undefined }): Promise<Check[]> {
   try {
-    await provisioner.ensurePresent(target, { ...account, leaseId: 0, generation: 0, publicKeys: [], passwordHash: null, remainingSeconds: ACCOUNT_SECONDS, proveLogin: true }, signal);
+    await provisioner.ensurePresent(target, { ...account, leaseId: 0, generation: 0, publicKeys: [], passwordHash: null, remainingSeconds: ACCOUNT_SECONDS, proveLogin: true, alone: true }, signal);
     return [{ name: 'account', ...OK }, { name: 'login', ...OK }];
   } catch (error) {
     if (error instanceof ProvisioningError && error.failure === 'login_refused') {

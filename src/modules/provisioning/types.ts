@@ -24,6 +24,8 @@ export interface AccountSpec extends AccountName {
   publicKeys: string[];
   /** crypt(3) SHA-512 hash, or null for no password. */
   passwordHash: string | null;
+  /** Refused as stale while any other account of Orion's is on the node: one that is made for a check must never meet a tenant. */
+  alone?: boolean;
   /** The account is new, so its tenant must be able to log in: see ensurePresent. */
   proveLogin?: boolean;
   /** Until the end of the lease by the database's clock; the node adds it to its own clock, so that a skewed one does no harm. */

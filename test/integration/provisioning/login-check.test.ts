@@ -17,6 +17,8 @@ afterEach(async () => {
   for (const back of undo.splice(0).toReversed()) {
     await back();
   }
+  // A check is made on a machine without accounts.
+  await bench.provisioner.wipe(nodeOf(worker), []);
 }, 30_000);
 
 /** Does something to the machine, as its owner would, until the end of the test. */
@@ -73,6 +75,7 @@ describe('whether a tenant can log in', () => {
     const refusal = await refusalOf();
     expect(refusal.failure).toBe('login_refused');
     expect(refusal.message).toContain(cause);
+    await bench.provisioner.wipe(nodeOf(worker), []);
     const [found] = failing(await look());
     expect(found).toMatchObject({ name: 'login', result: 'fail', cause: expect.stringContaining(cause), remedy: expect.stringContaining('orn-*') });
   }, 60_000);
@@ -102,3 +105,11 @@ describe('whether a tenant can log in', () => {
     expect(found).toMatchObject({ name: 'account', cause: expect.stringContaining(cause), remedy: expect.stringContaining('/etc/passwd') });
   }, 60_000);
 });
+
+it('I7: a check that comes too late, when the next tenant is on the machine, makes no account and touches nothing', async () => {
+  const tenant = aSpec(bench.tenantKey);
+  await bench.provisioner.ensurePresent(nodeOf(worker), tenant);
+  const late = bench.provisioner.proveFitness(nodeOf(worker), { username: 'orn-check-late', uid: tenant.uid + 1 }, { rules: '' });
+  await expect(late).rejects.toMatchObject({ failure: 'stale' });
+  expect(await asRoot(worker, `grep -c ^orn-check /etc/passwd; id -u ${tenant.username}`)).toBe(`0\n${tenant.uid}`);
+}, 60_000);
