@@ -60,7 +60,10 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     heartbeat: (body, credential, { signal, timeoutMs } = {}) =>
       attempt(async () => {
         const nonce = randomBytes(16).toString('base64url');
-        const answer = await send({ name: 'heartbeat', body: JSON.stringify(body), credential, nonce, signal, timeoutMs });
+        const call = (text: string): Promise<HttpAnswer> => send({ name: 'heartbeat', body: text, credential, nonce, signal, timeoutMs });
+        const { self } = body;
+        // By the mark the control plane knows the machine at a new address.
+        const answer = await (self ? options.mark.around((mark) => call(JSON.stringify({ ...body, self: { ...self, mark } }))) : call(JSON.stringify(body)));
         return interpretSealed(answer, { credential, nonce }, parseHeartbeatAnswer);
       }),
     leave: (credential, signal) =>

@@ -1,5 +1,6 @@
-import { statfs } from 'node:fs/promises';
-import { availableParallelism, freemem, loadavg, machine, release, totalmem } from 'node:os';
+import { readdir, statfs } from 'node:fs/promises';
+import { availableParallelism, freemem, loadavg, machine, networkInterfaces, release, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { readTextIfPresent } from './files';
 import { normalisePublicKey } from './public-key';
 import { agentVersion } from './version';
@@ -12,6 +13,8 @@ export interface Facts {
   os: string;
   arch: string;
   kernel: string;
+  /** Empty: none. */
+  gpu: string;
   agent_version: string;
 }
 
@@ -25,7 +28,8 @@ export interface Vitals {
 const MIB = 1024 * 1024;
 
 export async function readFacts(overrides: { cpus?: number; memoryMb?: number }): Promise<Facts> {
-  const [disk, osRelease, cpuMax] = await Promise.all([
+  const [gpu, disk, osRelease, cpuMax] = await Promise.all([
+    readGpus(),
     statfs('/'),
     readTextIfPresent('/etc/os-release'),
     readTextIfPresent('/sys/fs/cgroup/cpu.max'),
@@ -37,6 +41,7 @@ export async function readFacts(overrides: { cpus?: number; memoryMb?: number })
     os: osName(osRelease ?? ''),
     arch: machine(),
     kernel: release(),
+    gpu,
     agent_version: agentVersion,
   };
 }
@@ -48,6 +53,29 @@ export async function readVitals(): Promise<Vitals> {
     memory_free_mb: Math.floor(freemem() / MIB),
     disk_free_mb: Math.floor((disk.bavail * disk.bsize) / MIB),
   };
+}
+
+const PCI = '/sys/bus/pci/devices';
+const VENDORS: Record<string, string> = { '0x10de': 'NVIDIA', '0x1002': 'AMD', '0x8086': 'Intel' };
+const MAX_GPU_TEXT = 200;
+
+/** Display and 3D controllers, as `NVIDIA 2204, NVIDIA 2204`. */
+export async function readGpus(folder = PCI): Promise<string> {
+  const names = await readdir(folder).catch(() => []);
+  const read = async (device: string, file: string): Promise<string> => ((await readTextIfPresent(join(folder, device, file)).catch(() => undefined)) ?? '').trim();
+  const found = await Promise.all(
+    names.map(async (device) => {
+      const [kind, vendor, model] = await Promise.all(['class', 'vendor', 'device'].map((file) => read(device, file)));
+      return kind?.startsWith('0x03') ? [`${VENDORS[vendor ?? ''] ?? vendor ?? ''} ${model?.slice(2) ?? ''}`] : [];
+    }),
+  );
+  return found.flat().toSorted().join(', ').slice(0, MAX_GPU_TEXT);
+}
+
+/** Of the interfaces to other machines. Those of containers and bridges come and go, and do no harm: the control plane compares what it sees. */
+export function readAddresses(): string {
+  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return all.filter(({ internal, address }) => !internal && !address.startsWith('fe80:')).map(({ address }) => address).toSorted().join(' ');
 }
 
 /** The node's public host key as `type base64`; throws when the file holds none (yet). Read anew each time: it may be replaced. */

@@ -1,6 +1,7 @@
 import type { SignedText } from '../lib/control-key';
 import type { Facts, Vitals } from './facts';
 import type { KeyExpiry } from './key-expiry';
+import type { SelfReport } from './self-news';
 
 /** The account through which the control plane works on this node, and the keys that open it. Keys are not yet validated. */
 export interface Management {
@@ -37,6 +38,8 @@ export interface HeartbeatAnswer {
   /** How long accounts may go on without an answer that lists them; 0 (also from a control plane that knows of none): for ever. */
   contactLimitSeconds: number;
   accounts: { username: string; remainingSeconds: number }[];
+  /** Undefined: the heartbeat did not say that the machine changed, or nobody looked. */
+  selfAccepted: boolean | undefined;
 }
 
 export interface LeaveAnswer {
@@ -62,6 +65,8 @@ export interface HeartbeatBody extends Partial<Vitals> {
   accounts: string[];
   /** Those of them that this node ended by itself, because their lease was over and the control plane out of reach. */
   ended_accounts: string[];
+  /** When the machine changed. */
+  self?: SelfReport | undefined;
   /** Of the accounts whose keys expire at another time than their leases end. */
   key_expiries: KeyExpiry[];
   ssh_port: number;
@@ -100,6 +105,7 @@ export function parseHeartbeatAnswer(body: unknown): HeartbeatAnswer {
     heartbeatIntervalSeconds: parseInterval(answer),
     offer: parseOffer(answer.management),
     contactLimitSeconds: parseContactLimit(answer),
+    selfAccepted: typeof answer.self_accepted === 'boolean' ? answer.self_accepted : undefined,
     accounts: accounts.map((item) => {
       const account = asObject(item);
       return { username: asText(account, 'username'), remainingSeconds: asNumber(account, 'remaining_seconds', MAX_REMAINING_SECONDS) };

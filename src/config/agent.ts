@@ -15,6 +15,8 @@ export interface AgentConfig {
   /** URL of the HTTP proxy that `http_proxy`, `https_proxy` and `no_proxy` name for the endpoint; undefined: none. */
   proxy: string | undefined;
   hostname: string;
+  /** The name is the machine's own. */
+  followsHostname: boolean;
   sshPort: number;
   /** The address by which the control plane dials this node; absent: the one it sees the agent call from. */
   address: string | undefined;
@@ -55,6 +57,7 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
     endpoint,
     proxy: readProxy(reader, endpoint),
     hostname: readHostName(reader),
+    followsHostname: reader.optionalText('MY_HOSTNAME') === undefined,
     sshPort: ssh.port,
     address: readAddress(reader) ?? ssh.host,
     localSsh: readLocalSsh(reader, ssh),

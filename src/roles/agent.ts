@@ -6,7 +6,7 @@ import { createControlTrust, type ControlTrust } from '../agent/control-trust';
 import { createCredentialStore } from '../agent/credential-store';
 import { examineMachine, type Check, type ContactDeps } from '../agent/doctor';
 import { endAccount } from '../agent/end-account';
-import { readFacts, readHostKey, readVitals } from '../agent/facts';
+import { readHostKey, readVitals } from '../agent/facts';
 import { createFence, type Fence } from '../agent/fence';
 import { signAsHost } from '../agent/host-key';
 import { holdAccount, releaseAccount } from '../agent/hold-account';
@@ -21,14 +21,15 @@ import { createNews } from '../agent/news';
 import { createRest } from '../agent/rest';
 import { createRegistrationMark } from '../agent/registration-mark';
 import { ClonedMachineError, runSession, type SessionDeps, type SessionEnd } from '../agent/session';
+import { createSelf } from '../agent/self';
 import { keepTunnel } from '../agent/tunnel';
 import { paceOf } from '../agent/verdict';
-import type { HeartbeatBody, RegisterBody } from '../agent/wire';
+import type { HeartbeatBody } from '../agent/wire';
 import type { AgentConfig } from '../config/agent';
 import type { Clock } from '../lib/clock';
 import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import { createLoop } from '../lib/loop';
+import { createLoop, type Loop } from '../lib/loop';
 import type { RunningRole } from './role';
 
 export interface AgentDeps {
@@ -49,6 +50,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const contact = await openContact(config.stateDir);
   const rest = createRest(clock);
   const news = createNews(clock);
+  const self = createSelf(config, clock);
   const expiries = createKeyExpiries(config.stateDir, clock);
   const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
   await mkdir(config.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
@@ -56,26 +58,29 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
 
   const stopping = new AbortController();
   const registered = new AbortController();
-  const fenceLoop = createLoop({
-    name: 'fence',
-    intervalMs: Math.min(FENCE_INTERVAL_MS, Math.max(200, config.fenceGraceSeconds * 250)),
-    clock,
-    logger,
-    pass: () => fence.runOnce().then(() => 'done' as const),
+  const fenceLoop = createFenceLoop(config, { clock, logger }, () => {
+    if (self.hasMoved()) {
+      rest.cut();
+    }
+    return fence.runOnce();
   });
   const deps: SessionDeps = {
     controlPlane,
     credentials,
     clock,
     logger,
-    describeSelf: () => describeSelf(config),
-    describeState: async () => ({ ...news.pick(await readVitals()), ...(await describeState(config, { fence, expiries })) }),
+    describeSelf: () => self.describe(),
+    describeState: async () => ({ ...news.pick(await readVitals()), self: await self.news(), ...(await describeState(config, { fence, expiries })) }),
     readHostKey: () => readHostKey(config.hostKeyFile),
     applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
-    onRegistered: () => registered.abort(),
+    onRegistered: () => {
+      self.registered();
+      registered.abort();
+    },
     onHeartbeat: (answer) => {
       news.accepted();
       expiries.note(answer.accounts);
+      self.answered(answer.selfAccepted);
       return config.manageAccounts ? fence.noteContact(answer) : Promise.resolve();
     },
     pace: (intervalSeconds) => paceOf(contact.limitSeconds(), intervalSeconds),
@@ -97,6 +102,15 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   };
   return { stop, ended: over(session), failed: failureOf(session) };
 }
+
+const createFenceLoop = ({ fenceGraceSeconds }: AgentConfig, { clock, logger }: AgentDeps, look: () => Promise<void>): Loop =>
+  createLoop({
+    name: 'fence',
+    intervalMs: Math.min(FENCE_INTERVAL_MS, Math.max(200, fenceGraceSeconds * 250)),
+    clock,
+    logger,
+    pass: () => look().then(() => 'done' as const),
+  });
 
 /** What is done to the machine's accounts when the agent will not come back. */
 async function leaveInOrder(session: Promise<SessionEnd>, { fence, management }: { fence: Fence; management: ManagementAccount }): Promise<SessionEnd> {
@@ -194,18 +208,6 @@ function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock,
     graceSeconds: config.fenceGraceSeconds,
     onNewAccount,
   });
-}
-
-async function describeSelf(config: AgentConfig): Promise<RegisterBody> {
-  return {
-    hostname: config.hostname,
-    ssh_port: config.sshPort,
-    address: config.address,
-    host_key: await readHostKey(config.hostKeyFile),
-    labels: config.labels,
-    uid_range: config.uidRange,
-    facts: await readFacts(config),
-  };
 }
 
 async function describeState(config: AgentConfig, { fence, expiries }: { fence: Fence; expiries: KeyExpiries }): Promise<HeartbeatBody> {

@@ -103,7 +103,7 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
       describeSelf: () =>
         Promise.resolve({
           ...common, host_key: hostKey, hostname, address, labels: { room: `lab-${node % 10}` },
-          facts: { cpus: 1 + (node % 8), memory_mb: 1024 * (1 + (node % 8)), disk_mb: 20_000, os: 'simulated', arch: 'x86_64', kernel: 'none', agent_version: '0' },
+          facts: { cpus: 1 + (node % 8), memory_mb: 1024 * (1 + (node % 8)), disk_mb: 20_000, os: 'simulated', arch: 'x86_64', gpu: '', kernel: 'none', agent_version: '0' },
         }),
       describeState: () => Promise.resolve({ ...common, ...news.pick({ load1: Math.random() * 0.6, memory_free_mb: 512, disk_free_mb: 10_000 }), accounts: [], ended_accounts: [], key_expiries: [] }),
       readHostKey: () => Promise.resolve(hostKey),

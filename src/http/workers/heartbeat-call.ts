@@ -9,8 +9,8 @@ export const HEARTBEAT_PATH = '/api/workers/heartbeat';
 
 /** Throws invalid_request for what is no host key. */
 export function toHeartbeat(body: z.output<typeof heartbeatBody>): Heartbeat {
-  const { load1, memory_free_mb, disk_free_mb, host_key: hostKey, interval_seconds: keptSeconds, key_expiries: expiries = [] } = body;
-  return { vitals: { load1, memory_free_mb, disk_free_mb }, keptSeconds, endsIn: new Map(expiries.map(({ username, ends_in_seconds: seconds }) => [username, seconds])), hostKey: hostKey === undefined ? null : parseHostKey(hostKey) };
+  const { load1, memory_free_mb, disk_free_mb, host_key: hostKey, interval_seconds: keptSeconds, key_expiries: expiries = [], self } = body;
+  return { vitals: { load1, memory_free_mb, disk_free_mb }, keptSeconds, tellsOfItself: self !== undefined, endsIn: new Map(expiries.map(({ username, ends_in_seconds: seconds }) => [username, seconds])), hostKey: hostKey === undefined ? null : parseHostKey(hostKey) };
 }
 
 /** `type base64` of a line. Throws invalid_request. */
@@ -32,11 +32,12 @@ export function presentUsual({ management, heartbeatIntervalSeconds, contactLimi
   };
 }
 
-export function presentHeartbeat({ status, accounts, intervalSeconds }: HeartbeatAnswer, usual: Record<string, unknown>): Record<string, unknown> {
+export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccepted }: HeartbeatAnswer, usual: Record<string, unknown>): Record<string, unknown> {
   return {
     status,
     ...usual,
     heartbeat_interval_seconds: intervalSeconds,
+    ...(selfAccepted === undefined ? {} : { self_accepted: selfAccepted }),
     accounts: accounts.map(({ username, remainingSeconds }) => ({ username, remaining_seconds: remainingSeconds })),
   };
 }

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { leaveNode } from '../../flows/leave-node';
 import type { HeartbeatRhythm } from '../../flows/heartbeat-rhythm';
 import type { UseJudge } from '../../flows/judge-use';
+import type { SelfReport } from '../../flows/follow-facts';
 import { takeHeartbeat } from '../../flows/record-heartbeat';
 import { issueChallenge, readChallenge, spendChallenge } from '../../flows/prove-machine';
 import { type NodeRegistration, registerNode } from '../../flows/register-node';
@@ -16,7 +17,7 @@ import type { NodeCaller } from '../node-caller';
 import type { RouteMaker } from '../route';
 import { HEARTBEAT_PATH, parseHostKey, presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
 import { readProof } from './proof';
-import { challengeAnswer, heartbeatAnswer, heartbeatBody, leaveAnswer, registerAnswer, registerBody } from './schema';
+import { challengeAnswer, heartbeatAnswer, heartbeatBody, leaveAnswer, registerAnswer, registerBody, selfReport } from './schema';
 
 const callerOf = (res: Response): NodeCaller => res.locals.caller as NodeCaller;
 
@@ -48,7 +49,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhy
   }
   routes.add(
     { method: 'post', path: HEARTBEAT_PATH, summary: 'An agent calls home', access: 'node', body: heartbeatBody, answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } }, problems: [410, 503] },
-    async ({ body, res }) => ({ status: 200, body: presentHeartbeat(await takeHeartbeat({ ...ctx, rhythm, uses }, callerOf(res).node, toHeartbeat(body)), usual) }),
+    async ({ body, req, res }) => ({ status: 200, body: presentHeartbeat(await takeHeartbeat({ ...ctx, rhythm, uses }, callerOf(res).node, { ...toHeartbeat(body), self: toSelfReport(body.self, req) }), usual) }),
   );
   routes.add(
     { method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', answers: { 200: { description: 'How far it is', schema: leaveAnswer } }, problems: [409, 410] },
@@ -70,19 +71,29 @@ function addressOf(req: Request): string {
   return address;
 }
 
-function toRegistration(body: z.output<typeof registerBody>, req: Request): Omit<NodeRegistration, 'known' | 'proof'> {
+const toRegistration = (body: z.output<typeof registerBody>, req: Request): Omit<NodeRegistration, 'known' | 'proof'> => ({
+  ...toReport(body, req),
+  from: callerAddressOf(req) ?? 'unknown',
+  hostKey: parseHostKey(body.host_key),
+  uidRange: body.uid_range ?? null,
+});
+
+/** Null: it is not valid, or there is none. */
+function toSelfReport(self: unknown, req: Request): SelfReport | null {
+  const parsed = selfReport.safeParse(self);
+  return parsed.success && (parsed.data.address ?? callerAddressOf(req)) !== undefined ? toReport(parsed.data, req) : null;
+}
+
+function toReport(body: z.output<typeof selfReport>, req: Request): SelfReport {
   const { cpus, memory_mb: memoryMb, ...facts } = body.facts;
   return {
     hostname: body.hostname,
     address: body.address ?? addressOf(req),
-    from: callerAddressOf(req) ?? 'unknown',
     sshPort: body.ssh_port,
-    hostKey: parseHostKey(body.host_key),
     mark: body.mark ?? null,
     cpus: cpus ?? 1,
     memoryMb: memoryMb ?? 0,
     labels: body.labels,
-    uidRange: body.uid_range ?? null,
     facts,
   };
 }

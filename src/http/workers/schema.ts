@@ -11,22 +11,30 @@ const text = z.string().max(200);
 export const hostKey = z.string().max(2000).meta({ description: 'Public host key: `type base64`', example: 'ssh-ed25519 AAAA…' });
 
 const facts = z
-  .object({ cpus: z.int().min(1).max(MAX_CPUS), memory_mb: megabytes.pipe(z.number().max(MAX_MEMORY_MB)), disk_mb: megabytes, os: text, arch: text, kernel: text, agent_version: text })
+  .object({ cpus: z.int().min(1).max(MAX_CPUS), memory_mb: megabytes.pipe(z.number().max(MAX_MEMORY_MB)), disk_mb: megabytes, os: text, arch: text, kernel: text, gpu: text, agent_version: text })
   .partial()
   .meta({ id: 'Facts' });
 
+const mark = z.string().regex(/^[\w-]{22,64}$/).optional().meta({ description: 'Random, and in a file on the machine meanwhile: the control plane looks for it at the address of the node that the machine claims to be' });
+const described = {
+  hostname: z.string().regex(HOST_NAME, `must be a host name: ${HOST_NAME_RULE}. Set MY_HOSTNAME on the machine`),
+  ssh_port: port.default(22),
+  address: z.union([z.string().regex(HOST_NAME), z.string().refine(isIPv6, 'use an IPv6 address')]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
+  labels: labels.default({}).meta({ description: 'They become the labels node/<name>, in place of those before' }),
+  facts: facts.default({}),
+  mark,
+};
+
+/** In a heartbeat. Not part of its schema: a machine whose new name is not valid still has to be heard. */
+export const selfReport = z.object(described);
+
 export const registerBody = z
   .object({
-    hostname: z.string().regex(HOST_NAME, `must be a host name: ${HOST_NAME_RULE}. Set MY_HOSTNAME on the machine`),
-    ssh_port: port.default(22),
-    address: z.union([z.string().regex(HOST_NAME), z.string().refine(isIPv6, 'use an IPv6 address')]).optional().meta({ description: 'Where the control plane dials the node. Default: where the request came from.' }),
+    ...described,
     host_key: hostKey,
     join_token: z.string().max(200).optional().meta({ deprecated: true, description: 'Of agents of the release before; not looked at' }),
     challenge: z.string().max(200).optional(),
     agent_key: z.string().max(100).optional().meta({ description: 'Public key of X25519, base64url: the machine\'s half of the agreement on its credential' }),
-    mark: z.string().regex(/^[\w-]{22,64}$/).optional().meta({ description: 'Random, and in a file on the machine while it registers: the control plane looks for it at the address of the node that the machine claims to be' }),
-    labels: labels.default({}).meta({ description: 'They become the labels node/<name>, in place of those of the registration before' }),
-    facts: facts.default({}),
     uid_range: z.string().transform(parseUidRange).pipe(z.custom<UidRange>((range) => range !== undefined, UID_RANGE_RULE)).optional()
       .meta({ description: 'Uids that the machine must use, `first-last`. Default: the fleet\'s', example: '70000-79999' }),
   })
@@ -67,6 +75,7 @@ export const heartbeatBody = z
     key_expiries: z.array(z.object({ username: z.string().max(64), ends_in_seconds: z.number().min(-1e10).max(1e10) })).max(1000).meta({ description: 'Accounts that take no keys any more at another time than their lease ends, because the clock of the node was set: in how many seconds by that clock' }),
     ssh_port: port,
     host_key: hostKey,
+    self: z.record(z.string(), z.unknown()).meta({ description: 'Members of a registration that may change (hostname, ssh_port, address, labels, facts, mark), all of them, when one did' }),
     interval_seconds: z.number().min(0).max(86_400).meta({ description: 'The interval that the agent keeps to. Who sends it calls at once when an account comes onto the machine, and may so be told a longer one' }),
   })
   .partial()
@@ -78,6 +87,7 @@ export const heartbeatAnswer = z
     heartbeat_interval_seconds: z.number(),
     contact_limit_seconds: contactLimit,
     management,
+    self_accepted: z.boolean().optional().meta({ description: 'Whether `self` counts now. False: it is not valid, or the machine does not answer at its new address' }),
     accounts: z.array(z.object({ username: z.string(), remaining_seconds: z.number() })),
   })
   .meta({ id: 'HeartbeatAnswer' });

@@ -7,7 +7,7 @@ export type EventType =
   | 'uid.taken'
   | 'placement.present' | 'placement.refreshed' | 'placement.failed' | 'placement.wiped'
   | 'checkpoint.failed' | 'checkpoint.restored' | 'checkpoint.restore_failed' | 'checkpoint.removed'
-  | 'node.registered' | 'node.clone_refused' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
+  | 'node.registered' | 'node.changed' | 'node.clone_refused' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
   | 'node.drained' | 'node.undrained' | 'node.labelled' | 'node.limited' | 'node.expired' | 'node.clock_jumped' | 'node.short' | 'node.roomy' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed' | 'node.withheld' | 'node.shared_storage'
   | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew' | 'fleet.restored'
   | 'user.disabled' | 'user.enabled' | 'user.changed' | 'key.added' | 'key.removed'

@@ -27,6 +27,7 @@ export interface Facts extends Vitals {
   os?: string;
   arch?: string;
   kernel?: string;
+  gpu?: string;
   agent_version?: string;
 }
 

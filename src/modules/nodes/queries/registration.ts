@@ -1,4 +1,4 @@
-import { insertRow, selectFirst } from '../../../db/sql';
+import { execute, insertRow, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 import type { Decided, Placeable } from '../declared';
 import type { Facts, NodeStatus } from '../types';
@@ -54,4 +54,14 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
     throw new Error('a node vanished while it was being registered');
   }
   return row.id;
+}
+
+/** Writes what a locked node says of itself now. One that is looked for at another address is probed there at once, unless it is being probed. */
+export async function redescribeNode(tx: Tx, nodeId: number, r: Placeable & Pick<Registration, 'hostname' | 'address' | 'sshPort' | 'facts'>): Promise<void> {
+  await execute(
+    tx,
+    `UPDATE nodes SET probe_due_at = IF((address <> ? OR ssh_port <> ?) AND probe_token IS NULL AND status IN ('unknown','alive','suspect','dead'), UTC_TIMESTAMP(3), probe_due_at),
+            hostname = ?, address = ?, ssh_port = ?, cpus = ?, memory_mb = ?, labels = ?, facts = ? WHERE id = ?`,
+    [r.address, r.sshPort, r.hostname, r.address, r.sshPort, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.facts), nodeId],
+  );
 }
