@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { createSelfNews, type SelfReport } from './self-news';
+import { createSelfNews } from './self-news';
+import type { SelfReport } from './wire';
 
 const facts = { cpus: 2, memory_mb: 2000, disk_mb: 9000, os: 'Debian', arch: 'x86_64', kernel: '6.1', gpu: '', agent_version: '1' };
 const self: SelfReport = { hostname: 'a', ssh_port: 22, labels: {}, facts };

@@ -1,8 +1,5 @@
 import type { Clock } from '../lib/clock';
-import type { RegisterBody } from './wire';
-
-/** What a machine says of itself that may change while its agent runs. */
-export type SelfReport = Pick<RegisterBody, 'hostname' | 'ssh_port' | 'address' | 'labels' | 'facts'>;
+import type { SelfReport } from './wire';
 
 /** What the control plane was told of this machine, so that a heartbeat has it only when it changed. */
 export interface SelfNews {

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
 import type { Clock } from '../lib/clock';
 import { readAddresses, readFacts, readHostKey } from './facts';
-import { createSelfNews, type SelfReport } from './self-news';
-import type { RegisterBody } from './wire';
+import { createSelfNews } from './self-news';
+import type { RegisterBody, SelfReport } from './wire';
 
 /** What the settings say of the machine. */
 export interface SelfSettings {

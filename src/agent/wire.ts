@@ -1,7 +1,6 @@
 import type { SignedText } from '../lib/control-key';
 import type { Facts, Vitals } from './facts';
 import type { KeyExpiry } from './key-expiry';
-import type { SelfReport } from './self-news';
 
 /** The account through which the control plane works on this node, and the keys that open it. Keys are not yet validated. */
 export interface Management {
@@ -58,6 +57,9 @@ export interface RegisterBody {
   uid_range?: string | undefined;
   facts: Facts;
 }
+
+/** What a machine says of itself that may change while its agent runs. */
+export type SelfReport = Pick<RegisterBody, 'hostname' | 'ssh_port' | 'address' | 'labels' | 'facts'>;
 
 /** Of the vitals only what is news. */
 export interface HeartbeatBody extends Partial<Vitals> {

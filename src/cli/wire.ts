@@ -103,6 +103,8 @@ export interface Node {
   leaving?: boolean;
   dirty?: boolean;
   checks?: { name: string; result: 'ok' | 'fail'; cause: string; remedy: string }[];
+  predecessor_id?: number | null;
+  successor_id?: number | null;
   use?: 'idle' | 'busy' | 'very_busy' | 'short';
   host_key_fingerprint?: string;
   offered_host_key_fingerprint?: string | null;

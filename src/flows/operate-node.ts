@@ -7,6 +7,8 @@ import { markMigrating } from '../modules/leases';
 import { acceptOfferedHostKey, approveNode, drainNode, findNode, lockNode, lockNodeByHostKey, type Node, retireNode, undrainNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { abandonNode, quarantine } from './quarantine-node';
+import { isAnswering, replaceNode } from './replace-node';
+import type { CloneContext } from './tell-clones';
 
 export interface NodeOrder {
   nodeId: number;
@@ -35,22 +37,37 @@ export async function operate(ctx: FlowContext, { nodeId }: NodeOrder, order: (t
 export interface Approval extends NodeOrder {
   /** Fingerprint of the host key that the operator has compared on the machine itself. Null is refused, with the fingerprint to compare. */
   hostKeyFingerprint: string | null;
+  /** The node that the machine was before it was installed anew: it is retired. Then a node that is in service already is no error. */
+  replaces: number | null;
 }
 
 /** Lets a pending or quarantined node in, with the host key that it shows now. Throws state_conflict, with the fingerprint to compare, when the operator did not name that key. */
-export async function approve(ctx: FlowContext, order: Approval): Promise<Node> {
+export async function approve(ctx: CloneContext, order: Approval): Promise<Node> {
+  const { replaces, by } = order;
+  const answers = replaces !== null && (await isAnswering(ctx, replaces));
   return operate(ctx, order, async (tx, node) => {
-    if (node.status !== 'pending' && node.status !== 'quarantined') {
-      throw new OrionError('state_conflict', `The node is ${node.status}; only pending and quarantined nodes are approved.`);
+    if (replaces !== null) {
+      await replaceNode(tx, { nodeId: replaces, by, successor: node }, answers);
     }
-    const hostKey = node.offeredHostKey ?? node.hostKey;
-    checkFingerprint(node, { fingerprint: fingerprintOf(hostKey), named: order.hostKeyFingerprint });
-    if (node.offeredHostKey !== null) {
-      await acceptHostKey(tx, node, hostKey);
-    }
-    await approveNode(tx, node.id);
-    await recordEvent(tx, { type: 'node.approved', actor: actorOf(order.by), nodeId: node.id, data: { before: node.status, hostKeyFingerprint: fingerprintOf(hostKey) } });
+    await letIn(tx, node, order);
   });
+}
+
+async function letIn(tx: Tx, node: Node, order: Approval): Promise<void> {
+  if (node.status !== 'pending' && node.status !== 'quarantined') {
+    if (order.replaces !== null) {
+      return;
+    }
+    throw new OrionError('state_conflict', `The node is ${node.status}; only pending and quarantined nodes are approved.`);
+  }
+  const hostKey = node.offeredHostKey ?? node.hostKey;
+  checkFingerprint(node, { fingerprint: fingerprintOf(hostKey), named: order.hostKeyFingerprint });
+  if (node.offeredHostKey !== null) {
+    await acceptHostKey(tx, node, hostKey);
+  }
+  await approveNode(tx, node.id);
+  const data = { before: node.status, hostKeyFingerprint: fingerprintOf(hostKey), ...(order.replaces === null ? {} : { replaces: order.replaces }) };
+  await recordEvent(tx, { type: 'node.approved', actor: actorOf(order.by), nodeId: node.id, data });
 }
 
 function checkFingerprint({ id, offeredHostKey }: Node, { fingerprint, named }: { fingerprint: string; named: string | null }): void {

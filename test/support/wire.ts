@@ -77,6 +77,8 @@ export interface NodeJson {
   dirty?: boolean;
   status_reason?: string | null;
   use?: string;
+  predecessor_id?: number | null;
+  successor_id?: number | null;
   offered_host_key_fingerprint?: string | null;
 }
 

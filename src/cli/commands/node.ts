@@ -9,6 +9,7 @@ export type NodeVerb = 'approve' | 'drain' | 'undrain' | 'quarantine' | 'retire'
 
 export interface NodeOptions {
   fingerprint?: string;
+  replaces?: number;
   move?: boolean;
   reason?: string;
   change?: LabelChange;
@@ -32,7 +33,7 @@ export async function operateNode(context: CommandContext, { verb, id }: { verb:
 }
 
 const BODIES: Record<NodeVerb, (options: NodeOptions) => Record<string, unknown> | undefined> = {
-  approve: ({ fingerprint }) => (fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint }),
+  approve: ({ fingerprint, replaces }) => ({ ...(fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint }), ...(replaces === undefined ? {} : { replaces }) }),
   drain: ({ move }) => (move ? { move: true } : {}),
   undrain: () => undefined,
   quarantine: ({ reason }) => ({ reason: reason ?? '' }),

@@ -24,13 +24,21 @@ export async function showNode(context: CommandContext, id: number): Promise<voi
       out.line(result === 'ok' ? `  check ${printable(name)}: ok` : `  check ${printable(name)}: failed: ${printable(cause)}\n    ${printable(remedy)}`);
     }
     describeUse(node).forEach((line) => out.line(`  ${line}`));
-    const fingerprint = fingerprintToCheck(node);
-    if (fingerprint !== undefined && (node.status === 'pending' || node.status === 'quarantined')) {
-      out.note('Compare it on the machine itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub');
-      out.next(`orion node approve ${id} --fingerprint ${printable(fingerprint)}`);
-    }
+    adviseApproval(out, node);
   });
 }
+
+function adviseApproval(out: Output, node: Node): void {
+  const fingerprint = fingerprintToCheck(node);
+  if (fingerprint !== undefined && (node.status === 'pending' || node.status === 'quarantined')) {
+    out.note('Compare it on the machine itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub');
+    out.next(`orion node approve ${node.id} --fingerprint ${printable(fingerprint)}${replacing(node)}`);
+  } else if (node.predecessor_id) {
+    out.next(`orion node approve ${node.id}${replacing(node)}`);
+  }
+}
+
+const replacing = ({ predecessor_id: id }: Node): string => (id ? ` --replaces ${id}` : '');
 
 function describeHostKeys(out: Pick<Output, 'line'>, node: Node): void {
   if (node.host_key_fingerprint !== undefined) {

@@ -37,7 +37,10 @@ function declareNodes(program: Command, { action }: Declaration): void {
     .description('one machine, with the host key to compare before approving it')
     .argument('<id>', 'number of the node', wholeNumber(1))
     .action(action(async (context, id: number) => (await import('../commands/show-node')).showNode(context, id)));
-  verb('approve', 'let it in, or trust its new host key').option('--fingerprint <SHA256:...>', 'its host key, as you have read it on the machine (required)');
+  verb('approve', 'let it in, or trust its new host key')
+    .option('--fingerprint <SHA256:...>', 'its host key, as you have read it on the machine (required)')
+    .option('--replaces <id>', 'the node that the machine was before it was installed anew: it is retired', wholeNumber(1))
+    .addHelpText('after', '\nExample: orion node approve 12 --fingerprint SHA256:... --replaces 7');
   verb('drain', 'lease it to nobody any more').option('--move', 'also move the present lease away');
   verb('undrain', 'lease it again');
   verb('quarantine', 'take it out and move its lease away').requiredOption('--reason <text>', 'why');

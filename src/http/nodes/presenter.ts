@@ -1,6 +1,6 @@
 import { fingerprintOf } from '../../lib/host-key';
 import { formatUidRange } from '../../lib/uid-range';
-import { type Node, SHORT, shortageOf } from '../../modules/nodes';
+import { type Node, type Pairing, SHORT, shortageOf } from '../../modules/nodes';
 
 const time = (at: Date | null): string | null => at?.toISOString() ?? null;
 
@@ -23,6 +23,8 @@ const USE = ['idle', 'busy', 'very_busy', 'short'] as const;
 /** Why a node that is well is not leased. The figures may be newer than the judgement, by a moment. */
 const shortage = ({ useBand, memoryMb, facts }: Node): string | null =>
   useBand === SHORT ? (shortageOf({ memoryMb, diskMb: facts.disk_mb, memoryFreeMb: facts.memory_free_mb, diskFreeMb: facts.disk_free_mb, before: useBand }) ?? 'too little free disk or memory') : null;
+
+export const presentPairing = (pairing: Pairing | undefined): Record<string, unknown> => ({ predecessor_id: pairing?.predecessorId ?? null, successor_id: pairing?.successorId ?? null });
 
 export function presentNodeForAdmin(node: Node): Record<string, unknown> {
   return {

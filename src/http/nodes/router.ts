@@ -1,11 +1,11 @@
 import { approve, drain, quarantineByOrder, retire, undrain } from '../../flows/operate-node';
 import { issueJoinToken } from '../../flows/issue-join-token';
 import { OrionError } from '../../lib/errors';
-import { type JoinToken, listJoinTokens, listNodes, revokeJoinToken } from '../../modules/nodes';
+import { type JoinToken, listJoinTokens, listNodes, listPairings, revokeJoinToken } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
 import { idParam, nextCursor, pageOf, pageQuery, principalOf, type RouteMaker } from '../route';
 import { addDecisions } from './decisions';
-import { presentNode, presentNodeForAdmin } from './presenter';
+import { presentNode, presentNodeForAdmin, presentPairing } from './presenter';
 import { approveBody, drainBody, newTokenAnswer, nodeAnswer, nodeQuery, quarantineBody, tokenAnswer, tokenBody } from './schema';
 import { streamNodes } from './stream';
 
@@ -19,7 +19,8 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }
       const admin = user.role === 'admin';
       const nodes = await listNodes(reads, { afterId: Number(cursor ?? 0), limit, ...(status ? { status } : {}), ...(admin ? {} : { visibleToUserId: user.id }) });
       // A user sees a node that is not free only when its lease is the user's own.
-      const items = nodes.map((node) => (admin ? presentNodeForAdmin(node) : presentNode(node, !node.leasable)));
+      const pairings = await listPairings(reads, admin ? nodes.map(({ id }) => id) : []);
+      const items = nodes.map((node) => (admin ? { ...presentNodeForAdmin(node), ...presentPairing(pairings.get(node.id)) } : presentNode(node, !node.leasable)));
       return { status: 200, body: { items, next_cursor: nextCursor(nodes, limit) } };
     },
   );
@@ -38,7 +39,7 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }
 function addOrders(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
   const common = { method: 'post', access: 'admin', params: idParam, answers: { 200: { description: 'The node as it is now', schema: nodeAnswer } }, problems: [404, 409] } as const;
   routes.add({ ...common, path: '/api/nodes/:id/approve', summary: 'Let a pending or quarantined node in', body: approveBody }, async ({ params, body, res }) => {
-    const node = await approve(ctx, { nodeId: params.id, by: principalOf(res).user, hostKeyFingerprint: body.host_key_fingerprint ?? null });
+    const node = await approve(ctx, { nodeId: params.id, by: principalOf(res).user, hostKeyFingerprint: body.host_key_fingerprint ?? null, replaces: body.replaces ?? null });
     return { status: 200, body: presentNodeForAdmin(node) };
   });
   routes.add({ ...common, path: '/api/nodes/:id/drain', summary: 'No new leases; with "move", its lease goes elsewhere', body: drainBody }, async ({ params, body, res }) => ({

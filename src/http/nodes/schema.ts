@@ -33,6 +33,8 @@ const forAdmins = {
   not_examined: z.array(z.object({ path: z.string(), type: z.string() })).meta({ description: 'Writable file systems that no wipe walks: network, cluster and FUSE file systems' }),
   uid_range: z.string().nullable().meta({ description: 'The machine must use these uids; null: the fleet\'s', example: '70000-79999' }),
   uid_refusal: z.string().nullable().meta({ description: 'Why the machine refused several uids in a row' }),
+  predecessor_id: z.int().nullable().meta({ description: 'In lists: a quarantined or dead node that was at the same address and port, as a rule this machine before it was installed anew' }),
+  successor_id: z.int().nullable().meta({ description: 'In lists: the node that is at the address of this quarantined or dead one now' }),
 };
 
 const STATUSES = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'] as const;
@@ -53,7 +55,12 @@ export const nodeAnswer = z
 
 export const nodeQuery = { status: z.enum(STATUSES).optional() };
 
-export const approveBody = z.strictObject({ host_key_fingerprint: z.string().max(100).optional() }).meta({ id: 'Approve' });
+export const approveBody = z
+  .strictObject({
+    host_key_fingerprint: z.string().max(100).optional(),
+    replaces: z.int().positive().optional().meta({ description: 'The node that the machine was before it was installed anew: it is retired in the same transaction. Refused while it answers and has a lease' }),
+  })
+ .meta({ id: 'Approve' });
 export const drainBody = z.strictObject({ move: z.boolean().default(false) }).meta({ id: 'Drain' });
 export const quarantineBody = z.strictObject({ reason: z.string().min(1).max(300) }).meta({ id: 'Quarantine' });
 

@@ -18,6 +18,7 @@ export * from './queries/lock-free-nodes';
 export * from './queries/occupancy';
 export * from './queries/operate';
 export { handBackShards, holdShards, SHARDS } from './queries/probe-shards';
+export { listPairings, type Pairing } from './queries/pairs';
 export { countPending, listStalePending, type PendingLimits, removePending } from './queries/pending';
 export * from './queries/probes';
 export * from './queries/registration';

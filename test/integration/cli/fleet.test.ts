@@ -55,6 +55,7 @@ describe('nodes', () => {
 
   it.each([
     [['approve', '3', '--fingerprint', 'SHA256:x'], 'approve', { host_key_fingerprint: 'SHA256:x' }],
+    [['approve', '3', '--fingerprint', 'SHA256:x', '--replaces', '2'], 'approve', { host_key_fingerprint: 'SHA256:x', replaces: 2 }],
     [['drain', '3', '--move'], 'drain', { move: true }],
     [['undrain', '3'], 'undrain', undefined],
     [['quarantine', '3', '--reason', 'smells'], 'quarantine', { reason: 'smells' }],

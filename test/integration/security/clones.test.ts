@@ -5,7 +5,7 @@ import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser, type NodeOptions, type TestNode } from '../../support/builders';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
-import { registerMachine } from '../../support/machine';
+import { registerMachine, sendRegistration, signRegistration } from '../../support/machine';
 import type { RegisteredJson, Reply, TokenJson } from '../../support/wire';
 
 let database: TestDatabase;
@@ -131,16 +131,15 @@ describe('a machine with the host key of a node', () => {
   it('R1: that comes while another one takes the row is sent back, not let in', async () => {
     const node = await enrolled();
     await silence(node);
-    let isOver = false;
+    // With a challenge that is older, or the later answer would be refused for its challenge alone.
+    const { token: joinToken } = await aToken();
+    const first = await signRegistration(watching.url, { ...aMachine(node.hostKey), mark: MARK }, { joinToken });
     const slow = await startTestApi(database.db, { findMark: async () => {
-      if (!isOver) {
-        isOver = true;
-        await register(node);
-      }
+      expect((await sendRegistration(watching.url, first)).status).toBe(201);
       return 'no_answer';
     } });
-    const answer = await registerMachine(slow.url, { ...aMachine(node.hostKey), mark: MARK }, { joinToken: (await aToken()).token });
+    const answer = await registerMachine(slow.url, { ...aMachine(node.hostKey), mark: MARK }, { joinToken });
     await slow.close();
-    expect(answer).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
+    expect(answer).toMatchObject({ status: 409, body: { code: 'state_conflict', detail: expect.stringContaining('at the same moment') as unknown } });
   });
 });

@@ -1,0 +1,28 @@
+import { marks, selectRows } from '../../../db/sql';
+import type { Db } from '../../../db/transaction';
+
+/** Of two rows at one address, of which the older one is out of service: as a rule one machine, before and after it was installed anew. */
+export interface Pairing {
+  /** The node in quarantine, or dead, that was at this node's address before. */
+  predecessorId: number | null;
+  /** For such a node: the one that is at its address now. */
+  successorId: number | null;
+}
+
+const GONE = "('quarantined','dead')";
+
+/** By the node's id. */
+export async function listPairings(db: Db, nodeIds: number[]): Promise<Map<number, Pairing>> {
+  if (nodeIds.length === 0) {
+    return new Map();
+  }
+  const rows = await selectRows<{ id: number; predecessor: number | null; successor: number | null }>(
+    db,
+    `SELECT n.id,
+            (SELECT MAX(o.id) FROM nodes o WHERE o.address = n.address AND o.ssh_port = n.ssh_port AND o.status IN ${GONE} AND o.id < n.id) AS predecessor,
+            IF(n.status IN ${GONE}, (SELECT MAX(o.id) FROM nodes o WHERE o.address = n.address AND o.ssh_port = n.ssh_port AND o.status <> 'retired' AND o.id > n.id), NULL) AS successor
+       FROM nodes n WHERE n.id IN (${marks(nodeIds)}) AND n.status <> 'retired'`,
+    nodeIds,
+  );
+  return new Map(rows.map(({ id, predecessor, successor }) => [id, { predecessorId: predecessor, successorId: successor }]));
+}
