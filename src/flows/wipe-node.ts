@@ -162,12 +162,15 @@ interface Outcome {
   accounts: number;
 }
 
+/** A process id in the system's message is no news. */
+const withoutNumbers = (reason: string): string => reason.replace(/\d+/g, '0');
+
 /** A node that stays withheld is wiped again and again, which is no news. */
 async function recordOutcome(tx: Tx, { ctx, claim: { node }, report, withheld, accounts }: Outcome): Promise<void> {
   if (withheld === null || accounts > 0) {
     await recordEvent(tx, { type: 'node.wiped', actor: ctx.actor, nodeId: node.id, data: { accounts, ...report.wipe.details } });
   }
-  if (withheld !== null && withheld !== node.withheldReason) {
+  if (withheld !== null && withoutNumbers(withheld) !== withoutNumbers(node.withheldReason ?? '')) {
     await recordEvent(tx, { type: 'node.withheld', actor: ctx.actor, nodeId: node.id, data: { reason: withheld.slice(0, 500) } });
     ctx.logger.error('node withheld', { nodeId: node.id, reason: withheld });
   }

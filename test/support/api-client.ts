@@ -56,6 +56,7 @@ export interface NodeBody {
   provision_failures: number;
   cpus: number;
   withheld_reason: string | null;
+  checked_at: string | null;
   checks: { name: string; result: string; cause: string; remedy: string }[];
 }
 
