@@ -85,7 +85,8 @@ async function listAll(as: User): Promise<Map<number, NodeJson>> {
   const all = new Map<number, NodeJson>();
   for (let cursor: string | null = '0'; cursor !== null; ) {
     const { body }: { body: PageJson<NodeJson> } = await api.call<PageJson<NodeJson>>('get', `/api/nodes?limit=500&cursor=${cursor}`, { as });
-    body.items.forEach((node) => all.set(node.id, node));
+    // The stream does not tell which nodes were the same machine.
+    body.items.forEach((node) => all.set(node.id, { ...node, predecessor_id: undefined, successor_id: undefined }));
     cursor = body.next_cursor;
   }
   return all;
