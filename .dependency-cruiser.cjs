@@ -1,5 +1,5 @@
 /**
- * The import arrows of the house: main -> cli -> roles -> { http, agent } -> flows -> modules -> { db, ssh } -> lib.
+ * The import arrows of the house: main -> cli -> roles -> { http, agent } -> flows -> modules -> { db, ssh } -> lib; http, agent and cli -> contract -> lib.
  * docs/architecture.md says why; this file is what holds it.
  */
 const rule = (name, path, to) => ({ name, severity: 'error', from: { path, pathNot: '\\.test\\.ts$' }, to: { path: to } });
@@ -8,6 +8,13 @@ module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     rule('lib-is-a-leaf', '^src/lib/', '^src/(?!lib/)'),
+    rule('contract-only-lib', '^src/contract/', '^src/(?!contract/|lib/)'),
+    {
+      name: 'clients-know-the-contract-by-its-types',
+      severity: 'error',
+      from: { path: '^src/(cli|agent)/', pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/contract/', dependencyTypesNot: ['type-only'] },
+    },
     rule('config-only-lib', '^src/config/', '^src/(?!config/|lib/)'),
     rule('db-only-lib', '^src/db/', '^src/(?!lib/|db/)'),
     rule('ssh-only-lib', '^src/ssh/', '^src/(?!lib/|ssh/)'),
@@ -25,9 +32,9 @@ module.exports = {
       to: { path: '^src/modules/', pathNot: ['^src/modules/$1/', '^src/modules/[^/]+/index\\.ts$'] },
     },
     rule('flows-only-modules-db-ssh-lib', '^src/flows/', '^src/(?!flows/|modules/|db/|ssh/|lib/)'),
-    rule('http-only-flows-modules-lib', '^src/http/', '^src/(?!http/|flows/|modules/|db/|lib/)'),
-    rule('agent-only-lib', '^src/agent/', '^src/(?!agent/|lib/)'),
-    rule('cli-only-config-roles-lib', '^src/cli/', '^src/(?!cli/|config/|roles/|lib/|db/)'),
+    rule('http-only-contract-flows-modules-lib', '^src/http/', '^src/(?!http/|contract/|flows/|modules/|db/|lib/)'),
+    rule('agent-only-contract-lib', '^src/agent/', '^src/(?!agent/|contract/|lib/)'),
+    rule('cli-only-contract-config-roles-lib', '^src/cli/', '^src/(?!cli/|contract/|config/|roles/|lib/|db/)'),
     {
       name: 'one-role-one-file',
       severity: 'error',

@@ -1,5 +1,5 @@
 import { type SshTarget, sshOptions, launchWorkers, type Worker } from '../../test/lab';
-import type { LeaseBody } from '../../test/support/api-client';
+import type { Lease } from '../../src/contract';
 import { throughGateway } from '../../test/support/gateway-client';
 import { startSystem, type System } from '../../test/support/system';
 import type { Tenant } from '../../test/support/tenant';
@@ -38,7 +38,7 @@ export async function openSite(): Promise<Site> {
     }
     await system.untilFree(2, 120_000);
     const tenant = await system.tenant();
-    const rent = (reach: string): Promise<LeaseBody> => tenant.rentOne({ seconds: 7200, requirements: { labels: { 'node/reach': reach } } });
+    const rent = (reach: string): Promise<Lease> => tenant.rentOne({ seconds: 7200, requirements: { labels: { 'node/reach': reach } } });
     const [far, near] = [await rent('tunnel'), await rent('direct')];
     await between.authorizeRoot(tenant.publicKey);
     const direct = wayTo(hidden, far, { address: hidden.address, port: hidden.port, user: nameIn(far), hostKey: hidden.hostKey, keyFile: tenant.keyFile });
@@ -57,8 +57,8 @@ export async function openSite(): Promise<Site> {
   }
 }
 
-const nameIn = ({ access }: LeaseBody): string => access?.username ?? '';
-const wayTo = (worker: Worker, lease: LeaseBody, target: SshTarget): Way => ({ target, options: [], worker, username: nameIn(lease) });
+const nameIn = ({ access }: Lease): string => access?.username ?? '';
+const wayTo = (worker: Worker, lease: Lease, target: SshTarget): Way => ({ target, options: [], worker, username: nameIn(lease) });
 
 /** What `ssh -J` runs, with the jump host's key pinned too (`-J` itself hands on no such option). */
 function jumpOver({ address, port, hostKey }: Worker, { keyFile }: Tenant): string {

@@ -20,50 +20,6 @@ export interface Client {
   as(token: string): Client;
 }
 
-export interface Lease {
-  id: number;
-  state: string;
-  ends_at: string;
-  generation: number;
-  node: { id: number; hostname: string } | null;
-  access: Access | null;
-  gateway: Access | null;
-  checkpoint: { last_at: string | null } | null;
-}
-
-export interface Access {
-  host: string;
-  port: number;
-  username: string;
-  host_key: string;
-}
-
-export interface Rented {
-  leases: Lease[];
-}
-
-export interface Page<T> {
-  items: T[];
-}
-
-/** As an operator sees it. */
-export interface Node {
-  id: number;
-  hostname: string;
-  status: string;
-  free: boolean;
-  dirty: boolean;
-  lease_id: number | null;
-  wiped_at: string | null;
-  host_key_fingerprint: string;
-}
-
-export interface Problem {
-  code: string;
-  detail: string;
-  next_lease_ends_at?: string | null;
-}
-
 const ANSWER_LIMIT_MS = 60_000;
 
 /** @param ca the certificate to trust; each call uses a connection of its own, as if it came from another program */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { generateSshKeyPair, type RunResult, type SshKeyPair, sshExec, type SshTarget } from '../../test/lab';
-import { type Answer, type Client, expectStatus, type Lease, type Page, type Rented } from './api';
+import type { Lease, Page, Rented } from '../../src/contract';
+import { type Answer, type Client, expectStatus } from './api';
 import type { Stage } from './stage';
 
 /** Somebody with an account and a key pair. */

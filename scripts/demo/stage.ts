@@ -1,6 +1,7 @@
 import type { Lab } from '../../test/lab';
 import { eventually, type EventuallyOptions } from '../../test/lab';
-import { type Client, expectStatus, type Node, type Page } from './api';
+import type { NodeForAdmin, Page } from '../../src/contract';
+import { type Client, expectStatus } from './api';
 import type { Narrator } from './narrator';
 import type { ControlPlane, Operator, World } from './world';
 
@@ -16,11 +17,11 @@ export interface Stage {
   operatorAccount: Operator;
 }
 
-export async function listNodes(operator: Client): Promise<Node[]> {
-  return expectStatus(await operator.get<Page<Node>>('/api/nodes?limit=100'), 200).items;
+export async function listNodes(operator: Client): Promise<NodeForAdmin[]> {
+  return expectStatus(await operator.get<Page<NodeForAdmin>>('/api/nodes?limit=100'), 200).items;
 }
 
-export async function getNode(operator: Client, id: number): Promise<Node> {
+export async function getNode(operator: Client, id: number): Promise<NodeForAdmin> {
   const found = (await listNodes(operator)).find((node) => node.id === id);
   if (!found) {
     throw new Error(`there is no node ${id}`);
@@ -31,8 +32,8 @@ export async function getNode(operator: Client, id: number): Promise<Node> {
 export const PATIENCE_MS = 60_000;
 
 /** Waits until this many nodes are free, which means: alive, and their last wipe verified. */
-export async function untilFree(operator: Client, count: number): Promise<Node[]> {
-  const look = async (): Promise<Node[] | undefined> => {
+export async function untilFree(operator: Client, count: number): Promise<NodeForAdmin[]> {
+  const look = async (): Promise<NodeForAdmin[] | undefined> => {
     const nodes = await listNodes(operator);
     const free = nodes.filter((node) => node.free);
     if (free.length < count) {

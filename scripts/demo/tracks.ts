@@ -1,4 +1,4 @@
-import type { Lease } from './api';
+import type { Lease } from '../../src/contract';
 import type { Fleet } from './world';
 
 /** What a tenant leaves behind, as a shell command: files in four places, a background process, a cron job. */

@@ -1,6 +1,6 @@
+import type { HeartbeatRequest, RegisterRequest } from '../contract';
 import type { SignedText } from '../lib/control-key';
-import type { Facts, Vitals } from './facts';
-import type { KeyExpiry } from './key-expiry';
+import type { Facts } from './facts';
 
 /** The account through which the control plane works on this node, and the keys that open it. Keys are not yet validated. */
 export interface Management {
@@ -47,34 +47,18 @@ export interface LeaveAnswer {
   detail: string;
 }
 
-export interface RegisterBody {
-  hostname: string;
-  ssh_port: number;
-  address?: string;
-  host_key: string;
-  labels: Record<string, string>;
-  /** `first-last`: uids that this machine must use. */
-  uid_range?: string | undefined;
-  facts: Facts;
-}
+/** What this agent sends of what the contract allows. */
+export type RegisterBody = RegisterRequest & { labels: Record<string, string>; facts: Facts };
 
 /** What a machine says of itself that may change while its agent runs. */
 export type SelfReport = Pick<RegisterBody, 'hostname' | 'ssh_port' | 'address' | 'labels' | 'facts'>;
 
-/** Of the vitals only what is news. */
-export interface HeartbeatBody extends Partial<Vitals> {
+/** Of the vitals only what is news, and `self` when the machine changed. */
+export type HeartbeatBody = HeartbeatRequest & {
   /** Placements' accounts that exist here. */
   accounts: string[];
-  /** Those of them that this node ended by itself, because their lease was over and the control plane out of reach. */
-  ended_accounts: string[];
-  /** When the machine changed. */
   self?: SelfReport | undefined;
-  /** Of the accounts whose keys expire at another time than their leases end. */
-  key_expiries: KeyExpiry[];
-  ssh_port: number;
-  /** The interval that this agent keeps to; sent by one that calls at once when an account comes. */
-  interval_seconds?: number | undefined;
-}
+};
 
 const MIN_INTERVAL_SECONDS = 0.2;
 const MAX_INTERVAL_SECONDS = 3600;

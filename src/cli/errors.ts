@@ -1,3 +1,4 @@
+import type * as contract from '../contract';
 import { EXIT, exitCodeOf } from './exit-codes';
 
 export interface CliErrorExtras {
@@ -24,12 +25,7 @@ export class CliError extends Error {
 export const usageError = (message: string, hint?: string): CliError => new CliError(message, { exitCode: EXIT.usage, hint });
 
 /** The members of a problem document (RFC 9457) that the client reads; any may be missing when a proxy answered. */
-export interface Problem {
-  code?: string;
-  detail?: string;
-  title?: string;
-  request_id?: string;
-}
+export type Problem = Partial<Pick<contract.Problem, 'code' | 'detail' | 'title' | 'request_id'>>;
 
 /** The server answered, and it was no success. */
 export class ApiError extends CliError {

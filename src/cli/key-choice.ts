@@ -6,7 +6,7 @@ import { CliError, usageError } from './errors';
 import { readIfThere } from './private-file';
 import type { Session } from './session';
 import { homeOf } from './store';
-import type { Key } from './wire';
+import type { Key } from '../contract';
 
 export interface KeyChoice {
   /** To send with the rent; undefined: the account's registered keys serve. */

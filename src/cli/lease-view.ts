@@ -2,7 +2,7 @@ import { fingerprintOf } from '../lib/host-key';
 import { formatNotExamined } from './node-view';
 import type { Output } from './output';
 import { formatLabels, formatMemory, formatSeconds, formatTime, printable } from './text';
-import type { Lease, LeaseState } from './wire';
+import type { Lease, LeaseState } from '../contract';
 
 const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
 

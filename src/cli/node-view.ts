@@ -1,5 +1,5 @@
 import { formatLabels, formatMemory, printable } from './text';
-import type { Node, SharedStorage } from './wire';
+import type { Node, SharedStorage } from '../contract';
 
 export const NODE_HEAD = ['NODE', 'HOSTNAME', 'STATUS', 'CPUS', 'MEMORY', 'FREE', 'LEASE', 'LABELS', 'HOST KEY'];
 

@@ -8,7 +8,7 @@ import { createHttpClient, type HttpClient } from './http';
 import type { CliIo } from './io';
 import { createOutput, type Output } from './output';
 import { createStore, type Store } from './store';
-import type { Page } from './wire';
+import type { Page } from '../contract';
 
 export interface GlobalOptions {
   json?: boolean;

@@ -1,5 +1,5 @@
 import { CliError } from './errors';
-import type { Access } from './wire';
+import type { Access } from '../contract';
 
 /** Where to log in: a lease's gateway, or its machine. */
 export type SshTarget = Pick<Access, 'host' | 'port' | 'username' | 'host_key'>;

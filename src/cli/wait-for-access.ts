@@ -3,7 +3,7 @@ import { EXIT } from './exit-codes';
 import { describeLease, isRunning, reasonForNoAccess } from './lease-view';
 import type { Progress } from './progress';
 import type { Session } from './session';
-import type { Access, Lease, LeaseDetail } from './wire';
+import type { Access, Lease, LeaseDetail } from '../contract';
 
 const POLL_MS = 1000;
 

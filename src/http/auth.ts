@@ -8,9 +8,6 @@ import { createTokenReader } from './access-token';
 import { bytesOfBody } from './body';
 import { findNodeCaller, readShownNode } from './node-caller';
 
-/** Who may call a route. `node`: an agent with its node's credential. */
-export type Access = 'public' | 'user' | 'admin' | 'node';
-
 export interface Authenticator {
   /** Who shows a token that is good at this moment; undefined: nobody. */
   findPrincipal: (req: IncomingMessage) => Promise<Principal | undefined>;

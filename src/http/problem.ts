@@ -3,38 +3,10 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { isConflict, isDatabaseGone } from '../db/transaction';
+import { PROBLEMS } from '../contract';
 import { MAC_HEADER, type Seal } from '../lib/call-mac';
 import { type ErrorCode, OrionError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-
-/** The one place that knows what each error is in HTTP. A code without a status does not compile. */
-const STATUS: Record<ErrorCode, { status: number; title: string }> = {
-  invalid_request: { status: 400, title: 'The request is not valid' },
-  unauthenticated: { status: 401, title: 'Authentication is needed' },
-  bad_credentials: { status: 401, title: 'The credentials are wrong' },
-  forbidden: { status: 403, title: 'That is not allowed' },
-  not_found: { status: 404, title: 'There is no such thing' },
-  username_taken: { status: 409, title: 'The username is taken' },
-  key_taken: { status: 409, title: 'The key is there already' },
-  node_known: { status: 409, title: 'The machine is enrolled already' },
-  host_key_changed: { status: 409, title: 'The host key changed' },
-  host_key_in_use: { status: 409, title: 'The machine is a copy of another' },
-  state_conflict: { status: 409, title: 'The state does not allow it' },
-  node_retired: { status: 410, title: 'The node is retired' },
-  body_too_large: { status: 413, title: 'The body is too large' },
-  unsupported_media_type: { status: 415, title: 'The body must be JSON' },
-  idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for something else' },
-  quota_exceeded: { status: 422, title: 'The quota is used up' },
-  duration_too_long: { status: 422, title: 'The duration is too long' },
-  lease_over: { status: 422, title: 'The lease is over' },
-  step_refused: { status: 422, title: 'The step is not allowed' },
-  public_key_missing: { status: 422, title: 'There is no key to log in with' },
-  too_many_requests: { status: 429, title: 'Too many requests' },
-  internal: { status: 500, title: 'Something went wrong here' },
-  no_node_free: { status: 503, title: 'No node is free' },
-  provisioning_failed: { status: 503, title: 'No account could be made' },
-  unavailable: { status: 503, title: 'The service is not available now' },
-};
 
 /** What Node's parser says of bytes that are no request. */
 const UNREADABLE: Record<string, [status: number, detail: string]> = {
@@ -89,7 +61,7 @@ function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
 
 /** Sends an error as application/problem+json (RFC 9457); with `locals.seal` as one that the calling agent can believe. */
 export function sendProblem(res: ServerResponse & { locals?: { seal?: Seal } }, error: OrionError, requestId: string): void {
-  const { status, title } = STATUS[error.code];
+  const { status, title } = PROBLEMS[error.code];
   if (error.retryAfterSeconds !== undefined) {
     res.setHeader('Retry-After', String(Math.ceil(error.retryAfterSeconds)));
   }
@@ -138,14 +110,14 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex & 
     return;
   }
   const [status, detail] = UNREADABLE[error.code ?? ''] ?? ([400, 'That is not HTTP/1.1.'] as const);
-  endWithProblem(socket, { ...STATUS.invalid_request, status, code: 'invalid_request', detail });
+  endWithProblem(socket, { ...PROBLEMS.invalid_request, status, code: 'invalid_request', detail });
 }
 
 /** The same for a request that Node hands over as a bare socket: an upgrade. The connection is over with it, whatever the other side does. */
 export function refuseUpgrade(socket: Duplex, { code, message, retryAfterSeconds }: OrionError): void {
   // Whoever keeps his own half open would keep the socket otherwise.
   socket.once('finish', () => socket.destroy());
-  endWithProblem(socket, { ...STATUS[code], code, detail: message }, retryAfterSeconds);
+  endWithProblem(socket, { ...PROBLEMS[code], code, detail: message }, retryAfterSeconds);
 }
 
 interface Problem {

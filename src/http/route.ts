@@ -1,73 +1,63 @@
 import type { OpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
 import type { IncomingMessage } from 'node:http';
 import type { Request, RequestHandler, Response, Router } from 'express';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { type AnswerOf, type BodyOf, type CallAccess, type Endpoint, type ParamsOf, problem, type QueryOf } from '../contract';
 import { MAC_HEADER, type Seal } from '../lib/call-mac';
 import { OrionError } from '../lib/errors';
 import type { Principal } from '../modules/accounts';
-import type { Access, Authenticator } from './auth';
+import type { Authenticator } from './auth';
 
-/** Declared once: what validates a request is what documents it. */
-export interface RouteSpec<B extends z.ZodType, Q extends z.ZodType, P extends z.ZodType> {
-  method: 'get' | 'post' | 'patch' | 'delete';
-  /** Express style: `/api/leases/:id`. */
-  path: string;
-  summary: string;
-  access: Access;
-  body?: B;
-  query?: Q;
-  params?: P;
-  /** Successful answers by status. Undefined: no body. */
-  answers: Record<number, { description: string; schema?: z.ZodType }>;
-  /** Error codes' statuses worth documenting here. */
-  problems?: readonly number[];
-  /** Run after authentication, before validation: rate limits. */
-  guards?: RequestHandler[];
-}
-
-export interface RouteInput<B, Q, P> {
-  body: B;
-  query: Q;
-  params: P;
+export interface RouteInput<E extends Endpoint> {
+  body: BodyOf<E>;
+  query: QueryOf<E>;
+  params: ParamsOf<E>;
   req: Request;
   res: Response;
 }
 
-export interface Answer {
-  status: number;
-  body?: unknown;
+interface Extras {
   headers?: Record<string, string>;
   /** Authenticates the answer to the agent that made the call. */
   seal?: Seal | undefined;
 }
+
+/** An answer as it is sent. */
+export interface Answer extends Extras {
+  status: number;
+  body?: object | undefined;
+}
+
+/** An answer that the endpoint declares. */
+export type Answered<E extends Endpoint> = AnswerOf<E> & Extras;
 
 /** Of a call that a node made by HMAC. */
 const sealOf = (res: Response): Seal | undefined => res.locals.seal as Seal | undefined;
 
 /** Adds routes to an Express router and to the OpenAPI document at once. */
 export interface RouteMaker {
-  add<B extends z.ZodType = z.ZodUndefined, Q extends z.ZodType = z.ZodUndefined, P extends z.ZodType = z.ZodUndefined>(
-    spec: RouteSpec<B, Q, P>,
-    handle: (input: RouteInput<z.output<B>, z.output<Q>, z.output<P>>) => Promise<Answer>,
-  ): void;
+  /** `guards` run after authentication and before validation: rate limits. In two steps, because only so the compiler knows the endpoint when it looks at what answers it. */
+  on<E extends Endpoint>(endpoint: E, ...guards: RequestHandler[]): { answer: (handle: (input: RouteInput<E>) => Promise<Answered<E>>) => void };
 }
 
 /** The principal of an authenticated request. */
 export const principalOf = (res: Response): Principal => res.locals.principal as Principal;
 
 export function createRouteMaker({ router, registry, auth }: { router: Router; registry: OpenAPIRegistry; auth: Authenticator }): RouteMaker {
-  const guardsFor: Record<Access, RequestHandler[]> = { public: [], user: [auth.user], admin: [auth.admin], node: [auth.node] };
+  const guardsFor: Record<CallAccess, RequestHandler[]> = { public: [], user: [auth.user], admin: [auth.admin], node: [auth.node] };
   return {
-    add: (spec, handle) => {
-      document(registry, spec);
-      const run: RequestHandler = async (req, res) => {
-        const body = parse(spec.body, req.body, 'body');
-        const query = parse(spec.query, req.query, 'query');
-        const params = parse(spec.params, req.params, 'path');
-        send(res, await handle({ body, query, params, req, res } as never));
-      };
-      router[spec.method](spec.path, ...guardsFor[spec.access], ...(spec.guards ?? []), requireJson(spec.body !== undefined), run);
-    },
+    on: (endpoint, ...guards) => ({
+      answer: (handle) => {
+        document(registry, endpoint);
+        const run: RequestHandler = async (req, res) => {
+          const body = parse(endpoint.body, req.body, 'body');
+          const query = parse(endpoint.query, req.query, 'query');
+          const params = parse(endpoint.params, req.params, 'path');
+          send(res, (await handle({ body, query, params, req, res } as never)) as Answer);
+        };
+        router[endpoint.method](endpoint.path.replace(/\{(\w+)\}/g, ':$1'), ...guardsFor[endpoint.access], ...guards, requireJson(endpoint.body !== undefined), run);
+      },
+    }),
   };
 }
 
@@ -124,15 +114,15 @@ export function parse(schema: z.ZodType | undefined, value: unknown, where: stri
   throw new OrionError('invalid_request', `The ${where} is not valid: ${summary}`.slice(0, 1000), { details: { errors } });
 }
 
-function document<B extends z.ZodType, Q extends z.ZodType, P extends z.ZodType>(registry: OpenAPIRegistry, spec: RouteSpec<B, Q, P>): void {
-  const problem = (status: number): { description: string; content: Record<string, { schema: { $ref: string } }> } => ({
+function document(registry: OpenAPIRegistry, spec: Endpoint): void {
+  const describeProblem = (status: number): { description: string; content: Record<string, { schema: typeof problem }> } => ({
     description: `Problem (${status})`,
-    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+    content: { 'application/problem+json': { schema: problem } },
   });
   const usual = [400, ...(spec.access === 'public' ? [] : [401]), ...(spec.access === 'admin' ? [403] : []), ...(spec.problems ?? [])];
   registry.registerPath({
     method: spec.method,
-    path: spec.path.replace(/:(\w+)/g, '{$1}'),
+    path: spec.path,
     summary: spec.summary,
     tags: [spec.path.split('/')[2] ?? 'other'],
     security: spec.access === 'public' ? [] : [{ [spec.access === 'node' ? 'nodeCredential' : 'accessToken']: [] }],
@@ -148,28 +138,10 @@ function document<B extends z.ZodType, Q extends z.ZodType, P extends z.ZodType>
           { description, ...(schema ? { content: { 'application/json': { schema } } } : {}) },
         ]),
       ),
-      ...Object.fromEntries([...new Set(usual)].map((status) => [status, problem(status)])),
+      ...Object.fromEntries([...new Set(usual)].map((status) => [status, describeProblem(status)])),
     },
   });
 }
-
-const MAX_ID = Number.MAX_SAFE_INTEGER;
-
-/** A number in a path or query: decimal digits and nothing else. `Number` would also take `0x1`, `1e3`, `+1` and ` 1`, and one thing has one name. */
-function digits<T extends z.ZodType>(number: T): z.ZodPreprocess<T> {
-  return z.preprocess((text) => (typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : NaN), number);
-}
-
-/** A row's id in a path. */
-export const idParam = z.object({ id: digits(z.int().min(1).max(MAX_ID)).meta({ description: 'Id', example: 1 }) });
-
-/** A page: pass `next_cursor` of one answer as `cursor` of the next request. */
-export const pageQuery = z.object({
-  cursor: z.string().regex(/^\d{1,15}$/, 'use the next_cursor of the page before').optional(),
-  limit: digits(z.int().min(1).max(500)).default(100),
-});
-
-export const pageOf = (item: z.ZodType): z.ZodType => z.object({ items: z.array(item), next_cursor: z.string().nullable() });
 
 /** The cursor of the next page: the id of the last item, or null when this page was the last. */
 export function nextCursor(items: { id: number }[], limit: number): string | null {

@@ -6,14 +6,15 @@ import type { LeaseView } from '../flows/view-lease';
 import type { Checkpoint } from '../modules/checkpoints';
 import type { Lease, Placement } from '../modules/leases';
 import type { Node } from '../modules/nodes';
-import { credentials, keyBody, loginBody, userAnswer, userChange } from './accounts/schema';
+import { credentials, keyBody, loginBody, userAnswer, userChange } from '../contract/accounts';
 import { presentUser } from './accounts/presenter';
 import { presentLease } from './leases/presenter';
-import { extendBody, leaseAnswer, releaseBody, rentBody } from './leases/schema';
+import { extendBody, leaseAnswer, releaseBody, rentBody } from '../contract/leases';
 import { presentNode, presentNodeForAdmin } from './nodes/presenter';
-import { approveBody, drainBody, nodeAnswer, quarantineBody, tokenBody } from './nodes/schema';
-import { idParam, pageQuery } from './route';
-import { heartbeatBody, registerBody } from './workers/schema';
+import { approveBody, drainBody, nodeAnswer, quarantineBody } from '../contract/nodes';
+import { idParam, pageQuery } from '../contract/paging';
+import { tokenBody } from '../contract/tokens';
+import { heartbeatBody, registerBody } from '../contract/workers';
 
 const key = anSshKey();
 const text = fc.string({ maxLength: 40, unit: 'binary' });
@@ -129,7 +130,7 @@ describe('what is presented', () => {
       expectStable(nodeAnswer, presentNode(one, mine));
       expectStable(nodeAnswer, presentNodeForAdmin(one));
       expect(Object.keys(presentNode(one, mine)).sort()).toEqual(['cpus', 'free', 'hostname', 'id', 'labels', 'lease_id', 'memory_mb', 'status']);
-      expect(mine || presentNode(one, mine)['lease_id'] === null).toBe(true);
+      expect(mine || presentNode(one, mine).lease_id === null).toBe(true);
     }));
   });
 
@@ -137,7 +138,7 @@ describe('what is presented', () => {
     fc.assert(fc.property(fc.record({ lease, placement: orNull(placement), node: orNull(node), checkpoint: orNull(checkpoint) }) as fc.Arbitrary<LeaseView>, (view) => {
       const presented = presentLease(view, { host: 'gate.example', port: 2222, hostKeys: [key] });
       expectStable(leaseAnswer, presented);
-      expect(presented['access'] === null || (view.placement?.state === 'present' && view.node !== null && view.node.status !== 'dead')).toBe(true);
+      expect(presented.access === null || (view.placement?.state === 'present' && view.node !== null && view.node.status !== 'dead')).toBe(true);
       expect(JSON.stringify(presented)).not.toContain('canary');
     }));
   });

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type SshTarget, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { throughGateway } from '../support/gateway-client';
 import { type RunningGateway, startSystem, type System } from '../support/system';
 import { openSession, type OpenSession, type Tenant } from '../support/tenant';
@@ -14,7 +15,7 @@ describe('access ends with its right', () => {
   let gateway: RunningGateway;
   let fleet: WorkerFleet;
   let ada: Tenant;
-  let lease: LeaseBody;
+  let lease: Lease;
   let second: SshKeyPair;
   const sessions: OpenSession[] = [];
 

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fromJson } from '../../src/db/sql';
 import { readStore } from '../checker/read-store';
 import { eventually, untilHeld, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody, type LeaseDetailBody, type RentBody } from '../support/api-client';
+import type { Lease, LeaseDetail, Rented } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
@@ -31,20 +32,20 @@ describe('homes survive', () => {
     store.remove();
   }, LIMIT_MS);
 
-  const folderOf = ({ id }: LeaseBody): string => join(store.folder, `lease-${id}`);
+  const folderOf = ({ id }: Lease): string => join(store.folder, `lease-${id}`);
   /** Waits for a checkpoint that was begun after now. */
-  const untilSaved = async (lease: LeaseBody): Promise<LeaseDetailBody> => {
+  const untilSaved = async (lease: Lease): Promise<LeaseDetail> => {
     const [clock] = await system.sql<{ now: Date }>('SELECT UTC_TIMESTAMP(3) AS now');
     return ada.untilLease(lease.id, 'is saved', ({ checkpoint }) => new Date(checkpoint?.last_at ?? 0) > (clock?.now ?? new Date(0)), LIMIT_MS);
   };
-  const untilMoved = (lease: LeaseBody): Promise<LeaseDetailBody> =>
+  const untilMoved = (lease: Lease): Promise<LeaseDetail> =>
     ada.untilLease(lease.id, 'is active elsewhere', ({ state, generation, access }) => state === 'active' && generation > lease.generation && access !== null, LIMIT_MS);
-  const inHome = async (lease: LeaseBody, command: string): Promise<string> => {
+  const inHome = async (lease: Lease, command: string): Promise<string> => {
     const { code, stdout, stderr } = await ada.login(lease, command, { timeoutMs: 60_000 });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     return stdout.trim();
   };
-  const giveBack = async (lease: LeaseBody): Promise<void> => {
+  const giveBack = async (lease: Lease): Promise<void> => {
     await ada.release(lease.id);
     await system.untilFree(fleet.workers.length, LIMIT_MS);
     await eventually(() => !existsSync(folderOf(lease)), { what: 'nothing of it is in the store', timeoutMs: 60_000 });
@@ -99,7 +100,7 @@ describe('homes survive', () => {
   }, LIMIT_MS);
 
   it('a rent may do without', async () => {
-    const [lease] = expectStatus(await ada.client.post<RentBody>('/api/rent', { duration_minutes: 10, ssh_public_key: ada.publicKey, checkpoint: false }), 201).leases;
+    const [lease] = expectStatus(await ada.client.post<Rented>('/api/rent', { duration_minutes: 10, ssh_public_key: ada.publicKey, checkpoint: false }), 201).leases;
     expect(lease?.checkpoint).toEqual({ enabled: false, last_at: null, age_seconds: null, bytes: 0, error: null });
     await ada.release(lease?.id ?? 0);
     await system.untilFree(2, LIMIT_MS);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type OrionProcess, run, type Worker, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tenantAccounts, workerOf } from './support/inside';
@@ -109,7 +110,7 @@ describe('parts of the control plane die in the middle of their work', () => {
     expect(await stopped).toEqual({ code: 0, signal: null });
     expect(lease && (await ada.login(lease, 'true')).code).toBe(0);
     await system.startApi();
-    await giveBack(lease as LeaseBody);
+    await giveBack(lease as Lease);
   }, 60_000);
 
   it('R36: a scheduler that is told to stop in the middle of a wipe finishes it and ends with 0', async () => {

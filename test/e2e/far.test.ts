@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startRelay, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody, type LeaseDetailBody } from '../support/api-client';
+import type { Lease, LeaseDetail } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tracesOf, workerOf } from './support/inside';
@@ -32,16 +33,16 @@ describe('machines that are far away', () => {
     store.remove();
   }, LIMIT_MS);
 
-  const inHome = async (lease: LeaseBody, command: string): Promise<string> => {
+  const inHome = async (lease: Lease, command: string): Promise<string> => {
     const { code, stdout, stderr } = await ada.login(lease, command, { timeoutMs: 60_000 });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     return stdout.trim();
   };
-  const untilSaved = async (lease: LeaseBody): Promise<void> => {
+  const untilSaved = async (lease: Lease): Promise<void> => {
     const [clock] = await system.sql<{ now: Date }>('SELECT UTC_TIMESTAMP(3) AS now');
     await ada.untilLease(lease.id, 'is saved', ({ checkpoint }) => new Date(checkpoint?.last_at ?? 0) > (clock?.now ?? new Date(0)), LIMIT_MS);
   };
-  const untilMoved = (lease: LeaseBody): Promise<LeaseDetailBody> =>
+  const untilMoved = (lease: Lease): Promise<LeaseDetail> =>
     ada.untilLease(lease.id, 'is active elsewhere', ({ state, generation, access }) => state === 'active' && generation > lease.generation && access !== null, LIMIT_MS);
 
   it('are rented, saved, left for another one that gets all of the home, and wiped', async () => {

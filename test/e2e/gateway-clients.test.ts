@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { rootOf } from '../campaign/rogue/workers';
 import { renderKnownHosts, renderSshConfig } from '../../src/cli/ssh-config';
 import { eventually, freePort, type LabProcess, run, runOrThrow, type RunResult, sshExec, sshOptions, type SshTarget, startProcess, type Worker } from '../lab';
-import type { LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
 import { openTerminal, throughGateway } from '../support/gateway-client';
 import { startSystem, type System } from '../support/system';
 
@@ -49,7 +49,7 @@ print(got.decode())
 
 describe('the clients that people use, through the gateway', () => {
   let system: System;
-  let lease: LeaseBody;
+  let lease: Lease;
   let worker: Worker;
   let to: SshTarget;
   let direct: SshTarget;

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, freePort, run, sshExec, sshOptions, type SshTarget, startProcess, type WorkerFleet } from '../lab';
-import type { LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
 import { openTerminal, type Terminal, throughGateway } from '../support/gateway-client';
 import { type RunningGateway, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
@@ -16,7 +16,7 @@ describe('the gateway', () => {
   let fleet: WorkerFleet;
   let gateway: RunningGateway;
   let ada: Tenant;
-  let lease: LeaseBody;
+  let lease: Lease;
   let to: SshTarget;
   let here: string;
   const terminals: Terminal[] = [];

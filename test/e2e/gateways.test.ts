@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, openTerminal, run, sshExec, sshOptions, type SshTarget, type Terminal, type WorkerFleet } from '../lab';
-import type { LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
 import { throughGateway } from '../support/gateway-client';
 import { type RunningGateway, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
@@ -26,7 +26,7 @@ describe('several gateways before machines that nobody can call', () => {
   let first: RunningGateway;
   let second: RunningGateway;
   let ada: Tenant;
-  let lease: LeaseBody;
+  let lease: Lease;
   const terminals: Terminal[] = [];
   const by = (gateway: RunningGateway): SshTarget => throughGateway(ada, lease, gateway);
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type Worker, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody, type LeaseDetailBody, type NodeBody } from '../support/api-client';
+import type { Lease, LeaseDetail, NodeForAdmin } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { agentLog, inside, KILL_AGENT, tenantAccounts, untilNoAccount, workerOf } from './support/inside';
@@ -23,7 +24,7 @@ describe('the system heals itself', () => {
 
   afterAll(() => system.close(), 60_000);
 
-  const untilNode = (worker: Worker, what: string, is: (node: NodeBody) => boolean, timeoutMs = 30_000): Promise<NodeBody> =>
+  const untilNode = (worker: Worker, what: string, is: (node: NodeForAdmin) => boolean, timeoutMs = 30_000): Promise<NodeForAdmin> =>
     eventually(
       async () => {
         const node = await system.node(worker.name);
@@ -34,14 +35,14 @@ describe('the system heals itself', () => {
       },
       { what: `${worker.name} ${what}`, timeoutMs, everyMs: 50 },
     );
-  const untilMoved = (lease: LeaseBody): Promise<LeaseDetailBody> =>
+  const untilMoved = (lease: Lease): Promise<LeaseDetail> =>
     ada.untilLease(lease.id, 'is active elsewhere', ({ state, generation, access }) => state === 'active' && generation > lease.generation && access !== null);
-  const giveBack = async (...leases: LeaseBody[]): Promise<void> => {
+  const giveBack = async (...leases: Lease[]): Promise<void> => {
     await Promise.all(leases.map(({ id }) => ada.release(id)));
     await system.untilFree(fleet.workers.length);
   };
   /** Takes every other node, so that a quarantined one is all that is left. */
-  const rentAllButOne = (): Promise<LeaseBody[]> => Promise.all(Array.from({ length: fleet.workers.length - 2 }, () => ada.rentOne()));
+  const rentAllButOne = (): Promise<Lease[]> => Promise.all(Array.from({ length: fleet.workers.length - 2 }, () => ada.rentOne()));
 
   it('R20/R21/R23: a lease moves from a killed node with the same end and key; the node is wiped of the old account when it returns, before it is free', async () => {
     const lease = await ada.rentOne();

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, freePort, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody, type ProblemBody } from '../support/api-client';
+import type { Lease, Problem } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { agentLog, inside, tenantAccounts, tracesOf, untilNoAccount, workerOf } from './support/inside';
@@ -27,17 +28,17 @@ describe('the life of a lease', () => {
 
   afterAll(() => system.close(), 60_000);
 
-  const accountEnd = async (lease: LeaseBody): Promise<number> => {
+  const accountEnd = async (lease: Lease): Promise<number> => {
     const record = await inside(workerOf(fleet, lease), `cat /var/lib/orion/accounts/${lease.access?.username ?? ''}.json`);
     return (JSON.parse(record) as { ends_at: number }).ends_at;
   };
-  const uidOf = async (lease: LeaseBody): Promise<number> => Number(await inside(workerOf(fleet, lease), `id -u ${lease.access?.username ?? ''}`));
+  const uidOf = async (lease: Lease): Promise<number> => Number(await inside(workerOf(fleet, lease), `id -u ${lease.access?.username ?? ''}`));
 
   it('R12: without any node a rent is refused with 503 and says what to do', async () => {
     const answer = await ada.rent();
     expect(answer.status).toBe(503);
     expect(answer.headers.get('Retry-After')).toMatch(/^\d+$/);
-    expect(answer.body as unknown as ProblemBody).toMatchObject({ code: 'no_node_free', detail: expect.stringContaining('enrol') });
+    expect(answer.body as unknown as Problem).toMatchObject({ code: 'no_node_free', detail: expect.stringContaining('enrol') });
   });
 
   it('R1/R2: machines that were there before the API enrol by themselves as soon as it answers, and are verified and clean before they are free', async () => {

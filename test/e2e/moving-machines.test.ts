@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, runOrThrow, type Worker, type WorkerFleet } from '../lab';
-import type { LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
@@ -12,7 +12,7 @@ describe('a leased machine in the field', () => {
   let system: System;
   let fleet: WorkerFleet;
   let ada: Tenant;
-  let lease: LeaseBody;
+  let lease: Lease;
   let worker: Worker;
 
   beforeAll(async () => {

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, launchWorkers, run, runOrThrow, sshExec, sshOptions, type SshTarget, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody, type NodeBody } from '../support/api-client';
+import type { Lease, NodeForAdmin } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { openTerminal, throughGateway } from '../support/gateway-client';
 import { parseJoinToken } from '../../src/lib/join-token';
 import { type RunningGateway, startSystem, type System } from '../support/system';
@@ -25,7 +26,7 @@ describe('machines behind a firewall that lets nothing in', () => {
   let fleet: WorkerFleet;
   let gateway: RunningGateway;
   let ada: Tenant;
-  let lease: LeaseBody;
+  let lease: Lease;
   let to: SshTarget;
 
   beforeAll(async () => {
@@ -97,7 +98,7 @@ describe('machines behind a firewall that lets nothing in', () => {
 
   it('R1, R4: one without a token has no tunnel while it waits, and is reached, wiped and free soon after it is approved', async () => {
     await launchWorkers(system.lab, 1, { endpoint: system.apis[0]?.url ?? '', network: 'nat', agentEnv: { MY_HOSTNAME: 'newcomer', ORION_CONTROL_FINGERPRINT: parseJoinToken(system.joinToken)?.fingerprint ?? '' } });
-    const found = async (): Promise<NodeBody | undefined> => (await system.nodes()).find(({ hostname }) => hostname === 'newcomer');
+    const found = async (): Promise<NodeForAdmin | undefined> => (await system.nodes()).find(({ hostname }) => hostname === 'newcomer');
     const waiting = await eventually(async () => {
       const node = await found();
       return node?.last_heartbeat_at ? node : undefined;

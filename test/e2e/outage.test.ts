@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type WorkerFleet } from '../lab';
-import { expectStatus, type LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
+import { expectStatus } from '../support/api-client';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { inside, KILL_AGENT, workerOf } from './support/inside';
@@ -23,7 +24,7 @@ describe('most of the fleet fails at once', () => {
   afterAll(() => system.close(), 60_000);
 
   const dead = async (): Promise<boolean> => (await system.nodes()).every(({ status }) => status === 'dead');
-  const placesOf = async (leases: LeaseBody[]): Promise<unknown[]> =>
+  const placesOf = async (leases: Lease[]): Promise<unknown[]> =>
     (await Promise.all(leases.map(({ id }) => ada.lease(id)))).map(({ id, node, generation, ends_at: endsAt, access }) => ({ id, node: node?.id, generation, endsAt, access }));
 
   it('I8: when every node is frozen at once nobody is moved, an alarm is raised, and after the thaw every lease is where it was', async () => {
@@ -50,7 +51,7 @@ describe('most of the fleet fails at once', () => {
   }, 90_000);
 
   it('I8: when every node loses its power at once, too', async () => {
-    const leases = expectStatus(await ada.client.get<{ items: LeaseBody[] }>('/api/leases?running=true'), 200).items;
+    const leases = expectStatus(await ada.client.get<{ items: Lease[] }>('/api/leases?running=true'), 200).items;
     const before = await placesOf(leases);
     await Promise.all(fleet.workers.map((worker) => worker.kill()));
     await eventually(dead, { what: 'all are judged dead', timeoutMs: 30_000 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type Cut, type Worker, type WorkerFleet } from '../lab';
-import type { LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { inside, tenantAccounts, workerOf } from './support/inside';
@@ -35,7 +35,7 @@ describe('a node that is cut off but alive', () => {
     const [pid = NaN, atMs = NaN] = (await inside(worker, `tail -n 1 /home/${user}/job.log`)).split(' ').map(Number);
     return { pid, atMs };
   };
-  const rentWithJob = async (): Promise<{ lease: LeaseBody; worker: Worker; user: string }> => {
+  const rentWithJob = async (): Promise<{ lease: Lease; worker: Worker; user: string }> => {
     const lease = await ada.rentOne();
     expect((await ada.login(lease, JOB)).code).toBe(0);
     return { lease, worker: workerOf(fleet, lease), user: lease.access?.username ?? '' };

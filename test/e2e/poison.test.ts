@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, freePort, generateSshKeyPair, type Worker, type WorkerFleet } from '../lab';
 import { enrolMachine } from '../support/machine';
-import type { NodeBody } from '../support/api-client';
+import type { NodeForAdmin } from '../../src/contract';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { inside, workerOf } from './support/inside';
@@ -98,7 +98,7 @@ describe('one poisoned node does not block the others', () => {
     expect(Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])).toBeLessThan(600e6);
   }, 90_000);
 
-  const poisoned = async (): Promise<NodeBody[]> => (await system.nodes()).filter(({ hostname }) => /^(silent|endless)-/.test(hostname));
+  const poisoned = async (): Promise<NodeForAdmin[]> => (await system.nodes()).filter(({ hostname }) => /^(silent|endless)-/.test(hostname));
 
   it('I10: a node on which no account can be made costs a rent nothing but time: it goes elsewhere in the same request, and the node is withheld with the reason', async () => {
     const [broken] = fleet.workers;
@@ -129,7 +129,7 @@ describe('one poisoned node does not block the others', () => {
   }, 120_000);
 
   /** Waits until the node was found unfit at another time than `before`. */
-  const untilLookedAt = (broken: Worker, before: string | null | undefined): Promise<NodeBody> =>
+  const untilLookedAt = (broken: Worker, before: string | null | undefined): Promise<NodeForAdmin> =>
     eventually(
       async () => {
         const node = await system.node(broken.name);

@@ -2,7 +2,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type Worker, type WorkerFleet } from '../lab';
-import type { LeaseBody } from '../support/api-client';
+import type { Lease } from '../../src/contract';
 import { mountShared } from '../support/shared-mount';
 import { startSystem, type System } from '../support/system';
 
@@ -13,8 +13,8 @@ describe('two machines that mount one file system', () => {
   let system: System;
   let fleet: WorkerFleet;
   let folder: string;
-  const uidOf = async ({ id }: LeaseBody): Promise<number> => (await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [id]))[0]?.uid ?? 0;
-  const workerOf = ({ node }: LeaseBody): Worker => {
+  const uidOf = async ({ id }: Lease): Promise<number> => (await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [id]))[0]?.uid ?? 0;
+  const workerOf = ({ node }: Lease): Worker => {
     const worker = fleet.workers.find(({ name }) => name === node?.hostname);
     if (!worker) {
       throw new Error(`no worker ${node?.hostname ?? ''}`);
@@ -66,7 +66,7 @@ describe('two machines that mount one file system', () => {
   it('are not leased when their operator does not want it, and again when they do', async () => {
     const [{ id, hostname } = { id: 0, hostname: '' }] = await system.nodes();
     await system.admin.post(`/api/nodes/${id}/shared-storage`, { policy: 'refuse' });
-    const state = async (): Promise<Record<string, unknown>> => (await system.node(hostname)) as unknown as Record<string, unknown>;
+    const state = async (): Promise<Record<string, unknown>> => await system.node(hostname);
     await eventually(async () => (await state())['withheld_reason'] !== null, { what: 'the node has a reason', timeoutMs: 30_000 });
     expect(await state()).toMatchObject({ free: false, status: 'alive', withheld_reason: 'it has shared storage, which its policy refuses: /scratch (fuse.shared)' });
     await system.admin.post(`/api/nodes/${id}/shared-storage`, { policy: 'allow' });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type Worker } from '../lab';
-import type { NodeBody } from '../support/api-client';
+import type { NodeForAdmin } from '../../src/contract';
 import { givenSshdLine } from '../support/sshd';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
@@ -19,8 +19,8 @@ describe('a machine whose sshd lets no tenant in', () => {
   }, 90_000);
   afterAll(() => system.close(), 60_000);
 
-  const theSmall = async (): Promise<NodeBody> => (await system.nodes()).find(({ cpus }) => cpus === 1) as NodeBody;
-  const untilSmall = (what: string, is: (node: NodeBody) => boolean): Promise<NodeBody> => eventually(async () => {
+  const theSmall = async (): Promise<NodeForAdmin> => (await system.nodes()).find(({ cpus }) => cpus === 1) as NodeForAdmin;
+  const untilSmall = (what: string, is: (node: NodeForAdmin) => boolean): Promise<NodeForAdmin> => eventually(async () => {
     const node = await theSmall();
     return is(node) ? node : undefined;
   }, { what, timeoutMs: 40_000 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { messageOf } from '../../src/lib/errors';
 import { programDir } from '../lab';
-import type { ProblemBody } from '../support/api-client';
+import type { Problem } from '../../src/contract';
 import type { Replica } from '../support/replica';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
@@ -56,7 +56,7 @@ async function startLoad(): Promise<Load> {
 /** One lease from rent to release; gives the calls. That every node is taken at this moment is an answer. */
 async function cycle(tenant: Tenant, at: string): Promise<number> {
   const rented = await tenant.rent({ at });
-  if (rented.status === 503 && (rented.body as unknown as ProblemBody).code === 'no_node_free') {
+  if (rented.status === 503 && (rented.body as unknown as Problem).code === 'no_node_free') {
     return 1;
   }
   const [lease] = good(rented).leases;

@@ -1,3 +1,5 @@
+import { checkAnswer } from './check-answer';
+
 export interface Answer<T> {
   status: number;
   body: T;
@@ -16,59 +18,6 @@ export interface ApiClient {
   at(url: string): ApiClient;
 }
 
-export interface LeaseBody {
-  id: number;
-  state: 'provisioning' | 'active' | 'migrating' | 'ending' | 'ended' | 'failed';
-  ends_at: string;
-  generation: number;
-  waiting_since: string | null;
-  end_reason: string | null;
-  node: { id: number; hostname: string; status: string } | null;
-  access: { host: string; port: number; username: string; host_key: string; known_hosts: string; command: string } | null;
-  gateway: { host: string; port: number; username: string; host_key: string; known_hosts: string; command: string } | null;
-  checkpoint: { enabled: boolean; last_at: string | null; age_seconds: number | null; bytes: number; error: string | null } | null;
-}
-
-export interface LeaseDetailBody extends LeaseBody {
-  events: { type: string; actor: string; data: Record<string, unknown> }[];
-  placements: { generation: number; node_id: number; state: string; last_error: string | null }[];
-}
-
-export interface RentBody {
-  leases: LeaseBody[];
-  password: string | null;
-}
-
-export interface NodeBody {
-  id: number;
-  hostname: string;
-  status: string;
-  status_reason: string | null;
-  address: string;
-  reach: 'direct' | 'tunnel';
-  free: boolean;
-  dirty: boolean;
-  lease_id: number | null;
-  host_key_fingerprint: string;
-  offered_host_key_fingerprint: string | null;
-  last_heartbeat_at: string | null;
-  last_checked_at: string | null;
-  provision_failures: number;
-  cpus: number;
-  withheld_reason: string | null;
-  checked_at: string | null;
-  checks: { name: string; result: string; cause: string; remedy: string }[];
-}
-
-export interface ProblemBody {
-  code: string;
-  detail: string;
-}
-
-export interface Page<T> {
-  items: T[];
-}
-
 const ANSWER_LIMIT_MS = 90_000;
 
 /** @param token access token; without it only public routes answer */
@@ -81,7 +30,9 @@ export function createApiClient(url: string, token?: string): ApiClient {
       signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: (text === '' ? undefined : JSON.parse(text)) as T };
+    const answer = (text === '' ? undefined : JSON.parse(text)) as T;
+    checkAnswer({ method, path, status: response.status, body: answer });
+    return { status: response.status, headers: response.headers, body: answer };
   };
   return {
     url,

@@ -12,6 +12,7 @@ import { createReadiness, type Readiness } from '../../src/lib/readiness';
 import { issueAccessToken, type TokenSettings, type User } from '../../src/modules/accounts';
 import { createChallenges } from '../../src/modules/nodes';
 import { type FindMark, signingKeyOf, type SigningKey } from '../../src/ssh';
+import { checkAnswer } from './check-answer';
 import { createTestContext } from './context';
 import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
 import { anOpenSshKeyPair } from './keys';
@@ -127,5 +128,6 @@ async function send<T>(url: string, { method, bearer, body, headers = {} }: Send
   const authorization = bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` };
   const sending = request(url)[method]('').set({ ...authorization, ...headers });
   const answer = await (body === undefined ? sending : sending.send(body));
+  checkAnswer({ method, path: new URL(url).pathname, status: answer.status, body: answer.body });
   return { status: answer.status, body: answer.body as Reply<T>['body'], text: answer.text, headers: answer.headers };
 }

@@ -1,10 +1,10 @@
 import type { SshTarget } from '../lab';
-import type { LeaseBody } from './api-client';
+import type { Lease } from '../../src/contract';
 import type { Tenant } from './tenant';
 
 export { openTerminal, type Terminal } from '../lab';
 
 /** The way to a lease through a gateway, as OpenSSH is told of it. */
-export function throughGateway({ keyFile }: Pick<Tenant, 'keyFile'>, lease: Pick<LeaseBody, 'id'>, { port, hostKey }: { port: number; hostKey: string }): SshTarget {
+export function throughGateway({ keyFile }: Pick<Tenant, 'keyFile'>, lease: Pick<Lease, 'id'>, { port, hostKey }: { port: number; hostKey: string }): SshTarget {
   return { address: '127.0.0.1', port, user: `lease-${lease.id}`, hostKey, keyFile };
 }

@@ -1,16 +1,17 @@
 import type { Operation } from '../checker/evidence';
-import type { Answer, LeaseBody, Page, ProblemBody, RentBody } from './api-client';
+import type { Lease, Page, Problem, Rented } from '../../src/contract';
+import type { Answer } from './api-client';
 import type { RentOptions, Tenant } from './tenant';
 
 /** Writes down what clients asked and what they were told, for the checker. The times are this machine's, on which the database runs too. */
 export interface History {
   operations: Operation[];
   /** The answer, or undefined when none came: then it may or may not have happened. */
-  rent(tenant: Tenant, options?: RentOptions): Promise<Answer<RentBody> | undefined>;
-  extend(tenant: Tenant, order: { leaseId: number; seconds: number; key?: string; at?: string }): Promise<Answer<LeaseBody> | undefined>;
-  release(tenant: Tenant, order: { leaseId: number; at?: string }): Promise<Answer<LeaseBody> | undefined>;
-  look(tenant: Tenant, leaseId: number): Promise<Answer<LeaseBody> | undefined>;
-  list(tenant: Tenant): Promise<Answer<Page<LeaseBody>> | undefined>;
+  rent(tenant: Tenant, options?: RentOptions): Promise<Answer<Rented> | undefined>;
+  extend(tenant: Tenant, order: { leaseId: number; seconds: number; key?: string; at?: string }): Promise<Answer<Lease> | undefined>;
+  release(tenant: Tenant, order: { leaseId: number; at?: string }): Promise<Answer<Lease> | undefined>;
+  look(tenant: Tenant, leaseId: number): Promise<Answer<Lease> | undefined>;
+  list(tenant: Tenant): Promise<Answer<Page<Lease>> | undefined>;
 }
 
 /** Refusals that say for certain that nothing was done. */
@@ -18,7 +19,7 @@ const CERTAIN = new Set(['no_node_free', 'provisioning_failed']);
 
 export function createHistory(): History {
   const operations: Operation[] = [];
-  const record = async <T>(what: Pick<Operation, 'kind' | 'userId' | 'leaseId' | 'key'>, ask: () => Promise<Answer<T>>, leasesOf: (body: T) => LeaseBody[]): Promise<Answer<T> | undefined> => {
+  const record = async <T>(what: Pick<Operation, 'kind' | 'userId' | 'leaseId' | 'key'>, ask: () => Promise<Answer<T>>, leasesOf: (body: T) => Lease[]): Promise<Answer<T> | undefined> => {
     const operation: Operation = { ...what, outcome: 'unknown', leases: [], invokedAt: Date.now(), returnedAt: null };
     operations.push(operation);
     const answer = await ask().catch(() => undefined);
@@ -26,7 +27,7 @@ export function createHistory(): History {
     if (answer && answer.status < 300) {
       operation.outcome = 'ok';
       operation.leases = leasesOf(answer.body).map(({ id, ends_at: endsAt }) => ({ id, endsAt: Date.parse(endsAt) }));
-    } else if (answer && (answer.status < 500 || CERTAIN.has((answer.body as ProblemBody | undefined)?.code ?? ''))) {
+    } else if (answer && (answer.status < 500 || CERTAIN.has((answer.body as Problem | undefined)?.code ?? ''))) {
       operation.outcome = 'fail';
     }
     return answer;
@@ -38,12 +39,12 @@ export function createHistory(): History {
     extend: (tenant, { leaseId, seconds, key, at: url }) =>
       record(
         { kind: 'extend', userId: tenant.userId, leaseId, key: key ?? null },
-        () => at(tenant, url).post<LeaseBody>('/api/extend', { lease_id: leaseId, duration_minutes: seconds / 60 }, key === undefined ? {} : { 'Idempotency-Key': key }),
+        () => at(tenant, url).post<Lease>('/api/extend', { lease_id: leaseId, duration_minutes: seconds / 60 }, key === undefined ? {} : { 'Idempotency-Key': key }),
         (lease) => [lease],
       ),
     release: (tenant, { leaseId, at: url }) =>
-      record({ kind: 'release', userId: tenant.userId, leaseId, key: null }, () => at(tenant, url).post<LeaseBody>('/api/release', { lease_id: leaseId }), (lease) => [lease]),
-    look: (tenant, leaseId) => record({ kind: 'look', userId: tenant.userId, leaseId, key: null }, () => tenant.client.get<LeaseBody>(`/api/leases/${leaseId}`), (lease) => [lease]),
-    list: (tenant) => record({ kind: 'look', userId: tenant.userId, leaseId: null, key: null }, () => tenant.client.get<Page<LeaseBody>>('/api/leases'), ({ items }) => items),
+      record({ kind: 'release', userId: tenant.userId, leaseId, key: null }, () => at(tenant, url).post<Lease>('/api/release', { lease_id: leaseId }), (lease) => [lease]),
+    look: (tenant, leaseId) => record({ kind: 'look', userId: tenant.userId, leaseId, key: null }, () => tenant.client.get<Lease>(`/api/leases/${leaseId}`), (lease) => [lease]),
+    list: (tenant) => record({ kind: 'look', userId: tenant.userId, leaseId: null, key: null }, () => tenant.client.get<Page<Lease>>('/api/leases'), ({ items }) => items),
   };
 }

@@ -5,7 +5,8 @@ import {
   createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, type MariaDbOptions, programDir, runOrThrow, sharedMariaDb,
   startMariaDb, type WorkerFleet,
 } from '../lab';
-import { type ApiClient, createApiClient, expectStatus, type NodeBody, type Page } from './api-client';
+import type { NodeForAdmin, Page } from '../../src/contract';
+import { type ApiClient, createApiClient, expectStatus } from './api-client';
 import { ROLE_GRANTS } from '../../src/flows/grant-roles';
 import type { Evidence, Violation } from '../checker/evidence';
 import { checkInvariants } from '../checker/invariants';
@@ -57,9 +58,9 @@ export interface System {
   /** Signs up a new user with a key pair of its own; it calls the first API. */
   tenant(name?: string): Promise<Tenant>;
   /** As an admin sees them. */
-  nodes(): Promise<NodeBody[]>;
+  nodes(): Promise<NodeForAdmin[]>;
   /** Throws when there is none of that name. */
-  node(hostname: string): Promise<NodeBody>;
+  node(hostname: string): Promise<NodeForAdmin>;
   /** Waits until this many nodes could be leased. */
   untilFree(n: number, timeoutMs?: number): Promise<void>;
   /** Looks into the database, past the API. */
@@ -156,7 +157,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
   const admin = createApiClient(firstUrl(), await logIn(firstUrl(), ADMIN));
   const token = await admin.post<{ token: string }>('/api/tokens', { name: 'tests', max_uses: 1000, ttl_hours: 1 });
   const joinToken = expectStatus(token, 201).token;
-  const nodes = async (): Promise<NodeBody[]> => expectStatus(await admin.get<Page<NodeBody>>('/api/nodes?limit=100'), 200).items;
+  const nodes = async (): Promise<NodeForAdmin[]> => expectStatus(await admin.get<Page<NodeForAdmin>>('/api/nodes?limit=100'), 200).items;
 
   return {
     lab, apis, schedulers, access, reader, mariadb, admin, joinToken, env, nodes,

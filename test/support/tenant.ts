@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { eventually, type RunResult, type SshExecOptions, type SshKeyPair, sshExec, sshOptions, type SshTarget } from '../lab';
-import { type Answer, type ApiClient, expectStatus, type LeaseBody, type LeaseDetailBody, type RentBody } from './api-client';
+import type { Lease, LeaseDetail, Rented } from '../../src/contract';
+import { type Answer, type ApiClient, expectStatus } from './api-client';
 
 export interface RentOptions {
   /** Default 600. */
@@ -19,18 +20,18 @@ export interface Tenant {
   keyFile: string;
   publicKey: string;
   /** The bare answer, whatever its status. */
-  rent(options?: RentOptions): Promise<Answer<RentBody>>;
+  rent(options?: RentOptions): Promise<Answer<Rented>>;
   /** One lease, active; throws when it is not to be had. */
-  rentOne(options?: RentOptions): Promise<LeaseBody>;
-  lease(id: number): Promise<LeaseDetailBody>;
+  rentOne(options?: RentOptions): Promise<Lease>;
+  lease(id: number): Promise<LeaseDetail>;
   /** Polls the lease until `is` says yes, and returns it. */
-  untilLease(id: number, what: string, is: (lease: LeaseDetailBody) => boolean, timeoutMs?: number): Promise<LeaseDetailBody>;
+  untilLease(id: number, what: string, is: (lease: LeaseDetail) => boolean, timeoutMs?: number): Promise<LeaseDetail>;
   /** Through OpenSSH, with the host key of the answer and no other. */
-  login(lease: LeaseBody, command: string, options?: SshExecOptions): Promise<RunResult>;
+  login(lease: Lease, command: string, options?: SshExecOptions): Promise<RunResult>;
   /** A session that stays open on `sleep`. */
-  openSession(lease: LeaseBody): Promise<OpenSession>;
-  extend(id: number, seconds: number): Promise<LeaseBody>;
-  release(id: number): Promise<LeaseBody>;
+  openSession(lease: Lease): Promise<OpenSession>;
+  extend(id: number, seconds: number): Promise<Lease>;
+  release(id: number): Promise<Lease>;
 }
 
 export interface OpenSession {
@@ -39,19 +40,19 @@ export interface OpenSession {
 }
 
 export function createTenant(userId: number, client: ApiClient, { keyFile, publicKey }: SshKeyPair): Tenant {
-  const target = ({ access, id }: LeaseBody): SshTarget => {
+  const target = ({ access, id }: Lease): SshTarget => {
     if (!access) {
       throw new Error(`lease ${id} has no access`);
     }
     return { address: access.host, port: access.port, user: access.username, hostKey: access.host_key, keyFile };
   };
-  const rent = ({ seconds = 600, count = 1, key, at, requirements }: RentOptions = {}): Promise<Answer<RentBody>> =>
-    (at === undefined ? client : client.at(at)).post<RentBody>(
+  const rent = ({ seconds = 600, count = 1, key, at, requirements }: RentOptions = {}): Promise<Answer<Rented>> =>
+    (at === undefined ? client : client.at(at)).post<Rented>(
       '/api/rent',
       { duration_minutes: seconds / 60, count, ssh_public_key: publicKey, ...(requirements ? { requirements } : {}) },
       key === undefined ? {} : { 'Idempotency-Key': key },
     );
-  const lease = async (id: number): Promise<LeaseDetailBody> => expectStatus(await client.get<LeaseDetailBody>(`/api/leases/${id}`), 200);
+  const lease = async (id: number): Promise<LeaseDetail> => expectStatus(await client.get<LeaseDetail>(`/api/leases/${id}`), 200);
   return {
     userId, client, keyFile, publicKey, rent, lease,
     rentOne: async (options) => {
@@ -62,7 +63,7 @@ export function createTenant(userId: number, client: ApiClient, { keyFile, publi
       return first;
     },
     untilLease: (id, what, is, timeoutMs = 30_000) => {
-      const asked = async (): Promise<LeaseDetailBody> => {
+      const asked = async (): Promise<LeaseDetail> => {
         const now = await lease(id);
         if (!is(now)) {
           throw new Error(`it is ${now.state}, generation ${now.generation}, on ${JSON.stringify(now.node)}; placements ${JSON.stringify(now.placements)}`);
@@ -73,8 +74,8 @@ export function createTenant(userId: number, client: ApiClient, { keyFile, publi
     },
     login: (to, command, options) => sshExec(target(to), command, options),
     openSession: (to) => openSession(target(to)),
-    extend: async (id, seconds) => expectStatus(await client.post<LeaseBody>('/api/extend', { lease_id: id, duration_minutes: seconds / 60 }), 200),
-    release: async (id) => expectStatus(await client.post<LeaseBody>('/api/release', { lease_id: id }), 200),
+    extend: async (id, seconds) => expectStatus(await client.post<Lease>('/api/extend', { lease_id: id, duration_minutes: seconds / 60 }), 200),
+    release: async (id) => expectStatus(await client.post<Lease>('/api/release', { lease_id: id }), 200),
   };
 }
 

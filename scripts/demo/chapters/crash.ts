@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Answer, Rented } from '../api';
+import type { Rented } from '../../../src/contract';
+import type { Answer } from '../api';
 import { check, checkEqual } from '../narrator';
 import { createPerson, hostOf, listRunning, onlyOne, overSsh, rent } from '../person';
 import { type Stage, until } from '../stage';

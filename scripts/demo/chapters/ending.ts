@@ -1,6 +1,7 @@
 import { systemClock } from '../../../src/lib/clock';
 import { run, sshExec, sshOptions } from '../../../test/lab';
-import { expectStatus, type Lease } from '../api';
+import type { Lease } from '../../../src/contract';
+import { expectStatus } from '../api';
 import { check, checkEqual } from '../narrator';
 import { getLease, hostOf, overSsh, type Person, release, rentOne, targetOf } from '../person';
 import { getNode, type Stage, until } from '../stage';

@@ -1,5 +1,6 @@
 import { fingerprintOf } from '../../../src/lib/host-key';
-import { expectStatus, type Node } from '../api';
+import type { NodeForAdmin } from '../../../src/contract';
+import { expectStatus } from '../api';
 import { check, checkEqual } from '../narrator';
 import { listNodes, type Stage, until, untilFree } from '../stage';
 import { type Fleet, readCounter, type Replica } from '../world';
@@ -30,7 +31,7 @@ export async function enrol({ narrator, world, plane, operator }: Stage): Promis
     const before = (await listNodes(operator)).find(({ id }) => id === pending.id);
     check(before?.status === 'pending' && !before.free, 'a machine that nobody approved is not free');
     checkEqual(before.host_key_fingerprint, fingerprintOf(stranger.host_key), 'the host key that Orion knows');
-    const approved = await operator.post<Node>(`/api/nodes/${pending.id}/approve`, { host_key_fingerprint: before.host_key_fingerprint });
+    const approved = await operator.post<NodeForAdmin>(`/api/nodes/${pending.id}/approve`, { host_key_fingerprint: before.host_key_fingerprint });
     expectStatus(approved, 200);
     const free = await untilFree(operator, WITH_TOKEN + 1);
     check(free.every(({ wiped_at: wipedAt }) => wipedAt !== null), 'no machine is free before its first verified wipe');

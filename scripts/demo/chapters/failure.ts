@@ -1,4 +1,4 @@
-import type { Lease } from '../api';
+import type { Lease } from '../../../src/contract';
 import { check, checkEqual } from '../narrator';
 import { openTerminal } from '../../../test/lab';
 import { getLease, hostOf, overSsh, type Person, throughGateway } from '../person';

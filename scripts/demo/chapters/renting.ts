@@ -1,5 +1,6 @@
 import { sshExec } from '../../../test/lab';
-import { expectStatus, type Lease, type Problem } from '../api';
+import type { Lease, Problem } from '../../../src/contract';
+import { expectStatus } from '../api';
 import { check, checkEqual } from '../narrator';
 import { hostOf, listRunning, overSsh, type Person, release, rent, rentOne, targetOf } from '../person';
 import { type Stage, untilFree } from '../stage';

@@ -6,7 +6,7 @@ import { callPages, type CommandContext, type Session, withSession } from '../se
 import { nameOf, renderInclude, renderKnownHosts, renderSshConfig, type SshHost } from '../ssh-config';
 import { homeOf, type Store } from '../store';
 import { createUserSshConfig } from '../user-ssh-config';
-import type { Lease } from '../wire';
+import type { Lease } from '../../contract';
 
 export interface ConfigSshOptions {
   print?: boolean;

@@ -8,7 +8,7 @@ import { CliError } from '../errors';
 import type { HttpAnswer } from '../http';
 import { type CommandContext, createClient, findLogin, withApi } from '../session';
 import { homeOf } from '../store';
-import type { User } from '../wire';
+import type { User } from '../../contract';
 
 interface Check {
   name: string;

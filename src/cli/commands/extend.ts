@@ -5,7 +5,7 @@ import { usageError } from '../errors';
 import { describeLease } from '../lease-view';
 import { withProgress } from '../progress';
 import { type CommandContext, withSession } from '../session';
-import type { Lease } from '../wire';
+import type { Lease } from '../../contract';
 
 export interface ExtendOptions {
   hours?: number;

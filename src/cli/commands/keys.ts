@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { ApiError, usageError } from '../errors';
 import { callPages, type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
-import type { Key } from '../wire';
+import type { Key } from '../../contract';
 
 export async function listKeys(context: CommandContext): Promise<void> {
   await withSession(context, async (session) => {

@@ -1,6 +1,6 @@
 import { LEASE_HEAD, leaseRow } from '../lease-view';
 import { callPages, type CommandContext, withSession } from '../session';
-import type { Lease } from '../wire';
+import type { Lease } from '../../contract';
 
 export interface LeasesOptions {
   /** Also those that are over. */

@@ -3,7 +3,7 @@ import { parseServer } from '../arguments';
 import { usageError } from '../errors';
 import { ask, askHidden, canAsk, readSecretLine } from '../secret-input';
 import { type CommandContext, findLogin, type Session, withApi } from '../session';
-import type { LoginAnswer, User } from '../wire';
+import type { LoginAnswer, User } from '../../contract';
 
 export interface CredentialOptions {
   username?: string;

@@ -3,7 +3,7 @@ import { describeNode, describeSharedStorage } from '../node-view';
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { formatLabels, formatMemory, printable } from '../text';
-import type { Node } from '../wire';
+import type { Node } from '../../contract';
 
 export type NodeVerb = 'approve' | 'drain' | 'undrain' | 'quarantine' | 'retire' | 'label' | 'limit' | 'shared-storage';
 

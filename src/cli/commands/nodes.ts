@@ -1,6 +1,6 @@
 import { NODE_HEAD, nodeRow } from '../node-view';
 import { callPages, type CommandContext, withSession } from '../session';
-import type { Node } from '../wire';
+import type { Node } from '../../contract';
 
 export async function nodes(context: CommandContext, { status }: { status?: string }): Promise<void> {
   await withSession(context, async (session) => {

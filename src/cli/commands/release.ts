@@ -1,7 +1,7 @@
 import { describeLease } from '../lease-view';
 import { withProgress } from '../progress';
 import { type CommandContext, withSession } from '../session';
-import type { Lease } from '../wire';
+import type { Lease } from '../../contract';
 
 /** Ends a lease now. Releasing what is over already is fine. */
 export async function release(context: CommandContext, leaseId: number): Promise<void> {

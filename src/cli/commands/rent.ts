@@ -8,7 +8,7 @@ import { runSsh } from '../openssh';
 import { type Progress, withProgress } from '../progress';
 import { type CommandContext, type Session, withSession } from '../session';
 import { fetchLease, waitForAccess } from '../wait-for-access';
-import type { Lease, RentAnswer } from '../wire';
+import type { Lease, Rented } from '../../contract';
 
 export interface RentOptions {
   hours?: number;
@@ -70,7 +70,7 @@ interface RentRequest {
   progress: Progress;
 }
 
-interface RentOutcome extends RentAnswer {
+interface RentOutcome extends Rented {
   text: string;
   replayed: boolean;
 }
@@ -80,7 +80,7 @@ async function obtain(session: Session, { body, progress, ...request }: RentRequ
   const idempotencyKey = request.idempotencyKey ?? randomUUID();
   progress.step('asking for a machine, and waiting for the account on it');
   const answer = await postRent(session, { body, progress, idempotencyKey });
-  const rented = answer.body as RentAnswer;
+  const rented = answer.body as Rented;
   if (key.privateKeyFile !== undefined) {
     for (const lease of rented.leases) {
       await session.store.rememberLeaseKey(session.api.server, lease, key.privateKeyFile);

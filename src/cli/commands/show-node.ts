@@ -4,7 +4,7 @@ import { describeNode, describeUse, fingerprintToCheck } from '../node-view';
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { printable } from '../text';
-import type { Node, Page } from '../wire';
+import type { Node, Page } from '../../contract';
 
 /** One node and what an admin has to compare before approving it. */
 export async function showNode(context: CommandContext, id: number): Promise<void> {

@@ -2,7 +2,7 @@ import { describeCheckpoint, formatRequirements, isRunning, printLease } from '.
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
-import type { LeaseDetail } from '../wire';
+import type { LeaseDetail } from '../../contract';
 
 /** A lease with its history: what happened to it, and on which machines it was. */
 export async function show(context: CommandContext, id: number): Promise<void> {
@@ -37,5 +37,5 @@ async function printHistory(out: Output, { placements, events }: LeaseDetail): P
   ]);
   await out.table(['GENERATION', 'NODE', 'ACCOUNT', 'MADE', 'WIPED', 'LAST ERROR'], rows, 'It was on no machine yet.');
   out.line('');
-  await out.table(['WHEN', 'WHAT', 'WHO'], events.map(({ at, type, actor }) => [formatTime(at), printable(type), printable(actor ?? '-')]), 'Nothing happened to it yet.');
+  await out.table(['WHEN', 'WHAT', 'WHO'], events.map(({ at, type, actor }) => [formatTime(at), printable(type), printable(actor)]), 'Nothing happened to it yet.');
 }

@@ -3,7 +3,7 @@ import { withProgress } from '../progress';
 import { type CommandContext, type Session, withSession } from '../session';
 import type { SshTarget } from '../ssh-target';
 import { fetchLease, waitForAccess } from '../wait-for-access';
-import type { Lease } from '../wire';
+import type { Lease } from '../../contract';
 
 export interface SshOptions {
   direct?: boolean;

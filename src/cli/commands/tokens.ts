@@ -1,6 +1,6 @@
 import { callPages, type CommandContext, withSession } from '../session';
 import { formatLabels, formatTime, printable } from '../text';
-import type { JoinToken } from '../wire';
+import type { IssuedJoinToken, JoinToken } from '../../contract';
 
 export interface TokenOptions {
   maxUses?: number;
@@ -26,8 +26,8 @@ export async function createToken(context: CommandContext, name: string, { maxUs
       out.document(answer.text);
       return;
     }
-    const token = answer.body as JoinToken;
-    out.line(token.token ?? '');
+    const token = answer.body as IssuedJoinToken;
+    out.line(token.token);
     out.note(`join token ${token.id} (${printable(token.name)}): ${usesOf(token)}, until ${formatTime(token.expires_at)}. It is shown this once.`);
     out.next(`on the machine that joins: API_ENDPOINT=${api.server} ORION_JOIN_TOKEN=… orion-agent`);
   });
@@ -65,4 +65,4 @@ export async function revokeToken(context: CommandContext, id: number): Promise<
   });
 }
 
-const usesOf = ({ uses, max_uses }: JoinToken): string => `${uses} of ${max_uses ?? 'any number of'} uses`;
+const usesOf = ({ uses, max_uses }: JoinToken): string => `${uses} of ${max_uses} uses`;

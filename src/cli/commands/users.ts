@@ -1,7 +1,7 @@
 import { usageError } from '../errors';
 import { callPages, type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
-import type { User } from '../wire';
+import type { User } from '../../contract';
 
 export interface UserOptions {
   maxLeases?: number;

@@ -4,7 +4,7 @@ import { describeNode, NODE_HEAD, nodeRow } from '../node-view';
 import { layOut } from '../output';
 import { type CommandContext, type Session, withSession } from '../session';
 import { readEvents, type ServerEvent } from '../sse';
-import type { Node } from '../wire';
+import type { Node } from '../../contract';
 
 const BACKOFF = { firstSeconds: 0.5, maxSeconds: 10 };
 

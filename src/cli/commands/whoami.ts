@@ -1,5 +1,5 @@
 import { type CommandContext, withSession } from '../session';
-import type { User } from '../wire';
+import type { User } from '../../contract';
 
 export async function whoami(context: CommandContext): Promise<void> {
   await withSession(context, async ({ api, out }) => {

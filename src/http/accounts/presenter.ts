@@ -1,6 +1,7 @@
+import type * as contract from '../../contract';
 import type { User, UserKey } from '../../modules/accounts';
 
-export const presentUser = (user: User): Record<string, unknown> => ({
+export const presentUser = (user: User): contract.User => ({
   id: user.id,
   username: user.username,
   role: user.role,
@@ -10,7 +11,7 @@ export const presentUser = (user: User): Record<string, unknown> => ({
   created_at: user.createdAt.toISOString(),
 });
 
-export const presentKey = (key: UserKey): Record<string, unknown> => ({
+export const presentKey = (key: UserKey): contract.Key => ({
   id: key.id,
   name: key.name,
   public_key: key.publicKey,

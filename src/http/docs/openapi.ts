@@ -5,12 +5,6 @@ export function createRegistry(): OpenAPIRegistry {
   const registry = new OpenAPIRegistry();
   registry.registerComponent('securitySchemes', 'accessToken', { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From POST /api/login' });
   registry.registerComponent('securitySchemes', 'nodeCredential', { type: 'http', scheme: 'bearer', description: 'From POST /api/workers/register' });
-  registry.registerComponent('schemas', 'Problem', {
-    type: 'object',
-    description: 'RFC 9457. `code` is stable; `detail` says what to do next.',
-    properties: { type: { type: 'string' }, title: { type: 'string' }, status: { type: 'integer' }, code: { type: 'string' }, detail: { type: 'string' }, request_id: { type: 'string' } },
-    required: ['type', 'title', 'status', 'code', 'detail', 'request_id'],
-  });
   return registry;
 }
 

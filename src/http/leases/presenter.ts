@@ -1,3 +1,4 @@
+import type * as contract from '../../contract';
 import type { LeaseView } from '../../flows/view-lease';
 import { fingerprintOf } from '../../lib/host-key';
 import type { RecordedEvent } from '../../modules/audit';
@@ -17,7 +18,7 @@ const time = (at: Date | null): string | null => at?.toISOString() ?? null;
 
 const knownHostsName = (host: string, port: number): string => (port === 22 ? host : `[${host}]:${port}`);
 
-function presentGateway({ host, port, hostKeys }: GatewayAddress, leaseId: number): Record<string, unknown> {
+function presentGateway({ host, port, hostKeys }: GatewayAddress, leaseId: number): contract.Gateway {
   const [hostKey = ''] = hostKeys;
   const username = `lease-${leaseId}`;
   return {
@@ -30,7 +31,7 @@ function presentGateway({ host, port, hostKeys }: GatewayAddress, leaseId: numbe
   };
 }
 
-function presentAccess(node: ReachableNode, username: string): Record<string, unknown> {
+function presentAccess(node: ReachableNode, username: string): contract.Access {
   const { address: host, sshPort: port, hostKey } = node;
   const name = knownHostsName(host, port);
   return {
@@ -44,7 +45,7 @@ function presentAccess(node: ReachableNode, username: string): Record<string, un
   };
 }
 
-const presentCheckpoint = ({ enabled, lastAt, ageSeconds, archives, error }: Checkpoint): Record<string, unknown> => ({
+const presentCheckpoint = ({ enabled, lastAt, ageSeconds, archives, error }: Checkpoint): contract.Checkpoint => ({
   enabled,
   last_at: time(lastAt),
   age_seconds: ageSeconds,
@@ -52,13 +53,13 @@ const presentCheckpoint = ({ enabled, lastAt, ageSeconds, archives, error }: Che
   error,
 });
 
-const presentPlace = (node: LeaseView['node']): Record<string, unknown> => ({
+const presentPlace = (node: LeaseView['node']): Pick<contract.Lease, 'node' | 'shared_storage'> => ({
   node: node && { id: node.id, hostname: node.hostname, status: node.status },
   shared_storage: node?.notExamined ?? null,
 });
 
 /** `gateway` null: there is none. */
-export function presentLease({ lease, placement, node, checkpoint }: LeaseView, gateway: GatewayAddress | null): Record<string, unknown> {
+export function presentLease({ lease, placement, node, checkpoint }: LeaseView, gateway: GatewayAddress | null): contract.Lease {
   const { cpus, memoryMb, labels } = lease.requirements;
   const usable = placement?.state === 'present' && lease.state !== 'provisioning' && node !== null && node.status !== 'dead';
   return {
@@ -85,7 +86,7 @@ export interface LeaseHistory {
   placements: Placement[];
 }
 
-export function presentLeaseDetail(view: LeaseView, gateway: GatewayAddress | null, { events, placements }: LeaseHistory): Record<string, unknown> {
+export function presentLeaseDetail(view: LeaseView, gateway: GatewayAddress | null, { events, placements }: LeaseHistory): contract.LeaseDetail {
   return {
     ...presentLease(view, gateway),
     events: events.map(({ at, type, actor, data }) => ({ at: at.toISOString(), type, actor, data })),

@@ -1,12 +1,12 @@
-import type { z } from 'zod';
+import type { BodyOf } from '../../contract';
+import { rentNodes } from '../../contract/leases';
 import { OrionError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import type { Authenticator } from '../auth';
 import type { Door, DoorCall } from '../door';
 import { noteFailure } from '../problem';
 import { type Answer, idempotencyKeyOf, parse } from '../route';
-import { type Rent, RENT_PATH } from './rent';
-import { rentBody } from './schema';
+import type { Rent } from './rent';
 
 export interface RentDoor {
   auth: Authenticator;
@@ -26,12 +26,12 @@ export function createRentDoor({ auth, rent, logger }: RentDoor): Door {
     return rent({ body, by: principal.user, idempotencyKey: idempotencyKeyOf(call.req) });
   };
   return {
-    path: RENT_PATH,
+    path: rentNodes.path,
     take: async (call) => {
       try {
         return await take(call);
       } catch (error) {
-        noteFailure(logger, { requestId: call.requestId, method: 'POST', path: RENT_PATH }, error);
+        noteFailure(logger, { requestId: call.requestId, method: 'POST', path: rentNodes.path }, error);
         throw error;
       }
     },
@@ -39,9 +39,9 @@ export function createRentDoor({ auth, rent, logger }: RentDoor): Door {
 }
 
 /** Undefined for what is not valid: the route says why. */
-function readRent(body: unknown): z.output<typeof rentBody> | undefined {
+function readRent(body: unknown): BodyOf<typeof rentNodes> | undefined {
   try {
-    return parse(rentBody, body, 'body') as z.output<typeof rentBody>;
+    return parse(rentNodes.body, body, 'body') as BodyOf<typeof rentNodes>;
   } catch (error) {
     if (error instanceof OrionError) {
       return undefined;

@@ -1,24 +1,22 @@
-import type { z } from 'zod';
+import type { BodyOf } from '../../contract';
+import { type rentNodes as rentCall, secondsOf } from '../../contract/leases';
 import { type RentOutcome, rentNodes } from '../../flows/rent-nodes';
 import { createReserve } from '../../flows/reserve-together';
 import { OrionError } from '../../lib/errors';
 import { findUser, findUserByName, listUserKeys, parseSshPublicKey, type User } from '../../modules/accounts';
 import type { RentResult } from '../../modules/telemetry';
 import type { ApiDeps } from '../deps';
-import type { Answer } from '../route';
+import type { Answered } from '../route';
 import { type GatewayAddress, presentLease } from './presenter';
-import { type rentBody, secondsOf } from './schema';
-
-export const RENT_PATH = '/api/rent';
 
 export interface RentCall {
-  body: z.output<typeof rentBody>;
+  body: BodyOf<typeof rentCall>;
   by: User;
   idempotencyKey: string | null;
 }
 
 /** What `POST /api/rent` does, once it is known who asks and that the body is valid. */
-export type Rent = (call: RentCall) => Promise<Answer>;
+export type Rent = (call: RentCall) => Promise<Answered<typeof rentCall>>;
 
 type Ctx = ApiDeps['ctx'];
 
@@ -59,7 +57,7 @@ export function createRent(deps: Pick<ApiDeps, 'ctx' | 'settings'>): Rent {
   };
 }
 
-function answerRent({ leases, password, replayed, complete }: RentOutcome, gateway: GatewayAddress | null): Answer {
+function answerRent({ leases, password, replayed, complete }: RentOutcome, gateway: GatewayAddress | null): Answered<typeof rentCall> {
   const headers = { 'Cache-Control': 'no-store', ...(replayed ? { 'Idempotent-Replayed': 'true' } : {}) };
   return { status: complete ? (replayed ? 200 : 201) : 202, headers, body: { leases: leases.map((view) => presentLease(view, gateway)), password } };
 }

@@ -1,3 +1,4 @@
+import type * as contract from '../../contract';
 import { fingerprintOf } from '../../lib/host-key';
 import { formatUidRange } from '../../lib/uid-range';
 import { type Node, type Pairing, SHORT, shortageOf } from '../../modules/nodes';
@@ -5,7 +6,7 @@ import { type Node, type Pairing, SHORT, shortageOf } from '../../modules/nodes'
 const time = (at: Date | null): string | null => at?.toISOString() ?? null;
 
 /** What any client may know of a node that is free or its own. `mine`: the lease on it is the client's. */
-export function presentNode(node: Node, mine: boolean): Record<string, unknown> {
+export function presentNode(node: Node, mine: boolean): contract.Node {
   return {
     id: node.id,
     hostname: node.hostname,
@@ -24,9 +25,9 @@ const USE = ['idle', 'busy', 'very_busy', 'short'] as const;
 const shortage = ({ useBand, memoryMb, facts }: Node): string | null =>
   useBand === SHORT ? (shortageOf({ memoryMb, diskMb: facts.disk_mb, memoryFreeMb: facts.memory_free_mb, diskFreeMb: facts.disk_free_mb, before: useBand }) ?? 'too little free disk or memory') : null;
 
-export const presentPairing = (pairing: Pairing | undefined): Record<string, unknown> => ({ predecessor_id: pairing?.predecessorId ?? null, successor_id: pairing?.successorId ?? null });
+export const presentPairing = (pairing: Pairing | undefined): Pick<contract.Node, 'predecessor_id' | 'successor_id'> => ({ predecessor_id: pairing?.predecessorId ?? null, successor_id: pairing?.successorId ?? null });
 
-export function presentNodeForAdmin(node: Node): Record<string, unknown> {
+export function presentNodeForAdmin(node: Node): contract.NodeForAdmin {
   return {
     ...presentNode(node, true),
     address: node.address,
@@ -40,7 +41,7 @@ export function presentNodeForAdmin(node: Node): Record<string, unknown> {
     dirty: node.dirty,
     host_key_fingerprint: fingerprintOf(node.hostKey),
     offered_host_key_fingerprint: node.offeredHostKey === null ? null : fingerprintOf(node.offeredHostKey),
-    facts: node.facts,
+    facts: { ...node.facts },
     last_checked_at: time(node.lastCheckedAt),
     last_heartbeat_at: time(node.lastHeartbeatAt),
     last_death_at: time(node.lastDeathAt),

@@ -1,14 +1,12 @@
-import type { z } from 'zod';
+import type { BodyOf } from '../../contract';
+import type * as calls from '../../contract/workers';
 import type { Heartbeat, HeartbeatAnswer } from '../../flows/record-heartbeat';
 import { OrionError } from '../../lib/errors';
 import { parseSshPublicKey } from '../../modules/accounts';
 import type { ApiSettings } from '../deps';
-import type { heartbeatBody } from './schema';
-
-export const HEARTBEAT_PATH = '/api/workers/heartbeat';
 
 /** Throws invalid_request for what is no host key. */
-export function toHeartbeat(body: z.output<typeof heartbeatBody>): Heartbeat {
+export function toHeartbeat(body: BodyOf<typeof calls.heartbeat>): Heartbeat {
   const { load1, memory_free_mb, disk_free_mb, host_key: hostKey, interval_seconds: keptSeconds, key_expiries: expiries = [], self } = body;
   return { vitals: { load1, memory_free_mb, disk_free_mb }, keptSeconds, tellsOfItself: self !== undefined, endsIn: new Map(expiries.map(({ username, ends_in_seconds: seconds }) => [username, seconds])), hostKey: hostKey === undefined ? null : parseHostKey(hostKey) };
 }
@@ -23,7 +21,9 @@ export function parseHostKey(line: string): string {
 }
 
 /** What each answer to an agent has. */
-export function presentUsual({ management, heartbeatIntervalSeconds, contactLimitSeconds }: ApiSettings): Record<string, unknown> {
+export type Usual = Pick<calls.HeartbeatAnswer, 'management' | 'heartbeat_interval_seconds' | 'contact_limit_seconds'>;
+
+export function presentUsual({ management, heartbeatIntervalSeconds, contactLimitSeconds }: ApiSettings): Usual {
   const { username, publicKeys, controlKey, statement, successors } = management;
   return {
     management: { username, public_keys: publicKeys, control_key: controlKey, statement, successors },
@@ -32,7 +32,7 @@ export function presentUsual({ management, heartbeatIntervalSeconds, contactLimi
   };
 }
 
-export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccepted }: HeartbeatAnswer, usual: Record<string, unknown>): Record<string, unknown> {
+export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccepted }: HeartbeatAnswer, usual: Usual): calls.HeartbeatAnswer {
   return {
     status,
     ...usual,

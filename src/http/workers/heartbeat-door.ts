@@ -1,4 +1,5 @@
-import type { z } from 'zod';
+import type { BodyOf } from '../../contract';
+import { heartbeat } from '../../contract/workers';
 import { type HeartbeatContext, type SealedAnswer, type ShownHeartbeat, takeHeartbeats } from '../../flows/record-heartbeat';
 import { createBatcher } from '../../lib/batcher';
 import { createSeal } from '../../lib/call-mac';
@@ -10,8 +11,7 @@ import { bytesOfBody } from '../body';
 import type { Door } from '../door';
 import { readShownNode, type ShownNode } from '../node-caller';
 import { parse } from '../route';
-import { HEARTBEAT_PATH, presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
-import { heartbeatBody } from './schema';
+import { presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
 
 interface Batches {
   ctx: HeartbeatContext;
@@ -30,11 +30,11 @@ export function createHeartbeatDoor(ctx: HeartbeatContext, settings: ApiSettings
   const work = (heartbeats: ShownHeartbeat[]): Promise<(SealedAnswer | undefined)[]> => takeBatch({ ctx, settings, hints }, heartbeats);
   const batcher = createBatcher({ windowMs: settings.heartbeatBatchMs, max: MAX_BATCH, clock: ctx.clock, work });
   return {
-    path: HEARTBEAT_PATH,
+    path: heartbeat.path,
     take: async ({ req, body }) => {
-      const shown = readShownNode(req.headers.authorization, { method: 'POST', path: HEARTBEAT_PATH, body: bytesOfBody(req) });
-      const heartbeat = shown && readHeartbeat(body, shown);
-      const answer = heartbeat && (await batcher.add(heartbeat));
+      const shown = readShownNode(req.headers.authorization, { method: 'POST', path: heartbeat.path, body: bytesOfBody(req) });
+      const call = shown && readHeartbeat(body, shown);
+      const answer = call && (await batcher.add(call));
       const nonce = shown?.nonce;
       return answer && { status: 200, body: presentHeartbeat(answer, usual), ...(nonce === undefined ? {} : { seal: createSeal(answer.credentialHash, nonce) }) };
     },
@@ -44,7 +44,7 @@ export function createHeartbeatDoor(ctx: HeartbeatContext, settings: ApiSettings
 /** Undefined for what is not valid: the route says why, to those who may know. */
 function readHeartbeat(body: unknown, { keyId, isFrom }: ShownNode): ShownHeartbeat | undefined {
   try {
-    return { ...toHeartbeat(parse(heartbeatBody, body, 'body') as z.output<typeof heartbeatBody>), keyId, isFrom };
+    return { ...toHeartbeat(parse(heartbeat.body, body, 'body') as BodyOf<typeof heartbeat>), keyId, isFrom };
   } catch {
     return undefined;
   }

@@ -1,8 +1,5 @@
 import { sha256 } from '../../lib/ids';
 
-/** What a new account may be called. No machine ever sees the name, so `root` is as good as any. */
-export const USERNAME = /^[a-z0-9][a-z0-9._-]{1,31}$/;
-
 /**
  * Whether the column of names may be asked for it: MariaDB refuses to compare the column with what is not ASCII, and matches a name with blanks at its
  * end to the same name without them. Names from before there was a rule for new ones may hold anything else.

@@ -1,10 +1,6 @@
 import { OrionError } from '../../lib/errors';
+import { MAX_LABELS, NODE_PREFIX } from '../../lib/labels';
 import type { Caps, Labels } from './types';
-
-/** Begins the names of the labels that a node declares, in requirements and wherever labels are shown. */
-export const NODE_PREFIX = 'node/';
-/** In one set. */
-export const MAX_LABELS = 32;
 
 /** What the operator decided about a node: its labels, and how much of its processors and memory counts. */
 export interface Decided extends Caps {

@@ -2,7 +2,8 @@ import type { Step } from '../../../src/flows/steps';
 import { systemClock } from '../../../src/lib/clock';
 import { eventually } from '../../lab';
 import { untilNodesAreFree } from '../../support/free-nodes';
-import { type Answer, type LeaseBody, type LeaseDetailBody } from '../../support/api-client';
+import type { Lease, LeaseDetail } from '../../../src/contract';
+import { type Answer } from '../../support/api-client';
 import type { Stage } from './stage';
 
 /** One thing that Orion does, prepared to be struck at one of its steps. */
@@ -45,7 +46,7 @@ async function insist<T>(what: string, ask: () => Promise<Answer<T> | undefined>
   return (await eventually(told, { what, timeoutMs: PATIENCE_MS, everyMs: 100 })).body;
 }
 
-async function untilActive({ tenant, real }: Stage, id: number): Promise<LeaseDetailBody> {
+async function untilActive({ tenant, real }: Stage, id: number): Promise<LeaseDetail> {
   const lease = await tenant.untilLease(id, 'is active', ({ state }) => state === 'active', PATIENCE_MS);
   const login = real ? await tenant.login(lease, 'true') : { code: 0, stderr: '' };
   if (login.code !== 0) {
@@ -55,7 +56,7 @@ async function untilActive({ tenant, real }: Stage, id: number): Promise<LeaseDe
 }
 
 /** Over, wiped, and its node free for the next. */
-async function untilGone({ tenant, system }: Stage, { id, node }: LeaseBody): Promise<LeaseDetailBody> {
+async function untilGone({ tenant, system }: Stage, { id, node }: Lease): Promise<LeaseDetail> {
   const over = await tenant.untilLease(id, 'has ended', ({ state }) => state === 'ended', PATIENCE_MS);
   await untilNodesAreFree(system, { nodeId: node?.id, timeoutMs: PATIENCE_MS });
   return over;
@@ -104,7 +105,7 @@ const migrate: Act = {
     return {
       begin: () => stage.admin.post(`/api/nodes/${lease.node?.id ?? 0}/drain`, { move: true }),
       finish: async () => {
-        const isElsewhere = ({ state, generation }: LeaseDetailBody): boolean => state === 'active' && generation === 2;
+        const isElsewhere = ({ state, generation }: LeaseDetail): boolean => state === 'active' && generation === 2;
         const moved = await stage.tenant.untilLease(lease.id, 'is active elsewhere', isElsewhere, PATIENCE_MS);
         mustBe('the end', moved.ends_at, lease.ends_at);
         await untilActive(stage, lease.id);
@@ -118,7 +119,7 @@ const migrate: Act = {
 const EXTRA_SECONDS = 60;
 
 /** @param url the API that is asked first */
-const extending = async (stage: Stage, url: string): Promise<Prepared & { lease: LeaseBody }> => {
+const extending = async (stage: Stage, url: string): Promise<Prepared & { lease: Lease }> => {
   const lease = await stage.lease();
   const order = { leaseId: lease.id, seconds: EXTRA_SECONDS, key: newKey('extend') };
   return {

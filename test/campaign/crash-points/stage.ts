@@ -1,5 +1,6 @@
 import { type StepControl, type WorkerFleet } from '../../lab';
-import { type ApiClient, expectStatus, type LeaseBody } from '../../support/api-client';
+import type { Lease } from '../../../src/contract';
+import { type ApiClient, expectStatus } from '../../support/api-client';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
@@ -30,7 +31,7 @@ export interface Stage {
   /** Starts again what was killed: the API at its old port. */
   mend(): Promise<void>;
   /** A new lease, active; through the second API. */
-  lease(seconds?: number): Promise<LeaseBody>;
+  lease(seconds?: number): Promise<Lease>;
   /** Gives everything back and waits until every node is free again. */
   clear(): Promise<void>;
   close(): Promise<void>;
@@ -73,7 +74,7 @@ async function furnish(system: System, real: boolean): Promise<Stage> {
       await system.startScheduler();
     }
   };
-  const lease = async (seconds = 600): Promise<LeaseBody> => {
+  const lease = async (seconds = 600): Promise<Lease> => {
     const [rented] = expectStatus((await history.rent(tenant, { seconds, key: `stage-${history.operations.length}` })) ?? noAnswer(), 201, 200).leases;
     return rented ?? noAnswer();
   };

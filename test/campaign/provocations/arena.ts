@@ -1,7 +1,8 @@
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import { eventually, type StepControl, type Worker, type WorkerFleet } from '../../lab';
-import { expectStatus, type LeaseBody, type NodeBody } from '../../support/api-client';
+import type { Lease, NodeForAdmin } from '../../../src/contract';
+import { expectStatus } from '../../support/api-client';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
 import { startSystem, type System } from '../../support/system';
@@ -30,9 +31,9 @@ export interface Arena {
   first: Replica;
   second: Replica;
   /** A new lease of Ada's, active. */
-  lease: (options?: { seconds?: number; requirements?: object }) => Promise<LeaseBody>;
-  workerOf: (lease: LeaseBody) => Worker;
-  untilNode: (hostname: string, what: string, is: (node: NodeBody) => boolean) => Promise<NodeBody>;
+  lease: (options?: { seconds?: number; requirements?: object }) => Promise<Lease>;
+  workerOf: (lease: Lease) => Worker;
+  untilNode: (hostname: string, what: string, is: (node: NodeForAdmin) => boolean) => Promise<NodeForAdmin>;
   drain: (nodeId: number) => Promise<void>;
   /** Looks at the tables in the middle of a provocation, when a fault would be put right a moment later. True: something was found, and goes into the report. */
   isBroken: () => Promise<boolean>;

@@ -1,11 +1,11 @@
 import { eventually, generateSshKeyPair, sshExec, untilHeld } from '../../lab';
-import type { LeaseBody } from '../../support/api-client';
+import type { Lease } from '../../../src/contract';
 import { privateKeyOf, registerMachine } from '../../support/machine';
 import { addManagementKey, startOnPath } from '../../support/on-path';
 import { broken } from '../scenario';
 import { type Arena, PATIENCE_MS, type Provocation, stepsOf } from './arena';
 
-async function untilFreeOrFailed({ system }: Arena, lease: LeaseBody): Promise<void> {
+async function untilFreeOrFailed({ system }: Arena, lease: Lease): Promise<void> {
   const over = async (): Promise<boolean> =>
     (await system.sql('SELECT id FROM nodes WHERE id = ? AND leasable', [lease.node?.id ?? 0])).length === 1 ||
     (await system.sql("SELECT id FROM events WHERE node_id = ? AND type = 'node.wipe_failed'", [lease.node?.id ?? 0])).length > 0;

@@ -2,7 +2,8 @@ import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import { eventually, giveClock, machineClockEnv, type OrionProcess, skewed, type Worker } from '../../lab';
-import { type Answer, createApiClient, expectStatus, type LeaseBody, type LeaseDetailBody, type RentBody } from '../../support/api-client';
+import type { Lease, LeaseDetail, Rented } from '../../../src/contract';
+import { type Answer, createApiClient, expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { measureLateness } from '../rogue/late';
@@ -139,7 +140,7 @@ async function oneLease({ system, replicas, tenant, run, number, late }: OneLeas
   const where = `lease ${number}`;
   const seconds = random.between(6, 12);
   const key = `clocks-${number}`;
-  const rent = (at: string): Promise<RentBody> => whenFree(() => tenant.rent({ seconds, key, at }));
+  const rent = (at: string): Promise<Rented> => whenFree(() => tenant.rent({ seconds, key, at }));
   const [here, there] = await Promise.all([rent(first), rent(second)]);
   const lease = here.leases[0];
   const violations: Violation[] = [];
@@ -162,16 +163,16 @@ async function oneLease({ system, replicas, tenant, run, number, late }: OneLeas
 }
 
 /** 503 says that no node is free, and asks to come again. */
-async function whenFree(ask: () => Promise<Answer<RentBody>>): Promise<RentBody> {
+async function whenFree(ask: () => Promise<Answer<Rented>>): Promise<Rented> {
   return eventually(async () => expectStatus(await ask(), 200, 201, 202), { what: 'a node is free', timeoutMs: PATIENCE_MS, everyMs: 500 });
 }
 
 /** Twice with one key: it adds once, and exactly. */
-async function extendTwice(system: System, tenant: Tenant, { lease, at, seconds, key }: { lease: LeaseBody; at: string[]; seconds: number; key: string }): Promise<Violation[]> {
+async function extendTwice(system: System, tenant: Tenant, { lease, at, seconds, key }: { lease: Lease; at: string[]; seconds: number; key: string }): Promise<Violation[]> {
   const before = Date.parse(lease.ends_at);
   const answers = [];
   for (const url of at) {
-    answers.push(await tenant.client.at(url).post<LeaseBody>('/api/extend', { lease_id: lease.id, duration_minutes: seconds / 60 }, { 'Idempotency-Key': `${key}-extend` }));
+    answers.push(await tenant.client.at(url).post<Lease>('/api/extend', { lease_id: lease.id, duration_minutes: seconds / 60 }, { 'Idempotency-Key': `${key}-extend` }));
   }
   const [row] = await system.sql<{ is_over: number }>('SELECT ends_at <= UTC_TIMESTAMP(3) AS is_over FROM leases WHERE id = ?', [lease.id]);
   const wrong = answers.filter(({ status, body }) => (status === 200 ? Date.parse(body.ends_at) !== before + seconds * 1000 : row?.is_over !== 1));
@@ -179,8 +180,8 @@ async function extendTwice(system: System, tenant: Tenant, { lease, at, seconds,
 }
 
 /** A session of the tenant's lives until the end, if the account was there in time. */
-async function watchSession(system: System, tenant: Tenant, lease: LeaseBody): Promise<Violation[]> {
-  let now: LeaseDetailBody = await tenant.lease(lease.id);
+async function watchSession(system: System, tenant: Tenant, lease: Lease): Promise<Violation[]> {
+  let now: LeaseDetail = await tenant.lease(lease.id);
   while (now.state === 'provisioning') {
     await systemClock.sleep(100);
     now = await tenant.lease(lease.id);
@@ -227,7 +228,7 @@ async function fenceRound(system: System, tenant: Tenant, workers: Map<string, W
 }
 
 /** A heartbeat that was answered after the lease had begun. */
-async function knowTheirEnds(system: System, leases: LeaseBody[]): Promise<boolean> {
+async function knowTheirEnds(system: System, leases: Lease[]): Promise<boolean> {
   const rows = await system.sql<{ n: number }>(
     `SELECT 1 AS n FROM leases l JOIN nodes n ON n.lease_id = l.id JOIN heartbeats h ON h.node_id = n.id WHERE l.id IN (${leases.map(() => '?').join(',')}) AND h.last_heartbeat_at > l.activated_at + INTERVAL 1 SECOND`,
     leases.map(({ id }) => id),
@@ -235,7 +236,7 @@ async function knowTheirEnds(system: System, leases: LeaseBody[]): Promise<boole
   return rows.length === leases.length;
 }
 
-async function untilFenced(system: System, lease: LeaseBody, workers: Map<string, Worker>): Promise<{ lease: LeaseBody; after: number }> {
+async function untilFenced(system: System, lease: Lease, workers: Map<string, Worker>): Promise<{ lease: Lease; after: number }> {
   const worker = workers.get(lease.node?.hostname ?? '');
   const record = `/var/lib/orion/accounts/${lease.access?.username ?? ''}.json`;
   const isEnded = async (): Promise<boolean> => (await worker?.exec(`grep -q '"ended": *true' ${record}`))?.code === 0;

@@ -4,7 +4,8 @@ import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import type { Worker } from '../../lab';
-import { type Answer, type LeaseBody, type ProblemBody, type RentBody } from '../../support/api-client';
+import type { Lease, Problem, Rented as RentedAnswer } from '../../../src/contract';
+import type { Answer } from '../../support/api-client';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import { enrolMachine, privateKeyOf } from '../../support/machine';
@@ -45,7 +46,7 @@ interface Crowd {
 
 interface Rented {
   tenant: Tenant;
-  lease: LeaseBody;
+  lease: Lease;
 }
 
 async function runCrowd(run: ScenarioRun): Promise<Outcome> {
@@ -90,11 +91,11 @@ async function enrol(system: System, worker: Worker): Promise<void> {
   await enrolMachine(system, { hostname: name, address, ssh_port: port, host_key: hostKey }, await privateKeyOf(worker));
 }
 
-const rentedOf = (tenant: Tenant, answer: Answer<RentBody> | undefined): Rented[] => (answer && answer.status < 300 ? answer.body.leases.map((lease) => ({ tenant, lease })) : []);
+const rentedOf = (tenant: Tenant, answer: Answer<RentedAnswer> | undefined): Rented[] => (answer && answer.status < 300 ? answer.body.leases.map((lease) => ({ tenant, lease })) : []);
 
 /** "None is free" is the only refusal that this crowd may hear. */
 function judgeAnswer({ violations }: Crowd, where: string, answer: Answer<unknown> | undefined): void {
-  const code = (answer?.body as Partial<ProblemBody> | undefined)?.code;
+  const code = (answer?.body as Partial<Problem> | undefined)?.code;
   if (!answer || (answer.status >= 300 && !(answer.status === 503 && code === 'no_node_free'))) {
     violations.push(broken('everybody is told clearly', where, answer ? `answered ${answer.status}: ${JSON.stringify(answer.body)}` : 'not answered'));
   }

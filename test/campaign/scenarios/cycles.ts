@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { messageOf } from '../../../src/lib/errors';
 import { eventually, type WorkerFleet } from '../../lab';
-import type { LeaseBody } from '../../support/api-client';
+import type { Lease } from '../../../src/contract';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import { startSystem, type System } from '../../support/system';
@@ -119,7 +119,7 @@ async function cycle({ system, history, random, size }: Round, tenant: Tenant, i
 }
 
 /** Undefined while nothing is free. */
-async function tryToRent(history: History, tenant: Tenant, options: { key: string; seconds: number; at: string }): Promise<LeaseBody | undefined> {
+async function tryToRent(history: History, tenant: Tenant, options: { key: string; seconds: number; at: string }): Promise<Lease | undefined> {
   const answer = await history.rent(tenant, options);
   if (answer && answer.status < 300) {
     const [lease] = answer.body.leases;

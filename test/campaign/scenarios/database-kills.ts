@@ -2,7 +2,7 @@ import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import { eventually } from '../../lab';
-import type { ProblemBody } from '../../support/api-client';
+import type { Problem } from '../../../src/contract';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import { startSystem, type System } from '../../support/system';
@@ -28,7 +28,7 @@ async function live({ system, history, over }: { system: System; history: Histor
     }
     held.push(...(lease ? [lease.id] : []));
     // A rent that failed for certain stands for its key for ever: the next one is a new rent.
-    key += lease || (answer?.body as Partial<ProblemBody> | undefined)?.code === 'provisioning_failed' ? 1 : 0;
+    key += lease || (answer?.body as Partial<Problem> | undefined)?.code === 'provisioning_failed' ? 1 : 0;
     // Some leases are held for a while, so that kills find them there.
     if (held.length > 1 || random.chance(0.7)) {
       const released = await Promise.all(held.map(async (id) => ({ id, status: (await history.release(tenant, { leaseId: id, at: at() }))?.status })));

@@ -2,7 +2,7 @@ import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import { eventually } from '../../lab';
-import type { LeaseBody } from '../../support/api-client';
+import type { Lease } from '../../../src/contract';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { BAITS, enrolTrap, type Trap } from '../rogue/traps';
@@ -115,7 +115,7 @@ function createRents(tenant: Tenant): { once(): Promise<void>; count(): number; 
   };
 }
 
-async function fill(tenant: Tenant, { id, access }: LeaseBody): Promise<string> {
+async function fill(tenant: Tenant, { id, access }: Lease): Promise<string> {
   if (!access) {
     throw new Error(`lease ${id} has no access`);
   }
@@ -123,7 +123,7 @@ async function fill(tenant: Tenant, { id, access }: LeaseBody): Promise<string> 
 }
 
 /** A lease whose machine stopped answering can be given back all the same. */
-async function releaseOnceSuspect(system: System, tenant: Tenant, lease: LeaseBody): Promise<Violation[]> {
+async function releaseOnceSuspect(system: System, tenant: Tenant, lease: Lease): Promise<Violation[]> {
   try {
     await eventually(async () => ['suspect', 'dead'].includes((await system.node('crowded')).status), { what: 'the crowded node is suspect', timeoutMs: 30_000, everyMs: 100 });
     await tenant.release(lease.id);
@@ -134,7 +134,7 @@ async function releaseOnceSuspect(system: System, tenant: Tenant, lease: LeaseBo
 }
 
 interface Wiped {
-  lease: LeaseBody;
+  lease: Lease;
   hostname: string;
   what: string;
   released?: boolean;

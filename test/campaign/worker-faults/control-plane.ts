@@ -1,6 +1,7 @@
 import { systemClock } from '../../../src/lib/clock';
 import { eventually } from '../../lab';
-import { expectStatus, type RentBody } from '../../support/api-client';
+import type { Rented } from '../../../src/contract';
+import { expectStatus } from '../../support/api-client';
 import type { Random } from '../random';
 import { type Fault, mustBe, mustMove, mustStay } from './fault';
 import { eventsSince, insist, now, type Stage, type Struck, untilWiped, WITHIN } from './stage';
@@ -19,7 +20,7 @@ function rentMeanwhile(stage: Stage, random: Random, at: string): { answered: Pr
     answered,
     lease: async () => {
       await answered;
-      const { leases } = await insist<RentBody>('the repeated rent', () => stage.history.rent(stage.subject, { key, at: random.pick(stage.urls) }));
+      const { leases } = await insist<Rented>('the repeated rent', () => stage.history.rent(stage.subject, { key, at: random.pick(stage.urls) }));
       const id = leases[0]?.id ?? 0;
       await stage.subject.untilLease(id, 'is active', ({ state }) => state === 'active', WITHIN.move);
       return id;

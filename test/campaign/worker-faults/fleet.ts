@@ -1,6 +1,7 @@
 import { systemClock } from '../../../src/lib/clock';
 import { eventually } from '../../lab';
-import { expectStatus, type LeaseBody } from '../../support/api-client';
+import type { Lease } from '../../../src/contract';
+import { expectStatus } from '../../support/api-client';
 import { isClear } from './tenants';
 import { type Fault, mustBe, mustMove, mustStay } from './fault';
 import { eventsSince, now, type Stage, type Struck, untilWiped, WITHIN } from './stage';
@@ -53,8 +54,8 @@ const drained: Fault = {
 };
 
 /** Everything that is free, and whatever becomes free meanwhile. */
-async function takeAll(stage: Stage, random: Random): Promise<LeaseBody[]> {
-  const taken: LeaseBody[] = [];
+async function takeAll(stage: Stage, random: Random): Promise<Lease[]> {
+  const taken: Lease[] = [];
   const leftOver = async (): Promise<boolean> => {
     const waiting = await stage.system.sql("SELECT id FROM nodes WHERE status <> 'retired' AND lease_id IS NULL");
     for (let i = 0; i < waiting.length; i += 1) {
@@ -75,7 +76,7 @@ interface Full {
   struck: Struck;
   random: Random;
   /** What the subject holds besides; to be given back. */
-  others: LeaseBody[];
+  others: Lease[];
 }
 
 /** Nobody is free, so that the lease of a machine that dies has nowhere to go, and says so. */

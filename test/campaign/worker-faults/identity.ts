@@ -1,6 +1,7 @@
 import { eventually } from '../../lab';
 import { inside, KILL_AGENT } from '../../e2e/support/inside';
-import { expectStatus, type NodeBody } from '../../support/api-client';
+import type { NodeForAdmin } from '../../../src/contract';
+import { expectStatus } from '../../support/api-client';
 import { type Fault, mustBe, mustMove } from './fault';
 import { eventsSince, now, type Stage, type Struck, untilNode, untilWiped, WITHIN } from './stage';
 
@@ -15,7 +16,7 @@ async function mustNotHaveBeenLeased(stage: Stage, { nodeId, worker }: Struck, s
   mustBe(`the number of placements on ${worker.name} in its quarantine`, placed.length, 0);
 }
 
-const isQuarantined = ({ status, free }: NodeBody): boolean => status === 'quarantined' && !free;
+const isQuarantined = ({ status, free }: NodeForAdmin): boolean => status === 'quarantined' && !free;
 
 /** It keeps its credential: its agent tells of the new key, and an operator who names that very key lets it in again. */
 const otherKey = (name: string, replaceKey: (struck: Struck) => Promise<void>): Fault => ({
@@ -72,6 +73,6 @@ const otherMachine: Fault = {
   },
 };
 
-const inService = async ({ system }: Stage, hostname: string): Promise<NodeBody[]> => (await system.nodes()).filter((node) => node.hostname === hostname && node.status !== 'retired');
+const inService = async ({ system }: Stage, hostname: string): Promise<NodeForAdmin[]> => (await system.nodes()).filter((node) => node.hostname === hostname && node.status !== 'retired');
 
 export const IDENTITY_FAULTS = [keyReplacedLive, keyReplacedAway, otherMachine];

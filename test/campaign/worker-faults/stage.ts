@@ -1,7 +1,8 @@
 import type { Violation } from '../../checker/evidence';
 import { eventually, type Worker, type WorkerFleet } from '../../lab';
 import { inside, workerOf } from '../../e2e/support/inside';
-import { type Answer, expectStatus, type LeaseBody, type LeaseDetailBody, type NodeBody } from '../../support/api-client';
+import type { Lease, LeaseDetail, NodeForAdmin } from '../../../src/contract';
+import { type Answer, expectStatus } from '../../support/api-client';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
 import { startSystem, type System } from '../../support/system';
@@ -57,8 +58,8 @@ export interface Stage {
   restartApi(i: number): Promise<void>;
   /** A lease of the subject's, active, on a machine that nobody else has. */
   takeLease(random: Random): Promise<Struck>;
-  extend(lease: LeaseBody, key: string): Promise<LeaseBody>;
-  giveBack(...leases: LeaseBody[]): Promise<void>;
+  extend(lease: Lease, key: string): Promise<Lease>;
+  giveBack(...leases: Lease[]): Promise<void>;
   /** Until every machine is well again, nobody waits for a node, and the brake is off. */
   untilCalm(): Promise<void>;
   /** Tables and histories; with `nodes` the tenants stand still and the machines are looked into as well. */
@@ -67,7 +68,7 @@ export interface Stage {
 }
 
 export interface Struck {
-  lease: LeaseDetailBody;
+  lease: LeaseDetail;
   nodeId: number;
   username: string;
   worker: Worker;
@@ -205,8 +206,8 @@ async function untilStill(system: System): Promise<void> {
   await eventually(still, { what: 'nothing is being made or wiped', timeoutMs: WITHIN.wipe, everyMs: 100 });
 }
 
-export async function untilNode({ system }: Stage, { nodeId, worker }: Pick<Struck, 'nodeId' | 'worker'>, what: string, is: (node: NodeBody) => boolean, timeoutMs = WITHIN.wipe): Promise<NodeBody> {
-  const asked = async (): Promise<NodeBody> => {
+export async function untilNode({ system }: Stage, { nodeId, worker }: Pick<Struck, 'nodeId' | 'worker'>, what: string, is: (node: NodeForAdmin) => boolean, timeoutMs = WITHIN.wipe): Promise<NodeForAdmin> {
+  const asked = async (): Promise<NodeForAdmin> => {
     const node = (await system.nodes()).find(({ id }) => id === nodeId);
     if (!node || !is(node)) {
       throw new Error(`it is ${node?.status ?? 'gone'} (${node?.status_reason ?? ''}), dirty ${node?.dirty ?? '-'}, lease ${node?.lease_id ?? '-'}`);

@@ -1,7 +1,8 @@
 import { systemClock } from '../../../src/lib/clock';
 import type { Violation } from '../../checker/evidence';
 import { eventually } from '../../lab';
-import type { Answer, LeaseBody, ProblemBody } from '../../support/api-client';
+import type { Lease, Problem } from '../../../src/contract';
+import type { Answer } from '../../support/api-client';
 import type { History } from '../../support/history';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
@@ -35,7 +36,7 @@ const HELD_FOR_ASKED = 4;
 /** Refusals that a client takes as they are and asks again later. */
 const PATIENT = new Set(['no_node_free', 'unavailable', 'provisioning_failed']);
 
-export const codeOf = (answer: Answer<unknown> | undefined): string => (answer?.body as Partial<ProblemBody> | undefined)?.code ?? '';
+export const codeOf = (answer: Answer<unknown> | undefined): string => (answer?.body as Partial<Problem> | undefined)?.code ?? '';
 
 /** True for what a client may be told while something fails: success, nothing at all, or a refusal that says to ask again. */
 export const isClear = (answer: Answer<unknown> | undefined): boolean => !answer || answer.status < 300 || (answer.status === 503 && PATIENT.has(codeOf(answer)));
@@ -59,7 +60,7 @@ export function startLife({ history, tenants, urls, random }: LifeOptions): Life
     }
   };
 
-  const rent = async (tenant: Tenant, dice: Random, name: string): Promise<LeaseBody | undefined> => {
+  const rent = async (tenant: Tenant, dice: Random, name: string): Promise<Lease | undefined> => {
     const seconds = dice.chance(0.25) ? SHORT_LEASE_SECONDS : LONG_LEASE_SECONDS;
     for (let attempt = 1; await goOn(); ) {
       const answer = await history.rent(tenant, { key: `${name}-${attempt}`, seconds, at: dice.pick(urls) });
@@ -79,7 +80,7 @@ export function startLife({ history, tenants, urls, random }: LifeOptions): Life
       await systemClock.sleep(AGAIN_MS);
     }
   };
-  const release = async (tenant: Tenant, dice: Random, { id }: LeaseBody): Promise<void> => {
+  const release = async (tenant: Tenant, dice: Random, { id }: Lease): Promise<void> => {
     while (await goOn()) {
       const answer = await history.release(tenant, { leaseId: id, at: dice.pick(urls) });
       note(`release of lease ${id}`, answer);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createClient, type Client, expectStatus, type Lease, type Node, type Page, type Rented } from '../../../scripts/demo/api';
+import type { Lease, NodeForAdmin, Page, Rented } from '../../../src/contract';
+import { createClient, type Client, expectStatus } from '../../../scripts/demo/api';
 import { type Container, eventually, generateSshKeyPair, type Lab, type SshKeyPair, type Stack } from '../../lab';
 
 /** Somebody who uses a stack through its front door. */
@@ -43,7 +44,7 @@ export async function listRunning({ client }: User): Promise<Lease[]> {
 }
 
 export async function untilFree(operator: Client, count: number): Promise<void> {
-  const free = async (): Promise<boolean> => expectStatus(await operator.get<Page<Node>>('/api/nodes?limit=100'), 200).items.filter((node) => node.free).length >= count;
+  const free = async (): Promise<boolean> => expectStatus(await operator.get<Page<NodeForAdmin>>('/api/nodes?limit=100'), 200).items.filter((node) => node.free).length >= count;
   await eventually(free, { what: `${count} nodes are free`, timeoutMs: 120_000, everyMs: 500 });
 }
 

@@ -4,7 +4,7 @@ import { aUser } from '../../support/builders';
 import { startTestApi, type TestApi } from '../../support/api';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
 import { anSshKey, sshKeyLine, rsaModulus } from '../../support/keys';
-import type { PageJson, UserJson } from '../../support/wire';
+import type { Page, User } from '../../../src/contract';
 
 interface KeyJson {
   id: number;
@@ -28,7 +28,7 @@ describe('signing up, in and out', () => {
   const credentials = { username: 'ada', password: 'correct horse battery' };
 
   it('R10: an account is made, its password logs in, and its token is good until the logout', async () => {
-    const made = await api.call<{ user: UserJson }>('post', '/api/signup', { body: credentials });
+    const made = await api.call<{ user: User }>('post', '/api/signup', { body: credentials });
     expect(made.status).toBe(201);
     expect(made.body.user).toMatchObject({ username: 'ada', role: 'user', max_leases: 5, max_lease_hours: 24, disabled: false });
     expect(made.text).not.toContain('correct horse');
@@ -37,7 +37,7 @@ describe('signing up, in and out', () => {
     expect(session).toMatchObject({ status: 200, body: { token_type: 'Bearer', expires_in_seconds: 3600 } });
     expect(session.headers['cache-control']).toBe('no-store');
     const as = session.body.token;
-    expect((await api.call<{ user: UserJson }>('get', '/api/me', { as })).body.user.username).toBe('ada');
+    expect((await api.call<{ user: User }>('get', '/api/me', { as })).body.user.username).toBe('ada');
 
     expect((await api.call('post', '/api/logout', { as })).status).toBe(204);
     expect(await api.call('get', '/api/me', { as })).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
@@ -95,7 +95,7 @@ describe('keys of an account', () => {
     expect(added).toMatchObject({ status: 201, body: { name: 'ada@laptop', public_key: line } });
     expect(added.body.fingerprint).toMatch(/^SHA256:[\w+/]{43}$/);
     expect(await api.call('post', '/api/keys', { as: user, body: { public_key: line } })).toMatchObject({ status: 409, body: { code: 'key_taken' } });
-    expect((await api.call<PageJson<KeyJson>>('get', '/api/keys', { as: user })).body.items).toHaveLength(1);
+    expect((await api.call<Page<KeyJson>>('get', '/api/keys', { as: user })).body.items).toHaveLength(1);
 
     const stranger = await aUser(database.db);
     const path = `/api/keys/${added.body.id}`;
@@ -124,9 +124,9 @@ describe('accounts as an admin sees them', () => {
   it('R10: are listed in pages and changed, and a disabled one is out at once', async () => {
     const admin = await aUser(database.db, { role: 'admin' });
     const user = await aUser(database.db);
-    const first = await api.call<PageJson<UserJson>>('get', '/api/users?limit=2', { as: admin });
+    const first = await api.call<Page<User>>('get', '/api/users?limit=2', { as: admin });
     expect(first.body.items).toHaveLength(2);
-    const second = await api.call<PageJson<UserJson>>('get', `/api/users?limit=500&cursor=${first.body.next_cursor ?? ''}`, { as: admin });
+    const second = await api.call<Page<User>>('get', `/api/users?limit=500&cursor=${first.body.next_cursor ?? ''}`, { as: admin });
     expect(second.body.items.map(({ id }) => id)).toContain(user.id);
     expect(second.body.next_cursor).toBeNull();
 

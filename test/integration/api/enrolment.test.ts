@@ -11,7 +11,8 @@ import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
 import { registerMachine } from '../../support/machine';
-import type { NodeJson, RegisteredJson, Reply, TokenJson } from '../../support/wire';
+import type { IssuedJoinToken, Node } from '../../../src/contract';
+import type { RegisteredJson, Reply } from '../../support/wire';
 
 let lab: Lab;
 let database: TestDatabase;
@@ -36,7 +37,7 @@ const aMachine = (change: object = {}): Record<string, unknown> & { join_token?:
 /** As a machine does it that holds the private half of the host key in `body`; `join_token` is what it proves to hold. */
 const register = ({ join_token: joinToken, ...body }: { join_token?: string; [member: string]: unknown }, { credential, path, on = api }: { credential?: string; path?: string; on?: TestApi } = {}): Promise<Reply<RegisteredJson>> =>
   registerMachine(on.url, body, { joinToken, credential, ...(path === undefined ? {} : { path }) });
-const aToken = async (body: object = {}): Promise<TokenJson> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
+const aToken = async (body: object = {}): Promise<IssuedJoinToken> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
 const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 const nodes = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM nodes');
 
@@ -118,7 +119,7 @@ describe('a machine announces itself', () => {
     const [used, expired, revoked] = [await aToken(), await aToken(), await aToken()];
     expect((await register(aMachine({ join_token: used.token }))).status).toBe(201);
     await age(database.db, 'UPDATE join_tokens SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [expired.id]);
-    expect((await api.call<TokenJson>('delete', `/api/tokens/${revoked.id}`, { as: admin })).body.revoked_at).not.toBeNull();
+    expect((await api.call<IssuedJoinToken>('delete', `/api/tokens/${revoked.id}`, { as: admin })).body.revoked_at).not.toBeNull();
     const answers = await Promise.all([used.token, expired.token, revoked.token, `orion_join_${'A'.repeat(43)}`].map((join_token) => register(aMachine({ join_token }))));
     expect(new Set(answers.map(({ status, body }) => `${status} ${body.code ?? ''} ${body.detail ?? ''}`)).size).toBe(1);
     expect(answers[0]).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
@@ -284,7 +285,7 @@ describe('a machine leaves', () => {
 });
 
 describe('an operator decides', () => {
-  const order = (id: number, verb: string, body?: object): Promise<Reply<NodeJson>> => api.call<NodeJson>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
+  const order = (id: number, verb: string, body?: object): Promise<Reply<Node>> => api.call<Node>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
 
   it('R1: approves a machine that waits, by the fingerprint of its host key alone; it is verified and wiped before it is leased', async () => {
     const waiting = await aNode(database.db, { status: 'pending' });

@@ -5,7 +5,8 @@ import { aNode, aUser } from '../../support/builders';
 import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
 import { aMachine, enrol, type MachineBody } from '../../support/enrol';
 import { anSshKey } from '../../support/keys';
-import type { NodeJson, Reply, TokenJson } from '../../support/wire';
+import type { IssuedJoinToken, Node } from '../../../src/contract';
+import type { Reply } from '../../support/wire';
 
 jest.setTimeout(60_000);
 
@@ -25,9 +26,9 @@ beforeEach(async () => {
   admin = await aUser(database.db, { role: 'admin' });
 });
 
-const aToken = async (body: object = {}): Promise<string> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 100, ...body } })).body.token;
+const aToken = async (body: object = {}): Promise<string> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 100, ...body } })).body.token;
 const many = (n: number, prefix = 'l'): Record<string, string> => Object.fromEntries(Array.from({ length: n }, (_, i) => [`${prefix}${i}`, 'x'.repeat(63)]));
-const order = (id: number, verb: string, body: object): Promise<Reply<NodeJson>> => api.call<NodeJson>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
+const order = (id: number, verb: string, body: object): Promise<Reply<Node>> => api.call<Node>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
 
 interface Stored {
   labels: Record<string, string>;

@@ -4,7 +4,8 @@ import { aLease, aNode, aUser, type TestLease } from '../../support/builders';
 import { startTestApi, type TestApi } from '../../support/api';
 import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
-import type { LeaseDetailJson, LeaseJson, PageJson, RentJson, Reply } from '../../support/wire';
+import type { Lease, LeaseDetail, Page, Rented } from '../../../src/contract';
+import type { Reply } from '../../support/wire';
 
 let database: TestDatabase;
 let api: TestApi;
@@ -34,9 +35,9 @@ interface By {
   by?: User;
   key?: string;
 }
-const extend = (body: object, { by = user, key }: By = {}): Promise<Reply<LeaseJson>> =>
-  api.call<LeaseJson>('post', '/api/extend', { as: by, body, headers: key === undefined ? {} : { 'Idempotency-Key': key } });
-const release = (id: number, by = user): Promise<Reply<LeaseJson>> => api.call<LeaseJson>('post', '/api/release', { as: by, body: { lease_id: id } });
+const extend = (body: object, { by = user, key }: By = {}): Promise<Reply<Lease>> =>
+  api.call<Lease>('post', '/api/extend', { as: by, body, headers: key === undefined ? {} : { 'Idempotency-Key': key } });
+const release = (id: number, by = user): Promise<Reply<Lease>> => api.call<Lease>('post', '/api/release', { as: by, body: { lease_id: id } });
 
 describe('extending a lease', () => {
   it('R14, I4: moves the end, records it, and makes the account due to learn of it', async () => {
@@ -133,7 +134,7 @@ describe('releasing a lease', () => {
 
   it('R14: a hash of a password does not outlive its lease', async () => {
     await aNode(database.db);
-    const rented = await api.call<RentJson>('post', '/api/rent', { as: user, body: { duration_hours: 1, with_password: true, ssh_public_key: anSshKey() } });
+    const rented = await api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, with_password: true, ssh_public_key: anSshKey() } });
     await release(rented.body.leases[0]?.id ?? 0);
     expect(await row(database.db, 'SELECT password_hash FROM leases')).toEqual({ password_hash: null });
   });
@@ -143,32 +144,32 @@ describe('looking at leases', () => {
   it('R14: users see their own, newest first, in pages; admins all of them when asked for', async () => {
     const mine = [await leased(), await leased(), await leased()].map(({ id }) => id);
     const theirs = await leased(stranger);
-    const first = await api.call<PageJson<LeaseJson>>('get', '/api/leases?limit=2', { as: user });
+    const first = await api.call<Page<Lease>>('get', '/api/leases?limit=2', { as: user });
     expect(first.body.items.map(({ id }) => id)).toEqual([mine[2], mine[1]]);
-    const last = await api.call<PageJson<LeaseJson>>('get', `/api/leases?limit=2&cursor=${first.body.next_cursor ?? ''}`, { as: user });
+    const last = await api.call<Page<Lease>>('get', `/api/leases?limit=2&cursor=${first.body.next_cursor ?? ''}`, { as: user });
     expect(last.body).toMatchObject({ items: [{ id: mine[0] }], next_cursor: null });
 
     expect(await api.call('get', '/api/leases?scope=all', { as: user })).toMatchObject({ status: 403 });
-    const all = await api.call<PageJson<LeaseJson>>('get', '/api/leases?scope=all', { as: admin });
+    const all = await api.call<Page<Lease>>('get', '/api/leases?scope=all', { as: admin });
     expect(all.body.items.map(({ id }) => id)).toEqual([theirs.id, ...mine.toReversed()]);
-    expect((await api.call<PageJson<LeaseJson>>('get', '/api/leases', { as: admin })).body.items).toEqual([]);
+    expect((await api.call<Page<Lease>>('get', '/api/leases', { as: admin })).body.items).toEqual([]);
   });
 
   it('R14: those that are over can be left out', async () => {
     const [gone, stays] = [await leased(), await leased()];
     await release(gone.id);
     await age(database.db, "UPDATE leases SET state = 'ended' WHERE id = ?", [gone.id]);
-    const running = await api.call<PageJson<LeaseJson>>('get', '/api/leases?running=true', { as: user });
+    const running = await api.call<Page<Lease>>('get', '/api/leases?running=true', { as: user });
     expect(running.body.items.map(({ id }) => id)).toEqual([stays.id]);
   });
 
   it('R14: one lease is shown with its timeline and its placements, to its owner and admins', async () => {
     await aNode(database.db);
-    const rented = await api.call<RentJson>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
+    const rented = await api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
     const id = rented.body.leases[0]?.id ?? 0;
     await extend({ lease_id: id, duration_hours: 1 });
     await release(id);
-    const detail = await api.call<LeaseDetailJson>('get', `/api/leases/${id}`, { as: user });
+    const detail = await api.call<LeaseDetail>('get', `/api/leases/${id}`, { as: user });
     expect(detail.body.events.map(({ type }) => type)).toEqual(['lease.requested', 'lease.active', 'lease.extended', 'lease.ending']);
     expect(detail.body.events[0]?.actor).toBe(`user:${user.id}`);
     expect(detail.body.placements).toMatchObject([{ generation: 1, state: 'wiping', last_error: null }]);

@@ -5,7 +5,8 @@ import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
 import { startTestApi, type TestApi } from '../../support/api';
 import { count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
-import type { LeaseJson, RentJson, Reply } from '../../support/wire';
+import type { Lease, Rented } from '../../../src/contract';
+import type { Reply } from '../../support/wire';
 
 let database: TestDatabase;
 let api: TestApi;
@@ -27,9 +28,9 @@ beforeEach(async () => {
 });
 
 const wish = { duration_hours: 2, ssh_public_key: anSshKey() };
-const rent = (body: object, { by = user, key, on = api }: { by?: User; key?: string; on?: TestApi } = {}): Promise<Reply<RentJson>> =>
-  on.call<RentJson>('post', '/api/rent', { as: by, body, headers: key === undefined ? {} : { 'Idempotency-Key': key } });
-const firstLease = ({ body }: Reply<RentJson>): LeaseJson => {
+const rent = (body: object, { by = user, key, on = api }: { by?: User; key?: string; on?: TestApi } = {}): Promise<Reply<Rented>> =>
+  on.call<Rented>('post', '/api/rent', { as: by, body, headers: key === undefined ? {} : { 'Idempotency-Key': key } });
+const firstLease = ({ body }: Reply<Rented>): Lease => {
   const [lease] = body.leases;
   if (!lease) {
     throw new Error(`no lease: ${JSON.stringify(body)}`);

@@ -5,7 +5,8 @@ import type { MarkAnswer } from '../../../src/ssh';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser, type NodeOptions, type TestNode } from '../../support/builders';
 import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
-import type { NodeJson, Reply } from '../../support/wire';
+import type { Node } from '../../../src/contract';
+import type { Reply } from '../../support/wire';
 
 let database: TestDatabase;
 let api: TestApi;
@@ -30,9 +31,9 @@ const at = async (address: string, options: NodeOptions): Promise<TestNode> => {
   await age(database.db, 'UPDATE nodes SET address = ? WHERE id = ?', [address, node.id]);
   return node;
 };
-const listed = async (): Promise<NodeJson[]> => (await api.call<{ items: NodeJson[] }>('get', '/api/nodes', { as: admin })).body.items;
+const listed = async (): Promise<Node[]> => (await api.call<{ items: Node[] }>('get', '/api/nodes', { as: admin })).body.items;
 const pairs = async (): Promise<unknown[]> => (await listed()).map(({ id, predecessor_id: predecessor, successor_id: successor }) => [id, predecessor, successor]);
-const approve = (node: TestNode, old: TestNode, body: object = { host_key_fingerprint: fingerprintOf(node.hostKey) }): Promise<Reply<NodeJson>> =>
+const approve = (node: TestNode, old: TestNode, body: object = { host_key_fingerprint: fingerprintOf(node.hostKey) }): Promise<Reply<Node>> =>
   api.call('post', `/api/nodes/${node.id}/approve`, { as: admin, body: { ...body, replaces: old.id } });
 const statusOf = async ({ id }: TestNode): Promise<string> => (await row<{ status: string }>(database.db, 'SELECT status FROM nodes WHERE id = ?', [id])).status;
 

@@ -10,7 +10,8 @@ import { createTestContext } from '../../support/context';
 import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
 import { aMachine, enrol } from '../../support/enrol';
 import { anSshKey } from '../../support/keys';
-import type { LeaseJson, RentJson, Reply, TokenJson } from '../../support/wire';
+import type { IssuedJoinToken, Lease, Rented } from '../../../src/contract';
+import type { Reply } from '../../support/wire';
 
 jest.setTimeout(60_000);
 
@@ -33,7 +34,7 @@ beforeEach(async () => {
   [user, admin] = [await aUser(database.db), await aUser(database.db, { role: 'admin' })];
 });
 
-const rent = (): Promise<Reply<RentJson>> => api.call<RentJson>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
+const rent = (): Promise<Reply<Rented>> => api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
 const nodeAsAdmin = async (id: number): Promise<Record<string, unknown>> => {
   const { body } = await api.call<{ items: Record<string, unknown>[] }>('get', `/api/nodes?cursor=${id - 1}&limit=1`, { as: admin });
   return body.items[0] ?? {};
@@ -123,7 +124,7 @@ describe('shared storage', () => {
     const id = await aWipedNode();
     expect(await nodeAsAdmin(id)).toMatchObject({ free: true, not_examined: SHOWN, shared_storage: 'allow', withheld_reason: null });
     const { body } = await rent();
-    expect((await api.call<LeaseJson>('get', `/api/leases/${body.leases[0]?.id ?? 0}`, { as: user })).body).toMatchObject({ shared_storage: SHOWN });
+    expect((await api.call<Lease>('get', `/api/leases/${body.leases[0]?.id ?? 0}`, { as: user })).body).toMatchObject({ shared_storage: SHOWN });
     expect((await api.call<{ items: object[] }>('get', '/api/nodes', { as: user })).body.items[0]).not.toHaveProperty('not_examined');
 
     expect(await order(id, 'refuse')).toMatchObject({ status: 200, body: { shared_storage: 'refuse', lease_id: body.leases[0]?.id } });
@@ -175,7 +176,7 @@ describe('shared storage', () => {
 
 describe('a range of uids that a machine must use', () => {
   it('is registered, shown, and what its blocks come from', async () => {
-    const token = (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 9 } })).body.token;
+    const token = (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 9 } })).body.token;
     const machine = aMachine({ uid_range: '300000-300999' });
     const { body } = await enrol(api, machine, { joinToken: token });
     await age(database.db, "UPDATE nodes SET status = 'alive', wipe_due_at = UTC_TIMESTAMP(3) WHERE id = ?", [body.node_id]);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, launchWorkers, type Worker } from '../../lab';
-import type { LeaseBody, NodeBody } from '../../support/api-client';
+import type { Lease, NodeForAdmin } from '../../../src/contract';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { get, install, makeInstallable } from './support';
@@ -30,13 +30,13 @@ const copyFiles = async (original: Worker, copy: Worker, files: string): Promise
 };
 const HOST_KEYS = 'etc/ssh/ssh_host_ed25519_key etc/ssh/ssh_host_ed25519_key.pub';
 const AGENT_STATE = 'var/lib/orion etc/orion-agent';
-const refusals = (node: NodeBody): Promise<unknown[]> => system.sql("SELECT data FROM events WHERE type = 'node.clone_refused' AND node_id = ?", [node.id]);
+const refusals = (node: NodeForAdmin): Promise<unknown[]> => system.sql("SELECT data FROM events WHERE type = 'node.clone_refused' AND node_id = ?", [node.id]);
 
 describe('a clone of a node that is leased', () => {
   let original: Worker;
   let clone: Worker;
-  let node: NodeBody;
-  let lease: LeaseBody;
+  let node: NodeForAdmin;
+  let lease: Lease;
 
   beforeEach(async () => {
     [original, clone] = (await launchWorkers(system.lab, 2)).workers as [Worker, Worker];
@@ -93,7 +93,7 @@ describe('a clone of a node that is leased', () => {
 
 describe('a machine that lost the agent\'s state', () => {
   let machine: Worker;
-  let node: NodeBody;
+  let node: NodeForAdmin;
   beforeAll(async () => {
     [machine] = (await launchWorkers(system.lab, 1)).workers as [Worker];
     await makeInstallable(machine);

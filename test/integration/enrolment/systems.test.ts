@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { launchWorkers, projectDir, runOrThrow, type Worker, type WorkerFleet } from '../../lab';
-import { expectStatus, type LeaseBody } from '../../support/api-client';
+import type { Lease } from '../../../src/contract';
+import { expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { tracesOf, workerOf } from '../../e2e/support/inside';
@@ -19,7 +20,7 @@ describe.each(systems)('a machine with %s', (name) => {
   let fleet: WorkerFleet;
   let before: string[][];
   let ada: Tenant;
-  let lease: LeaseBody;
+  let lease: Lease;
 
   beforeAll(async () => {
     await buildAgent();

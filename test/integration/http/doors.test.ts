@@ -5,7 +5,7 @@ import { JWT_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aUser, severalNodes } from '../../support/builders';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
-import type { LeaseJson, RentJson } from '../../support/wire';
+import type { Lease, Rented } from '../../../src/contract';
 
 const CHECKPOINTS = { intervalSeconds: 300, maxBytes: 2 ** 20 };
 
@@ -68,9 +68,9 @@ describe('a rent past Express', () => {
 
   it('R11: is answered as the route in Express answers, whatever comes', async () => {
     const seen = async (api: TestApi, { path = '/api/rent', ...call }: Call): Promise<unknown> => {
-      const { status, body, headers } = await api.call<RentJson>('post', path, call);
+      const { status, body, headers } = await api.call<Rented>('post', path, call);
       const others = Object.entries(headers).filter(([name]) => !OF_EACH_ANSWER.has(name)).sort();
-      const [lease] = (body as Partial<RentJson>).leases ?? [];
+      const [lease] = (body as Partial<Rented>).leases ?? [];
       return { status, code: body.code, fields: lease && Object.keys(lease).sort(), state: lease?.state, others, requestId: /^[0-9a-f-]{36}$/.test(headers['x-request-id'] ?? '') };
     };
     for (const [what, status, call] of calls()) {
@@ -93,11 +93,11 @@ describe('a rent that waits for nothing', () => {
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
     impatient.provisioner.behave(() => held);
-    const answer = await impatient.call<RentJson>('post', '/api/rent', { as: user, body: { ...wish, count: 2, checkpoint: false } });
+    const answer = await impatient.call<Rented>('post', '/api/rent', { as: user, body: { ...wish, count: 2, checkpoint: false } });
     expect(answer.status).toBe(202);
     expect(answer.body.leases).toHaveLength(2);
     for (const { remaining_seconds: remaining, ...lease } of answer.body.leases) {
-      const { body: read } = await impatient.call<LeaseJson>('get', `/api/leases/${lease.id}`, { as: user });
+      const { body: read } = await impatient.call<Lease>('get', `/api/leases/${lease.id}`, { as: user });
       expect(read).toMatchObject(lease);
       expect(read.remaining_seconds).toBeLessThanOrEqual(remaining);
       expect(lease).toMatchObject({ state: 'provisioning', access: null, checkpoint: { enabled: false, last_at: null } });

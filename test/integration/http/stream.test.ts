@@ -6,7 +6,7 @@ import { aLease, aNode, aUser } from '../../support/builders';
 import { startTestApi, type TestApi } from '../../support/api';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
-import type { NodeJson, PageJson } from '../../support/wire';
+import type { Node, Page } from '../../../src/contract';
 import { eventually } from '../../lab';
 
 let database: TestDatabase;
@@ -29,7 +29,7 @@ beforeEach(async () => {
 
 interface ServerSent {
   event: string;
-  data: NodeJson & { items: NodeJson[] };
+  data: Node & { items: Node[] };
 }
 
 const open: ClientRequest[] = [];
@@ -64,14 +64,14 @@ describe('watching the fleet', () => {
     const [free, mine, theirs, dead] = [await aNode(database.db), await aNode(database.db), await aNode(database.db), await aNode(database.db, { status: 'dead' })];
     const lease = await aLease(database.db, { userId: user.id, nodeId: mine.id });
     await aLease(database.db, { userId: admin.id, nodeId: theirs.id });
-    const seen = await api.call<PageJson<NodeJson>>('get', '/api/nodes', { as: user });
+    const seen = await api.call<Page<Node>>('get', '/api/nodes', { as: user });
     expect(seen.body.items.map(({ id, free: isFree, lease_id }) => [id, isFree, lease_id])).toEqual([[free.id, true, null], [mine.id, false, lease.id]]);
     expect(seen.text).not.toMatch(/address|host_key|facts|status_reason/);
 
-    const all = await api.call<PageJson<NodeJson>>('get', '/api/nodes?limit=3', { as: admin });
+    const all = await api.call<Page<Node>>('get', '/api/nodes?limit=3', { as: admin });
     expect(all.body.items.map(({ id }) => id)).toEqual([free.id, mine.id, theirs.id]);
     expect(all.body.items[0]?.address).toBe('127.0.0.1');
-    const rest = await api.call<PageJson<NodeJson>>('get', `/api/nodes?status=dead&cursor=${all.body.next_cursor ?? ''}`, { as: admin });
+    const rest = await api.call<Page<Node>>('get', `/api/nodes?status=dead&cursor=${all.body.next_cursor ?? ''}`, { as: admin });
     expect(rest.body.items.map(({ id }) => id)).toEqual([dead.id]);
     expect(all.text).not.toContain(free.credential);
   });

@@ -13,7 +13,7 @@ import { eventually } from '../../lab';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
-import type { NodeJson, PageJson } from '../../support/wire';
+import type { Node, Page } from '../../../src/contract';
 
 const NODES = 1_200;
 const PER_USER = 20;
@@ -46,13 +46,13 @@ const fillFleet = (): Promise<unknown> =>
 interface Watching {
   status: number;
   complete: boolean;
-  fleet: Map<number, NodeJson>;
+  fleet: Map<number, Node>;
   pages: number;
 }
 
 function apply(watching: Watching, block: string): void {
   const [, event = '', text = 'null'] = /^event: (.+)\ndata: (.+)$/.exec(block) ?? [];
-  const data = JSON.parse(text) as (NodeJson & { items: NodeJson[]; more: boolean }) | null;
+  const data = JSON.parse(text) as (Node & { items: Node[]; more: boolean }) | null;
   if (event === 'snapshot' || event === 'nodes') {
     watching.pages += 1;
     watching.complete = data?.more === false;
@@ -81,10 +81,10 @@ function watch(as: User): Watching {
 
 const untilComplete = (all: Watching[]): Promise<unknown> => eventually(() => all.every(({ complete }) => complete), { what: 'every snapshot is whole', timeoutMs: 60_000 });
 
-async function listAll(as: User): Promise<Map<number, NodeJson>> {
-  const all = new Map<number, NodeJson>();
+async function listAll(as: User): Promise<Map<number, Node>> {
+  const all = new Map<number, Node>();
   for (let cursor: string | null = '0'; cursor !== null; ) {
-    const { body }: { body: PageJson<NodeJson> } = await api.call<PageJson<NodeJson>>('get', `/api/nodes?limit=500&cursor=${cursor}`, { as });
+    const { body }: { body: Page<Node> } = await api.call<Page<Node>>('get', `/api/nodes?limit=500&cursor=${cursor}`, { as });
     // The stream does not tell which nodes were the same machine.
     body.items.forEach((node) => all.set(node.id, { ...node, predecessor_id: undefined, successor_id: undefined }));
     cursor = body.next_cursor;
@@ -92,7 +92,7 @@ async function listAll(as: User): Promise<Map<number, NodeJson>> {
   return all;
 }
 
-const sorted = (fleet: Map<number, NodeJson>): NodeJson[] => [...fleet.values()].sort((a, b) => a.id - b.id);
+const sorted = (fleet: Map<number, Node>): Node[] => [...fleet.values()].sort((a, b) => a.id - b.id);
 
 describe('many watchers of a large fleet', () => {
   it('R15: a snapshot of several pages is what the list says, for admins and for users', async () => {

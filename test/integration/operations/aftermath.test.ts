@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type Worker, type WorkerFleet } from '../../lab';
 import { inside, tenantAccounts, tracesOf, workerOf } from '../../e2e/support/inside';
-import { expectStatus, type LeaseBody, type LeaseDetailBody } from '../../support/api-client';
+import type { Lease, LeaseDetail } from '../../../src/contract';
+import { expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import type { OpenSession, Tenant } from '../../support/tenant';
 import { runScript } from './support';
@@ -19,11 +20,11 @@ describe('after the restore of an older state', () => {
   let ada: Tenant;
   let carol: Tenant;
   let bob: Tenant;
-  let adas: LeaseBody;
-  let carols: LeaseBody;
+  let adas: Lease;
+  let carols: Lease;
   /** When all has come to rest. */
-  let carolsNow: LeaseDetailBody;
-  let bobs: LeaseBody[];
+  let carolsNow: LeaseDetail;
+  let bobs: Lease[];
   let adasSession: OpenSession;
   let bobsSessions: OpenSession[];
   let uids: { node_id: number; username: string; uid: number }[];

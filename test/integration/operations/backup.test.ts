@@ -14,7 +14,7 @@ import { startTestApi, type TestApi } from '../../support/api';
 import { aUser, severalNodes } from '../../support/builders';
 import { migrationsDir } from '../../support/database';
 import { anSshKey } from '../../support/keys';
-import type { RentJson, TokenJson } from '../../support/wire';
+import type { IssuedJoinToken, Rented } from '../../../src/contract';
 import { watchProcesses } from '../security/watch-processes';
 import { runScript } from './support';
 
@@ -37,7 +37,7 @@ async function keepRenting(api: TestApi, user: Awaited<ReturnType<typeof aUser>>
   while (!done.aborted) {
     const operation: Operation = { kind: 'rent', userId: user.id, leaseId: null, key: null, outcome: 'unknown', leases: [], invokedAt: Date.now(), returnedAt: null };
     history.push(operation);
-    const { status, body } = await api.call<RentJson>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
+    const { status, body } = await api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
     operation.returnedAt = Date.now();
     if (status !== 201) {
       operation.outcome = 'fail';
@@ -71,7 +71,7 @@ beforeAll(async () => {
   lab.push('api', () => api.close());
   await severalNodes(db, NODES);
   const admin = await aUser(db, { role: 'admin' });
-  await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5 } });
+  await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5 } });
   const users = await Promise.all(Array.from({ length: CLIENTS }, () => aUser(db, { maxLeases: NODES })));
 
   const done = new AbortController();

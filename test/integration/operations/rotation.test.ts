@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { inside } from '../../e2e/support/inside';
 import { eventually, generateSshKeyPair, type SshKeyPair, type Worker } from '../../lab';
 import { asRoot, type MariaDbAddress } from '../../lab/mariadb';
-import { createApiClient, expectStatus, type LeaseBody } from '../../support/api-client';
+import type { Lease } from '../../../src/contract';
+import { createApiClient, expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
 import { createTenant, type Tenant } from '../../support/tenant';
 
@@ -15,7 +16,7 @@ describe('rotating the database\'s password, the key of the access tokens and th
   let system: System;
   let worker: Worker;
   let ada: Tenant;
-  let lease: LeaseBody;
+  let lease: Lease;
   let oldKey: string;
   let newKey: SshKeyPair;
   const newJwtKey = randomBytes(32).toString('hex');

@@ -5,7 +5,7 @@ import { startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser, type TestNode } from '../../support/builders';
 import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
 import { callAsNode } from '../../support/machine';
-import type { NodeJson } from '../../support/wire';
+import type { Node } from '../../../src/contract';
 
 let database: TestDatabase;
 let together: TestApi;
@@ -33,8 +33,8 @@ const say = async (node: TestNode, vitals: object, api = together): Promise<void
 };
 const bandOf = async ({ id }: TestNode): Promise<number> => (await row<{ use_band: number }>(database.db, 'SELECT use_band FROM nodes WHERE id = ?', [id])).use_band;
 const untilBand = (node: TestNode, band: number): Promise<unknown> => eventually(async () => (await bandOf(node)) === band, { what: `the node is in band ${band}`, timeoutMs: 10_000, everyMs: 20 });
-const shown = async ({ id }: TestNode): Promise<NodeJson> => {
-  const found = (await together.call<{ items: NodeJson[] }>('get', '/api/nodes', { as: admin })).body.items.find((node) => node.id === id);
+const shown = async ({ id }: TestNode): Promise<Node> => {
+  const found = (await together.call<{ items: Node[] }>('get', '/api/nodes', { as: admin })).body.items.find((node) => node.id === id);
   if (!found) {
     throw new Error('the node is not listed');
   }

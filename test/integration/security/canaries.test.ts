@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateSshKeyPair, startDatabaseProxy, type Worker } from '../../lab';
 import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
 import { startSystem, type System } from '../../support/system';
-import type { LeaseJson, RentJson } from '../../support/wire';
+import type { Lease, Rented } from '../../../src/contract';
 import { watchProcesses, type ProcessWatch } from './watch-processes';
 
 /** Everything that must be nowhere but where it belongs, by name; each is told from all else by its own random letters. */
@@ -84,10 +84,10 @@ async function useIt(publicKey: string): Promise<void> {
   await ask('POST', '/api/register', { body: { hostname: 'x', host_key: publicKey, join_token: `${WRONG}-join` } });
   await ask('POST', '/api/workers/heartbeat', { token: canaries.get('the join token'), body: {} });
 
-  const rented = await ask<RentJson>('POST', '/api/rent', { token, body: { duration_minutes: 5, ssh_public_key: publicKey, with_password: true } });
+  const rented = await ask<Rented>('POST', '/api/rent', { token, body: { duration_minutes: 5, ssh_public_key: publicKey, with_password: true } });
   expect(rented.status).toBe(201);
   note('the generated password', rented.body.password ?? '');
-  const [lease] = rented.body.leases as [LeaseJson];
+  const [lease] = rented.body.leases as [Lease];
   await ask('POST', '/api/extend', { token, body: { lease_id: lease.id, duration_minutes: 5 } });
   await ask('POST', '/api/extend', { token, body: { lease_id: lease.id, duration_minutes: WRONG } });
   for (const path of [`/api/leases/${lease.id}`, '/api/leases', '/api/nodes', '/api/me', '/api/keys', '/readyz', '/api/openapi.json']) {

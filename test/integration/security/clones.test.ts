@@ -6,7 +6,8 @@ import { aLease, aNode, aUser, type NodeOptions, type TestNode } from '../../sup
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
 import { registerMachine, sendRegistration, signRegistration } from '../../support/machine';
-import type { RegisteredJson, Reply, TokenJson } from '../../support/wire';
+import type { IssuedJoinToken } from '../../../src/contract';
+import type { RegisteredJson, Reply } from '../../support/wire';
 
 let database: TestDatabase;
 let watching: TestApi;
@@ -33,7 +34,7 @@ beforeEach(async () => {
   shown = 'no_answer';
 });
 
-const aToken = async (): Promise<TokenJson> => (await watching.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5 } })).body;
+const aToken = async (): Promise<IssuedJoinToken> => (await watching.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5 } })).body;
 const stored = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 const aMachine = (hostKey = anSshKey()): { hostname: string; host_key: string } => ({ hostname: 'edge-1', host_key: hostKey });
 

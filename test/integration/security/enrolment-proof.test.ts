@@ -15,7 +15,8 @@ import { aLease, aNode, aUser } from '../../support/builders';
 import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
 import { anOpenSshKeyPair, anSshKey, privateHalfOf } from '../../support/keys';
 import { callAsNode, fetchChallenge, post, registerMachine, sendRegistration, signRegistration, type SignedRegistration } from '../../support/machine';
-import type { RegisteredJson, Reply, TokenJson } from '../../support/wire';
+import type { IssuedJoinToken } from '../../../src/contract';
+import type { RegisteredJson, Reply } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
 
 let database: TestDatabase;
@@ -36,7 +37,7 @@ beforeEach(async () => {
   admin = await aUser(database.db, { role: 'admin' });
 });
 
-const aToken = async (body: object = {}): Promise<TokenJson> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5, ...body } })).body;
+const aToken = async (body: object = {}): Promise<IssuedJoinToken> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5, ...body } })).body;
 const stored = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 const aMachine = (hostKey = anSshKey()): { hostname: string; host_key: string } => ({ hostname: 'edge-1', host_key: hostKey });
 const refuses = async (what: string, registration: Promise<Reply<RegisteredJson>>): Promise<Reply<RegisteredJson>> => {

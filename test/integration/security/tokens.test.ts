@@ -9,7 +9,8 @@ import { aNode, aUser, type TestNode } from '../../support/builders';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
 import { anSshKey } from '../../support/keys';
 import { registerMachine } from '../../support/machine';
-import type { RegisteredJson, Reply, TokenJson } from '../../support/wire';
+import type { IssuedJoinToken } from '../../../src/contract';
+import type { RegisteredJson, Reply } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
 
 let database: TestDatabase;
@@ -81,7 +82,7 @@ describe('rotating the key of the access tokens', () => {
 
 const register = (at: TestApi, { join_token: joinToken, ...body }: { join_token?: string; [member: string]: unknown }, credential?: string): Promise<Reply<RegisteredJson>> =>
   registerMachine(at.url, { hostname: 'edge-1', host_key: anSshKey(), ...body }, { joinToken, credential });
-const aToken = async (body: object): Promise<TokenJson> => (await api.call<TokenJson>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
+const aToken = async (body: object): Promise<IssuedJoinToken> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
 
 describe('a join token', () => {
   it.each([[1, 50], [5, 50]])('R1: for %i, raced by %i machines over two replicas, lets in exactly that many', async (uses, machines) => {
@@ -90,7 +91,7 @@ describe('a join token', () => {
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(uses);
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(machines - uses);
     answers.filter(({ status }) => status === 401).forEach((answer) => expectRefusal(answer, 'a token that is used up'));
-    const listed = (await api.call<{ items: TokenJson[] }>('get', '/api/tokens?limit=500', { as: admin })).body.items.find((each) => each.id === id);
+    const listed = (await api.call<{ items: IssuedJoinToken[] }>('get', '/api/tokens?limit=500', { as: admin })).body.items.find((each) => each.id === id);
     expect(listed?.uses).toBe(uses);
     const enrolled = (await api.call<{ items: { hostname: string }[] }>('get', '/api/nodes?limit=500', { as: admin })).body.items.filter(({ hostname }) => hostname === `race-${uses}`);
     expect(enrolled).toHaveLength(uses);

@@ -1,8 +1,8 @@
-import { isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { HOST_NAME, HOST_NAME_RULE } from '../../lib/host-name';
-import { parseUidRange, UID_RANGE_RULE, type UidRange } from '../../lib/uid-range';
-import { labels, MAX_CPUS, MAX_MEMORY_MB } from '../leases/schema';
+import { HOST_NAME, HOST_NAME_RULE } from '../lib/host-name';
+import { parseUidRange, UID_RANGE_RULE, type UidRange } from '../lib/uid-range';
+import { endpoint } from './endpoint';
+import { labels, MAX_CPUS, MAX_MEMORY_MB } from './labels';
 
 const port = z.int().min(1).max(65535);
 const megabytes = z.number().min(0).max(1e12).transform(Math.round);
@@ -14,6 +14,9 @@ const facts = z
   .object({ cpus: z.int().min(1).max(MAX_CPUS), memory_mb: megabytes.pipe(z.number().max(MAX_MEMORY_MB)), disk_mb: megabytes, os: text, arch: text, kernel: text, gpu: text, agent_version: text })
   .partial()
   .meta({ id: 'Facts' });
+
+/** An IPv6 address, with a zone or without. */
+const isIPv6 = (text: string): boolean => z.ipv6().safeParse(text.replace(/(?<=[\da-f:])%[\w.-]{1,32}$/i, '')).success;
 
 const mark = z.string().regex(/^[\w-]{22,64}$/).optional().meta({ description: 'Random, and in a file on the machine meanwhile: the control plane looks for it at the address of the node that the machine claims to be' });
 const described = {
@@ -27,6 +30,7 @@ const described = {
 
 /** In a heartbeat. Not part of its schema: a machine whose new name is not valid still has to be heard. */
 export const selfReport = z.object(described);
+export type SelfReported = z.output<typeof selfReport>;
 
 export const registerBody = z
   .object({
@@ -72,6 +76,7 @@ export const heartbeatBody = z
     memory_free_mb: megabytes,
     disk_free_mb: megabytes,
     accounts: z.array(z.string().max(64)).max(1000),
+    ended_accounts: z.array(z.string().max(64)).max(1000).meta({ description: 'Those of them that the node ended by itself: their lease was over and the control plane out of reach' }),
     key_expiries: z.array(z.object({ username: z.string().max(64), ends_in_seconds: z.number().min(-1e10).max(1e10) })).max(1000).meta({ description: 'Accounts that take no keys any more at another time than their lease ends, because the clock of the node was set: in how many seconds by that clock' }),
     ssh_port: port,
     host_key: hostKey,
@@ -93,3 +98,32 @@ export const heartbeatAnswer = z
   .meta({ id: 'HeartbeatAnswer' });
 
 export const leaveAnswer = z.object({ left: z.boolean(), status: z.string(), detail: z.string() }).meta({ id: 'Leaving' });
+
+/** What agents send. */
+export type RegisterRequest = z.input<typeof registerBody>;
+export type HeartbeatRequest = z.input<typeof heartbeatBody>;
+export type HeartbeatAnswer = z.output<typeof heartbeatAnswer>;
+export type RegisterAnswer = z.output<typeof registerAnswer>;
+
+export const challengeMachine = endpoint({
+  method: 'post', path: '/api/workers/challenge', summary: 'What an agent answers in its next call: so that none is any good a second time', access: 'public',
+  answers: { 200: { description: 'A challenge', schema: challengeAnswer } },
+});
+
+export const registerMachine = endpoint({
+  method: 'post', path: '/api/workers/register', summary: 'A machine announces itself', access: 'public', body: registerBody, problems: [401, 409, 410, 429],
+  answers: { 200: { description: 'Known, updated', schema: registerAnswer }, 201: { description: 'Enrolled', schema: registerAnswer }, 202: { description: 'Waits for an operator', schema: registerAnswer } },
+});
+
+/** The same under a shorter name. */
+export const register = endpoint({ ...registerMachine, path: '/api/register' });
+
+export const heartbeat = endpoint({
+  method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home', access: 'node', body: heartbeatBody, problems: [410, 503],
+  answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } },
+});
+
+export const leaveFleet = endpoint({
+  method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', problems: [409, 410],
+  answers: { 200: { description: 'How far it is', schema: leaveAnswer } },
+});

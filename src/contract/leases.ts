@@ -1,23 +1,9 @@
 import { z } from 'zod';
-import { MAX_LABELS } from '../../modules/nodes';
+import { endpoint } from './endpoint';
+import { labels, MAX_CPUS, MAX_MEMORY_MB, sharedStorage } from './labels';
+import { idParam, pageOf, pageQuery } from './paging';
 
 const MAX_HOURS = 24 * 366;
-/** What a rent may ask for at most. */
-export const MAX_CPUS = 4096;
-export const MAX_MEMORY_MB = 1_000_000_000;
-/** The prefix of what nodes declare does not count against the length. */
-export const LABEL_NAME = /^(?:node\/)?[a-zA-Z0-9][a-zA-Z0-9._/-]{0,62}$/;
-const labelName = z.string().regex(LABEL_NAME, 'use 1 to 63 letters, digits, dots, dashes, slashes');
-const labelValue = z.string().regex(/^[a-zA-Z0-9._/-]{0,63}$/, 'use up to 63 letters, digits, dots, dashes, slashes');
-
-export const labels = z
-  .record(labelName, labelValue)
-  .refine((all) => Object.keys(all).length <= MAX_LABELS, `use at most ${MAX_LABELS} labels`)
-  .meta({ id: 'Labels', example: { zone: 'lab-1' } });
-
-/** What a node has: the operator's labels, and those that it declares under `node/`. */
-export const nodeLabels = z.record(labelName, labelValue).meta({ id: 'NodeLabels', example: { zone: 'lab-1', 'node/gpu': 'a100' } });
-
 export const requirements = z
   .strictObject({
     cpus: z.int().min(1).max(MAX_CPUS).default(1),
@@ -66,10 +52,10 @@ export const extendBody = z
   .meta({ id: 'Extend' });
 export const releaseBody = z.strictObject({ lease_id: z.int().min(1) }).meta({ id: 'Release' });
 
-export const leaseQuery = {
+const leaseQuery = pageQuery.extend({
   scope: z.enum(['mine', 'all']).default('mine').meta({ description: 'all: every account\'s, for admins' }),
   running: z.enum(['true', 'false']).default('false').meta({ description: 'true: leave out those that are over' }),
-};
+});
 
 const time = z.iso.datetime();
 const access = z
@@ -121,7 +107,7 @@ const leaseFields = {
   access: access.nullable().meta({ description: 'null while no account is there' }),
   gateway: gateway.nullable().meta({ description: 'The way that stays the same as long as the lease runs; null where there is no gateway' }),
   checkpoint: checkpoint.nullable().meta({ description: 'null when the home is not saved because checkpoints are off here' }),
-  shared_storage: z.array(z.object({ path: z.string(), type: z.string() })).nullable()
+  shared_storage: z.array(sharedStorage).nullable()
     .meta({ description: 'File systems of the machine that other machines may share: what is written there is not wiped after the lease. null while it has no machine' }),
 };
 
@@ -148,3 +134,36 @@ export const leaseDetail = z
 export const rentAnswer = z
   .object({ leases: z.array(leaseAnswer), password: z.string().nullable().meta({ description: 'Shown this once, when asked for' }) })
   .meta({ id: 'Rented' });
+
+export type Lease = z.output<typeof leaseAnswer>;
+export type LeaseState = Lease['state'];
+export type LeaseDetail = z.output<typeof leaseDetail>;
+export type Rented = z.output<typeof rentAnswer>;
+export type Access = z.output<typeof access>;
+export type Gateway = z.output<typeof gateway>;
+export type Checkpoint = z.output<typeof checkpoint>;
+
+export const rentNodes = endpoint({
+  method: 'post', path: '/api/rent', summary: 'Lease nodes, all or nothing', access: 'user', body: rentBody, problems: [403, 404, 422, 503],
+  answers: { 201: { description: 'The leases with their access', schema: rentAnswer }, 200: { description: 'A repetition of an earlier request', schema: rentAnswer }, 202: { description: 'Leased; accounts are still being made: look at the leases', schema: rentAnswer } },
+});
+
+export const extendLease = endpoint({
+  method: 'post', path: '/api/extend', summary: 'Move the end of a lease', access: 'user', body: extendBody, problems: [404, 422, 503],
+  answers: { 200: { description: 'Extended', schema: leaseAnswer } },
+});
+
+export const releaseLease = endpoint({
+  method: 'post', path: '/api/release', summary: 'End a lease now', access: 'user', body: releaseBody, problems: [404],
+  answers: { 200: { description: 'Its account is being removed', schema: leaseAnswer } },
+});
+
+export const listLeases = endpoint({
+  method: 'get', path: '/api/leases', summary: 'Leases, newest first', access: 'user', query: leaseQuery, problems: [403],
+  answers: { 200: { description: 'A page', schema: pageOf(leaseAnswer) } },
+});
+
+export const showLease = endpoint({
+  method: 'get', path: '/api/leases/{id}', summary: 'A lease with its timeline', access: 'user', params: idParam, problems: [404],
+  answers: { 200: { description: 'The lease', schema: leaseDetail } },
+});

@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { z } from 'zod';
-import { credentials, keyBody, loginBody, userChange } from './accounts/schema';
-import { extendBody, releaseBody, rentBody, secondsOf } from './leases/schema';
-import { approveBody, drainBody, quarantineBody, tokenBody } from './nodes/schema';
-import { idParam, pageQuery } from './route';
-import { heartbeatBody, registerBody } from './workers/schema';
+import { credentials, keyBody, loginBody, userChange } from './accounts';
+import { extendBody, releaseBody, rentBody, secondsOf } from './leases';
+import { approveBody, drainBody, quarantineBody } from './nodes';
+import { idParam, pageQuery } from './paging';
+import { tokenBody } from './tokens';
+import { heartbeatBody, registerBody } from './workers';
 
 const takes = (schema: z.ZodType, value: unknown): boolean => schema.safeParse(value).success;
 const rentFor = (duration: object): boolean => takes(rentBody, duration);

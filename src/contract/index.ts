@@ -1,0 +1,13 @@
+/**
+ * The API as its callers see it: schemas of requests and answers, their types, and the calls themselves (Endpoint). The server takes the values; the agent, the
+ * command line, tests and scripts take the types. No code of the server is in here.
+ */
+export type { Access as CallAccess, AnswerOf, BodyOf, Endpoint, ParamsOf, QueryOf } from './endpoint';
+export { idParam, type Page, pageOf, pageQuery } from './paging';
+export { type Problem, problem, PROBLEMS } from './problem';
+export type { SharedStorage } from './labels';
+export type { Key, LoginAnswer, User } from './accounts';
+export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented } from './leases';
+export type { Node, NodeForAdmin } from './nodes';
+export type { IssuedJoinToken, JoinToken } from './tokens';
+export type { HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest } from './workers';

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { MAX_LABELS, NODE_PREFIX } from '../lib/labels';
+
+/** What a rent may ask for at most. */
+export const MAX_CPUS = 4096;
+export const MAX_MEMORY_MB = 1_000_000_000;
+
+/** The prefix of what nodes declare does not count against the length. */
+const LABEL_NAME = /^(?:node\/)?[a-zA-Z0-9][a-zA-Z0-9._/-]{0,62}$/;
+const labelName = z.string().regex(LABEL_NAME, 'use 1 to 63 letters, digits, dots, dashes, slashes');
+const labelValue = z.string().regex(/^[a-zA-Z0-9._/-]{0,63}$/, 'use up to 63 letters, digits, dots, dashes, slashes');
+
+export const labels = z
+  .record(labelName, labelValue)
+  .refine((all) => Object.keys(all).length <= MAX_LABELS, `use at most ${MAX_LABELS} labels`)
+  .meta({ id: 'Labels', example: { zone: 'lab-1' } });
+
+/** What a node has: the operator's labels, and those that it declares under `node/`. */
+export const nodeLabels = z.record(labelName, labelValue).meta({ id: 'NodeLabels', example: { zone: 'lab-1', 'node/gpu': 'a100' } });
+
+const isOperators = (name: string): boolean => !name.startsWith(NODE_PREFIX);
+
+/** Labels that an operator gives. */
+export const operatorLabels = labels.refine((all) => Object.keys(all).every(isOperators), `names that begin with ${NODE_PREFIX} are what nodes declare of themselves`);
+
+/** Names of labels that an operator takes off. */
+export const operatorLabelNames = z.array(z.string().regex(LABEL_NAME).refine(isOperators, 'what a node declares goes when the node no longer declares it')).max(MAX_LABELS);
+
+/** What counts of a node at most. */
+export const caps = {
+  max_cpus: z.int().min(1).max(MAX_CPUS).nullable().default(null).meta({ description: 'No more processors count, whatever the machine declares; null: all of them' }),
+  max_memory_mb: z.int().min(1).max(MAX_MEMORY_MB).nullable().default(null).meta({ description: 'No more memory counts; null: all of it' }),
+};
+
+/** A file system that other machines may share and no wipe walks. */
+export const sharedStorage = z.object({ path: z.string(), type: z.string() });
+export type SharedStorage = z.output<typeof sharedStorage>;

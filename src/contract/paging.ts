@@ -1,0 +1,26 @@
+import { z } from 'zod';
+
+const MAX_ID = Number.MAX_SAFE_INTEGER;
+
+/** A number in a path or query: decimal digits and nothing else. `Number` would also take `0x1`, `1e3`, `+1` and ` 1`, and one thing has one name. */
+function digits<T extends z.ZodType>(number: T): z.ZodPreprocess<T> {
+  return z.preprocess((text) => (typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : NaN), number);
+}
+
+/** A row's id in a path. */
+export const idParam = z.object({ id: digits(z.int().min(1).max(MAX_ID)).meta({ description: 'Id', example: 1 }) });
+
+/** A page: pass `next_cursor` of one answer as `cursor` of the next request. */
+export const pageQuery = z.object({
+  cursor: z.string().regex(/^\d{1,15}$/, 'use the next_cursor of the page before').optional(),
+  limit: digits(z.int().min(1).max(500)).default(100),
+});
+
+/** `next_cursor` null: this page is the last. */
+export const pageOf = <T extends z.ZodType>(item: T): z.ZodObject<{ items: z.ZodArray<T>; next_cursor: z.ZodNullable<z.ZodString> }> =>
+  z.object({ items: z.array(item), next_cursor: z.string().nullable() });
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
