@@ -1,5 +1,5 @@
 /**
- * The import arrows of the house: main -> cli -> roles -> { http, agent } -> flows -> modules -> { db, ssh } -> lib; http, agent and cli -> contract -> lib.
+ * The import arrows of the house: main -> cli -> roles -> { http, agent } -> flows -> modules -> { db, ssh } -> lib; http, agent, cli and client -> contract -> lib; cli -> client.
  * docs/architecture.md says why; this file is what holds it.
  */
 const rule = (name, path, to) => ({ name, severity: 'error', from: { path, pathNot: '\\.test\\.ts$' }, to: { path: to } });
@@ -9,10 +9,11 @@ module.exports = {
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     rule('lib-is-a-leaf', '^src/lib/', '^src/(?!lib/)'),
     rule('contract-only-lib', '^src/contract/', '^src/(?!contract/|lib/)'),
+    rule('client-only-contract', '^src/client/', '^src/(?!client/|contract/)'),
     {
       name: 'clients-know-the-contract-by-its-types',
       severity: 'error',
-      from: { path: '^src/(cli|agent)/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/(client|cli|agent)/', pathNot: '\\.test\\.ts$' },
       to: { path: '^src/contract/', dependencyTypesNot: ['type-only'] },
     },
     rule('config-only-lib', '^src/config/', '^src/(?!config/|lib/)'),
@@ -34,7 +35,7 @@ module.exports = {
     rule('flows-only-modules-db-ssh-lib', '^src/flows/', '^src/(?!flows/|modules/|db/|ssh/|lib/)'),
     rule('http-only-contract-flows-modules-lib', '^src/http/', '^src/(?!http/|contract/|flows/|modules/|db/|lib/)'),
     rule('agent-only-contract-lib', '^src/agent/', '^src/(?!agent/|contract/|lib/)'),
-    rule('cli-only-contract-config-roles-lib', '^src/cli/', '^src/(?!cli/|contract/|config/|roles/|lib/|db/)'),
+    rule('cli-only-client-contract-config-roles-lib', '^src/cli/', '^src/(?!cli/|client/|contract/|config/|roles/|lib/|db/)'),
     {
       name: 'one-role-one-file',
       severity: 'error',

@@ -12,5 +12,6 @@ patchSsh2();
 await rm('dist', { recursive: true, force: true });
 await Promise.all([
   build({ ...common, entryPoints: ['src/main.ts'], outdir: 'dist', splitting: true, packages: 'external', chunkNames: 'chunks/[name]-[hash]' }),
+  build({ ...common, entryPoints: { client: 'src/client/index.ts' }, outdir: 'dist', platform: 'neutral', mainFields: ['module', 'main'] }),
   build({ ...common, entryPoints: { 'orion-agent': 'src/agent-main.ts' }, outdir: 'dist', banner: { js: require } }),
 ]);

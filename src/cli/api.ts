@@ -1,18 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { backoffSeconds } from '../lib/backoff';
+import { createOrionClient, type OrionClient } from '../client';
 import type { Clock } from '../lib/clock';
 import { ApiError, CliError, NoAnswerError, type Problem } from './errors';
 import { EXIT } from './exit-codes';
-import type { HttpAnswer, HttpClient } from './http';
+import { type HttpAnswer, type HttpClient, sendRequest, toResponse } from './http';
 
-export interface ApiRequest {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** Below the server's URL, with its query: `/api/leases?running=true`. */
-  path: string;
-  body?: Record<string, unknown>;
-  /** Makes a POST safe to repeat. */
-  idempotencyKey?: string;
-  /** A POST that changes nothing when it is repeated, even without a key. */
+export interface CallOptions {
+  /** A POST that changes nothing when it is repeated, even without an Idempotency-Key. */
   repeatable?: boolean;
   /** Default 15 s. */
   timeoutMs?: number;
@@ -20,22 +15,26 @@ export interface ApiRequest {
   onRetry?: (reason: string, attempt: number) => void;
 }
 
-export interface ApiAnswer {
+export interface ApiAnswer<T> {
   status: number;
-  /** The JSON as it came; undefined when there was no body. */
-  body: unknown;
+  /** Undefined only where the contract has no body. */
+  data: T;
+  /** The JSON as it came. */
   text: string;
   /** The Idempotent-Replayed header: the answer of an earlier request with the same key. */
   replayed: boolean;
 }
 
+/** One typed call: `(orion) => orion['/api/me'].GET()`. */
+export type Work<T> = (orion: OrionClient) => Promise<{ data?: T | undefined }>;
+
 export interface ApiClient {
   server: string;
   /**
-   * Asks, and repeats what is safe to repeat (GET, PATCH, DELETE, a POST with a key) when the connection breaks, with the same key, a few times
-   * with backoff. Throws ApiError for any answer that is no success, NoAnswerError when there was none.
+   * Makes one call, and repeats what is safe to repeat (GET, PATCH, DELETE, a POST with an Idempotency-Key) when the connection breaks, as it was, a few
+   * times with backoff. Throws ApiError for any answer that is no success, NoAnswerError when there was none.
    */
-  call(request: ApiRequest): Promise<ApiAnswer>;
+  call<T>(work: Work<T>, options?: CallOptions): Promise<ApiAnswer<NonNullable<T>>>;
   /** Opens an event stream. Throws as `call` does, but never repeats. */
   openStream(path: string, signal?: AbortSignal): Promise<IncomingMessage>;
   close(): void;
@@ -51,47 +50,43 @@ export interface ApiDeps {
 export const MAX_ATTEMPTS = 5;
 const STREAM_SILENCE_MS = 60_000;
 const DEFAULT_TIMEOUT_MS = 15_000;
+const PATHS_WITH_PASSWORDS = ['/api/login', '/api/signup'];
 const BACKOFF = { firstSeconds: 0.5, maxSeconds: 5 };
 
 export function createApiClient({ server, token, http, clock }: ApiDeps): ApiClient {
-  const headers: Record<string, string> = { accept: 'application/json, application/problem+json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-  const ask = async (request: ApiRequest): Promise<HttpAnswer> => {
-    const { method, path, body, idempotencyKey, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
-    const key: Record<string, string> = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    if (token !== undefined || (body && 'password' in body)) {
-      requireSecrecy(server);
-    }
-    try {
-      const answer = await http.send({ method, url: server + path, headers: { ...headers, ...key }, body: text, timeoutMs });
-      if (isFromNobody(answer)) {
-        throw new Error(`a proxy answered with status ${answer.status}`);
+  const attempt = async <T>(work: Work<T>, { timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions, sent: Sent): Promise<ApiAnswer<NonNullable<T>>> => {
+    const send = async (request: Request): Promise<Response> => {
+      sent.request = request;
+      if (token !== undefined || PATHS_WITH_PASSWORDS.includes(new URL(request.url).pathname)) {
+        requireSecrecy(server);
       }
-      return answer;
-    } catch (error) {
-      throw error instanceof CliError ? error : new NoAnswerError(server, error);
-    }
+      sent.answer = checkAnswer(await sendRequest(http, request, timeoutMs).catch(noAnswerFrom(server)), server);
+      return toResponse(sent.answer);
+    };
+    const { data } = await work(createOrionClient({ baseUrl: server, token, fetch: send }));
+    const { status = 0, headers = {}, text = '' } = sent.answer ?? {};
+    return { status, data: data as NonNullable<T>, text, replayed: headers['idempotent-replayed'] === 'true' };
   };
   return {
     server,
-    call: async (request) => {
-      const attempts = isRepeatable(request) ? MAX_ATTEMPTS : 1;
-      for (let attempt = 1; ; attempt += 1) {
+    call: async (work, options = {}) => {
+      for (let tried = 1; ; tried += 1) {
+        const sent: Sent = {};
         try {
-          return toAnswer(await ask(request));
+          return await attempt(work, options, sent);
         } catch (error) {
-          if (attempt >= attempts || !passes(error)) {
-            throw error;
+          if (tried >= MAX_ATTEMPTS || !isRepeatable(sent.request, options) || !passes(error)) {
+            throw inWords(error);
           }
-          request.onRetry?.((error as Error).message, attempt + 1);
-          await clock.sleep(pauseSeconds(error, attempt) * 1000);
+          options.onRetry?.((error as Error).message, tried + 1);
+          await clock.sleep(pauseSeconds(error, tried) * 1000);
         }
       }
     },
     openStream: async (path, signal) => {
       requireSecrecy(server);
-      const request = { method: 'GET', url: server + path, headers: { ...headers, accept: 'text/event-stream' }, timeoutMs: DEFAULT_TIMEOUT_MS };
-      const response = await http.open(request, signal).catch((error: unknown) => Promise.reject(error instanceof CliError ? error : new NoAnswerError(server, error)));
+      const headers: Record<string, string> = { accept: 'text/event-stream', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+      const response = await http.open({ method: 'GET', url: server + path, headers, timeoutMs: DEFAULT_TIMEOUT_MS }, signal).catch(noAnswerFrom(server));
       if (response.statusCode !== 200) {
         response.destroy();
         throw new ApiError(response.statusCode ?? 0, {}, undefined);
@@ -115,8 +110,20 @@ export function requireSecrecy(server: string): void {
   }
 }
 
-function isRepeatable({ method, idempotencyKey, repeatable }: ApiRequest): boolean {
-  return method !== 'POST' || idempotencyKey !== undefined || repeatable === true;
+/** What went over the line in one attempt. */
+interface Sent {
+  request?: Request;
+  answer?: HttpAnswer;
+}
+
+const noAnswerFrom =
+  (server: string) =>
+  (error: unknown): never => {
+    throw error instanceof CliError ? error : new NoAnswerError(server, error);
+  };
+
+function isRepeatable(request: Request | undefined, { repeatable }: CallOptions): boolean {
+  return request !== undefined && (request.method !== 'POST' || request.headers.has('idempotency-key') || repeatable === true);
 }
 
 /** A gateway's answer, not Orion's: nobody behind it spoke. */
@@ -140,7 +147,12 @@ function pauseSeconds(error: unknown, attempt: number): number {
   return Math.min(10, Math.max(asked, backoffSeconds(BACKOFF, attempt, Math.random())));
 }
 
-function toAnswer({ status, headers, text }: HttpAnswer): ApiAnswer {
+/** The answer of a server that did what it was asked; throws for any other. */
+function checkAnswer(answer: HttpAnswer, server: string): HttpAnswer {
+  const { status, headers, text } = answer;
+  if (isFromNobody(answer)) {
+    throw new NoAnswerError(server, new Error(`a proxy answered with status ${status}`));
+  }
   if (status >= 300 && status < 400) {
     throw new CliError(`The server redirects to ${headers.location ?? 'somewhere else'}.`, { exitCode: EXIT.usage, hint: 'Use that address: orion login --server URL' });
   }
@@ -148,16 +160,12 @@ function toAnswer({ status, headers, text }: HttpAnswer): ApiAnswer {
     const retryAfter = headers['retry-after'] ?? '';
     throw new ApiError(status, parseProblem(text), /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined);
   }
-  return { status, text, body: text === '' ? undefined : parseBody(text), replayed: headers['idempotent-replayed'] === 'true' };
+  return answer;
 }
 
-function parseBody(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new CliError('The server did not answer with JSON.', { hint: 'Is that an Orion server? Check with: orion doctor', cause: error });
-  }
-}
+/** What openapi-fetch throws for a body that is no JSON, for people. */
+const inWords = (error: unknown): unknown =>
+  error instanceof SyntaxError ? new CliError('The server did not answer with JSON.', { hint: 'Is that an Orion server? Check with: orion doctor', cause: error }) : error;
 
 function parseProblem(text: string): Problem {
   try {

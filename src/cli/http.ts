@@ -56,6 +56,16 @@ export function createHttpClient(readCa: () => Promise<string | undefined>): Htt
   };
 }
 
+/** A Request of the Fetch API, over these connections. */
+export async function sendRequest(http: HttpClient, request: Request, timeoutMs: number): Promise<HttpAnswer> {
+  const body = request.body === null ? undefined : await request.text();
+  return http.send({ method: request.method, url: request.url, headers: Object.fromEntries(request.headers), body, timeoutMs });
+}
+
+/** The answer as one of the Fetch API. */
+export const toResponse = ({ status, headers, text }: HttpAnswer): Response =>
+  new Response(status === 204 ? null : text, { status, headers: Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')]) });
+
 // Loaded only when needed: TLS is a good part of a short command's time.
 async function secureTransport(readCa: () => Promise<string | undefined>): Promise<Transport> {
   const [{ request, Agent }, { rootCertificates }, ca] = await Promise.all([import('node:https'), import('node:tls'), readCa()]);

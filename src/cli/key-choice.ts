@@ -6,7 +6,6 @@ import { CliError, usageError } from './errors';
 import { readIfThere } from './private-file';
 import type { Session } from './session';
 import { homeOf } from './store';
-import type { Key } from '../contract';
 
 export interface KeyChoice {
   /** To send with the rent; undefined: the account's registered keys serve. */
@@ -33,7 +32,7 @@ export async function chooseKey(session: Session, { file, withPassword, forAnoth
     return { publicKey: undefined, privateKeyFile: undefined };
   }
   const local = await listLocalKeys(session);
-  const registered = ((await session.api.call({ method: 'GET', path: '/api/keys' })).body as { items: Key[] }).items;
+  const registered = (await session.api.call((orion) => orion['/api/keys'].GET())).data.items;
   if (registered.length > 0) {
     const match = local.find(({ publicKey }) => registered.some((key) => blobOf(key.public_key) === blobOf(publicKey)));
     return { publicKey: undefined, privateKeyFile: match?.privateKeyFile };

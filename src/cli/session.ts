@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { type ApiAnswer, type ApiClient, createApiClient } from './api';
+import type { OrionClient } from '../client';
+import { type ApiClient, createApiClient } from './api';
 import { parseServer } from './arguments';
 import { CliError, usageError } from './errors';
 import { EXIT } from './exit-codes';
@@ -84,25 +85,22 @@ async function readCa(file: string | undefined): Promise<string | undefined> {
   }
 }
 
+/** A typed call for the page after `cursor`; the first one without. */
+export type PageCall<T> = (orion: OrionClient, cursor: string | undefined) => Promise<{ data?: Page<T> | undefined }>;
+
 /** All pages of a list as one document; that of a single page is the server's own text. */
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller knows what the path lists
-export async function callPages<T>({ api }: Session, path: string): Promise<{ items: T[]; text: string }> {
-  const first = await api.call({ method: 'GET', path });
-  const items: T[] = [...pageOf<T>(first).items];
-  let next = pageOf<T>(first).next_cursor;
+export async function callPages<T>({ api }: Session, call: PageCall<T>): Promise<{ items: T[]; text: string }> {
+  const first = await api.call((orion) => call(orion, undefined));
+  const items = [...first.data.items];
+  let next = first.data.next_cursor;
   if (next === null) {
     return { items, text: first.text };
   }
   while (next !== null) {
-    const separator = path.includes('?') ? '&' : '?';
-    const page: Page<T> = pageOf(await api.call({ method: 'GET', path: `${path}${separator}cursor=${encodeURIComponent(next)}` }));
+    const cursor: string = next;
+    const { data: page } = await api.call((orion) => call(orion, cursor));
     items.push(...page.items);
     next = page.items.length === 0 ? null : page.next_cursor;
   }
   return { items, text: JSON.stringify({ items, next_cursor: null }) };
-}
-
-function pageOf<T>(answer: ApiAnswer): Page<T> {
-  const page = answer.body as Page<T>;
-  return { items: page.items, next_cursor: page.next_cursor ?? null };
 }

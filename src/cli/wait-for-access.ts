@@ -25,5 +25,5 @@ export async function waitForAccess(session: Session, lease: Lease, progress: Pr
 }
 
 export async function fetchLease({ api }: Session, id: number): Promise<LeaseDetail> {
-  return (await api.call({ method: 'GET', path: `/api/leases/${id}` })).body as LeaseDetail;
+  return (await api.call((orion) => orion['/api/leases/{id}'].GET({ params: { path: { id } } }))).data;
 }

@@ -48,6 +48,7 @@ export const userChange = z
 
 export type User = z.output<typeof userAnswer>;
 export type LoginAnswer = z.output<typeof loginAnswer>;
+export type UserChange = z.input<typeof userChange>;
 export type Key = z.output<typeof keyAnswer>;
 
 export const signUp = endpoint({

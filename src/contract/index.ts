@@ -6,8 +6,8 @@ export type { Access as CallAccess, AnswerOf, BodyOf, Endpoint, ParamsOf, QueryO
 export { idParam, type Page, pageOf, pageQuery } from './paging';
 export { type Problem, problem, PROBLEMS } from './problem';
 export type { SharedStorage } from './labels';
-export type { Key, LoginAnswer, User } from './accounts';
-export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented } from './leases';
-export type { Node, NodeForAdmin } from './nodes';
+export type { Key, LoginAnswer, User, UserChange } from './accounts';
+export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented, RentRequest } from './leases';
+export type { Node, NodeForAdmin, NodeStatus } from './nodes';
 export type { IssuedJoinToken, JoinToken } from './tokens';
 export type { HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest } from './workers';

@@ -135,6 +135,7 @@ export const rentAnswer = z
   .object({ leases: z.array(leaseAnswer), password: z.string().nullable().meta({ description: 'Shown this once, when asked for' }) })
   .meta({ id: 'Rented' });
 
+export type RentRequest = z.input<typeof rentBody>;
 export type Lease = z.output<typeof leaseAnswer>;
 export type LeaseState = Lease['state'];
 export type LeaseDetail = z.output<typeof leaseDetail>;

@@ -77,6 +77,7 @@ const sharedStorageBody = z
   .meta({ id: 'SharedStorage' });
 
 export type Node = z.output<typeof nodeAnswer>;
+export type NodeStatus = Node['status'];
 /** The same, with every member that admins see. */
 export type NodeForAdmin = z.output<typeof nodeForAdmin>;
 

@@ -6,7 +6,6 @@ import { callPages, type CommandContext, type Session, withSession } from '../se
 import { nameOf, renderInclude, renderKnownHosts, renderSshConfig, type SshHost } from '../ssh-config';
 import { homeOf, type Store } from '../store';
 import { createUserSshConfig } from '../user-ssh-config';
-import type { Lease } from '../../contract';
 
 export interface ConfigSshOptions {
   print?: boolean;
@@ -57,7 +56,7 @@ function filesIn({ dir }: Store): Files {
 }
 
 async function listHosts(session: Session): Promise<SshHost[]> {
-  const { items } = await callPages<Lease>(session, '/api/leases?scope=mine&running=true');
+  const { items } = await callPages(session, (orion, cursor) => orion['/api/leases'].GET({ params: { query: { running: 'true', cursor } } }));
   const found = await Promise.all(
     items.map(async ({ id, gateway, access }) => {
       const target = gateway ?? access;

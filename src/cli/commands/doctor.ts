@@ -2,13 +2,12 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type ApiAnswer, isCertificateFault } from '../api';
+import { isCertificateFault } from '../api';
 import { messageOf } from '../../lib/errors';
 import { CliError } from '../errors';
 import type { HttpAnswer } from '../http';
 import { type CommandContext, createClient, findLogin, withApi } from '../session';
 import { homeOf } from '../store';
-import type { User } from '../../contract';
 
 interface Check {
   name: string;
@@ -90,8 +89,8 @@ async function checkLogin(context: CommandContext, login: { server: string; toke
     return bad('login', 'not logged in', 'Log in with: orion login');
   }
   try {
-    const answer: ApiAnswer = await withApi(context, login, ({ api }) => api.call({ method: 'GET', path: '/api/me' }));
-    return good('login', `logged in as ${(answer.body as { user: User }).user.username}`);
+    const { data: { user } } = await withApi(context, login, ({ api }) => api.call((orion) => orion['/api/me'].GET()));
+    return good('login', `logged in as ${user.username}`);
   } catch (error) {
     return bad('login', messageOf(error), 'Log in with: orion login');
   }

@@ -5,7 +5,6 @@ import { usageError } from '../errors';
 import { describeLease } from '../lease-view';
 import { withProgress } from '../progress';
 import { type CommandContext, withSession } from '../session';
-import type { Lease } from '../../contract';
 
 export interface ExtendOptions {
   hours?: number;
@@ -20,12 +19,9 @@ export async function extend(context: CommandContext, leaseId: number, options: 
     throw usageError('Say by how much.', `For example: orion extend ${leaseId} --hours 1`);
   }
   await withSession(context, async ({ api, out }) => {
+    const headers = { 'idempotency-key': options.idempotencyKey ?? randomUUID() };
     const answer = await withProgress(context, `extending lease ${leaseId}`, (progress) =>
-      api.call({
-        method: 'POST',
-        path: '/api/extend',
-        body: { lease_id: leaseId, ...duration },
-        idempotencyKey: options.idempotencyKey ?? randomUUID(),
+      api.call((orion) => orion['/api/extend'].POST({ body: { lease_id: leaseId, ...duration }, headers }), {
         onRetry: (_reason, attempt) => progress.step(`the connection broke, asking again with the same key (${attempt} of ${MAX_ATTEMPTS})`),
       }),
     );
@@ -33,7 +29,7 @@ export async function extend(context: CommandContext, leaseId: number, options: 
       out.document(answer.text);
       return;
     }
-    out.line(describeLease(answer.body as Lease));
+    out.line(describeLease(answer.data));
     out.next(`orion ssh ${leaseId}`, `orion release ${leaseId}`);
   });
 }

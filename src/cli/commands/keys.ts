@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { ApiError, usageError } from '../errors';
-import { callPages, type CommandContext, withSession } from '../session';
+import { type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
-import type { Key } from '../../contract';
 
 export async function listKeys(context: CommandContext): Promise<void> {
   await withSession(context, async (session) => {
-    const { items, text } = await callPages<Key>(session, '/api/keys');
+    const { data: { items }, text } = await session.api.call((orion) => orion['/api/keys'].GET());
     if (context.out.json) {
       context.out.document(text);
       return;
@@ -23,14 +22,14 @@ export async function addKey(context: CommandContext, file: string, { name }: { 
     throw usageError(`${file} is a private key: it stays with you.`, `Use: orion keys add ${file}.pub`);
   }
   await withSession(context, async ({ api, out }) => {
-    const answer = await api.call({ method: 'POST', path: '/api/keys', body: { ...(name === undefined ? {} : { name }), public_key: text.trim() } });
+    const answer = await api.call((orion) => orion['/api/keys'].POST({ body: { name, public_key: text.trim() } }));
     if (out.json) {
       out.document(answer.text);
       return;
     }
-    const key = answer.body as Key;
+    const key = answer.data;
     out.line(`key ${key.id} added  ${printable(key.fingerprint)}`);
-    out.note('Leases rented from now on without --key accept it.');
+    out.note('It opens your running leases within seconds, and those that you rent from now on without --key.');
     out.next('orion rent');
   });
 }
@@ -39,14 +38,14 @@ export async function removeKey(context: CommandContext, id: number): Promise<vo
   await withSession(context, async ({ api, out }) => {
     let repeated = false;
     const onRetry = (): void => void (repeated = true);
-    await api.call({ method: 'DELETE', path: `/api/keys/${id}`, onRetry }).catch((error: unknown) => {
+    await api.call((orion) => orion['/api/keys/{id}'].DELETE({ params: { path: { id } } }), { onRetry }).catch((error: unknown) => {
       // The first request did it, and its answer got lost.
       if (!repeated || !(error instanceof ApiError) || error.status !== 404) {
         throw error;
       }
     });
     out.line(`key ${id} removed`);
-    out.note('Running leases keep the keys that they were rented with.');
+    out.note('It opens no lease any more; sessions that it opened end within seconds.');
     out.next('orion keys list');
   });
 }

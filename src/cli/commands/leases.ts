@@ -1,6 +1,5 @@
 import { LEASE_HEAD, leaseRow } from '../lease-view';
 import { callPages, type CommandContext, withSession } from '../session';
-import type { Lease } from '../../contract';
 
 export interface LeasesOptions {
   /** Also those that are over. */
@@ -11,8 +10,8 @@ export interface LeasesOptions {
 
 export async function leases(context: CommandContext, { all, everyone }: LeasesOptions): Promise<void> {
   await withSession(context, async (session) => {
-    const query = new URLSearchParams({ scope: everyone ? 'all' : 'mine', ...(all ? {} : { running: 'true' }) });
-    const { items, text } = await callPages<Lease>(session, `/api/leases?${query.toString()}`);
+    const wanted = { scope: everyone ? 'all' : 'mine', running: all ? 'false' : 'true' } as const;
+    const { items, text } = await callPages(session, (orion, cursor) => orion['/api/leases'].GET({ params: { query: { ...wanted, cursor } } }));
     if (context.out.json) {
       context.out.document(text);
       return;

@@ -3,7 +3,7 @@ import { parseServer } from '../arguments';
 import { usageError } from '../errors';
 import { ask, askHidden, canAsk, readSecretLine } from '../secret-input';
 import { type CommandContext, findLogin, type Session, withApi } from '../session';
-import type { LoginAnswer, User } from '../../contract';
+import type { LoginAnswer } from '../../contract';
 
 export interface CredentialOptions {
   username?: string;
@@ -31,8 +31,8 @@ export async function signup(context: CommandContext, options: CredentialOptions
   const { server } = await findLogin(context);
   await withApi(context, { server: checked(server) }, async (session) => {
     const credentials = await readCredentials(context, { ...options, isNew: true });
-    const answer = await session.api.call({ method: 'POST', path: '/api/signup', body: credentials });
-    const { user } = answer.body as { user: User };
+    const answer = await session.api.call((orion) => orion['/api/signup'].POST({ body: credentials }));
+    const { user } = answer.data;
     context.out.line(`account ${user.username} created: up to ${user.max_leases} leases of up to ${user.max_lease_hours} h`);
     await logIn(session, credentials);
     if (context.out.json) {
@@ -41,9 +41,9 @@ export async function signup(context: CommandContext, options: CredentialOptions
   });
 }
 
-async function logIn({ api, out, store }: Session, credentials: Credentials): Promise<ApiAnswer> {
-  const answer = await api.call({ method: 'POST', path: '/api/login', body: credentials });
-  const { token, user } = answer.body as LoginAnswer;
+async function logIn({ api, out, store }: Session, credentials: Credentials): Promise<ApiAnswer<LoginAnswer>> {
+  const answer = await api.call((orion) => orion['/api/login'].POST({ body: credentials }));
+  const { token, user } = answer.data;
   await store.writeLogin({ server: api.server, username: user.username, token });
   out.line(`logged in at ${api.server} as ${user.username} (${user.role})`);
   out.next('orion rent', 'orion leases');

@@ -11,7 +11,7 @@ export async function logout(context: CommandContext): Promise<void> {
   }
   const revoked = await withApi(context, { server, token }, async ({ api }) => {
     try {
-      await api.call({ method: 'POST', path: '/api/logout', repeatable: true });
+      await api.call((orion) => orion['/api/logout'].POST(), { repeatable: true });
       return true;
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {

@@ -1,3 +1,4 @@
+import type { OrionClient } from '../../client';
 import type { LabelChange } from '../arguments';
 import { describeNode, describeSharedStorage } from '../node-view';
 import type { Output } from '../output';
@@ -15,32 +16,34 @@ export interface NodeOptions {
   change?: LabelChange;
   maxCpus?: number;
   maxMemoryMb?: number;
-  policy?: string;
+  policy?: 'allow' | 'refuse';
 }
 
 /** What an operator does to one node. */
 export async function operateNode(context: CommandContext, { verb, id }: { verb: NodeVerb; id: number }, options: NodeOptions): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    const answer = await api.call({ method: 'POST', path: `/api/nodes/${id}/${verb}`, body: BODIES[verb](options), repeatable: true });
+    const answer = await api.call((orion) => CALLS[verb](orion, { params: { path: { id } } }, options), { repeatable: true });
     if (out.json) {
       out.document(answer.text);
       return;
     }
-    const node = answer.body as Node;
-    out.line(describeNode(node));
-    advise(out, verb, node);
+    out.line(describeNode(answer.data));
+    advise(out, verb, answer.data);
   });
 }
 
-const BODIES: Record<NodeVerb, (options: NodeOptions) => Record<string, unknown> | undefined> = {
-  approve: ({ fingerprint, replaces }) => ({ ...(fingerprint === undefined ? {} : { host_key_fingerprint: fingerprint }), ...(replaces === undefined ? {} : { replaces }) }),
-  drain: ({ move }) => (move ? { move: true } : {}),
-  undrain: () => undefined,
-  quarantine: ({ reason }) => ({ reason: reason ?? '' }),
-  retire: () => undefined,
-  label: ({ change }) => ({ ...change }),
-  'shared-storage': ({ policy }) => ({ policy }),
-  limit: ({ maxCpus, maxMemoryMb }) => ({ max_cpus: maxCpus ?? null, max_memory_mb: maxMemoryMb ?? null }),
+/** Which node. */
+type On = { params: { path: { id: number } } };
+
+const CALLS: Record<NodeVerb, (orion: OrionClient, on: On, options: NodeOptions) => Promise<{ data?: Node | undefined }>> = {
+  approve: (orion, on, { fingerprint, replaces }) => orion['/api/nodes/{id}/approve'].POST({ ...on, body: { host_key_fingerprint: fingerprint, replaces } }),
+  drain: (orion, on, { move }) => orion['/api/nodes/{id}/drain'].POST({ ...on, body: { move } }),
+  undrain: (orion, on) => orion['/api/nodes/{id}/undrain'].POST(on),
+  quarantine: (orion, on, { reason = '' }) => orion['/api/nodes/{id}/quarantine'].POST({ ...on, body: { reason } }),
+  retire: (orion, on) => orion['/api/nodes/{id}/retire'].POST(on),
+  label: (orion, on, { change }) => orion['/api/nodes/{id}/label'].POST({ ...on, body: { ...change } }),
+  'shared-storage': (orion, on, { policy = 'allow' }) => orion['/api/nodes/{id}/shared-storage'].POST({ ...on, body: { policy } }),
+  limit: (orion, on, { maxCpus, maxMemoryMb }) => orion['/api/nodes/{id}/limit'].POST({ ...on, body: { max_cpus: maxCpus ?? null, max_memory_mb: maxMemoryMb ?? null } }),
 };
 
 function advise(out: Output, verb: NodeVerb, node: Node): void {

@@ -1,11 +1,10 @@
 import { NODE_HEAD, nodeRow } from '../node-view';
 import { callPages, type CommandContext, withSession } from '../session';
-import type { Node } from '../../contract';
+import type { NodeStatus } from '../../contract';
 
-export async function nodes(context: CommandContext, { status }: { status?: string }): Promise<void> {
+export async function nodes(context: CommandContext, { status }: { status?: NodeStatus }): Promise<void> {
   await withSession(context, async (session) => {
-    const query = status === undefined ? '' : `?${new URLSearchParams({ status }).toString()}`;
-    const { items, text } = await callPages<Node>(session, `/api/nodes${query}`);
+    const { items, text } = await callPages(session, (orion, cursor) => orion['/api/nodes'].GET({ params: { query: { status, cursor } } }));
     if (context.out.json) {
       context.out.document(text);
       return;

@@ -8,7 +8,7 @@ import { runSsh } from '../openssh';
 import { type Progress, withProgress } from '../progress';
 import { type CommandContext, type Session, withSession } from '../session';
 import { fetchLease, waitForAccess } from '../wait-for-access';
-import type { Lease, Rented } from '../../contract';
+import type { Lease, Rented, RentRequest } from '../../contract';
 
 export interface RentOptions {
   hours?: number;
@@ -52,7 +52,7 @@ export async function rent(context: CommandContext, options: RentOptions): Promi
   });
 }
 
-function describe(options: RentOptions, key: KeyChoice): Record<string, unknown> {
+function describe(options: RentOptions, key: KeyChoice): RentRequest {
   const requirements = { cpus: options.cpus, memory_mb: options.memoryMb, labels: options.label };
   return {
     ...(options.count === undefined ? {} : { count: options.count }),
@@ -64,8 +64,8 @@ function describe(options: RentOptions, key: KeyChoice): Record<string, unknown>
   };
 }
 
-interface RentRequest {
-  body: Record<string, unknown>;
+interface Asking {
+  body: RentRequest;
   idempotencyKey: string | undefined;
   progress: Progress;
 }
@@ -76,11 +76,11 @@ interface RentOutcome extends Rented {
 }
 
 /** One key for all repetitions: a lost answer makes no second lease. */
-async function obtain(session: Session, { body, progress, ...request }: RentRequest, key: KeyChoice): Promise<RentOutcome> {
+async function obtain(session: Session, { body, progress, ...request }: Asking, key: KeyChoice): Promise<RentOutcome> {
   const idempotencyKey = request.idempotencyKey ?? randomUUID();
   progress.step('asking for a machine, and waiting for the account on it');
   const answer = await postRent(session, { body, progress, idempotencyKey });
-  const rented = answer.body as Rented;
+  const rented = answer.data;
   if (key.privateKeyFile !== undefined) {
     for (const lease of rented.leases) {
       await session.store.rememberLeaseKey(session.api.server, lease, key.privateKeyFile);
@@ -96,13 +96,9 @@ async function obtain(session: Session, { body, progress, ...request }: RentRequ
   return { leases, password: rented.password, text: JSON.stringify({ leases, password: rented.password }), replayed: answer.replayed };
 }
 
-async function postRent({ api }: Session, { body, progress, idempotencyKey }: RentRequest & { idempotencyKey: string }): Promise<ApiAnswer> {
+async function postRent({ api }: Session, { body, progress, idempotencyKey }: Asking & { idempotencyKey: string }): Promise<ApiAnswer<Rented>> {
   try {
-    return await api.call({
-      method: 'POST',
-      path: '/api/rent',
-      body,
-      idempotencyKey,
+    return await api.call((orion) => orion['/api/rent'].POST({ body, headers: { 'idempotency-key': idempotencyKey } }), {
       timeoutMs: TIMEOUT_MS,
       onRetry: (_reason, attempt) => progress.step(`the connection broke, asking again with the same key (${attempt} of ${MAX_ATTEMPTS})`),
     });

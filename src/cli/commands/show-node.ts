@@ -4,13 +4,13 @@ import { describeNode, describeUse, fingerprintToCheck } from '../node-view';
 import type { Output } from '../output';
 import { type CommandContext, withSession } from '../session';
 import { printable } from '../text';
-import type { Node, Page } from '../../contract';
+import type { Node } from '../../contract';
 
 /** One node and what an admin has to compare before approving it. */
 export async function showNode(context: CommandContext, id: number): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    const { items } = (await api.call({ method: 'GET', path: `/api/nodes?cursor=${id - 1}&limit=1` })).body as Page<Node>;
-    const [node] = items;
+    const { data } = await api.call((orion) => orion['/api/nodes'].GET({ params: { query: { cursor: String(id - 1), limit: 1 } } }));
+    const [node] = data.items;
     if (node?.id !== id) {
       throw new CliError(`There is no node ${id} that you may see.`, { exitCode: EXIT.notFound, hint: 'List them with: orion nodes' });
     }

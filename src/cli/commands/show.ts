@@ -7,12 +7,12 @@ import type { LeaseDetail } from '../../contract';
 /** A lease with its history: what happened to it, and on which machines it was. */
 export async function show(context: CommandContext, id: number): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    const answer = await api.call({ method: 'GET', path: `/api/leases/${id}` });
+    const answer = await api.call((orion) => orion['/api/leases/{id}'].GET({ params: { path: { id } } }));
     if (out.json) {
       out.document(answer.text);
       return;
     }
-    const lease = answer.body as LeaseDetail;
+    const lease = answer.data;
     printLease(out, lease);
     out.line(`  rented ${formatTime(lease.created_at)}, asked for ${formatRequirements(lease.requirements)}`);
     if (isRunning(lease)) {

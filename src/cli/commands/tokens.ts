@@ -1,6 +1,6 @@
 import { callPages, type CommandContext, withSession } from '../session';
 import { formatLabels, formatTime, printable } from '../text';
-import type { IssuedJoinToken, JoinToken } from '../../contract';
+import type { JoinToken } from '../../contract';
 
 export interface TokenOptions {
   maxUses?: number;
@@ -21,12 +21,12 @@ export async function createToken(context: CommandContext, name: string, { maxUs
       ...(maxCpus === undefined ? {} : { max_cpus: maxCpus }),
       ...(maxMemoryMb === undefined ? {} : { max_memory_mb: maxMemoryMb }),
     };
-    const answer = await api.call({ method: 'POST', path: '/api/tokens', body });
+    const answer = await api.call((orion) => orion['/api/tokens'].POST({ body }));
     if (out.json) {
       out.document(answer.text);
       return;
     }
-    const token = answer.body as IssuedJoinToken;
+    const token = answer.data;
     out.line(token.token);
     out.note(`join token ${token.id} (${printable(token.name)}): ${usesOf(token)}, until ${formatTime(token.expires_at)}. It is shown this once.`);
     out.next(`on the machine that joins: API_ENDPOINT=${api.server} ORION_JOIN_TOKEN=… orion-agent`);
@@ -35,7 +35,7 @@ export async function createToken(context: CommandContext, name: string, { maxUs
 
 export async function listTokens(context: CommandContext): Promise<void> {
   await withSession(context, async (session) => {
-    const { items, text } = await callPages<JoinToken>(session, '/api/tokens');
+    const { items, text } = await callPages(session, (orion, cursor) => orion['/api/tokens'].GET({ params: { query: { cursor } } }));
     if (context.out.json) {
       context.out.document(text);
       return;
@@ -54,7 +54,7 @@ export async function listTokens(context: CommandContext): Promise<void> {
 
 export async function revokeToken(context: CommandContext, id: number): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    const answer = await api.call({ method: 'DELETE', path: `/api/tokens/${id}` });
+    const answer = await api.call((orion) => orion['/api/tokens/{id}'].DELETE({ params: { path: { id } } }));
     if (out.json) {
       out.document(answer.text);
       return;

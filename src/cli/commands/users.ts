@@ -1,7 +1,7 @@
 import { usageError } from '../errors';
 import { callPages, type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
-import type { User } from '../../contract';
+import type { User, UserChange } from '../../contract';
 
 export interface UserOptions {
   maxLeases?: number;
@@ -11,7 +11,6 @@ export interface UserOptions {
   enable?: boolean;
 }
 
-const ROLES = ['user', 'admin'];
 const HEAD = ['ID', 'USERNAME', 'ROLE', 'LEASES', 'HOURS', 'STATE', 'CREATED'];
 
 const rowOf = (user: User): string[] => [
@@ -26,7 +25,7 @@ const rowOf = (user: User): string[] => [
 
 export async function listUsers(context: CommandContext): Promise<void> {
   await withSession(context, async (session) => {
-    const { items, text } = await callPages<User>(session, '/api/users');
+    const { items, text } = await callPages(session, (orion, cursor) => orion['/api/users'].GET({ params: { query: { cursor } } }));
     if (context.out.json) {
       context.out.document(text);
       return;
@@ -39,27 +38,26 @@ export async function setUser(context: CommandContext, id: number, options: User
   // The program's own --role, which names what to run, takes the word before this command sees it.
   const body = changeOf({ ...options, role: context.globals.role });
   await withSession(context, async ({ api, out }) => {
-    const answer = await api.call({ method: 'PATCH', path: `/api/users/${id}`, body });
+    const answer = await api.call((orion) => orion['/api/users/{id}'].PATCH({ params: { path: { id } }, body }));
     if (out.json) {
       out.document(answer.text);
       return;
     }
-    await out.table(HEAD, [rowOf(answer.body as User)], '');
+    await out.table(HEAD, [rowOf(answer.data)], '');
     out.next('orion users');
   });
 }
 
-function changeOf({ maxLeases, maxHours, role, disable, enable }: UserOptions): Record<string, unknown> {
+function changeOf({ maxLeases, maxHours, role, disable, enable }: UserOptions): UserChange {
   if (disable && enable) {
     throw usageError('Give either --disable or --enable.');
   }
-  if (role !== undefined && !ROLES.includes(role)) {
-    throw usageError(`--role takes ${ROLES.join(' or ')}.`);
+  if (role !== undefined && role !== 'user' && role !== 'admin') {
+    throw usageError('--role takes user or admin.');
   }
-  const all = { max_leases: maxLeases, max_lease_hours: maxHours, role, disabled: disable ? true : enable ? false : undefined };
-  const body = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-  if (Object.keys(body).length === 0) {
+  const change = { max_leases: maxLeases, max_lease_hours: maxHours, role, disabled: disable ? true : enable ? false : undefined } as const;
+  if (Object.values(change).every((value) => value === undefined)) {
     throw usageError('Say what to change: --max-leases, --max-hours, --role, --disable or --enable.');
   }
-  return body;
+  return change;
 }

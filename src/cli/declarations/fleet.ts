@@ -3,9 +3,10 @@ import { addLabel, addLabelChange, type LabelChange, positiveNumber, wholeNumber
 import type { NodeOptions, NodeVerb } from '../commands/node';
 import type { TokenOptions } from '../commands/tokens';
 import type { UserOptions } from '../commands/users';
+import type { NodeStatus } from '../../contract';
 import type { Declaration } from './declaration';
 
-const STATUSES = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'];
+const STATUSES: NodeStatus[] = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'];
 
 /** The fleet and its accounts; most of it for admins. */
 export function declareFleet(program: Command, declaration: Declaration): void {
@@ -21,7 +22,7 @@ function declareNodes(program: Command, { action }: Declaration): void {
     .addOption(new Option('--status <status>', 'only those').choices(STATUSES))
     .option('--watch', 'follow every change until interrupted (with --json: one document a line)')
     .action(
-      action(async (context, options: { status?: string; watch?: boolean }) =>
+      action(async (context, options: { status?: NodeStatus; watch?: boolean }) =>
         options.watch ? (await import('../commands/watch-nodes')).watchNodes(context) : (await import('../commands/nodes')).nodes(context, options),
       ),
     );
@@ -54,7 +55,7 @@ function declareNodes(program: Command, { action }: Declaration): void {
     .argument('<id>', 'number of the node', wholeNumber(1))
     .addArgument(new Argument('<policy>', 'what to do').choices(['allow', 'refuse']))
     .addHelpText('after', '\nExample: orion node shared-storage 3 refuse')
-    .action(action(async (context, id: number, policy: string) => (await import('../commands/node')).operateNode(context, { verb: 'shared-storage', id }, { policy })));
+    .action(action(async (context, id: number, policy: 'allow' | 'refuse') => (await import('../commands/node')).operateNode(context, { verb: 'shared-storage', id }, { policy })));
   node
     .command('label')
     .description('change the labels that operators gave it; those that it declares itself begin with node/ and are shown with them')
