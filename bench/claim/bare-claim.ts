@@ -19,12 +19,11 @@ export const closeBarePool = (pool: Pool): Promise<void> => new Promise((resolve
 /** What a rent of one node says to the database, statement by statement. */
 const SQL = {
   begin: 'BEGIN',
-  lockUser: 'SELECT id, username, role, max_leases, max_lease_hours, disabled_at, created_at FROM users WHERE id = ? FOR UPDATE',
-  findRent: 'SELECT id, request_hash FROM rents WHERE user_id = ? AND idempotency_key = ?',
-  countRunning: 'SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL',
-  listFree: `SELECT id, cpus, memory_mb, labels, COALESCE(last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, 0) AS flapped
-       FROM nodes WHERE leasable = 1 AND fit >= ? AND cpus >= ? AND memory_mb >= ? ORDER BY fit, id LIMIT ?`,
-  lockNode: 'SELECT id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid FROM nodes WHERE id = ? AND leasable = 1 FOR UPDATE SKIP LOCKED',
+  lockUser: 'SELECT id, username, role, max_leases, max_lease_hours, disabled_at, access_version, created_at FROM users WHERE id IN (?) ORDER BY id FOR UPDATE',
+  findRent: 'SELECT id, user_id, idempotency_key, request_hash FROM rents WHERE (user_id, idempotency_key) IN ((?, ?))',
+  countRunning: 'SELECT user_id, COUNT(*) AS n FROM leases WHERE user_id IN (?) AND occupied_node_id IS NOT NULL GROUP BY user_id',
+  lockNode: `SELECT id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid, use_band, not_examined FROM nodes FORCE INDEX (nodes_claim) WHERE leasable = 1 AND use_band < 3 AND fit >= ? AND cpus >= ? AND memory_mb >= ?
+       AND (last_death_at IS NULL OR NOT last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR) ORDER BY fit, use_band, id LIMIT ? FOR UPDATE SKIP LOCKED`,
   insertRent: 'INSERT INTO rents (user_id, idempotency_key, request_hash) VALUES (?, ?, ?) RETURNING id',
   insertLease: `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
      VALUES (?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))) RETURNING id, rent_id, created_at, ends_at`,
@@ -48,16 +47,22 @@ export interface BareRent {
 /** A transaction of a rent. False: others were claiming all the nodes that it saw; nothing was done. */
 export type BareClaim = (pool: Pool, rent: BareRent) => Promise<boolean>;
 
+/** `claim` says all of it but the ROLLBACK. */
 const inTransaction = (claim: (connection: PoolConnection, rent: BareRent) => Promise<boolean>): BareClaim => async (pool, rent) => {
   const connection = await connect(pool);
   try {
     const claimed = await claim(connection, rent);
-    await query(connection, claimed ? SQL.commit : 'ROLLBACK');
+    if (!claimed) {
+      await query(connection, 'ROLLBACK');
+    }
     return claimed;
   } finally {
     connection.release();
   }
 };
+
+/** Any node that is free. */
+const ANY = [2048, 1, 0, 1];
 
 /** One statement after the other, as it is written at first. */
 export const claimBare = inTransaction(async (connection, { userId, idempotencyKey, requestHash, publicKey }) => {
@@ -65,8 +70,7 @@ export const claimBare = inTransaction(async (connection, { userId, idempotencyK
   await query(connection, SQL.lockUser, [userId]);
   await query(connection, SQL.findRent, [userId, idempotencyKey]);
   await query(connection, SQL.countRunning, [userId]);
-  const free = await query<RowDataPacket[]>(connection, SQL.listFree, [2048, 1, 0, 65]);
-  const node = await lockOne(connection, free);
+  const [node] = await query<RowDataPacket[]>(connection, SQL.lockNode, ANY);
   if (!node) {
     return false;
   }
@@ -77,15 +81,16 @@ export const claimBare = inTransaction(async (connection, { userId, idempotencyK
   await query(connection, SQL.occupy, [nodeId]);
   await query(connection, SQL.insertEvent, ['lease.requested', `user:${userId}`, leaseId, nodeId, userId, '{"duration_seconds":3600}']);
   await query(connection, SQL.insertPlacement, [leaseId, nodeId, 1, leaseId, `orn-${randomName(10)}`, node['next_uid'], 30, randomUUID()]);
+  await query(connection, SQL.commit);
   return true;
 });
 
 const [LAST_ID, LEASE_ID] = [raw('LAST_INSERT_ID()'), raw('@lease')];
 
-/** As `flows/reserve-nodes` says it: what can travel together does. */
+/** As `flows/reserve` says it: what can travel together does. */
 export const claimTogether = inTransaction(async (connection, { userId, idempotencyKey, requestHash, publicKey }) => {
-  await queryTogether(connection, [[SQL.begin], [SQL.lockUser, [userId]], [SQL.findRent, [userId, idempotencyKey]], [SQL.countRunning, [userId]]]);
-  const node = await lockOne(connection, await query<RowDataPacket[]>(connection, SQL.listFree, [2048, 1, 0, 65]));
+  const answers = await queryTogether<RowDataPacket[][]>(connection, [[SQL.begin], [SQL.lockUser, [userId]], [SQL.findRent, [userId, idempotencyKey]], [SQL.countRunning, [userId]], [SQL.lockNode, ANY]]);
+  const node = answers.at(-1)?.[0];
   if (!node) {
     return false;
   }
@@ -97,32 +102,20 @@ export const claimTogether = inTransaction(async (connection, { userId, idempote
     [SQL.insertPlacement, [LEASE_ID, nodeId, 1, LEASE_ID, `orn-${randomName(10)}`, node['next_uid'], 30, randomUUID()]],
     [SQL.occupy, [nodeId]],
     [SQL.insertEvent, ['lease.requested', `user:${userId}`, LEASE_ID, nodeId, userId, '{"duration_seconds":3600}']],
+    [SQL.commit],
   ]);
   return true;
 });
 
 const REQUIREMENTS = '{"cpus":1,"memoryMb":0,"labels":{}}';
 
-const queryTogether = (connection: PoolConnection, statements: [sql: string, values?: Parameters<typeof mysql.format>[1]][]): Promise<ResultSetHeader> =>
-  query<ResultSetHeader>(connection, statements.map(([sql, values]) => mysql.format(sql, values)).join(';\n'));
-
-/** Any of them: nodes of the benchmark are all alike. */
-async function lockOne(connection: PoolConnection, free: RowDataPacket[]): Promise<RowDataPacket | undefined> {
-  const first = Math.floor(Math.random() * free.length);
-  for (let at = 0; at < free.length; at += 1) {
-    const candidate = free[(first + at) % free.length];
-    const [node] = await query<RowDataPacket[]>(connection, SQL.lockNode, [candidate?.['id']]);
-    if (node) {
-      return node;
-    }
-  }
-  return undefined;
-}
+const queryTogether = <T extends RowDataPacket[][] | ResultSetHeader>(connection: PoolConnection, statements: [sql: string, values?: Parameters<typeof mysql.format>[1]][]): Promise<T> =>
+  query<T>(connection, statements.map(([sql, values]) => mysql.format(sql, values)).join(';\n'));
 
 const connect = (pool: Pool): Promise<PoolConnection> =>
   new Promise((resolve, reject) => pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection))));
 
 /** The callback interface: that of promises makes an Error for each call. */
-function query<T extends RowDataPacket[] | ResultSetHeader>(connection: PoolConnection, sql: string, values: unknown[] = []): Promise<T> {
+function query<T extends RowDataPacket[] | RowDataPacket[][] | ResultSetHeader>(connection: PoolConnection, sql: string, values: unknown[] = []): Promise<T> {
   return new Promise((resolve, reject) => connection.query<T>(sql, values, (error, result) => (error ? reject(error) : resolve(result))));
 }

@@ -3,8 +3,7 @@ import type { Pool } from 'mysql2';
 import type { RowDataPacket } from 'mysql2/promise';
 import { createDatabase } from '../../src/db/connection';
 import type { SecretRequest } from '../../src/flows/rent-request';
-import { reserveNodes } from '../../src/flows/reserve-nodes';
-import { createReserve } from '../../src/flows/reserve-together';
+import { createReserve, reserveAlone } from '../../src/flows/reserve';
 import { systemClock } from '../../src/lib/clock';
 import { sha256 } from '../../src/lib/ids';
 import { findUser, type User } from '../../src/modules/accounts';
@@ -37,8 +36,8 @@ interface Side {
 export const claim: Benchmark = {
   name: 'claim',
   method:
-    `The transaction of a rent that goes its own way (\`flows/reserve-nodes\`: each one with \`ORION_RENT_GROUP_MAX=1\`, and whoever a group has failed; 13 statements in 5 round trips: user, key and quota; candidates; lock; rent, lease, placement, node and event), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
-    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Other users claim than the last time, so that nobody waits for the lock of his own quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "Group of one" is what one caller alone gets of an API with default settings (`flows/reserve-together`; **grouped-claims** has the crowd).',
+    `The transaction of a lone rent (\`flows/reserve\`, as a request is tried again whose group failed; 12 statements in 2 round trips: user, key, quota and node; rent, lease, placement, node, event and COMMIT), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
+    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Other users claim than the last time, so that nobody waits for the lock of his own quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "A group of one" is what one caller gets of an API: the same transaction behind what groups callers (**grouped-claims** has the crowd).',
   run: (run) => measureClaims(run),
 };
 
@@ -92,7 +91,7 @@ async function compare(sides: Side[], callers: number, rounds: number): Promise<
   ];
 }
 
-/** One caller: a group of one against the way of his own. */
+/** One caller: what groups callers against the bare transaction. */
 async function compareGrouped(side: Side | undefined, rounds: number): Promise<Row> {
   if (!side) {
     throw new Error('there is no fleet');
@@ -106,7 +105,7 @@ async function compareGrouped(side: Side | undefined, rounds: number): Promise<R
     }
   }
   const [together, alone] = rates;
-  return { what: `claim, 1 caller, a group of one, ${fleet.nodes.toLocaleString('en')} nodes`, ours: figure(together, '/s'), against: 'ours, its own way', base: figure(alone, '/s'), ratio: ratioOf(together, alone) };
+  return { what: `claim, 1 caller, a group of one, ${fleet.nodes.toLocaleString('en')} nodes`, ours: figure(together, '/s'), against: 'the transaction alone', base: figure(alone, '/s'), ratio: ratioOf(together, alone) };
 }
 
 async function oneRound(fleet: Fleet, callers: number, work: (call: number) => Promise<unknown>): Promise<number> {
@@ -126,7 +125,7 @@ async function openSide(lab: Lab, mariadb: MariaDb, fleet: Fleet): Promise<Side>
   const reserve = createReserve(ctx);
   const side: Side = {
     fleet,
-    ours: (call) => reserveNodes(ctx, aRentOf(users[call % users.length], publicKey)),
+    ours: (call) => reserveAlone(ctx, aRentOf(users[call % users.length], publicKey)),
     grouped: (call) => reserve(aRentOf(users[call % users.length], publicKey)),
     bare: (call) => claimWithPatience(claimTogether, pool, { userId: fleet.userIds[call % fleet.userIds.length] ?? 0, publicKey }),
   };

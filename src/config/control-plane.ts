@@ -53,7 +53,7 @@ export interface ControlPlaneConfig {
     /** At least so often a probe is a fresh login. */
     deepCheckSeconds: number;
   };
-  work: { claimSeconds: number; playTimeoutSeconds: number; playMemoryMb: number; playConcurrency: number; warmPlays: boolean; rentGroupMax: number; rentWaitSeconds: number; outageSeconds: number };
+  work: { claimSeconds: number; playTimeoutSeconds: number; playMemoryMb: number; playConcurrency: number; warmPlays: boolean; rentWaitSeconds: number; outageSeconds: number };
   intervals: { migrateSeconds: number; expireSeconds: number; workSeconds: number; watchSeconds: number };
   retry: { firstSeconds: number; maxSeconds: number };
   maxWipeFailures: number;
@@ -165,7 +165,6 @@ function readWork(env: EnvReader): Pick<ControlPlaneConfig, 'probe' | 'work' | '
       playMemoryMb: env.integer('ORION_PLAY_MEMORY_MB', { default: 256, min: 128 }),
       playConcurrency: env.integer('ORION_PLAY_CONCURRENCY', { default: 4, min: 1, max: 64 }),
       warmPlays: env.boolean('ORION_WARM_PLAYS', { default: true }),
-      rentGroupMax: env.integer('ORION_RENT_GROUP_MAX', { default: 64, min: 1, max: 1000 }),
       rentWaitSeconds: seconds(env, 'ORION_RENT_WAIT_SECONDS', { default: 60, min: 0 }),
       outageSeconds: seconds(env, 'ORION_OUTAGE_SECONDS', { default: 10, min: 1 }),
     },

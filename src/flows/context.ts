@@ -35,8 +35,6 @@ export interface CheckpointSettings {
 export interface FlowSettings {
   /** How long a claim lasts without being renewed; it is renewed at a third of that. */
   claimSeconds: number;
-  /** Nodes at most that concurrent rents of this process claim in one transaction; 1: each rent has its own. */
-  rentGroupMax: number;
   /** How long a rent waits for its accounts before it answers with leases that are still being provisioned. */
   rentWaitSeconds: number;
   health: HealthPolicy;

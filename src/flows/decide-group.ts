@@ -3,13 +3,15 @@ import type { User } from '../modules/accounts';
 import { checkTerm, type Rent } from '../modules/leases';
 import type { ClaimedNode, Requirements } from '../modules/nodes';
 import type { Granted } from './lease-nodes';
-import { checkQuota, hashOf, refuseDisabled, replay, type Reservation, type SecretRequest } from './rent-request';
+import { checkQuota, hashOf, noSuchUser, refuseDisabled, replay, type Reservation, type SecretRequest } from './rent-request';
 import { isBusy, NodesBusyError } from './when-free';
 
 /** What the database says about the callers of a group. */
 export interface Standing {
-  /** Locked. Who is missing is in other hands at this moment. */
+  /** Locked. */
   users: Map<number, User>;
+  /** Why a user is missing: there is none, or its row is in other hands at this moment. */
+  missing: 'gone' | 'busy';
   /** Running leases by user. */
   running: Map<number, number>;
   /** By `nameOfKey`: the keys that were used before. */
@@ -66,7 +68,7 @@ export async function decideGroup(requests: SecretRequest[], standing: Standing,
   const decide = async (request: SecretRequest): Promise<Verdict> => {
     const user = standing.users.get(request.user.id);
     if (!user) {
-      throw new NodesBusyError();
+      throw standing.missing === 'gone' ? noSuchUser() : new NodesBusyError();
     }
     const name = nameOf(request) ?? '';
     const known = standing.rents.get(name);

@@ -28,17 +28,18 @@ const MAX_SWEEP_MS = 60_000;
 export function createPools(clock: Clock): Pools {
   const sweeps = new Map<string, Sweep>();
 
-  const lock = async (tx: Tx, wanted: Requirements, limit: number): Promise<ClaimedNode[]> => {
+  const fromStart = (tx: Tx, wanted: Requirements, limit: number): Promise<ClaimedNode[]> => lockFreeNodes(tx, { wanted, limit, after: null });
+  const onSweep = async (tx: Tx, wanted: Requirements, limit: number): Promise<ClaimedNode[]> => {
     const name = nameOf(wanted);
     const sweep = sweeps.get(name);
-    const behind = sweep && limit > 1 ? await lockFreeNodes(tx, { wanted, limit, after: sweep.after }) : [];
+    const behind = sweep ? await lockFreeNodes(tx, { wanted, limit, after: sweep.after }) : [];
     const end = behind.at(limit - 1);
     if (sweep && end) {
       sweep.after = placeOf(end);
       return behind;
     }
     const startedAtMs = clock.monotonicMs();
-    const nodes = await lockFreeNodes(tx, { wanted, limit, after: null });
+    const nodes = await fromStart(tx, wanted, limit);
     const last = nodes.at(-1);
     if (last) {
       const now = clock.monotonicMs();
@@ -52,7 +53,7 @@ export function createPools(clock: Clock): Pools {
       forgetEnded(sweeps, clock.monotonicMs());
       const pools = new Map<string, Pool>();
       const pour = async (requirements: Requirements, limit: number): Promise<Pool> => {
-        const nodes = await lock(tx, requirements, limit);
+        const nodes = await (wishes.length > 1 && limit > 1 ? onSweep : fromStart)(tx, requirements, limit);
         const pool = { nodes, isAll: nodes.length < limit };
         pools.set(nameOf(requirements), pool);
         return pool;

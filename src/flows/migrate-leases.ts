@@ -2,7 +2,7 @@ import { type Tx, transaction } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
 import { findFarewell, judgeFarewell, wantCheckpoint } from '../modules/checkpoints';
 import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postponeMigration, reactivateLease, stopWaiting } from '../modules/leases';
-import { claimFreeNodes, lockNode, LOST, type Node } from '../modules/nodes';
+import { claimFreeNode, lockNode, LOST, type Node } from '../modules/nodes';
 import type { WorkContext } from './context';
 import { moveLease } from './move-lease';
 import { reached } from './steps';
@@ -74,7 +74,7 @@ const SAVING_SECONDS = 0.5;
 
 /** A planned move: the old node still answers, and as soon as there is another, what was written since the last checkpoint is fetched from it. */
 async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lease: Lease; node: Node }): Promise<boolean> {
-  if (!ctx.settings.checkpoints || LOST.includes(node.status) || (await claimFreeNodes(tx, lease.requirements, 1)).found !== 'enough') {
+  if (!ctx.settings.checkpoints || LOST.includes(node.status) || (await claimFreeNode(tx, lease.requirements)).found !== 'one') {
     return false;
   }
   const farewell = await findFarewell(tx, lease.id);

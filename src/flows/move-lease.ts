@@ -2,7 +2,7 @@ import type { Tx } from '../db/transaction';
 import { recordEvent } from '../modules/audit';
 import { moveCheckpoint } from '../modules/checkpoints';
 import { type ClaimedPlacement, insertPlacements, type Lease, relocateLease, retirePlacement } from '../modules/leases';
-import { claimFreeNodes, occupyNode, vacateNode } from '../modules/nodes';
+import { claimFreeNode, occupyNode, vacateNode } from '../modules/nodes';
 import type { FlowContext } from './context';
 import { reached } from './steps';
 import { NodesBusyError } from './when-free';
@@ -12,14 +12,14 @@ import { NodesBusyError } from './when-free';
  * the caller. `ends_at` is not touched (I4). Null: no node is free, nothing changed. Throws NodesBusyError (see when-free).
  */
 export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise<ClaimedPlacement | null> {
-  const free = await claimFreeNodes(tx, lease.requirements, 1);
+  const free = await claimFreeNode(tx, lease.requirements);
   if (free.found === 'busy') {
     throw new NodesBusyError();
   }
-  const node = free.found === 'enough' ? free.nodes[0] : undefined;
-  if (!node || lease.occupiedNodeId === null) {
+  if (free.found === 'none' || lease.occupiedNodeId === null) {
     return null;
   }
+  const { node } = free;
   await retirePlacement(tx, lease.id);
   await vacateNode(tx, lease.occupiedNodeId, lease.id);
   await relocateLease(tx, lease.id, node.id);

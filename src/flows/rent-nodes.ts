@@ -3,7 +3,7 @@ import { generateAccountPassword } from '../modules/accounts';
 import { isRunning, listLeasesOfRents } from '../modules/leases';
 import type { WorkContext } from './context';
 import type { RentRequest, Reserved } from './rent-request';
-import type { Reserve } from './reserve-together';
+import type { Reserve } from './reserve';
 import { runPlacement } from './run-placement';
 import { reached } from './steps';
 import { type LeaseView, viewLeases } from './view-lease';

@@ -3,7 +3,7 @@ import { messageOf } from '../lib/errors';
 import { recordEvent } from '../modules/audit';
 import { bytesOf, type Checkpoint, type Homes, listCheckpoints, RestoreError, tellCheckpointError } from '../modules/checkpoints';
 import { type ClaimedPlacement, isRunning, type Lease, lockLease, renewPlacement } from '../modules/leases';
-import { claimFreeNodes } from '../modules/nodes';
+import { claimFreeNode } from '../modules/nodes';
 import { type NodeTarget, ProvisioningError } from '../modules/provisioning';
 import { HostKeyChangedError } from '../ssh';
 import type { WorkContext } from './context';
@@ -80,11 +80,11 @@ export async function takeHomeElsewhere(ctx: WorkContext, placement: ClaimedPlac
 async function leaveUnfitNode(tx: Tx, ctx: WorkContext, { placement, fault }: { placement: ClaimedPlacement; fault: string }): Promise<ClaimedPlacement | null> {
   const lease = await lockLease(tx, placement.leaseId);
   const isOurs = lease?.generation === placement.generation && isRunning(lease.state) && (await renewPlacement(tx, placement, ctx.settings.claimSeconds));
-  const free = isOurs ? (await claimFreeNodes(tx, lease.requirements, 1)).found : 'too_few';
+  const free = isOurs ? (await claimFreeNode(tx, lease.requirements)).found : 'none';
   if (free === 'busy') {
     throw new NodesBusyError();
   }
-  if (!lease || free !== 'enough') {
+  if (!lease || free !== 'one') {
     return null;
   }
   await recordEvent(tx, {

@@ -67,12 +67,11 @@ export interface Apps {
 export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readiness }): Apps {
   const { ctx, settings } = api;
   const { stopping } = readiness;
-  const { rentGroupMax } = ctx.settings;
   const agentCtx = { ...ctx, db: api.agentsDb };
   const routers = { own: createStrictRouter(), workers: createStrictRouter() };
   const registry = createRegistry();
-  const auth = createAuthenticator(api, { tokens: ctx.tokens, groupMax: rentGroupMax });
-  const agentAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db }, { tokens: ctx.tokens, groupMax: 1 });
+  const auth = createAuthenticator(api, ctx.tokens);
+  const agentAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db }, ctx.tokens);
   const rent = createRent(api);
   const routes = createRouteMaker({ router: routers.own, registry, auth });
   addAccountRoutes(routes, api);
@@ -84,12 +83,11 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: agentAuth }), { ...api, ctx: agentCtx, rhythm, uses }, agentAuth);
 
   const heartbeats = settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...agentCtx, rhythm, uses }, settings)] : [];
-  const rents = rentGroupMax > 1 ? [createRentDoor({ auth, rent, logger: ctx.logger })] : [];
   const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
   const full = createListener(api, { db: api.reads, readiness }, [routers.own, routers.workers, ...pages]);
   const agents = createListener(api, { db: agentCtx.db, readiness }, [routers.workers]);
   return {
-    api: createDoors({ ...ctx, stopping, app: full }, [...heartbeats, ...rents]),
+    api: createDoors({ ...ctx, stopping, app: full }, [...heartbeats, createRentDoor({ auth, rent, logger: ctx.logger })]),
     agents: createDoors({ ...ctx, stopping, app: agents }, heartbeats),
   };
 }

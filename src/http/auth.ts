@@ -20,11 +20,8 @@ export interface Authenticator {
 
 const NEEDS_LOGIN = 'Log in (`POST /api/login`) and send the token as `Authorization: Bearer …`.';
 
-export interface AuthSettings {
-  tokens: TokenSettings;
-  /** Tokens at most that are looked up in one statement, when they come together; 1: each by itself. */
-  groupMax: number;
-}
+/** Tokens at most that are looked up in one statement, when they come together. */
+const LOOKUP_MAX = 64;
 
 /** Users are looked up among the reads; nodes, whose agents call thousands of times a second, in the large pool. */
 export interface AuthSources {
@@ -33,9 +30,9 @@ export interface AuthSources {
 }
 
 /** The user is read anew at each request, and that statement judges the token's end and revocation too: replicas whose clocks differ take the same tokens. */
-export function createAuthenticator({ reads, ctx: { db } }: AuthSources, { tokens, groupMax }: AuthSettings): Authenticator {
+export function createAuthenticator({ reads, ctx: { db } }: AuthSources, tokens: TokenSettings): Authenticator {
   const readToken = createTokenReader(tokens);
-  const findUser = createLookup(reads, groupMax);
+  const findUser = createLookup(reads);
   const findPrincipal = async (req: IncomingMessage): Promise<Principal | undefined> => {
     const token = await readToken(req);
     const user = token && (await findUser(token));
@@ -62,12 +59,9 @@ export function createAuthenticator({ reads, ctx: { db } }: AuthSources, { token
 type FindUser = (token: TokenOfUser) => Promise<User | undefined>;
 
 /** Tokens that come while others are being looked up are looked up together, after them: each is judged by what is so when it was shown, or later. */
-function createLookup(db: Knex, groupMax: number): FindUser {
-  if (groupMax === 1) {
-    return async (token) => (await findUsersOfTokens(db, [token]))[0];
-  }
+function createLookup(db: Knex): FindUser {
   const groups = createGrouping<TokenOfUser, User | undefined>({
-    max: groupMax,
+    max: LOOKUP_MAX,
     weightOf: () => 1,
     work: async (tokens) => (await findUsersOfTokens(db, tokens)).map((value) => ({ status: 'fulfilled', value })),
   });

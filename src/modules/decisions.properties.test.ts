@@ -6,7 +6,6 @@ import { randomName, randomSecret, sha256 } from '../lib/ids';
 import { sshKeyLine } from '../../test/support/keys';
 import { decideAfterFailure, type PlacementFailure } from './leases/after-failure';
 import { checkTerm } from './leases/lease-term';
-import { type Candidate, rankCandidates } from './nodes/choose';
 import { type HealthState, judgeProbe, type ProbeOutcome } from './nodes/health';
 import type { NodeStatus } from './nodes/types';
 
@@ -49,32 +48,6 @@ describe('the health of a node, through any history', () => {
       fc.property(start, policies, (state, policy) => {
         const verdict = judgeProbe(state, 'failed', { now: at(5000), judgedSince: at(4999), policy });
         expect(verdict.died).toBe(policy.deadAfterFailures === 1 && state.status !== 'dead');
-      }),
-    );
-  });
-});
-
-describe('choosing nodes', () => {
-  const labels = fc.dictionary(fc.constantFrom('zone', 'gpu'), fc.constantFrom('a', 'b'), { maxKeys: 2 });
-  const candidates = fc.uniqueArray(fc.record({ id: fc.nat(1000), cpus: fc.integer({ min: 1, max: 16 }), memoryMb: fc.nat(32_768), labels, useBand: fc.constantFrom(0, 1, 2), flappedLately: fc.boolean() }), { selector: ({ id }) => id, maxLength: 20 });
-  const wanted = fc.record({ cpus: fc.integer({ min: 1, max: 8 }), memoryMb: fc.nat(16_384), labels });
-  const ids = (nodes: Candidate[]): number[] => nodes.map(({ id }) => id);
-
-  it('R5: who asks for more is never offered a node that was not offered for less', () => {
-    fc.assert(
-      fc.property(candidates, wanted, fc.nat(8), fc.nat(8192), (...[nodes, asked, cpus, memoryMb]) => {
-        const less = new Set(ids(rankCandidates(nodes, asked, () => 0)));
-        const more = ids(rankCandidates(nodes, { ...asked, cpus: asked.cpus + cpus, memoryMb: asked.memoryMb + memoryMb }, () => 0));
-        expect(more.every((id) => less.has(id))).toBe(true);
-      }),
-    );
-  });
-
-  it('R5: the order does not depend on how the candidates came', () => {
-    fc.assert(
-      fc.property(candidates, wanted, (nodes, asked) => {
-        const merit = (one: Candidate): string => `${String(one.flappedLately)} ${one.cpus + one.memoryMb / 2048} ${one.useBand}`;
-        expect(rankCandidates([...nodes].reverse(), asked, () => 0).map(merit)).toEqual(rankCandidates(nodes, asked, () => 0).map(merit));
       }),
     );
   });

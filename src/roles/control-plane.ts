@@ -126,7 +126,6 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
   const { probe, work, heartbeat, retry, intervals, maxWipeFailures, maxProvisionFailures, checkpoints } = config;
   return {
     claimSeconds: work.claimSeconds,
-    rentGroupMax: work.rentGroupMax,
     rentWaitSeconds: work.rentWaitSeconds,
     outageSeconds: work.outageSeconds,
     uids: config.uids,

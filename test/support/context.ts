@@ -8,7 +8,6 @@ import { createMetrics } from '../../src/modules/telemetry';
 /** Claims that outlast any test, so that whatever lapses was made to lapse. */
 export const testSettings: FlowSettings = {
   claimSeconds: 30,
-  rentGroupMax: 64,
   rentWaitSeconds: 10,
   health: { deadAfterFailures: 3, intervalSeconds: 30, suspectIntervalSeconds: 5 },
   maxWipeFailures: 5,

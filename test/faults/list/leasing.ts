@@ -1,10 +1,8 @@
 import { type Fault, withoutUnique } from '../fault';
 
-const CLAIM = 'src/modules/nodes/queries/claim-free-nodes.ts';
-const CLAIM_GROUP = 'src/modules/nodes/queries/lock-free-nodes.ts';
+const CLAIM = 'src/modules/nodes/queries/free-nodes.ts';
 const OCCUPY = 'src/modules/nodes/queries/occupancy.ts';
-const RENT = 'src/flows/reserve-nodes.ts';
-const RENT_GROUP = 'src/flows/reserve-together.ts';
+const RENT = 'src/flows/reserve.ts';
 const EXTEND = 'src/flows/extend-lease.ts';
 const TRANSITIONS = 'src/modules/leases/queries/transitions.ts';
 const FIND_LEASES = 'src/modules/leases/queries/find-leases.ts';
@@ -20,8 +18,7 @@ export const LEASING: Fault[] = [
     shows: 'occupy it at once',
     scenario: 'provocations/crowd',
     edits: [
-      { file: CLAIM, find: 'WHERE id = ? AND ${LEASABLE} FOR UPDATE SKIP LOCKED', replace: 'WHERE id = ? AND ${LEASABLE}' },
-      { file: CLAIM_GROUP, find: 'ORDER BY fit, use_band, id LIMIT ? FOR UPDATE SKIP LOCKED', replace: 'ORDER BY fit, use_band, id LIMIT ?' },
+      { file: CLAIM, find: 'ORDER BY fit, use_band, id LIMIT ? FOR UPDATE SKIP LOCKED', replace: 'ORDER BY fit, use_band, id LIMIT ?' },
       { file: OCCUPY, find: 'next_uid = next_uid + 1 WHERE id = ? AND lease_id IS NULL', replace: 'next_uid = next_uid + 1 WHERE id = ?' },
       { file: OCCUPY, find: ') AND nodes.lease_id IS NULL', replace: ')' },
       withoutUnique('leases_occupied_node'),
@@ -56,8 +53,7 @@ export const LEASING: Fault[] = [
     shows: 'has two rents',
     scenario: 'provocations/keys',
     edits: [
-      { file: RENT, find: 'findRentByKey(tx, request.user.id, request.idempotencyKey)', replace: 'undefined' },
-      { file: RENT_GROUP, find: 'findRentsByKeys(tx, keys)', replace: 'findRentsByKeys(tx, [])' },
+      { file: RENT, find: 'findRentsByKeys(tx, keys)', replace: 'findRentsByKeys(tx, [])' },
       withoutUnique('rents_idempotency'),
     ],
   },

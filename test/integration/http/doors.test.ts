@@ -11,17 +11,15 @@ const CHECKPOINTS = { intervalSeconds: 300, maxBytes: 2 ** 20 };
 
 let database: TestDatabase;
 let quick: TestApi;
-let plain: TestApi;
 let impatient: TestApi;
 let user: User;
 beforeAll(async () => {
   database = await openTestDatabase();
   quick = await startTestApi(database.db);
-  plain = await startTestApi(database.secondPool(), { flows: { rentGroupMax: 1 } });
   impatient = await startTestApi(database.db, { flows: { rentWaitSeconds: 0, checkpoints: CHECKPOINTS } });
 }, 60_000);
 afterAll(async () => {
-  await Promise.all([quick, plain, impatient].map((api) => api.close()));
+  await Promise.all([quick, impatient].map((api) => api.close()));
   await database.close();
 });
 beforeEach(async () => {
@@ -66,15 +64,23 @@ describe('a rent past Express', () => {
     ['in other letters', 404, { path: '/API/Rent/', as: user, body: wish }],
   ];
 
+  /** JSON that is not named in the usual way: Express takes it. */
+  const byRoute = ({ headers = {}, ...call }: Call): Call => {
+    const type = { 'Content-Type': 'application/json;charset="utf-8"' };
+    const isJson = (headers['Content-Type'] ?? 'application/json') === 'application/json';
+    const key: Record<string, string> = headers['Idempotency-Key'] === 'mine' ? { 'Idempotency-Key': 'yours' } : {};
+    return { ...call, headers: { ...headers, ...(isJson ? type : {}), ...key } };
+  };
+
   it('R11: is answered as the route in Express answers, whatever comes', async () => {
-    const seen = async (api: TestApi, { path = '/api/rent', ...call }: Call): Promise<unknown> => {
-      const { status, body, headers } = await api.call<Rented>('post', path, call);
+    const seen = async ({ path = '/api/rent', ...call }: Call): Promise<unknown> => {
+      const { status, body, headers } = await quick.call<Rented>('post', path, call);
       const others = Object.entries(headers).filter(([name]) => !OF_EACH_ANSWER.has(name)).sort();
       const [lease] = (body as Partial<Rented>).leases ?? [];
       return { status, code: body.code, fields: lease && Object.keys(lease).sort(), state: lease?.state, others, requestId: /^[0-9a-f-]{36}$/.test(headers['x-request-id'] ?? '') };
     };
     for (const [what, status, call] of calls()) {
-      const [one, other] = [await seen(quick, call), await seen(plain, { ...call, headers: { ...call.headers, ...(call.headers?.['Idempotency-Key'] === 'mine' ? { 'Idempotency-Key': 'yours' } : {}) } })];
+      const [one, other] = [await seen(call), await seen(byRoute(call))];
       expect([what, one]).toEqual([what, other]);
       expect([what, one]).toEqual([what, expect.objectContaining({ status })]);
     }

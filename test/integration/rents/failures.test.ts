@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
 import { selectFirst } from '../../../src/db/sql';
-import type { Reserve } from '../../../src/flows/reserve-together';
+import type { Reserve } from '../../../src/flows/reserve';
 import type { User } from '../../../src/modules/accounts';
 import { type CommitFate, createLab, type DatabaseProxy, startDatabaseProxy } from '../../lab';
 import { aUser, severalNodes } from '../../support/builders';
@@ -138,7 +138,8 @@ describe('a group of rents', () => {
     const before = proxy.commits;
     try {
       expect(countOf(await tenRents())).toEqual({ leased: RENTS });
-      expect(proxy.commits - before).toBe(RENTS);
+      // More where the trigger's own look at the leases makes two of them deadlock: COMMIT travels with what it commits.
+      expect(proxy.commits - before).toBeGreaterThanOrEqual(RENTS);
       expect(await leases()).toBe(RENTS);
     } finally {
       await database.db.raw('DROP TRIGGER cut');

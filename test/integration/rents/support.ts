@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { SecretRequest } from '../../../src/flows/rent-request';
-import { createReserve, type Reserve } from '../../../src/flows/reserve-together';
+import { createReserve, type Reserve } from '../../../src/flows/reserve';
 import { OrionError } from '../../../src/lib/errors';
 import type { User } from '../../../src/modules/accounts';
 import { createTestContext } from '../../support/context';
@@ -8,7 +8,7 @@ import { createFakeProvisioner } from '../../support/fake-provisioner';
 import { anSshKey } from '../../support/keys';
 
 /** What reserves in one API process, over a pool of its own. */
-export const replicaOn = (db: Knex, rentGroupMax = 128): Reserve => createReserve(createTestContext(db, createFakeProvisioner(), { rentGroupMax }));
+export const replicaOn = (db: Knex, groupMax = 128): Reserve => createReserve(createTestContext(db, createFakeProvisioner()), { groupMax });
 
 export const anything = { cpus: 1, memoryMb: 0, labels: {} };
 const publicKey = anSshKey();

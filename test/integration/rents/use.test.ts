@@ -15,7 +15,7 @@ let admin: User;
 beforeAll(async () => {
   database = await openTestDatabase();
   together = await startTestApi(database.db);
-  alone = await startTestApi(database.db, { flows: { rentGroupMax: 1 }, settings: { heartbeatBatchMs: 0 } });
+  alone = await startTestApi(database.db, { settings: { heartbeatBatchMs: 0 } });
 }, 60_000);
 afterAll(async () => {
   await Promise.all([together.close(), alone.close()]);

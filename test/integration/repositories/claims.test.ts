@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { type Tx, transaction } from '../../../src/db/transaction';
 import type { User } from '../../../src/modules/accounts';
 import { claimDuePlacements, insertLeases, insertRents, lockDueMigration, lockExpiredLeases, renewPlacement, settlePlacementFailed, settlePresent } from '../../../src/modules/leases';
-import { claimDueProbes, claimDueWipes, claimFreeNodes, lockProbedNode, occupyNodes, renewWipe, settleStillAlive, settleWiped, settleWipeFailed } from '../../../src/modules/nodes';
+import { claimDueProbes, claimDueWipes, claimFreeNode, lockProbedNode, occupyNodes, renewWipe, settleStillAlive, settleWiped, settleWipeFailed } from '../../../src/modules/nodes';
 import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
 
@@ -38,13 +38,13 @@ async function holding<T>(db: Knex, lock: (tx: Tx) => Promise<T>): Promise<{ loc
   return { locked, release: async () => { go(); await running; } };
 }
 
-async function leaseOne(db: Knex): Promise<number | 'too_few' | 'busy'> {
+async function leaseOne(db: Knex): Promise<number | 'none' | 'busy'> {
   return transaction(db, async (tx) => {
-    const free = await claimFreeNodes(tx, anything, 1);
-    const [node] = free.found === 'enough' ? free.nodes : [];
-    if (!node) {
-      return free.found === 'busy' ? 'busy' : 'too_few';
+    const free = await claimFreeNode(tx, anything);
+    if (free.found !== 'one') {
+      return free.found;
     }
+    const { node } = free;
     const [rentId = 0] = await insertRents(tx, [{ userId: user.id, idempotencyKey: null, requestHash: 'h' }]);
     await insertLeases(tx, [{ rentId, userId: user.id, nodeId: node.id, durationSeconds: 60, requirements: anything, publicKeys: [], passwordHash: null }]);
     await occupyNodes(tx, [node.id]);
@@ -52,7 +52,7 @@ async function leaseOne(db: Knex): Promise<number | 'too_few' | 'busy'> {
   });
 }
 
-async function patiently(db: Knex): Promise<number | 'too_few'> {
+async function patiently(db: Knex): Promise<number | 'none'> {
   for (;;) {
     const result = await leaseOne(db);
     if (result !== 'busy') {
@@ -67,28 +67,28 @@ describe('claiming free nodes', () => {
   it('R13, I1: forty claims at once over twenty nodes get each node once', async () => {
     await severalNodes(database.db, 20);
     const results = await inParallel(40, patiently);
-    const nodes = results.filter((result) => result !== 'too_few');
+    const nodes = results.filter((result) => result !== 'none');
     expect(nodes).toHaveLength(20);
     expect(new Set(nodes).size).toBe(20);
   }, 20_000);
 
   it('R25: a node in other hands is passed over without waiting', async () => {
     const [tight] = [await aNode(database.db, { cpus: 1 }), await aNode(database.db, { cpus: 8 })];
-    const other = await holding(pools[0], (tx) => claimFreeNodes(tx, anything, 1));
-    expect(other.locked).toMatchObject({ found: 'enough', nodes: [{ id: tight.id }] });
-    const mine = await transaction(pools[1], (tx) => claimFreeNodes(tx, anything, 1));
-    expect(mine).toMatchObject({ found: 'enough', nodes: [{ cpus: 8 }] });
-    expect(await transaction(pools[1], (tx) => claimFreeNodes(tx, anything, 2))).toEqual({ found: 'busy' });
-    expect(await transaction(pools[1], (tx) => claimFreeNodes(tx, anything, 3))).toEqual({ found: 'too_few' });
-    await other.release();
+    const other = await holding(pools[0], (tx) => claimFreeNode(tx, anything));
+    expect(other.locked).toMatchObject({ found: 'one', node: { id: tight.id } });
+    const mine = await holding(pools[1], (tx) => claimFreeNode(tx, anything));
+    expect(mine.locked).toMatchObject({ found: 'one', node: { cpus: 8 } });
+    expect(await transaction(pools[1], (tx) => claimFreeNode(tx, anything))).toEqual({ found: 'busy' });
+    expect(await transaction(pools[1], (tx) => claimFreeNode(tx, { ...anything, cpus: 16 }))).toEqual({ found: 'none' });
+    await Promise.all([other.release(), mine.release()]);
   });
 
   it('R5: one that died within the hour comes last, however well it fits', async () => {
     const [flapped, reliable] = [await aNode(database.db, { cpus: 1 }), await aNode(database.db, { cpus: 8 })];
     await age(database.db, 'UPDATE nodes SET last_death_at = UTC_TIMESTAMP(3) - INTERVAL 59 MINUTE WHERE id = ?', [flapped.id]);
-    expect(await transaction(pools[0], (tx) => claimFreeNodes(tx, anything, 1))).toMatchObject({ nodes: [{ id: reliable.id }] });
+    expect(await transaction(pools[0], (tx) => claimFreeNode(tx, anything))).toMatchObject({ node: { id: reliable.id } });
     await age(database.db, 'UPDATE nodes SET last_death_at = UTC_TIMESTAMP(3) - INTERVAL 61 MINUTE WHERE id = ?', [flapped.id]);
-    expect(await transaction(pools[0], (tx) => claimFreeNodes(tx, anything, 1))).toMatchObject({ nodes: [{ id: flapped.id }] });
+    expect(await transaction(pools[0], (tx) => claimFreeNode(tx, anything))).toMatchObject({ node: { id: flapped.id } });
   });
 });
 

@@ -58,13 +58,12 @@ export async function findUser(db: Db, id: number): Promise<User | undefined> {
 
 /** The user, locked: rents of one user are counted one after the other. */
 export async function lockUser(tx: Tx, id: number): Promise<User | undefined> {
-  const row = await selectFirst<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id = ? FOR UPDATE`, [id]);
-  return row && toUser(row);
+  return (await lockUsers(tx, [id], { waits: true }))[0];
 }
 
-/** Those of these users whose rows nobody else holds, locked. Waits for none. */
-export async function lockUsers(tx: Tx, ids: number[]): Promise<User[]> {
-  const rows = await selectRows<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id IN (${marks(ids)}) ORDER BY id FOR UPDATE SKIP LOCKED`, ids);
+/** These users, locked. Those whose rows another transaction holds are waited for, or are missing in the answer. */
+export async function lockUsers(tx: Tx, ids: number[], { waits }: { waits: boolean }): Promise<User[]> {
+  const rows = await selectRows<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id IN (${marks(ids)}) ORDER BY id FOR UPDATE${waits ? '' : ' SKIP LOCKED'}`, ids);
   return rows.map(toUser);
 }
 

@@ -29,14 +29,8 @@ export async function listLeasesOfRents(db: Db, rentIds: number[]): Promise<Leas
   return (await selectRows<LeaseRow>(db, `SELECT ${LEASE_COLUMNS} FROM leases WHERE rent_id IN (${marks(rentIds)}) ORDER BY id`, rentIds)).map(toLease);
 }
 
-/** Leases that count against the quota: those that run, and so occupy a node. Call with the user's row locked. */
-export async function countRunningLeases(tx: Tx, userId: number): Promise<number> {
-  const row = await selectFirst<{ n: number }>(tx, 'SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND occupied_node_id IS NOT NULL', [userId]);
-  return row?.n ?? 0;
-}
-
-/** The same for several users: those who have none are missing. */
-export async function countRunningLeasesOf(tx: Tx, userIds: number[]): Promise<Map<number, number>> {
+/** Leases that count against the quota, by user: those that run, and so occupy a node. Users who have none are missing. Call with the users' rows locked. */
+export async function countRunningLeases(tx: Tx, userIds: number[]): Promise<Map<number, number>> {
   const rows = await selectRows<{ user_id: number; n: number }>(
     tx,
     `SELECT user_id, COUNT(*) AS n FROM leases WHERE user_id IN (${marks(userIds)}) AND occupied_node_id IS NOT NULL GROUP BY user_id`,

@@ -1,4 +1,4 @@
-import { execute, type Id, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
+import { execute, type Id, IN_SECONDS, rowsOf, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken, randomName } from '../../../lib/ids';
 import { zip } from '../../../lib/zip';
@@ -7,16 +7,6 @@ import type { ClaimedPlacement, Lease, LeaseRequirements } from '../types';
 export interface Rent {
   id: number;
   requestHash: string;
-}
-
-/** The rent that this key stands for, if the key was used before. */
-export async function findRentByKey(db: Db, userId: number, idempotencyKey: string): Promise<Rent | undefined> {
-  const row = await selectFirst<{ id: number; request_hash: string }>(
-    db,
-    'SELECT id, request_hash FROM rents WHERE user_id = ? AND idempotency_key = ?',
-    [userId, idempotencyKey],
-  );
-  return row && { id: row.id, requestHash: row.request_hash };
 }
 
 /** A key, and whose: the same word of two users is two keys. */

@@ -1,4 +1,4 @@
-import { fitOf } from '../choose';
+import { fitOf } from '../fit';
 import type { Requirements } from '../types';
 import { SHORT } from '../use';
 

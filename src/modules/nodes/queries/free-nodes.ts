@@ -22,9 +22,9 @@ export interface FreeNodesSearch {
 const FLAPPED = 'last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR';
 
 /**
- * The claim of a group: locks up to `limit` free nodes that satisfy `wanted` for this transaction, the best first (as rankCandidates has it:
- * those that flapped lately last, then the tightest fit, then the least used). Waits for no row: what others hold is passed over. What this transaction holds
- * already is given again.
+ * The claim: locks up to `limit` free nodes that satisfy `wanted` for this transaction, the best first. Nodes that died within the last hour come last; then
+ * the tightest fit is first (best-fit bin packing), then the least used, then the lowest id. Waits for no row: nodes that others hold are passed over. Nodes
+ * that this transaction holds already are given again. The caller must make them occupied (occupyNodes) in the same transaction.
  */
 export async function lockFreeNodes(tx: Tx, search: FreeNodesSearch): Promise<ClaimedNode[]> {
   const reliable = await lockInOrder(tx, search, `(last_death_at IS NULL OR NOT ${FLAPPED})`);
@@ -46,9 +46,24 @@ async function lockInOrder(tx: Tx, { wanted, limit, after }: FreeNodesSearch, wh
   return rows.map(toClaimedNode);
 }
 
-/** Ids of up to `limit` free nodes that satisfy `wanted`, whoever may be claiming them at this moment. */
-export async function listFreeNodeIds(db: Db, wanted: Requirements, limit: number): Promise<number[]> {
+export type FreeNode =
+  | { found: 'one'; node: ClaimedNode }
+  | { found: 'none' }
+  /** One is free, but another transaction is claiming it at this moment: ask again. */
+  | { found: 'busy' };
+
+/** Claims the best free node for one lease (see lockFreeNodes). */
+export async function claimFreeNode(tx: Tx, wanted: Requirements): Promise<FreeNode> {
+  const [node] = await lockFreeNodes(tx, { wanted, limit: 1, after: null });
+  if (node) {
+    return { found: 'one', node };
+  }
+  return { found: (await countFreeNodes(tx, wanted, 1)) > 0 ? 'busy' : 'none' };
+}
+
+/** How many free nodes satisfy `wanted`, whoever may be claiming them at this moment; counts up to `limit`. */
+export async function countFreeNodes(db: Db, wanted: Requirements, limit: number): Promise<number> {
   const { sql, bindings } = requirementsSql(wanted);
   const rows = await selectRows<{ id: number }>(db, `SELECT id FROM nodes FORCE INDEX (nodes_claim) WHERE ${LEASABLE} AND ${sql} ORDER BY fit, use_band, id LIMIT ?`, [...bindings, limit]);
-  return rows.map(({ id }) => id);
+  return rows.length;
 }
