@@ -103,6 +103,8 @@ RUN groupadd -r -g 999 mysql && useradd -r -u 999 -g mysql -d /var/lib/mysql -s 
   && $INSTALL mariadb-server-core mariadb-client && $CLEAN \
   && rm -rf /var/lib/mysql && mkdir -p /var/lib/mysql /run/mysqld && chown mysql: /var/lib/mysql /run/mysqld && chmod 1777 /run/mysqld
 COPY mariadb-entrypoint.sh healthcheck.sh /usr/local/bin/
+# As they are checked out, a strict umask closes them to the server's own user.
+RUN chmod 755 /usr/local/bin/mariadb-entrypoint.sh /usr/local/bin/healthcheck.sh
 VOLUME /var/lib/mysql
 EXPOSE 3306
 ENTRYPOINT ["mariadb-entrypoint.sh"]
