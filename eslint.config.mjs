@@ -8,7 +8,8 @@ const wallClock = [
 ];
 const environment = [ban("MemberExpression[object.name='process'][property.name='env']", 'Only src/config reads the environment.')];
 const exit = [ban("CallExpression[callee.object.name='process'][callee.property.name='exit']", 'Only src/main.ts ends the process.')];
-const rowLocks = [ban("CallExpression[callee.property.name=/^(forUpdate|skipLocked)$/]", 'Row locks live in modules/*/queries.')];
+const LOCK = '/\\b(FOR\\s+UPDATE|SKIP\\s+LOCKED|LOCK\\s+IN\\s+SHARE\\s+MODE)\\b/i';
+const rowLocks = [`Literal[value=${LOCK}]`, `TemplateElement[value.raw=${LOCK}]`].map((selector) => ban(selector, 'Row locks live in modules/*/queries.'));
 const named = [ban('ExportDefaultDeclaration', 'Named exports only.')];
 const all = { wallClock, environment, exit, rowLocks, named };
 const except = (...names) => Object.entries(all).flatMap(([name, rules]) => (names.includes(name) ? [] : rules));

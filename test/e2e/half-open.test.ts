@@ -34,7 +34,7 @@ describe('a tenant who holds every place of those that have not logged in yet', 
   }, 90_000);
   afterAll(() => system.close(), 60_000);
 
-  it('keeps nobody from wiping the node: the scheduler has a connection already', async () => {
+  it('R55: keeps nobody from wiping the node: the scheduler has a connection already', async () => {
     await rootOf(worker, `sed -i 's/^MaxStartups .*/MaxStartups 10:30:100/' /etc/ssh/sshd_config && kill -HUP "$(pgrep -o -x sshd)"`);
     const lease = await ada.rentOne();
     // One that has not worked on the node before, and has no other connection to it than the one over which it asks whether the node is there.

@@ -25,7 +25,7 @@ describe('a machine whose sshd lets no tenant in', () => {
     return is(node) ? node : undefined;
   }, { what, timeoutMs: 40_000 });
 
-  it('a rent that meets it goes elsewhere, it leaves service with the reason, and comes back by itself once it is mended', async () => {
+  it('R53: a rent that meets it goes elsewhere, it leaves service with the reason, and comes back by itself once it is mended', async () => {
     const mend = await givenSshdLine(small, 'AllowUsers root orion-mgmt');
     const lease = await ada.rentOne();
     expect(lease).toMatchObject({ state: 'active', generation: 2 });

@@ -37,7 +37,7 @@ describe.each(systems)('a machine with %s', (name) => {
   };
   const clean = async (worker: Worker, uid: number, username: string): Promise<string> => tracesOf(worker, { uid, username, mark: 'left' });
 
-  it('is installed and enrolled without Node.js', async () => {
+  it('R54: is installed and enrolled without Node.js', async () => {
     before = await Promise.all(fleet.workers.map(filesOf));
     const script = (await get(`${system.apis[0]?.url ?? ''}/install.sh`)).body;
     for (const worker of fleet.workers) {
@@ -48,7 +48,7 @@ describe.each(systems)('a machine with %s', (name) => {
     }
   }, 240_000);
 
-  it('is rented, logged in to, left for another one and wiped', async () => {
+  it('R7: is rented, logged in to, left for another one and wiped', async () => {
     await system.untilFree(2, 90_000);
     lease = await ada.rentOne({ seconds: 1800 });
     const first = { worker: workerOf(fleet, lease), username: lease.access?.username ?? '' };

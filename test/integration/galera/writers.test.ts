@@ -84,7 +84,7 @@ describe('a cluster of three servers that are all written to', () => {
     }
   }, 60_000);
 
-  it('I1/I3: no acknowledged lease is lost and no node is leased twice, while the cluster aborts what others are at', async () => {
+  it('R56, I1/I3: no acknowledged lease is lost and no node is leased twice, while the cluster aborts what others are at', async () => {
     await severalNodes(db, 400);
     const users = await Promise.all(Array.from({ length: 12 }, somebody));
     await settle();
