@@ -19,7 +19,7 @@ export interface BareNode {
   login(account: BareAccount, keyFile: string): Promise<number>;
 }
 
-export interface BareAccount {
+interface BareAccount {
   username: string;
   uid: number;
 }

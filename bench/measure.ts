@@ -10,7 +10,7 @@ export async function timeMs(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** @param share 0.5 is the median */
-export function quantile(values: readonly number[], share: number): number {
+function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (sorted.length - 1) * share;
   const below = sorted[Math.floor(at)] ?? NaN;

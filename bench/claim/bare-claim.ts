@@ -37,7 +37,7 @@ const SQL = {
   commit: 'COMMIT',
 } as const;
 
-export interface BareRent {
+interface BareRent {
   userId: number;
   idempotencyKey: string;
   requestHash: string;

@@ -60,7 +60,7 @@ const VENDORS: Record<string, string> = { '0x10de': 'NVIDIA', '0x1002': 'AMD', '
 const MAX_GPU_TEXT = 200;
 
 /** Display and 3D controllers, as `NVIDIA 2204, NVIDIA 2204`. */
-export async function readGpus(folder = PCI): Promise<string> {
+async function readGpus(folder = PCI): Promise<string> {
   const names = await readdir(folder).catch(() => []);
   const read = async (device: string, file: string): Promise<string> => ((await readTextIfPresent(join(folder, device, file)).catch(() => undefined)) ?? '').trim();
   const found = await Promise.all(

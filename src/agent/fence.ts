@@ -17,7 +17,7 @@ export interface FenceDeps {
 }
 
 /** What the control plane says when it accepts a call. */
-export interface ContactAnswer {
+interface ContactAnswer {
   heartbeatIntervalSeconds: number;
   contactLimitSeconds: number;
   /** The accounts that are current here, with the remaining times by its own clock. */

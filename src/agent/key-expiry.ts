@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock';
 import { readTextIfPresent } from './files';
 
 /** When sshd takes the keys of an account no longer, by this machine's clock. */
-export interface KeyExpiry {
+interface KeyExpiry {
   username: string;
   /** As provisioning means the end of the lease: without its grace. */
   ends_in_seconds: number;

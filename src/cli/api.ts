@@ -6,7 +6,7 @@ import { ApiError, CliError, NoAnswerError, type Problem } from './errors';
 import { EXIT } from './exit-codes';
 import { type HttpAnswer, type HttpClient, sendRequest, toResponse } from './http';
 
-export interface CallOptions {
+interface CallOptions {
   /** A POST that changes nothing when it is repeated, even without an Idempotency-Key. */
   repeatable?: boolean;
   /** Default 15 s. */
@@ -26,7 +26,7 @@ export interface ApiAnswer<T> {
 }
 
 /** One typed call: `(orion) => orion['/api/me'].GET()`. */
-export type Work<T> = (orion: OrionClient) => Promise<{ data?: T | undefined }>;
+type Work<T> = (orion: OrionClient) => Promise<{ data?: T | undefined }>;
 
 export interface ApiClient {
   server: string;

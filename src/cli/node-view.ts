@@ -24,7 +24,7 @@ export const fingerprintToCheck = (node: Node): string | undefined => node.offer
 const USE = { idle: '', busy: '', very_busy: 'very busy', short: 'short of disk or memory' };
 
 /** `alive, drained, dirty`; the flags are shown to admins only. */
-export function describeStatus(node: Node): string {
+function describeStatus(node: Node): string {
   const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty', node.withheld_reason && 'withheld', node.use && USE[node.use], node.predecessor_id && `at the address of node ${node.predecessor_id}`, node.successor_id && `its address is node ${node.successor_id}'s`].filter((flag) => typeof flag === 'string' && flag !== '');
   return [node.status, ...flags].join(', ');
 }

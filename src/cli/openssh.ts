@@ -13,14 +13,14 @@ export async function runSsh({ store, api }: Session, login: { leaseId: number; 
   return spawnSsh(sshArguments(target, { knownHosts, privateKey }, command));
 }
 
-export interface SshFiles {
+interface SshFiles {
   knownHosts: string;
   /** Undefined: OpenSSH's own choice of keys. */
   privateKey: string | undefined;
 }
 
 /** Arguments for ssh: the pinned host key and no other, the lease's key and no other. Options of ~/.ssh/config that do not contradict apply. */
-export function sshArguments({ host, port, username }: SshTarget, { knownHosts, privateKey }: SshFiles, command: string[]): string[] {
+function sshArguments({ host, port, username }: SshTarget, { knownHosts, privateKey }: SshFiles, command: string[]): string[] {
   const options = {
     UserKnownHostsFile: quotePath(knownHosts),
     GlobalKnownHostsFile: '/dev/null',

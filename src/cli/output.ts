@@ -7,7 +7,7 @@ export interface OutputOptions {
   color: boolean;
 }
 
-export type Colors = ReturnType<typeof colors.createColors>;
+type Colors = ReturnType<typeof colors.createColors>;
 
 /** stdout is data, stderr is everything else. */
 export interface Output {

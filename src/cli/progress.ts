@@ -14,7 +14,7 @@ export interface Progress {
  * A spinner with elapsed seconds on a terminal, one line a change otherwise, nothing with --json or --quiet. Its first step is on the
  * screen when this returns.
  */
-export function startProgress(io: CliIo, out: Output, text: string): Progress {
+function startProgress(io: CliIo, out: Output, text: string): Progress {
   if (out.json || out.quiet) {
     return { step: () => undefined, stop: () => undefined };
   }

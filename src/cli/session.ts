@@ -11,7 +11,7 @@ import { createOutput, type Output } from './output';
 import { createStore, type Store } from './store';
 import type { Page } from '../contract';
 
-export interface GlobalOptions {
+interface GlobalOptions {
   json?: boolean;
   quiet?: boolean;
   color?: boolean;

@@ -4,14 +4,14 @@ import envPaths from 'env-paths';
 import { CliError } from './errors';
 import { readIfThere, writePrivateFile } from './private-file';
 
-export interface StoredLogin {
+interface StoredLogin {
   server?: string;
   username?: string;
   token?: string;
 }
 
 /** Which private key opens which lease: server, then lease id. */
-export type LeaseKeys = Partial<Record<string, Partial<Record<string, LeaseKey>>>>;
+type LeaseKeys = Partial<Record<string, Partial<Record<string, LeaseKey>>>>;
 
 interface LeaseKey {
   private_key: string;

@@ -62,7 +62,7 @@ export interface ControlPlaneConfig {
   checkpoints: CheckpointConfig | null;
 }
 
-export interface CheckpointConfig {
+interface CheckpointConfig {
   directory: string;
   /** Undefined in a process that takes none: an API shows them and has no business with the key. */
   keyFile: string | undefined;

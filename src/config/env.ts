@@ -9,19 +9,19 @@ export class ConfigError extends Error {
   }
 }
 
-export interface ReadOptions<T> {
+interface ReadOptions<T> {
   /** Taken when the variable is absent or empty. Without it the variable is required. */
   default?: T;
   /** The value is a secret: faults never show it. */
   secret?: boolean;
 }
 
-export interface IntegerOptions extends ReadOptions<number> {
+interface IntegerOptions extends ReadOptions<number> {
   min?: number;
   max?: number;
 }
 
-export interface UrlOptions extends ReadOptions<string> {
+interface UrlOptions extends ReadOptions<string> {
   /** Allowed schemes without the colon; http and https unless told. */
   schemes?: string[];
 }

@@ -4,13 +4,13 @@ import { endpoint } from './endpoint';
 import { idParam, pageOf, pageQuery } from './paging';
 import { PRINTABLE } from './printable';
 
-export const username = z
+const username = z
   .string()
   .regex(USERNAME, 'use 2 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit')
   .meta({ example: 'ada' });
 
 /** Longer ones would only make hashing dear. */
-export const password = z.string().min(10, 'use at least 10 characters').max(256, 'use at most 256 characters');
+const password = z.string().min(10, 'use at least 10 characters').max(256, 'use at most 256 characters');
 
 export const credentials = z.strictObject({ username, password }).meta({ id: 'Credentials' });
 
@@ -29,11 +29,11 @@ export const userAnswer = z
   })
   .meta({ id: 'User' });
 
-export const meAnswer = z.object({ user: userAnswer });
-export const loginAnswer = z.object({ token: z.string(), token_type: z.literal('Bearer'), expires_in_seconds: z.number().int(), user: userAnswer }).meta({ id: 'Session' });
+const meAnswer = z.object({ user: userAnswer });
+const loginAnswer = z.object({ token: z.string(), token_type: z.literal('Bearer'), expires_in_seconds: z.number().int(), user: userAnswer }).meta({ id: 'Session' });
 
 export const keyBody = z.strictObject({ name: z.string().max(64).regex(PRINTABLE, 'use printable characters').optional(), public_key: z.string().max(8192) }).meta({ id: 'NewKey' });
-export const keyAnswer = z
+const keyAnswer = z
   .object({ id: z.number().int(), name: z.string(), public_key: z.string(), fingerprint: z.string(), created_at: z.iso.datetime() })
   .meta({ id: 'Key' });
 

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 /** Who may call. `node`: an agent with its node's credential. */
 export type Access = 'public' | 'user' | 'admin' | 'node';
 
-export interface AnswerSpec {
+interface AnswerSpec {
   description: string;
   /** Of the JSON body. Undefined: there is none. */
   schema?: z.ZodType;

@@ -3,11 +3,11 @@
  * command line, tests and scripts take the types. No code of the server is in here.
  */
 export type { Access as CallAccess, AnswerOf, BodyOf, Endpoint, ParamsOf, QueryOf } from './endpoint';
-export { idParam, type Page, pageOf, pageQuery } from './paging';
+export { type Page } from './paging';
 export { type Problem, problem, PROBLEMS } from './problem';
 export type { SharedStorage } from './labels';
 export type { Key, LoginAnswer, User, UserChange } from './accounts';
 export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented, RentRequest } from './leases';
 export type { Node, NodeForAdmin, NodeStatus } from './nodes';
 export type { IssuedJoinToken, JoinToken } from './tokens';
-export type { HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest } from './workers';
+export type { HeartbeatRequest, RegisterAnswer, RegisterRequest } from './workers';

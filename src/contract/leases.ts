@@ -4,7 +4,7 @@ import { labels, MAX_CPUS, MAX_MEMORY_MB, sharedStorage } from './labels';
 import { idParam, pageOf, pageQuery } from './paging';
 
 const MAX_HOURS = 24 * 366;
-export const requirements = z
+const requirements = z
   .strictObject({
     cpus: z.int().min(1).max(MAX_CPUS).default(1),
     memory_mb: z.int().min(0).max(MAX_MEMORY_MB).default(0),
@@ -113,7 +113,7 @@ const leaseFields = {
 
 export const leaseAnswer = z.object(leaseFields).meta({ id: 'Lease' });
 
-export const leaseDetail = z
+const leaseDetail = z
   .object({
     ...leaseFields,
     events: z.array(z.object({ at: time, type: z.string(), actor: z.string(), data: z.record(z.string(), z.unknown()) })),
@@ -131,7 +131,7 @@ export const leaseDetail = z
   })
   .meta({ id: 'LeaseDetail' });
 
-export const rentAnswer = z
+const rentAnswer = z
   .object({ leases: z.array(leaseAnswer), password: z.string().nullable().meta({ description: 'Shown this once, when asked for' }) })
   .meta({ id: 'Rented' });
 

@@ -26,8 +26,8 @@ const tokenFields = {
   revoked_at: z.iso.datetime().nullable(),
   created_at: z.iso.datetime(),
 };
-export const tokenAnswer = z.object(tokenFields).meta({ id: 'JoinToken' });
-export const newTokenAnswer = z.object({ ...tokenFields, token: z.string().meta({ description: 'Shown this once' }) }).meta({ id: 'IssuedJoinToken' });
+const tokenAnswer = z.object(tokenFields).meta({ id: 'JoinToken' });
+const newTokenAnswer = z.object({ ...tokenFields, token: z.string().meta({ description: 'Shown this once' }) }).meta({ id: 'IssuedJoinToken' });
 
 export type JoinToken = z.output<typeof tokenAnswer>;
 export type IssuedJoinToken = z.output<typeof newTokenAnswer>;

@@ -8,7 +8,7 @@ const port = z.int().min(1).max(65535);
 const megabytes = z.number().min(0).max(1e12).transform(Math.round);
 const text = z.string().max(200);
 
-export const hostKey = z.string().max(2000).meta({ description: 'Public host key: `type base64`', example: 'ssh-ed25519 AAAA…' });
+const hostKey = z.string().max(2000).meta({ description: 'Public host key: `type base64`', example: 'ssh-ed25519 AAAA…' });
 
 const facts = z
   .object({ cpus: z.int().min(1).max(MAX_CPUS), memory_mb: megabytes.pipe(z.number().max(MAX_MEMORY_MB)), disk_mb: megabytes, os: text, arch: text, kernel: text, gpu: text, agent_version: text })
@@ -54,11 +54,11 @@ const management = z.object({
   successors: z.array(z.object({ ...signedText, by: z.string() })).meta({ description: 'By which control keys of before name the present one' }),
 });
 
-export const challengeAnswer = z.object({ challenge: z.string().meta({ description: 'Good for 60 s, once' }) }).meta({ id: 'Challenge' });
+const challengeAnswer = z.object({ challenge: z.string().meta({ description: 'Good for 60 s, once' }) }).meta({ id: 'Challenge' });
 
 const contactLimit = z.number().meta({ description: 'After so long without an answer that lists them, a node holds its accounts: no login, processes frozen. 0: never' });
 
-export const registerAnswer = z
+const registerAnswer = z
   .object({
     node_id: z.int(),
     status: z.string(),
@@ -86,7 +86,7 @@ export const heartbeatBody = z
   .partial()
   .meta({ id: 'Heartbeat' });
 
-export const heartbeatAnswer = z
+const heartbeatAnswer = z
   .object({
     status: z.string(),
     heartbeat_interval_seconds: z.number(),
@@ -97,7 +97,7 @@ export const heartbeatAnswer = z
   })
   .meta({ id: 'HeartbeatAnswer' });
 
-export const leaveAnswer = z.object({ left: z.boolean(), status: z.string(), detail: z.string() }).meta({ id: 'Leaving' });
+const leaveAnswer = z.object({ left: z.boolean(), status: z.string(), detail: z.string() }).meta({ id: 'Leaving' });
 
 /** What agents send. */
 export type RegisterRequest = z.input<typeof registerBody>;

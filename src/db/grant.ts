@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { acquire, release, sendOn } from './query';
 import { selectRows } from './sql';
 
-export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
+type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
 
 /** What one database user may do in this database, and nothing else. */
 export interface Grants {

@@ -11,7 +11,7 @@ interface Migration {
   down(statements: Statements): Promise<void>;
 }
 
-export interface SchemaState {
+interface SchemaState {
   /** Of the migrations that this program knows. */
   applied: string[];
   pending: string[];

@@ -10,7 +10,7 @@ export interface RhythmSettings {
 }
 
 /** What an agent is told, and how long it may be silent then. */
-export interface Told {
+interface Told {
   intervalSeconds: number;
   overdueSeconds: number;
 }

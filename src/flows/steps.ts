@@ -5,20 +5,17 @@ import { channel } from 'node:diagnostics_channel';
  * `commit`: all is written, in a transaction that is still open (a lone rent of one node never stands there: its COMMIT travels with what it writes); the others follow a commit. Published on the channel `orion:step` of
  * node:diagnostics_channel, which does nothing unless something listens: in production nothing does, tests load a listener before the program.
  */
-export const STEPS = [
-  'register.begin', 'register.commit', 'register.done',
-  'rent.begin', 'rent.commit', 'rent.reserved', 'rent.answering',
-  'placement.claimed', 'placement.making', 'placement.made', 'placement.commit', 'placement.settled',
-  'extend.begin', 'extend.commit', 'extend.done',
-  'release.begin', 'release.commit', 'release.done',
-  'expire.begin', 'expire.commit', 'expire.done',
-  'migrate.begin', 'migrate.commit', 'migrate.moved',
-  'wipe.claimed', 'wipe.wiped', 'wipe.verified', 'wipe.commit', 'wipe.done',
-  'checkpoint.claimed', 'checkpoint.stored', 'checkpoint.commit', 'checkpoint.done',
-  'scale.begin', 'scale.commit', 'scale.decided',
-] as const;
-
-export type Step = (typeof STEPS)[number];
+export type Step =
+  | 'register.begin' | 'register.commit' | 'register.done'
+  | 'rent.begin' | 'rent.commit' | 'rent.reserved' | 'rent.answering'
+  | 'placement.claimed' | 'placement.making' | 'placement.made' | 'placement.commit' | 'placement.settled'
+  | 'extend.begin' | 'extend.commit' | 'extend.done'
+  | 'release.begin' | 'release.commit' | 'release.done'
+  | 'expire.begin' | 'expire.commit' | 'expire.done'
+  | 'migrate.begin' | 'migrate.commit' | 'migrate.moved'
+  | 'wipe.claimed' | 'wipe.wiped' | 'wipe.verified' | 'wipe.commit' | 'wipe.done'
+  | 'checkpoint.claimed' | 'checkpoint.stored' | 'checkpoint.commit' | 'checkpoint.done'
+  | 'scale.begin' | 'scale.commit' | 'scale.decided';
 
 const steps = channel('orion:step');
 

@@ -8,7 +8,7 @@ import { OrionError } from '../lib/errors';
 import type { Principal } from '../modules/accounts';
 import type { Authenticator } from './auth';
 
-export interface RouteInput<E extends Endpoint> {
+interface RouteInput<E extends Endpoint> {
   body: BodyOf<E>;
   query: QueryOf<E>;
   params: ParamsOf<E>;

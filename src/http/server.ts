@@ -3,7 +3,7 @@ import { Server as NetServer } from 'node:net';
 import type { Clock } from '../lib/clock';
 import { answerUnreadable } from './problem';
 
-export interface CloseOptions {
+interface CloseOptions {
   /** Requests that outlast it are cut. */
   limitMs: number;
   /** How long an idle connection stays open, for whoever is just about to use it: longer than the proxy in front keeps one. */

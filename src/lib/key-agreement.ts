@@ -2,7 +2,7 @@ import { diffieHellman, generateKeyPairSync, hkdfSync } from 'node:crypto';
 import { rawPublicKey, x25519Public } from './raw-keys';
 
 /** What both sides have of an agreement once their public keys were exchanged. base64url. */
-export interface Agreed {
+interface Agreed {
   challenge: string;
   agentKey: string;
   serverKey: string;

@@ -6,7 +6,7 @@ import { endOf } from './command';
 import { answerOnly, mark, type Marked, NotAnsweredError } from './marker';
 import { type Login, type SessionSettings, withSession } from './session';
 
-export interface StreamJob {
+interface StreamJob {
   command: string;
   /** What the command reads; nothing without it. */
   input?: Readable;

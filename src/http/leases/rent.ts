@@ -9,7 +9,7 @@ import type { ApiDeps } from '../deps';
 import type { Answered } from '../route';
 import { type GatewayAddress, presentLease } from './presenter';
 
-export interface RentCall {
+interface RentCall {
   body: BodyOf<typeof rentCall>;
   by: User;
   idempotencyKey: string | null;

@@ -4,7 +4,7 @@ import { listFreeNodes, listNodes, listNodesOfUser, type Node } from '../../modu
 import { presentNode, presentNodeForAdmin } from './presenter';
 
 /** A part of a snapshot. */
-export interface SnapshotPage {
+interface SnapshotPage {
   /** JSON, without the brackets around it. */
   items: Buffer;
   /** Undefined: this page is the last. */

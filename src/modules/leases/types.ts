@@ -69,6 +69,6 @@ export interface ClaimedPlacement {
 }
 
 /** States in which the lease holds a node and its owner may use, extend or release it. */
-export const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
+const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
 
 export const isRunning = (state: LeaseState): boolean => RUNNING.includes(state);

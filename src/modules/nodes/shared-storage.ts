@@ -19,7 +19,7 @@ export function parseNotExamined(lines: readonly unknown[]): NotExamined[] {
   return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1)).slice(0, MAX_LISTED);
 }
 
-export const formatNotExamined = (all: readonly NotExamined[]): string => all.map(({ path, type }) => `${path} (${type})`).join(', ');
+const formatNotExamined = (all: readonly NotExamined[]): string => all.map(({ path, type }) => `${path} (${type})`).join(', ');
 
 export interface Storage {
   /** Of the file system that holds the homes of accounts, where a wipe cannot walk it; null: it can. */

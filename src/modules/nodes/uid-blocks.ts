@@ -3,7 +3,7 @@ import type { UidRange } from '../../lib/uid-range';
 /** Nodes get uids in blocks of so many; the first number of a block is a multiple of it. */
 export const BLOCK = 64;
 /** A node with fewer numbers left gets a new block when it is wiped: one lease may use up several, where the machine refuses numbers. */
-export const SPARE = 16;
+const SPARE = 16;
 /** A block that has to lie further ahead of its sequence than the end of this stretch belongs to a sequence of its own: one machine must not use up the fleet's range. */
 const STRETCH = 2 ** 20;
 /** The pool of the fleet's range. A machine's own range has its first number for a pool. */

@@ -32,7 +32,7 @@ export interface AccountSpec extends AccountName {
   remainingSeconds: number;
 }
 
-export interface WipeOptions {
+interface WipeOptions {
   /** The highest uid that the node was given when the wipe was asked for. Without it whatever is there goes. */
   newestUid?: number;
   signal?: AbortSignal;

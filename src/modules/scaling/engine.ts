@@ -49,7 +49,7 @@ const CALL_MS = 15_000;
 const STOP_SLACK_MS = 15_000;
 
 /** The status of the engine's refusal; undefined: it was none. */
-export function statusOf(error: unknown): number | undefined {
+function statusOf(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined;
 }
 

@@ -1,7 +1,7 @@
 export * from './types';
-export { beginScaling, type Decision, decideScale, endChange, type Look, type ScalePolicy, type ScaleState } from './policy';
+export { beginScaling, type Decision, decideScale, endChange, type ScalePolicy, type ScaleState } from './policy';
 export { createSampler, type Sampler } from './stats';
-export { createRemoteDriver, type RemoteDriver, type RemoteLimits } from './drivers/remote';
+export { createRemoteDriver, type RemoteDriver } from './drivers/remote';
 export { problemWithStep, type ScaleBounds } from './step';
-export { presentState, removedWire, stepWire } from './wire';
+export { presentState, stepWire } from './wire';
 export * from './queries/leader';

@@ -44,7 +44,7 @@ export interface ScaleState {
   lag: LagState;
 }
 
-export type Reason = Obstacle | 'sample_missing' | 'load' | 'lag' | 'idle' | 'below_min' | 'above_max' | 'steady' | 'at_max' | 'cooling_down' | 'stabilising';
+type Reason = Obstacle | 'sample_missing' | 'load' | 'lag' | 'idle' | 'below_min' | 'above_max' | 'steady' | 'at_max' | 'cooling_down' | 'stabilising';
 
 export interface Decision {
   /** Replicas to have now: one less at the least, twice as many at the most, or what there are. */

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** A counter whose labels have a closed set of values. All of them are there from the start, at 0: a series that begins with its first failure, at 1, is no increase. */
-export interface Tally<L extends Record<string, string>> {
+interface Tally<L extends Record<string, string>> {
   inc(labels: L, value?: number): void;
 }
 

@@ -3,4 +3,4 @@ export { startRelay, type Relay } from './relay';
 export { createTunnelDial, isTunnelAnswering } from './dial';
 export { olderTokens, type OlderTokens } from './relay-tokens';
 export { announceHolder, findOwnAddress, findTunnel, listTunnels, nextAnnouncement, recordTunnel, removeTunnel, sweepHolders, withdrawHolder } from './queries/tunnels';
-export type { TunnelHolder, TunnelRecord } from './types';
+export type { TunnelHolder } from './types';

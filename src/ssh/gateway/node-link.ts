@@ -4,7 +4,7 @@ import { CONNECT_MS, LoginRefusedError, logInToNode, type NodeConnection, type P
 import type { LeaseDirectory, Visitor, Whereabouts } from './types';
 
 /** The machine does not admit the lease's account: what the user is told. */
-export interface Refusal {
+interface Refusal {
   refused: string;
 }
 

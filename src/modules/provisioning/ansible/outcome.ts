@@ -4,7 +4,7 @@ export interface TaskResult {
   result: Record<string, unknown>;
 }
 
-export type PlayStatus = 'ok' | 'failed' | 'unreachable' | 'host_key_changed' | 'deadline' | 'aborted';
+type PlayStatus = 'ok' | 'failed' | 'unreachable' | 'host_key_changed' | 'deadline' | 'aborted';
 
 export interface Outcome {
   status: PlayStatus;
@@ -20,7 +20,7 @@ const MARK = 'ORION_RESULT ';
 const FOREIGN_HOST_KEY = /REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key/;
 
 /** The last result that a play printed, or undefined if it came to none. */
-export function lastResult(stdout: string): TaskResult | undefined {
+function lastResult(stdout: string): TaskResult | undefined {
   const line = stdout.split('\n').findLast((candidate) => candidate.startsWith(MARK));
   if (line === undefined) {
     return undefined;

@@ -36,7 +36,7 @@ export async function memoryOfPlay(mark: string): Promise<number> {
 }
 
 /** Pids of the processes whose environment carries the mark of the play. A zombie has no environment any more. */
-export async function markedProcesses(mark: string): Promise<number[]> {
+async function markedProcesses(mark: string): Promise<number[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
   const entry = `\0${PLAY_MARK}=${mark}\0`;
   const marked = await Promise.all(
