@@ -1,5 +1,5 @@
 import { transaction } from '../db/transaction';
-import { createBatcher } from '../lib/batcher';
+import { createBatcher, fulfilled } from '../lib/batcher';
 import { messageOf } from '../lib/errors';
 import { recordEvent } from '../modules/audit';
 import { judgeUse, listUses, type NodeUse, setUseBand, SHORT, shortageOf } from '../modules/nodes';
@@ -18,7 +18,7 @@ const TRIES = 20;
 
 /** What is lost when the process dies comes again: agents repeat what they said after ten minutes. */
 export function createUseJudge(ctx: FlowContext): UseJudge {
-  const batcher = createBatcher<number, boolean>({ windowMs: WINDOW_MS, max: MAX_BATCH, clock: ctx.clock, work: (nodeIds) => judgeAll(ctx, nodeIds) });
+  const batcher = createBatcher<number, boolean>({ window: { ms: WINDOW_MS, clock: ctx.clock }, max: MAX_BATCH, work: async (nodeIds) => fulfilled(await judgeAll(ctx, nodeIds)) });
   const judge = async (nodeId: number): Promise<void> => {
     for (let tries = 1; !(await batcher.add(nodeId)) && tries < TRIES; tries += 1) {
       await ctx.clock.sleep(WINDOW_MS * tries);

@@ -1,6 +1,6 @@
 import { isDuplicate, type Tx, transaction } from '../db/transaction';
 import { messageOf, OrionError } from '../lib/errors';
-import { createGrouping } from '../lib/grouping';
+import { createBatcher } from '../lib/batcher';
 import { lockUsers } from '../modules/accounts';
 import { countRunningLeases, findRentsByKeys } from '../modules/leases';
 import { countFreeNodes } from '../modules/nodes';
@@ -38,7 +38,7 @@ const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(err
  */
 export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { groupMax?: number } = {}): Reserve {
   const pools = createPools(ctx.clock);
-  const groups = createGrouping<SecretRequest, Reservation>({
+  const groups = createBatcher<SecretRequest, Reservation>({
     max: groupMax,
     weightOf: ({ count }) => count,
     lanes: { count: GROUPS_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
@@ -47,7 +47,7 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
   });
   const reserve = async (request: SecretRequest): Promise<Reservation> => {
     try {
-      return await whenFree(ctx, () => groups.join(request));
+      return await whenFree(ctx, () => groups.add(request));
     } catch (error) {
       if (error instanceof GroupFailedError || isBusy(error)) {
         return reserveAlone(ctx, request, pools);

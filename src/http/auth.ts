@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { Knex } from 'knex';
 import { OrionError } from '../lib/errors';
-import { createGrouping } from '../lib/grouping';
+import { createBatcher, fulfilled } from '../lib/batcher';
 import { findUsersOfTokens, type Principal, type TokenOfUser, type TokenSettings, type User } from '../modules/accounts';
 import { createTokenReader } from './access-token';
 import { bytesOfBody } from './body';
@@ -60,12 +60,8 @@ type FindUser = (token: TokenOfUser) => Promise<User | undefined>;
 
 /** Tokens that come while others are being looked up are looked up together, after them: each is judged by what is so when it was shown, or later. */
 function createLookup(db: Knex): FindUser {
-  const groups = createGrouping<TokenOfUser, User | undefined>({
-    max: LOOKUP_MAX,
-    weightOf: () => 1,
-    work: async (tokens) => (await findUsersOfTokens(db, tokens)).map((value) => ({ status: 'fulfilled', value })),
-  });
-  return (token) => groups.join(token);
+  const lookups = createBatcher<TokenOfUser, User | undefined>({ max: LOOKUP_MAX, work: async (tokens) => fulfilled(await findUsersOfTokens(db, tokens)) });
+  return (token) => lookups.add(token);
 }
 
 function nodeGuard(db: Knex, required: boolean): RequestHandler {

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { shareNext } from '../../lib/share-next';
+import { coalesce } from '../../lib/coalesce';
 import { listFreeNodes, listNodes, listNodesOfUser, type Node } from '../../modules/nodes';
 import { presentNode, presentNodeForAdmin } from './presenter';
 
@@ -25,8 +25,8 @@ const PAGE = 500;
 
 export function createSnapshotPages(db: Knex): SnapshotPages {
   return {
-    all: shareNext(async (afterId: number) => toPage(await listNodes(db, { afterId, limit: PAGE }), presentNodeForAdmin)),
-    free: shareNext(async (afterId: number) => toPage(await listFreeNodes(db, { afterId, limit: PAGE }), (node) => presentNode(node, false))),
+    all: coalesce(async (afterId: number) => toPage(await listNodes(db, { afterId, limit: PAGE }), presentNodeForAdmin)),
+    free: coalesce(async (afterId: number) => toPage(await listFreeNodes(db, { afterId, limit: PAGE }), (node) => presentNode(node, false))),
     ofUser: async (userId) => ({ ...toPage(await listNodesOfUser(db, userId), (node) => presentNode(node, true)), nextAfterId: undefined }),
   };
 }

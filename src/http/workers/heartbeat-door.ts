@@ -1,7 +1,7 @@
 import type { BodyOf } from '../../contract';
 import { heartbeat } from '../../contract/workers';
 import { type HeartbeatContext, type SealedAnswer, type ShownHeartbeat, takeHeartbeats } from '../../flows/record-heartbeat';
-import { createBatcher } from '../../lib/batcher';
+import { createBatcher, fulfilled } from '../../lib/batcher';
 import { createSeal } from '../../lib/call-mac';
 import { withDeadline } from '../../lib/clock';
 import { OrionError } from '../../lib/errors';
@@ -27,8 +27,11 @@ const DEADLINE_MS = 5_000;
 export function createHeartbeatDoor(ctx: HeartbeatContext, settings: ApiSettings): Door {
   const usual = presentUsual(settings);
   const hints: CallerHints = new Map();
-  const work = (heartbeats: ShownHeartbeat[]): Promise<(SealedAnswer | undefined)[]> => takeBatch({ ctx, settings, hints }, heartbeats);
-  const batcher = createBatcher({ windowMs: settings.heartbeatBatchMs, max: MAX_BATCH, clock: ctx.clock, work });
+  const batcher = createBatcher<ShownHeartbeat, SealedAnswer | undefined>({
+    window: { ms: settings.heartbeatBatchMs, clock: ctx.clock },
+    max: MAX_BATCH,
+    work: async (heartbeats) => fulfilled(await takeBatch({ ctx, settings, hints }, heartbeats)),
+  });
   return {
     path: heartbeat.path,
     take: async ({ req, body }) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { shareNext } from './share-next';
+import { coalesce } from './coalesce';
 
 /** Work that ends when the test says so. */
 function createWork(): { runs: { key: string; end: (value: number) => void; fail: () => void }[]; work: (key: string) => Promise<number> } {
@@ -12,7 +12,7 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 describe('sharing runs', () => {
   it('gives those who come while one runs the next, all of them the same', async () => {
     const { runs, work } = createWork();
-    const ask = shareNext(work);
+    const ask = coalesce(work);
     const first = ask('a');
     const later = [ask('a'), ask('a'), ask('a')];
     expect(runs).toHaveLength(1);
@@ -30,7 +30,7 @@ describe('sharing runs', () => {
 
   it('keeps keys apart, and goes on after a failure', async () => {
     const { runs, work } = createWork();
-    const ask = shareNext(work);
+    const ask = coalesce(work);
     const [a, b, again] = [ask('a'), ask('b'), ask('a')];
     runs[0]?.fail();
     runs[1]?.end(7);

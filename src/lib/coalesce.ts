@@ -2,7 +2,7 @@
  * Lets many callers share the runs of `work`, by key: whoever comes while one is under way gets the result of the next, together with all others who came
  * meanwhile. So each caller sees what was true when it asked, or later, and any number of callers cost one run after the other.
  */
-export function shareNext<K, T>(work: (key: K) => Promise<T>): (key: K) => Promise<T> {
+export function coalesce<K, T>(work: (key: K) => Promise<T>): (key: K) => Promise<T> {
   const running = new Map<K, Promise<T>>();
   const waiting = new Map<K, Promise<T>>();
   const start = (key: K): Promise<T> => {
