@@ -107,7 +107,7 @@ export const CLEANING: Fault[] = [
     shows: 'for no lease',
     scenario: 'provocations-real/lost-node',
     edits: [
-      { file: WIPE_FLOW, find: 'const wipe = await wipeAll(ctx, { claim, accounts, signal });', replace: 'if (claim.node.lastDeathAt !== null) { return { wipe: { changed: false, durationMs: 0, details: {} }, verify: { clean: true, findings: [], notExamined: [], durationMs: 0 } }; }\n  const wipe = await wipeAll(ctx, { claim, accounts, signal });' },
+      { file: WIPE_FLOW, find: 'const wipe = await wipeAll(ctx, { claim, accounts, signal });', replace: 'if (claim.node.lastDeathAt !== null) { return { wipe: { changed: false, durationMs: 0, details: {} }, verify: { clean: true, findings: [], notExamined: [], durationMs: 0 }, fitness: { checks: [], fence: undefined } }; }\n  const wipe = await wipeAll(ctx, { claim, accounts, signal });' },
     ],
   },
   {
