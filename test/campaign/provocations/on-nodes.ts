@@ -122,7 +122,8 @@ const newHostKey: Provocation = {
     await worker.exec('rm /etc/ssh/ssh_host_ed25519_key*');
     await worker.kill();
     await worker.start();
-    await untilNode(worker.name, 'is quarantined, or free all the same', ({ status, free }) => status === 'quarantined' || free);
+    // Probes see another key first; which one it is, for an operator to accept, the agent says.
+    await untilNode(worker.name, 'is quarantined and offers its key, or is free all the same', ({ status, free, offered_host_key_fingerprint: offered }) => (status === 'quarantined' && offered !== null) || free);
   },
 };
 
