@@ -1,5 +1,4 @@
 import { transaction } from '../db/transaction';
-import { createBatcher, fulfilled } from '../lib/batcher';
 import { messageOf } from '../lib/errors';
 import { recordEvent } from '../modules/audit';
 import { judgeUse, listUses, type NodeUse, setUseBand, SHORT, shortageOf } from '../modules/nodes';
@@ -11,35 +10,55 @@ export interface UseJudge {
   note(nodeIds: number[]): void;
 }
 
-const WINDOW_MS = 100;
+/** A node that says more in between is judged once. */
+const WINDOW_MS = 1_000;
 const MAX_BATCH = 500;
-/** A claim holds a node for some milliseconds. */
-const TRIES = 20;
 
-/** What is lost when the process dies comes again: agents repeat what they said after ten minutes. */
+/**
+ * What is lost when the process dies comes again: agents repeat what they said after ten minutes. A node that another transaction holds, as a claim does for some
+ * milliseconds, is judged with the next ones.
+ */
 export function createUseJudge(ctx: FlowContext): UseJudge {
-  const batcher = createBatcher<number, boolean>({ window: { ms: WINDOW_MS, clock: ctx.clock }, max: MAX_BATCH, work: async (nodeIds) => fulfilled(await judgeAll(ctx, nodeIds)) });
-  const judge = async (nodeId: number): Promise<void> => {
-    for (let tries = 1; !(await batcher.add(nodeId)) && tries < TRIES; tries += 1) {
-      await ctx.clock.sleep(WINDOW_MS * tries);
+  const noted = new Set<number>();
+  let isWaiting = false;
+  const judgeNoted = async (): Promise<void> => {
+    const nodeIds = [...noted];
+    noted.clear();
+    for (let at = 0; at < nodeIds.length; at += MAX_BATCH) {
+      (await judgeAll(ctx, nodeIds.slice(at, at + MAX_BATCH))).forEach((held) => noted.add(held));
     }
+  };
+  const wait = (): void => {
+    if (isWaiting || noted.size === 0) {
+      return;
+    }
+    isWaiting = true;
+    ctx.clock.after(WINDOW_MS, () => {
+      judgeNoted()
+        .catch((error: unknown) => ctx.logger.warn('use of nodes could not be judged', { reason: messageOf(error) }))
+        .finally(() => {
+          isWaiting = false;
+          wait();
+        });
+    });
   };
   return {
     note: (nodeIds) => {
-      Promise.all(nodeIds.map(judge)).catch((error: unknown) => ctx.logger.warn('use of nodes could not be judged', { nodes: nodeIds.length, reason: messageOf(error) }));
+      nodeIds.forEach((nodeId) => noted.add(nodeId));
+      wait();
     },
   };
 }
 
-/** False for a node that another transaction holds. */
-async function judgeAll(ctx: FlowContext, nodeIds: number[]): Promise<boolean[]> {
+/** Those that another transaction holds. */
+async function judgeAll(ctx: FlowContext, nodeIds: number[]): Promise<Set<number>> {
   const held = new Set<number>();
-  for (const use of await listUses(ctx.db, [...new Set(nodeIds)])) {
+  for (const use of await listUses(ctx.db, nodeIds)) {
     if (judgeUse(use) !== use.before && !(await settle(ctx, use))) {
       held.add(use.nodeId);
     }
   }
-  return nodeIds.map((nodeId) => !held.has(nodeId));
+  return held;
 }
 
 /** Going out of service for want of room, and coming back, are on record. */
