@@ -9,7 +9,7 @@ const wallClock = [
 const environment = [ban("MemberExpression[object.name='process'][property.name='env']", 'Only src/config reads the environment.')];
 const exit = [ban("CallExpression[callee.object.name='process'][callee.property.name='exit']", 'Only src/main.ts ends the process.')];
 const LOCK = '/\\b(FOR\\s+UPDATE|SKIP\\s+LOCKED|LOCK\\s+IN\\s+SHARE\\s+MODE)\\b/i';
-const rowLocks = [`Literal[value=${LOCK}]`, `TemplateElement[value.raw=${LOCK}]`].map((selector) => ban(selector, 'Row locks live in modules/*/queries.'));
+const rowLocks = [`Literal[value=${LOCK}]`, `TemplateElement[value.raw=${LOCK}]`].map((selector) => ban(selector, 'Row locks live in modules/*/queries and db/work-queue.'));
 const named = [ban('ExportDefaultDeclaration', 'Named exports only.')];
 const all = { wallClock, environment, exit, rowLocks, named };
 const except = (...names) => Object.entries(all).flatMap(([name, rules]) => (names.includes(name) ? [] : rules));
@@ -43,5 +43,5 @@ export default tseslint.config(
   { files: ['src/lib/**/*.ts'], ignores: ['**/*.test.ts'], rules: { 'no-restricted-syntax': ['error', ...except('wallClock')] } },
   { files: ['src/config/**/*.ts'], ignores: ['**/*.test.ts'], rules: { 'no-restricted-syntax': ['error', ...except('environment')] } },
   { files: ['src/main.ts', 'src/agent-main.ts'], rules: { 'no-restricted-syntax': ['error', ...except('exit', 'environment')] } },
-  { files: ['src/modules/*/queries/**/*.ts'], rules: { 'no-restricted-syntax': ['error', ...except('rowLocks')] } },
+  { files: ['src/modules/*/queries/**/*.ts', 'src/db/work-queue.ts'], rules: { 'no-restricted-syntax': ['error', ...except('rowLocks')] } },
 );

@@ -1,6 +1,6 @@
 import { execute, fromJson, type Id, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
-import { newClaimToken } from '../../../lib/ids';
+import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
 import type { Farewell } from '../farewell';
 import type { Archive, Checkpoint, ClaimedCheckpoint } from '../types';
 
@@ -45,29 +45,17 @@ export async function insertCheckpoints(tx: Tx, leases: { leaseId: Id; enabled: 
   );
 }
 
+const CHECKPOINTS: WorkQueue = { table: 'checkpoints', key: 'lease_id', dueAt: 'due_at', token: 'claim_token' };
+
 /** Claims up to `limit` leases whose checkpoints are due, the longest due first. */
 export async function claimDueCheckpoints(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedCheckpoint[]> {
-  const rows = await selectRows<{ lease_id: number; claims: number; archives: unknown; failures: number }>(
-    tx,
-    'SELECT lease_id, claims, archives, failures FROM checkpoints WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, lease_id LIMIT ? FOR UPDATE SKIP LOCKED',
-    [limit],
-  );
-  if (rows.length === 0) {
-    return [];
-  }
-  const token = newClaimToken();
-  await execute(
-    tx,
-    `UPDATE checkpoints SET claim_token = ?, claims = claims + 1, begun_at = UTC_TIMESTAMP(3), due_at = ${IN_SECONDS} WHERE lease_id IN (${rows.map(() => '?').join(',')})`,
-    [token, claimSeconds, ...rows.map((row) => row.lease_id)],
-  );
+  const claiming = { columns: 'lease_id, claims, archives, failures', limit, claimSeconds, sets: 'claims = claims + 1, begun_at = UTC_TIMESTAMP(3)' };
+  const { rows, token } = await claimDue<{ lease_id: number; claims: number; archives: unknown; failures: number }>(tx, CHECKPOINTS, claiming);
   return rows.map((row) => ({ leaseId: row.lease_id, token, number: row.claims + 1, archives: fromJson<Archive[]>(row.archives), failures: row.failures }));
 }
 
-/** Prolongs a claim. False: it was lost; stop, change nothing. */
-export async function renewCheckpoint(db: Db, { leaseId, token }: ClaimedCheckpoint, claimSeconds: number): Promise<boolean> {
-  return (await execute(db, `UPDATE checkpoints SET due_at = ${IN_SECONDS} WHERE lease_id = ? AND claim_token = ?`, [claimSeconds, leaseId, token])) === 1;
-}
+/** Prolongs a checkpoint's claim. False: it was lost; stop, change nothing. */
+export const renewCheckpoint = (db: Db, { leaseId, token }: ClaimedCheckpoint, claimSeconds: number): Promise<boolean> => renewClaim(db, CHECKPOINTS, { id: leaseId, token, claimSeconds });
 
 /** Due at once when a fresh one was asked for after this one was begun. */
 const NEXT = `IF(wanted_at > begun_at, UTC_TIMESTAMP(3), ${IN_SECONDS})`;

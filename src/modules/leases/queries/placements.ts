@@ -1,5 +1,6 @@
 import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
+import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
 import { newClaimToken } from '../../../lib/ids';
 import type { ClaimedPlacement, Placement, PlacementState } from '../types';
 
@@ -104,29 +105,16 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   accessWanted: row.access_wanted,
 });
 
+const PLACEMENTS: WorkQueue = { table: 'placements', key: 'id', dueAt: 'due_at', token: 'claim_token' };
+
 /** Claims up to `limit` placements that have to be made present or brought up to date, the longest due first. */
 export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedPlacement[]> {
-  const rows = await selectRows<PlacementRow>(
-    tx,
-    `SELECT ${COLUMNS} FROM placements WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
-    [limit],
-  );
-  if (rows.length === 0) {
-    return [];
-  }
-  const token = newClaimToken();
-  await execute(
-    tx,
-    `UPDATE placements SET claim_token = ?, due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
-    [token, claimSeconds, ...rows.map(({ id }) => id)],
-  );
+  const { rows, token } = await claimDue<PlacementRow>(tx, PLACEMENTS, { columns: COLUMNS, limit, claimSeconds });
   return rows.map((row) => toClaimed(row, token));
 }
 
-/** Prolongs a claim. False: it was lost; stop, change nothing. */
-export async function renewPlacement(db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> {
-  return (await execute(db, `UPDATE placements SET due_at = ${IN_SECONDS} WHERE id = ? AND claim_token = ?`, [claimSeconds, id, token])) === 1;
-}
+/** Prolongs a placement's claim. False: it was lost; stop, change nothing. */
+export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> => renewClaim(db, PLACEMENTS, { id, token, claimSeconds });
 
 /**
  * Settles: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones; when the lease was extended meanwhile, or the keys

@@ -1,6 +1,6 @@
-import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import { execute, IN_SECONDS, selectFirst } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
-import { newClaimToken } from '../../../lib/ids';
+import { claimDue, type WorkQueue } from '../../../db/work-queue';
 import type { Reach } from '../../../ssh';
 import type { Verdict } from '../health';
 import type { NodeStatus } from '../types';
@@ -37,25 +37,13 @@ const TRY_DIRECT_MINUTES = 10;
 /** It is reached through its tunnel, and the direct way was not tried for a while. */
 export const DIRECT_DUE = `(reach = 'tunnel' AND (direct_tried_at IS NULL OR direct_tried_at < UTC_TIMESTAMP(3) - INTERVAL ${TRY_DIRECT_MINUTES} MINUTE))`;
 
+const PROBES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'probe_due_at', token: 'probe_token' };
+const PROBED_COLUMNS = `id, address, ssh_port, host_key, reach, EXISTS (SELECT 1 FROM tunnels t WHERE t.node_id = nodes.id) AS tunnelled, ${DIRECT_DUE} AS direct_due,
+  TIMESTAMPDIFF(MICROSECOND, probe_due_at, UTC_TIMESTAMP(3)) / 1000000 AS lag`;
+
 /** Claims up to `limit` nodes whose probe is due, the longest due first, for `claimSeconds`. Empty: nothing is due. */
 export async function claimDueProbes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedProbe[]> {
-  const rows = await selectRows<DueRow>(
-    tx,
-    `SELECT id, address, ssh_port, host_key, reach, EXISTS (SELECT 1 FROM tunnels t WHERE t.node_id = nodes.id) AS tunnelled,
-            ${DIRECT_DUE} AS direct_due,
-            TIMESTAMPDIFF(MICROSECOND, probe_due_at, UTC_TIMESTAMP(3)) / 1000000 AS lag
-       FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3) ORDER BY probe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
-    [limit],
-  );
-  if (rows.length === 0) {
-    return [];
-  }
-  const token = newClaimToken();
-  await execute(
-    tx,
-    `UPDATE nodes SET probe_token = ?, probe_due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
-    [token, claimSeconds, ...rows.map(({ id }) => id)],
-  );
+  const { rows, token } = await claimDue<DueRow>(tx, PROBES, { columns: PROBED_COLUMNS, limit, claimSeconds });
   return rows.map((row) => ({
     nodeId: row.id,
     token,

@@ -1,6 +1,6 @@
-import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import { execute, IN_SECONDS, selectFirst } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
-import { newClaimToken } from '../../../lib/ids';
+import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
 import { formatUidRange, type UidRange } from '../../../lib/uid-range';
 import type { NotExamined } from '../shared-storage';
 import type { Node, NodeCheck } from '../types';
@@ -15,29 +15,16 @@ export interface ClaimedWipe {
   newestUid: number;
 }
 
+const WIPES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'wipe_due_at', token: 'wipe_token' };
+
 /** Claims up to `limit` nodes that are due for a wipe, for `claimSeconds`. Only vacant, reachable nodes are ever due. */
 export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedWipe[]> {
-  const rows = await selectRows<NodeRow & { next_uid: number }>(
-    tx,
-    `SELECT ${NODE_COLUMNS}, next_uid FROM nodes WHERE wipe_due_at <= UTC_TIMESTAMP(3) ORDER BY wipe_due_at, id LIMIT ? FOR UPDATE SKIP LOCKED`,
-    [limit],
-  );
-  if (rows.length === 0) {
-    return [];
-  }
-  const token = newClaimToken();
-  await execute(
-    tx,
-    `UPDATE nodes SET wipe_token = ?, wipe_due_at = ${IN_SECONDS} WHERE id IN (${rows.map(() => '?').join(',')})`,
-    [token, claimSeconds, ...rows.map(({ id }) => id)],
-  );
+  const { rows, token } = await claimDue<NodeRow & { next_uid: number }>(tx, WIPES, { columns: `${NODE_COLUMNS}, next_uid`, limit, claimSeconds });
   return rows.map((row) => ({ node: toNode(row), token, newestUid: row.next_uid - 1 }));
 }
 
 /** Prolongs a wipe's claim. False: it was lost; stop, change nothing. */
-export async function renewWipe(db: Db, { node, token }: ClaimedWipe, claimSeconds: number): Promise<boolean> {
-  return (await execute(db, `UPDATE nodes SET wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [claimSeconds, node.id, token])) === 1;
-}
+export const renewWipe = (db: Db, { node, token }: ClaimedWipe, claimSeconds: number): Promise<boolean> => renewClaim(db, WIPES, { id: node.id, token, claimSeconds });
 
 export interface VerifiedWipe {
   /** The highest uid ever wiped on the machine, as it says. */
