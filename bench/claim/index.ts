@@ -4,6 +4,7 @@ import type { RowDataPacket } from 'mysql2/promise';
 import { createDatabase } from '../../src/db/connection';
 import type { SecretRequest } from '../../src/flows/rent-request';
 import { createReserve, reserveAlone } from '../../src/flows/reserve';
+import { sqlCodeOf } from '../../src/db/transaction';
 import { systemClock } from '../../src/lib/clock';
 import { sha256 } from '../../src/lib/ids';
 import { findUser, type User } from '../../src/modules/accounts';
@@ -142,6 +143,14 @@ export function aRentOf(user: User | undefined, publicKey: string): SecretReques
   return { user, passwordHash: null, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, checkpoint: true, idempotencyKey: randomUUID() };
 }
 
+/** The server has rolled back, and it is tried again, as db/transaction does. */
+function isDeadlock(error: unknown): false {
+  if (sqlCodeOf(error) !== 'ER_LOCK_DEADLOCK') {
+    throw error;
+  }
+  return false;
+}
+
 /** As flows/when-free. */
 const PAUSE_MS = 25;
 
@@ -149,7 +158,7 @@ export const claimBareWithPatience = (pool: Pool, userId: number, publicKey: str
 
 async function claimWithPatience(claim: BareClaim, pool: Pool, { userId, publicKey }: { userId: number; publicKey: string }): Promise<void> {
   const rent = { userId, idempotencyKey: randomUUID(), requestHash: sha256(publicKey), publicKey };
-  while (!(await claim(pool, rent))) {
+  while (!(await claim(pool, rent).catch(isDeadlock))) {
     await systemClock.sleep(PAUSE_MS * (0.5 + Math.random()));
   }
 }

@@ -16,7 +16,7 @@ const MAX_ATTEMPTS = 6;
 const PAUSE_MS = 10;
 
 /** The code of a driver error, '' for anything else. */
-function sqlCodeOf(error: unknown): string {
+export function sqlCodeOf(error: unknown): string {
   // By its members and not by its class: errors of sockets may come from another realm than ours.
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
