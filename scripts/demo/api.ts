@@ -22,7 +22,13 @@ export interface Client {
 
 const ANSWER_LIMIT_MS = 60_000;
 
-type Send = (init: { body?: object; headers: Record<string, string> }) => Promise<{ data?: unknown; error?: unknown; response: Response }>;
+type Send = (init: { body?: object; headers: Record<string, string>; parseAs: 'text' }) => Promise<{ data?: unknown; error?: unknown; response: Response }>;
+
+/** Undefined for what is no JSON, such as a page for people. */
+function parseJson(response: Response, text: unknown): unknown {
+  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  return isJson && typeof text === 'string' && text !== '' ? (JSON.parse(text) as unknown) : undefined;
+}
 
 /** @param ca the certificate to trust; each call uses a connection of its own, as if it came from another program */
 export function createClient(url: string, { ca, token }: { ca?: string; token?: string } = {}): Client {
@@ -31,8 +37,8 @@ export function createClient(url: string, { ca, token }: { ca?: string; token?: 
     const fetch = async (request: Request): Promise<Response> => toResponse(await sendRequest(http, request, ANSWER_LIMIT_MS));
     const orion = createOrionClient({ baseUrl: url, token, fetch }) as unknown as Record<string, Record<string, Send>>;
     const send = orion[path]?.[method] as Send;
-    const { data, error, response } = await send({ ...(body ? { body } : {}), headers }).finally(() => http.close());
-    return { status: response.status, body: (response.ok ? data : error) as T, header: (name) => response.headers.get(name) ?? undefined };
+    const { data, error, response } = await send({ ...(body ? { body } : {}), headers, parseAs: 'text' }).finally(() => http.close());
+    return { status: response.status, body: (response.ok ? parseJson(response, data) : error) as T, header: (name) => response.headers.get(name) ?? undefined };
   };
   return {
     get: (path) => call('GET', path),

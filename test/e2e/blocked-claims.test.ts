@@ -31,7 +31,7 @@ const look = (path: string): Promise<{ status: number }> =>
   path.startsWith('/api/') ? tenant.client.get(path) : fetch(`${system.apis[0]?.opsUrl ?? ''}${path}`, { signal: AbortSignal.timeout(30_000) });
 
 const waiting = async (): Promise<number> =>
-  Number((await system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%FROM users WHERE id = % FOR UPDATE'"))[0]?.n);
+  Number((await system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%FROM users WHERE id IN % FOR UPDATE'"))[0]?.n);
 
 describe('while more claims are blocked than the pool has connections', () => {
   it.each([
