@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { Clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
 import { readAddresses, readFacts, readHostKey } from './facts';
 import { createSelfNews } from './self-news';
 import type { RegisterBody, SelfReport } from './wire';
@@ -30,10 +31,11 @@ export interface Self {
   hasMoved(): boolean;
 }
 
-export function createSelf(settings: SelfSettings, clock: Pick<Clock, 'monotonicMs'>): Self {
+export function createSelf(settings: SelfSettings, { clock, logger }: { clock: Pick<Clock, 'monotonicMs'>; logger: Logger }): Self {
   const news = createSelfNews(clock);
   let addresses = readAddresses();
   let described: SelfReport | undefined;
+  let isRefused = false;
   const report = async (): Promise<SelfReport> => ({
     hostname: settings.followsHostname ? hostname() : settings.hostname,
     ssh_port: settings.sshPort,
@@ -52,7 +54,13 @@ export function createSelf(settings: SelfSettings, clock: Pick<Clock, 'monotonic
       }
     },
     news: async () => news.pick(await report(), readAddresses()),
-    answered: (accepted) => news.answered(accepted),
+    answered: (accepted) => {
+      if (accepted === false && !isRefused) {
+        logger.warn('what changed about this machine does not count yet: nobody answers at its new address, or its name is no host name (set MY_HOSTNAME)', { hostname: hostname(), addresses });
+      }
+      isRefused = accepted === undefined ? isRefused : !accepted;
+      news.answered(accepted);
+    },
     hasMoved: () => {
       const before = addresses;
       addresses = readAddresses();

@@ -62,9 +62,11 @@ export async function sendRequest(http: HttpClient, request: Request, timeoutMs:
   return http.send({ method: request.method, url: request.url, headers: Object.fromEntries(request.headers), body, timeoutMs });
 }
 
-/** The answer as one of the Fetch API. */
+/** The answer as one of the Fetch API, which allows these statuses no body, not even an empty one. */
+const WITHOUT_BODY = [204, 205, 304];
+
 export const toResponse = ({ status, headers, text }: HttpAnswer): Response =>
-  new Response(status === 204 ? null : text, { status, headers: Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')]) });
+  new Response(WITHOUT_BODY.includes(status) ? null : text, { status, headers: Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')]) });
 
 // Loaded only when needed: TLS is a good part of a short command's time.
 async function secureTransport(readCa: () => Promise<string | undefined>): Promise<Transport> {

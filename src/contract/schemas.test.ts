@@ -65,10 +65,10 @@ describe('bodies', () => {
 
   it('R1: a machine is where a host name or an address says, and nowhere else', () => {
     const at = (address: string): boolean => takes(registerBody, { hostname: 'h', host_key: 'k', address });
-    for (const address of ['10.0.0.7', 'node-1.example', '::1', 'fe80::1', 'a']) {
+    for (const address of ['10.0.0.7', 'node-1.example', '::1', 'fe80::1', 'fe80::1%eth0', '::ffff:10.0.0.7', 'a']) {
       expect([address, at(address)]).toEqual([address, true]);
     }
-    for (const address of ['', ' ', '-oProxyCommand=id', 'a b', 'a;b', '$(id)', 'a\nb', '[::1]', 'user@host', 'a/b', '-a.b', 'x'.repeat(254)]) {
+    for (const address of ['', ' ', '-oProxyCommand=id', 'a b', 'a;b', '$(id)', 'a\nb', '[::1]', 'user@host', 'a/b', '-a.b', '%eth0', '::1%', 'fe80::1%a b', 'x'.repeat(254)]) {
       expect([address, at(address)]).toEqual([address, false]);
     }
   });

@@ -50,7 +50,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const contact = await openContact(config.stateDir);
   const rest = createRest(clock);
   const news = createNews(clock);
-  const self = createSelf(config, clock);
+  const self = createSelf(config, { clock, logger });
   const expiries = createKeyExpiries(config.stateDir, clock);
   const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
   await mkdir(config.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
