@@ -5,7 +5,7 @@
 export type { Access as CallAccess, AnswerOf, BodyOf, Endpoint, ParamsOf, QueryOf } from './endpoint';
 export { type Page } from './paging';
 export { type Problem, problem, PROBLEMS } from './problem';
-export type { SharedStorage } from './labels';
+export type { SharedStorage } from './resources';
 export type { Key, LoginAnswer, User, UserChange } from './accounts';
 export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented, RentRequest } from './leases';
 export type { Node, NodeForAdmin, NodeStatus } from './nodes';

@@ -1,10 +1,6 @@
 import { z } from 'zod';
 import { MAX_LABELS, NODE_PREFIX } from '../lib/labels';
 
-/** What a rent may ask for at most. */
-export const MAX_CPUS = 4096;
-export const MAX_MEMORY_MB = 1_000_000_000;
-
 /** The prefix of what nodes declare does not count against the length. */
 const LABEL_NAME = /^(?:node\/)?[a-zA-Z0-9][a-zA-Z0-9._/-]{0,62}$/;
 const labelName = z.string().regex(LABEL_NAME, 'use 1 to 63 letters, digits, dots, dashes, slashes');
@@ -25,13 +21,3 @@ export const operatorLabels = labels.refine((all) => Object.keys(all).every(isOp
 
 /** Names of labels that an operator takes off. */
 export const operatorLabelNames = z.array(z.string().regex(LABEL_NAME).refine(isOperators, 'what a node declares goes when the node no longer declares it')).max(MAX_LABELS);
-
-/** What counts of a node at most. */
-export const caps = {
-  max_cpus: z.int().min(1).max(MAX_CPUS).nullable().default(null).meta({ description: 'No more processors count, whatever the machine declares; null: all of them' }),
-  max_memory_mb: z.int().min(1).max(MAX_MEMORY_MB).nullable().default(null).meta({ description: 'No more memory counts; null: all of it' }),
-};
-
-/** A file system that other machines may share and no wipe walks. */
-export const sharedStorage = z.object({ path: z.string(), type: z.string() });
-export type SharedStorage = z.output<typeof sharedStorage>;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { endpoint } from './endpoint';
-import { labels, MAX_CPUS, MAX_MEMORY_MB, sharedStorage } from './labels';
+import { labels } from './labels';
 import { idParam, pageOf, pageQuery } from './paging';
+import { MAX_CPUS, MAX_MEMORY_MB, sharedStorage } from './resources';
 
 const MAX_HOURS = 24 * 366;
 const requirements = z

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { endpoint } from './endpoint';
-import { caps, nodeLabels, operatorLabelNames, operatorLabels, sharedStorage } from './labels';
+import { nodeLabels, operatorLabelNames, operatorLabels } from './labels';
 import { idParam, pageOf, pageQuery } from './paging';
+import { caps, sharedStorage } from './resources';
 
 const time = z.iso.datetime().nullable();
 const forAdmins = {

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { endpoint } from './endpoint';
-import { caps, operatorLabels } from './labels';
+import { operatorLabels } from './labels';
 import { idParam, pageOf, pageQuery } from './paging';
 import { PRINTABLE } from './printable';
+import { caps } from './resources';
 
 export const tokenBody = z
   .strictObject({

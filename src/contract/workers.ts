@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { HOST_NAME, HOST_NAME_RULE } from '../lib/host-name';
 import { parseUidRange, UID_RANGE_RULE, type UidRange } from '../lib/uid-range';
 import { endpoint } from './endpoint';
-import { labels, MAX_CPUS, MAX_MEMORY_MB } from './labels';
+import { labels } from './labels';
+import { MAX_CPUS, MAX_MEMORY_MB } from './resources';
 
 const port = z.int().min(1).max(65535);
 const megabytes = z.number().min(0).max(1e12).transform(Math.round);
