@@ -38,7 +38,7 @@ export const claim: Benchmark = {
   name: 'claim',
   method:
     `The transaction of a lone rent (\`flows/reserve\`, as a request is tried again whose group failed; 12 statements in 2 round trips: user, key, quota and node; rent, lease, placement, node, event and COMMIT), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
-    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Other users claim than the last time, so that nobody waits for the lock of his own quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "A group of one" is what one caller gets of an API: the same transaction behind what groups callers (**grouped-claims** has the crowd).',
+    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Each round uses other users than the last, so that no claim waits for the lock of its user\'s quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "A group of one" is what one caller gets of an API: the same transaction behind what groups callers (**grouped-claims** has the crowd).',
   run: (run) => measureClaims(run),
 };
 

@@ -30,9 +30,9 @@ interface Waiting<T, R> {
 }
 
 /**
- * Work that is dear to begin and cheap for one more: whoever comes while it is under way makes up the next batch, so that batches grow with the load. Without
- * a window nobody waits for company where nothing is under way. A further batch starts beside those under way once it is full, or as large as the smallest of
- * them, for a few beside many would cost as much as many; or when its patience is over, for those may stand still.
+ * For work that is expensive to begin and cheap to extend. Items that arrive while a batch runs make up the next one, so batches grow with the load. An item
+ * that arrives while no batch runs starts at once, or after the window if there is one. With lanes, a further batch starts beside the running ones when it is
+ * full, when it is as large as the smallest of them (a few items cost nearly as much as many), or when its patience is over (a running batch may hang).
  */
 export function createBatcher<T, R>({ max, weightOf = () => 1, window, lanes, ownerOf = (item) => item, work }: BatcherOptions<T, R>): Batcher<T, R> {
   const queue = createQueue<T, R>({ max, weightOf, ownerOf });

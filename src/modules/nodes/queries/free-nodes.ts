@@ -61,7 +61,7 @@ export async function claimFreeNode(tx: Tx, wanted: Requirements): Promise<FreeN
   return { found: (await countFreeNodes(tx, wanted, 1)) > 0 ? 'busy' : 'none' };
 }
 
-/** How many free nodes satisfy `wanted`, whoever may be claiming them at this moment; counts up to `limit`. */
+/** The number of free nodes that satisfy `wanted`, with those that other transactions are claiming now; counts up to `limit`. */
 export async function countFreeNodes(db: Db, wanted: Requirements, limit: number): Promise<number> {
   const { sql, bindings } = requirementsSql(wanted);
   const rows = await selectRows<{ id: number }>(db, `SELECT id FROM nodes FORCE INDEX (nodes_claim) WHERE ${LEASABLE} AND ${sql} ORDER BY fit, use_band, id LIMIT ?`, [...bindings, limit]);
