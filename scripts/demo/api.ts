@@ -1,5 +1,5 @@
 import { createHttpClient, sendRequest, toResponse } from '../../src/cli/http';
-import { createOrionClient } from '../../src/client';
+import { callAny } from '../../test/lab';
 
 export interface Answer<T> {
   status: number;
@@ -22,8 +22,6 @@ export interface Client {
 
 const ANSWER_LIMIT_MS = 60_000;
 
-type Send = (init: { body?: object; headers: Record<string, string>; parseAs: 'text' }) => Promise<{ data?: unknown; error?: unknown; response: Response }>;
-
 /** Undefined for what is no JSON, such as a page for people. */
 function parseJson(response: Response, text: unknown): unknown {
   const isJson = /json/.test(response.headers.get('content-type') ?? '');
@@ -35,9 +33,7 @@ export function createClient(url: string, { ca, token }: { ca?: string; token?: 
   const call = async <T>(method: string, path: string, { body, headers = {} }: Call = {}): Promise<Answer<T>> => {
     const http = createHttpClient(() => Promise.resolve(ca));
     const fetch = async (request: Request): Promise<Response> => toResponse(await sendRequest(http, request, ANSWER_LIMIT_MS));
-    const orion = createOrionClient({ baseUrl: url, token, fetch }) as unknown as Record<string, Record<string, Send>>;
-    const send = orion[path]?.[method] as Send;
-    const { data, error, response } = await send({ ...(body ? { body } : {}), headers, parseAs: 'text' }).finally(() => http.close());
+    const { data, error, response } = await callAny({ baseUrl: url, token, fetch }, { method, path }, { body, headers, parseAs: 'text' }).finally(() => http.close());
     return { status: response.status, body: (response.ok ? parseJson(response, data) : error) as T, header: (name) => response.headers.get(name) ?? undefined };
   };
   return {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { addLabel, parseClient, parseDuration, parseServer, positiveNumber, wholeNumber } from './arguments';
+import { addLabel, parseClient, parseDuration, parseKey, parseServer, positiveNumber, wholeNumber } from './arguments';
 
 describe('arguments', () => {
   it('make a duration of hours or of minutes, not of both', () => {
@@ -15,6 +15,14 @@ describe('arguments', () => {
 
   it.each(['', '0', '-1', 'Infinity', '1,5'])('refuse %j as a number above 0', (text) => {
     expect(() => positiveNumber(text)).toThrow('above 0');
+  });
+
+  it.each(['', 'two words', 'ключ', 'a\n', 'x'.repeat(129)])('refuse %j as an idempotency key', (text) => {
+    expect(() => parseKey(text)).toThrow('visible ASCII');
+  });
+
+  it('take an idempotency key as it is', () => {
+    expect(parseKey('3f2b-1')).toBe('3f2b-1');
   });
 
   it('collect labels', () => {

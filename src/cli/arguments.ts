@@ -20,6 +20,14 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
+/** What the API takes as an Idempotency-Key. */
+export function parseKey(text: string): string {
+  if (!/^[\x21-\x7e]{1,128}$/.test(text)) {
+    throw new InvalidArgumentError('It must be 1 to 128 visible ASCII characters, such as a UUID.');
+  }
+  return text;
+}
+
 /** An account: its id when it looks like one, else its name. */
 export function parseClient(text: string): number | string {
   return /^\d{1,15}$/.test(text) ? Number(text) : text;

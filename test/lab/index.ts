@@ -1,3 +1,4 @@
+export { callAny } from './any-call';
 /** Real servers for tests, the demo and benchmarks; all on 127.0.0.0/8, all gone when their lab closes or its process dies. */
 export { breakLog, type BrokenLog } from './broken-logs';
 export { isBuilt } from './built';

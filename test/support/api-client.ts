@@ -1,4 +1,4 @@
-import { createOrionClient } from '../../src/client';
+import { callAny } from '../lab';
 import { checkAnswer } from './check-answer';
 
 export interface Answer<T> {
@@ -21,18 +21,10 @@ export interface ApiClient {
 
 const ANSWER_LIMIT_MS = 90_000;
 
-type Send = (init: { body?: object; headers: Record<string, string>; signal: AbortSignal }) => Promise<{ data?: unknown; error?: unknown; response: Response }>;
-
-/** The client that programs use, for paths that are put together while a test runs. */
-const callsAt = (baseUrl: string, token: string | undefined): ((path: string, method: string) => Send) => {
-  const orion = createOrionClient({ baseUrl, token }) as unknown as Record<string, Record<string, Send>>;
-  return (path, method) => orion[path]?.[method] as Send;
-};
-
 /** @param token access token; without it only public routes answer */
 export function createApiClient(url: string, token?: string): ApiClient {
   const call = async <T>(method: string, path: string, { body, headers = {} }: { body?: object; headers?: Record<string, string> } = {}): Promise<Answer<T>> => {
-    const { data, error, response } = await callsAt(url, token)(path, method)({ ...(body ? { body } : {}), headers, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
+    const { data, error, response } = await callAny({ baseUrl: url, token }, { method, path }, { body, headers, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
     const answer = response.ok ? data : error;
     checkAnswer({ method, path, status: response.status, body: answer });
     return { status: response.status, headers: response.headers, body: answer as T };

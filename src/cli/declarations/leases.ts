@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addLabel, parseClient, positiveNumber, wholeNumber } from '../arguments';
+import { addLabel, parseClient, parseKey, positiveNumber, wholeNumber } from '../arguments';
 import type { ConfigSshOptions } from '../commands/config-ssh';
 import type { ExtendOptions } from '../commands/extend';
 import type { LeasesOptions } from '../commands/leases';
@@ -27,7 +27,7 @@ function declareRent(program: Command, { action }: Declaration): void {
     .option('--password', 'also make a password; it is shown once')
     .option('--no-checkpoint', 'do not save the home while the lease runs; a move to another machine then begins with an empty one')
     .option('--for <client>', 'rent for another account, by id or name (admins)', parseClient)
-    .option('--idempotency-key <key>', 'repeating a rent with the same key makes no second lease')
+    .option('--idempotency-key <key>', 'repeating a rent with the same key makes no second lease', parseKey)
     .option('--ssh', 'log in at once')
     .action(action(async (context, options: RentOptions) => (await import('../commands/rent')).rent(context, options)));
 }
@@ -50,7 +50,7 @@ function declareLease(program: Command, { action }: Declaration): void {
     .argument('<lease>', 'number of the lease', wholeNumber(1))
     .option('--hours <n>', 'by how much', positiveNumber)
     .option('--minutes <n>', 'by how much', positiveNumber)
-    .option('--idempotency-key <key>', 'repeating an extension with the same key extends once')
+    .option('--idempotency-key <key>', 'repeating an extension with the same key extends once', parseKey)
     .action(action(async (context, id: number, options: ExtendOptions) => (await import('../commands/extend')).extend(context, id, options)));
   program
     .command('release')
