@@ -31,11 +31,16 @@ const byName = (name: string): Scenario => {
   return found;
 };
 
-/** One line a scenario, and at the end the count that test runners print. */
+/** How many violations of a scenario stand below its line: enough to see what kind they are. */
+const SHOWN = 5;
+
+/** One line a scenario, what it broke, and at the end the count that test runners print. */
 function print({ scenarios, seed, seconds }: CampaignReport): void {
-  const lines = scenarios.map(({ name, operations, unit, faults, violations, seconds: took, figures = {} }) => {
+  const lines = scenarios.flatMap(({ name, operations, unit, faults, violations, seconds: took, figures = {} }) => {
     const more = Object.entries(figures).map(([what, value]) => `${what} ${Number.isInteger(value) ? value : value.toFixed(2)}`);
-    return `${violations.length === 0 ? 'ok  ' : 'FAIL'} ${name}: ${[`${operations} ${unit}`, `${faults} faults`, `${violations.length} violations`, ...more, `${took.toFixed(0)} s`].join(', ')}`;
+    const counts = [`${operations} ${unit}`, `${faults} faults`, `${violations.length} violations`, ...more, `${took.toFixed(0)} s`];
+    const broken = violations.slice(0, SHOWN).map(({ invariant, where, what }) => `     ${invariant} ${where}: ${what.slice(0, 300)}`);
+    return [`${violations.length === 0 ? 'ok  ' : 'FAIL'} ${name}: ${counts.join(', ')}`, ...broken];
   });
   const failed = scenarios.filter(({ violations }) => violations.length > 0).length;
   process.stdout.write(`${lines.join('\n')}\nseed ${seed}, ${seconds.toFixed(0)} s\n${scenarios.length - failed} passed, ${failed} failed\n`);
