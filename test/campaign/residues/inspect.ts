@@ -7,6 +7,8 @@ import glob, os, re, stat, sys
 name, uid, address = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 mine = lambda number: int(number) == uid
 found = []
+# Sizes of a record in utmp(5) and in lastlog(8)
+LOGIN, LAST = (384, 292) if os.uname().machine == 'x86_64' else (400, 296)
 
 for pid in filter(str.isdigit, os.listdir('/proc')):
     try:
@@ -85,9 +87,12 @@ for line in open('/proc/key-users'):
 
 for file in [path for pattern in ('/run/utmp', '/var/log/wtmp*', '/var/log/btmp', '/var/lib/wtmpdb/*', '/var/lib/lastlog/*') for path in glob.glob(pattern)]:
     content = open(file, 'rb').read()
-    if name.encode() in content or (file.endswith('mp') and content.strip(b'\0') and b'root' not in content):
-        found.append('record in ' + file)
-for file, size in (('/var/log/lastlog', 292 if os.uname().machine == 'x86_64' else 296), ('/var/log/faillog', 32), ('/var/log/tallylog', 64)):
+    logins = [content[at:at + LOGIN] for at in range(0, len(content), LOGIN)] if file.endswith('mp') else []
+    # A login of Orion's own that came before the agent had made its account is noted too
+    strange = [record for record in logins if record.strip(b'\0') and record[44:76].rstrip(b'\0') != b'orion-mgmt']
+    if name.encode() in content or (strange and b'root' not in b''.join(strange)):
+        found.append('record in %s of %s' % (file, [record[44:76].rstrip(b'\0') for record in strange]))
+for file, size in (('/var/log/lastlog', LAST), ('/var/log/faillog', 32), ('/var/log/tallylog', 64)):
     if os.path.exists(file):
         with open(file, 'rb') as slots:
             slots.seek(uid * size)

@@ -150,8 +150,9 @@ def call(number, *args):
     if result < 0:
         raise OSError(ctypes.get_errno(), 'keys')
     return result
+# A name of its own: a second key of one name would be an update of the first, which its owner may have shut.
 def add(ring, kind=b'user', text=b'secret'):
-    key = call(ADD_KEY, kind, b'of-%d' % os.getuid(), text, len(text or b''), ring)
+    key = call(ADD_KEY, kind, b'of-%d-%d' % (os.getuid(), os.getpid()), text, len(text or b''), ring)
     call(KEYCTL, 5, key, 0x3f3f3f3f)
     return key`;
 const keys = (code: string): string => `python3 - <<'END'\n${KEYS}\n${code}\nEND\n`;
