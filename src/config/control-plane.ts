@@ -35,8 +35,6 @@ export interface ControlPlaneConfig {
     idleSeconds: number;
     /** Of the whole fleet, together; idle nodes call more seldom for it. */
     perSecond: number;
-    /** How long a heartbeat waits for others to be written with; 0: each by itself. */
-    batchMs: number;
     /** After so long without contact a node holds its accounts; 0: never. */
     contactLimitSeconds: number;
   };
@@ -137,7 +135,6 @@ function readLeasing(env: EnvReader): Pick<ControlPlaneConfig, 'accounts' | 'enr
       overdueSeconds: seconds(env, 'ORION_HEARTBEAT_OVERDUE_SECONDS', { default: heartbeat * 2.5 }),
       idleSeconds: seconds(env, 'ORION_HEARTBEAT_IDLE_SECONDS', { default: 60, max: 3600 }),
       perSecond: env.integer('ORION_HEARTBEATS_PER_SECOND', { default: 2000, min: 1 }),
-      batchMs: env.integer('ORION_HEARTBEAT_BATCH_MS', { default: 50, min: 0, max: 1000 }),
       contactLimitSeconds: contactLimit,
     },
   };

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
-/** Who may call. `node`: an agent with its node's credential. */
-export type Access = 'public' | 'user' | 'admin' | 'node';
+/** Who may call. `node`: an agent with its node's credential. `machine`: an agent, with the credential or before it has one. */
+export type Access = 'public' | 'user' | 'admin' | 'node' | 'machine';
 
 interface AnswerSpec {
   description: string;
@@ -23,6 +23,8 @@ export interface Endpoint {
   answers: Readonly<Record<number, AnswerSpec>>;
   /** HTTP statuses of the problems worth documenting here. */
   problems?: readonly number[];
+  /** Called so often that it is also served before Express (src/http/fast-path.ts). A POST without parameters in its path, and without rate limits. */
+  fast?: true;
 }
 
 /** Keeps the exact type of what is declared. */

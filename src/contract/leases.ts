@@ -146,7 +146,7 @@ export type Gateway = z.output<typeof gateway>;
 export type Checkpoint = z.output<typeof checkpoint>;
 
 export const rentNodes = endpoint({
-  method: 'post', path: '/api/rent', summary: 'Lease nodes, all or nothing', access: 'user', body: rentBody, problems: [403, 404, 422, 503],
+  method: 'post', path: '/api/rent', summary: 'Lease nodes, all or nothing', access: 'user', fast: true, body: rentBody, problems: [403, 404, 422, 503],
   answers: { 201: { description: 'The leases with their access', schema: rentAnswer }, 200: { description: 'A repetition of an earlier request', schema: rentAnswer }, 202: { description: 'Leased; accounts are still being made: look at the leases', schema: rentAnswer } },
 });
 

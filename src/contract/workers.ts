@@ -112,7 +112,7 @@ export const challengeMachine = endpoint({
 });
 
 export const registerMachine = endpoint({
-  method: 'post', path: '/api/workers/register', summary: 'A machine announces itself', access: 'public', body: registerBody, problems: [401, 409, 410, 429],
+  method: 'post', path: '/api/workers/register', summary: 'A machine announces itself', access: 'machine', body: registerBody, problems: [401, 409, 410, 429],
   answers: { 200: { description: 'Known, updated', schema: registerAnswer }, 201: { description: 'Enrolled', schema: registerAnswer }, 202: { description: 'Waits for an operator', schema: registerAnswer } },
 });
 
@@ -120,7 +120,7 @@ export const registerMachine = endpoint({
 export const register = endpoint({ ...registerMachine, path: '/api/register' });
 
 export const heartbeat = endpoint({
-  method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home', access: 'node', body: heartbeatBody, problems: [410, 503],
+  method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home', access: 'node', fast: true, body: heartbeatBody, problems: [410, 503],
   answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } },
 });
 

@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import express, { type Express, type RequestHandler, type Router } from 'express';
 import helmet from 'helmet';
+import { createHeartbeatLog } from '../flows/record-heartbeat';
 import { createHeartbeatRhythm } from '../flows/heartbeat-rhythm';
 import { createUseJudge } from '../flows/judge-use';
 import type { Readiness } from '../lib/readiness';
@@ -10,18 +11,16 @@ import { BODY_LIMIT_BYTES, requireUtf8 } from './body';
 import type { ApiDeps } from './deps';
 import { createRegistry, generateOpenApi } from './docs/openapi';
 import { createDocsRouter } from './docs/router';
-import { createDoors } from './door';
+import { createFastPath, endAfterThis } from './fast-path';
 import { createOpsRouter, createReadyRouter, type HealthDeps, type ReadinessDeps } from './health/router';
 import { createInstallRouter } from './install/router';
 import { createRent } from './leases/rent';
-import { createRentDoor } from './leases/rent-door';
 import { addLeaseRoutes } from './leases/router';
 import { addNodeRoutes } from './nodes/router';
 import { newRequestId, noteAnswer, type Observing } from './observe';
 import { createErrorHandler, notFound } from './problem';
-import { createRouteMaker } from './route';
+import { createRouteMaker, type Route } from './route';
 import { createStrictRouter } from './strict-router';
-import { createHeartbeatDoor } from './workers/heartbeat-door';
 import { addWorkerRoutes } from './workers/router';
 
 /** Gives each request an id, logs its end, measures it. */
@@ -36,16 +35,6 @@ function observe(observing: Observing): RequestHandler {
       const { user } = (res.locals.principal as { user?: { id: number } } | undefined) ?? {};
       noteAnswer(observing, { req, res, requestId, startedAt, route, userId: user?.id });
     });
-    next();
-  };
-}
-
-/** While the replica stops, each answer is the last on its connection: the proxy then takes the next request elsewhere. */
-function sayGoodbye(stopping: AbortSignal): RequestHandler {
-  return (_req, res, next) => {
-    if (stopping.aborted) {
-      res.shouldKeepAlive = false;
-    }
     next();
   };
 }
@@ -70,32 +59,33 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   const agentCtx = { ...ctx, db: api.agentsDb };
   const routers = { own: createStrictRouter(), workers: createStrictRouter() };
   const registry = createRegistry();
-  const auth = createAuthenticator(api, ctx.tokens);
-  const agentAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db }, ctx.tokens);
-  const rent = createRent(api);
-  const routes = createRouteMaker({ router: routers.own, registry, auth });
+  const fast: { own: Route[]; workers: Route[] } = { own: [], workers: [] };
+  const routes = createRouteMaker({ router: routers.own, registry, auth: createAuthenticator(api, ctx.tokens), fast: fast.own });
   addAccountRoutes(routes, api);
-  addLeaseRoutes(routes, { ...api, rent });
+  addLeaseRoutes(routes, { ...api, rent: createRent(api) });
   addNodeRoutes(routes, api, stopping);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const rhythm = createHeartbeatRhythm(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
-  const uses = createUseJudge(agentCtx);
-  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: agentAuth }), { ...api, ctx: agentCtx, rhythm, uses }, agentAuth);
+  const heartbeats = createHeartbeatLog({ ...agentCtx, uses: createUseJudge(agentCtx) });
+  const workerAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db }, ctx.tokens);
+  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: workerAuth, fast: fast.workers }), { ...api, ctx: agentCtx, rhythm, heartbeats });
 
-  const heartbeats = settings.heartbeatBatchMs > 0 ? [createHeartbeatDoor({ ...agentCtx, rhythm, uses }, settings)] : [];
   const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
   const full = createListener(api, { db: api.reads, readiness }, [routers.own, routers.workers, ...pages]);
   const agents = createListener(api, { db: agentCtx.db, readiness }, [routers.workers]);
   return {
-    api: createDoors({ ...ctx, stopping, app: full }, [...heartbeats, createRentDoor({ auth, rent, logger: ctx.logger })]),
-    agents: createDoors({ ...ctx, stopping, app: agents }, heartbeats),
+    api: createFastPath({ ...ctx, stopping, app: full, routes: [...fast.own, ...fast.workers] }),
+    agents: createFastPath({ ...ctx, stopping, app: agents, routes: fast.workers }),
   };
 }
 
 /** What every request passes, around `routers`. */
 function createListener({ ctx, settings }: ApiDeps, ready: ReadinessDeps, routers: Router[]): Express {
   const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
-  app.use(sayGoodbye(ready.readiness.stopping));
+  app.use((_req, res, next) => {
+    endAfterThis(res, ready.readiness.stopping);
+    next();
+  });
   app.use(createReadyRouter(ready));
   app.use(observe({ logger: ctx.logger, metrics: ctx.metrics, clock: ctx.clock }));
   app.use(helmet());

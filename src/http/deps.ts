@@ -18,8 +18,6 @@ export interface ApiSettings {
   heartbeatIdleSeconds: number;
   /** Of the whole fleet, together. */
   heartbeatsPerSecond: number;
-  /** How long a heartbeat waits for others to be written with; 0: each by itself. */
-  heartbeatBatchMs: number;
   contactLimitSeconds: number;
   /** The keys that open nodes to the control plane, for their agents. */
   management: SignedManagement;

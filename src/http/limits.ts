@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 import type { Knex } from 'knex';
 import { RateLimiterMySQL } from 'rate-limiter-flexible';
 import { databaseName } from '../db/sql';
@@ -7,7 +7,7 @@ import type { Clock } from '../lib/clock';
 import { callerRangesOf } from './caller-address';
 import { createLoginLimit, type LateLogins, type LoginLimit } from './login-limits';
 import { count, tooManyRequests } from './counters';
-import type { NodeCaller } from './node-caller';
+import type { CallLocals, CallRequest } from './call';
 
 /** An address is counted as `rangesOf` counts it. */
 export interface LimitSettings {
@@ -27,7 +27,7 @@ export interface LimitSettings {
 export interface Limits {
   login: RequestHandler[];
   /** To be called when a login succeeded. */
-  loggedIn: (req: Request) => Promise<void>;
+  loggedIn: (req: CallRequest) => Promise<void>;
   signup: RequestHandler[];
   register: RequestHandler[];
 }
@@ -58,11 +58,11 @@ export function createLimits(db: Knex, settings: LimitSettings, clock: Clock): L
     signup: [byAddress(limit('signup_address', signupsPerAddress, 3600))],
     register: [
       async (req, res, next) => {
-        const caller = res.locals.caller as NodeCaller | undefined;
+        const { caller } = res.locals as CallLocals;
         if (caller === undefined) {
           return registrations(req, res, next);
         }
-        await consume(registrationsOfNode, { key: String(caller.node.id), share: 1 });
+        await consume(registrationsOfNode, { key: String(caller.nodeId), share: 1 });
         next();
       },
     ],

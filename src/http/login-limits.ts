@@ -1,8 +1,8 @@
-import type { Request } from 'express';
 import type { RateLimiterMySQL } from 'rate-limiter-flexible';
 import type { Clock } from '../lib/clock';
 import { sha256 } from '../lib/ids';
 import { usernameKey } from '../modules/accounts';
+import type { CallRequest } from './call';
 import { callerAddressOf, callerRangesOf } from './caller-address';
 import { count, tooManyRequests } from './counters';
 
@@ -28,9 +28,9 @@ export interface LoginCounters {
 /** The limit of guesses for one name. */
 export interface LoginLimit {
   /** Resolves when the attempt may be made. Throws too_many_requests. */
-  admit(req: Request, gone: AbortSignal): Promise<void>;
+  admit(req: CallRequest, gone: AbortSignal): Promise<void>;
   /** The password was right: whatever strangers do, the caller's place keeps an allowance of its own. */
-  remember(req: Request): Promise<void>;
+  remember(req: CallRequest): Promise<void>;
 }
 
 const POLL_MS = 500;
@@ -87,7 +87,7 @@ async function refusalOf(counter: RateLimiterMySQL, key: string): Promise<number
 }
 
 /** The place is a name together with a range of addresses, as a hash. Undefined: the caller has no address. */
-function attemptOf(req: Request): { name: string; place: string | undefined } {
+function attemptOf(req: CallRequest): { name: string; place: string | undefined } {
   const body = req.body as { username?: unknown } | undefined;
   const name = usernameKey(typeof body?.username === 'string' ? body.username : '');
   const [{ key }] = callerRangesOf(req);

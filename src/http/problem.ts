@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { isConflict, isDatabaseGone } from '../db/transaction';
 import { PROBLEMS } from '../contract';
-import { MAC_HEADER, type Seal } from '../lib/call-mac';
+import { MAC_HEADER } from '../lib/call-mac';
 import { type ErrorCode, OrionError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
+import type { CallLocals, CallResponse } from './call';
 
 /** What Node's parser says of bytes that are no request. */
 const UNREADABLE: Record<string, [status: number, detail: string]> = {
@@ -59,43 +60,55 @@ function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
     : undefined;
 }
 
-/** Sends an error as application/problem+json (RFC 9457); with `locals.seal` as one that the calling agent can believe. */
-export function sendProblem(res: ServerResponse & { locals?: { seal?: Seal } }, error: OrionError, requestId: string): void {
+/** Sends an error as application/problem+json (RFC 9457), sealed like any answer to an agent. */
+export function sendProblem(res: ServerResponse & { locals?: Partial<CallLocals> }, error: OrionError, { requestId, first = [] }: { requestId: string; first?: readonly string[] }): void {
   const { status, title } = PROBLEMS[error.code];
-  if (error.retryAfterSeconds !== undefined) {
-    res.setHeader('Retry-After', String(Math.ceil(error.retryAfterSeconds)));
-  }
-  if (status === 401) {
-    res.setHeader('WWW-Authenticate', 'Bearer realm="orion"');
-  }
   const problem = { type: `urn:orion:problem:${error.code}`, title, status, code: error.code, detail: error.message, request_id: requestId, ...error.details };
   const body = JSON.stringify(problem);
+  const headers = [...first, 'Content-Type', 'application/problem+json; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
+  if (error.retryAfterSeconds !== undefined) {
+    headers.push('Retry-After', String(Math.ceil(error.retryAfterSeconds)));
+  }
+  if (status === 401) {
+    headers.push('WWW-Authenticate', 'Bearer realm="orion"');
+  }
   const seal = res.locals?.seal;
   if (seal) {
-    res.setHeader(MAC_HEADER, seal(status, body));
+    headers.push(MAC_HEADER, seal(status, body));
   }
-  res.writeHead(status, { 'Content-Type': 'application/problem+json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }).end(body);
+  res.writeHead(status, headers).end(body);
 }
 
-/** Logs an error that is a fault of ours. */
-export function noteFailure(logger: Logger, request: { requestId: string; method: string; path: string }, error: unknown): void {
+interface FailedCall {
+  req: IncomingMessage;
+  res: CallResponse;
+  path: string;
+  /** See sendAnswer. */
+  first?: readonly string[];
+}
+
+/** Answers a call whose handling threw, and logs the error where it is a fault of ours. Throws the error when an answer is under way. */
+export function answerError(logger: Logger, { req, res, path, first }: FailedCall, error: unknown): void {
+  const { requestId } = res.locals;
   const problem = toOrionError(error);
   if (problem.code === 'internal' || problem.code === 'unavailable') {
-    logger.error('request failed', { ...request, error: problem.cause ?? problem });
+    logger.error('request failed', { requestId, method: req.method ?? '', path, error: problem.cause ?? problem });
   }
+  if (res.headersSent) {
+    throw error;
+  }
+  sendProblem(res, problem, { requestId, ...(first && { first }) });
 }
 
 export function createErrorHandler(logger: Logger): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   // eslint-disable-next-line @typescript-eslint/max-params
   return (error: unknown, req, res, next) => {
-    const requestId = res.locals.requestId as string;
-    noteFailure(logger, { requestId, method: req.method, path: req.path }, error);
-    if (res.headersSent) {
-      next(error);
-      return;
+    try {
+      answerError(logger, { req, res: res as never, path: req.path }, error);
+    } catch (unanswered) {
+      next(unanswered);
     }
-    sendProblem(res, toOrionError(error), requestId);
   };
 }
 

@@ -7,6 +7,7 @@ import { type Apps, createApps } from '../http/app';
 import { createLimits } from '../http/limits';
 import type { Clock } from '../lib/clock';
 import { createNodeFeed } from '../http/nodes/feed';
+import { createNodeFinder } from '../http/node-caller';
 import { listen, type Listening } from '../http/server';
 import { acceptTunnels } from '../http/workers/tunnel';
 import { messageOf } from '../lib/errors';
@@ -45,7 +46,6 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
         heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,
         heartbeatIdleSeconds: config.heartbeat.idleSeconds,
         heartbeatsPerSecond: config.heartbeat.perSecond,
-        heartbeatBatchMs: config.heartbeat.batchMs,
         contactLimitSeconds: config.heartbeat.contactLimitSeconds,
         management,
         trustProxy: http.trustProxy,
@@ -56,8 +56,9 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   });
   const keeper = await startTunnelKeeper({ ...ctx, db: agentsDb, tunnels: { ...plane.tunnels, older } }, config.relay);
   const [listening, forAgents] = await listenOnBoth(apps, { ...http, clock });
+  const findNodeCaller = createNodeFinder({ db: agentsDb, clock });
   for (const { server } of [listening, forAgents]) {
-    acceptTunnels(server, { db: agentsDb, challenges, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
+    acceptTunnels(server, { db: agentsDb, findNodeCaller, challenges, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
   }
   readiness.stopping.addEventListener('abort', () => keeper.dismiss(), { once: true });
   feed.start();

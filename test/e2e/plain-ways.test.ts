@@ -6,9 +6,9 @@ import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
 
 const WORKERS = 3;
-/** Transactions statement by statement; a cold ansible-playbook for each play; a login for each probe; each heartbeat by itself. */
+/** Transactions statement by statement; a cold ansible-playbook for each play; a login for each probe. */
 const PLAIN = {
-  ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false', ORION_KEPT_PROBES: 'false', ORION_HEARTBEAT_BATCH_MS: '0', ORION_HEARTBEAT_IDLE_SECONDS: '1',
+  ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false', ORION_KEPT_PROBES: 'false', ORION_HEARTBEAT_IDLE_SECONDS: '1',
 };
 
 describe('with every fast path turned off', () => {

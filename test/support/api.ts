@@ -72,7 +72,6 @@ const SETTINGS: Omit<ApiSettings, 'management'> = {
   heartbeatIntervalSeconds: 10,
   heartbeatIdleSeconds: 60,
   heartbeatsPerSecond: 2000,
-  heartbeatBatchMs: 50,
   contactLimitSeconds: 15,
   trustProxy: false,
   gateway: null,

@@ -6,7 +6,7 @@ import { signUp } from '../../flows/sign-up';
 import { OrionError } from '../../lib/errors';
 import { listUserKeys, listUsers, revokeToken } from '../../modules/accounts';
 import type { ApiDeps } from '../deps';
-import { nextCursor, principalOf, type RouteMaker } from '../route';
+import { nextCursor, type RouteMaker } from '../route';
 import { presentKey, presentUser } from './presenter';
 
 /** Signing up, in and out; the account's keys. */
@@ -23,12 +23,11 @@ export function addAccountRoutes(routes: RouteMaker, { ctx, reads, settings, lim
     await limits.loggedIn(req);
     return { status: 200, body: { token, token_type: 'Bearer', expires_in_seconds: ctx.tokens.ttlSeconds, user: presentUser(user) }, headers: { 'Cache-Control': 'no-store' } };
   });
-  routes.on(calls.logOut).answer(async ({ res }) => {
-    const { token } = principalOf(res);
+  routes.on(calls.logOut).answer(async ({ by: { token } }) => {
     await revokeToken(ctx.db, token.tokenId, token.expiresAtSeconds);
     return { status: 204 };
   });
-  routes.on(calls.showMe).answer(({ res }) => Promise.resolve({ status: 200, body: { user: presentUser(principalOf(res).user) } }));
+  routes.on(calls.showMe).answer(({ by: { user } }) => Promise.resolve({ status: 200, body: { user: presentUser(user) } }));
   addKeyRoutes(routes, { ctx, reads });
   addUserRoutes(routes, { ctx, reads });
 }
@@ -36,13 +35,13 @@ export function addAccountRoutes(routes: RouteMaker, { ctx, reads, settings, lim
 type Accounts = Pick<ApiDeps, 'ctx' | 'reads'>;
 
 function addKeyRoutes(routes: RouteMaker, { ctx, reads }: Accounts): void {
-  routes.on(calls.listKeys).answer(async ({ res }) => ({
+  routes.on(calls.listKeys).answer(async ({ by: { user } }) => ({
     status: 200,
-    body: { items: (await listUserKeys(reads, principalOf(res).user.id)).map(presentKey) },
+    body: { items: (await listUserKeys(reads, user.id)).map(presentKey) },
   }));
-  routes.on(calls.addKey).answer(async ({ body, res }) => ({ status: 201, body: presentKey(await addKey(ctx, principalOf(res).user, { name: body.name ?? '', publicKey: body.public_key })) }));
-  routes.on(calls.removeKey).answer(async ({ params, res }) => {
-    await removeKey(ctx, principalOf(res).user, params.id);
+  routes.on(calls.addKey).answer(async ({ body, by: { user } }) => ({ status: 201, body: presentKey(await addKey(ctx, user, { name: body.name ?? '', publicKey: body.public_key })) }));
+  routes.on(calls.removeKey).answer(async ({ params, by: { user } }) => {
+    await removeKey(ctx, user, params.id);
     return { status: 204 };
   });
 }
@@ -52,8 +51,8 @@ function addUserRoutes(routes: RouteMaker, { ctx, reads }: Accounts): void {
     const users = await listUsers(reads, Number(query.cursor ?? 0), query.limit);
     return { status: 200, body: { items: users.map(presentUser), next_cursor: nextCursor(users, query.limit) } };
   });
-  routes.on(calls.changeUser).answer(async ({ params, body, res }) => {
+  routes.on(calls.changeUser).answer(async ({ params, body, by: { user } }) => {
     const change = { maxLeases: body.max_leases, maxLeaseHours: body.max_lease_hours, role: body.role, disabled: body.disabled };
-    return { status: 200, body: presentUser(await changeUser(ctx, { userId: params.id, by: principalOf(res).user, change })) };
+    return { status: 200, body: presentUser(await changeUser(ctx, { userId: params.id, by: user, change })) };
   });
 }

@@ -6,7 +6,7 @@ import { OrionError } from '../../lib/errors';
 import { listLeaseEvents } from '../../modules/audit';
 import { findLease, listLeases, listPlacementsOfLease } from '../../modules/leases';
 import type { ApiDeps } from '../deps';
-import { idempotencyKeyOf, nextCursor, principalOf, type RouteMaker } from '../route';
+import { idempotencyKeyOf, nextCursor, type RouteMaker } from '../route';
 import { presentLease, presentLeaseDetail } from './presenter';
 import type { Rent } from './rent';
 
@@ -14,20 +14,19 @@ const MAX_EVENTS = 500;
 
 /** Renting, prolonging, releasing and looking at leases. */
 export function addLeaseRoutes(routes: RouteMaker, deps: ApiDeps & { rent: Rent }): void {
-  routes.on(calls.rentNodes).answer(({ body, req, res }) => deps.rent({ body, by: principalOf(res).user, idempotencyKey: idempotencyKeyOf(req) }));
+  routes.on(calls.rentNodes).answer(({ body, req, by: { user } }) => deps.rent({ body, by: user, idempotencyKey: idempotencyKeyOf(req) }));
   const { ctx, settings } = deps;
   const { gateway } = settings;
-  routes.on(calls.extendLease).answer(async ({ body, req, res }) => {
-    const view = await extendLease(ctx, { leaseId: body.lease_id, by: principalOf(res).user, seconds: calls.secondsOf(body), idempotencyKey: idempotencyKeyOf(req) });
+  routes.on(calls.extendLease).answer(async ({ body, req, by: { user } }) => {
+    const view = await extendLease(ctx, { leaseId: body.lease_id, by: user, seconds: calls.secondsOf(body), idempotencyKey: idempotencyKeyOf(req) });
     return { status: 200, body: presentLease(view, gateway) };
   });
-  routes.on(calls.releaseLease).answer(async ({ body, res }) => ({ status: 200, body: presentLease(await releaseLease(ctx, { leaseId: body.lease_id, by: principalOf(res).user }), gateway) }));
+  routes.on(calls.releaseLease).answer(async ({ body, by: { user } }) => ({ status: 200, body: presentLease(await releaseLease(ctx, { leaseId: body.lease_id, by: user }), gateway) }));
   addReads(routes, deps);
 }
 
 function addReads(routes: RouteMaker, { reads, settings: { gateway } }: ApiDeps): void {
-  routes.on(calls.listLeases).answer(async ({ query: { scope, running, cursor, limit }, res }) => {
-    const { user } = principalOf(res);
+  routes.on(calls.listLeases).answer(async ({ query: { scope, running, cursor, limit }, by: { user } }) => {
     if (scope === 'all' && user.role !== 'admin') {
       throw new OrionError('forbidden', 'Only an admin may see every account\'s leases.');
     }
@@ -39,8 +38,7 @@ function addReads(routes: RouteMaker, { reads, settings: { gateway } }: ApiDeps)
     });
     return { status: 200, body: { items: (await viewLeases(reads, leases)).map((view) => presentLease(view, gateway)), next_cursor: nextCursor(leases, limit) } };
   });
-  routes.on(calls.showLease).answer(async ({ params, res }) => {
-    const { user } = principalOf(res);
+  routes.on(calls.showLease).answer(async ({ params, by: { user } }) => {
     const lease = await findLease(reads, params.id);
     if (!lease || (lease.userId !== user.id && user.role !== 'admin')) {
       throw new OrionError('not_found', 'There is no such lease. `GET /api/leases` lists yours.');

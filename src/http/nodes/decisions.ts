@@ -1,21 +1,21 @@
 import * as calls from '../../contract/nodes';
 import { decideSharedStorage, label, limit } from '../../flows/decide-node';
 import type { ApiDeps } from '../deps';
-import { principalOf, type RouteMaker } from '../route';
+import { type RouteMaker } from '../route';
 import { presentNodeForAdmin } from './presenter';
 
 /** What operators decide about a node beside what it declares. */
 export function addDecisions(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
-  routes.on(calls.labelNode).answer(async ({ params, body, res }) => ({
+  routes.on(calls.labelNode).answer(async ({ params, body, by: { user } }) => ({
     status: 200,
-    body: presentNodeForAdmin(await label(ctx, { nodeId: params.id, by: principalOf(res).user, ...body })),
+    body: presentNodeForAdmin(await label(ctx, { nodeId: params.id, by: user, ...body })),
   }));
-  routes.on(calls.limitNode).answer(async ({ params, body, res }) => ({
+  routes.on(calls.limitNode).answer(async ({ params, body, by: { user } }) => ({
     status: 200,
-    body: presentNodeForAdmin(await limit(ctx, { nodeId: params.id, by: principalOf(res).user, maxCpus: body.max_cpus, maxMemoryMb: body.max_memory_mb })),
+    body: presentNodeForAdmin(await limit(ctx, { nodeId: params.id, by: user, maxCpus: body.max_cpus, maxMemoryMb: body.max_memory_mb })),
   }));
-  routes.on(calls.decideSharedStorage).answer(async ({ params, body, res }) => ({
+  routes.on(calls.decideSharedStorage).answer(async ({ params, body, by: { user } }) => ({
     status: 200,
-    body: presentNodeForAdmin(await decideSharedStorage(ctx, { nodeId: params.id, by: principalOf(res).user, policy: body.policy })),
+    body: presentNodeForAdmin(await decideSharedStorage(ctx, { nodeId: params.id, by: user, policy: body.policy })),
   }));
 }

@@ -6,15 +6,14 @@ import { issueJoinToken } from '../../flows/issue-join-token';
 import { OrionError } from '../../lib/errors';
 import { type JoinToken, listJoinTokens, listNodes, listPairings, revokeJoinToken } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
-import { nextCursor, principalOf, type RouteMaker } from '../route';
+import { nextCursor, type RouteMaker } from '../route';
 import { addDecisions } from './decisions';
 import { presentNode, presentNodeForAdmin, presentPairing } from './presenter';
 import { streamNodes } from './stream';
 
 /** The fleet: looking at it for everybody, operating it for admins. Streams end when `stopping` aborts. */
 export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }: ApiDeps, stopping: AbortSignal): void {
-  routes.on(calls.listNodes).answer(async ({ query: { cursor, limit, status }, res }) => {
-    const { user } = principalOf(res);
+  routes.on(calls.listNodes).answer(async ({ query: { cursor, limit, status }, by: { user } }) => {
     const admin = user.role === 'admin';
     const nodes = await listNodes(reads, { afterId: Number(cursor ?? 0), limit, ...(status ? { status } : {}), ...(admin ? {} : { visibleToUserId: user.id }) });
     // A user sees a node that is not free only when its lease is the user's own.
@@ -22,8 +21,8 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }
     const items = nodes.map((node) => (admin ? { ...presentNodeForAdmin(node), ...presentPairing(pairings.get(node.id)) } : presentNode(node, !node.leasable)));
     return { status: 200, body: { items, next_cursor: nextCursor(nodes, limit) } };
   });
-  routes.on(calls.streamNodes).answer(async ({ res }) => {
-    await streamNodes({ clock: ctx.clock, feed, stopping }, res, principalOf(res));
+  routes.on(calls.streamNodes).answer(async ({ by, res }) => {
+    await streamNodes({ clock: ctx.clock, feed, stopping }, res, by);
     return { status: 200 };
   });
   addOrders(routes, ctx);
@@ -32,25 +31,25 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }
 }
 
 function addOrders(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
-  routes.on(calls.approveNode).answer(async ({ params, body, res }) => {
-    const node = await approve(ctx, { nodeId: params.id, by: principalOf(res).user, hostKeyFingerprint: body.host_key_fingerprint ?? null, replaces: body.replaces ?? null });
+  routes.on(calls.approveNode).answer(async ({ params, body, by: { user } }) => {
+    const node = await approve(ctx, { nodeId: params.id, by: user, hostKeyFingerprint: body.host_key_fingerprint ?? null, replaces: body.replaces ?? null });
     return { status: 200, body: presentNodeForAdmin(node) };
   });
-  routes.on(calls.drainNode).answer(async ({ params, body, res }) => ({
+  routes.on(calls.drainNode).answer(async ({ params, body, by: { user } }) => ({
     status: 200,
-    body: presentNodeForAdmin(await drain(ctx, { nodeId: params.id, by: principalOf(res).user, move: body.move })),
+    body: presentNodeForAdmin(await drain(ctx, { nodeId: params.id, by: user, move: body.move })),
   }));
-  routes.on(calls.undrainNode).answer(async ({ params, res }) => ({
+  routes.on(calls.undrainNode).answer(async ({ params, by: { user } }) => ({
     status: 200,
-    body: presentNodeForAdmin(await undrain(ctx, { nodeId: params.id, by: principalOf(res).user })),
+    body: presentNodeForAdmin(await undrain(ctx, { nodeId: params.id, by: user })),
   }));
-  routes.on(calls.quarantineNode).answer(async ({ params, body, res }) => ({
+  routes.on(calls.quarantineNode).answer(async ({ params, body, by: { user } }) => ({
     status: 200,
-    body: presentNodeForAdmin(await quarantineByOrder(ctx, { nodeId: params.id, by: principalOf(res).user, reason: body.reason })),
+    body: presentNodeForAdmin(await quarantineByOrder(ctx, { nodeId: params.id, by: user, reason: body.reason })),
   }));
-  routes.on(calls.retireNode).answer(async ({ params, res }) => ({
+  routes.on(calls.retireNode).answer(async ({ params, by: { user } }) => ({
     status: 200,
-    body: presentNodeForAdmin(await retire(ctx, { nodeId: params.id, by: principalOf(res).user })),
+    body: presentNodeForAdmin(await retire(ctx, { nodeId: params.id, by: user })),
   }));
 }
 
@@ -68,10 +67,10 @@ const presentToken = (token: JoinToken): contract.JoinToken => ({
 });
 
 function addTokenRoutes(routes: RouteMaker, { ctx, reads, settings }: Pick<ApiDeps, 'ctx' | 'reads' | 'settings'>): void {
-  routes.on(tokens.issueToken).answer(async ({ body, res }) => {
+  routes.on(tokens.issueToken).answer(async ({ body, by: { user } }) => {
     const { name, labels, max_uses: maxUses, max_cpus: maxCpus, max_memory_mb: maxMemoryMb } = body;
     const ttlSeconds = Math.ceil(body.ttl_hours * 3600);
-    const order = { name, maxUses, labels, maxCpus, maxMemoryMb, ttlSeconds, by: principalOf(res).user, controlKey: settings.management.controlKey };
+    const order = { name, maxUses, labels, maxCpus, maxMemoryMb, ttlSeconds, by: user, controlKey: settings.management.controlKey };
     const { token, secret } = await issueJoinToken(ctx, order);
     return { status: 201, body: { ...presentToken(token), token: secret }, headers: { 'Cache-Control': 'no-store' } };
   });

@@ -1,14 +1,19 @@
 import type { BodyOf } from '../../contract';
 import type * as calls from '../../contract/workers';
-import type { Heartbeat, HeartbeatAnswer } from '../../flows/record-heartbeat';
+import type { HeartbeatAnswer, Reported } from '../../flows/record-heartbeat';
 import { OrionError } from '../../lib/errors';
 import { parseSshPublicKey } from '../../modules/accounts';
 import type { ApiSettings } from '../deps';
 
-/** Throws invalid_request for what is no host key. */
-export function toHeartbeat(body: BodyOf<typeof calls.heartbeat>): Heartbeat {
-  const { load1, memory_free_mb, disk_free_mb, host_key: hostKey, interval_seconds: keptSeconds, key_expiries: expiries = [], self } = body;
-  return { vitals: { load1, memory_free_mb, disk_free_mb }, keptSeconds, tellsOfItself: self !== undefined, endsIn: new Map(expiries.map(({ username, ends_in_seconds: seconds }) => [username, seconds])), hostKey: hostKey === undefined ? null : parseHostKey(hostKey) };
+/** Throws invalid_request when `host_key` is no host key. */
+export function toHeartbeat(body: BodyOf<typeof calls.heartbeat>): Reported {
+  const { load1, memory_free_mb, disk_free_mb, host_key: hostKey, interval_seconds: keptSeconds, key_expiries: expiries = [] } = body;
+  return {
+    vitals: { load1, memory_free_mb, disk_free_mb },
+    keptSeconds,
+    endsIn: new Map(expiries.map(({ username, ends_in_seconds: seconds }) => [username, seconds])),
+    hostKey: hostKey === undefined ? null : parseHostKey(hostKey),
+  };
 }
 
 /** `type base64` of a line. Throws invalid_request. */

@@ -1,36 +1,35 @@
-import type { Request, Response } from 'express';
 import type { BodyOf } from '../../contract';
 import * as calls from '../../contract/workers';
 import { leaveNode } from '../../flows/leave-node';
 import type { HeartbeatRhythm } from '../../flows/heartbeat-rhythm';
-import type { UseJudge } from '../../flows/judge-use';
 import type { SelfReport } from '../../flows/follow-facts';
-import { takeHeartbeat } from '../../flows/record-heartbeat';
+import { type HeartbeatLog, takeHeartbeat } from '../../flows/record-heartbeat';
 import { issueChallenge, readChallenge, spendChallenge } from '../../flows/prove-machine';
 import { type NodeRegistration, registerNode } from '../../flows/register-node';
 import { createSeal } from '../../lib/call-mac';
 import { OrionError } from '../../lib/errors';
 import { sha256 } from '../../lib/ids';
+import { findNode } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
-import type { Authenticator } from '../auth';
+import type { CallRequest } from '../call';
 import { callerAddressOf } from '../caller-address';
-import type { NodeCaller } from '../node-caller';
 import type { RouteMaker } from '../route';
 import { parseHostKey, presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
 import { readProof } from './proof';
 
-const callerOf = (res: Response): NodeCaller => res.locals.caller as NodeCaller;
-
-export type WorkerDeps = ApiDeps & { rhythm: HeartbeatRhythm; uses: UseJudge };
+export interface WorkerDeps extends ApiDeps {
+  rhythm: HeartbeatRhythm;
+  heartbeats: HeartbeatLog;
+}
 
 /** What the agents call. */
-export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm, uses }: WorkerDeps, auth: Authenticator): void {
+export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm, heartbeats }: WorkerDeps): void {
   const usual = presentUsual(settings);
 
   routes.on(calls.challengeMachine).answer(async () => ({ status: 200, body: { challenge: await issueChallenge(ctx) }, headers: { 'Cache-Control': 'no-store' } }));
   for (const call of [calls.registerMachine, calls.register]) {
-    routes.on(call, auth.optionalNode, ...limits.register).answer(async ({ body, req, res }) => {
-      const known = (res.locals.caller as NodeCaller | undefined)?.node ?? null;
+    routes.on(call, ...limits.register).answer(async ({ body, req, by }) => {
+      const known = (by && (await findNode(ctx.db, by.nodeId))) ?? null;
       const proof = readProof(req, body);
       const { nodeId, status, agreed } = await registerNode(ctx, { ...toRegistration(body, req), known, proof });
       const answer = { node_id: nodeId, status, ...(agreed && { server_key: agreed.serverKey, signature: agreed.signature }), ...usual };
@@ -38,20 +37,20 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhy
       return { status: status === 'pending' ? 202 : known ? 200 : 201, body: answer, headers: { 'Cache-Control': 'no-store' }, ...sealed };
     });
   }
-  routes.on(calls.heartbeat).answer(async ({ body, req, res }) => {
-    const answer = await takeHeartbeat({ ...ctx, rhythm, uses }, callerOf(res).node, { ...toHeartbeat(body), self: toSelfReport(body.self, req) });
+  routes.on(calls.heartbeat).answer(async ({ body, req, by }) => {
+    const self = body.self === undefined ? undefined : toSelfReport(body.self, req);
+    const answer = await takeHeartbeat({ ...ctx, rhythm, heartbeats }, by, { ...toHeartbeat(body), self });
     return { status: 200, body: presentHeartbeat(answer, usual) };
   });
-  routes.on(calls.leaveFleet).answer(async ({ res }) => {
-    const { node, mac } = callerOf(res);
+  routes.on(calls.leaveFleet).answer(async ({ by: { nodeId, mac } }) => {
     if (mac) {
-      await spendChallenge(ctx.db, node.id, await readChallenge(ctx, mac.nonce));
+      await spendChallenge(ctx.db, nodeId, await readChallenge(ctx, mac.nonce));
     }
-    return { status: 200, body: await leaveNode(ctx, node.id) };
+    return { status: 200, body: await leaveNode(ctx, nodeId) };
   });
 }
 
-function addressOf(req: Request): string {
+function addressOf(req: CallRequest): string {
   const address = callerAddressOf(req);
   if (address === undefined) {
     throw new OrionError('invalid_request', 'address: the proxy in front does not say where the machine is. Send "address".');
@@ -59,7 +58,7 @@ function addressOf(req: Request): string {
   return address;
 }
 
-const toRegistration = (body: BodyOf<typeof calls.registerMachine>, req: Request): Omit<NodeRegistration, 'known' | 'proof'> => ({
+const toRegistration = (body: BodyOf<typeof calls.registerMachine>, req: CallRequest): Omit<NodeRegistration, 'known' | 'proof'> => ({
   ...toReport(body, req),
   from: callerAddressOf(req) ?? 'unknown',
   hostKey: parseHostKey(body.host_key),
@@ -67,12 +66,12 @@ const toRegistration = (body: BodyOf<typeof calls.registerMachine>, req: Request
 });
 
 /** Null: it is not valid, or there is none. */
-function toSelfReport(self: unknown, req: Request): SelfReport | null {
+function toSelfReport(self: unknown, req: CallRequest): SelfReport | null {
   const parsed = calls.selfReport.safeParse(self);
   return parsed.success && (parsed.data.address ?? callerAddressOf(req)) !== undefined ? toReport(parsed.data, req) : null;
 }
 
-function toReport(body: calls.SelfReported, req: Request): SelfReport {
+function toReport(body: calls.SelfReported, req: CallRequest): SelfReport {
   const { cpus, memory_mb: memoryMb, ...facts } = body.facts;
   return {
     hostname: body.hostname,

@@ -6,12 +6,13 @@ import { messageOf, OrionError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import { MAX_MESSAGE_BYTES, streamOverWebSocket } from '../../lib/websocket-stream';
 import { readChallenge, spendChallenge } from '../../flows/prove-machine';
-import type { Challenges, Node } from '../../modules/nodes';
-import { findNodeCaller, readShownNode } from '../node-caller';
+import { type Challenges, findNode, type Node } from '../../modules/nodes';
+import { type FindNodeCaller, readShownNode } from '../node-caller';
 import { refuseUpgrade } from '../problem';
 
 export interface TunnelEntrance {
   db: Knex;
+  findNodeCaller: FindNodeCaller;
   challenges: Challenges;
   logger: Logger;
   /** Aborted when the replica is about to go: no more tunnels then. */
@@ -37,11 +38,11 @@ const REFUSALS = {
 const SHUT_OUT = ['retired', 'quarantined', 'pending'] as const satisfies (keyof typeof REFUSALS)[];
 
 /** `GET /api/workers/tunnel` as a WebSocket: the way back to a machine that nobody can call. Every other upgrade is refused. */
-export function acceptTunnels(server: Server, { db, challenges, logger, stopping, take }: TunnelEntrance): void {
+export function acceptTunnels(server: Server, { logger, stopping, take, ...deps }: TunnelEntrance): void {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   let pending = 0;
   const accept = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-    const node = stopping.aborted || pending > MAX_PENDING ? 'busy' : await findCaller({ db, challenges }, req);
+    const node = stopping.aborted || pending > MAX_PENDING ? 'busy' : await findCaller(deps, req);
     if (typeof node === 'string') {
       refuseUpgrade(socket, REFUSALS[node]());
       return;
@@ -70,19 +71,20 @@ export function acceptTunnels(server: Server, { db, challenges, logger, stopping
 }
 
 /** Throws state_conflict for an upgrade that was recorded and sent again. */
-async function findCaller(ctx: Pick<TunnelEntrance, 'db' | 'challenges'>, { url, headers }: IncomingMessage): Promise<Node | keyof typeof REFUSALS> {
+async function findCaller(ctx: Pick<TunnelEntrance, 'db' | 'findNodeCaller' | 'challenges'>, { url, headers }: IncomingMessage): Promise<Node | keyof typeof REFUSALS> {
   if (url !== PATH || headers.upgrade?.toLowerCase() !== 'websocket') {
     return 'elsewhere';
   }
   const shown = readShownNode(headers.authorization, { method: 'GET', path: PATH, body: '' });
-  const caller = shown && (await findNodeCaller(ctx.db, shown));
+  const caller = shown && (await ctx.findNodeCaller(shown));
   if (!caller) {
     return 'unauthenticated';
   }
-  const { node, mac } = caller;
-  const shutOut = SHUT_OUT.find((status) => status === node.status);
+  const { nodeId, mac } = caller;
+  const node = await findNode(ctx.db, nodeId);
+  const shutOut = SHUT_OUT.find((status) => status === node?.status);
   if (mac && !shutOut) {
-    await spendChallenge(ctx.db, node.id, await readChallenge(ctx, mac.nonce));
+    await spendChallenge(ctx.db, nodeId, await readChallenge(ctx, mac.nonce));
   }
-  return shutOut ?? node;
+  return shutOut ?? node ?? 'unauthenticated';
 }

@@ -56,6 +56,15 @@ function resolve(schema: unknown, all: Record<string, JsonSchema>): unknown {
   return typeof $ref === 'string' ? { ...(resolve(all[$ref.replace(/.*\//, '')], all) as JsonSchema), ...own } : own;
 }
 
+/** An operation that also takes no credential at all counts as public. */
+function accessIn(security: Record<string, unknown>[]): Operation['access'] {
+  const [way] = security;
+  if (way === undefined || Object.keys(way).length === 0) {
+    return 'public';
+  }
+  return 'accessToken' in way ? 'user' : 'node';
+}
+
 /** The same, with members that it does not name forbidden: an answer may tell nothing that is not documented. */
 function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) {
@@ -83,7 +92,7 @@ export function operationsOf({ paths, components: { schemas } }: OpenApi): Opera
       return {
         method: method.toUpperCase(),
         path,
-        access: raw.security.length === 0 ? 'public' : 'accessToken' in (raw.security[0] ?? {}) ? 'user' : 'node',
+        access: accessIn(raw.security),
         parameters: raw.parameters ?? [],
         body,
         allows: (value) => bodySchema?.safeParse(value).success ?? true,

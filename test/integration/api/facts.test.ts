@@ -3,11 +3,11 @@ import type { FindMark, MarkAnswer } from '../../../src/ssh';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
 import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
-import { callAsNode } from '../../support/machine';
+import { callAsNode, ENTRANCES } from '../../support/machine';
 import type { Reply } from '../../support/wire';
 
 let database: TestDatabase;
-let apis: TestApi[];
+let api: TestApi;
 let shown: MarkAnswer;
 let asked: unknown[];
 let node: TestNode;
@@ -17,10 +17,10 @@ beforeAll(async () => {
     asked.push([address, port, mark]);
     return Promise.resolve(shown);
   };
-  apis = [await startTestApi(database.db, { findMark }), await startTestApi(database.db, { findMark, settings: { heartbeatBatchMs: 0 } })];
+  api = await startTestApi(database.db, { findMark });
 }, 60_000);
 afterAll(async () => {
-  await Promise.all(apis.map((api) => api.close()));
+  await api.close();
   await database.close();
 });
 beforeEach(async () => {
@@ -32,13 +32,14 @@ beforeEach(async () => {
 
 const MARK = 'm'.repeat(32);
 const SELF = { hostname: 'edge-1', ssh_port: 22, labels: { gpu: 'no' }, facts: { cpus: 2, memory_mb: 2048, os: 'Debian 12' }, mark: MARK };
-const beat = (self: unknown, api = apis[0] as TestApi): Promise<Reply<{ self_accepted?: boolean; status: string }>> => callAsNode(api.url, { credential: node.credential, name: 'heartbeat', body: self === undefined ? {} : { self } });
+const beat = (self: unknown, contentType?: string): Promise<Reply<{ self_accepted?: boolean; status: string }>> =>
+  callAsNode(api.url, { credential: node.credential, name: 'heartbeat', body: self === undefined ? {} : { self }, ...(contentType !== undefined && { contentType }) });
 const stored = (): Promise<Record<string, unknown>> => row(database.db, 'SELECT hostname, address, ssh_port, cpus, memory_mb, labels, facts, status, dirty, lease_id FROM nodes WHERE id = ?', [node.id]);
 
 describe('a node that says in a heartbeat that it changed', () => {
-  it.each([0, 1])('R2: is known as it is now; its lease, its status and its labels of operators stay, and caps count (API %i)', async (nth) => {
+  it.each(ENTRANCES)('R2: is known as it is now, by %s; its lease, its status and its labels of operators stay, and caps count', async (_entrance, contentType) => {
     const lease = await aLease(database.db, { userId: (await aUser(database.db)).id, nodeId: node.id });
-    const answer = await beat({ ...SELF, hostname: 'renamed', labels: { gpu: 'a100' }, facts: { cpus: 16, memory_mb: 4096, kernel: '6.12', gpu: 'NVIDIA 2204' } }, apis[nth]);
+    const answer = await beat({ ...SELF, hostname: 'renamed', labels: { gpu: 'a100' }, facts: { cpus: 16, memory_mb: 4096, kernel: '6.12', gpu: 'NVIDIA 2204' } }, contentType);
     expect(answer).toMatchObject({ status: 200, body: { self_accepted: true, status: 'alive' } });
     expect(await stored()).toMatchObject({
       hostname: 'renamed', address: '127.0.0.1', ssh_port: 22, cpus: 8, memory_mb: 4096, labels: { room: 'a', 'node/gpu': 'a100' }, facts: { kernel: '6.12', gpu: 'NVIDIA 2204' }, status: 'alive', dirty: 0, lease_id: lease.id,

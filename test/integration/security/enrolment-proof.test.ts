@@ -14,7 +14,7 @@ import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
 import { anOpenSshKeyPair, anSshKey, privateHalfOf } from '../../support/keys';
-import { callAsNode, fetchChallenge, post, registerMachine, sendRegistration, signRegistration, type SignedRegistration } from '../../support/machine';
+import { callAsNode, ENTRANCES, fetchChallenge, post, registerMachine, sendRegistration, signRegistration, type SignedRegistration } from '../../support/machine';
 import type { IssuedJoinToken } from '../../../src/contract';
 import type { RegisteredJson, Reply } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
@@ -25,7 +25,7 @@ let api: TestApi;
 let admin: User;
 beforeAll(async () => {
   database = await openTestDatabase();
-  replicas = [await startTestApi(database.db), await startTestApi(database.db, { settings: { heartbeatBatchMs: 0 } })];
+  replicas = [await startTestApi(database.db), await startTestApi(database.db)];
   api = replicas[0];
 }, 60_000);
 afterAll(async () => {
@@ -142,27 +142,25 @@ describe('what is sent again is refused', () => {
 });
 
 describe('a call without the credential in it', () => {
-  const beat = (url: string, credential: string, change: { nonce?: string } = {}): Promise<Reply<{ status: string }>> =>
+  const beat = (url: string, credential: string, change: { nonce?: string; contentType?: string } = {}): Promise<Reply<{ status: string }>> =>
     callAsNode(url, { credential, name: 'heartbeat', body: { load1: 0.5 }, ...change });
 
-  it('R2: is taken from its node alone, over the fast path and over the other, and answered so that the node can tell who answers', async () => {
-    for (const { url } of replicas) {
-      const node = await aNode(database.db);
-      const answer = await beat(url, node.credential, { nonce: 'nonce-of-mine' });
-      expect(answer).toMatchObject({ status: 200, body: { status: 'alive' } });
-      expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(true);
-      expect(isSealed(node.credential, { nonce: 'another', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(false);
-      expect((await beat(url, `${node.credential}x`)).status).toBe(401);
-    }
+  it.each(ENTRANCES)('R2: is taken from its node alone, over %s, and answered so that the node can tell who answers', async (_entrance, contentType) => {
+    const node = await aNode(database.db);
+    const answer = await beat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
+    expect(answer).toMatchObject({ status: 200, body: { status: 'alive' } });
+    expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(true);
+    expect(isSealed(node.credential, { nonce: 'another', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(false);
+    expect((await beat(api.url, `${node.credential}x`, { contentType })).status).toBe(401);
   });
 
   it('R2: that was changed on its way is nobody\'s', async () => {
     const node = await aNode(database.db);
-    for (const { url } of replicas) {
+    for (const [, contentType] of ENTRANCES) {
       const text = '{"load1":0.5}';
-      const headers = { 'Content-Type': 'application/json', Authorization: authorizeCall(node.credential, { method: 'POST', path: '/api/workers/heartbeat', nonce: 'nonce-of-mine', body: text }) };
+      const headers = { 'Content-Type': contentType, Authorization: authorizeCall(node.credential, { method: 'POST', path: '/api/workers/heartbeat', nonce: 'nonce-of-mine', body: text }) };
       const send = (change: { text?: string; path?: string; authorization?: string }): Promise<Reply<unknown>> =>
-        post(`${url}${change.path ?? '/api/workers/heartbeat'}`, { text: change.text ?? text, headers: { ...headers, Authorization: change.authorization ?? headers.Authorization } });
+        post(`${api.url}${change.path ?? '/api/workers/heartbeat'}`, { text: change.text ?? text, headers: { ...headers, Authorization: change.authorization ?? headers.Authorization } });
       expect((await send({})).status).toBe(200);
       const [scheme = '', shown = ''] = headers.Authorization.split(' ');
       const [keyId = '', nonce = '', mac = ''] = shown.split(':');
@@ -175,8 +173,8 @@ describe('a call without the credential in it', () => {
   it('R6: a retired node is told so in a way that only its control plane can', async () => {
     const node = await aNode(database.db);
     await api.call('post', `/api/nodes/${node.id}/retire`, { as: admin });
-    for (const { url } of replicas) {
-      const answer = await beat(url, node.credential, { nonce: 'nonce-of-mine' });
+    for (const [, contentType] of ENTRANCES) {
+      const answer = await beat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
       expect(answer).toMatchObject({ status: 410, body: { code: 'node_retired' } });
       expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 410, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(true);
     }

@@ -6,6 +6,7 @@ import type { Knex } from 'knex';
 import { WebSocket } from 'ws';
 import { keepTunnel } from '../../../src/agent/tunnel';
 import { startTunnelKeeper, type TunnelKeeper } from '../../../src/flows/hold-tunnels';
+import { createNodeFinder } from '../../../src/http/node-caller';
 import { acceptTunnels } from '../../../src/http/workers/tunnel';
 import { systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
@@ -44,7 +45,7 @@ export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Ho
   const { url: relayUrl } = await row<{ url: string }>(db, 'SELECT url FROM tunnel_holders WHERE id = ?', [id]);
   const server = createServer((_req, res) => res.writeHead(404).end());
   const stopping = new AbortController();
-  acceptTunnels(server, { db, challenges: CHALLENGES, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
+  acceptTunnels(server, { db, findNodeCaller: createNodeFinder({ db, clock: systemClock }), challenges: CHALLENGES, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
   const url = `http://127.0.0.1:${await listening(server)}`;
   return {
     id, url, relayUrl, server, hub, keeper, stopping,

@@ -23,12 +23,6 @@ export async function findNodes(db: Db, ids: number[]): Promise<Node[]> {
   return (await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM nodes WHERE id IN (${ids.map(() => '?').join(',')})`, ids)).map(toNode);
 }
 
-/** The node whose credential has this id, whatever its status, and the hash with which calls and answers are authenticated. */
-export async function findNodeByKeyId(db: Db, keyId: string): Promise<{ node: Node; credentialHash: string } | undefined> {
-  const row = await selectFirst<NodeRow & { credential_hash: string }>(db, `SELECT ${NODE_COLUMNS}, credential_hash FROM nodes WHERE credential_id = ?`, [keyId]);
-  return row && { node: toNode(row), credentialHash: row.credential_hash };
-}
-
 /** The node that shows this host key; retired ones have given theirs back. */
 export async function findNodeByHostKey(db: Db, fingerprint: string): Promise<Node | undefined> {
   const row = await selectFirst<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM nodes WHERE host_key_fingerprint = ?`, [fingerprint]);
