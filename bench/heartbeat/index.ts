@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { createDatabase } from '../../src/db/connection';
 import { authorizeCall } from '../../src/lib/call-mac';
+import { sha256 } from '../../src/lib/ids';
+import type { HeartbeatAnswer } from '../../src/contract/workers';
 import { createMigrator } from '../../src/db/migrate';
 import { createLab, type DatabaseAccess, eventually, type Lab, projectDir, startMariaDb, startProcess } from '../../test/lab';
 import { severalNodes } from '../../test/support/builders';
@@ -42,8 +44,9 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     const credentials = await enrol(lab, access);
     const ours = { url: (await startRole(lab, 'api', access, { env: { ORION_DB_POOL: String(POOL_SIZE) } })).url, path: '/api/workers/heartbeat' };
     const bare = { url: await startBare(lab, access), path: '/heartbeat' };
-    const body = JSON.stringify({ load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 });
-    // As agents call: the credential is not sent. Made before, for each agent does it on its own machine.
+    const vitals = { load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 };
+    // As agents call: each names the management statement that it has, and signs. Signed before the load, since each agent does it on its own machine.
+    const body = JSON.stringify({ ...vitals, statement: await findStatement(ours.url + ours.path, credentials[0] ?? '') });
     const calls = new Map(credentials.map((credential) => [credential, authorizeCall(credential, { method: 'POST', path: ours.path, nonce: randomBytes(16).toString('base64url'), body })]));
     const authorize = (credential: string): string => calls.get(credential) ?? '';
     const measure = async (at: typeof ours, load: { connections: number; requests: number }): Promise<Round> => {
@@ -70,6 +73,16 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
   } finally {
     await lab.close();
   }
+}
+
+/** SHA-256 of the management statement, as agents send it. */
+async function findStatement(url: string, credential: string): Promise<string> {
+  const answer = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${credential}` }, body: '{}' });
+  const { management } = (await answer.json()) as HeartbeatAnswer;
+  if (!management) {
+    throw new Error(`no management statement in the answer, which has status ${answer.status}`);
+  }
+  return sha256(management.statement.text);
 }
 
 function toRows(connections: number, ours: Round[], base: Round[]): Row[] {

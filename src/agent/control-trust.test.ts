@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { sha256 } from '../lib/ids';
 import { type ControlContext, controlFingerprint, type SignedText, textToSign } from '../lib/control-key';
 import type { Logger } from '../lib/logger';
 import { rawPublicKey } from '../lib/raw-keys';
@@ -93,6 +94,18 @@ describe('the keys that an agent installs', () => {
     ]);
     expect(await keysOf(pinned(key), before)).toEqual(['ssh-ed25519 NEW']);
     expect(log.filter((line) => line.includes('is older than'))).not.toEqual([]);
+  });
+
+  it('stay where the answer leaves the statement out, because the agent named it', async () => {
+    const key = aKey();
+    const trust = pinned(key);
+    expect(await trust.statementHash()).toBeUndefined();
+    const offer = offerOf(key, 5);
+    await keysOf(trust, offer);
+    expect(await trust.statementHash()).toBe(sha256(offer.statement.text));
+    expect(await keysOf(trust, undefined)).toEqual(['ssh-ed25519 AAAA']);
+    expect(log).toEqual([]);
+    expect(await pinned(key).statementHash()).toBe(sha256(offer.statement.text));
   });
 
   it('are none that nobody signed, or that were signed for something else', async () => {

@@ -1,5 +1,6 @@
 import { controlFingerprint, type ControlContext, isSignedByControlKey, type SignedText } from '../lib/control-key';
 import { messageOf } from '../lib/errors';
+import { sha256 } from '../lib/ids';
 import type { Logger } from '../lib/logger';
 import { openTrustStore, type Trusted } from './trust-store';
 import { type ControlOffer, type Management, parseStatement } from './wire';
@@ -10,8 +11,13 @@ export interface ControlTrust {
   demand(): Promise<void>;
   /** Throws unless the control plane that this machine trusts signed this text. Moves on to a new key that the trusted one names. */
   believe(offer: ControlOffer, context: ControlContext, signed: SignedText): Promise<void>;
-  /** The keys that may open this machine: those of the newest statement that was ever believed. An older or a forged one is logged and changes nothing. */
+  /**
+   * The keys that may open this machine: those of the newest statement that was ever believed. An older or a forged statement is logged and changes nothing.
+   * Without an offer the known statement stands.
+   */
   newest(offer: ControlOffer | undefined): Promise<Management | undefined>;
+  /** SHA-256 of the newest statement that was believed. The control plane does not send that statement again. */
+  statementHash(): Promise<string | undefined>;
 }
 
 export interface TrustOptions {
@@ -62,6 +68,7 @@ export function createControlTrust(options: TrustOptions): ControlTrust {
     await store.save({ ...(await admit(offer)), statement: text });
     return text;
   };
+  const current = async (): Promise<string | undefined> => (await store.load())?.statement;
   return {
     demand: async () => {
       if (!secure && !(await store.load())) {
@@ -69,7 +76,11 @@ export function createControlTrust(options: TrustOptions): ControlTrust {
       }
     },
     believe,
-    newest: createNewest({ take, current: async () => (await store.load())?.statement, logger }),
+    newest: createNewest({ take, current, logger }),
+    statementHash: async () => {
+      const known = await current();
+      return known === undefined ? undefined : sha256(known);
+    },
   };
 }
 
@@ -84,7 +95,7 @@ function createNewest({ take, current, logger }: Taking): ControlTrust['newest']
   let refused: string | undefined;
   return async (offer) => {
     const known = await current();
-    const text = offer?.statement.text ?? '';
+    const text = offer?.statement.text ?? known ?? '';
     const newest = text === known ? known : await take(offer, known).catch((error: unknown) => {
       // The same statement comes with each heartbeat.
       if (refused !== text) {

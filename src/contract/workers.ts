@@ -82,6 +82,7 @@ export const heartbeatBody = z
     ssh_port: port,
     host_key: hostKey,
     self: z.record(z.string(), z.unknown()).meta({ description: 'Members of a registration that may change (hostname, ssh_port, address, labels, facts, mark), all of them, when one did' }),
+    statement: z.string().max(64).meta({ description: 'SHA-256 (hex) of the management statement that the machine has: a statement that it has is not sent again' }),
     interval_seconds: z.number().min(0).max(86_400).meta({ description: 'The interval that the agent keeps to. Who sends it calls at once when an account comes onto the machine, and may so be told a longer one' }),
   })
   .partial()
@@ -92,7 +93,7 @@ const heartbeatAnswer = z
     status: z.string(),
     heartbeat_interval_seconds: z.number(),
     contact_limit_seconds: contactLimit,
-    management,
+    management: management.optional().meta({ description: 'Left out when `statement` names the present one' }),
     self_accepted: z.boolean().optional().meta({ description: 'Whether `self` counts now. False: it is not valid, or the machine does not answer at its new address' }),
     accounts: z.array(z.object({ username: z.string(), remaining_seconds: z.number() })),
   })

@@ -20,6 +20,8 @@ export interface OnPath {
   url: string;
   /** All requests, tunnels too, that were passed on. */
   requests: PassedRequest[];
+  /** The management keys of the last answer that had any, as the control plane sent them. */
+  management(): Management | undefined;
   /** All that was ever said, in both directions. */
   recording(): string;
   /** From now on each answer is changed so. */
@@ -33,11 +35,13 @@ export async function startOnPath(lab: Lab, target: string): Promise<OnPath> {
   const requests: PassedRequest[] = [];
   let said = '';
   let changed = 0;
+  let management: Management | undefined;
   let by: ((answer: PassedAnswer, asked: PassedRequest) => PassedAnswer) | undefined;
   const pass = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const asked = { method: req.method ?? '', path: req.url ?? '', headers: req.headers, text: await readAll(req) };
     requests.push(asked);
     const answer = await ask(target, asked);
+    management = managementIn(answer) ?? management;
     said += `${JSON.stringify(asked)}\n${JSON.stringify(answer)}\n${asked.text}\n${answer.text}\n`;
     const given = by ? by(answer, asked) : answer;
     changed += given === answer ? 0 : 1;
@@ -68,6 +72,7 @@ export async function startOnPath(lab: Lab, target: string): Promise<OnPath> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    management: () => management,
     recording: () => said,
     change: (change) => (by = change),
     changed: () => changed,
@@ -103,17 +108,24 @@ interface Management {
   statement: { text: string; signature: string };
 }
 
-/** Puts a key among those that agents are to install, wherever an answer names them; the statement says so too, as the newest, with the signature of before. */
+const managementIn = ({ headers, text }: PassedAnswer): Management | undefined =>
+  (String(headers['content-type']).includes('json') ? (JSON.parse(text || '{}') as { management?: Management }) : {}).management;
+
+/**
+ * Puts a key among those that agents are to install, into each answer of a registration or a heartbeat. The statement says so too, as the newest, with the
+ * signature of before.
+ */
 export const addManagementKey =
-  (publicKey: string) =>
+  (path: OnPath, publicKey: string) =>
   (answer: PassedAnswer): PassedAnswer => {
-    const body = JSON.parse(answer.text || '{}') as { management?: Management };
-    if (!body.management) {
+    const body = JSON.parse(answer.text || '{}') as { management?: Management; heartbeat_interval_seconds?: number };
+    const known = body.management ?? path.management();
+    if (!known || body.heartbeat_interval_seconds === undefined) {
       return answer;
     }
-    const { public_keys: keys, statement } = body.management;
+    const { public_keys: keys, statement } = known;
     const said = JSON.parse(statement.text) as { public_keys: string[]; serial: number };
     const forged = { ...said, public_keys: [...said.public_keys, publicKey], serial: said.serial + 1 };
-    const management = { ...body.management, public_keys: [...keys, publicKey], statement: { ...statement, text: JSON.stringify(forged) } };
+    const management = { ...known, public_keys: [...keys, publicKey], statement: { ...statement, text: JSON.stringify(forged) } };
     return { ...answer, text: JSON.stringify({ ...body, management }) };
   };

@@ -26,7 +26,7 @@ export function parseHostKey(line: string): string {
 }
 
 /** What each answer to an agent has. */
-export type Usual = Pick<calls.HeartbeatAnswer, 'management' | 'heartbeat_interval_seconds' | 'contact_limit_seconds'>;
+export type Usual = Pick<calls.RegisterAnswer, 'management' | 'heartbeat_interval_seconds' | 'contact_limit_seconds'>;
 
 export function presentUsual({ management, heartbeatIntervalSeconds, contactLimitSeconds }: ApiSettings): Usual {
   const { username, publicKeys, controlKey, statement, successors } = management;
@@ -37,7 +37,7 @@ export function presentUsual({ management, heartbeatIntervalSeconds, contactLimi
   };
 }
 
-export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccepted }: HeartbeatAnswer, usual: Usual): calls.HeartbeatAnswer {
+export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccepted }: HeartbeatAnswer, usual: Omit<Usual, 'management'> & Partial<Usual>): calls.HeartbeatAnswer {
   return {
     status,
     ...usual,

@@ -25,6 +25,8 @@ export interface WorkerDeps extends ApiDeps {
 /** What the agents call. */
 export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm, heartbeats }: WorkerDeps): void {
   const usual = presentUsual(settings);
+  const { management, ...unsigned } = usual;
+  const statement = sha256(management.statement.text);
 
   routes.on(calls.challengeMachine).answer(async () => ({ status: 200, body: { challenge: await issueChallenge(ctx) }, headers: { 'Cache-Control': 'no-store' } }));
   for (const call of [calls.registerMachine, calls.register]) {
@@ -40,7 +42,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhy
   routes.on(calls.heartbeat).answer(async ({ body, req, by }) => {
     const self = body.self === undefined ? undefined : toSelfReport(body.self, req);
     const answer = await takeHeartbeat({ ...ctx, rhythm, heartbeats }, by, { ...toHeartbeat(body), self });
-    return { status: 200, body: presentHeartbeat(answer, usual) };
+    return { status: 200, body: presentHeartbeat(answer, body.statement === statement ? unsigned : usual) };
   });
   routes.on(calls.leaveFleet).answer(async ({ by: { nodeId, mac } }) => {
     if (mac) {

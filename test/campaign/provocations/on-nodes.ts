@@ -143,7 +143,7 @@ const hostilePath: Provocation = {
     const hostname = `on-the-path-${fleet.workers.length}`;
     await untilNode(hostname, 'is free', ({ free }) => free);
     const { publicKey, keyFile } = await generateSshKeyPair(system.lab.dir, 'on the path');
-    path.change(addManagementKey(publicKey));
+    path.change(addManagementKey(path, publicKey));
     await eventually(() => path.changed() >= HOSTILE_ANSWERS, { what: `${HOSTILE_ANSWERS} answers are changed`, timeoutMs: PATIENCE_MS, everyMs: 50 });
     const { stdout } = await worker.exec(`cat ${AUTHORIZED}`);
     const { code } = await sshExec({ ...worker, user: 'orion-mgmt', keyFile }, 'true');

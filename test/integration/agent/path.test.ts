@@ -37,7 +37,7 @@ describe('whoever is on the path of plain http', () => {
   const addByOwnKey = (): ((answer: PassedAnswer) => PassedAnswer) => {
     const key = aControlKey();
     return (answer) => {
-      const added = addManagementKey(own.publicKey)(answer);
+      const added = addManagementKey(path, own.publicKey)(answer);
       const body = JSON.parse(added.text || '{}') as { management?: { statement: { text: string } } };
       const { management } = body;
       if (!management) {
@@ -65,7 +65,7 @@ describe('whoever is on the path of plain http', () => {
     expect(await nodes()).toEqual(before);
   }, 60_000);
 
-  it.each([['adds a key', () => addManagementKey(own.publicKey)], ['adds a key and signs it', addByOwnKey]])('who %s to the answers of heartbeats gets onto no machine', async (_what, changeBy) => {
+  it.each([['adds a key', () => addManagementKey(path, own.publicKey)], ['adds a key and signs it', addByOwnKey]])('who %s to the answers of heartbeats gets onto no machine', async (_what, changeBy) => {
     const before = await inside(worker, `cat ${AUTHORIZED}`);
     path.change(changeBy());
     await untilChanged(8);
@@ -76,7 +76,7 @@ describe('whoever is on the path of plain http', () => {
     await eventually(async () => (await system.node(worker.name)).status === 'alive', { what: 'the node goes on', timeoutMs: 60_000 });
   }, 120_000);
 
-  it.each([['adds a key', () => addManagementKey(own.publicKey)], ['adds a key and signs it', addByOwnKey]])('who %s to the answer of a registration enrols a machine nowhere', async (_what, changeBy) => {
+  it.each([['adds a key', () => addManagementKey(path, own.publicKey)], ['adds a key and signs it', addByOwnKey]])('who %s to the answer of a registration enrols a machine nowhere', async (_what, changeBy) => {
     path.change(changeBy());
     const [fresh] = (await system.launchWorkers(1, { endpoint: path.url })).workers as [Worker];
     await untilChanged(2);

@@ -212,6 +212,17 @@ describe('an agent calls home', () => {
     expect(answer.body).toMatchObject({ heartbeat_interval_seconds: seconds });
   });
 
+  it('R44: one that names the present management statement is not sent it again, and one that names another is', async () => {
+    const enrolled = await aNode(database.db);
+    const management = async (body: object): Promise<{ statement: { text: string } } | undefined> =>
+      ((await beat(enrolled, body)).body as { management?: { statement: { text: string } } }).management;
+    const sent = await management({});
+    const statement = sha256(sent?.statement.text ?? '');
+    expect(JSON.parse(sent?.statement.text ?? '')).toMatchObject({ username: 'orion-mgmt' });
+    expect(await management({ statement })).toBeUndefined();
+    expect(await management({ statement: sha256('another') })).toEqual(sent);
+  });
+
   it('R2: its facts are kept and it is told which accounts may stay and for how long', async () => {
     const enrolled = await aNode(database.db);
     const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
