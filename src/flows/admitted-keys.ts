@@ -1,7 +1,6 @@
 import type { Db, Tx } from '../db/transaction';
 import { listKeysOfUsers, listUserKeys, noteAccessChange, type User } from '../modules/accounts';
 import { lockKeysOfLeases, wantAccessAnew } from '../modules/leases';
-import type { RentRequest } from './rent-request';
 
 interface KeyedLease {
   id: number;
@@ -23,7 +22,7 @@ export async function admittedKeys(db: Db, leases: KeyedLease[]): Promise<Map<nu
 }
 
 /** A request that brought the account's keys, with those of this moment if they changed since. The user is locked: from here on a change finds the new lease. */
-export async function withKeysOfNow<R extends RentRequest>(tx: Tx, request: R, locked: User | undefined): Promise<R> {
+export async function withKeysOfNow<R extends { user: User; publicKeys: string[]; keyInRequest: string | null }>(tx: Tx, request: R, locked: User | undefined): Promise<R> {
   if (!locked || request.keyInRequest !== null || locked.accessVersion === request.user.accessVersion) {
     return request;
   }
