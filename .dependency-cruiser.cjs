@@ -4,6 +4,21 @@
  */
 const rule = (name, path, to) => ({ name, severity: 'error', from: { path, pathNot: '\\.test\\.ts$' }, to: { path: to } });
 
+/** The arrows between the folders of src/flows. Each folder may also use `support`. */
+const FLOWS = {
+  support: [],
+  accounts: [],
+  leases: ['accounts'],
+  moves: [],
+  nodes: [],
+  enrolment: ['nodes'],
+  health: ['nodes'],
+  heartbeats: ['health', 'nodes'],
+  placements: ['accounts', 'leases', 'moves', 'nodes'],
+  rent: ['accounts', 'leases', 'placements'],
+  scaling: [],
+};
+
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
@@ -33,6 +48,7 @@ module.exports = {
       to: { path: '^src/modules/', pathNot: ['^src/modules/$1/', '^src/modules/[^/]+/index\\.ts$'] },
     },
     rule('flows-only-modules-db-ssh-lib', '^src/flows/', '^src/(?!flows/|modules/|db/|ssh/|lib/)'),
+    ...Object.entries(FLOWS).map(([folder, others]) => rule(`flows-${folder}`, `^src/flows/${folder}/`, `^src/flows/(?!(${[folder, 'support', ...others].join('|')})/)`)),
     rule('http-only-contract-flows-modules-lib', '^src/http/', '^src/(?!http/|contract/|flows/|modules/|db/|lib/)'),
     rule('agent-only-contract-lib', '^src/agent/', '^src/(?!agent/|contract/|lib/)'),
     rule('cli-only-client-contract-config-roles-lib', '^src/cli/', '^src/(?!cli/|client/|contract/|config/|roles/|lib/|db/)'),

@@ -87,7 +87,7 @@ export const claimBare = inTransaction(async (connection, { userId, idempotencyK
 
 const [LAST_ID, LEASE_ID] = [raw('LAST_INSERT_ID()'), raw('@lease')];
 
-/** As `flows/reserve` says it: what can travel together does. */
+/** As `flows/rent/reserve` says it: what can travel together does. */
 export const claimTogether = inTransaction(async (connection, { userId, idempotencyKey, requestHash, publicKey }) => {
   const answers = await queryTogether<RowDataPacket[][]>(connection, [[SQL.begin], [SQL.lockUser, [userId]], [SQL.findRent, [userId, idempotencyKey]], [SQL.countRunning, [userId]], [SQL.lockNode, ANY]]);
   const node = answers.at(-1)?.[0];

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'mysql2';
 import type { RowDataPacket } from 'mysql2/promise';
 import { createDatabase } from '../../src/db/connection';
-import type { SecretRequest } from '../../src/flows/rent-request';
-import { createReserve, reserveAlone } from '../../src/flows/reserve';
+import type { SecretRequest } from '../../src/flows/rent/rent-request';
+import { createReserve, reserveAlone } from '../../src/flows/rent/reserve';
 import { sqlCodeOf } from '../../src/db/transaction';
 import { systemClock } from '../../src/lib/clock';
 import { sha256 } from '../../src/lib/ids';
@@ -37,7 +37,7 @@ interface Side {
 export const claim: Benchmark = {
   name: 'claim',
   method:
-    `The transaction of a lone rent (\`flows/reserve\`, as a request is tried again whose group failed; 12 statements in 2 round trips: user, key, quota and node; rent, lease, placement, node, event and COMMIT), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
+    `The transaction of a lone rent (\`flows/rent/reserve\`, as a request is tried again whose group failed; 12 statements in 2 round trips: user, key, quota and node; rent, lease, placement, node, event and COMMIT), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
     'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Each round uses other users than the last, so that no claim waits for the lock of its user\'s quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "A group of one" is what one caller gets of an API: the same transaction behind what groups callers (**grouped-claims** has the crowd).',
   run: (run) => measureClaims(run),
 };
@@ -151,7 +151,7 @@ function isDeadlock(error: unknown): false {
   return false;
 }
 
-/** As flows/when-free. */
+/** As flows/support/when-free. */
 const PAUSE_MS = 25;
 
 export const claimBareWithPatience = (pool: Pool, userId: number, publicKey: string): Promise<void> => claimWithPatience(claimBare, pool, { userId, publicKey });

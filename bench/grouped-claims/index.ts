@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { createDatabase } from '../../src/db/connection';
-import { createReserve } from '../../src/flows/reserve';
+import { createReserve } from '../../src/flows/rent/reserve';
 import { systemClock } from '../../src/lib/clock';
 import { findUser } from '../../src/modules/accounts';
 import { createLab, type Lab, type MariaDb, startMariaDb } from '../../test/lab';
@@ -24,7 +24,7 @@ const OLD_VIEW_SECONDS = 10;
 export const groupedClaims: Benchmark = {
   name: 'grouped-claims',
   method:
-    `${CALLERS} callers at once in one process, each with rent after rent, through \`flows/reserve\` as the API calls it: user, key, quota, node, rent, lease, event, placement, in one transaction for all that came together. Against a transaction of 12 statements for each claim that writes the same rows, by bare mysql2 with a pool of ${BARE_POOL} (bench/claim). ` +
+    `${CALLERS} callers at once in one process, each with rent after rent, through \`flows/rent/reserve\` as the API calls it: user, key, quota, node, rent, lease, event, placement, in one transaction for all that came together. Against a transaction of 12 statements for each claim that writes the same rows, by bare mysql2 with a pool of ${BARE_POOL} (bench/claim). ` +
     `MariaDB flushes every commit. Rounds of ${CLAIMS} claims, by turns; after each, untimed, all nodes are freed and the purge is waited for. "Flat" compares ours at 100,000 nodes with ours at 1,000. "Old read view": a transaction that has read the nodes stays open, so that nothing can be purged, while ${CALLERS} callers claim nodes of 100,000 for ${OLD_VIEW_SECONDS} s, five times: claims of the last second against those of the first.`,
   run: (run) => measureGroups(run),
 };

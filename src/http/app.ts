@@ -1,9 +1,9 @@
 import type { RequestListener } from 'node:http';
 import express, { type Express, type RequestHandler, type Router } from 'express';
 import helmet from 'helmet';
-import { createHeartbeatLog } from '../flows/record-heartbeat';
-import { createHeartbeatRhythm } from '../flows/heartbeat-rhythm';
-import { createUseJudge } from '../flows/judge-use';
+import { createHeartbeatLog } from '../flows/heartbeats/record-heartbeat';
+import { createHeartbeatRhythm } from '../flows/heartbeats/heartbeat-rhythm';
+import { createUseJudge } from '../flows/health/judge-use';
 import type { Readiness } from '../lib/readiness';
 import { addAccountRoutes } from './accounts/router';
 import { createAuthenticator } from './auth';

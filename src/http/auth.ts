@@ -11,7 +11,7 @@ import type { CallLocals } from './call';
 import { createNodeFinder, type FindNodeCaller, readShownNode } from './node-caller';
 
 /** Finds out who makes a call, and writes it into the call's locals. Throws unauthenticated, forbidden or node_retired. */
-export type Identify = (req: IncomingMessage, locals: CallLocals) => Promise<void>;
+type Identify = (req: IncomingMessage, locals: CallLocals) => Promise<void>;
 
 /** For each kind of access how the caller is identified. */
 export type Authenticator = Record<CallAccess, Identify>;

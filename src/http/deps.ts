@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
-import type { WorkContext } from '../flows/context';
-import type { SignedManagement } from '../flows/management-statement';
-import type { EnrolmentContext } from '../flows/register-node';
+import type { WorkContext } from '../flows/support/context';
+import type { SignedManagement } from '../flows/enrolment/management-statement';
+import type { EnrolmentContext } from '../flows/enrolment/register-node';
 import type { TokenSettings } from '../modules/accounts';
 import type { GatewayAddress } from './leases/presenter';
 import type { NodeFeed } from './nodes/feed';

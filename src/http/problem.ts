@@ -25,7 +25,7 @@ const BODY_ERRORS: Record<string, [ErrorCode, string]> = {
 };
 
 /** What the caller is told of an error, whatever it was. */
-export function toOrionError(error: unknown): OrionError {
+function toOrionError(error: unknown): OrionError {
   if (error instanceof OrionError) {
     return error;
   }
@@ -61,7 +61,7 @@ function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
 }
 
 /** Sends an error as application/problem+json (RFC 9457), sealed like any answer to an agent. */
-export function sendProblem(res: ServerResponse & { locals?: Partial<CallLocals> }, error: OrionError, { requestId, first = [] }: { requestId: string; first?: readonly string[] }): void {
+function sendProblem(res: ServerResponse & { locals?: Partial<CallLocals> }, error: OrionError, { requestId, first = [] }: { requestId: string; first?: readonly string[] }): void {
   const { status, title } = PROBLEMS[error.code];
   const problem = { type: `urn:orion:problem:${error.code}`, title, status, code: error.code, detail: error.message, request_id: requestId, ...error.details };
   const body = JSON.stringify(problem);

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { z } from 'zod';
 import { anSshKey } from '../../test/support/keys';
-import type { LeaseView } from '../flows/view-lease';
+import type { LeaseView } from '../flows/leases/view-lease';
 import type { Checkpoint } from '../modules/checkpoints';
 import type { Lease, Placement } from '../modules/leases';
 import type { Node } from '../modules/nodes';

@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 import { loadControlKey, loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
-import { issueJoinToken } from '../flows/issue-join-token';
-import { signUp } from '../flows/sign-up';
+import { issueJoinToken } from '../flows/enrolment/issue-join-token';
+import { signUp } from '../flows/accounts/sign-up';
 import { signingKeyOf } from '../ssh';
 
 /** An operator's own limits; they can be changed like anybody's. */

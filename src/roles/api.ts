@@ -1,8 +1,8 @@
 import { ConfigError } from '../config/env';
 import type { ApiKeys, SshConfig } from '../config/keys';
-import { startTunnelKeeper } from '../flows/hold-tunnels';
+import { startTunnelKeeper } from '../flows/nodes/hold-tunnels';
 import { createDatabase } from '../db/connection';
-import { signManagement } from '../flows/management-statement';
+import { signManagement } from '../flows/enrolment/management-statement';
 import { type Apps, createApps } from '../http/app';
 import { createLimits } from '../http/limits';
 import type { Clock } from '../lib/clock';

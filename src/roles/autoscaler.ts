@@ -1,7 +1,7 @@
 import type { AutoscalerConfig } from '../config/autoscaler';
 import type { Bounds } from '../config/scale-bounds';
-import { createLead, type Lead } from '../flows/keep-lead';
-import { type ScaleContext, scaleService, watchService } from '../flows/scale-service';
+import { createLead, type Lead } from '../flows/support/keep-lead';
+import { type ScaleContext, scaleService, watchService } from '../flows/scaling/scale-service';
 import { createLoop, type Loop, type PassResult } from '../lib/loop';
 import { createRemoteDriver, createSampler, type RemoteDriver, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
 import type { Plane } from './control-plane';

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { ControlPlaneConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
 import { createMigrator } from '../db/migrate';
-import type { FlowContext, FlowSettings, WorkContext } from '../flows/context';
+import type { FlowContext, FlowSettings, WorkContext } from '../flows/support/context';
 import { type Clock, systemClock } from '../lib/clock';
 import { type Closer, createCloser } from '../lib/closer';
 import { messageOf } from '../lib/errors';

@@ -1,4 +1,4 @@
-import { createLeaseDirectory } from '../flows/lease-directory';
+import { createLeaseDirectory } from '../flows/leases/lease-directory';
 import { publicKeyOf } from '../ssh';
 import { type GatewayMeter, startGateway as openGateway } from '../ssh/gateway';
 import { type ControlPlane, createFlowContext } from './control-plane';

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import { loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
 import { createMigrator, type Migrator } from '../db/migrate';
-import { grantRoles, ROLE_GRANTS } from '../flows/grant-roles';
+import { grantRoles, ROLE_GRANTS } from '../flows/accounts/grant-roles';
 import { packageRoot } from '../lib/package-root';
 
 export type MigrateVerb = 'up' | 'down' | 'status' | 'grant';

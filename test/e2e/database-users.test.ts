@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import mysql from 'mysql2/promise';
-import { ROLE_GRANTS } from '../../src/flows/grant-roles';
+import { ROLE_GRANTS } from '../../src/flows/accounts/grant-roles';
 import { sshExec, type WorkerFleet } from '../lab';
 import { expectStatus } from '../support/api-client';
 import { throughGateway } from '../support/gateway-client';

@@ -15,7 +15,7 @@ async function complaints(file: string, text: string): Promise<string[]> {
 describe('the linter', () => {
   it.each(["'SELECT id FROM nodes WHERE id = ? FOR UPDATE'", '`SELECT id FROM nodes\n  LIMIT 1 for update skip locked`'])('finds a row lock in a flow: %s', async (sql) => {
     const text = `export const sql = ${sql};\n`;
-    expect(await complaints('src/flows/context.ts', text)).toEqual([expect.stringContaining('Row locks live in')]);
+    expect(await complaints('src/flows/support/context.ts', text)).toEqual([expect.stringContaining('Row locks live in')]);
     expect(await complaints('src/modules/nodes/queries/row.ts', text)).toEqual([]);
   }, 60_000);
 });

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { FlowSettings, WorkContext } from '../../src/flows/context';
+import type { FlowSettings, WorkContext } from '../../src/flows/support/context';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import type { Provisioner } from '../../src/modules/provisioning';

@@ -7,7 +7,7 @@ import {
 } from '../lab';
 import type { NodeForAdmin, Page } from '../../src/contract';
 import { type ApiClient, createApiClient, expectStatus } from './api-client';
-import { ROLE_GRANTS } from '../../src/flows/grant-roles';
+import { ROLE_GRANTS } from '../../src/flows/accounts/grant-roles';
 import type { Evidence, Violation } from '../checker/evidence';
 import { checkInvariants } from '../checker/invariants';
 import { readTables } from '../checker/read-tables';

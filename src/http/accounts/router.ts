@@ -1,8 +1,8 @@
 import * as calls from '../../contract/accounts';
-import { changeUser } from '../../flows/change-user';
-import { logIn } from '../../flows/log-in';
-import { addKey, removeKey } from '../../flows/manage-keys';
-import { signUp } from '../../flows/sign-up';
+import { changeUser } from '../../flows/accounts/change-user';
+import { logIn } from '../../flows/accounts/log-in';
+import { addKey, removeKey } from '../../flows/accounts/manage-keys';
+import { signUp } from '../../flows/accounts/sign-up';
 import { OrionError } from '../../lib/errors';
 import { listUserKeys, listUsers, revokeToken } from '../../modules/accounts';
 import type { ApiDeps } from '../deps';

@@ -1,5 +1,5 @@
 import type * as contract from '../../contract';
-import type { LeaseView } from '../../flows/view-lease';
+import type { LeaseView } from '../../flows/leases/view-lease';
 import { fingerprintOf } from '../../lib/host-key';
 import type { RecordedEvent } from '../../modules/audit';
 import { bytesOf, type Checkpoint } from '../../modules/checkpoints';

@@ -1,7 +1,7 @@
 import type { BodyOf } from '../../contract';
 import { type rentNodes as rentCall, secondsOf } from '../../contract/leases';
-import { type RentOutcome, rentNodes } from '../../flows/rent-nodes';
-import { createReserve } from '../../flows/reserve';
+import { type RentOutcome, rentNodes } from '../../flows/rent/rent-nodes';
+import { createReserve } from '../../flows/rent/reserve';
 import { OrionError } from '../../lib/errors';
 import { findUser, findUserByName, listUserKeys, parseSshPublicKey, type User } from '../../modules/accounts';
 import type { RentResult } from '../../modules/telemetry';

@@ -1,7 +1,7 @@
 import * as calls from '../../contract/leases';
-import { extendLease } from '../../flows/extend-lease';
-import { releaseLease } from '../../flows/release-lease';
-import { viewLeases } from '../../flows/view-lease';
+import { extendLease } from '../../flows/leases/extend-lease';
+import { releaseLease } from '../../flows/leases/release-lease';
+import { viewLeases } from '../../flows/leases/view-lease';
 import { OrionError } from '../../lib/errors';
 import { listLeaseEvents } from '../../modules/audit';
 import { findLease, listLeases, listPlacementsOfLease } from '../../modules/leases';

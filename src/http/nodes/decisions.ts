@@ -1,5 +1,5 @@
 import * as calls from '../../contract/nodes';
-import { decideSharedStorage, label, limit } from '../../flows/decide-node';
+import { decideSharedStorage, label, limit } from '../../flows/nodes/decide-node';
 import type { ApiDeps } from '../deps';
 import { type RouteMaker } from '../route';
 import { presentNodeForAdmin } from './presenter';

@@ -1,8 +1,8 @@
 import type * as contract from '../../contract';
 import * as calls from '../../contract/nodes';
 import * as tokens from '../../contract/tokens';
-import { approve, drain, quarantineByOrder, retire, undrain } from '../../flows/operate-node';
-import { issueJoinToken } from '../../flows/issue-join-token';
+import { approve, drain, quarantineByOrder, retire, undrain } from '../../flows/nodes/operate-node';
+import { issueJoinToken } from '../../flows/enrolment/issue-join-token';
 import { OrionError } from '../../lib/errors';
 import { type JoinToken, listJoinTokens, listNodes, listPairings, revokeJoinToken } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';

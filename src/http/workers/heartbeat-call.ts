@@ -1,6 +1,6 @@
 import type { BodyOf } from '../../contract';
 import type * as calls from '../../contract/workers';
-import type { HeartbeatAnswer, Reported } from '../../flows/record-heartbeat';
+import type { HeartbeatAnswer, Reported } from '../../flows/heartbeats/record-heartbeat';
 import { OrionError } from '../../lib/errors';
 import { parseSshPublicKey } from '../../modules/accounts';
 import type { ApiSettings } from '../deps';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { MachineProof } from '../../flows/prove-machine';
+import type { MachineProof } from '../../flows/enrolment/prove-machine';
 import { OrionError } from '../../lib/errors';
 import { JOIN_PROOF_HEADER, parseJoinProof } from '../../lib/join-token';
 import { bytesOfBody } from '../body';

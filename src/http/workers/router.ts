@@ -1,11 +1,11 @@
 import type { BodyOf } from '../../contract';
 import * as calls from '../../contract/workers';
-import { leaveNode } from '../../flows/leave-node';
-import type { HeartbeatRhythm } from '../../flows/heartbeat-rhythm';
-import type { SelfReport } from '../../flows/follow-facts';
-import { type HeartbeatLog, takeHeartbeat } from '../../flows/record-heartbeat';
-import { issueChallenge, readChallenge, spendChallenge } from '../../flows/prove-machine';
-import { type NodeRegistration, registerNode } from '../../flows/register-node';
+import { leaveNode } from '../../flows/nodes/leave-node';
+import type { HeartbeatRhythm } from '../../flows/heartbeats/heartbeat-rhythm';
+import type { SelfReport } from '../../flows/heartbeats/follow-facts';
+import { type HeartbeatLog, takeHeartbeat } from '../../flows/heartbeats/record-heartbeat';
+import { issueChallenge, readChallenge, spendChallenge } from '../../flows/enrolment/prove-machine';
+import { type NodeRegistration, registerNode } from '../../flows/enrolment/register-node';
 import { createSeal } from '../../lib/call-mac';
 import { OrionError } from '../../lib/errors';
 import { sha256 } from '../../lib/ids';

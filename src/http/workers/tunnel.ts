@@ -5,7 +5,7 @@ import type { Knex } from 'knex';
 import { messageOf, OrionError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import { MAX_MESSAGE_BYTES, streamOverWebSocket } from '../../lib/websocket-stream';
-import { readChallenge, spendChallenge } from '../../flows/prove-machine';
+import { readChallenge, spendChallenge } from '../../flows/enrolment/prove-machine';
 import { type Challenges, findNode, type Node } from '../../modules/nodes';
 import { type FindNodeCaller, readShownNode } from '../node-caller';
 import { refuseUpgrade } from '../problem';

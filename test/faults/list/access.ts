@@ -8,7 +8,7 @@ export const ACCESS: Fault[] = [
     breaks: 'trust',
     shows: 'still opens it',
     scenario: 'provocations-real/removed-key',
-    edits: [{ file: 'src/flows/manage-keys.ts', find: '    await takeFromLeases(tx, user.id, removed.publicKey);\n    await accessChanged(tx, user.id);\n', replace: '    await takeFromLeases(tx, user.id, removed.publicKey);\n' }],
+    edits: [{ file: 'src/flows/accounts/manage-keys.ts', find: '    await takeFromLeases(tx, user.id, removed.publicKey);\n    await accessChanged(tx, user.id);\n', replace: '    await takeFromLeases(tx, user.id, removed.publicKey);\n' }],
   },
   {
     name: 'session-outlives-its-key',

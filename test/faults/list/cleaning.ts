@@ -2,7 +2,7 @@ import type { Edit, Fault } from '../fault';
 
 const WIPE = 'playbooks/node/orion_wipe.py';
 const PROCESSES = 'playbooks/node/orion_processes.py';
-const WIPE_FLOW = 'src/flows/wipe-node.ts';
+const WIPE_FLOW = 'src/flows/placements/wipe-node.ts';
 
 /** The verification says that all is well, or the product itself would notice a bad wipe and keep the node. */
 const BLIND_VERIFICATION: Edit = { file: 'playbooks/files/verify_clean.sh', find: 'sort -u "$out" >"$work/sorted"', replace: ': >"$work/sorted"' };
@@ -120,9 +120,9 @@ export const CLEANING: Fault[] = [
       { file: 'src/ssh/session.ts', find: "changed = key.toString('base64') !== blob;", replace: "changed = key.toString('base64') === '' && blob === '';" },
       { file: 'src/modules/provisioning/ansible/ssh-config.ts', find: "['StrictHostKeyChecking', 'yes']", replace: "['StrictHostKeyChecking', 'no']" },
       { file: 'src/modules/provisioning/ansible/ssh-config.ts', find: "['UserKnownHostsFile', quoted(files.knownHosts)]", replace: "['UserKnownHostsFile', '/dev/null']" },
-      { file: 'src/flows/record-heartbeat.ts', find: 'if (hostKey !== null && hostKey !== node.hostKey &&', replace: "if (hostKey === '' && hostKey !== node.hostKey &&" },
-      { file: 'src/flows/register-node.ts', find: 'if (node.hostKey !== request.hostKey) {', replace: "if (node.hostKey === '') {" },
-      { file: 'src/flows/register-node.ts', find: 'upsert(tx, ctx, { request, status, before: node,', replace: 'upsert(tx, ctx, { request: { ...request, hostKey: node.hostKey }, status, before: node,' },
+      { file: 'src/flows/heartbeats/record-heartbeat.ts', find: 'if (hostKey !== null && hostKey !== node.hostKey &&', replace: "if (hostKey === '' && hostKey !== node.hostKey &&" },
+      { file: 'src/flows/enrolment/register-node.ts', find: 'if (node.hostKey !== request.hostKey) {', replace: "if (node.hostKey === '') {" },
+      { file: 'src/flows/enrolment/register-node.ts', find: 'upsert(tx, ctx, { request, status, before: node,', replace: 'upsert(tx, ctx, { request: { ...request, hostKey: node.hostKey }, status, before: node,' },
     ],
   },
 ];

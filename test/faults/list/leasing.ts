@@ -2,8 +2,8 @@ import { type Fault, withoutUnique } from '../fault';
 
 const CLAIM = 'src/modules/nodes/queries/free-nodes.ts';
 const OCCUPY = 'src/modules/nodes/queries/occupancy.ts';
-const RENT = 'src/flows/reserve.ts';
-const EXTEND = 'src/flows/extend-lease.ts';
+const RENT = 'src/flows/rent/reserve.ts';
+const EXTEND = 'src/flows/leases/extend-lease.ts';
 const TRANSITIONS = 'src/modules/leases/queries/transitions.ts';
 const FIND_LEASES = 'src/modules/leases/queries/find-leases.ts';
 const LIST_LEASES = 'src/modules/leases/queries/list-leases.ts';

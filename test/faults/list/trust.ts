@@ -19,6 +19,6 @@ export const TRUST: Fault[] = [
     breaks: 'trust',
     shows: 'a copy of it took its row while it was leased',
     scenario: 'provocations-real/clone',
-    edits: [{ file: 'src/flows/tell-clones.ts', find: "  if (incumbent.answer === 'shown') {\n", replace: "  if (incumbent.answer !== undefined) {\n" }],
+    edits: [{ file: 'src/flows/nodes/tell-clones.ts', find: "  if (incumbent.answer === 'shown') {\n", replace: "  if (incumbent.answer !== undefined) {\n" }],
   },
 ];

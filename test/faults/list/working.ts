@@ -28,7 +28,7 @@ export const WORKING: Fault[] = [
     breaks: 'I7',
     shows: 'lacks the account',
     scenario: 'provocations-real/late-wipe',
-    edits: [{ file: 'src/flows/wipe-node.ts', find: '{ newestUid: claim.newestUid, signal }', replace: '{ signal }' }],
+    edits: [{ file: 'src/flows/placements/wipe-node.ts', find: '{ newestUid: claim.newestUid, signal }', replace: '{ signal }' }],
   },
   {
     name: 'generation-not-checked',
@@ -37,8 +37,8 @@ export const WORKING: Fault[] = [
     shows: 'for no lease',
     scenario: 'provocations-real/stale-generation',
     edits: [
-      { file: 'src/flows/run-placement.ts', find: ' || lease.generation !== placement.generation', replace: '' },
-      { file: 'src/flows/keep-claim.ts', find: 'if (held === false) {', replace: 'if (over) {' },
+      { file: 'src/flows/placements/run-placement.ts', find: ' || lease.generation !== placement.generation', replace: '' },
+      { file: 'src/flows/support/keep-claim.ts', find: 'if (held === false) {', replace: 'if (over) {' },
       { file: 'playbooks/node/orion_account.py', find: "if params['uid'] <= fence:", replace: 'if False:' },
     ],
   },
@@ -64,6 +64,6 @@ export const WORKING: Fault[] = [
     breaks: 'I10',
     shows: 'has been due to be moved',
     scenario: 'provocations/poison',
-    edits: [{ file: 'src/flows/migrate-leases.ts', find: '    if (taken) {\n', replace: '    if (taken?.id === 0) {\n' }],
+    edits: [{ file: 'src/flows/moves/migrate-leases.ts', find: '    if (taken) {\n', replace: '    if (taken?.id === 0) {\n' }],
   },
 ];

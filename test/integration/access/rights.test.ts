@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { addKey, removeKey } from '../../../src/flows/manage-keys';
-import { claimPlacements, runPlacement } from '../../../src/flows/run-placement';
-import type { WorkContext } from '../../../src/flows/context';
+import { addKey, removeKey } from '../../../src/flows/accounts/manage-keys';
+import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
+import type { WorkContext } from '../../../src/flows/support/context';
 import { findLease, refreshOutdatedAccounts } from '../../../src/modules/leases';
 import { findUser, type User } from '../../../src/modules/accounts';
 import { startTestApi, type TestApi } from '../../support/api';

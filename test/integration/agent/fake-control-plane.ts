@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { join } from 'node:path';
-import { signText, type SignedManagement } from '../../../src/flows/management-statement';
+import { signText, type SignedManagement } from '../../../src/flows/enrolment/management-statement';
 import { createSeal, isCallOf, parseAuthorization, type Seal } from '../../../src/lib/call-mac';
 import { systemClock } from '../../../src/lib/clock';
 import { controlFingerprint, registrationText } from '../../../src/lib/control-key';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { signText } from '../../../src/flows/management-statement';
+import { signText } from '../../../src/flows/enrolment/management-statement';
 import { inside } from '../../e2e/support/inside';
 import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type Worker } from '../../lab';
 import { addManagementKey, ask, type OnPath, type PassedAnswer, type PassedRequest, startOnPath } from '../../support/on-path';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { expirePending } from '../../../src/flows/pending-nodes';
+import { expirePending } from '../../../src/flows/enrolment/pending-nodes';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
 import { startTestApi, type TestApi } from '../../support/api';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { fromJson } from '../../../src/db/sql';
-import { claimPlacements, runPlacement } from '../../../src/flows/run-placement';
-import { claimWipes, wipeNode } from '../../../src/flows/wipe-node';
+import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
+import { claimWipes, wipeNode } from '../../../src/flows/placements/wipe-node';
 import type { User } from '../../../src/modules/accounts';
 import { UidTakenError } from '../../../src/modules/provisioning';
 import { startTestApi, type TestApi } from '../../support/api';

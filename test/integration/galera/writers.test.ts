@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Knex } from 'knex';
 import { execute, selectRows } from '../../../src/db/sql';
 import { transaction } from '../../../src/db/transaction';
-import type { Reserve } from '../../../src/flows/reserve';
+import type { Reserve } from '../../../src/flows/rent/reserve';
 import type { User } from '../../../src/modules/accounts';
 import { createLab, eventually } from '../../lab';
 import { startTestApi } from '../../support/api';

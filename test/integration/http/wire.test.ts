@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
-import { signManagement } from '../../../src/flows/management-statement';
+import { signManagement } from '../../../src/flows/enrolment/management-statement';
 import { createDatabase } from '../../../src/db/connection';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';

@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
 import { selectFirst } from '../../../src/db/sql';
-import type { Reserve } from '../../../src/flows/reserve';
+import type { Reserve } from '../../../src/flows/rent/reserve';
 import type { User } from '../../../src/modules/accounts';
 import { type CommitFate, createLab, type DatabaseProxy, startDatabaseProxy } from '../../lab';
 import { aUser, severalNodes } from '../../support/builders';

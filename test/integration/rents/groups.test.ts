@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Reserve } from '../../../src/flows/reserve';
+import type { Reserve } from '../../../src/flows/rent/reserve';
 import type { User } from '../../../src/modules/accounts';
 import { fitOf, type Labels } from '../../../src/modules/nodes';
 import { aNode, aUser, severalNodes } from '../../support/builders';

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
-import type { SecretRequest } from '../../../src/flows/rent-request';
-import { createReserve, type Reserve } from '../../../src/flows/reserve';
+import type { SecretRequest } from '../../../src/flows/rent/rent-request';
+import { createReserve, type Reserve } from '../../../src/flows/rent/reserve';
 import { OrionError } from '../../../src/lib/errors';
 import type { User } from '../../../src/modules/accounts';
 import { createTestContext } from '../../support/context';

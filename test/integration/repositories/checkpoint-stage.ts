@@ -1,8 +1,8 @@
-import { type CheckpointContext, checkpointHome, claimCheckpoints } from '../../../src/flows/checkpoint-home';
-import type { WorkContext } from '../../../src/flows/context';
-import { migrateNextLease } from '../../../src/flows/migrate-leases';
-import { runPlacement } from '../../../src/flows/run-placement';
-import { viewLeases } from '../../../src/flows/view-lease';
+import { type CheckpointContext, checkpointHome, claimCheckpoints } from '../../../src/flows/placements/checkpoint-home';
+import type { WorkContext } from '../../../src/flows/support/context';
+import { migrateNextLease } from '../../../src/flows/moves/migrate-leases';
+import { runPlacement } from '../../../src/flows/placements/run-placement';
+import { viewLeases } from '../../../src/flows/leases/view-lease';
 import { fromJson } from '../../../src/db/sql';
 import { transaction } from '../../../src/db/transaction';
 import type { User } from '../../../src/modules/accounts';

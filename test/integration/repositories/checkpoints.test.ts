@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { checkpointHome, claimCheckpoints, sweepCheckpoints } from '../../../src/flows/checkpoint-home';
-import { drain } from '../../../src/flows/operate-node';
-import { releaseLease } from '../../../src/flows/release-lease';
+import { checkpointHome, claimCheckpoints, sweepCheckpoints } from '../../../src/flows/placements/checkpoint-home';
+import { drain } from '../../../src/flows/nodes/operate-node';
+import { releaseLease } from '../../../src/flows/leases/release-lease';
 import { StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
 import { aNode, type TestLease } from '../../support/builders';
 import { age, count, openTestDatabase, type TestDatabase } from '../../support/database';

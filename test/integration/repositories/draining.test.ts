@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { WorkContext } from '../../../src/flows/context';
-import { leaveNode } from '../../../src/flows/leave-node';
-import { migrateNextLease } from '../../../src/flows/migrate-leases';
-import { drain, undrain } from '../../../src/flows/operate-node';
-import { claimPlacements, runPlacement } from '../../../src/flows/run-placement';
+import type { WorkContext } from '../../../src/flows/support/context';
+import { leaveNode } from '../../../src/flows/nodes/leave-node';
+import { migrateNextLease } from '../../../src/flows/moves/migrate-leases';
+import { drain, undrain } from '../../../src/flows/nodes/operate-node';
+import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { transaction } from '../../../src/db/transaction';
 import type { User } from '../../../src/modules/accounts';
 import { markMigrating } from '../../../src/modules/leases';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Knex } from 'knex';
-import { viewLeases } from '../../../src/flows/view-lease';
+import { viewLeases } from '../../../src/flows/leases/view-lease';
 import { listUserKeys, listUsers } from '../../../src/modules/accounts';
 import { listEventsAfter, listLeaseEvents } from '../../../src/modules/audit';
 import { countLeases, type LeaseFilter, listLeases, listPlacementsOfLease } from '../../../src/modules/leases';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { drain } from '../../../src/flows/operate-node';
-import { releaseLease } from '../../../src/flows/release-lease';
-import { claimPlacements, runPlacement } from '../../../src/flows/run-placement';
+import { drain } from '../../../src/flows/nodes/operate-node';
+import { releaseLease } from '../../../src/flows/leases/release-lease';
+import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { RestoreError } from '../../../src/modules/checkpoints';
 import { findLease } from '../../../src/modules/leases';
 import { aNode, severalNodes, type TestLease } from '../../support/builders';

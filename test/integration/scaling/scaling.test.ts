@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createLead } from '../../../src/flows/keep-lead';
-import { type ScaleContext, type ScaledTarget, scaleService, watchService } from '../../../src/flows/scale-service';
+import { createLead } from '../../../src/flows/support/keep-lead';
+import { type ScaleContext, type ScaledTarget, scaleService, watchService } from '../../../src/flows/scaling/scale-service';
 import { type Clock, systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
 import { createLogger, type LogFields, silentLogger } from '../../../src/lib/logger';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
-import { signUp } from '../../../src/flows/sign-up';
+import { signUp } from '../../../src/flows/accounts/sign-up';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
 import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { claimProbes, probeNode, type ProbeContext } from '../../../src/flows/probe-node';
-import { createKeptProbes, type KeptProbes } from '../../../src/flows/keep-probes';
+import { claimProbes, probeNode, type ProbeContext } from '../../../src/flows/health/probe-node';
+import { createKeptProbes, type KeptProbes } from '../../../src/flows/health/keep-probes';
 import { systemClock } from '../../../src/lib/clock';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import { createKeptSessions, createProber, type Dial, dialDirectly, type KeptSessions } from '../../../src/ssh';

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Knex } from 'knex';
 import { WebSocket } from 'ws';
 import { keepTunnel } from '../../../src/agent/tunnel';
-import { startTunnelKeeper, type TunnelKeeper } from '../../../src/flows/hold-tunnels';
+import { startTunnelKeeper, type TunnelKeeper } from '../../../src/flows/nodes/hold-tunnels';
 import { createNodeFinder } from '../../../src/http/node-caller';
 import { acceptTunnels } from '../../../src/http/workers/tunnel';
 import { systemClock } from '../../../src/lib/clock';

@@ -1,0 +1,65 @@
+import type { Knex } from 'knex';
+import { grantAll, type Grants } from '../../db/grant';
+
+const INSERT = ['INSERT'] as const;
+const UPDATE = ['UPDATE'] as const;
+const CHANGE = ['INSERT', 'UPDATE'] as const;
+const ALL = ['INSERT', 'UPDATE', 'DELETE'] as const;
+
+/** What only an API needs: who people are, and how they and machines prove it. */
+const OF_PEOPLE = ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'];
+/** Whether somebody may log in to a lease is judged anew each time, from their keys and this. */
+const MAY_ENTER = { users: ['id', 'disabled_at'] };
+
+/**
+ * The database user of each role. None may change the schema, grant, read files, or change or delete an event. Every table of the schema that a role
+ * writes has to be named here: `test/e2e/database-users.test.ts` plays the life of a lease with these users.
+ */
+export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
+  orion_api: {
+    hidden: [],
+    writes: {
+      users: CHANGE,
+      user_keys: ['INSERT', 'DELETE'],
+      revoked_tokens: ['INSERT', 'DELETE'],
+      rate_limits: ALL,
+      join_tokens: CHANGE,
+      nodes: ALL,
+      uid_blocks: INSERT,
+      heartbeats: ALL,
+      management_statement: CHANGE,
+      pending_gate: UPDATE,
+      rents: INSERT,
+      leases: CHANGE,
+      placements: CHANGE,
+      extensions: INSERT,
+      checkpoints: CHANGE,
+      control_plane: UPDATE,
+      tunnel_holders: ALL,
+      tunnels: ALL,
+      events: INSERT,
+    },
+  },
+  orion_scheduler: {
+    hidden: OF_PEOPLE,
+    partly: MAY_ENTER,
+    writes: {
+      nodes: ['UPDATE', 'DELETE'],
+      uid_blocks: INSERT,
+      heartbeats: ALL,
+      tunnels: ['DELETE'],
+      leases: UPDATE,
+      placements: CHANGE,
+      checkpoints: ALL,
+      control_plane: UPDATE,
+      probe_owners: ALL,
+      probe_shards: UPDATE,
+      events: INSERT,
+    },
+  },
+  orion_gateway: { hidden: OF_PEOPLE, partly: MAY_ENTER, writes: { nodes: UPDATE, events: INSERT } },
+  orion_autoscaler: { hidden: [...OF_PEOPLE, 'user_keys', 'tunnel_holders'], writes: { leaders: CHANGE, events: INSERT } },
+};
+
+/** Gives the database user of each role its rights on the tables that are there now. */
+export const grantRoles = (db: Knex): Promise<void> => grantAll(db, ROLE_GRANTS);

@@ -1,0 +1,64 @@
+import { type Tx, transaction } from '../../db/transaction';
+import { rangesOf } from '../../lib/address-key';
+import { OrionError } from '../../lib/errors';
+import { recordEvent } from '../../modules/audit';
+import { countPending, listStalePending, lockNode, type Node, type PendingLimits, removePending } from '../../modules/nodes';
+import type { FlowContext } from '../support/context';
+
+/** So much of the room is for one IPv4 address or IPv6 /64: some networks of strangers leave room for everybody else. */
+const SHARE_OF_ONE = 1 / 8;
+const RETRY_SECONDS = 60;
+const LIMITS: PendingLimits = { silentSeconds: 3600, waitSeconds: 7 * 86_400 };
+const BATCH = 50;
+
+export interface Newcomer extends Pick<Node, 'status'> {
+  before: Node | undefined;
+  /** The address that the request came from. */
+  from: string;
+}
+
+/**
+ * Whether one more machine may wait for approval. Anybody can ask for that, so those that wait are bounded, all together and for each network that they
+ * come from. Throws too_many_requests. Returns what the machine is counted with; null: it is no new one that waits.
+ */
+export async function admitPending(tx: Tx, { settings }: FlowContext, { before, status, from }: Newcomer): Promise<string | null> {
+  if (before || status !== 'pending') {
+    return null;
+  }
+  const ranges = rangesOf(from);
+  const max = settings.maxPendingNodes;
+  const waiting = await countPending(tx, ranges);
+  const crowded = ranges.some(({ share }, i) => (waiting.from[i] ?? 0) >= Math.ceil(max * SHARE_OF_ONE) * share);
+  if (crowded || waiting.all >= max) {
+    const where = crowded ? ' from this network' : '';
+    throw new OrionError('too_many_requests', `Too many machines${where} wait for an operator's approval. Enrol with a join token (\`orion token create\`), or wait until an operator has looked at them.`, {
+      retryAfterSeconds: RETRY_SECONDS,
+    });
+  }
+  return ranges[0].key;
+}
+
+/**
+ * Whether a registration goes on record. A machine that nobody has let in may register as often as it likes, and only its coming and its being let in are
+ * worth a row.
+ */
+export const isWorthAnEvent = (before: Node | undefined, now: Pick<Node, 'status'>): boolean => now.status === 'unknown' || before?.status !== now.status;
+
+/** Forgets machines whose agents fell silent while they waited for approval, and those that have waited for too long; they may enrol anew. */
+export async function expirePending(ctx: FlowContext): Promise<'more' | 'done'> {
+  const stale = await listStalePending(ctx.db, LIMITS, BATCH);
+  for (const nodeId of stale) {
+    await transaction(ctx.db, async (tx) => {
+      const node = await lockNode(tx, nodeId);
+      if (node?.status === 'pending') {
+        await removePending(tx, [nodeId]);
+        const { hostname, address, registeredAt } = node;
+        await recordEvent(tx, { type: 'node.expired', actor: ctx.actor, nodeId, data: { hostname, address, registered_at: registeredAt.toISOString() } });
+      }
+    });
+  }
+  if (stale.length > 0) {
+    ctx.logger.info('pending nodes expired', { nodeIds: stale });
+  }
+  return stale.length === BATCH ? 'more' : 'done';
+}

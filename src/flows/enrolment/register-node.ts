@@ -1,0 +1,186 @@
+import { type Tx, transaction } from '../../db/transaction';
+import { OrionError } from '../../lib/errors';
+import { fingerprintOf } from '../../lib/host-key';
+import { sha256 } from '../../lib/ids';
+import type { UidRange } from '../../lib/uid-range';
+import { recordEvent } from '../../modules/audit';
+import {
+  type Decided, decidedWith, decisionsOf, expectFirstHeartbeat, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode,
+} from '../../modules/nodes';
+import { admitPending, isWorthAnEvent } from './pending-nodes';
+import { agreeOnCredential, type AgreedCredential, checkHostKey, type MachineProof, type ProofContext, readChallenge, spendChallenge, useJoinToken } from './prove-machine';
+import { quarantine } from '../nodes/quarantine-node';
+import { reached } from '../support/steps';
+import { askIncumbent, type CloneContext, type Incumbent, noteClone, refuseCopiedState, refuseTakeover, type Refusal } from '../nodes/tell-clones';
+
+/** What registration needs besides the usual. */
+export interface EnrolmentContext extends CloneContext, ProofContext {
+  enrolment: 'token' | 'open';
+}
+
+export interface NodeRegistration {
+  hostname: string;
+  address: string;
+  /** Where the request came from. */
+  from: string;
+  sshPort: number;
+  /** `type base64`. */
+  hostKey: string;
+  /** See lib/registration-mark; null: an agent of the release before. */
+  mark: string | null;
+  /** Null: an agent of the release before, which shows its credential and has no proof. */
+  proof: MachineProof | null;
+  cpus: number;
+  memoryMb: number;
+  labels: Labels;
+  facts: Facts;
+  /** The machine must use this range of uids; null: the fleet's. */
+  uidRange: UidRange | null;
+  /** The node that the shown credential belongs to, or null without one. */
+  known: Node | null;
+}
+
+export interface Registered {
+  nodeId: number;
+  status: NodeStatus;
+  /** Only when a new one was agreed on. */
+  agreed: AgreedCredential | null;
+}
+
+/**
+ * R1, R3: a machine announces itself. Its identity is its host key, of which it proves to hold the private half: a known machine is updated, never doubled. It may, as the
+ * holder of the node's credential or of a valid join token; without either, the node is `pending` until an operator approves it (or at once under open enrolment).
+ *
+ * Throws unauthenticated (no proof, bad token), state_conflict (old challenge), node_retired, node_known (enrolled already), host_key_in_use (it is a copy
+ * of a node that is in use, which is left alone), host_key_changed (the node is quarantined).
+ */
+export async function registerNode(ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered> {
+  const challengedAt = await checkProof(ctx, request);
+  const incumbent = await askIncumbent(ctx, request);
+  reached('register.begin');
+  const result = await transaction(ctx.db, async (tx) => {
+    const registered = await register(tx, ctx, { ...request, challengedAt, incumbent });
+    reached('register.commit');
+    return registered;
+  });
+  reached('register.done');
+  // Thrown only now: the quarantine that goes with it has to be committed.
+  if (result === 'host_key_changed') {
+    throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');
+  }
+  if ('waitSeconds' in result) {
+    throw await noteClone(ctx, request, result);
+  }
+  // Outside the transaction: nobody's heartbeat waits for a registration.
+  const { heartbeatOverdueSeconds: overdueSeconds } = ctx.settings;
+  await (result.agreed ? expectFirstHeartbeat(ctx.db, result.nodeId, overdueSeconds) : recordHeartbeats(ctx.db, [{ nodeId: result.nodeId, vitals: {}, overdueSeconds }]));
+  return result;
+}
+
+/** When the challenge was issued that the machine answers; null without a proof, which a known machine does not need. */
+async function checkProof(ctx: EnrolmentContext, { hostKey, known, proof }: NodeRegistration): Promise<number | null> {
+  if (proof) {
+    checkHostKey(hostKey, proof);
+    return readChallenge(ctx, proof.challenge);
+  }
+  if (!known) {
+    throw new OrionError('unauthenticated', 'The registration does not prove that the machine holds its host key: its agent is of a release before. Bring it up to date (run the installer again).');
+  }
+  return null;
+}
+
+type Proved = NodeRegistration & { challengedAt: number | null; incumbent: Incumbent | undefined };
+type Outcome = Registered | Refusal | 'host_key_changed';
+
+async function register(tx: Tx, ctx: EnrolmentContext, request: Proved): Promise<Outcome> {
+  const { known, proof } = request;
+  if (known || !proof) {
+    return reregister(tx, ctx, { request, nodeId: known?.id ?? 0 });
+  }
+  return enrol(tx, ctx, { request, proof });
+}
+
+/** A machine that has no credential (any more). */
+async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { request: Proved; proof: MachineProof }): Promise<Outcome> {
+  const twin = await lockNodeByHostKey(tx, fingerprintOf(request.hostKey));
+  const mayEnter = proof.join !== null || ctx.enrolment === 'open';
+  if (twin && !mayEnter && twin.status !== 'pending') {
+    throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
+  }
+  // Before the token is used up.
+  const refusal = twin && (await refuseTakeover(tx, twin, request.incumbent));
+  if (refusal) {
+    return refusal;
+  }
+  const token = await useJoinToken(tx, proof);
+  const admitted = token !== undefined || ctx.enrolment === 'open';
+  return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided: decidedWith(decisionsOf(twin), token ?? UNDECIDED), agreed: agreeOnCredential(ctx, proof) });
+}
+
+/** A machine that is in quarantine stays there, whoever admits it. */
+function statusOf(twin: Node | undefined, admitted: boolean): Upsert['status'] {
+  if (twin?.status === 'quarantined') {
+    return 'quarantined';
+  }
+  return admitted ? 'unknown' : 'pending';
+}
+
+/** The machine shows its credential: an agent that was restarted, or a machine that came back. */
+async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: Proved; nodeId: number }): Promise<Outcome> {
+  const node = await lockNode(tx, nodeId);
+  if (!node || node.status === 'retired') {
+    throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');
+  }
+  const refusal = refuseCopiedState(node, request.incumbent);
+  if (refusal) {
+    return refusal;
+  }
+  if (node.hostKey !== request.hostKey) {
+    await refuseOtherHostKey(tx, ctx, { request, node });
+    return 'host_key_changed';
+  }
+  const status = node.status === 'pending' || node.status === 'quarantined' ? node.status : 'unknown';
+  return upsert(tx, ctx, { request, status, before: node, decided: decisionsOf(node), agreed: null });
+}
+
+/** Quarantines the node, once for each key that it offers. Throws host_key_changed for one that waits for approval: nothing is leased to it that could be protected. */
+async function refuseOtherHostKey(tx: Tx, ctx: EnrolmentContext, { request, node }: { request: Proved; node: Node }): Promise<void> {
+  if (node.status === 'pending') {
+    throw new OrionError('host_key_changed', 'This machine enrolled with another host key, and waits for approval with that one. Ask an operator to retire it, then enrol anew.');
+  }
+  if (node.status === 'quarantined' && node.offeredHostKey === request.hostKey) {
+    return;
+  }
+  if (request.challengedAt !== null) {
+    await spendChallenge(tx, node.id, request.challengedAt);
+  }
+  await quarantine(tx, ctx, { nodeId: node.id, reason: 'it came back with another host key', offeredHostKey: request.hostKey, actor: `node:${node.id}` });
+}
+
+interface Upsert {
+  request: Proved;
+  status: 'pending' | 'unknown' | 'quarantined';
+  before: Node | undefined;
+  decided: Decided;
+  agreed: AgreedCredential | null;
+}
+
+async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, decided, agreed }: Upsert): Promise<Registered> {
+  const enrolledFrom = await admitPending(tx, ctx, { before, status, from: request.from });
+  const { hostname, address, sshPort, hostKey, facts, challengedAt } = request;
+  const nodeId = await upsertNode(tx, {
+    hostname, address, sshPort, hostKey, facts, status, decided, enrolledFrom,
+    ...placeableOf(decided, request),
+    fingerprint: fingerprintOf(hostKey),
+    credentialHash: agreed && sha256(agreed.credential),
+    fleetUids: ctx.settings.uids,
+    uidRange: request.uidRange,
+  });
+  if (challengedAt !== null) {
+    await spendChallenge(tx, nodeId, challengedAt);
+  }
+  if (isWorthAnEvent(before, { status })) {
+    await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data: { hostname, address, status } });
+  }
+  return { nodeId, status, agreed };
+}

@@ -1,0 +1,202 @@
+import { transaction } from '../../db/transaction';
+import { withDeadline } from '../../lib/clock';
+import { newClaimToken } from '../../lib/ids';
+import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, settleAnswers } from '../../modules/nodes';
+import { isSameTarget, type KeptSessions } from '../../ssh';
+import type { FlowContext } from '../support/context';
+
+export interface KeptProbeContext extends FlowContext {
+  sessions: KeptSessions;
+}
+
+export interface KeptProbeOptions {
+  /** Connections that are kept at most. Nodes beyond that are probed as they come due. */
+  max: number;
+  /** For a login, and for an answer. */
+  timeoutMs: number;
+  /** At least so often a node is probed by a fresh login all the same. */
+  deepCheckSeconds: number;
+  /** `beat` is to be called at once. */
+  onLost: () => void;
+  /** Nodes became due for a probe just now. */
+  onSuspect: () => void;
+}
+
+/**
+ * A scheduler keeps connections to the nodes of its shards and asks over them, so that the nodes do not come due for a probe, which costs two hundred
+ * times as much. It judges nobody: one that does not answer, or whose connection ends, becomes due at once.
+ */
+export interface KeptProbes {
+  /** How often to call `look`. */
+  lookSeconds: number;
+  /** Keeps hold of the shards, and looks which nodes are in them. */
+  look(): Promise<void>;
+  /** How often to call `beat`. */
+  beatSeconds: number;
+  /** Writes what came of the pings before, and begins those that are due; does not wait for them. */
+  beat(): Promise<void>;
+  /** Hands the shards back and closes the connections. */
+  stop(): Promise<void>;
+}
+
+interface Watched {
+  node: KeepableNode;
+  /** By the process's clock. */
+  nextAtMs: number;
+  /** While an answer is awaited: since when. */
+  askedAtMs: number | undefined;
+  open: boolean;
+}
+
+/** A scheduler that is not heard of for so long is gone. Renewed three times in that. */
+const OWNER_SECONDS = 15;
+/** Others have to come to their turn, and a login is 5 ms of CPU. */
+const LOGINS_AT_ONCE = 16;
+/** Rows of one transaction. */
+const BATCH = 500;
+/** A herd of lost connections is not probed all at once: the others come due by themselves, within the interval. */
+const HASTENED = 100;
+
+export const createKeptProbes = (ctx: KeptProbeContext, options: KeptProbeOptions): KeptProbes => new ShardKeeper(ctx, options);
+
+class ShardKeeper implements KeptProbes {
+  private readonly ownerId = newClaimToken();
+  private readonly watched = new Map<number, Watched>();
+  private answered: KeepableNode[] = [];
+  private readonly lost = new Set<number>();
+  private logins = 0;
+  readonly lookSeconds: number;
+  readonly beatSeconds: number;
+
+  constructor(
+    private readonly ctx: KeptProbeContext,
+    private readonly options: KeptProbeOptions,
+  ) {
+    const { intervalSeconds } = ctx.settings.health;
+    this.lookSeconds = Math.min(OWNER_SECONDS / 3, Math.max(1, intervalSeconds));
+    this.beatSeconds = Math.min(0.5, Math.max(0.05, intervalSeconds / 20));
+    ctx.sessions.onLost((nodeId) => this.lose(nodeId));
+  }
+
+  async look(): Promise<void> {
+    const { ctx, ownerId } = this;
+    await transaction(ctx.db, (tx) => holdShards(tx, { id: ownerId, seconds: OWNER_SECONDS }));
+    const nodes = await listKeepableNodes(ctx.db, ownerId, this.options.max);
+    const before = new Set(this.watched.keys());
+    for (const node of nodes) {
+      before.delete(node.nodeId);
+      this.watch(node);
+    }
+    before.forEach((nodeId) => this.forget(nodeId));
+    ctx.metrics.keptConnections.set(ctx.sessions.size);
+  }
+
+  async beat(): Promise<void> {
+    this.begin();
+    await this.hasten();
+    await this.settle();
+  }
+
+  async stop(): Promise<void> {
+    this.watched.clear();
+    this.ctx.sessions.close();
+    await handBackShards(this.ctx.db, this.ownerId);
+  }
+
+  private watch(node: KeepableNode): void {
+    const known = this.watched.get(node.nodeId);
+    if (!known || !isSameTarget(known.node, node)) {
+      this.forget(node.nodeId);
+      this.watched.set(node.nodeId, { node, nextAtMs: this.ctx.clock.monotonicMs(), askedAtMs: undefined, open: false });
+    }
+  }
+
+  private forget(nodeId: number): void {
+    this.watched.delete(nodeId);
+    this.ctx.sessions.drop(nodeId);
+  }
+
+  private begin(): void {
+    const nowMs = this.ctx.clock.monotonicMs();
+    for (const each of this.watched.values()) {
+      if (each.askedAtMs !== undefined) {
+        this.cutWhenLate(each, nowMs - each.askedAtMs);
+      } else if (each.nextAtMs <= nowMs && (each.open || this.logins < LOGINS_AT_ONCE)) {
+        this.ctx.metrics.keptProbeLagSeconds.observe((nowMs - each.nextAtMs) / 1000);
+        // Well before the node comes due, and apart from the others.
+        each.nextAtMs = nowMs + this.ctx.settings.health.intervalSeconds * 1000 * (0.6 + 0.2 * Math.random());
+        each.askedAtMs = nowMs;
+        void (each.open ? this.ask(each) : this.logIn(each));
+      }
+    }
+  }
+
+  /** A signal for each ping would cost as much as the ping. */
+  private cutWhenLate({ node, open }: Watched, waitedMs: number): void {
+    if (open && waitedMs > this.options.timeoutMs) {
+      this.ctx.sessions.drop(node.nodeId);
+    }
+  }
+
+  private async logIn(each: Watched): Promise<void> {
+    this.logins += 1;
+    try {
+      await withDeadline(this.options.timeoutMs, (signal) => this.ctx.sessions.keep(each.node, signal));
+      each.open = true;
+    } catch {
+      // The ping finds no connection.
+    }
+    await this.ask(each);
+    this.logins -= 1;
+    this.begin();
+  }
+
+  /** Never throws. */
+  private async ask(each: Watched): Promise<void> {
+    const { sessions, metrics } = this.ctx;
+    const { node } = each;
+    try {
+      await sessions.ping(node);
+      this.answered.push(node);
+      metrics.keptProbes.inc({ outcome: 'ok' });
+    } catch (error) {
+      if (this.watched.get(node.nodeId) === each) {
+        this.ctx.logger.debug('a node does not answer over its kept connection', { nodeId: node.nodeId, error });
+        metrics.keptProbes.inc({ outcome: 'failed' });
+        sessions.drop(node.nodeId);
+        this.lose(node.nodeId);
+      }
+    } finally {
+      each.askedAtMs = undefined;
+    }
+  }
+
+  private lose(nodeId: number): void {
+    const each = this.watched.get(nodeId);
+    if (each) {
+      each.open = false;
+      this.lost.add(nodeId);
+      this.options.onLost();
+    }
+  }
+
+  /** Suspicion by a lost connection is immediate. */
+  private async hasten(): Promise<void> {
+    const [first, ...others] = [...this.lost].slice(0, HASTENED);
+    this.lost.clear();
+    if (first !== undefined && (await probeSoon(this.ctx.db, first, ...others)) > 0) {
+      this.options.onSuspect();
+    }
+  }
+
+  private async settle(): Promise<void> {
+    const { db, settings } = this.ctx;
+    const terms = { ownerId: this.ownerId, nextProbeSeconds: settings.health.intervalSeconds, deepCheckSeconds: this.options.deepCheckSeconds };
+    // What cannot be written now is old by the time that it can.
+    const answered = this.answered.splice(0).sort((a, b) => a.nodeId - b.nodeId);
+    for (let at = 0; at < answered.length; at += BATCH) {
+      const nodes = answered.slice(at, at + BATCH);
+      await transaction(db, (tx) => settleAnswers(tx, { ...terms, nodes }));
+    }
+  }
+}

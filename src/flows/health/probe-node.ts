@@ -1,0 +1,94 @@
+import { type Tx, transaction } from '../../db/transaction';
+import { recordEvent } from '../../modules/audit';
+import { lockLease, resumePlacement, stopWaiting } from '../../modules/leases';
+import {
+  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, settleStillAlive, type Verdict, writeVerdict,
+} from '../../modules/nodes';
+import type { Prober } from '../../ssh';
+import type { FlowContext } from '../support/context';
+import { type ProbedWay, probeSomeWay } from './find-way';
+import { abandonNode } from '../nodes/quarantine-node';
+
+export interface ProbeContext extends FlowContext {
+  prober: Prober;
+}
+
+/** Claims nodes whose probe is due. */
+export function claimProbes(ctx: ProbeContext, limit: number): Promise<ClaimedProbe[]> {
+  return transaction(ctx.db, (tx) => claimDueProbes(tx, limit, ctx.settings.claimSeconds));
+}
+
+/** R20: probes a claimed node over SSH and judges it. True: it died just now, and its lease is to move. */
+export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise<boolean> {
+  const result = await probeSomeWay(ctx.prober, claim);
+  ctx.metrics.probes.inc({ outcome: result.outcome });
+  ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
+  ctx.metrics.probeLagSeconds.observe(Math.max(0, claim.lagSeconds));
+  if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
+    return false;
+  }
+  const verdict = await settle(ctx, claim, result);
+  if (verdict?.status === 'suspect') {
+    await lookAround(ctx.db);
+  }
+  if (verdict?.returned) {
+    await lookForReturns(ctx.db);
+  }
+  return verdict?.died ?? false;
+}
+
+/** Locks lease first, node second, like everything that locks both. Undefined: the claim was lost, or the node's lease changed under our hands. */
+async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Verdict | undefined> {
+  return transaction(ctx.db, async (tx) => {
+    const occupant = await findOccupant(tx, claim.nodeId);
+    if (occupant !== null) {
+      await lockLease(tx, occupant);
+    }
+    const node = await lockProbedNode(tx, claim);
+    if (!node || node.leaseId !== occupant) {
+      return undefined;
+    }
+    const verdict = judgeProbe(node, result.outcome, { now: node.now, judgedSince: node.judgedSince, policy: ctx.settings.health });
+    await writeVerdict(tx, claim.nodeId, { ...verdict, reach: result.reach, directFailed: result.directFailed, reason: result.reason?.slice(0, 500) ?? null });
+    await follow(tx, ctx, { claim, node, verdict, reason: result.reason });
+    return verdict;
+  });
+}
+
+interface Judged {
+  claim: ClaimedProbe;
+  node: ProbedNode;
+  verdict: Verdict;
+  reason: string | null;
+}
+
+/** What a change of health means for the lease on the node, and the events that tell of it. */
+async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, verdict, reason }: Judged): Promise<void> {
+  if (verdict.status === node.status) {
+    return;
+  }
+  ctx.logger.info('node judged', { nodeId, before: node.status, after: verdict.status, failures: verdict.failures, reason });
+  if (verdict.status !== 'unknown' && verdict.status !== 'pending') {
+    await recordEvent(tx, { type: `node.${verdict.status}`, actor: ctx.actor, nodeId, data: { before: node.status, reason } });
+  }
+  if (verdict.died) {
+    ctx.metrics.deaths.inc();
+  }
+  if (verdict.died || verdict.status === 'quarantined') {
+    await abandonNode(tx, { id: nodeId, leaseId: node.leaseId, actor: ctx.actor });
+  }
+  if (verdict.returned && node.leaseId !== null) {
+    await resumeLease(tx, ctx, { nodeId, leaseId: node.leaseId });
+  }
+}
+
+/** A node came back while its lease was still waiting for another: the account is made sure of where it was. */
+async function resumeLease(tx: Tx, ctx: ProbeContext, { nodeId, leaseId }: { nodeId: number; leaseId: number }): Promise<void> {
+  const lease = await lockLease(tx, leaseId);
+  if (!lease || (lease.state !== 'migrating' && lease.state !== 'active')) {
+    return;
+  }
+  await stopWaiting(tx, leaseId);
+  await resumePlacement(tx, leaseId);
+  await recordEvent(tx, { type: 'lease.resumed', actor: ctx.actor, leaseId, nodeId, userId: lease.userId });
+}

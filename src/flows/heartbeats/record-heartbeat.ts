@@ -1,0 +1,111 @@
+import { transaction } from '../../db/transaction';
+import { type Batcher, createBatcher, fulfilled } from '../../lib/batcher';
+import { withDeadline } from '../../lib/clock';
+import { OrionError } from '../../lib/errors';
+import { listAccountsOnNode } from '../../modules/leases';
+import { type Caller, findNode, type Heartbeat as Row, type Node, type NodeStatus, recordHeartbeats, type Vitals } from '../../modules/nodes';
+import type { FlowContext } from '../support/context';
+import { followFacts, type SelfReport } from './follow-facts';
+import type { HeartbeatRhythm } from './heartbeat-rhythm';
+import type { UseJudge } from '../health/judge-use';
+import { quarantine } from '../nodes/quarantine-node';
+import { isAstray, refreshSetBack } from './refresh-set-back';
+import type { CloneContext } from '../nodes/tell-clones';
+
+/** What an agent reports in each call. */
+export interface Reported {
+  vitals: Vitals;
+  /** The host key that the machine shows now; null: not reported. */
+  hostKey: string | null;
+  /** In how many seconds the node ends its accounts, by its own clock. */
+  endsIn: ReadonlyMap<string, number>;
+  /** See CallHome. */
+  keptSeconds: number | undefined;
+}
+
+export interface Heartbeat extends Reported {
+  /** The machine as it is after a change; null: the report is not valid; undefined: nothing changed. */
+  self: SelfReport | null | undefined;
+}
+
+export interface HeartbeatAnswer {
+  status: NodeStatus;
+  /** What the agent needs to end accounts by itself when it can reach no control plane. */
+  accounts: { username: string; remainingSeconds: number }[];
+  /** Until the next heartbeat. */
+  intervalSeconds: number;
+  /** Undefined: the heartbeat reported no change of the machine. */
+  selfAccepted?: boolean;
+}
+
+/** Writes heartbeats, those that arrive together in one statement. Throws `unavailable`. */
+export type HeartbeatLog = Batcher<Row, undefined>;
+
+export type HeartbeatContext = FlowContext & CloneContext & { rhythm: HeartbeatRhythm; heartbeats: HeartbeatLog };
+
+/** Larger batches make the database no faster, and leave this process idle meanwhile. */
+const MAX_BATCH = 250;
+const DEADLINE_MS = 5_000;
+const RETRY_WITHIN_SECONDS = 10;
+
+/** One for each process. */
+export function createHeartbeatLog({ db, logger, uses }: Pick<FlowContext, 'db' | 'logger'> & { uses: UseJudge }): HeartbeatLog {
+  return createBatcher<Row, undefined>({
+    max: MAX_BATCH,
+    work: async (rows) => {
+      const latest = new Map<number, Row>();
+      for (const row of rows) {
+        latest.set(row.nodeId, { ...row, vitals: { ...latest.get(row.nodeId)?.vitals, ...row.vitals } });
+      }
+      await withDeadline(DEADLINE_MS, () => recordHeartbeats(db, [...latest.values()])).catch((cause: unknown) => {
+        logger.error('heartbeats not written', { heartbeats: rows.length, error: cause });
+        // Nothing is lost: each agent calls again, at a time of its own.
+        throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause });
+      });
+      uses.note([...latest.values()].filter(({ vitals }) => isNews(vitals)).map(({ nodeId }) => nodeId));
+      return fulfilled(rows.map(() => undefined));
+    },
+  });
+}
+
+const isNews = (vitals: Vitals): boolean => Object.values(vitals).some((value) => value !== undefined);
+
+/**
+ * An agent calls home. Nearly all calls change nothing but the time of the last heartbeat and the vitals. Another host key than the pinned one quarantines the
+ * node before a tenant is sent to it. A machine that changed is written down anew. An account that the node ends at another time than its lease is refreshed.
+ */
+export async function takeHeartbeat(ctx: HeartbeatContext, caller: Caller, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
+  const { vitals, keptSeconds, self } = heartbeat;
+  const { selfAccepted, status, accounts } = isPlain(caller, heartbeat) ? { ...caller, selfAccepted: false } : await actOn(ctx, caller, heartbeat);
+  const { intervalSeconds, overdueSeconds } = ctx.rhythm.tell({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: isNews(vitals) });
+  await ctx.heartbeats.add({ nodeId: caller.nodeId, vitals, overdueSeconds });
+  return { status, accounts, intervalSeconds, ...(self !== undefined && { selfAccepted }) };
+}
+
+/** Whether the heartbeat calls for nothing but a note. */
+const isPlain = (caller: Caller, { hostKey, endsIn, self }: Heartbeat): boolean =>
+  self === undefined && (hostKey === null || hostKey === caller.hostKey) && !caller.accounts.some((account) => isAstray(account, endsIn));
+
+/** Status and accounts are read anew after each step, which may change them. */
+async function actOn(ctx: HeartbeatContext, { nodeId, status }: Caller, { hostKey, endsIn, self }: Heartbeat): Promise<Pick<Caller, 'status' | 'accounts'> & { selfAccepted: boolean }> {
+  const node = await findNode(ctx.db, nodeId);
+  if (node) {
+    await judgeHostKey(ctx, node, hostKey);
+  }
+  const selfAccepted = node && self ? await followFacts(ctx, node, self) : false;
+  const [now, accounts] = await Promise.all([findNode(ctx.db, nodeId), listAccountsOnNode(ctx.db, nodeId)]);
+  for (const { username } of accounts.filter((account) => isAstray(account, endsIn))) {
+    await refreshSetBack(ctx, { nodeId, username, endsInSeconds: endsIn.get(username) ?? 0 });
+  }
+  return { status: now?.status ?? status, accounts, selfAccepted };
+}
+
+/**
+ * A machine that waits for approval has nothing to be taken from, and its first probe judges the key. A node that was quarantined by whoever met the other key
+ * first offers it only now, for an operator to accept.
+ */
+async function judgeHostKey(ctx: FlowContext, node: Node, hostKey: string | null): Promise<void> {
+  if (hostKey !== null && hostKey !== node.hostKey && node.status !== 'pending' && (node.status !== 'quarantined' || node.offeredHostKey === null)) {
+    await transaction(ctx.db, (tx) => quarantine(tx, ctx, { nodeId: node.id, reason: 'it shows another host key', offeredHostKey: hostKey, actor: `node:${node.id}` }));
+  }
+}

@@ -1,0 +1,46 @@
+import type { Tx } from '../../db/transaction';
+import { recordEvent } from '../../modules/audit';
+import { endCheckpoint } from '../../modules/checkpoints';
+import { closeLease, type EndReason, type Lease, listLeasesOfRents, lockLease, isRunning, retirePlacement } from '../../modules/leases';
+import { lockNode, LOST, vacateNode } from '../../modules/nodes';
+
+export interface Ending {
+  reason: EndReason;
+  actor: string;
+}
+
+/**
+ * Ends a running lease that the caller has locked: its account is to be wiped, its node is vacated and dirty. When the node cannot be reached
+ * the lease is over at once and the wipe waits for the node (I6).
+ */
+export async function endLease(tx: Tx, lease: Lease, { reason, actor }: Ending): Promise<void> {
+  const nodeId = lease.occupiedNodeId;
+  if (nodeId === null) {
+    return;
+  }
+  const node = await lockNode(tx, nodeId);
+  const reachable = node !== undefined && !LOST.includes(node.status);
+  const failed = reason === 'rent_failed';
+  await retirePlacement(tx, lease.id);
+  await closeLease(tx, lease.id, { to: failed ? 'failed' : reachable ? 'ending' : 'ended', reason });
+  await vacateNode(tx, nodeId, lease.id);
+  await endCheckpoint(tx, lease.id);
+  await recordEvent(tx, {
+    type: failed ? 'lease.failed' : reachable ? 'lease.ending' : 'lease.ended',
+    actor,
+    leaseId: lease.id,
+    nodeId,
+    userId: lease.userId,
+    data: { reason },
+  });
+}
+
+/** All or nothing: one lease of a rent could not be provisioned, so none of it is kept. */
+export async function failRent(tx: Tx, rentId: number, actor: string): Promise<void> {
+  for (const { id } of await listLeasesOfRents(tx, [rentId])) {
+    const lease = await lockLease(tx, id);
+    if (lease && isRunning(lease.state)) {
+      await endLease(tx, lease, { reason: 'rent_failed', actor });
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import { transaction } from '../../db/transaction';
+import type { PassResult } from '../../lib/loop';
+import { lockExpiredLeases } from '../../modules/leases';
+import type { FlowContext } from '../support/context';
+import { endLease } from './end-lease';
+import { reached } from '../support/steps';
+
+const BATCH = 50;
+
+/** R22: ends the leases whose time is up by the database's clock. Nothing here leaves the database; the wipes follow by themselves. */
+export async function expireLeases(ctx: FlowContext): Promise<PassResult> {
+  reached('expire.begin');
+  const ended = await transaction(ctx.db, async (tx) => {
+    const leases = await lockExpiredLeases(tx, BATCH);
+    for (const lease of leases) {
+      await endLease(tx, lease, { reason: 'expired', actor: ctx.actor });
+    }
+    if (leases.length > 0) {
+      reached('expire.commit');
+    }
+    return leases;
+  });
+  if (ended.length > 0) {
+    reached('expire.done');
+  }
+  for (const { id: leaseId, endsAt } of ended) {
+    ctx.logger.info('lease expired', { leaseId, endsAt });
+  }
+  return ended.length === BATCH ? 'more' : 'done';
+}

@@ -1,0 +1,33 @@
+import { transaction } from '../../db/transaction';
+import { OrionError } from '../../lib/errors';
+import { actorOf, type User } from '../../modules/accounts';
+import { findLease, isRunning, lockOwnedLease } from '../../modules/leases';
+import type { FlowContext } from '../support/context';
+import { endLease } from './end-lease';
+import { reached } from '../support/steps';
+import { type LeaseView, viewLeases } from './view-lease';
+
+/**
+ * Ends a lease early, now; the schedulers wipe its account. Releasing what is over already is fine and changes nothing. Throws not_found, also
+ * for another's lease.
+ */
+export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId: number; by: User }): Promise<LeaseView> {
+  reached('release.begin');
+  await transaction(ctx.db, async (tx) => {
+    const lease = await lockOwnedLease(tx, leaseId, by.role === 'admin' ? undefined : by.id);
+    if (!lease) {
+      throw new OrionError('not_found', 'There is no such lease. `GET /api/leases` lists yours.');
+    }
+    if (isRunning(lease.state)) {
+      await endLease(tx, lease, { reason: lease.userId === by.id ? 'released' : 'revoked', actor: actorOf(by) });
+    }
+    reached('release.commit');
+  });
+  reached('release.done');
+  const lease = await findLease(ctx.db, leaseId);
+  const [view] = await viewLeases(ctx.db, lease ? [lease] : []);
+  if (!view) {
+    throw new Error('a lease vanished');
+  }
+  return view;
+}

@@ -1,0 +1,98 @@
+import { type Tx, transaction } from '../../db/transaction';
+import { recordEvent } from '../../modules/audit';
+import { findFarewell, judgeFarewell, wantCheckpoint } from '../../modules/checkpoints';
+import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postponeMigration, reactivateLease, stopWaiting } from '../../modules/leases';
+import { claimFreeNode, lockNode, LOST, type Node } from '../../modules/nodes';
+import type { WorkContext } from '../support/context';
+import { moveLease } from './move-lease';
+import { reached } from '../support/steps';
+import { judgeBrake } from './watch-fleet';
+import { isBusy } from '../support/when-free';
+
+/** What became of the longest waiting lease. `none`: no lease is due; `busy`: others are claiming the free nodes, come again soon; `saving`: its home is saved first. */
+export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
+
+/**
+ * R21: takes one lease that has to leave its node and moves it; the caller then makes the returned placement present. No node free: it is
+ * logged, shown in the lease's timeline, and tried again until one appears or the lease ends. Under the brake (I8) nothing moves.
+ */
+export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep> {
+  if (await judgeBrake(ctx)) {
+    return { outcome: 'braked' };
+  }
+  let taken: Lease | undefined;
+  try {
+    reached('migrate.begin');
+    const outcome = await transaction(ctx.db, async (tx): Promise<MigrationStep> => {
+      taken = await lockDueMigration(tx);
+      return taken ? await step(tx, ctx, taken) : { outcome: 'none' };
+    });
+    if (outcome.outcome === 'moved') {
+      reached('migrate.moved');
+    }
+    return outcome;
+  } catch (error) {
+    if (isBusy(error)) {
+      return { outcome: 'busy' };
+    }
+    // I10: one poisoned lease must not stand at the head of the queue.
+    if (taken) {
+      await postponeMigration(ctx.db, taken.id, ctx.settings.migrateIntervalSeconds);
+    }
+    throw error;
+  }
+}
+
+const mustLeave = (node: Node | undefined): node is Node => node !== undefined && (LOST.includes(node.status) || node.drained);
+
+async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationStep> {
+  const node = lease.occupiedNodeId === null ? undefined : await lockNode(tx, lease.occupiedNodeId);
+  if (!mustLeave(node)) {
+    await stay(tx, ctx, { lease, node });
+    return { outcome: 'not_needed' };
+  }
+  if (await mustBeSavedFirst(tx, ctx, { lease, node })) {
+    await postponeMigration(tx, lease.id, Math.min(SAVING_SECONDS, ctx.settings.migrateIntervalSeconds));
+    return { outcome: 'saving' };
+  }
+  const placement = await moveLease(tx, ctx, lease);
+  if (placement) {
+    ctx.logger.info('lease moved', { leaseId: lease.id, fromNode: lease.occupiedNodeId, toNode: placement.nodeId, generation: placement.generation });
+    return { outcome: 'moved', placement };
+  }
+  const began = await markWaiting(tx, lease, ctx.settings.migrateIntervalSeconds);
+  ctx.logger.warn('no node to move a lease to', { leaseId: lease.id, nodeId: lease.occupiedNodeId });
+  if (began) {
+    ctx.metrics.migrations.inc({ result: 'waiting' });
+    await recordEvent(tx, { type: 'lease.waiting', actor: ctx.actor, leaseId: lease.id, nodeId: lease.occupiedNodeId ?? undefined, userId: lease.userId });
+  }
+  return { outcome: 'waiting' };
+}
+
+/** How often a planned move asks whether the home is saved. */
+const SAVING_SECONDS = 0.5;
+
+/** A planned move: the old node still answers, and as soon as there is another, what was written since the last checkpoint is fetched from it. */
+async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lease: Lease; node: Node }): Promise<boolean> {
+  if (!ctx.settings.checkpoints || LOST.includes(node.status) || (await claimFreeNode(tx, lease.requirements)).found !== 'one') {
+    return false;
+  }
+  const farewell = await findFarewell(tx, lease.id);
+  const verdict = farewell ? judgeFarewell(farewell) : 'go';
+  if (verdict === 'ask') {
+    await wantCheckpoint(tx, lease.id);
+  }
+  return verdict !== 'go';
+}
+
+/** The node is not lost after all: well again (an order to drain was taken back), or not judged yet, in which case it is asked again later. */
+async function stay(tx: Tx, ctx: WorkContext, { lease, node }: { lease: Lease; node: Node | undefined }): Promise<void> {
+  if (node?.status !== 'alive') {
+    await postponeMigration(tx, lease.id, ctx.settings.migrateIntervalSeconds);
+    return;
+  }
+  await stopWaiting(tx, lease.id);
+  if (await reactivateLease(tx, lease.id)) {
+    await recordEvent(tx, { type: 'lease.resumed', actor: ctx.actor, leaseId: lease.id, nodeId: node.id, userId: lease.userId });
+  }
+}

@@ -1,0 +1,61 @@
+import { transaction } from '../../db/transaction';
+import { recordEvent } from '../../modules/audit';
+import { countFleet, lookAround, setBrake, shouldBrake, suspectSilentNodes, tick } from '../../modules/nodes';
+import type { FlowContext } from '../support/context';
+
+/** Of one pass: a fleet of 100,000 is gone round in 10 passes, and its agents are told to call every 50 s. */
+const AGENTS_LOOKED_AT = 10_000;
+const SILENT_BATCH = 200;
+
+/** Where one scheduler is on its round of the fleet. */
+export interface Round {
+  after: number;
+}
+
+/**
+ * The scheduler's heartbeat over the whole fleet: says that the control plane is at work (and judges anew when it was not, I8), suspects nodes
+ * whose agents are silent, and puts the brake on migration while most of the fleet fails at once.
+ */
+export async function watchFleet(ctx: FlowContext, round: Round = { after: 0 }): Promise<void> {
+  if (await tick(ctx.db, ctx.settings.outageSeconds)) {
+    ctx.logger.warn('the control plane was away: health is judged anew', {});
+    await recordEvent(ctx.db, { type: 'fleet.judged_anew', actor: ctx.actor });
+  }
+  await suspectSilent(ctx, round);
+  await judgeBrake(ctx);
+}
+
+async function suspectSilent(ctx: FlowContext, round: Round): Promise<void> {
+  const { suspected, next } = await transaction(ctx.db, async (tx) => {
+    const silence = await suspectSilentNodes(tx, { after: round.after, span: AGENTS_LOOKED_AT, limit: SILENT_BATCH });
+    for (const nodeId of silence.suspected) {
+      await recordEvent(tx, { type: 'node.suspect', actor: ctx.actor, nodeId, data: { reason: 'its agent is silent' } });
+    }
+    return silence;
+  });
+  round.after = next;
+  if (suspected.length > 0) {
+    ctx.logger.warn('agents are silent', { nodeIds: suspected });
+    await lookAround(ctx.db);
+  }
+}
+
+/** Whether most of the fleet fails at once, by the freshest evidence; asked again before each round of migrations. True: nothing may move (I8). */
+export async function judgeBrake(ctx: FlowContext): Promise<boolean> {
+  const { intervalSeconds, suspectIntervalSeconds } = ctx.settings.health;
+  const fleet = await countFleet(ctx.db, Math.ceil(intervalSeconds + 2 * suspectIntervalSeconds));
+  const on = shouldBrake(fleet);
+  const changed = await transaction(ctx.db, async (tx) => {
+    const turned = await setBrake(tx, on);
+    if (turned) {
+      await recordEvent(tx, { type: on ? 'fleet.brake_on' : 'fleet.brake_off', actor: ctx.actor, data: { ...fleet } });
+    }
+    return turned;
+  });
+  if (changed && on) {
+    ctx.logger.error('most of the fleet fails at once: migration stands still', { ...fleet });
+  } else if (changed) {
+    ctx.logger.info('the fleet is back: migration goes on', { ...fleet });
+  }
+  return on;
+}

@@ -1,0 +1,39 @@
+import { actorOf } from '../../modules/accounts';
+import { recordEvent } from '../../modules/audit';
+import { type Caps, checkOperatorLabels, type Labels, limitNode, type Node, setOperatorLabels, setSharedStorage, type SharedStoragePolicy } from '../../modules/nodes';
+import type { FlowContext } from '../support/context';
+import { type NodeOrder, operate } from './operate-node';
+
+export interface Labelling extends NodeOrder {
+  set: Labels;
+  /** Names. One that the node does not have is no error, so that the order may be repeated. */
+  remove: string[];
+}
+
+/** Changes the operator's labels of a node. What the node declares is not touched. Throws state_conflict for too many. */
+export async function label(ctx: FlowContext, order: Labelling): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    const kept = Object.entries(node.operatorLabels).filter(([name]) => !order.remove.includes(name));
+    const labels = { ...Object.fromEntries(kept), ...order.set };
+    checkOperatorLabels(node.operatorLabels, labels);
+    await setOperatorLabels(tx, node, labels);
+    await recordEvent(tx, { type: 'node.labelled', actor: actorOf(order.by), nodeId: node.id, data: { set: order.set, remove: order.remove } });
+  });
+}
+
+/** Lets no more than so much of a node's processors and memory count. A lease that is there stays. */
+export async function limit(ctx: FlowContext, order: NodeOrder & Caps): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    const { maxCpus, maxMemoryMb } = order;
+    await limitNode(tx, node.id, { maxCpus, maxMemoryMb });
+    await recordEvent(tx, { type: 'node.limited', actor: actorOf(order.by), nodeId: node.id, data: { maxCpus, maxMemoryMb } });
+  });
+}
+
+/** Decides whether the node is leased although tenants can write to file systems there that no wipe walks. A free node is wiped, which finds out; a lease that is there stays. */
+export async function decideSharedStorage(ctx: FlowContext, order: NodeOrder & { policy: SharedStoragePolicy }): Promise<Node> {
+  return operate(ctx, order, async (tx, node) => {
+    await setSharedStorage(tx, node.id, order.policy);
+    await recordEvent(tx, { type: 'node.shared_storage', actor: actorOf(order.by), nodeId: node.id, data: { policy: order.policy } });
+  });
+}

@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { transaction } from '../../db/transaction';
+import { createLoop, type Loop } from '../../lib/loop';
+import { type Node, probeSoon } from '../../modules/nodes';
+import {
+  announceHolder, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, nextAnnouncement, type OlderTokens, recordTunnel, type Relay, removeTunnel, startRelay, sweepHolders, type TunnelHub,
+  withdrawHolder,
+} from '../../modules/tunnels';
+import type { FlowContext } from '../support/context';
+import { quarantine } from './quarantine-node';
+
+export interface TunnelContext extends FlowContext {
+  tunnels: { holderId: string; hub: TunnelHub; older: OlderTokens };
+}
+
+/** What a replica does that holds tunnels. */
+export interface TunnelKeeper {
+  /** Takes charge of a stream that the agent of `node` opened, until it closes. */
+  take(node: Node, stream: Duplex): Promise<void>;
+  /** Sends the agents to other replicas; what is on their tunnels goes on until `stop`. */
+  dismiss(): void;
+  stop(): Promise<void>;
+}
+
+/** A holder that is not heard of for so long is gone, and its tunnels are nobody's. Renewed three times in that. */
+const HOLDER_SECONDS = 15;
+const FORGET_SECONDS = 600;
+/** A proxy that goes down takes all tunnels with it; the fleet is not probed all at once for that. */
+const HINTS_PER_SECOND = 20;
+
+/** Makes this process known as a holder, with a relay for the rest of the control plane. `host` undefined: the address at which the database sees us. */
+export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string | undefined; port: number }): Promise<TunnelKeeper> {
+  const { holderId, hub, older } = ctx.tunnels;
+  const key = randomBytes(32).toString('base64url');
+  const host = at.host ?? (await findOwnAddress(ctx.db));
+  const relay: Relay = await startRelay({ holder: { id: holderId, key }, hub, older, host, port: at.port }).catch((cause: unknown) => {
+    throw new Error(`the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`, { cause });
+  });
+  /** Tokens of the tunnels that are on record, as far as we know. */
+  const recorded = new Set<string>();
+  const loop: Loop = createLoop({
+    name: 'tunnels',
+    intervalMs: (HOLDER_SECONDS * 1000) / 3,
+    clock: ctx.clock,
+    logger: ctx.logger,
+    pass: async () => {
+      await announce(ctx, { relay, key });
+      await dropForgotten(ctx, recorded);
+      await sweepHolders(ctx.db, FORGET_SECONDS);
+      return 'done';
+    },
+  });
+  await announce(ctx, { relay, key });
+  loop.start();
+  const hint = createHint(ctx);
+  let stopping = false as boolean;
+  return {
+    take: async (node, stream) => {
+      if (await isTwin(ctx, node)) {
+        stream.destroy();
+        await quarantineTwins(ctx, node);
+        return;
+      }
+      const token = hub.hold(node.id, stream, (ended) => {
+        recorded.delete(ended);
+        if (!stopping) {
+          removeTunnel(ctx.db, node.id, ended).then((last) => last && hint(node.id), (error: unknown) => ctx.logger.warn('a tunnel could not be forgotten', { nodeId: node.id, error }));
+        }
+      });
+      await recordTunnel(ctx.db, node.id, { token, holderId });
+      if (hub.holds(node.id, token)) {
+        recorded.add(token);
+      } else {
+        // It closed before it was on record.
+        await removeTunnel(ctx.db, node.id, token);
+      }
+      ctx.logger.debug('tunnel held', { nodeId: node.id });
+    },
+    dismiss: () => {
+      stopping = true;
+      hub.dismiss();
+    },
+    stop: async () => {
+      stopping = true;
+      await loop.stop();
+      hub.close();
+      await relay.close();
+      await withdrawHolder(ctx.db, holderId);
+    },
+  };
+}
+
+/** The relay takes the tokens of an announcement before anybody can read it. */
+async function announce({ db, tunnels }: TunnelContext, { relay, key }: { relay: Relay; key: string }): Promise<void> {
+  const announced = await nextAnnouncement(db, HOLDER_SECONDS);
+  relay.admit(announced);
+  await announceHolder(db, { id: tunnels.holderId, url: relay.url, key, announced });
+}
+
+/**
+ * An agent opens a tunnel when it has none. If the one that is on record is answered at its far end nevertheless, there are two who hold the
+ * credential. One that was told to go elsewhere does not answer here.
+ */
+async function isTwin(ctx: TunnelContext, node: Node): Promise<boolean> {
+  const before = await findTunnel(ctx.db, node.id);
+  return before !== undefined && before.alive && isTunnelAnswering(node.id, { holder: before.holder, older: ctx.tunnels.older });
+}
+
+async function quarantineTwins(ctx: TunnelContext, node: Node): Promise<void> {
+  await transaction(ctx.db, (tx) => quarantine(tx, ctx, { nodeId: node.id, reason: 'its credential is used from two places', actor: `node:${node.id}` }));
+  const before = await findTunnel(ctx.db, node.id);
+  if (before) {
+    // Its holder drops it when it looks for it and does not find it.
+    await removeTunnel(ctx.db, node.id, before.token);
+  }
+  ctx.tunnels.hub.drop(node.id);
+}
+
+/** Tunnels that are not on record as ours any more: two came at the same moment, or the node was shut out. */
+async function dropForgotten({ db, tunnels: { holderId, hub } }: TunnelContext, recorded: ReadonlySet<string>): Promise<void> {
+  const held = hub.list().filter(({ token }) => recorded.has(token));
+  const known = new Set(await listTunnels(db, holderId));
+  for (const { nodeId } of held.filter(({ token }) => !known.has(token))) {
+    hub.drop(nodeId);
+  }
+}
+
+/** Suspicion by a closed tunnel is immediate: the node is probed at once. */
+function createHint(ctx: TunnelContext): (nodeId: number) => void {
+  let second = 0;
+  let given = 0;
+  return (nodeId) => {
+    const now = Math.floor(ctx.clock.monotonicMs() / 1000);
+    given = now === second ? given + 1 : 1;
+    second = now;
+    if (given <= HINTS_PER_SECOND) {
+      probeSoon(ctx.db, nodeId).catch((error: unknown) => ctx.logger.warn('a node could not be marked for a probe', { nodeId, error }));
+    }
+  };
+}

@@ -1,0 +1,54 @@
+import { type Tx, transaction } from '../../db/transaction';
+import { recordEvent } from '../../modules/audit';
+import { lockLease, markMigrating } from '../../modules/leases';
+import { lockNode, type Node, type NodeStatus, removePending, retireNode, setLeaving } from '../../modules/nodes';
+import type { FlowContext } from '../support/context';
+import { abandonNode } from './quarantine-node';
+
+export interface Leaving {
+  /** True: the node is retired, the agent may remove itself. False: ask again; its lease is being moved or it is being wiped. */
+  left: boolean;
+  status: NodeStatus;
+  detail: string;
+}
+
+/** A machine asks to go (R6): nothing new comes onto it, its lease moves, it is wiped, and then it is retired. Asked again until `left`. */
+export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leaving> {
+  return transaction(ctx.db, async (tx) => {
+    const node = await lockNode(tx, nodeId);
+    if (!node || node.status === 'retired') {
+      return { left: true, status: 'retired', detail: 'The node is retired.' };
+    }
+    if (node.status === 'pending') {
+      await removePending(tx, [nodeId]);
+      return { left: true, status: 'retired', detail: 'The machine was never approved, and is forgotten.' };
+    }
+    if (!node.leaving) {
+      await setLeaving(tx, nodeId);
+      await recordEvent(tx, { type: 'node.leaving', actor: `node:${nodeId}`, nodeId });
+    }
+    return canGo(node) ? retire(tx, node) : waitForLease(tx, ctx, node);
+  });
+}
+
+/** Clean and empty, or out of service anyway: there is nothing that could still be done on it. */
+const canGo = (node: Node): boolean =>
+  node.leaseId === null && (!node.dirty || node.status === 'quarantined');
+
+async function retire(tx: Tx, node: Node): Promise<Leaving> {
+  await abandonNode(tx, { id: node.id, leaseId: null, actor: `node:${node.id}` });
+  await retireNode(tx, node.id, 'it left');
+  await recordEvent(tx, { type: 'node.retired', actor: `node:${node.id}`, nodeId: node.id });
+  return { left: true, status: 'retired', detail: 'The node is retired.' };
+}
+
+async function waitForLease(tx: Tx, ctx: FlowContext, node: Node): Promise<Leaving> {
+  if (node.leaseId === null) {
+    return { left: false, status: node.status, detail: 'The node is being wiped.' };
+  }
+  const lease = await lockLease(tx, node.leaseId);
+  if (lease?.state === 'active' && (await markMigrating(tx, lease.id))) {
+    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: node.id, userId: lease.userId, data: { reason: 'its node is leaving' } });
+  }
+  return { left: false, status: node.status, detail: 'The lease on the node is being moved.' };
+}

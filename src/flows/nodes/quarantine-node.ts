@@ -1,0 +1,41 @@
+import type { Tx } from '../../db/transaction';
+import { recordEvent } from '../../modules/audit';
+import { endLeases, listPlacementsToWipe, markMigrating, parkPlacement } from '../../modules/leases';
+import { findNode, quarantineNode } from '../../modules/nodes';
+import type { FlowContext } from '../support/context';
+
+export interface Quarantine {
+  nodeId: number;
+  reason: string;
+  /** A changed key that an operator may accept. */
+  offeredHostKey?: string | undefined;
+  /** The caller moves the occupying lease by itself. */
+  leaveLease?: boolean;
+  actor?: string;
+}
+
+/** Takes a node out of service until an operator approves it. Its lease moves on; what was to be wiped there is shown and not forgotten (I9). */
+export async function quarantine(tx: Tx, ctx: FlowContext, { nodeId, reason, offeredHostKey, leaveLease = false, actor = ctx.actor }: Quarantine): Promise<void> {
+  const node = await findNode(tx, nodeId);
+  if (!node || node.status === 'retired') {
+    return;
+  }
+  if (!leaveLease) {
+    await abandonNode(tx, { ...node, actor });
+  }
+  await quarantineNode(tx, nodeId, { reason, offeredHostKey });
+  await recordEvent(tx, { type: 'node.quarantined', actor, nodeId, data: { reason: reason.slice(0, 300) } });
+  ctx.logger.error('node quarantined', { nodeId, reason });
+}
+
+/** A node cannot be worked on any more: its lease looks for another, and leases that only waited for their wipe there are over. */
+export async function abandonNode(tx: Tx, node: { id: number; leaseId: number | null; actor: string }): Promise<void> {
+  if (node.leaseId !== null && (await markMigrating(tx, node.leaseId))) {
+    await parkPlacement(tx, node.leaseId);
+    await recordEvent(tx, { type: 'lease.migrating', actor: node.actor, leaseId: node.leaseId, nodeId: node.id });
+  }
+  const waiting = await listPlacementsToWipe(tx, node.id);
+  for (const leaseId of await endLeases(tx, waiting.map((placement) => placement.leaseId))) {
+    await recordEvent(tx, { type: 'lease.ended', actor: node.actor, leaseId, nodeId: node.id, data: { note: 'its node was lost before the wipe; the node is wiped before anybody may lease it' } });
+  }
+}

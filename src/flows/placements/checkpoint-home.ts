@@ -1,0 +1,138 @@
+import { type Tx, transaction } from '../../db/transaction';
+import { messageOf } from '../../lib/errors';
+import type { PassResult } from '../../lib/loop';
+import { recordEvent } from '../../modules/audit';
+import {
+  type Archive, chainWith, type ClaimedCheckpoint, claimDueCheckpoints, type Home, type Homes, type Plan, planFull, planNext, postponeCheckpoint, renewCheckpoint, selectForgotten,
+  settleCheckpoint, settleCheckpointFailed, settleRemoved, StateMissingError, TooLargeError,
+} from '../../modules/checkpoints';
+import { findLease, isRunning, type Lease } from '../../modules/leases';
+import { LOST, targetOf } from '../../modules/nodes';
+import type { CheckpointSettings, FlowContext } from '../support/context';
+import { ClaimLostError, keepClaim } from '../support/keep-claim';
+import { reached } from '../support/steps';
+import { viewLeases } from '../leases/view-lease';
+
+export interface CheckpointContext extends FlowContext {
+  homes: Homes;
+  checkpoints: CheckpointSettings;
+}
+
+/** Claims leases whose checkpoints are due. */
+export function claimCheckpoints(ctx: CheckpointContext, limit: number): Promise<ClaimedCheckpoint[]> {
+  return transaction(ctx.db, (tx) => claimDueCheckpoints(tx, limit, ctx.settings.claimSeconds));
+}
+
+/** Makes the store agree with a claimed lease: a running one gets a fresh checkpoint, of one that is over nothing stays. Never throws for a node's or a tenant's sake. */
+export async function checkpointHome(ctx: CheckpointContext, claim: ClaimedCheckpoint): Promise<void> {
+  reached('checkpoint.claimed');
+  const lease = await findLease(ctx.db, claim.leaseId);
+  if (!lease || !isRunning(lease.state)) {
+    await removeCheckpoints(ctx, claim);
+    return;
+  }
+  const found = await findHome(ctx, lease);
+  if (!found) {
+    await postponeCheckpoint(ctx.db, claim, ctx.checkpoints.intervalSeconds);
+    return;
+  }
+  await saveHome(ctx, { claim, lease, ...found });
+}
+
+/** The home of the lease's current account, if one is there on a node that can be reached. */
+async function findHome(ctx: CheckpointContext, lease: Lease): Promise<{ home: Home; nodeId: number } | undefined> {
+  const [{ placement, node } = { placement: null, node: null }] = await viewLeases(ctx.db, [lease]);
+  if (placement?.state !== 'present' || !node || LOST.includes(node.status)) {
+    return undefined;
+  }
+  return { nodeId: node.id, home: { target: targetOf(node), username: placement.username, uid: placement.uid } };
+}
+
+interface Saving {
+  claim: ClaimedCheckpoint;
+  lease: Lease;
+  home: Home;
+  nodeId: number;
+}
+
+async function saveHome(ctx: CheckpointContext, saving: Saving): Promise<void> {
+  const { claim, lease, nodeId } = saving;
+  const logger = ctx.logger.child({ leaseId: lease.id, nodeId });
+  const startedAt = ctx.clock.monotonicMs();
+  let archives: Archive[];
+  try {
+    archives = await keepClaim(ctx, () => renewCheckpoint(ctx.db, claim, ctx.settings.claimSeconds), (signal) => archiveHome(ctx, saving, signal));
+  } catch (error) {
+    const lost = error instanceof ClaimLostError;
+    ctx.metrics.checkpoints.inc({ result: lost ? 'lost' : 'failed' });
+    logger.warn(lost ? 'checkpoint taken by another' : 'checkpoint failed', { reason: messageOf(error) });
+    if (!lost) {
+      await transaction(ctx.db, (tx) => settleFailure(tx, ctx, { ...saving, message: messageOf(error) }));
+    }
+    return;
+  }
+  reached('checkpoint.stored');
+  const settled = await transaction(ctx.db, async (tx) => {
+    const changed = await settleCheckpoint(tx, claim, { archives, seconds: ctx.checkpoints.intervalSeconds });
+    reached('checkpoint.commit');
+    return changed;
+  });
+  reached('checkpoint.done');
+  ctx.metrics.checkpoints.inc({ result: settled ? 'ok' : 'lost' });
+  if (!settled) {
+    await ctx.homes.tidy(lease.id, { number: claim.number, chain: claim.archives });
+    return;
+  }
+  ctx.metrics.checkpointSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
+  ctx.metrics.checkpointBytes.inc(archives.at(-1)?.bytes ?? 0);
+  await ctx.homes.tidy(lease.id, { number: claim.number, chain: archives });
+}
+
+/** Stores what changed, or all of it when that is not to be had; returns what a restore takes from then on. */
+async function archiveHome({ homes, checkpoints }: CheckpointContext, { claim, lease, home }: Saving, signal: AbortSignal): Promise<Archive[]> {
+  const order = { leaseId: lease.id, generation: lease.generation, number: claim.number };
+  // Somebody may have emptied the store.
+  const chain = (await homes.holds(lease.id, claim.archives)) ? claim.archives : [];
+  const plan = planNext(chain, { generation: lease.generation, maxBytes: checkpoints.maxBytes });
+  const save = (how: Plan): Promise<Archive> => homes.save(home, { ...order, ...how }, signal);
+  try {
+    return chainWith(chain, await save(plan));
+  } catch (error) {
+    if (plan.base === null || !(error instanceof StateMissingError || error instanceof TooLargeError)) {
+      throw error;
+    }
+    return chainWith(chain, await save(planFull(checkpoints.maxBytes)));
+  }
+}
+
+/** Seldomer and seldomer: whoever spoils the own checkpoints must not keep the others from theirs. */
+const MAX_BACKOFF = 8;
+
+async function settleFailure(tx: Tx, ctx: CheckpointContext, { claim, lease, nodeId, message }: Saving & { message: string }): Promise<void> {
+  const seconds = ctx.checkpoints.intervalSeconds * Math.min(2 ** claim.failures, MAX_BACKOFF);
+  if ((await settleCheckpointFailed(tx, claim, { message, seconds })) && claim.failures === 0) {
+    await recordEvent(tx, { type: 'checkpoint.failed', actor: ctx.actor, leaseId: lease.id, nodeId, userId: lease.userId, data: { message: message.slice(0, 300) } });
+  }
+}
+
+async function removeCheckpoints(ctx: CheckpointContext, claim: ClaimedCheckpoint): Promise<void> {
+  const removed = await ctx.homes.remove(claim.leaseId);
+  const settled = await transaction(ctx.db, async (tx) => {
+    const held = await settleRemoved(tx, claim);
+    if (held && (removed.files > 0 || claim.archives.length > 0)) {
+      await recordEvent(tx, { type: 'checkpoint.removed', actor: ctx.actor, leaseId: claim.leaseId, data: { ...removed } });
+    }
+    return held;
+  });
+  ctx.logger.info(settled ? 'checkpoints removed' : 'checkpoints removed by another', { leaseId: claim.leaseId, ...removed });
+}
+
+/** Removes what a process that was frozen, or a database that was restored, has left in the store of leases that are over or unknown. */
+export async function sweepCheckpoints(ctx: CheckpointContext): Promise<PassResult> {
+  for (const leaseId of await selectForgotten(ctx.db, await ctx.homes.listLeases())) {
+    const removed = await ctx.homes.remove(leaseId);
+    await recordEvent(ctx.db, { type: 'checkpoint.removed', actor: ctx.actor, leaseId, data: { ...removed, note: 'left over' } });
+    ctx.logger.warn('checkpoints of a lease that is over were left over', { leaseId, ...removed });
+  }
+  return 'done';
+}

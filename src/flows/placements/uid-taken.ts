@@ -1,0 +1,43 @@
+import type { Tx } from '../../db/transaction';
+import { recordEvent } from '../../modules/audit';
+import { type ClaimedPlacement, lockLease, renumberPlacement, settlePlacementFailed } from '../../modules/leases';
+import { noteUidRefusal, takeUid } from '../../modules/nodes';
+import type { WorkContext } from '../support/context';
+import { moveOn } from './placement-failure';
+
+/** Of one node for one account. A machine that refuses more is left: its operator has to look at it. */
+const MAX_REFUSED_UIDS = 4;
+
+export interface UidTaken {
+  ctx: WorkContext;
+  placement: ClaimedPlacement;
+  /** As the node says it. */
+  why: string;
+  nextFree: number;
+}
+
+/**
+ * The number of a new account is somebody else's on its node. The placement gets the node's next number and is tried again at once: that is no failure of the machine.
+ * After several in a row, or when no number is left, the lease goes elsewhere. Returns what to work on next, or null.
+ */
+export async function settleUidTaken(tx: Tx, { ctx, placement, why, nextFree }: UidTaken): Promise<ClaimedPlacement | null> {
+  const { nodeId, leaseId, generation, uid } = placement;
+  const lease = await lockLease(tx, leaseId);
+  if (!lease) {
+    return null;
+  }
+  const mayTryAgain = (placement.refusedUids ?? 0) + 1 < MAX_REFUSED_UIDS;
+  const next = mayTryAgain ? await takeUid(tx, { nodeId, fleet: ctx.settings.uids, least: Math.max(nextFree, uid + 1) }) : null;
+  const renumbered = next === null ? undefined : await renumberPlacement(tx, placement, { uid: next, claimSeconds: ctx.settings.claimSeconds });
+  const held = renumbered ?? (next === null && (await settlePlacementFailed(tx, placement, { message: why, retrySeconds: ctx.settings.migrateIntervalSeconds })));
+  if (!held) {
+    return null;
+  }
+  await recordEvent(tx, { type: 'uid.taken', actor: ctx.actor, leaseId, nodeId, userId: lease.userId, data: { uid, why: why.slice(0, 300), next, generation } });
+  if (renumbered) {
+    return renumbered;
+  }
+  await noteUidRefusal(tx, nodeId, why);
+  ctx.logger.error('node left for its refused uids', { nodeId, leaseId, reason: why });
+  return moveOn(tx, ctx, { lease, generation });
+}

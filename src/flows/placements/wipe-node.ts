@@ -1,0 +1,193 @@
+import { type Tx, transaction } from '../../db/transaction';
+import { backoffSeconds } from '../../lib/backoff';
+import { messageOf } from '../../lib/errors';
+import { randomName } from '../../lib/ids';
+import { recordEvent } from '../../modules/audit';
+import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../../modules/leases';
+import { type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, type Storage, suspectNode, targetOf } from '../../modules/nodes';
+import { type AccountToWipe, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../../modules/provisioning';
+import type { WorkContext } from '../support/context';
+import { ClaimLostError, keepClaim } from '../support/keep-claim';
+import { quarantine } from '../nodes/quarantine-node';
+import { reached } from '../support/steps';
+
+/** Claims dirty nodes that can be reached and hold no lease. */
+export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe[]> {
+  return transaction(ctx.db, (tx) => claimDueWipes(tx, limit, ctx.settings.claimSeconds));
+}
+
+interface WipeReport {
+  wipe: PlayReport;
+  verify: VerifyReport;
+  /** Whether the next tenant could log in. */
+  fitness: Fitness;
+}
+
+/** Something was still there after the wipe. */
+class NotCleanError extends Error {
+  constructor(readonly findings: string[]) {
+    super(`left after the wipe: ${findings.slice(0, 5).join('; ')}${findings.length > 5 ? ` and ${findings.length - 5} more` : ''}`);
+  }
+}
+
+/**
+ * R22–R24: wipes a claimed node, verifies it over a new connection, and only then calls it clean (I5). A failure is retried with backoff; too
+ * many put the node into quarantine (I9). Never throws for a node's sake.
+ */
+export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<void> {
+  const logger = ctx.logger.child({ nodeId: claim.node.id });
+  const startedAt = ctx.clock.monotonicMs();
+  reached('wipe.claimed');
+  const placements = await listPlacementsToWipe(ctx.db, claim.node.id);
+  try {
+    const report = await keepClaim(
+      ctx,
+      () => renewWipe(ctx.db, claim, ctx.settings.claimSeconds),
+      (signal) => wipeAndVerify(ctx, { claim, placements, signal }),
+    );
+    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, claim, placements, report }));
+    reached('wipe.done');
+    ctx.metrics.wipes.inc({ result: settled ? 'ok' : 'lost' });
+    ctx.metrics.wipeSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
+    logger.info(settled ? 'node wiped' : 'wipe taken by another', { accounts: placements.length, durationMs: ctx.clock.monotonicMs() - startedAt });
+  } catch (error) {
+    if (error instanceof ClaimLostError) {
+      ctx.metrics.wipes.inc({ result: 'lost' });
+      logger.warn('wipe taken by another', {});
+      return;
+    }
+    if (error instanceof UnfinishedWipeError) {
+      // Not at once: a node may say so without end.
+      await transaction(ctx.db, (tx) => settleWipeUnfinished(tx, claim, backoffSeconds(ctx.settings.retry, 1, Math.random())));
+      ctx.metrics.wipes.inc({ result: 'unfinished' });
+      logger.warn('wipe goes on: its time was over before everything was removed', { durationMs: ctx.clock.monotonicMs() - startedAt });
+      return;
+    }
+    ctx.metrics.wipes.inc({ result: 'failed' });
+    if (!(error instanceof ProvisioningError) && !(error instanceof NotCleanError)) {
+      // Not the node's fault (the database went away, our own disk is full): the claim lapses and the wipe is done again.
+      throw error;
+    }
+    logger.error('wipe failed', { error, output: error instanceof ProvisioningError ? error.output : undefined });
+    await transaction(ctx.db, (tx) => settleFailure(tx, { ctx, claim, error }));
+  }
+}
+
+async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { claim: ClaimedWipe; placements: Placement[]; signal: AbortSignal }): Promise<WipeReport> {
+  const target = targetOf(claim.node);
+  const accounts = placements.map(({ username, uid, presentAt }) => ({ username, uid, ...(presentAt === null ? { unsure: true } : {}) }));
+  const wipe = await wipeAll(ctx, { claim, accounts, signal });
+  reached('wipe.wiped');
+  const { never_made: neverMade } = wipe.details;
+  const made = accounts.filter(({ username, unsure }) => !unsure || !Array.isArray(neverMade) || !neverMade.includes(username));
+  const verify = await ctx.provisioner.verifyClean(target, made, signal);
+  if (!verify.clean) {
+    throw new NotCleanError(verify.findings);
+  }
+  reached('wipe.verified');
+  return { wipe, verify, fitness: await lookAtFitness(ctx, { claim, wipe, signal }) };
+}
+
+const fenceOf = ({ details: { fence } }: PlayReport): number => (typeof fence === 'number' ? fence : 0);
+
+/** With the number that the next account there would have. */
+function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { claim: ClaimedWipe; wipe: PlayReport; signal: AbortSignal }): Promise<Fitness> {
+  const { login_rules: rules } = wipe.details;
+  if (typeof rules !== 'string') {
+    return Promise.resolve({ checks: [], fence: undefined });
+  }
+  // What another scheduler saw fail is looked at anew.
+  const known = claim.node.withheldLooks === 0 ? rules : '';
+  const uid = Math.max(claim.newestUid, fenceOf(wipe)) + 1;
+  return provisioner.proveFitness(targetOf(claim.node), { username: `orn-check-${randomName(8)}`, uid }, { rules: known, signal });
+}
+
+/**
+ * A node that holds an account from after the claim refuses: this process stood still meanwhile, and the node is the next tenant's. Or it knows more than
+ * the database does (of another fleet, of the time after the backup that was put back): so it is if the claim still holds, and then all go that it has now.
+ */
+async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, accounts, signal }: { claim: ClaimedWipe; accounts: AccountToWipe[]; signal: AbortSignal }): Promise<PlayReport> {
+  const target = targetOf(claim.node);
+  try {
+    return await provisioner.wipe(target, accounts, { newestUid: claim.newestUid, signal });
+  } catch (error) {
+    if (!(error instanceof NewerAccountError)) {
+      throw error;
+    }
+    if (!(await renewWipe(db, claim, settings.claimSeconds))) {
+      throw new ClaimLostError('the claim was lost', { cause: error });
+    }
+    return provisioner.wipe(target, accounts, { newestUid: error.newestUid, signal });
+  }
+}
+
+async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
+  const { wipe, verify, fitness } = report;
+  const storage = storageOf(report);
+  const failing = fitness.checks.find(({ result }) => result === 'fail');
+  const withheld = await settleWiped(tx, claim, {
+    fence: fitness.fence ?? fenceOf(wipe),
+    fleet: ctx.settings.uids,
+    notExamined: storage.notExamined,
+    checks: fitness.checks,
+    withheld: ({ sharedStorage }) => reasonAgainst(storage, sharedStorage) ?? failing?.cause ?? null,
+    againSeconds: backoffSeconds(ctx.settings.retry, claim.node.withheldLooks + 1, Math.random()),
+  });
+  if (withheld === undefined) {
+    return false;
+  }
+  await settlePlacementsWiped(tx, placements.map(({ id }) => id), { wipe, verify });
+  await recordOutcome(tx, { ctx, claim, report, withheld, accounts: placements.length });
+  for (const { leaseId, generation } of placements) {
+    await recordEvent(tx, { type: 'placement.wiped', actor: ctx.actor, leaseId, nodeId: claim.node.id, data: { generation } });
+  }
+  for (const leaseId of await endLeases(tx, placements.map((placement) => placement.leaseId))) {
+    await recordEvent(tx, { type: 'lease.ended', actor: ctx.actor, leaseId, nodeId: claim.node.id });
+  }
+  reached('wipe.commit');
+  return true;
+}
+
+/** What the wipe and the verification did not look at: what one of them found is enough. */
+function storageOf({ wipe, verify }: WipeReport): Storage {
+  const { home_storage: home, not_examined: lines } = wipe.details;
+  return { homeType: typeof home === 'string' ? home : null, notExamined: parseNotExamined([...(Array.isArray(lines) ? (lines as unknown[]) : []), ...verify.notExamined]) };
+}
+
+interface Outcome {
+  ctx: WorkContext;
+  claim: ClaimedWipe;
+  report: WipeReport;
+  withheld: string | null;
+  accounts: number;
+}
+
+/** A process id in the system's message is no news. */
+const withoutNumbers = (reason: string): string => reason.replace(/\d+/g, '0');
+
+/** A node that stays withheld is wiped again and again, which is no news. */
+async function recordOutcome(tx: Tx, { ctx, claim: { node }, report, withheld, accounts }: Outcome): Promise<void> {
+  if (withheld === null || accounts > 0) {
+    await recordEvent(tx, { type: 'node.wiped', actor: ctx.actor, nodeId: node.id, data: { accounts, ...report.wipe.details } });
+  }
+  if (withheld !== null && withoutNumbers(withheld) !== withoutNumbers(node.withheldReason ?? '')) {
+    await recordEvent(tx, { type: 'node.withheld', actor: ctx.actor, nodeId: node.id, data: { reason: withheld.slice(0, 500) } });
+    ctx.logger.error('node withheld', { nodeId: node.id, reason: withheld });
+  }
+}
+
+async function settleFailure(tx: Tx, { ctx, claim, error }: { ctx: WorkContext; claim: ClaimedWipe; error: unknown }): Promise<void> {
+  const failures = claim.node.wipeFailures + 1;
+  const message = messageOf(error);
+  if (!(await settleWipeFailed(tx, claim, backoffSeconds(ctx.settings.retry, failures, Math.random())))) {
+    return;
+  }
+  const findings = error instanceof NotCleanError ? error.findings.slice(0, 20) : [];
+  await recordEvent(tx, { type: 'node.wipe_failed', actor: ctx.actor, nodeId: claim.node.id, data: { failures, message: message.slice(0, 300), findings } });
+  const failure = error instanceof ProvisioningError ? error.failure : 'failed';
+  if (failure === 'host_key_changed' || failures >= ctx.settings.maxWipeFailures) {
+    await quarantine(tx, ctx, { nodeId: claim.node.id, reason: `it could not be wiped (${failures} attempts): ${message}` });
+  } else if (failure === 'unreachable' || failure === 'deadline') {
+    await suspectNode(tx, claim.node.id, message);
+  }
+}

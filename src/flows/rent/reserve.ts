@@ -1,0 +1,153 @@
+import { isDuplicate, type Tx, transaction } from '../../db/transaction';
+import { messageOf, OrionError } from '../../lib/errors';
+import { createBatcher } from '../../lib/batcher';
+import { lockUsers } from '../../modules/accounts';
+import { countRunningLeases, findRentsByKeys } from '../../modules/leases';
+import { countFreeNodes } from '../../modules/nodes';
+import { withKeysOfNow } from '../accounts/admitted-keys';
+import type { FlowContext } from '../support/context';
+import { decideGroup, nameOfKey, type Standing, type Take, type Verdict, wishesOf } from './decide-group';
+import { createPools, nameOf, type Pools, sumUp } from './free-pools';
+import { leaseNodes } from './lease-nodes';
+import { noNodeFree } from './no-node-free';
+import type { Reservation, SecretRequest } from './rent-request';
+import { isBusy, NodesBusyError, whenFree } from '../support/when-free';
+
+export type Reserve = (request: SecretRequest) => Promise<Reservation>;
+
+/** Nodes at most that one transaction claims, but for one request that wants more. */
+const GROUP_MAX = 64;
+/** Two: this process prepares the one while the database is at work on the other. */
+const GROUPS_AT_ONCE = 2;
+/** Several times what a group takes: longer, and the one under way stands still. */
+const PATIENCE_MS = 50;
+
+/** Too few nodes are free. */
+class NothingFreeError extends Error {}
+
+/** The group failed before its COMMIT: nothing of it is in the database, and each of its requests is tried again as a group of its own. */
+class GroupFailedError extends Error {}
+
+/** Two requests with one key at once: the second finds the first one's rent when it looks again. */
+const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
+
+/**
+ * Reserves for all callers of this process: those that come while two transactions are under way share the next one (docs/adr/0018-grouped-claims.md). A
+ * request whose group failed, or that found its user's row or its nodes in other hands for a second, is tried again as a group of one that waits for the row.
+ * Commits the rent with its leases and placements, all claimed by this process, or throws and has done nothing.
+ */
+export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { groupMax?: number } = {}): Reserve {
+  const pools = createPools(ctx.clock);
+  const groups = createBatcher<SecretRequest, Reservation>({
+    max: groupMax,
+    weightOf: ({ count }) => count,
+    lanes: { count: GROUPS_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
+    ownerOf: ({ user }) => user.id,
+    work: (requests) => runGroup(ctx, { pools, requests }),
+  });
+  const reserve = async (request: SecretRequest): Promise<Reservation> => {
+    try {
+      return await whenFree(ctx, () => groups.add(request));
+    } catch (error) {
+      if (error instanceof GroupFailedError || isBusy(error)) {
+        return reserveAlone(ctx, request, pools);
+      }
+      throw error;
+    }
+  };
+  return (request) =>
+    reserve(request).catch(async (error: unknown) => {
+      throw error instanceof NothingFreeError || looksAgain(error) ? await noNodeFree(ctx, request) : error;
+    });
+}
+
+/** One request in a transaction of its own, which waits for the row of its user. Throws as `Reserve`, but NothingFreeError where no node is free. */
+export function reserveAlone(ctx: FlowContext, request: SecretRequest, pools = createPools(ctx.clock)): Promise<Reservation> {
+  const attempt = async (tx: Tx): Promise<Reservation> => {
+    const [result] = await reserveAll(tx, ctx, { pools, requests: [request], waits: true });
+    if (result?.status !== 'fulfilled') {
+      throw result?.reason ?? new Error('a request without a result');
+    }
+    return result.value;
+  };
+  return whenFree(ctx, () => transaction(ctx.db, attempt), looksAgain);
+}
+
+interface Group {
+  pools: Pools;
+  requests: SecretRequest[];
+  /** Whether rows of users that others hold are waited for. */
+  waits?: boolean;
+}
+
+/**
+ * A COMMIT whose answer was lost is `unavailable` for all: each of them repeats with its key, or cannot know. One that the server refused did nothing,
+ * and after one that it did no request is tried again.
+ */
+async function runGroup(ctx: FlowContext, group: Group): Promise<PromiseSettledResult<Reservation>[]> {
+  let last: Tx | undefined;
+  try {
+    return await transaction(ctx.db, (tx) => reserveAll((last = tx), ctx, group));
+  } catch (error) {
+    if (last?.isCommitted || (last?.isCommitting && error instanceof OrionError)) {
+      throw error;
+    }
+    ctx.logger.warn('a group of rents failed, each is tried again alone', { rents: group.requests.length, reason: messageOf(error) });
+    throw new GroupFailedError('the group failed', { cause: error });
+  }
+}
+
+async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests: asked, waits = false }: Group): Promise<PromiseSettledResult<Reservation>[]> {
+  const [standing, take] = await readAndLock(tx, { pools, requests: asked, waits });
+  const requests = await Promise.all(asked.map((request) => withKeysOfNow(tx, request, standing.users.get(request.user.id))));
+  const { verdicts, granted } = await decideGroup(requests, standing, take);
+  const short = requests.filter((_, at) => verdicts[at] === 'short');
+  const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
+  const isBusy = await findOutWhoIsBusy(tx, short);
+  return requests.map((request, at) => settle(verdicts[at] ?? 'short', reservations, () => isBusy(request)));
+}
+
+/**
+ * Who asks, and nodes for all of them. Together, where each wants one: who is refused has held one for a millisecond. Who wants many has to be known
+ * first, for he would keep as many from the others.
+ */
+async function readAndLock(tx: Tx, { pools, requests, waits }: Required<Group>): Promise<[Standing, Take]> {
+  if (requests.every(({ count }) => count === 1)) {
+    return Promise.all([readStanding(tx, requests, waits), pools.fill(tx, requests)]);
+  }
+  const standing = await readStanding(tx, requests, waits);
+  return [standing, await pools.fill(tx, wishesOf(requests, standing))];
+}
+
+async function readStanding(tx: Tx, requests: SecretRequest[], waits: boolean): Promise<Standing> {
+  const ids = [...new Set(requests.map(({ user }) => user.id))];
+  const keys = requests.flatMap(({ user, idempotencyKey }) => (idempotencyKey === null ? [] : [{ userId: user.id, idempotencyKey }]));
+  const [users, rents, running] = await Promise.all([lockUsers(tx, ids, { waits }), findRentsByKeys(tx, keys), countRunningLeases(tx, ids)]);
+  return { users: new Map(users.map((user) => [user.id, user])), rents: new Map(rents.map((rent) => [nameOfKey(rent), rent])), running, missing: waits ? 'gone' : 'busy' };
+}
+
+/** Tells, for callers who got too few nodes, whether there are enough that others are claiming at this moment. */
+async function findOutWhoIsBusy(tx: Tx, requests: SecretRequest[]): Promise<(request: SecretRequest) => boolean> {
+  const free = new Map<string, number>();
+  for (const [name, { requirements, count }] of sumUp(requests)) {
+    free.set(name, await countFreeNodes(tx, requirements, count));
+  }
+  return ({ requirements, count }) => (free.get(nameOf(requirements)) ?? 0) >= count;
+}
+
+function settle(verdict: Verdict, reservations: Reservation[], isBusy: () => boolean): PromiseSettledResult<Reservation> {
+  if (verdict === 'short') {
+    return { status: 'rejected', reason: isBusy() ? new NodesBusyError() : new NothingFreeError() };
+  }
+  if ('error' in verdict) {
+    return { status: 'rejected', reason: verdict.error };
+  }
+  if ('known' in verdict) {
+    return { status: 'fulfilled', value: verdict.known };
+  }
+  const value = reservations['granted' in verdict ? verdict.granted : verdict.repeats];
+  if (!value) {
+    throw new Error('a request was granted and not leased');
+  }
+  return { status: 'fulfilled', value: 'granted' in verdict ? value : { ...value, reserved: [], replayed: true } };
+}

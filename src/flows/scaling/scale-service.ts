@@ -1,0 +1,118 @@
+import type { Knex } from 'knex';
+import { transaction } from '../../db/transaction';
+import type { Clock } from '../../lib/clock';
+import type { Logger } from '../../lib/logger';
+import { recordEvent } from '../../modules/audit';
+import { findQueueLag } from '../../modules/leases';
+import {
+  beginScaling, type Decision, decideScale, endChange, holdsLead, type LeadClaim, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
+} from '../../modules/scaling';
+import type { Metrics } from '../../modules/telemetry';
+import { reached } from '../support/steps';
+
+export interface ScaleContext {
+  db: Knex;
+  clock: Clock;
+  logger: Logger;
+  metrics: Metrics;
+  driver: ScaleDriver;
+  /** The lead under which changes are made; undefined: dry run, decisions are only told. */
+  lead: LeadClaim | undefined;
+}
+
+/** One service under the eyes of one leader. */
+export interface ScaledTarget {
+  service: ScaledService;
+  policy: ScalePolicy;
+  sampler: Sampler;
+  state: ScaleState;
+  /** For telling a decision once. */
+  told: string;
+}
+
+export function watchService(ctx: Pick<ScaleContext, 'clock'>, options: Pick<ScaledTarget, 'service' | 'policy' | 'sampler'>): ScaledTarget {
+  return { ...options, state: beginScaling(ctx.clock.monotonicMs()), told: '' };
+}
+
+/** R31: looks at a service, decides, and applies. The lead is proved once more right before, by the transaction that records the change. */
+export async function scaleService(ctx: ScaleContext, target: ScaledTarget): Promise<void> {
+  const { service, policy } = target;
+  if (ctx.lead) {
+    await tidy(ctx, service);
+  }
+  const found = await ctx.driver.inspect(service);
+  const look = {
+    atMs: ctx.clock.monotonicMs(),
+    replicas: found.actual,
+    obstacle: found.obstacle,
+    loadPercent: target.sampler.measure(found),
+    lagSeconds: service === 'scheduler' ? await schedulersLag(ctx.db) : undefined,
+  };
+  const { state, decision } = decideScale(target.state, look, policy);
+  target.state = state;
+  tell(ctx, target, { decision, actual: found.actual });
+  if (decision.to !== found.actual && ctx.lead) {
+    await change({ ...ctx, lead: ctx.lead }, target, { from: found.actual, decision });
+  }
+}
+
+async function tidy({ driver, logger }: ScaleContext, service: ScaledService): Promise<void> {
+  const removed = await driver.tidy(service);
+  if (removed.length > 0) {
+    logger.info('replicas have drained and are removed', { service, removed });
+  }
+}
+
+/** How late the schedulers are with what they are for. */
+async function schedulersLag(db: Knex): Promise<number> {
+  const { probes, placements } = await findQueueLag(db);
+  return Math.max(probes, placements);
+}
+
+function tell({ logger, metrics, lead }: ScaleContext, target: ScaledTarget, { decision, actual }: { decision: Decision; actual: number }): void {
+  const { service } = target;
+  metrics.scaleActual.set({ service }, actual);
+  metrics.scaleDesired.set({ service }, decision.wanted);
+  if (decision.utilisationPercent !== null) {
+    metrics.scaleUtilisation.set({ service }, decision.utilisationPercent / 100);
+  }
+  const fields = { service, actual, ...decision, utilisationPercent: rounded(decision.utilisationPercent), dryRun: lead === undefined };
+  const news = `${decision.reason} ${actual} ${decision.to}`;
+  if (lead === undefined || news !== target.told) {
+    target.told = news;
+    logger[STUCK.has(decision.reason) ? 'warn' : 'info']('decision', fields);
+  } else {
+    logger.debug('decision', fields);
+  }
+}
+
+/** What does not pass by itself. */
+const STUCK = new Set(['no_replica', 'paused', 'foreign']);
+
+const rounded = (value: number | null): number | null => (value === null ? null : Math.round(value * 10) / 10);
+
+async function change(ctx: ScaleContext & { lead: LeadClaim }, target: ScaledTarget, { from, decision }: { from: number; decision: Decision }): Promise<void> {
+  const { service } = target;
+  const { to, reason, utilisationPercent } = decision;
+  reached('scale.begin');
+  const leads = await transaction(ctx.db, async (tx) => {
+    if (!(await holdsLead(tx, ctx.lead))) {
+      return false;
+    }
+    await recordEvent(tx, { type: 'service.scaled', actor: 'autoscaler', data: { service, from, to, reason, utilisation_percent: rounded(utilisationPercent) } });
+    reached('scale.commit');
+    return true;
+  });
+  if (!leads) {
+    ctx.logger.warn('the lead was lost: nothing is changed', { service });
+    return;
+  }
+  reached('scale.decided');
+  try {
+    await ctx.driver.scale(service, { from, to });
+    ctx.metrics.scaleChanges.inc({ service, direction: to > from ? 'up' : 'down' });
+    ctx.logger.info('scaled', { service, from, to, reason });
+  } finally {
+    target.state = endChange(target.state, ctx.clock.monotonicMs());
+  }
+}
