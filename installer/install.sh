@@ -593,7 +593,7 @@ is_ours() { [ "$(readlink "$1/ns/pid")" = "$(readlink /proc/self/ns/pid)" ]; }
 # nothing of what was under way may outlast the agent.
 end_work() {
   for process in /proc/[0-9]*; do
-    case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
+    case $(tr '\0' ' ' 2>/dev/null <"$process/cmdline") in
       'sshd: orion-mgmt'* | 'sshd-session: orion-mgmt'* | 'python3 -I -S -'* | *' verify_clean '*) if is_ours "$process"; then kill -TERM "${process#/proc/}" 2>/dev/null || :; fi ;;
     esac
   done
