@@ -10,8 +10,13 @@ const environment = [ban("MemberExpression[object.name='process'][property.name=
 const exit = [ban("CallExpression[callee.object.name='process'][callee.property.name='exit']", 'Only src/main.ts ends the process.')];
 const LOCK = '/\\b(FOR\\s+UPDATE|SKIP\\s+LOCKED|LOCK\\s+IN\\s+SHARE\\s+MODE)\\b/i';
 const rowLocks = [`Literal[value=${LOCK}]`, `TemplateElement[value.raw=${LOCK}]`].map((selector) => ban(selector, 'Row locks live in modules/*/queries and db/work-queue.'));
+// A transaction refuses the second statement at run time; a batch is named otherwise than `tx`.
+const atOnce = [
+  ban("CallExpression[callee.object.name='Promise'] CallExpression:not(CallExpression[callee.name='transaction'] *) > Identifier.arguments[name='tx']",
+    'A transaction sends one statement at a time: await each, or send them in a batch (tx.batch).'),
+];
 const named = [ban('ExportDefaultDeclaration', 'Named exports only.')];
-const all = { wallClock, environment, exit, rowLocks, named };
+const all = { wallClock, environment, exit, rowLocks, atOnce, named };
 const except = (...names) => Object.entries(all).flatMap(([name, rules]) => (names.includes(name) ? [] : rules));
 const typed = { extends: [...tseslint.configs.strictTypeChecked], languageOptions: { parserOptions: { projectService: true } } };
 const relaxed = {

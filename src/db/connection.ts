@@ -9,7 +9,7 @@ export interface DatabaseSettings {
   database: string;
   /** Connections at most; single-row claims are fastest with about 8. */
   poolSize: number;
-  /** False: nothing travels together (see Tx), for a proxy before the server that takes one statement at a time. */
+  /** False: each statement of a batch is a round trip, for a proxy before the server that takes one statement at a time. */
   multiStatements?: boolean;
   /** PEM of the authority that the server's certificate has to be of; undefined: no TLS. */
   tlsCa?: string | undefined;
@@ -30,7 +30,7 @@ export function createDatabase(settings: DatabaseSettings): Knex {
       charset: 'utf8mb4',
       connectTimeout: CONNECT_TIMEOUT_MS,
       enableKeepAlive: true,
-      // What a transaction asks for at once travels as one text (see Tx); `send` takes one statement at a time, with its values bound.
+      // The statements of a batch travel as one text (see Transaction.batch); `send` takes one statement at a time, with its values bound.
       multipleStatements: multiStatements,
     },
     pool: { min: 0, max: poolSize, afterCreate: prepareSession },

@@ -3,116 +3,153 @@ import type { Connection, raw } from 'mysql2';
 import { type Frame, GUARDED, PLAIN } from './guard';
 import { isClustered } from './session';
 
-/** A statement that was asked for, and whoever waits for its answer. */
-interface Asked {
+/** A statement, before its values are bound. */
+interface Statement {
   sql: string;
   bindings: Bindings;
+}
+
+/**
+ * The handle through which the statements of a transaction are sent: the transaction itself, or a batch of it. Claims demand it by type: outside a
+ * transaction SKIP LOCKED protects nothing.
+ */
+export abstract class Tx {
+  /** The server is one of a cluster, and does not see the row locks of the others: a decision that rests on a row has to write that row. */
+  abstract readonly isClustered: boolean;
+
+  abstract send(sql: string, bindings: Bindings): Promise<unknown>;
+}
+
+/** A statement that waits for its batch to be sent, and the promise that its caller awaits. */
+interface Held extends Statement {
   resolve: (answer: unknown) => void;
   reject: (error: unknown) => void;
 }
 
-/**
- * A transaction handle: the one connection that it runs on. Claims demand it by type: outside a transaction SKIP LOCKED protects nothing.
- * Made by `transaction` alone.
- *
- * Statements that are asked for in the same turn (`Promise.all`) travel together, in their order: one round trip for all of them, with BEGIN before the
- * first. The server stops at the first that fails, and all of them are rejected with its error. (Where the connection takes one statement at a time,
- * they go one after the other, and the rest is the same.) What is asked for while a text is under way travels together after it; when that text fails
- * it is not sent, and rejected with the same error: the server may have rolled back, and would do it outside of any transaction.
- */
-export class Tx {
+/** Holds the statements of one round trip, in their order. Only `Transaction.batch` makes batches. */
+export class Batch extends Tx {
+  readonly isClustered: boolean;
+  #held: Held[] | undefined = [];
+
+  constructor({ isClustered }: Tx) {
+    super();
+    this.isClustered = isClustered;
+  }
+
+  /** Holds a statement until the batch is sent. Rejects when any statement of the batch fails, and when the batch was sent already. */
+  async send(sql: string, bindings: Bindings): Promise<unknown> {
+    const held = this.#held;
+    if (!held) {
+      throw new Error('the batch was sent: a statement that needs its answers comes after it, in the transaction');
+    }
+    return new Promise((resolve, reject) => held.push({ sql, bindings, resolve, reject }));
+  }
+
+  /** Returns the statements that the batch holds; it takes no more. */
+  close(): Held[] {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    return held;
+  }
+}
+
+/** A transaction, on the one connection that it has. Only `transaction` makes them. BEGIN is sent with the first statement or batch. */
+export class Transaction extends Tx {
   #connection: Connection | undefined;
-  #begun = false;
-  #asked: Asked[] = [];
+  #isBegun = false;
   #isSending = false;
-  #commit: Promise<unknown> | undefined;
+  #isCommitting = false;
   #isCommitted = false;
+  /** The error of the batch that failed. */
+  #failure: Error | undefined;
   readonly #frame: Frame;
 
   constructor(connection: Connection) {
+    super();
     this.#connection = connection;
     this.#frame = frameOf(connection);
   }
 
-  /** Throws when the transaction is over: what runs on would belong to whoever has the connection next. */
-  send(sql: string, bindings: Bindings): Promise<unknown> {
-    if (this.#commit) {
-      return Promise.reject(new Error('the transaction is over'));
-    }
-    return this.#ask(sql, bindings);
+  /**
+   * Sends one statement in a round trip of its own. Rejects while another is under way: the second statement would run although the first one failed, and
+   * outside of the transaction where the server rolled back.
+   */
+  async send(sql: string, bindings: Bindings): Promise<unknown> {
+    const [answer] = await this.#sendTogether([{ sql, bindings }]);
+    return answer;
   }
 
-  /** COMMIT, in one round trip with what is asked for in the same turn; nothing can be asked for after it. `transaction` does it at the end of its work. */
+  /**
+   * Sends several statements in one round trip: those that `work` sends through the batch before it returns its promise, in that order. With `commit`,
+   * COMMIT is the last. The server stops at the first statement that fails. Then all statements of the batch are rejected with its error, and so is all
+   * that the transaction sends later: the server may have rolled back, and would run it outside of the transaction.
+   *
+   * A connection that takes one statement a round trip is sent one after the other, up to the first that fails.
+   */
+  async batch<T>(work: (batch: Batch) => Promise<T>, { commit = false }: { commit?: boolean } = {}): Promise<T> {
+    const batch = new Batch(this);
+    const result = work(batch);
+    const sent = this.#sendHeld(batch.close(), commit);
+    await Promise.allSettled([result, sent]);
+    await sent;
+    return result;
+  }
+
+  /** Sends COMMIT, unless a batch did or nothing was sent. `transaction` does so at the end of its work. */
   async commit(): Promise<void> {
-    this.#commit ??= this.#begun || this.#asked.length > 0 ? this.#askCommit() : Promise.resolve();
-    await this.#commit;
-    this.#isCommitted = true;
+    if (this.#isBegun && !this.#isCommitted) {
+      await this.batch(() => Promise.resolve(), { commit: true });
+    }
   }
 
-  /** Nothing is sent from here on: the connection is somebody else's. */
+  /** Sends nothing from here on: the next transaction has the connection. */
   end(): void {
     this.#connection = undefined;
   }
 
-  /** On a server of a cluster, which does not see the row locks of the other servers: what rests on a row has to write it. */
   get isClustered(): boolean {
     return this.#frame === GUARDED;
   }
 
-  /** COMMIT was asked for: when the connection is lost from here on, nobody knows. */
+  /** COMMIT was sent: when the connection is lost from here on, the outcome is unknown. */
   get isCommitting(): boolean {
-    return this.#commit !== undefined;
+    return this.#isCommitting;
   }
 
-  /** COMMIT was answered: whatever fails from here on, it is done. */
+  /** COMMIT was answered: whatever fails from here on, the transaction is in the database. */
   get isCommitted(): boolean {
     return this.#isCommitted;
   }
 
-  #askCommit(): Promise<unknown> {
-    return Promise.all([this.#frame.commit, ...this.#frame.restore].map((sql) => this.#ask(sql, [])));
-  }
-
-  #ask(sql: string, bindings: Bindings): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      this.#asked.push({ sql, bindings, resolve, reject });
-      this.#sendSoon();
-    });
-  }
-
-  #sendSoon(): void {
-    if (!this.#isSending && this.#asked.length > 0) {
-      this.#isSending = true;
-      queueMicrotask(() => void this.#sendAsked());
+  async #sendHeld(held: Held[], commit: boolean): Promise<void> {
+    if (held.length === 0 && !commit) {
+      return;
     }
-  }
-
-  async #sendAsked(): Promise<void> {
-    const asked = this.#asked.splice(0);
     try {
-      const answers = await this.#sendTogether(asked);
-      asked.forEach(({ resolve }, at) => resolve(answers[at]));
+      const answers = await this.#sendTogether(held, commit);
+      held.forEach(({ resolve }, at) => resolve(answers[at]));
     } catch (error) {
-      [...asked, ...this.#asked.splice(0)].forEach(({ reject }) => reject(error));
+      this.#failure ??= error as Error;
+      held.forEach(({ reject }) => reject(error));
+      throw error;
     }
-    this.#isSending = false;
-    this.#sendSoon();
   }
 
-  async #sendTogether(asked: Asked[]): Promise<unknown[]> {
-    const connection = this.#open();
-    const texts = asked.map(({ sql, bindings }) => connection.format(sql, bindings as unknown[]));
-    if (!this.#begun) {
-      this.#begun = true;
-      texts.unshift(...this.#frame.begin);
+  async #sendTogether(statements: readonly Statement[], commit = false): Promise<unknown[]> {
+    const connection = this.#ready();
+    const begin = this.#isBegun ? [] : this.#frame.begin;
+    const end = commit ? [this.#frame.commit, ...this.#frame.restore] : [];
+    const texts = [...begin, ...statements.map(({ sql, bindings }) => connection.format(sql, bindings as unknown[])), ...end];
+    this.#isBegun = true;
+    this.#isCommitting = commit;
+    this.#isSending = true;
+    try {
+      const answers = await (connection.config.multipleStatements ? sendAsOne(connection, texts) : this.#sendOneByOne(texts));
+      this.#isCommitted = commit;
+      return answers.slice(begin.length);
+    } finally {
+      this.#isSending = false;
     }
-    const answers = connection.config.multipleStatements ? await this.#sendAsOne(texts) : await this.#sendOneByOne(texts);
-    return answers.slice(-asked.length);
-  }
-
-  async #sendAsOne(texts: string[]): Promise<unknown[]> {
-    const answer = await sendOn(this.#open(), texts.join(';\n'));
-    return texts.length === 1 ? [answer] : (answer as unknown[]);
   }
 
   async #sendOneByOne(texts: string[]): Promise<unknown[]> {
@@ -123,20 +160,35 @@ export class Tx {
     return answers;
   }
 
+  #ready(): Connection {
+    if (this.#failure) {
+      throw this.#failure;
+    }
+    if (this.#isCommitting) {
+      throw new Error(OVER);
+    }
+    if (this.#isSending) {
+      throw new Error('a statement of this transaction is under way: await it first, or send both in a batch');
+    }
+    return this.#open();
+  }
+
   #open(): Connection {
     if (!this.#connection) {
-      throw new Error('the transaction is over');
+      throw new Error(OVER);
     }
     return this.#connection;
   }
 }
 
+const OVER = 'the transaction is over';
+
 export const frameOf = (connection: Connection): Frame => (isClustered(connection) ? GUARDED : PLAIN);
 
-/** For reads and single statements: a pool or a transaction. */
+/** For reads and single statements: a pool, a transaction or a batch. */
 export type Db = Knex | Tx;
 
-/** What the server alone knows by now. */
+/** SQL in place of a value that only the server knows when the statement is sent. */
 export type Later = ReturnType<typeof raw>;
 
 export type Bindings = readonly (Knex.RawBinding | Later)[];
@@ -159,6 +211,11 @@ export async function send(db: Db, sql: string, bindings: Bindings = []): Promis
   } finally {
     release(db, connection);
   }
+}
+
+async function sendAsOne(connection: Connection, texts: string[]): Promise<unknown[]> {
+  const answer = await sendOn(connection, texts.join(';\n'));
+  return texts.length === 1 ? [answer] : (answer as unknown[]);
 }
 
 /** Sends a text as it is. */

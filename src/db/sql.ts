@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { raw } from 'mysql2';
-import { type Bindings, type Db, type Later, send, type Tx } from './query';
+import { type Batch, type Bindings, type Db, type Later, send } from './query';
 
 export type { Bindings } from './query';
 
@@ -24,15 +24,15 @@ export async function insertRow(db: Db, sql: string, bindings: Bindings = []): P
   return ((await send(db, sql, bindings)) as { insertId: number }).insertId;
 }
 
-/** An id: a number, or what the server alone knows by now, for statements that travel together with the INSERT. */
+/** An id: a number, or in a batch SQL for the id of an INSERT of the same batch. */
 export type Id = number | Later;
 
-/** The id that the INSERT before it was given; of several rows the first one's. */
+/** The id of the last INSERT before this statement; of several rows the first one's. */
 export const LAST_INSERT_ID: Id = raw('LAST_INSERT_ID()');
 
-/** Keeps LAST_INSERT_ID beyond the next INSERT: the value by this name stands for it in this transaction. */
-export async function keepInsertId(tx: Tx, name: string): Promise<void> {
-  await send(tx, `SET @${name} = LAST_INSERT_ID()`);
+/** Keeps LAST_INSERT_ID in a variable, for the statements of the batch that come after another INSERT: they take `keptId(name)`. */
+export async function keepInsertId(batch: Batch, name: string): Promise<void> {
+  await send(batch, `SET @${name} = LAST_INSERT_ID()`);
 }
 
 export const keptId = (name: string): Id => raw(`@${name}`);

@@ -3,9 +3,9 @@ import type { Connection } from 'mysql2';
 import { systemClock, withDeadline } from '../lib/clock';
 import { OrionError } from '../lib/errors';
 import { ABORTED_CODE } from './guard';
-import { acquire, frameOf, release, sendOn, Tx } from './query';
+import { acquire, frameOf, release, sendOn, Transaction, Tx } from './query';
 
-export { type Db, Tx } from './query';
+export { type Batch, type Db, type Transaction, Tx } from './query';
 
 const RETRIABLE = new Set([ABORTED_CODE, 'ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
 /** Of a node that is cut off from its cluster (1047, 1180), or is read-only (1290) because another server has taken over. */
@@ -44,7 +44,7 @@ export function isDatabaseGone(error: unknown): boolean {
  * during COMMIT may have committed: it surfaces as `unavailable`, and only an idempotency key makes repeating safe. Refuses to nest: the
  * handle is passed on instead.
  */
-export async function transaction<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
+export async function transaction<T>(db: Knex, work: (tx: Transaction) => Promise<T>): Promise<T> {
   if (db instanceof Tx) {
     throw new Error('transactions do not nest: pass the handle on');
   }
@@ -65,9 +65,9 @@ export async function transaction<T>(db: Knex, work: (tx: Tx) => Promise<T>): Pr
 
 const ROLLBACK_LIMIT_MS = 5_000;
 
-async function runOnce<T>(db: Knex, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function runOnce<T>(db: Knex, work: (tx: Transaction) => Promise<T>): Promise<T> {
   const connection = await acquire(db);
-  const tx = new Tx(connection);
+  const tx = new Transaction(connection);
   try {
     const result = await work(tx);
     await tx.commit();

@@ -18,4 +18,16 @@ describe('the linter', () => {
     expect(await complaints('src/flows/support/context.ts', text)).toEqual([expect.stringContaining('Row locks live in')]);
     expect(await complaints('src/modules/nodes/queries/row.ts', text)).toEqual([]);
   }, 60_000);
+
+  it('finds statements of a transaction that are sent at once and are no batch', async () => {
+    const text = (body: string): string => `export const run = async (tx, all, db) => ${body};\n`;
+    const refused = ['Promise.all([a(tx), b(tx)])', 'Promise.all(all.map((each) => a(tx, each)))', 'Promise.allSettled([all ? a(tx) : null])'];
+    for (const body of refused) {
+      expect(await complaints('src/flows/support/context.ts', text(body))).toContainEqual(expect.stringContaining('send them in a batch'));
+    }
+    const allowed = ['tx.batch((batch) => Promise.all([a(batch), b(batch)]))', 'Promise.all([transaction(db, (tx) => a(tx)), b(db)])'];
+    for (const body of allowed) {
+      expect(await complaints('src/flows/support/context.ts', text(body))).toEqual([]);
+    }
+  }, 60_000);
 });

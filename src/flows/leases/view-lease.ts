@@ -1,4 +1,4 @@
-import type { Db } from '../../db/transaction';
+import type { Knex } from 'knex';
 import { type Checkpoint, listCheckpoints } from '../../modules/checkpoints';
 import { type Lease, listCurrentPlacements, type Placement } from '../../modules/leases';
 import { findNodes, type Node, type ReachableNode } from '../../modules/nodes';
@@ -13,7 +13,7 @@ export interface LeaseView {
 }
 
 /** Adds to leases their current placements, nodes and checkpoints, in a few queries whatever their number. */
-export async function viewLeases(db: Db, leases: Lease[]): Promise<LeaseView[]> {
+export async function viewLeases(db: Knex, leases: Lease[]): Promise<LeaseView[]> {
   const ids = leases.map(({ id }) => id);
   const [[placements, nodes], checkpoints] = await Promise.all([placesOf(db, ids), listCheckpoints(db, ids)]);
   return leases.map((lease) => {
@@ -23,7 +23,7 @@ export async function viewLeases(db: Db, leases: Lease[]): Promise<LeaseView[]> 
   });
 }
 
-async function placesOf(db: Db, leaseIds: number[]): Promise<[Placement[], Node[]]> {
+async function placesOf(db: Knex, leaseIds: number[]): Promise<[Placement[], Node[]]> {
   const placements = await listCurrentPlacements(db, leaseIds);
   return [placements, await findNodes(db, [...new Set(placements.map(({ nodeId }) => nodeId))])];
 }

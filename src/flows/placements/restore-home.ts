@@ -1,4 +1,4 @@
-import { type Tx, transaction } from '../../db/transaction';
+import { type Batch, type Tx, transaction } from '../../db/transaction';
 import { messageOf } from '../../lib/errors';
 import { recordEvent } from '../../modules/audit';
 import { bytesOf, type Checkpoint, type Homes, listCheckpoints, RestoreError, tellCheckpointError } from '../../modules/checkpoints';
@@ -104,21 +104,27 @@ export interface RestoreRecord {
   restored: Restored | null;
 }
 
-/** In the transaction that hands the account over. */
-export async function recordRestore(tx: Tx, ctx: WorkContext, { placement, lease, restored }: RestoreRecord): Promise<void> {
+/** Records the restore of a home, in the transaction that hands the account over. */
+export async function recordRestore(batch: Batch, ctx: WorkContext, { placement, lease, restored }: RestoreRecord): Promise<void> {
   if (!restored) {
     return;
   }
   const { checkpoint: { archives, lastAt, ageSeconds }, fault } = restored;
-  if (fault !== null) {
-    await tellCheckpointError(tx, lease.id, `not all of the home could be restored: ${fault}`);
-  }
-  await recordEvent(tx, {
-    type: fault === null ? 'checkpoint.restored' : 'checkpoint.restore_failed',
-    actor: ctx.actor,
-    leaseId: lease.id,
-    nodeId: placement.nodeId,
-    userId: lease.userId,
-    data: { generation: placement.generation, saved_at: lastAt?.toISOString() ?? null, age_seconds: ageSeconds, bytes: bytesOf(archives), ...(fault === null ? {} : { message: fault }) },
-  });
+  await Promise.all([
+    fault !== null && tellCheckpointError(batch, lease.id, `not all of the home could be restored: ${fault}`),
+    recordEvent(batch, {
+      type: fault === null ? 'checkpoint.restored' : 'checkpoint.restore_failed',
+      actor: ctx.actor,
+      leaseId: lease.id,
+      nodeId: placement.nodeId,
+      userId: lease.userId,
+      data: {
+        generation: placement.generation,
+        saved_at: lastAt?.toISOString() ?? null,
+        age_seconds: ageSeconds,
+        bytes: bytesOf(archives),
+        ...(fault === null ? {} : { message: fault }),
+      },
+    }),
+  ]);
 }

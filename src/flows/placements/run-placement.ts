@@ -1,4 +1,4 @@
-import { type Tx, transaction } from '../../db/transaction';
+import { type Transaction, transaction, type Tx } from '../../db/transaction';
 import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
 import { forgetFarewell } from '../../modules/checkpoints';
@@ -172,19 +172,19 @@ async function reasonToLeave(tx: Tx, nodeId: number): Promise<string | null> {
   return node.drained && node.evacuating ? 'its node is drained' : null;
 }
 
-async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
+async function settleSuccess(tx: Transaction, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
   if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
   }
-  const [migratingSeconds, activated] = await Promise.all([
-    migratingSecondsOf(tx, lease),
-    // One that is but brought up to date makes no lease active that waits to leave its node.
-    placement.state === 'creating' && activateLease(tx, lease.id, placement.generation),
-    resetProvisionFailures(tx, placement.nodeId),
-  ]);
-  const [away] = await Promise.all([
-    activated ? reasonToLeave(tx, placement.nodeId) : null,
-    recordEvent(tx, {
+  const [migratingSeconds, activated] = await tx.batch((batch) => Promise.all([
+    migratingSecondsOf(batch, lease),
+    // A refreshed account does not activate a lease that waits to leave its node.
+    placement.state === 'creating' && activateLease(batch, lease.id, placement.generation),
+    resetProvisionFailures(batch, placement.nodeId),
+  ]));
+  const [away] = await tx.batch((batch) => Promise.all([
+    activated ? reasonToLeave(batch, placement.nodeId) : null,
+    recordEvent(batch, {
       type: activated ? 'lease.active' : 'placement.refreshed',
       actor: ctx.actor,
       leaseId: lease.id,
@@ -192,8 +192,8 @@ async function settleSuccess(tx: Tx, { ctx, placement, lease, report, restored }
       userId: lease.userId,
       data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? migratingSeconds : null },
     }),
-    recordRestore(tx, ctx, { placement, lease, restored }),
-  ]);
+    recordRestore(batch, ctx, { placement, lease, restored }),
+  ]));
   if (away !== null && (await markMigrating(tx, lease.id))) {
     await forgetFarewell(tx, lease.id);
     await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: placement.nodeId, userId: lease.userId, data: { reason: away } });

@@ -1,12 +1,16 @@
-import type { Tx } from '../../db/transaction';
+import type { Batch, Tx } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
-import { type ClaimedNode, fitOf, lockFreeNodes, type Position, type Requirements } from '../../modules/nodes';
+import { zip } from '../../lib/zip';
+import { type ClaimedNode, fitOf, type FreeNodesSearch, lockReliableNodes, type Position, type Requirements, withFlapped } from '../../modules/nodes';
 import type { Take, Wish } from './decide-group';
 
 export interface Pools {
-  /** Locks nodes for these wishes, as many as all of them want, and hands them out, each once. */
-  fill(tx: Tx, wishes: Wish[]): Promise<Take>;
+  /** Locks nodes for these wishes, as many as all of them want, by one statement for each kind of wish. */
+  look(batch: Batch, wishes: Wish[]): Promise<Fill>;
 }
+
+/** Locks the nodes that the first look did not find. The result hands the nodes out, each once. */
+type Fill = (tx: Tx) => Promise<Take>;
 
 /** Where the last group left off among the nodes that one kind of wish can have. */
 interface Sweep {
@@ -20,6 +24,15 @@ const BEGINNINGS = 20;
 /** … and at most this long: while it lasts nobody sees what was freed behind it, and a beginning may have taken long for other reasons. */
 const MAX_SWEEP_MS = 60_000;
 
+/** A search for one kind of wish. */
+interface Search extends FreeNodesSearch {
+  startedAtMs: number;
+  /** Begins a sweep, or goes on with one. */
+  isSweep: boolean;
+  /** The sweep that it goes on with. */
+  sweep: Sweep | undefined;
+}
+
 /**
  * Free nodes by what is asked for. Groups that follow each other go on where the last one left off, for a second or so: claimed nodes leave dead
  * entries at the head of the index, which stay there as long as anybody has an old read view open, and each claim would walk over all of them. A
@@ -28,48 +41,64 @@ const MAX_SWEEP_MS = 60_000;
 export function createPools(clock: Clock): Pools {
   const sweeps = new Map<string, Sweep>();
 
-  const fromStart = (tx: Tx, wanted: Requirements, limit: number): Promise<ClaimedNode[]> => lockFreeNodes(tx, { wanted, limit, after: null });
-  const onSweep = async (tx: Tx, wanted: Requirements, limit: number): Promise<ClaimedNode[]> => {
-    const name = nameOf(wanted);
-    const sweep = sweeps.get(name);
-    const behind = sweep ? await lockFreeNodes(tx, { wanted, limit, after: sweep.after }) : [];
-    const end = behind.at(limit - 1);
-    if (sweep && end) {
-      sweep.after = placeOf(end);
-      return behind;
+  const searchFor = (wanted: Requirements, limit: number, isSweep: boolean): Search => {
+    const sweep = isSweep ? sweeps.get(nameOf(wanted)) : undefined;
+    return { wanted, limit, after: sweep?.after ?? null, startedAtMs: clock.monotonicMs(), isSweep, sweep };
+  };
+  /** Adds to the nodes that the first statement of a search found. A sweep that found too few begins again at the start. */
+  const finish = async (tx: Tx, search: Search, found: ClaimedNode[]): Promise<ClaimedNode[]> => {
+    if (search.sweep && found.length < search.limit) {
+      const anew = { ...search, after: null, startedAtMs: clock.monotonicMs(), sweep: undefined };
+      return finish(tx, anew, await lockReliableNodes(tx, anew));
     }
-    const startedAtMs = clock.monotonicMs();
-    const nodes = await fromStart(tx, wanted, limit);
+    const nodes = await withFlapped(tx, search, found);
     const last = nodes.at(-1);
-    if (last) {
+    if (last && search.sweep) {
+      search.sweep.after = placeOf(last);
+    } else if (last && search.isSweep) {
       const now = clock.monotonicMs();
-      sweeps.set(name, { after: placeOf(last), endsAtMs: now + Math.min(MAX_SWEEP_MS, Math.max(SWEEP_MS, BEGINNINGS * (now - startedAtMs))) });
+      sweeps.set(nameOf(search.wanted), { after: placeOf(last), endsAtMs: now + Math.min(MAX_SWEEP_MS, Math.max(SWEEP_MS, BEGINNINGS * (now - search.startedAtMs))) });
     }
     return nodes;
   };
 
   return {
-    fill: async (tx, wishes) => {
+    look: async (batch, wishes) => {
       forgetEnded(sweeps, clock.monotonicMs());
-      const pools = new Map<string, Pool>();
-      const pour = async (requirements: Requirements, limit: number): Promise<Pool> => {
-        const nodes = await (wishes.length > 1 && limit > 1 ? onSweep : fromStart)(tx, requirements, limit);
-        const pool = { nodes, isAll: nodes.length < limit };
-        pools.set(nameOf(requirements), pool);
-        return pool;
-      };
-      // Those that were locked for others before may come again, and are not free for two.
+      const search = ({ requirements, count }: Wish): Search => searchFor(requirements, count, wishes.length > 1 && count > 1);
+      // Nodes that were locked for another kind of wish may come again, and are not free for two.
       let wanted = 0;
-      await Promise.all([...sumUp(wishes).values()].map(({ requirements, count }) => pour(requirements, (wanted += count))));
-      const lockedSoFar = (): number => [...pools.values()].reduce((sum, { nodes }) => sum + nodes.length, 0);
-      const taken = new Set<number>();
-      return async (wish) => {
-        const pool = pools.get(nameOf(wish.requirements)) ?? NO_POOL;
-        const nodes = pick(pool, wish.count, taken) ?? (pool.isAll ? null : pick(await pour(wish.requirements, wish.count + lockedSoFar()), wish.count, taken));
-        nodes?.forEach(({ id }) => taken.add(id));
-        return nodes;
+      const searches = [...sumUp(wishes).values()].map(({ requirements, count }) => search({ requirements, count: (wanted += count) }));
+      const found = await Promise.all(searches.map((each) => lockReliableNodes(batch, each)));
+      return async (tx) => {
+        const pools = new Map<string, Pool>();
+        const pour = async (from: Search, nodesFound: ClaimedNode[]): Promise<Pool> => {
+          const nodes = await finish(tx, from, nodesFound);
+          const pool = { nodes, isAll: nodes.length < from.limit };
+          pools.set(nameOf(from.wanted), pool);
+          return pool;
+        };
+        for (const [from, nodes] of zip(searches, found)) {
+          await pour(from, nodes);
+        }
+        return handOut(pools, async (wish) => {
+          const more = search(wish);
+          return pour(more, await lockReliableNodes(tx, more));
+        });
       };
     },
+  };
+}
+
+/** Hands the nodes of the pools out, each once; `pour` locks more of a kind, and replaces its pool. */
+function handOut(pools: Map<string, Pool>, pour: (wish: Wish) => Promise<Pool>): Take {
+  const lockedSoFar = (): number => [...pools.values()].reduce((sum, { nodes }) => sum + nodes.length, 0);
+  const taken = new Set<number>();
+  return async (wish) => {
+    const pool = pools.get(nameOf(wish.requirements)) ?? NO_POOL;
+    const nodes = pick(pool, wish.count, taken) ?? (pool.isAll ? null : pick(await pour({ ...wish, count: wish.count + lockedSoFar() }), wish.count, taken));
+    nodes?.forEach(({ id }) => taken.add(id));
+    return nodes;
   };
 }
 

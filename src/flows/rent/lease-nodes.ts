@@ -1,10 +1,10 @@
 import { type Id, keepInsertId, keptId, LAST_INSERT_ID } from '../../db/sql';
-import type { Tx } from '../../db/transaction';
+import type { Batch, Transaction } from '../../db/transaction';
 import { zip } from '../../lib/zip';
 import { actorOf, noteReservations } from '../../modules/accounts';
 import { type NewEvent, recordEvents } from '../../modules/audit';
 import { insertCheckpoints } from '../../modules/checkpoints';
-import { insertLeases, insertPlacements, insertRents, type NewLease } from '../../modules/leases';
+import { type ClaimedPlacement, insertLeases, insertPlacements, insertRents, type Lease, type NewLease } from '../../modules/leases';
 import { type ClaimedNode, occupyNodes } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { hashOf, type Reservation, type Reserved, type SecretRequest } from './rent-request';
@@ -18,7 +18,7 @@ export interface Granted {
 
 export interface ToLease {
   granted: Granted[];
-  /** Nothing else is asked of the transaction. */
+  /** The transaction has nothing else to do: it may be committed with these rows. */
   isLast?: boolean;
 }
 
@@ -29,47 +29,66 @@ interface Pair {
   rentId: Id;
 }
 
-/**
- * Writes down what was granted: at least one request. The reservations are in the same order. Of one lease everything travels together, since the server
- * knows the ids that the next statement needs, and COMMIT with it when it `isLast`. Of more, each table waits
- * for the ids of the one before it.
- */
-export async function leaseNodes(tx: Tx, ctx: FlowContext, { granted, isLast = false }: ToLease): Promise<Reservation[]> {
-  const isOne = granted.length === 1 && granted[0]?.nodes.length === 1;
-  const rents = noteRents(tx, granted);
-  const ids = isOne ? [LAST_INSERT_ID] : await rents;
-  const pairs = granted.flatMap(({ request, nodes }, at) => nodes.map((node) => ({ request, node, rentId: ids[at] ?? 0 })));
-  const leases = leaseEach(tx, ctx, pairs);
-  const commit = isOne && isLast ? tx.commit() : undefined;
-  const [rentIds, reserved] = await Promise.all([rents, leases, commit]);
-  if (!commit) {
+/** The rows of these rents, in the order of the requests and of their nodes. */
+interface Written {
+  rentIds: number[];
+  leases: Lease[];
+  placements: ClaimedPlacement[];
+}
+
+/** Writes at least one granted request, with its leases and placements. The reservations are in the order of the requests. */
+export async function leaseNodes(tx: Transaction, ctx: FlowContext, { granted, isLast = false }: ToLease): Promise<Reservation[]> {
+  const nodes = granted.flatMap((each) => each.nodes);
+  const { rentIds, leases, placements } = await (nodes.length === 1 ? writeOne(tx, ctx, { granted, isLast }) : writeMany(tx, ctx, granted));
+  if (!tx.isCommitted) {
     reached('rent.commit');
   }
   const ofRent = new Map(rentIds.map((rentId): [number, Reserved[]] => [rentId, []]));
-  reserved.forEach((each) => ofRent.get(each.lease.rentId)?.push(each));
-  return [...ofRent].map(([rentId, its]) => ({ rentId, reserved: its, replayed: false }));
+  zip(nodes, zip(leases, placements)).forEach(([node, [lease, placement]]) => ofRent.get(lease.rentId)?.push({ placement, lease, node }));
+  return [...ofRent].map(([rentId, reserved]) => ({ rentId, reserved, replayed: false }));
 }
 
-async function noteRents(tx: Tx, granted: Granted[]): Promise<number[]> {
+/** Writes a lone lease in one round trip: the server knows the ids that the next statements need. COMMIT travels along when it `isLast`. */
+async function writeOne(tx: Transaction, ctx: FlowContext, { granted, isLast = false }: ToLease): Promise<Written> {
+  const pairs = pairsOf(granted, [LAST_INSERT_ID]);
+  const [rentIds, leases, , placements] = await tx.batch(
+    (batch) => Promise.all([
+      writeRents(batch, granted),
+      insertLeases(batch, pairs.map(toLease)),
+      keepInsertId(batch, 'lease'),
+      writePlacements(batch, ctx, zip(pairs, [keptId('lease')])),
+    ]),
+    { commit: isLast },
+  );
+  return { rentIds, leases, placements };
+}
+
+/** Writes many leases: each table waits for the ids of the one before it. */
+async function writeMany(tx: Transaction, ctx: FlowContext, granted: Granted[]): Promise<Written> {
+  const rentIds = await tx.batch((batch) => writeRents(batch, granted));
+  const pairs = pairsOf(granted, rentIds);
+  const leases = await insertLeases(tx, pairs.map(toLease));
+  const placements = await tx.batch((batch) => writePlacements(batch, ctx, zip(pairs, leases.map(({ id }) => id))));
+  return { rentIds, leases, placements };
+}
+
+const pairsOf = (granted: Granted[], rentIds: Id[]): Pair[] =>
+  zip(granted, rentIds).flatMap(([{ request, nodes }, rentId]) => nodes.map((node) => ({ request, node, rentId })));
+
+async function writeRents(batch: Batch, granted: Granted[]): Promise<number[]> {
   const rents = granted.map(({ request }) => ({ userId: request.user.id, idempotencyKey: request.idempotencyKey, requestHash: hashOf(request) }));
-  const [ids] = await Promise.all([insertRents(tx, rents), noteReservations(tx, [...new Set(rents.map(({ userId }) => userId))])]);
+  const [ids] = await Promise.all([insertRents(batch, rents), noteReservations(batch, [...new Set(rents.map(({ userId }) => userId))])]);
   return ids;
 }
 
-async function leaseEach(tx: Tx, { settings: { checkpoints, claimSeconds } }: FlowContext, pairs: Pair[]): Promise<Reserved[]> {
-  const leases = insertLeases(tx, pairs.map(toLease));
-  const keeping = pairs.length === 1 ? keepInsertId(tx, 'lease') : undefined;
-  const ids = keeping ? [keptId('lease')] : (await leases).map(({ id }) => id);
-  const leased = zip(pairs, ids);
-  const [made, placements] = await Promise.all([
-    leases,
-    insertPlacements(tx, leased.map(([{ node }, leaseId]) => ({ leaseId, nodeId: node.id, generation: 1, uid: node.nextUid })), claimSeconds),
-    occupyNodes(tx, pairs.map(({ node }) => node.id)),
-    recordEvents(tx, leased.map(([{ request, node }, leaseId]) => toEvent(request, { leaseId, nodeId: node.id }))),
-    checkpoints && insertCheckpoints(tx, leased.map(([{ request }, leaseId]) => ({ leaseId, enabled: request.checkpoint })), checkpoints.intervalSeconds),
-    keeping,
+async function writePlacements(batch: Batch, { settings: { checkpoints, claimSeconds } }: FlowContext, leased: [Pair, Id][]): Promise<ClaimedPlacement[]> {
+  const [placements] = await Promise.all([
+    insertPlacements(batch, leased.map(([{ node }, leaseId]) => ({ leaseId, nodeId: node.id, generation: 1, uid: node.nextUid })), claimSeconds),
+    occupyNodes(batch, leased.map(([{ node }]) => node.id)),
+    recordEvents(batch, leased.map(([{ request, node }, leaseId]) => toEvent(request, { leaseId, nodeId: node.id }))),
+    checkpoints && insertCheckpoints(batch, leased.map(([{ request }, leaseId]) => ({ leaseId, enabled: request.checkpoint })), checkpoints.intervalSeconds),
   ]);
-  return zip(pairs, zip(made, placements)).map(([{ node }, [lease, placement]]) => ({ placement, lease, node }));
+  return placements;
 }
 
 const toLease = ({ request, node, rentId }: Pair): NewLease => ({

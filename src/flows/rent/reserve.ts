@@ -1,4 +1,4 @@
-import { isDuplicate, type Tx, transaction } from '../../db/transaction';
+import { type Batch, isDuplicate, type Transaction, transaction, type Tx } from '../../db/transaction';
 import { messageOf, OrionError } from '../../lib/errors';
 import { createBatcher } from '../../lib/batcher';
 import { lockUsers } from '../../modules/accounts';
@@ -63,7 +63,7 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
 
 /** One request in a transaction of its own, which waits for the row of its user. Throws as `Reserve`, but NothingFreeError where no node is free. */
 export function reserveAlone(ctx: FlowContext, request: SecretRequest, pools = createPools(ctx.clock)): Promise<Reservation> {
-  const attempt = async (tx: Tx): Promise<Reservation> => {
+  const attempt = async (tx: Transaction): Promise<Reservation> => {
     const [result] = await reserveAll(tx, ctx, { pools, requests: [request], waits: true });
     if (result?.status !== 'fulfilled') {
       throw result?.reason ?? new Error('a request without a result');
@@ -85,7 +85,7 @@ interface Group {
  * and after one that it did no request is tried again.
  */
 async function runGroup(ctx: FlowContext, group: Group): Promise<PromiseSettledResult<Reservation>[]> {
-  let last: Tx | undefined;
+  let last: Transaction | undefined;
   try {
     return await transaction(ctx.db, (tx) => reserveAll((last = tx), ctx, group));
   } catch (error) {
@@ -97,9 +97,9 @@ async function runGroup(ctx: FlowContext, group: Group): Promise<PromiseSettledR
   }
 }
 
-async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests: asked, waits = false }: Group): Promise<PromiseSettledResult<Reservation>[]> {
+async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: asked, waits = false }: Group): Promise<PromiseSettledResult<Reservation>[]> {
   const [standing, take] = await readAndLock(tx, { pools, requests: asked, waits });
-  const requests = await Promise.all(asked.map((request) => withKeysOfNow(tx, request, standing.users.get(request.user.id))));
+  const requests = await tx.batch((batch) => Promise.all(asked.map((request) => withKeysOfNow(batch, request, standing.users.get(request.user.id)))));
   const { verdicts, granted } = await decideGroup(requests, standing, take);
   const short = requests.filter((_, at) => verdicts[at] === 'short');
   const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
@@ -108,21 +108,23 @@ async function reserveAll(tx: Tx, ctx: FlowContext, { pools, requests: asked, wa
 }
 
 /**
- * Who asks, and nodes for all of them. Together, where each wants one: who is refused has held one for a millisecond. Who wants many has to be known
- * first, for he would keep as many from the others.
+ * Reads who asks, and locks nodes for all of them. Both travel together where each request wants one node: a refused request has locked one for a
+ * millisecond. A request for many nodes is judged first, for it would keep as many from the others.
  */
-async function readAndLock(tx: Tx, { pools, requests, waits }: Required<Group>): Promise<[Standing, Take]> {
+async function readAndLock(tx: Transaction, { pools, requests, waits }: Required<Group>): Promise<[Standing, Take]> {
   if (requests.every(({ count }) => count === 1)) {
-    return Promise.all([readStanding(tx, requests, waits), pools.fill(tx, requests)]);
+    const [standing, fill] = await tx.batch((batch) => Promise.all([readStanding(batch, requests, waits), pools.look(batch, requests)]));
+    return [standing, await fill(tx)];
   }
-  const standing = await readStanding(tx, requests, waits);
-  return [standing, await pools.fill(tx, wishesOf(requests, standing))];
+  const standing = await tx.batch((batch) => readStanding(batch, requests, waits));
+  const fill = await tx.batch((batch) => pools.look(batch, wishesOf(requests, standing)));
+  return [standing, await fill(tx)];
 }
 
-async function readStanding(tx: Tx, requests: SecretRequest[], waits: boolean): Promise<Standing> {
+async function readStanding(batch: Batch, requests: SecretRequest[], waits: boolean): Promise<Standing> {
   const ids = [...new Set(requests.map(({ user }) => user.id))];
   const keys = requests.flatMap(({ user, idempotencyKey }) => (idempotencyKey === null ? [] : [{ userId: user.id, idempotencyKey }]));
-  const [users, rents, running] = await Promise.all([lockUsers(tx, ids, { waits }), findRentsByKeys(tx, keys), countRunningLeases(tx, ids)]);
+  const [users, rents, running] = await Promise.all([lockUsers(batch, ids, { waits }), findRentsByKeys(batch, keys), countRunningLeases(batch, ids)]);
   return { users: new Map(users.map((user) => [user.id, user])), rents: new Map(rents.map((rent) => [nameOfKey(rent), rent])), running, missing: waits ? 'gone' : 'busy' };
 }
 

@@ -53,7 +53,7 @@ export const LEASING: Fault[] = [
     shows: 'has two rents',
     scenario: 'provocations/keys',
     edits: [
-      { file: RENT, find: 'findRentsByKeys(tx, keys)', replace: 'findRentsByKeys(tx, [])' },
+      { file: RENT, find: 'findRentsByKeys(batch, keys)', replace: 'findRentsByKeys(batch, [])' },
       withoutUnique('rents_idempotency'),
     ],
   },

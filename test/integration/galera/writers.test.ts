@@ -56,7 +56,10 @@ describe('a cluster of three servers that are all written to', () => {
     const add = (id: number): string => `UPDATE books SET n = n + 1 WHERE id = ${id}`;
     // A sleep that is broken off answers OK: the statement after it is the first that could report the abort.
     const book = (on: Knex): Promise<unknown> =>
-      transaction(on, (tx) => Promise.all([execute(tx, add(1)), ...Array.from({ length: 10 }, () => execute(tx, 'DO SLEEP(0.001)')), execute(tx, add(2)), tx.commit()]));
+      transaction(on, (tx) => tx.batch(
+        (batch) => Promise.all([add(1), ...Array<string>(10).fill('DO SLEEP(0.001)'), add(2)].map((sql) => execute(batch, sql))),
+        { commit: true },
+      ));
     const bookOften = async (on: Knex): Promise<number> => {
       let done = 0;
       for (let nth = 0; nth < 100; nth += 1) {

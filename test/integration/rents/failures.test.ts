@@ -2,11 +2,15 @@ import type { Knex } from 'knex';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
 import { selectFirst } from '../../../src/db/sql';
-import type { Reserve } from '../../../src/flows/rent/reserve';
+import type { Reserved } from '../../../src/flows/rent/rent-request';
+import { type Reserve, reserveAlone } from '../../../src/flows/rent/reserve';
+import { runPlacement } from '../../../src/flows/placements/run-placement';
 import type { User } from '../../../src/modules/accounts';
 import { type CommitFate, createLab, type DatabaseProxy, startDatabaseProxy } from '../../lab';
 import { aUser, severalNodes } from '../../support/builders';
+import { createTestContext } from '../../support/context';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
+import { createFakeProvisioner } from '../../support/fake-provisioner';
 import { aRequest, askAtOnce, countOf, replicaOn, type Told } from './support';
 
 const lab = createLab();
@@ -70,6 +74,20 @@ describe('a lone rent', () => {
       const before = proxy.queries;
       expect(countOf(await rents(1))).toEqual({ [told]: 1 });
       expect(proxy.queries - before).toBe(2);
+    }
+  });
+
+  it('is settled in four round trips, and takes one for the heartbeat that is expected', async () => {
+    const single = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
+    try {
+      const ctx = createTestContext(single, createFakeProvisioner());
+      const { reserved: [reserved] } = await reserveAlone(ctx, aRequest(users[0] as User));
+      const before = proxy.queries;
+      await runPlacement(ctx, (reserved as Reserved).placement, reserved);
+      expect(proxy.queries - before).toBe(5);
+      expect(await count(database.db, "SELECT COUNT(*) FROM leases WHERE state = 'active'")).toBe(1);
+    } finally {
+      await single.destroy();
     }
   });
 

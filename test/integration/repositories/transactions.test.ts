@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
 import { execute, selectFirst, selectRows } from '../../../src/db/sql';
-import { isDatabaseGone, isDuplicate, type Tx, transaction } from '../../../src/db/transaction';
+import { type Batch, isDatabaseGone, isDuplicate, type Transaction, transaction, type Tx } from '../../../src/db/transaction';
 import { createLab, type DatabaseProxy, eventually, startDatabaseProxy } from '../../lab';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
 
@@ -22,7 +22,7 @@ const INSERT = "INSERT INTO users (username, password_hash, max_leases, max_leas
 const insert = (to: Knex | Tx, name: string): Promise<number> => execute(to, INSERT, [name]);
 const users = (): Promise<number> => count(db, 'SELECT COUNT(*) FROM users');
 
-async function failing(work: (tx: Tx) => Promise<unknown>, on = db): Promise<Error> {
+async function failing(work: (tx: Transaction) => Promise<unknown>, on = db): Promise<Error> {
   return transaction(on, work).then(
     () => new Error('it did not fail'),
     (error: unknown) => error as Error,
@@ -95,9 +95,9 @@ describe('a transaction, in a pool of one connection', () => {
 });
 
 describe.each([
-  { how: 'together', multiStatements: true, trips: { turn: 1, oneByOne: 3 } },
-  { how: 'one by one, where the connection takes no more,', multiStatements: false, trips: { turn: 6, oneByOne: 4 } },
-])('what a transaction asks for in one turn, $how', ({ multiStatements, trips }) => {
+  { how: 'in one round trip', multiStatements: true, trips: { batch: 1, plain: 3, failed: 1 } },
+  { how: 'one by one, where the connection takes no more', multiStatements: false, trips: { batch: 6, plain: 4, failed: 3 } },
+])('a batch, sent $how', ({ multiStatements, trips }) => {
   const lab = createLab();
   let proxy: DatabaseProxy;
   let far: Knex;
@@ -107,55 +107,78 @@ describe.each([
     lab.push('pool', () => far.destroy());
   });
   afterAll(() => lab.close());
+  beforeEach(() => selectFirst(far, 'SELECT 1'));
   const names = (tx: Tx): Promise<{ username: string }[]> => selectRows(tx, 'SELECT username FROM users ORDER BY id');
+  const insertAll = (...all: string[]) => (batch: Batch): Promise<unknown> => Promise.all(all.map((name) => insert(batch, name)));
 
   it('is done in its order, with BEGIN before and COMMIT after it', async () => {
-    await selectFirst(far, 'SELECT 1');
+    const before = [proxy.queries, proxy.commits] as const;
+    const answers = await transaction(far, (tx) =>
+      tx.batch((batch) => Promise.all([insert(batch, 'a;?'), names(batch), insert(batch, "b'"), names(batch)]), { commit: true }));
+    expect(answers).toEqual([1, [{ username: 'a;?' }], 1, [{ username: 'a;?' }, { username: "b'" }]]);
+    expect([proxy.queries - before[0], proxy.commits - before[1]]).toEqual([trips.batch, 1]);
+  });
+
+  it('is one round trip where each plain statement is one, as COMMIT is; nothing to do is none', async () => {
     const before = proxy.queries;
-    const answers = await transaction(far, (tx) => Promise.all([insert(tx, 'a;?'), names(tx), insert(tx, "b'"), names(tx), tx.commit()]));
-    expect(answers).toEqual([1, [{ username: 'a;?' }], 1, [{ username: 'a;?' }, { username: "b'" }], undefined]);
-    expect([proxy.queries - before, proxy.commits]).toEqual([trips.turn, 1]);
     await transaction(far, async (tx) => {
-      await insert(tx, 'c');
+      await insert(tx, 'ada');
       await names(tx);
     });
-    expect([proxy.queries - before, proxy.commits]).toEqual([trips.turn + trips.oneByOne, 2]);
-    await transaction(far, () => Promise.resolve());
-    expect(proxy.queries - before).toBe(trips.turn + trips.oneByOne);
+    expect(proxy.queries - before).toBe(trips.plain);
+    expect(await transaction(far, (tx) => tx.batch(() => Promise.resolve('nothing')))).toBe('nothing');
+    expect(proxy.queries - before).toBe(trips.plain);
   });
 
-  it('fails with the first that fails, and nothing of it is kept, COMMIT or not', async () => {
+  it('fails with the first statement that fails, and nothing of it is kept, COMMIT or not', async () => {
     await insert(db, 'ada');
-    const told: string[] = [];
+    for (const commit of [false, true]) {
+      const before = proxy.queries;
+      const told: string[] = [];
+      const error = await failing((tx) => tx.batch((batch) => Promise.all(
+        ['bob', 'ada', 'eve'].map((name) => insert(batch, name).catch((each: unknown) => told.push(isDuplicate(each) ? name : String(each)))),
+      ), { commit }), far);
+      expect(isDuplicate(error, 'users_username')).toBe(true);
+      expect(told).toEqual(['bob', 'ada', 'eve']);
+      // BEGIN and the two statements before the failure; ROLLBACK.
+      expect(proxy.queries - before).toBe(trips.failed + 1);
+      expect(await users()).toBe(1);
+    }
+  });
+
+  it('that failed ends the transaction: the server may have rolled back, and would keep what is sent later', async () => {
+    await insert(db, 'ada');
+    const told: unknown[] = [];
     const error = await failing(async (tx) => {
-      const all = ['bob', 'ada', 'eve'].map((name) => insert(tx, name).catch((each: unknown) => told.push(isDuplicate(each) ? name : String(each))));
-      await Promise.all([...all, tx.commit()]);
+      await tx.batch(insertAll('bob', 'ada')).catch((each: unknown) => told.push(each));
+      await insert(tx, 'eve').catch((each: unknown) => told.push(each));
+      await tx.batch(insertAll('eve')).catch((each: unknown) => told.push(each));
     }, far);
+    expect(told.map((each) => isDuplicate(each))).toEqual([true, true, true]);
     expect(isDuplicate(error, 'users_username')).toBe(true);
-    expect(told).toEqual(['bob', 'ada', 'eve']);
     expect(await users()).toBe(1);
   });
 
-  it('is not sent when what is under way before it fails: the server may have ended the transaction, and would keep it', async () => {
-    await insert(db, 'ada');
-    const before = proxy.queries;
-    const told: string[] = [];
-    const error = await failing(async (tx) => {
-      await names(tx);
-      const first = insert(tx, 'ada');
-      // It has left by then, and its answer is not here yet.
-      await Promise.resolve().then(() => Promise.resolve());
-      const later = insert(tx, 'bob').catch((each: unknown) => told.push(isDuplicate(each) ? 'refused' : String(each)));
-      await Promise.all([first, later]);
-    }, far);
-    expect(isDuplicate(error, 'users_username')).toBe(true);
-    expect(told).toEqual(['refused']);
-    // BEGIN and the names, the one that failed, ROLLBACK.
-    expect(proxy.queries - before).toBe((multiStatements ? 1 : 2) + 2);
-    expect(await users()).toBe(1);
+  it('takes no statement after it was sent', async () => {
+    let kept: Batch | undefined;
+    const error = await failing((tx) => tx.batch(async (batch) => {
+      kept = batch;
+      await insert(batch, 'ada');
+      await insert(batch, 'bob');
+    }), far);
+    expect(error.message).toMatch('the batch was sent');
+    await expect(insert(kept as Batch, 'eve')).rejects.toThrow('the batch was sent');
+    expect(await users()).toBe(0);
   });
 
-  it('can be something else once the failure is known', async () => {
+  it('is needed for two statements at once: the second one is refused while the first one is under way', async () => {
+    const error = await failing((tx) => Promise.all([insert(tx, 'ada'), insert(tx, 'bob')]), far);
+    expect(error.message).toMatch('send both in a batch');
+    expect(await users()).toBe(0);
+    expect(await transaction(far, (tx) => insert(tx, 'eve'))).toBe(1);
+  });
+
+  it('is not needed to go on after a plain statement that failed', async () => {
     await insert(db, 'ada');
     expect(await transaction(far, async (tx) => {
       await insert(tx, 'ada').catch(() => undefined);
@@ -164,29 +187,18 @@ describe.each([
     expect(await users()).toBe(2);
   });
 
-  it('is refused after COMMIT', async () => {
+  it('with COMMIT is the last: what is sent later is refused', async () => {
     expect(await failing(async (tx) => {
-      await Promise.all([insert(tx, 'ada'), tx.commit()]);
+      await tx.batch(insertAll('ada'), { commit: true });
       await insert(tx, 'bob');
     }, far)).toMatchObject({ message: 'the transaction is over' });
     expect(await users()).toBe(1);
   });
 
-  it('is over with its transaction: what was not sent by then is not sent', async () => {
-    const told: Promise<unknown>[] = [];
-    const error = await failing((tx) => {
-      told.push(...['ada', 'bob'].map((name) => insert(tx, name).catch(() => 'refused')));
-      return Promise.reject(new Error('as it happens'));
-    }, far);
-    expect(error).toMatchObject({ message: 'as it happens' });
-    await Promise.all(told);
-    expect(await transaction(far, (tx) => insert(tx, 'eve'))).toBe(1);
-    expect(await users()).toBe(1);
-  });
-
-  it('is one statement at a time: a text that holds two is refused, within a transaction and without', async () => {
+  it('is one statement at a time: a text that holds two is refused, in a batch, in a transaction and without', async () => {
     const two = "SELECT 1; DELETE FROM users WHERE username <> ''";
     await expect(selectRows(far, two)).rejects.toThrow('one statement at a time');
     expect(await failing((tx) => selectRows(tx, two), far)).toMatchObject({ message: 'one statement at a time' });
+    expect(await failing((tx) => tx.batch((batch) => selectRows(batch, two)), far)).toMatchObject({ message: 'one statement at a time' });
   });
 });

@@ -27,7 +27,15 @@ const FLAPPED = 'last_death_at > UTC_TIMESTAMP(3) - INTERVAL 1 HOUR';
  * that this transaction holds already are given again. The caller must make them occupied (occupyNodes) in the same transaction.
  */
 export async function lockFreeNodes(tx: Tx, search: FreeNodesSearch): Promise<ClaimedNode[]> {
-  const reliable = await lockInOrder(tx, search, `(last_death_at IS NULL OR NOT ${FLAPPED})`);
+  return withFlapped(tx, search, await lockReliableNodes(tx, search));
+}
+
+/** The first half of lockFreeNodes, in one statement, for a batch: locks the nodes that did not die lately. */
+export const lockReliableNodes = (tx: Tx, search: FreeNodesSearch): Promise<ClaimedNode[]> =>
+  lockInOrder(tx, search, `(last_death_at IS NULL OR NOT ${FLAPPED})`);
+
+/** The second half of lockFreeNodes: where the search found too few from the start, locks nodes that died lately, and adds them. */
+export async function withFlapped(tx: Tx, search: FreeNodesSearch, reliable: ClaimedNode[]): Promise<ClaimedNode[]> {
   if (reliable.length === search.limit || search.after) {
     return reliable;
   }
