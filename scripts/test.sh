@@ -138,7 +138,7 @@ if ((EUID != 0)); then
 elif stage 'install' scripts/install-deps.sh; then
   stage 'types' npm run --silent typecheck
   stage 'lint' npm run --silent lint
-  stage 'docs' npx --no-install tsx scripts/api-doc.ts --check
+  stage 'docs' npm run --silent docs:check
   stage 'tests' tests "$@"
   if ((!$#)); then
     stage 'demo' demo

@@ -1,7 +1,8 @@
-import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import { execute, IN_SECONDS, marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
 import { newClaimToken } from '../../../lib/ids';
+import { placementState } from '../moves';
 import type { ClaimedPlacement, Placement, PlacementState } from '../types';
 
 interface PlacementRow {
@@ -47,8 +48,8 @@ export async function listCurrentPlacements(db: Db, leaseIds: number[]): Promise
   if (leaseIds.length === 0) {
     return [];
   }
-  const marks = leaseIds.map(() => '?').join(',');
-  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE current_lease_id IN (${marks})`, leaseIds)).map(toPlacement);
+  const rows = await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE current_lease_id IN (${marks(leaseIds)})`, leaseIds);
+  return rows.map(toPlacement);
 }
 
 /** Accounts that should be gone from the node and are not known to be. */
@@ -116,21 +117,20 @@ export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: nu
 /** Prolongs a placement's claim. False: it was lost; stop, change nothing. */
 export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> => renewClaim(db, PLACEMENTS, { id, token, claimSeconds });
 
+const SETTLE = placementState.update('settle', {
+  join: 'JOIN leases l ON l.id = placements.lease_id',
+  set: `claim_token = NULL, attempts = 0, last_error = NULL, report = ?, present_at = COALESCE(present_at, UTC_TIMESTAMP(3)),
+        applied_ends_at = ?, access_applied = ?, placements.due_at = IF(l.ends_at = ? AND access_wanted = ?, NULL, UTC_TIMESTAMP(3))`,
+  where: 'placements.id = ? AND claim_token = ?',
+});
+
 /**
  * Settles: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones; when the lease was extended meanwhile, or the keys
  * changed, it stays due, to be brought up to date. False: the claim was lost; nothing changed.
  */
 export async function settlePresent(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
-  const changed = await execute(
-    tx,
-    `UPDATE placements p JOIN leases l ON l.id = p.lease_id
-        SET p.state = 'present', p.claim_token = NULL, p.attempts = 0, p.last_error = NULL, p.report = ?,
-            p.present_at = COALESCE(p.present_at, UTC_TIMESTAMP(3)), p.applied_ends_at = ?, p.access_applied = ?,
-            p.due_at = IF(l.ends_at = ? AND p.access_wanted = ?, NULL, UTC_TIMESTAMP(3))
-      WHERE p.id = ? AND p.claim_token = ? AND p.state IN ('creating','present')`,
-    [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token],
-  );
-  return changed === 1;
+  const bindings = [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token];
+  return (await execute(tx, SETTLE, bindings)) === 1;
 }
 
 /** Settles a failure: tried again on the same node after `retrySeconds`. False: the claim was lost. */
@@ -171,32 +171,32 @@ export async function parkPlacement(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE placements SET due_at = NULL, claim_token = NULL WHERE current_lease_id = ?', [leaseId]);
 }
 
+const RESUME = placementState.update('resume', {
+  set: 'due_at = UTC_TIMESTAMP(3), claim_token = NULL, attempts = 0',
+  where: 'current_lease_id = ?',
+});
+
 /** The node of a waiting lease came back before a new one was found: its account is made sure of, right there. */
 export async function resumePlacement(tx: Tx, leaseId: number): Promise<void> {
-  await execute(
-    tx,
-    "UPDATE placements SET state = 'creating', due_at = UTC_TIMESTAMP(3), claim_token = NULL, attempts = 0 WHERE current_lease_id = ?",
-    [leaseId],
-  );
+  await execute(tx, RESUME, [leaseId]);
 }
+
+const RETIRE = placementState.update('retire', {
+  set: 'current_lease_id = NULL, due_at = NULL, claim_token = NULL',
+  where: 'current_lease_id = ?',
+});
 
 /** The current placement of the lease is to be wiped: it is current no more and any claim on it ends. */
 export async function retirePlacement(tx: Tx, leaseId: number): Promise<void> {
-  await execute(
-    tx,
-    "UPDATE placements SET state = 'wiping', current_lease_id = NULL, due_at = NULL, claim_token = NULL WHERE current_lease_id = ?",
-    [leaseId],
-  );
+  await execute(tx, RETIRE, [leaseId]);
 }
+
+const WIPE = placementState.update('wipe', { set: 'wiped_at = UTC_TIMESTAMP(3), report = ?, last_error = NULL', where: 'id IN (#)' });
 
 /** The verified wipe of these placements. */
 export async function settlePlacementsWiped(tx: Tx, ids: number[], report: unknown): Promise<void> {
   if (ids.length > 0) {
-    await execute(
-      tx,
-      `UPDATE placements SET state = 'wiped', wiped_at = UTC_TIMESTAMP(3), report = ?, last_error = NULL WHERE state = 'wiping' AND id IN (${ids.map(() => '?').join(',')})`,
-      [JSON.stringify(report), ...ids],
-    );
+    await execute(tx, WIPE.replace('#', marks(ids)), [JSON.stringify(report), ...ids]);
   }
 }
 

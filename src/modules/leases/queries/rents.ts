@@ -2,6 +2,7 @@ import { execute, type Id, IN_SECONDS, rowsOf, selectRows } from '../../../db/sq
 import type { Db, Tx } from '../../../db/transaction';
 import { newClaimToken, randomName } from '../../../lib/ids';
 import { zip } from '../../../lib/zip';
+import { LEASE_MOVES, PLACEMENT_MOVES } from '../moves';
 import type { ClaimedPlacement, Lease, LeaseRequirements } from '../types';
 
 export interface Rent {
@@ -59,7 +60,8 @@ export async function insertLeases(tx: Tx, leases: NewLease[]): Promise<Lease[]>
   const rows = await selectRows<NewLeaseRow>(
     tx,
     `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
-     VALUES ${rowsOf(leases, `(?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)} RETURNING id, rent_id, created_at, ends_at`,
+     VALUES ${rowsOf(leases, `(?, ?, '${LEASE_MOVES.rent.to}', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)}
+     RETURNING id, rent_id, created_at, ends_at`,
     leases.flatMap(({ rentId, userId, nodeId, requirements, publicKeys, passwordHash, durationSeconds }) => [
       rentId, userId, nodeId, JSON.stringify(requirements), JSON.stringify(publicKeys), passwordHash, durationSeconds,
     ]),
@@ -79,7 +81,7 @@ const toNewLease = ({ userId, nodeId, durationSeconds, requirements, publicKeys,
   id: row.id,
   rentId: row.rent_id,
   userId,
-  state: 'provisioning',
+  state: LEASE_MOVES.rent.to,
   generation: 1,
   occupiedNodeId: nodeId,
   requirements,
@@ -115,10 +117,12 @@ export async function insertPlacements(tx: Tx, placements: NewPlacement[], claim
   const rows = await selectRows<{ id: number; lease_id: number }>(
     tx,
     `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES ${rowsOf(made, `(?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
+     VALUES ${rowsOf(made, `(?, ?, ?, ?, '${PLACEMENT_MOVES.make.to}', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
     made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
   );
-  return zip(made, rows).map(([placement, row]) => ({ ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: 'creating', accessWanted: FIRST_ACCESS }));
+  return zip(made, rows).map(([placement, row]) => ({
+    ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: PLACEMENT_MOVES.make.to, accessWanted: FIRST_ACCESS,
+  }));
 }
 
 /** Puts the new placement's node and generation on its lease. */

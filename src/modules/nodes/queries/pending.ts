@@ -1,6 +1,7 @@
 import { execute, marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { AddressRange } from '../../../lib/address-key';
+import { nodeState } from '../moves';
 
 /**
  * How many machines wait for approval: all, and those that enrolled from each of the ranges. Until the transaction ends, every other one that counts waits,
@@ -43,7 +44,7 @@ export async function removePending(tx: Tx, nodeIds: number[]): Promise<void> {
   for (const sql of [
     'DELETE FROM tunnels WHERE node_id IN (#)',
     'DELETE FROM heartbeats WHERE node_id IN (#)',
-    "DELETE FROM nodes WHERE id IN (#) AND status = 'pending'",
+    nodeState.remove('forget', 'id IN (#)'),
   ]) {
     await execute(tx, sql.replace('#', marks(nodeIds)), nodeIds);
   }
