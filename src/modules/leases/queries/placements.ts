@@ -1,8 +1,9 @@
-import { execute, IN_SECONDS, marks, selectFirst, selectRows } from '../../../db/sql';
+import { execute, type Id, IN_SECONDS, marks, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
-import { newClaimToken } from '../../../lib/ids';
-import { placementState } from '../moves';
+import { newClaimToken, randomName } from '../../../lib/ids';
+import { zip } from '../../../lib/zip';
+import { PLACEMENT_MOVES, placementState } from '../moves';
 import type { ClaimedPlacement, Placement, PlacementState } from '../types';
 
 interface PlacementRow {
@@ -106,6 +107,34 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   accessWanted: row.access_wanted,
 });
 
+export interface NewPlacement {
+  leaseId: Id;
+  nodeId: number;
+  generation: number;
+  uid: number;
+}
+
+const NAME_LENGTH = 10;
+/** The default of the column `access_wanted`. */
+const FIRST_ACCESS = 1;
+
+/**
+ * The next current placements of leases, in their order; the caller works on them at once and holds them for `claimSeconds`. I2: throws ER_DUP_ENTRY
+ * when a lease has a current one.
+ */
+export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
+  const made = placements.map(({ leaseId, nodeId, generation, uid }) => ({ leaseId, nodeId, generation, uid, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
+  const rows = await selectRows<{ id: number; lease_id: number }>(
+    tx,
+    `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
+     VALUES ${rowsOf(made, `(?, ?, ?, ?, '${PLACEMENT_MOVES.make.to}', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
+    made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
+  );
+  return zip(made, rows).map(([placement, row]) => ({
+    ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: PLACEMENT_MOVES.make.to, accessWanted: FIRST_ACCESS,
+  }));
+}
+
 const PLACEMENTS: WorkQueue = { table: 'placements', key: 'id', dueAt: 'due_at', token: 'claim_token' };
 
 /** Claims up to `limit` placements that have to be made present or brought up to date, the longest due first. */
@@ -198,17 +227,4 @@ export async function settlePlacementsWiped(tx: Tx, ids: number[], report: unkno
   if (ids.length > 0) {
     await execute(tx, WIPE.replace('#', marks(ids)), [JSON.stringify(report), ...ids]);
   }
-}
-
-/** How long the longest due placement has been waiting, and how many are due. For the lag metric. */
-export async function findQueueLag(db: Db): Promise<{ placements: number; wipes: number; probes: number; checkpoints: number }> {
-  const row = await selectFirst<Record<'placements' | 'wipes' | 'probes' | 'checkpoints', string | number | null>>(
-    db,
-    `SELECT (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due_at), UTC_TIMESTAMP(3)) / 1000000 FROM placements) AS placements,
-            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(wipe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS wipes,
-            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(probe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS probes,
-            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due_at), UTC_TIMESTAMP(3)) / 1000000 FROM checkpoints) AS checkpoints`,
-  );
-  const lag = (value: string | number | null | undefined): number => Math.max(0, Number(value ?? 0));
-  return { placements: lag(row?.placements), wipes: lag(row?.wipes), probes: lag(row?.probes), checkpoints: lag(row?.checkpoints) };
 }

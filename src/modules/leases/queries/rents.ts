@@ -1,9 +1,8 @@
-import { execute, type Id, IN_SECONDS, rowsOf, selectRows } from '../../../db/sql';
+import { type Id, IN_SECONDS, rowsOf, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
-import { newClaimToken, randomName } from '../../../lib/ids';
 import { zip } from '../../../lib/zip';
-import { LEASE_MOVES, PLACEMENT_MOVES } from '../moves';
-import type { ClaimedPlacement, Lease, LeaseRequirements } from '../types';
+import { LEASE_MOVES } from '../moves';
+import type { Lease, LeaseRequirements } from '../types';
 
 export interface Rent {
   id: number;
@@ -96,40 +95,3 @@ const toNewLease = ({ userId, nodeId, durationSeconds, requirements, publicKeys,
   endedAt: null,
   endReason: null,
 });
-
-export interface NewPlacement {
-  leaseId: Id;
-  nodeId: number;
-  generation: number;
-  uid: number;
-}
-
-const NAME_LENGTH = 10;
-/** The default of the column `access_wanted`. */
-const FIRST_ACCESS = 1;
-
-/**
- * The next current placements of leases, in their order; the caller works on them at once and holds them for `claimSeconds`. I2: throws ER_DUP_ENTRY
- * when a lease has a current one.
- */
-export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
-  const made = placements.map(({ leaseId, nodeId, generation, uid }) => ({ leaseId, nodeId, generation, uid, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
-  const rows = await selectRows<{ id: number; lease_id: number }>(
-    tx,
-    `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES ${rowsOf(made, `(?, ?, ?, ?, '${PLACEMENT_MOVES.make.to}', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
-    made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
-  );
-  return zip(made, rows).map(([placement, row]) => ({
-    ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: PLACEMENT_MOVES.make.to, accessWanted: FIRST_ACCESS,
-  }));
-}
-
-/** Puts the new placement's node and generation on its lease. */
-export async function relocateLease(tx: Tx, leaseId: number, nodeId: number): Promise<void> {
-  await execute(
-    tx,
-    'UPDATE leases SET occupied_node_id = ?, generation = generation + 1, due_at = NULL, waiting_since = NULL WHERE id = ?',
-    [nodeId, leaseId],
-  );
-}

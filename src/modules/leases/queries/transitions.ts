@@ -79,6 +79,15 @@ export async function postponeMigration(db: Db, leaseId: number, seconds: number
   await execute(db, `UPDATE leases SET due_at = ${IN_SECONDS} WHERE id = ? AND state = 'migrating'`, [seconds, leaseId]);
 }
 
+/** Puts the new placement's node and generation on its lease. */
+export async function relocateLease(tx: Tx, leaseId: number, nodeId: number): Promise<void> {
+  await execute(
+    tx,
+    'UPDATE leases SET occupied_node_id = ?, generation = generation + 1, due_at = NULL, waiting_since = NULL WHERE id = ?',
+    [nodeId, leaseId],
+  );
+}
+
 const closing = (move: 'end' | 'endOnLostNode' | 'fail', endedAt: string): string =>
   leaseState.update(move, {
     set: `occupied_node_id = NULL, due_at = NULL, waiting_since = NULL, end_reason = ?, password_hash = NULL, ended_at = ${endedAt}`,
