@@ -11,7 +11,7 @@
 #                    image of another; what the image has of an agent's state is removed
 # and the settings of the agent, which stay as they are when they are not given: MY_HOST_PORT, MY_ADDRESS, MY_HOSTNAME, ORION_LABELS, ...
 #
-# Needs root, an sshd with a host key and Python 3. The agent is self-contained where glibc runs on x86-64 or arm64; elsewhere it needs Node.js 20.
+# Needs root, an sshd with a host key and Python 3. The agent is self-contained where glibc runs on x86-64 or arm64; elsewhere it needs Node.js 20 or newer.
 # Everything is in functions that the last line calls: what was cut off on its way does nothing.
 set -eu
 

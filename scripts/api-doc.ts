@@ -1,6 +1,4 @@
 /** Writes docs/api.md from the OpenAPI document that the API serves. `--check` fails when the page is not up to date. */
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import request from 'supertest';
 import { createDatabase } from '../src/db/connection';
 import { createApps } from '../src/http/app';
@@ -8,9 +6,9 @@ import { createLimits } from '../src/http/limits';
 import { createNodeFeed } from '../src/http/nodes/feed';
 import { systemClock } from '../src/lib/clock';
 import { silentLogger } from '../src/lib/logger';
-import { packageRoot } from '../src/lib/package-root';
 import { createReadiness } from '../src/lib/readiness';
 import { createMetrics } from '../src/modules/telemetry';
+import { keepPage } from './lib/page';
 
 interface Operation {
   summary: string;
@@ -112,13 +110,5 @@ ${rows.join('\n')}
 ${schemas.join('\n')}`;
 }
 
-const page = join(packageRoot(), 'docs', 'api.md');
 const text = render(await fetchDocument());
-if (process.argv.includes('--check')) {
-  if ((await readFile(page, 'utf8').catch(() => '')) !== text) {
-    process.stderr.write('docs/api.md is not up to date: run `npm run docs:api`\n');
-    process.exitCode = 1;
-  }
-} else {
-  await writeFile(page, text);
-}
+keepPage({ page: 'docs/api.md', command: 'npm run docs:api', write: () => text });

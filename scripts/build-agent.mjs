@@ -1,20 +1,20 @@
 /**
  * Builds the self-contained agent for Linux with glibc: dist/orion-agent-linux-<x64|arm64>.gz, each with a .sha256 file. It is Node's single
- * executable application (docs/adr/0028): Node's binary from the npm registry, pinned by agent-runtime.json, with the bundled agent in it.
- * What was downloaded and built before is kept in node_modules/.cache/orion-agent and used again. Usage: scripts/build-agent.mjs [x64|arm64 …]
+ * executable application (docs/adr/0028): Node's binary from the npm registry, pinned by node-runtime.json, with the bundled agent in it.
+ * What was built before is kept in node_modules/.cache/orion-agent and used again. Usage: scripts/build-agent.mjs [x64|arm64 …]
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { nodeFolder } from './node-runtime.mjs';
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(project, 'node_modules', '.cache', 'orion-agent');
-const runtime = JSON.parse(readFileSync(join(project, 'scripts', 'agent-runtime.json'), 'utf8'));
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 
 /** No compiler, a small young generation, no threads of V8's own: 12 MB less for an agent (bench/agent-memory.ts); the CPU of a busy tunnel: docs/adr/0028. */
@@ -38,29 +38,13 @@ async function bundle() {
   return outputFiles[0].contents;
 }
 
-/** Node's binary for an architecture, without symbols and section headers, which nothing reads when it runs: a sixth of its size. */
-function nodeBinary(arch) {
-  const { package: name, integrity } = runtime[arch];
-  const binary = join(cache, `node-${runtime.version}-${arch}-${digest('sha256', integrity, 'hex').slice(0, 12)}`);
-  if (!existsSync(binary)) {
-    const folder = mkdtempSync(join(cache, 'download-'));
-    try {
-      execFileSync('npm', ['pack', '--silent', `${name}@${runtime.version}`, '--pack-destination', folder], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
-      const tarball = join(folder, `${name}-${runtime.version}.tgz`);
-      const found = `sha512-${digest('sha512', readFileSync(tarball), 'base64')}`;
-      if (found !== integrity) {
-        throw new Error(`${name}@${runtime.version} is ${found} instead of ${integrity}`);
-      }
-      execFileSync('tar', ['-xzf', tarball, '-C', folder, 'package/bin/node']);
-      put(binary, (file) => writeFileSync(file, withoutSections(readFileSync(join(folder, 'package', 'bin', 'node'))), { mode: 0o755 }));
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  }
-  return binary;
-}
+/** Node's binary for an architecture. */
+const nodeBinary = (arch) => join(nodeFolder(arch), 'bin', 'node');
 
-/** An ELF file of 64 bits, little endian (elf(5)), up to the end of what its program headers load. */
+/**
+ * An ELF file of 64 bits, little endian (elf(5)), up to the end of what its program headers load. Symbols and section headers, which nothing
+ * reads when it runs, are a sixth of Node's binary.
+ */
 function withoutSections(elf) {
   const [headers, size, count] = [Number(elf.readBigUInt64LE(32)), elf.readUInt16LE(54), elf.readUInt16LE(56)];
   const ends = Array.from({ length: count }, (_, at) => headers + at * size).map((at) => Number(elf.readBigUInt64LE(at + 8) + elf.readBigUInt64LE(at + 32)));
@@ -84,7 +68,7 @@ function assemble(arch, source) {
   try {
     const program = join(folder, 'orion-agent');
     const blob = makeBlob(folder, source);
-    copyFileSync(nodeBinary(arch), program);
+    writeFileSync(program, withoutSections(readFileSync(nodeBinary(arch))), { mode: 0o755 });
     const postject = join(dirname(createRequire(import.meta.url).resolve('postject/package.json')), 'dist', 'cli.js');
     execFileSync(process.execPath, [postject, program, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', FUSE], { stdio: ['ignore', 'ignore', 'ignore'] });
     chmodSync(program, 0o755);
@@ -98,7 +82,7 @@ async function main(wanted) {
   mkdirSync(cache, { recursive: true });
   mkdirSync(join(project, 'dist'), { recursive: true });
   const source = await bundle();
-  const key = digest('sha256', Buffer.concat([source, readFileSync(fileURLToPath(import.meta.url)), readFileSync(join(project, 'scripts', 'agent-runtime.json'))]), 'hex').slice(0, 16);
+  const key = digest('sha256', Buffer.concat([source, readFileSync(fileURLToPath(import.meta.url)), readFileSync(join(project, 'scripts', 'node-runtime.json'))]), 'hex').slice(0, 16);
   for (const arch of wanted) {
     const name = `orion-agent-linux-${arch}.gz`;
     const kept = join(cache, `${key}-${name}`);

@@ -12,7 +12,7 @@ Usage: scripts/demo.sh                play the whole scenario, about a minute an
        scripts/demo.sh --stop [DIR]   end what --keep left running: all of this checkout's, or the one whose folder is DIR
        scripts/demo.sh --help
 
-Needs a Debian 12 with Node 20 and root: a worker is a set of namespaces with its own sshd. What is missing is installed first
+Needs a Debian 12 with Node.js (20.11 or newer) and root: a worker is a set of namespaces with its own sshd. What is missing is installed first
 (scripts/install-deps.sh). Everything listens on 127.0.0.0/8, on free ports, with its files in a temporary folder.
 Exit code: 0 every check held, 1 one did not, 2 wrong usage, 130 or 143 interrupted.
 HELP

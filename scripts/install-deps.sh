@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a Debian 12 with Node 20 fit to build, run and test Orion: packages, npm dependencies, build. Does only what is missing,
+# Makes a Debian 12 with Node.js (20.11 or newer) fit to build, run and test Orion: packages, npm dependencies, build. Does only what is missing,
 # starts no service, and several at once wait for each other. Usage: scripts/install-deps.sh [--docker | --peers]
 # --docker adds what the containers' tests need: a Docker engine and docker-compose.
 # --peers installs the servers of the benchmark `peers`, and nothing else.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes local stand-ins for the base images, so that Orion's images are built and run without a registry: Debian by debootstrap, Node from
-# this machine, MariaDB and Caddy from Debian's packages. Makes only what the engine lacks. Needs root, debootstrap and a Debian mirror
+# the npm registry with the npm of this machine, MariaDB and Caddy from Debian's packages. Makes only what the engine lacks. Needs root, debootstrap and a Debian mirror
 # (the one of this machine's apt, or ORION_DEBIAN_MIRROR).
 #
 # Usage: scripts/make-base-images.sh [--force] [--monitoring]     --force replaces what is there; --monitoring adds Prometheus
@@ -9,9 +9,9 @@ set -euo pipefail
 umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 RELEASE=bookworm
-DEBIAN=debian:$RELEASE-slim NODE=node:20-$RELEASE-slim MARIADB=mariadb:10.11 CADDY=caddy:2 PROMETHEUS=prom/prometheus:latest
+DEBIAN=debian:$RELEASE-slim NODE=node:24-$RELEASE-slim MARIADB=mariadb:10.11 CADDY=caddy:2 PROMETHEUS=prom/prometheus:latest
 FORCE=0 MONITORING=0
-STAND_INS=$(cat -- "$PROJECT"/docker/stand-ins/* "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-16)
+STAND_INS=$(cat -- "$PROJECT"/docker/stand-ins/* "$PROJECT/scripts/node-runtime.json" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-16)
 
 die() { printf 'make-base-images: %s\n' "$*" >&2; exit 1; }
 
@@ -76,13 +76,10 @@ copy_apt_settings() {
 build() { DOCKER_BUILDKIT=0 docker build --network=host --label "orion.stand-ins=$STAND_INS" --tag "$1" --file - "$2" 2>&1; }
 
 make_node() {
-  local context=$WORK/node prefix node
-  node=$(readlink -f -- "$(command -v node)")
-  prefix=${node%/bin/node}
-  [[ -d $prefix/include/node ]] || die "the headers of Node are missing: $prefix/include/node"
-  mkdir -p -- "$context"/{bin,include,lib/node_modules}
-  cp -- "$node" "$context/bin/"
-  cp -R -- "$prefix/include/node" "$context/include/"
+  local context=$WORK/node folder
+  folder=$(node "$PROJECT/scripts/node-runtime.mjs")
+  mkdir -p -- "$context/lib/node_modules"
+  cp -R -- "$folder/bin" "$folder/include" "$context/"
   cp -R -- "$(npm root --global)/npm" "$context/lib/node_modules/"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$context/bin/npm"
   ln -s ../lib/node_modules/npm/bin/npx-cli.js "$context/bin/npx"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The whole proof, from a fresh machine: installs what is missing, checks types and style, runs every test on real servers,
-# measures line coverage over tests and child processes, runs the short form of the campaigns, and last what runs in containers, on a Docker
-# engine of its own. The last line is `N passed, N failed`. Must run as root. Usage: scripts/test.sh [jest arguments]
+# measures line coverage over tests and child processes, runs the unit tests and the demo once more on the Node.js of node-runtime.json,
+# runs the short form of the campaigns, and last what runs in containers, on a Docker engine of its own. The last line is
+# `N passed, N failed`. Must run as root. Usage: scripts/test.sh [jest arguments]
 # ORION_COVERAGE_MIN sets the least coverage in percent (90), ORION_CAMPAIGN_SEED what is left to chance in the campaigns (1);
 # ORION_CONTAINERS=no leaves the containers out.
 set -uo pipefail
@@ -9,6 +10,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 FAILED=0
 JEST='' GUARD='' DEMO_PASSED=0 DEMO_FAILED=0
 CAMPAIGN_SEED=${ORION_CAMPAIGN_SEED:-1} CAMPAIGN_REPORT=''
+SECOND_NODE='' SECOND_REPORT=''
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/orion-test-XXXXXX")
 # Servers that run as a user of their own go through it to their files.
 chmod 711 -- "$RUN"
@@ -56,10 +58,8 @@ start_guard() {
 }
 
 # In a process group of its own, in the background, so that a signal to this script is acted on at once and reaches all of it.
-tests() {
-  TMPDIR=$RUN ORION_CHILD_COVERAGE=$RUN/v8 NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
-    setsid setpriv --pdeathsig KILL node node_modules/jest/bin/jest.js --ci --maxWorkers=2 --coverage --coverageDirectory="$RUN/coverage" \
-    --json --outputFile="$RUN/jest.json" "$@" >"$RUN/jest.out" &
+in_group() {
+  TMPDIR=$RUN setsid setpriv --pdeathsig KILL "$@" &
   JEST=$!
   wait "$JEST"
   local status=$?
@@ -67,16 +67,29 @@ tests() {
   return $status
 }
 
-# The whole scenario on real servers: it counts as one test more. In the background for the same reason.
-demo() {
-  TMPDIR=$RUN setsid setpriv --pdeathsig KILL scripts/demo.sh "$@" &
-  JEST=$!
-  wait "$JEST"
-  local status=$?
-  JEST=''
-  if ((status == 0)); then ((++DEMO_PASSED)); else ((++DEMO_FAILED)); fi
-  return $status
+jest() {
+  NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 in_group node node_modules/jest/bin/jest.js --ci "$@"
 }
+
+tests() {
+  ORION_CHILD_COVERAGE=$RUN/v8 jest --maxWorkers=2 --coverage --coverageDirectory="$RUN/coverage" \
+    --json --outputFile="$RUN/jest.json" "$@" >"$RUN/jest.out"
+}
+
+# The whole scenario on real servers: it counts as one test more.
+demo() {
+  if in_group scripts/demo.sh "$@"; then ((++DEMO_PASSED)); else ((++DEMO_FAILED)); return 1; fi
+}
+
+# Its folder is on the PATH of these stages alone. The native addon of ssh2 in node_modules is made for the first Node.js; here ssh2 works without.
+find_second_node() { SECOND_NODE=$(node scripts/node-runtime.mjs) && "$SECOND_NODE/bin/node" --version; }
+
+unit_tests_on_second_node() {
+  SECOND_REPORT=$RUN/second.json
+  PATH=$SECOND_NODE/bin:$PATH jest --maxWorkers=2 --selectProjects unit --json --outputFile="$SECOND_REPORT" >"$RUN/second.out"
+}
+
+demo_on_second_node() { PATH=$SECOND_NODE/bin:$PATH demo; }
 
 # An engine of its own, with the images. Where that cannot be had, the containers are not tested, and everybody is to see it.
 open_engine() {
@@ -94,24 +107,13 @@ open_engine() {
 
 containers() {
   CONTAINERS_REPORT=$RUN/containers.json
-  TMPDIR=$RUN ORION_TEST_DOCKER_HOST=$DOCKER_HOST ORION_CHILD_COVERAGE=$RUN/v8 NODE_OPTIONS=--experimental-vm-modules NODE_NO_WARNINGS=1 \
-    setsid setpriv --pdeathsig KILL node node_modules/jest/bin/jest.js --ci --runInBand --selectProjects containers \
-    --coverage --coverageDirectory="$RUN/coverage-containers" --json --outputFile="$CONTAINERS_REPORT" >"$RUN/containers.out" &
-  JEST=$!
-  wait "$JEST"
-  local status=$?
-  JEST=''
-  return $status
+  ORION_TEST_DOCKER_HOST=$DOCKER_HOST ORION_CHILD_COVERAGE=$RUN/v8 jest --runInBand --selectProjects containers \
+    --coverage --coverageDirectory="$RUN/coverage-containers" --json --outputFile="$CONTAINERS_REPORT" >"$RUN/containers.out"
 }
 
 # The short form of every campaign: each scenario counts as one test more.
 campaign() {
-  TMPDIR=$RUN NODE_NO_WARNINGS=1 setsid setpriv --pdeathsig KILL node --import tsx test/campaign/main.ts --short --seed "$CAMPAIGN_SEED" --json "$RUN/campaign.json" &
-  JEST=$!
-  wait "$JEST"
-  local status=$?
-  JEST=''
-  return $status
+  NODE_NO_WARNINGS=1 in_group node --import tsx test/campaign/main.ts --short --seed "$CAMPAIGN_SEED" --json "$RUN/campaign.json"
 }
 
 # A suite that could not be loaded has no tests to count, yet it failed.
@@ -127,7 +129,7 @@ summary() {
     const passed = sum("numPassedTests") + Number(demoPassed) + scenarios.length - broken;
     const failed = sum("numFailedTests", "numRuntimeErrorTestSuites") + Number(demoFailed) + broken;
     console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
-  ' "$DEMO_PASSED" "$DEMO_FAILED" "$CAMPAIGN_REPORT" "$RUN/jest.json" "$CONTAINERS_REPORT" 2>/dev/null || printf '0 passed, 1 failed\n'
+  ' "$DEMO_PASSED" "$DEMO_FAILED" "$CAMPAIGN_REPORT" "$RUN/jest.json" "$SECOND_REPORT" "$CONTAINERS_REPORT" 2>/dev/null || printf '0 passed, 1 failed\n'
 }
 
 mkdir -- "$RUN/v8"
@@ -138,10 +140,14 @@ if ((EUID != 0)); then
 elif stage 'install' scripts/install-deps.sh; then
   stage 'types' npm run --silent typecheck
   stage 'lint' npm run --silent lint
-  stage 'docs' npx --no-install tsx scripts/api-doc.ts --check
+  stage 'docs' npm run --silent docs:check
   stage 'tests' tests "$@"
   if ((!$#)); then
     stage 'demo' demo
+    if stage 'second Node' find_second_node; then
+      stage 'unit tests on the second Node' unit_tests_on_second_node
+      stage 'demo on the second Node' demo_on_second_node
+    fi
     CAMPAIGN_REPORT=$RUN/campaign.json
     stage 'campaign' campaign
     if open_engine; then

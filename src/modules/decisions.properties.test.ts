@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import type { Move } from '../db/moves';
 import { backoffSeconds } from '../lib/backoff';
 import { fingerprintOf } from '../lib/host-key';
 import { randomName, randomSecret, sha256 } from '../lib/ids';
@@ -7,12 +8,14 @@ import { sshKeyLine } from '../../test/support/keys';
 import { decideAfterFailure, type PlacementFailure } from './leases/after-failure';
 import { checkTerm } from './leases/lease-term';
 import { type HealthState, judgeProbe, type ProbeOutcome } from './nodes/health';
+import { NODE_MOVES } from './nodes/moves';
 import type { NodeStatus } from './nodes/types';
 
 const at = (seconds: number): Date => new Date(seconds * 1000);
 
-/** The moves that docs/states.md draws for what a probe may do; staying is always allowed. */
-const MOVES: Record<string, NodeStatus[]> = { unknown: ['alive', 'dead', 'quarantined'], alive: ['suspect', 'dead', 'quarantined'], suspect: ['alive', 'dead', 'quarantined'], dead: ['alive', 'quarantined'] };
+/** The moves that a probe may cause. */
+const { answer, stayUnknown, fail, die, quarantine } = NODE_MOVES;
+const isMove = (from: NodeStatus, to: NodeStatus): boolean => [answer, stayUnknown, fail, die, quarantine].some((move: Move) => move.from.includes(from) && move.to === to);
 
 describe('the health of a node, through any history', () => {
   const outcome = fc.constantFrom<ProbeOutcome>('ok', 'failed', 'failed', 'host_key_changed');
@@ -30,7 +33,7 @@ describe('the health of a node, through any history', () => {
           now += seconds;
           judgedSince = outage ? now : judgedSince;
           const verdict = judgeProbe(state, seen, { now: at(now), judgedSince: at(judgedSince), policy });
-          expect([state.status, verdict.status, verdict.status === state.status || MOVES[state.status]?.includes(verdict.status)]).toEqual([state.status, verdict.status, true]);
+          expect([state.status, verdict.status, isMove(state.status, verdict.status)]).toEqual([state.status, verdict.status, true]);
           expect(verdict.died).toBe(verdict.status === 'dead' && state.status !== 'dead');
           expect(verdict.returned).toBe(verdict.status === 'alive' && (state.status === 'dead' || state.status === 'unknown'));
           expect(verdict.nextProbeSeconds).toBeGreaterThan(0);

@@ -56,6 +56,11 @@ async function listIn(db: Knex, table: string): Promise<Recorded[]> {
   }
 }
 
+/** Throws unless the database reads a table. A server that is cut off from its cluster still answers a query without one. */
+export async function readOneRow(db: Knex): Promise<void> {
+  await selectRows(db, `SELECT name FROM ${TABLE} LIMIT 1`);
+}
+
 export async function record(db: Knex, { name, batch }: Recorded): Promise<void> {
   const table = tableOf(name);
   // Repeatable in the table of Knex, too, which has no UNIQUE key.

@@ -3,6 +3,7 @@ import { rangesOf } from '../../lib/address-key';
 import { OrionError } from '../../lib/errors';
 import { recordEvent } from '../../modules/audit';
 import { countPending, listStalePending, lockNode, type Node, type PendingLimits, removePending } from '../../modules/nodes';
+import { forgetTunnel } from '../../modules/tunnels';
 import type { FlowContext } from '../support/context';
 
 /** So much of the room is for one IPv4 address or IPv6 /64: some networks of strangers leave room for everybody else. */
@@ -44,6 +45,12 @@ export async function admitPending(tx: Tx, { settings }: FlowContext, { before, 
  */
 export const isWorthAnEvent = (before: Node | undefined, now: Pick<Node, 'status'>): boolean => now.status === 'unknown' || before?.status !== now.status;
 
+/** Forgets a locked machine that was never approved. */
+export async function forgetPending(tx: Tx, nodeId: number): Promise<void> {
+  await forgetTunnel(tx, nodeId);
+  await removePending(tx, nodeId);
+}
+
 /** Forgets machines whose agents fell silent while they waited for approval, and those that have waited for too long; they may enrol anew. */
 export async function expirePending(ctx: FlowContext): Promise<'more' | 'done'> {
   const stale = await listStalePending(ctx.db, LIMITS, BATCH);
@@ -51,7 +58,7 @@ export async function expirePending(ctx: FlowContext): Promise<'more' | 'done'> 
     await transaction(ctx.db, async (tx) => {
       const node = await lockNode(tx, nodeId);
       if (node?.status === 'pending') {
-        await removePending(tx, [nodeId]);
+        await forgetPending(tx, nodeId);
         const { hostname, address, registeredAt } = node;
         await recordEvent(tx, { type: 'node.expired', actor: ctx.actor, nodeId, data: { hostname, address, registered_at: registeredAt.toISOString() } });
       }

@@ -68,7 +68,7 @@ async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, verd
     return;
   }
   ctx.logger.info('node judged', { nodeId, before: node.status, after: verdict.status, failures: verdict.failures, reason });
-  if (verdict.status !== 'unknown' && verdict.status !== 'pending') {
+  if (verdict.status !== 'unknown') {
     await recordEvent(tx, { type: `node.${verdict.status}`, actor: ctx.actor, nodeId, data: { before: node.status, reason } });
   }
   if (verdict.died) {

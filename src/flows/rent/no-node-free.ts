@@ -1,5 +1,6 @@
 import { OrionError } from '../../lib/errors';
-import { couldEverSatisfy, findNextEnd } from '../../modules/nodes';
+import { findNextEnd } from '../../modules/leases';
+import { couldEverSatisfy } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import type { RentRequest } from './rent-request';
 

@@ -3,11 +3,10 @@ import { transaction } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
-import { findQueueLag } from '../../modules/leases';
 import {
   beginScaling, type Decision, decideScale, endChange, holdsLead, type LeadClaim, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
 } from '../../modules/scaling';
-import type { Metrics } from '../../modules/telemetry';
+import { findQueueLag, type Metrics } from '../../modules/telemetry';
 import { reached } from '../support/steps';
 
 export interface ScaleContext {

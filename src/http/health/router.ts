@@ -1,7 +1,7 @@
 import type { Router } from 'express';
 import type { Knex } from 'knex';
 import { withDeadline } from '../../lib/clock';
-import { selectFirst } from '../../db/sql';
+import { readOneRow } from '../../db/migrations/record';
 import type { Readiness } from '../../lib/readiness';
 import { createStrictRouter } from '../strict-router';
 import { createScrape, type ScrapeDeps } from './scrape';
@@ -35,10 +35,9 @@ export function createOpsRouter(deps: HealthDeps): Router {
   return router.use(createReadyRouter(deps));
 }
 
-/** Reads a table: a node that is cut off from its cluster still answers a query without one. */
 async function databaseTrouble(db: Knex): Promise<string | null> {
   try {
-    await withDeadline(DATABASE_DEADLINE_MS, () => selectFirst(db, 'SELECT name FROM schema_migrations LIMIT 1'));
+    await withDeadline(DATABASE_DEADLINE_MS, () => readOneRow(db));
     return null;
   } catch {
     return 'the database does not answer';

@@ -2,9 +2,9 @@ import type { Knex } from 'knex';
 import { withDeadline } from '../../lib/clock';
 import { messageOf } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
-import { countLeases, findQueueLag } from '../../modules/leases';
+import { countLeases } from '../../modules/leases';
 import { countNodes, findBrake } from '../../modules/nodes';
-import type { Metrics } from '../../modules/telemetry';
+import { findQueueLag, type Metrics } from '../../modules/telemetry';
 
 export interface ScrapeDeps {
   db: Knex;

@@ -1,6 +1,6 @@
 import type { BodyOf } from '../../contract';
 import * as calls from '../../contract/workers';
-import { leaveNode } from '../../flows/nodes/leave-node';
+import { leaveNode } from '../../flows/enrolment/leave-node';
 import type { HeartbeatRhythm } from '../../flows/heartbeats/heartbeat-rhythm';
 import type { SelfReport } from '../../flows/heartbeats/follow-facts';
 import { type HeartbeatLog, takeHeartbeat } from '../../flows/heartbeats/record-heartbeat';

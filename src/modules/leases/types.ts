@@ -69,6 +69,6 @@ export interface ClaimedPlacement {
 }
 
 /** States in which the lease holds a node and its owner may use, extend or release it. */
-const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
+export const RUNNING = ['provisioning', 'active', 'migrating'] as const satisfies readonly LeaseState[];
 
-export const isRunning = (state: LeaseState): boolean => RUNNING.includes(state);
+export const isRunning = (state: LeaseState): boolean => RUNNING.some((running) => running === state);

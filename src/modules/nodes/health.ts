@@ -25,6 +25,7 @@ export interface HealthContext {
 }
 
 export interface Verdict extends HealthState {
+  status: 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined';
   nextProbeSeconds: number;
   /** It was not dead before and is now. */
   died: boolean;
@@ -44,7 +45,7 @@ export function judgeProbe(state: HealthState, outcome: ProbeOutcome, context: H
   }
 }
 
-const quiet = (state: HealthState): Omit<Verdict, 'nextProbeSeconds'> => ({ ...state, died: false, returned: false });
+const quiet = (state: HealthState): Omit<Verdict, 'status' | 'nextProbeSeconds'> => ({ ...state, died: false, returned: false });
 
 function judgeSuccess(state: HealthState, { policy }: HealthContext): Verdict {
   return {
@@ -59,7 +60,7 @@ function judgeSuccess(state: HealthState, { policy }: HealthContext): Verdict {
 
 function judgeFailure(state: HealthState, { now, judgedSince, policy }: HealthContext): Verdict {
   if (state.status === 'dead') {
-    return { ...quiet(state), nextProbeSeconds: policy.intervalSeconds };
+    return { ...quiet(state), status: 'dead', nextProbeSeconds: policy.intervalSeconds };
   }
   const countsOn = state.firstFailedAt !== null && state.firstFailedAt >= judgedSince;
   const failures = countsOn ? state.failures + 1 : 1;

@@ -16,7 +16,7 @@ export { type KeepableNode, listKeepableNodes, settleAnswers } from './queries/k
 export * from './queries/free-nodes';
 export * from './queries/occupancy';
 export * from './queries/operate';
-export { couldEverSatisfy, findNextEnd } from './queries/outlook';
+export { couldEverSatisfy } from './queries/outlook';
 export { handBackShards, holdShards, SHARDS } from './queries/probe-shards';
 export { listPairings, type Pairing } from './queries/pairs';
 export { countPending, listStalePending, type PendingLimits, removePending } from './queries/pending';

@@ -1,1 +1,2 @@
 export * from './metrics';
+export { findQueueLag } from './queries/queue-lag';

@@ -130,6 +130,6 @@ export const LEASING: Fault[] = [
     breaks: 'I4',
     shows: 'what was rented and extended gives',
     scenario: 'provocations/moves',
-    edits: [{ file: 'src/modules/leases/queries/rents.ts', find: 'generation = generation + 1, due_at = NULL', replace: 'generation = generation + 1, ends_at = ends_at + INTERVAL 5 SECOND, due_at = NULL' }],
+    edits: [{ file: TRANSITIONS, find: 'generation = generation + 1, due_at = NULL', replace: 'generation = generation + 1, ends_at = ends_at + INTERVAL 5 SECOND, due_at = NULL' }],
   },
 ];

@@ -12,7 +12,7 @@ export const WORKING: Fault[] = [
     breaks: 'I2',
     shows: 'was settled',
     scenario: 'provocations/stale-maker',
-    edits: [{ file: PLACEMENTS, find: "p.claim_token = ? AND p.state IN ('creating','present')", replace: "? <> '' AND p.state IN ('creating','present')" }],
+    edits: [{ file: PLACEMENTS, find: 'placements.id = ? AND claim_token = ?', replace: "placements.id = ? AND ? <> ''" }],
   },
   {
     name: 'wipe-settled-without-token',

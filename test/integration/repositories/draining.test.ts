@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WorkContext } from '../../../src/flows/support/context';
-import { leaveNode } from '../../../src/flows/nodes/leave-node';
+import { leaveNode } from '../../../src/flows/enrolment/leave-node';
 import { migrateNextLease } from '../../../src/flows/moves/migrate-leases';
 import { drain, undrain } from '../../../src/flows/nodes/operate-node';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';

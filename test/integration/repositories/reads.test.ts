@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Knex } from 'knex';
-import { countFleet, couldEverSatisfy, findNextEnd, lookAround, listFreeNodes, listNodes, listNodesOfUser } from '../../../src/modules/nodes';
+import { findNextEnd } from '../../../src/modules/leases';
+import { countFleet, couldEverSatisfy, lookAround, listFreeNodes, listNodes, listNodesOfUser } from '../../../src/modules/nodes';
 import { aUser } from '../../support/builders';
 import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
 import { openRowCounter, type RowCounter } from '../../support/rows-read';

@@ -1,6 +1,6 @@
 import { marks, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
-import type { Lease } from '../types';
+import { type Lease, RUNNING } from '../types';
 import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
 export async function findLease(db: Db, id: number): Promise<Lease | undefined> {
@@ -51,4 +51,25 @@ export async function findOwners(db: Db, leaseIds: readonly number[]): Promise<M
   }
   const rows = await selectRows<{ id: number; userId: number }>(db, `SELECT id, user_id AS userId FROM leases WHERE id IN (${leaseIds.map(() => '?').join(',')})`, leaseIds);
   return new Map(rows.map(({ id, userId }) => [id, userId]));
+}
+
+export interface NextEnd {
+  /** When the next lease ends, or null when none runs. */
+  nextEndAt: Date | null;
+  /** Seconds until then, at least 1. */
+  retryAfterSeconds: number;
+}
+
+const DEFAULT_RETRY_SECONDS = 30;
+
+/** What a caller who found nothing free can wait for. */
+export async function findNextEnd(db: Db): Promise<NextEnd> {
+  // The first of each state, by the index: over all three at once the server would look at every running lease.
+  const firsts = RUNNING.map((state) => `(SELECT ends_at FROM leases WHERE state = '${state}' AND ends_at > UTC_TIMESTAMP(3) ORDER BY ends_at LIMIT 1)`);
+  const row = await selectFirst<{ ends_at: Date | null; seconds: string | number | null }>(
+    db,
+    `SELECT MIN(ends_at) AS ends_at, CEIL(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(ends_at)) / 1000000) AS seconds FROM (${firsts.join(' UNION ALL ')}) AS next`,
+  );
+  const seconds = Number(row?.seconds ?? DEFAULT_RETRY_SECONDS);
+  return { nextEndAt: row?.ends_at ?? null, retryAfterSeconds: Math.max(1, seconds) };
 }

@@ -1,7 +1,9 @@
-import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
+import { execute, type Id, IN_SECONDS, marks, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
-import { newClaimToken } from '../../../lib/ids';
+import { newClaimToken, randomName } from '../../../lib/ids';
+import { zip } from '../../../lib/zip';
+import { PLACEMENT_MOVES, placementState } from '../moves';
 import type { ClaimedPlacement, Placement, PlacementState } from '../types';
 
 interface PlacementRow {
@@ -47,8 +49,8 @@ export async function listCurrentPlacements(db: Db, leaseIds: number[]): Promise
   if (leaseIds.length === 0) {
     return [];
   }
-  const marks = leaseIds.map(() => '?').join(',');
-  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE current_lease_id IN (${marks})`, leaseIds)).map(toPlacement);
+  const rows = await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE current_lease_id IN (${marks(leaseIds)})`, leaseIds);
+  return rows.map(toPlacement);
 }
 
 /** Accounts that should be gone from the node and are not known to be. */
@@ -105,6 +107,34 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   accessWanted: row.access_wanted,
 });
 
+export interface NewPlacement {
+  leaseId: Id;
+  nodeId: number;
+  generation: number;
+  uid: number;
+}
+
+const NAME_LENGTH = 10;
+/** The default of the column `access_wanted`. */
+const FIRST_ACCESS = 1;
+
+/**
+ * The next current placements of leases, in their order; the caller works on them at once and holds them for `claimSeconds`. I2: throws ER_DUP_ENTRY
+ * when a lease has a current one.
+ */
+export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
+  const made = placements.map(({ leaseId, nodeId, generation, uid }) => ({ leaseId, nodeId, generation, uid, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
+  const rows = await selectRows<{ id: number; lease_id: number }>(
+    tx,
+    `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
+     VALUES ${rowsOf(made, `(?, ?, ?, ?, '${PLACEMENT_MOVES.make.to}', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
+    made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
+  );
+  return zip(made, rows).map(([placement, row]) => ({
+    ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: PLACEMENT_MOVES.make.to, accessWanted: FIRST_ACCESS,
+  }));
+}
+
 const PLACEMENTS: WorkQueue = { table: 'placements', key: 'id', dueAt: 'due_at', token: 'claim_token' };
 
 /** Claims up to `limit` placements that have to be made present or brought up to date, the longest due first. */
@@ -116,21 +146,20 @@ export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: nu
 /** Prolongs a placement's claim. False: it was lost; stop, change nothing. */
 export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> => renewClaim(db, PLACEMENTS, { id, token, claimSeconds });
 
+const SETTLE = placementState.update('settle', {
+  join: 'JOIN leases l ON l.id = placements.lease_id',
+  set: `claim_token = NULL, attempts = 0, last_error = NULL, report = ?, present_at = COALESCE(present_at, UTC_TIMESTAMP(3)),
+        applied_ends_at = ?, access_applied = ?, placements.due_at = IF(l.ends_at = ? AND access_wanted = ?, NULL, UTC_TIMESTAMP(3))`,
+  where: 'placements.id = ? AND claim_token = ?',
+});
+
 /**
  * Settles: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones; when the lease was extended meanwhile, or the keys
  * changed, it stays due, to be brought up to date. False: the claim was lost; nothing changed.
  */
 export async function settlePresent(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
-  const changed = await execute(
-    tx,
-    `UPDATE placements p JOIN leases l ON l.id = p.lease_id
-        SET p.state = 'present', p.claim_token = NULL, p.attempts = 0, p.last_error = NULL, p.report = ?,
-            p.present_at = COALESCE(p.present_at, UTC_TIMESTAMP(3)), p.applied_ends_at = ?, p.access_applied = ?,
-            p.due_at = IF(l.ends_at = ? AND p.access_wanted = ?, NULL, UTC_TIMESTAMP(3))
-      WHERE p.id = ? AND p.claim_token = ? AND p.state IN ('creating','present')`,
-    [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token],
-  );
-  return changed === 1;
+  const bindings = [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token];
+  return (await execute(tx, SETTLE, bindings)) === 1;
 }
 
 /** Settles a failure: tried again on the same node after `retrySeconds`. False: the claim was lost. */
@@ -171,44 +200,31 @@ export async function parkPlacement(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE placements SET due_at = NULL, claim_token = NULL WHERE current_lease_id = ?', [leaseId]);
 }
 
+const RESUME = placementState.update('resume', {
+  set: 'due_at = UTC_TIMESTAMP(3), claim_token = NULL, attempts = 0',
+  where: 'current_lease_id = ?',
+});
+
 /** The node of a waiting lease came back before a new one was found: its account is made sure of, right there. */
 export async function resumePlacement(tx: Tx, leaseId: number): Promise<void> {
-  await execute(
-    tx,
-    "UPDATE placements SET state = 'creating', due_at = UTC_TIMESTAMP(3), claim_token = NULL, attempts = 0 WHERE current_lease_id = ?",
-    [leaseId],
-  );
+  await execute(tx, RESUME, [leaseId]);
 }
+
+const RETIRE = placementState.update('retire', {
+  set: 'current_lease_id = NULL, due_at = NULL, claim_token = NULL',
+  where: 'current_lease_id = ?',
+});
 
 /** The current placement of the lease is to be wiped: it is current no more and any claim on it ends. */
 export async function retirePlacement(tx: Tx, leaseId: number): Promise<void> {
-  await execute(
-    tx,
-    "UPDATE placements SET state = 'wiping', current_lease_id = NULL, due_at = NULL, claim_token = NULL WHERE current_lease_id = ?",
-    [leaseId],
-  );
+  await execute(tx, RETIRE, [leaseId]);
 }
+
+const WIPE = placementState.update('wipe', { set: 'wiped_at = UTC_TIMESTAMP(3), report = ?, last_error = NULL', where: 'id IN (#)' });
 
 /** The verified wipe of these placements. */
 export async function settlePlacementsWiped(tx: Tx, ids: number[], report: unknown): Promise<void> {
   if (ids.length > 0) {
-    await execute(
-      tx,
-      `UPDATE placements SET state = 'wiped', wiped_at = UTC_TIMESTAMP(3), report = ?, last_error = NULL WHERE state = 'wiping' AND id IN (${ids.map(() => '?').join(',')})`,
-      [JSON.stringify(report), ...ids],
-    );
+    await execute(tx, WIPE.replace('#', marks(ids)), [JSON.stringify(report), ...ids]);
   }
-}
-
-/** How long the longest due placement has been waiting, and how many are due. For the lag metric. */
-export async function findQueueLag(db: Db): Promise<{ placements: number; wipes: number; probes: number; checkpoints: number }> {
-  const row = await selectFirst<Record<'placements' | 'wipes' | 'probes' | 'checkpoints', string | number | null>>(
-    db,
-    `SELECT (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due_at), UTC_TIMESTAMP(3)) / 1000000 FROM placements) AS placements,
-            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(wipe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS wipes,
-            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(probe_due_at), UTC_TIMESTAMP(3)) / 1000000 FROM nodes) AS probes,
-            (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(due_at), UTC_TIMESTAMP(3)) / 1000000 FROM checkpoints) AS checkpoints`,
-  );
-  const lag = (value: string | number | null | undefined): number => Math.max(0, Number(value ?? 0));
-  return { placements: lag(row?.placements), wipes: lag(row?.wipes), probes: lag(row?.probes), checkpoints: lag(row?.checkpoints) };
 }

@@ -1,8 +1,8 @@
-import { execute, type Id, IN_SECONDS, rowsOf, selectRows } from '../../../db/sql';
+import { type Id, IN_SECONDS, rowsOf, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
-import { newClaimToken, randomName } from '../../../lib/ids';
 import { zip } from '../../../lib/zip';
-import type { ClaimedPlacement, Lease, LeaseRequirements } from '../types';
+import { LEASE_MOVES } from '../moves';
+import type { Lease, LeaseRequirements } from '../types';
 
 export interface Rent {
   id: number;
@@ -59,7 +59,8 @@ export async function insertLeases(tx: Tx, leases: NewLease[]): Promise<Lease[]>
   const rows = await selectRows<NewLeaseRow>(
     tx,
     `INSERT INTO leases (rent_id, user_id, state, occupied_node_id, requirements, public_keys, password_hash, created_at, ends_at)
-     VALUES ${rowsOf(leases, `(?, ?, 'provisioning', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)} RETURNING id, rent_id, created_at, ends_at`,
+     VALUES ${rowsOf(leases, `(?, ?, '${LEASE_MOVES.rent.to}', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)}
+     RETURNING id, rent_id, created_at, ends_at`,
     leases.flatMap(({ rentId, userId, nodeId, requirements, publicKeys, passwordHash, durationSeconds }) => [
       rentId, userId, nodeId, JSON.stringify(requirements), JSON.stringify(publicKeys), passwordHash, durationSeconds,
     ]),
@@ -79,7 +80,7 @@ const toNewLease = ({ userId, nodeId, durationSeconds, requirements, publicKeys,
   id: row.id,
   rentId: row.rent_id,
   userId,
-  state: 'provisioning',
+  state: LEASE_MOVES.rent.to,
   generation: 1,
   occupiedNodeId: nodeId,
   requirements,
@@ -94,38 +95,3 @@ const toNewLease = ({ userId, nodeId, durationSeconds, requirements, publicKeys,
   endedAt: null,
   endReason: null,
 });
-
-export interface NewPlacement {
-  leaseId: Id;
-  nodeId: number;
-  generation: number;
-  uid: number;
-}
-
-const NAME_LENGTH = 10;
-/** The default of the column `access_wanted`. */
-const FIRST_ACCESS = 1;
-
-/**
- * The next current placements of leases, in their order; the caller works on them at once and holds them for `claimSeconds`. I2: throws ER_DUP_ENTRY
- * when a lease has a current one.
- */
-export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
-  const made = placements.map(({ leaseId, nodeId, generation, uid }) => ({ leaseId, nodeId, generation, uid, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
-  const rows = await selectRows<{ id: number; lease_id: number }>(
-    tx,
-    `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES ${rowsOf(made, `(?, ?, ?, ?, 'creating', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
-    made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
-  );
-  return zip(made, rows).map(([placement, row]) => ({ ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: 'creating', accessWanted: FIRST_ACCESS }));
-}
-
-/** Puts the new placement's node and generation on its lease. */
-export async function relocateLease(tx: Tx, leaseId: number, nodeId: number): Promise<void> {
-  await execute(
-    tx,
-    'UPDATE leases SET occupied_node_id = ?, generation = generation + 1, due_at = NULL, waiting_since = NULL WHERE id = ?',
-    [nodeId, leaseId],
-  );
-}

@@ -1,5 +1,6 @@
 import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
+import { leaseState } from '../moves';
 import type { EndReason, Lease, LeaseState } from '../types';
 import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
@@ -32,26 +33,24 @@ export async function lockDueMigration(tx: Tx): Promise<Lease | undefined> {
   return row && toLease(row);
 }
 
+const ACTIVATE = leaseState.update('activate', {
+  set: 'activated_at = COALESCE(activated_at, UTC_TIMESTAMP(3)), due_at = NULL, waiting_since = NULL, migrating_since = NULL',
+  where: 'id = ? AND generation = ?',
+});
+
 /** The account is there. Zero rows: the lease ended or moved on meanwhile. */
 export async function activateLease(tx: Tx, leaseId: number, generation: number): Promise<boolean> {
-  const changed = await execute(
-    tx,
-    `UPDATE leases SET state = 'active', activated_at = COALESCE(activated_at, UTC_TIMESTAMP(3)), due_at = NULL, waiting_since = NULL, migrating_since = NULL
-      WHERE id = ? AND generation = ? AND state IN ('provisioning','migrating')`,
-    [leaseId, generation],
-  );
-  return changed === 1;
+  return (await execute(tx, ACTIVATE, [leaseId, generation])) === 1;
 }
+
+const MIGRATE = leaseState.update('migrate', {
+  set: 'due_at = UTC_TIMESTAMP(3), migrating_since = COALESCE(migrating_since, UTC_TIMESTAMP(3))',
+  where: 'id = ?',
+});
 
 /** The lease's node is lost or has to be left: it is looked at by the next migration pass. Zero rows: it was not running. */
 export async function markMigrating(tx: Tx, leaseId: number): Promise<boolean> {
-  const changed = await execute(
-    tx,
-    `UPDATE leases SET state = 'migrating', due_at = UTC_TIMESTAMP(3), migrating_since = COALESCE(migrating_since, UTC_TIMESTAMP(3))
-      WHERE id = ? AND state IN ('active','migrating')`,
-    [leaseId],
-  );
-  return changed === 1;
+  return (await execute(tx, MIGRATE, [leaseId])) === 1;
 }
 
 /** Nothing to move to: looked at again in `seconds`. True when it began to wait only now. */
@@ -65,15 +64,14 @@ export async function stopWaiting(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, "UPDATE leases SET due_at = NULL, waiting_since = NULL WHERE id = ? AND state = 'migrating'", [leaseId]);
 }
 
+const STAY = leaseState.update('stay', {
+  set: 'migrating_since = NULL',
+  where: "id = ? AND EXISTS (SELECT 1 FROM placements p WHERE p.current_lease_id = leases.id AND p.state = 'present')",
+});
+
 /** A migrating lease whose account is still there, on a node that it may stay on after all, is active again. Zero rows: its account is not there. */
 export async function reactivateLease(tx: Tx, leaseId: number): Promise<boolean> {
-  const changed = await execute(
-    tx,
-    `UPDATE leases SET state = 'active', migrating_since = NULL
-      WHERE id = ? AND state = 'migrating' AND EXISTS (SELECT 1 FROM placements p WHERE p.current_lease_id = leases.id AND p.state = 'present')`,
-    [leaseId],
-  );
-  return changed === 1;
+  return (await execute(tx, STAY, [leaseId])) === 1;
 }
 
 /** Puts off a migration: its attempt threw, or its node is not judged yet. So it does not stand at the head of the queue. */
@@ -81,26 +79,42 @@ export async function postponeMigration(db: Db, leaseId: number, seconds: number
   await execute(db, `UPDATE leases SET due_at = ${IN_SECONDS} WHERE id = ? AND state = 'migrating'`, [seconds, leaseId]);
 }
 
+/** Puts the new placement's node and generation on its lease. */
+export async function relocateLease(tx: Tx, leaseId: number, nodeId: number): Promise<void> {
+  await execute(
+    tx,
+    'UPDATE leases SET occupied_node_id = ?, generation = generation + 1, due_at = NULL, waiting_since = NULL WHERE id = ?',
+    [nodeId, leaseId],
+  );
+}
+
+const closing = (move: 'end' | 'endOnLostNode' | 'fail', endedAt: string): string =>
+  leaseState.update(move, {
+    set: `occupied_node_id = NULL, due_at = NULL, waiting_since = NULL, end_reason = ?, password_hash = NULL, ended_at = ${endedAt}`,
+    where: 'id = ?',
+  });
+
+const CLOSE = {
+  ending: closing('end', 'NULL'),
+  ended: closing('endOnLostNode', 'UTC_TIMESTAMP(3)'),
+  failed: closing('fail', 'UTC_TIMESTAMP(3)'),
+};
+
 /**
  * The end of a running lease: it holds no node from here on. `ending` while its account is being wiped, `ended` at once when there is no node to
  * wipe it on now, `failed` when it never came to be. Zero rows: it was over already.
  */
-export async function closeLease(tx: Tx, leaseId: number, { to, reason }: { to: 'ending' | 'ended' | 'failed'; reason: EndReason }): Promise<boolean> {
-  const changed = await execute(
-    tx,
-    `UPDATE leases SET state = ?, occupied_node_id = NULL, due_at = NULL, waiting_since = NULL, end_reason = ?, password_hash = NULL,
-            ended_at = IF(? = 'ending', NULL, UTC_TIMESTAMP(3))
-      WHERE id = ? AND state IN ('provisioning','active','migrating')`,
-    [to, reason, to, leaseId],
-  );
-  return changed === 1;
+export async function closeLease(tx: Tx, leaseId: number, { to, reason }: { to: keyof typeof CLOSE; reason: EndReason }): Promise<boolean> {
+  return (await execute(tx, CLOSE[to], [reason, leaseId])) === 1;
 }
+
+const FINISH = leaseState.update('finish', { set: 'ended_at = UTC_TIMESTAMP(3)', where: 'id = ?' });
 
 /** The wipe is done, or can only be done once the node comes back: leases that were `ending` are over. Returns their ids. */
 export async function endLeases(tx: Tx, leaseIds: number[]): Promise<number[]> {
   const ended: number[] = [];
   for (const id of leaseIds) {
-    if ((await execute(tx, "UPDATE leases SET state = 'ended', ended_at = UTC_TIMESTAMP(3) WHERE id = ? AND state = 'ending'", [id])) === 1) {
+    if ((await execute(tx, FINISH, [id])) === 1) {
       ended.push(id);
     }
   }

@@ -1,27 +1,29 @@
 import { execute, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
+import { nodeState } from '../moves';
+
+/** Ends what is under way on the node, and makes nothing due. */
+const IDLE = 'probe_due_at = NULL, probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL';
+
+const QUARANTINE = nodeState.update('quarantine', {
+  set: `status_reason = ?, status_since = UTC_TIMESTAMP(3), dirty = 1, offered_host_key = COALESCE(?, offered_host_key), ${IDLE}`,
+  where: 'id = ?',
+});
 
 /** Out of service until an operator approves it again; neither probed nor wiped meanwhile, and dirty. */
 export async function quarantineNode(tx: Tx, nodeId: number, { reason, offeredHostKey }: { reason: string; offeredHostKey?: string | undefined }): Promise<void> {
-  await execute(
-    tx,
-    `UPDATE nodes SET status = 'quarantined', status_reason = ?, status_since = UTC_TIMESTAMP(3), dirty = 1, offered_host_key = COALESCE(?, offered_host_key),
-            probe_due_at = NULL, probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL
-      WHERE id = ? AND status <> 'retired'`,
-    [reason.slice(0, 500), offeredHostKey ?? null, nodeId],
-  );
+  await execute(tx, QUARANTINE, [reason.slice(0, 500), offeredHostKey ?? null, nodeId]);
 }
+
+const APPROVE = nodeState.update('approve', {
+  set: `status_reason = NULL, status_since = UTC_TIMESTAMP(3), dirty = 1, probe_failures = 0, first_failed_at = NULL,
+        wipe_failures = 0, provision_failures = 0, probe_due_at = UTC_TIMESTAMP(3), probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL`,
+  where: 'id = ?',
+});
 
 /** Lets a pending or quarantined node in: it is verified and wiped before anybody may lease it. Zero rows: it was neither. */
 export async function approveNode(tx: Tx, nodeId: number): Promise<boolean> {
-  const changed = await execute(
-    tx,
-    `UPDATE nodes SET status = 'unknown', status_reason = NULL, status_since = UTC_TIMESTAMP(3), dirty = 1, probe_failures = 0, first_failed_at = NULL,
-            wipe_failures = 0, provision_failures = 0, probe_due_at = UTC_TIMESTAMP(3), probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL
-      WHERE id = ? AND status IN ('pending','quarantined')`,
-    [nodeId],
-  );
-  return changed === 1;
+  return (await execute(tx, APPROVE, [nodeId])) === 1;
 }
 
 /** Pins the key that the node offered instead of its old one. */
@@ -43,15 +45,14 @@ export async function setLeaving(tx: Tx, nodeId: number): Promise<void> {
   await execute(tx, 'UPDATE nodes SET drained = 1, leaving = 1, evacuating = 1 WHERE id = ?', [nodeId]);
 }
 
+const RETIRE = nodeState.update('retire', {
+  set: `status_reason = ?, status_since = UTC_TIMESTAMP(3), drained = 1, host_key_fingerprint = NULL, ${IDLE}`,
+  where: 'id = ?',
+});
+
 /** Out for good. The row stays (its placements are history); the host key is given back so that the machine may enrol anew. */
 export async function retireNode(tx: Tx, nodeId: number, reason: string): Promise<void> {
-  await execute(
-    tx,
-    `UPDATE nodes SET status = 'retired', status_reason = ?, status_since = UTC_TIMESTAMP(3), drained = 1, host_key_fingerprint = NULL,
-            probe_due_at = NULL, probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL
-      WHERE id = ?`,
-    [reason, nodeId],
-  );
+  await execute(tx, RETIRE, [reason, nodeId]);
 }
 
 /** Counts one failure of provisioning on the node and returns the new number; success resets it. */

@@ -1,6 +1,7 @@
-import { execute, marks, selectFirst, selectRows } from '../../../db/sql';
+import { execute, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { AddressRange } from '../../../lib/address-key';
+import { nodeState } from '../moves';
 
 /**
  * How many machines wait for approval: all, and those that enrolled from each of the ranges. Until the transaction ends, every other one that counts waits,
@@ -38,13 +39,10 @@ export async function listStalePending(db: Db, { silentSeconds, waitSeconds }: P
   return rows.map(({ id }) => id);
 }
 
-/** Forgets machines that were never approved: nothing was ever done on them. What was recorded of them stays. Locked before. */
-export async function removePending(tx: Tx, nodeIds: number[]): Promise<void> {
-  for (const sql of [
-    'DELETE FROM tunnels WHERE node_id IN (#)',
-    'DELETE FROM heartbeats WHERE node_id IN (#)',
-    "DELETE FROM nodes WHERE id IN (#) AND status = 'pending'",
-  ]) {
-    await execute(tx, sql.replace('#', marks(nodeIds)), nodeIds);
-  }
+const FORGET = nodeState.remove('forget', 'id = ?');
+
+/** Deletes a locked machine that was never approved: nothing was ever done on it. Its events stay. Its tunnel has to be gone before. */
+export async function removePending(tx: Tx, nodeId: number): Promise<void> {
+  await execute(tx, 'DELETE FROM heartbeats WHERE node_id = ?', [nodeId]);
+  await execute(tx, FORGET, [nodeId]);
 }

@@ -3,6 +3,7 @@ import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, type WorkQueue } from '../../../db/work-queue';
 import type { Reach } from '../../../ssh';
 import type { Verdict } from '../health';
+import { nodeState } from '../moves';
 import type { NodeStatus } from '../types';
 
 /** A node taken for one probe. */
@@ -120,36 +121,49 @@ export async function lockProbedNode(tx: Tx, claim: ClaimedProbe): Promise<Probe
   );
 }
 
-/**
- * Writes a verdict on the locked node and ends the claim. A death cancels wipes; a return makes the node dirty and, when no lease
- * waits on it, due for its wipe.
- */
-export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & { reason: string | null }): Promise<void> {
-  const watched = verdict.status !== 'quarantined';
-  await execute(
-    tx,
-    `UPDATE nodes SET
-       status_since = IF(status = ?, status_since, UTC_TIMESTAMP(3)), status = ?, status_reason = ?,
+const VERDICT_MOVES = { unknown: 'stayUnknown', alive: 'answer', suspect: 'fail', dead: 'die', quarantined: 'quarantine' } as const;
+
+const verdictSql = (status: Verdict['status']): string =>
+  nodeState.update(VERDICT_MOVES[status], {
+    set: `status_since = IF(status = '${status}', status_since, UTC_TIMESTAMP(3)), status_reason = ?,
        probe_failures = ?, first_failed_at = ?, last_checked_at = UTC_TIMESTAMP(3), probe_token = NULL,
        probe_due_at = IF(?, ${IN_SECONDS}, NULL), logged_in_at = IF(?, UTC_TIMESTAMP(3), logged_in_at),
        reach = ?, direct_tried_at = IF(?, UTC_TIMESTAMP(3), direct_tried_at),
        last_death_at = IF(?, UTC_TIMESTAMP(3), last_death_at),
        dirty = IF(?, 1, dirty),
        wipe_token = IF(?, NULL, wipe_token),
-       wipe_due_at = CASE WHEN ? THEN NULL WHEN ? AND lease_id IS NULL THEN UTC_TIMESTAMP(3) ELSE wipe_due_at END
-     WHERE id = ?`,
-    [
-      verdict.status, verdict.status, verdict.reason,
-      verdict.failures, verdict.firstFailedAt,
-      watched, verdict.nextProbeSeconds, verdict.status === 'alive',
-      verdict.reach, verdict.directFailed,
-      verdict.died,
-      verdict.died || verdict.returned || !watched,
-      verdict.died || verdict.returned || !watched,
-      verdict.died || !watched, verdict.returned,
-      nodeId,
-    ],
-  );
+       wipe_due_at = CASE WHEN ? THEN NULL WHEN ? AND lease_id IS NULL THEN UTC_TIMESTAMP(3) ELSE wipe_due_at END`,
+    where: 'id = ?',
+  });
+
+const VERDICTS: Readonly<Record<Verdict['status'], string>> = {
+  unknown: verdictSql('unknown'),
+  alive: verdictSql('alive'),
+  suspect: verdictSql('suspect'),
+  dead: verdictSql('dead'),
+  quarantined: verdictSql('quarantined'),
+};
+
+/**
+ * Writes a verdict on the locked node and ends the claim. A death cancels wipes; a return makes the node dirty and, when no lease
+ * waits on it, due for its wipe. Throws when NODE_MOVES does not allow the move from the node's status.
+ */
+export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & { reason: string | null }): Promise<void> {
+  const watched = verdict.status !== 'quarantined';
+  const changed = await execute(tx, VERDICTS[verdict.status], [
+    verdict.reason,
+    verdict.failures, verdict.firstFailedAt,
+    watched, verdict.nextProbeSeconds, verdict.status === 'alive',
+    verdict.reach, verdict.directFailed,
+    verdict.died,
+    verdict.died || verdict.returned || !watched,
+    verdict.died || verdict.returned || !watched,
+    verdict.died || !watched, verdict.returned,
+    nodeId,
+  ]);
+  if (changed !== 1) {
+    throw new Error(`node ${nodeId} cannot become ${verdict.status} from its present status`);
+  }
 }
 
 const LOOK_AROUND = 20;
@@ -197,13 +211,11 @@ export function probeSoon(db: Db, ...nodeIds: [number, ...number[]]): Promise<nu
   );
 }
 
+const SUSPECT = `UPDATE nodes SET status_since = IF(status = 'alive', UTC_TIMESTAMP(3), status_since),
+         status_reason = IF(status = 'alive', ?, status_reason), ${nodeState.assign('suspect')}, probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)
+   WHERE id = ? AND status IN ('unknown','alive','suspect')`;
+
 /** A failure seen outside a probe: the node is not handed out until a probe says that it is well, and that probe is due now. */
 export async function suspectNode(db: Db, nodeId: number, reason: string): Promise<void> {
-  await execute(
-    db,
-    `UPDATE nodes SET status_since = IF(status = 'alive', UTC_TIMESTAMP(3), status_since), status_reason = IF(status = 'alive', ?, status_reason),
-            status = IF(status = 'alive', 'suspect', status), probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)
-      WHERE id = ? AND status IN ('unknown','alive','suspect')`,
-    [reason.slice(0, 500), nodeId],
-  );
+  await execute(db, SUSPECT, [reason.slice(0, 500), nodeId]);
 }

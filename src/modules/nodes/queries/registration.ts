@@ -1,6 +1,7 @@
 import { execute, insertRow, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 import type { Decided, Placeable } from '../declared';
+import { nodeState } from '../moves';
 import type { Facts, NodeStatus } from '../types';
 import type { UidRange } from '../../../lib/uid-range';
 
@@ -41,8 +42,8 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
        memory_mb = VALUES(memory_mb), labels = VALUES(labels), operator_labels = VALUES(operator_labels), max_cpus = VALUES(max_cpus), max_memory_mb = VALUES(max_memory_mb),
        facts = VALUES(facts), uid_range_first = VALUES(uid_range_first), uid_range_last = VALUES(uid_range_last), credential_hash = COALESCE(VALUES(credential_hash), credential_hash),
        status_since = IF(status = VALUES(status), status_since, UTC_TIMESTAMP(3)), status_reason = IF(VALUES(status) = 'quarantined', status_reason, NULL),
-       status = VALUES(status), dirty = 1, wipe_token = NULL, wipe_due_at = NULL, probe_token = NULL, probe_due_at = VALUES(probe_due_at),
-       registered_at = UTC_TIMESTAMP(3)`,
+       ${nodeState.assign('register', "VALUES(status) = 'unknown'")},
+       dirty = 1, wipe_token = NULL, wipe_due_at = NULL, probe_token = NULL, probe_due_at = IF(status = 'unknown', UTC_TIMESTAMP(3), NULL), registered_at = UTC_TIMESTAMP(3)`,
     [
       r.hostname, r.address, r.sshPort, r.hostKey, r.fingerprint, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.decided.labels),
       r.decided.maxCpus, r.decided.maxMemoryMb, JSON.stringify(r.facts),

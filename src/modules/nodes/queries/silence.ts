@@ -1,5 +1,6 @@
 import { execute, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
+import { nodeState } from '../moves';
 
 export interface SilenceSearch {
   /** Looks at agents of nodes with a higher id: 0, or where the last look ended. */
@@ -16,6 +17,11 @@ export interface Silence {
   /** Where the next look goes on; 0: this one came to the end. */
   next: number;
 }
+
+const SUSPECT = nodeState.update('suspect', {
+  set: "status_reason = 'its agent is silent', status_since = UTC_TIMESTAMP(3), probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)",
+  where: 'id = ?',
+});
 
 /**
  * Nodes whose agent has been silent for longer than its last call allowed become suspect and due for a probe; once per silence, since a node that can
@@ -35,14 +41,7 @@ export async function suspectSilentNodes(tx: Tx, { after, span, limit }: Silence
   );
   const suspected: number[] = [];
   for (const { id } of rows) {
-    const changed = await execute(
-      tx,
-      `UPDATE nodes SET status = 'suspect', status_reason = 'its agent is silent', status_since = UTC_TIMESTAMP(3),
-              probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)
-        WHERE id = ? AND status = 'alive'`,
-      [id],
-    );
-    if (changed === 1) {
+    if ((await execute(tx, SUSPECT, [id])) === 1) {
       suspected.push(id);
     }
   }

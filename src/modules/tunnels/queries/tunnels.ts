@@ -69,6 +69,11 @@ export async function removeTunnel(db: Db, nodeId: number, token: string): Promi
   return (await execute(db, 'DELETE FROM tunnels WHERE node_id = ? AND token = ?', [nodeId, token])) === 1;
 }
 
+/** Forgets whatever tunnel the node has. */
+export async function forgetTunnel(db: Db, nodeId: number): Promise<void> {
+  await execute(db, 'DELETE FROM tunnels WHERE node_id = ?', [nodeId]);
+}
+
 /** The address from which this process reaches the database: on the network that all of the control plane share. */
 export async function findOwnAddress(db: Db): Promise<string> {
   const row = await selectFirst<{ host: string }>(db, "SELECT SUBSTRING_INDEX(USER(), '@', -1) AS host");

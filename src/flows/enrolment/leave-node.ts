@@ -1,9 +1,10 @@
 import { type Tx, transaction } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
 import { lockLease, markMigrating } from '../../modules/leases';
-import { lockNode, type Node, type NodeStatus, removePending, retireNode, setLeaving } from '../../modules/nodes';
+import { lockNode, type Node, type NodeStatus, retireNode, setLeaving } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
-import { abandonNode } from './quarantine-node';
+import { forgetPending } from './pending-nodes';
+import { abandonNode } from '../nodes/quarantine-node';
 
 export interface Leaving {
   /** True: the node is retired, the agent may remove itself. False: ask again; its lease is being moved or it is being wiped. */
@@ -20,7 +21,7 @@ export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leavi
       return { left: true, status: 'retired', detail: 'The node is retired.' };
     }
     if (node.status === 'pending') {
-      await removePending(tx, [nodeId]);
+      await forgetPending(tx, nodeId);
       return { left: true, status: 'retired', detail: 'The machine was never approved, and is forgotten.' };
     }
     if (!node.leaving) {
