@@ -1,6 +1,7 @@
 import { transaction } from '../db/transaction';
 import { withDeadline } from '../lib/clock';
 import { newClaimToken } from '../lib/ids';
+import type { SweepJob } from '../modules/jobs';
 import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, settleAnswers } from '../modules/nodes';
 import { isSameTarget, type KeptSessions } from '../ssh';
 import type { FlowContext } from './context';
@@ -47,6 +48,20 @@ interface Watched {
   askedAtMs: number | undefined;
   open: boolean;
 }
+
+export const shardsJob: SweepJob<KeptProbes> = {
+  name: 'shards',
+  description: 'keeps hold of this replica\'s share of the nodes, and of the connections to them',
+  period: ({ lookSeconds }) => lookSeconds,
+  sweep: (kept) => kept.look().then(() => 'done' as const),
+};
+
+export const keptProbeJob: SweepJob<KeptProbes> = {
+  name: 'kept-probe',
+  description: 'asks nodes over kept connections, so that they need no login',
+  period: ({ beatSeconds }) => beatSeconds,
+  sweep: (kept) => kept.beat().then(() => 'done' as const),
+};
 
 /** A scheduler that is not heard of for so long is gone. Renewed three times in that. */
 const OWNER_SECONDS = 15;

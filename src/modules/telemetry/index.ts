@@ -1,1 +1,2 @@
 export * from './metrics';
+export { type JobGauges } from './job-gauges';

@@ -105,7 +105,8 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   accessWanted: row.access_wanted,
 });
 
-const PLACEMENTS: WorkQueue = { table: 'placements', key: 'id', dueAt: 'due_at', token: 'claim_token' };
+/** Placements that have to be made present or brought up to date. */
+export const PLACEMENTS: WorkQueue = { table: 'placements', key: 'id', dueAt: 'due_at', token: 'claim_token' };
 
 /** Claims up to `limit` placements that have to be made present or brought up to date, the longest due first. */
 export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedPlacement[]> {
