@@ -13,6 +13,7 @@ import { createDocsRouter } from './docs/router';
 import { createDoors } from './door';
 import { createOpsRouter, createReadyRouter, type HealthDeps, type ReadinessDeps } from './health/router';
 import { createInstallRouter } from './install/router';
+import { addJobRoutes } from './jobs/router';
 import { createRent } from './leases/rent';
 import { createRentDoor } from './leases/rent-door';
 import { addLeaseRoutes } from './leases/router';
@@ -77,6 +78,7 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   addAccountRoutes(routes, api);
   addLeaseRoutes(routes, { ...api, rent });
   addNodeRoutes(routes, api, stopping);
+  addJobRoutes(routes, api);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const rhythm = createHeartbeatRhythm(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
   const uses = createUseJudge(agentCtx);
