@@ -1,6 +1,6 @@
 /**
- * What each job of each replica did last. A replica writes its own rows and no others, every few seconds, so no two replicas wait for each other.
- * The reports of other replicas of the role remove the rows of a replica that is gone. While no replica of the role is there, the last rows stay.
+ * What each job of each replica did last. A replica writes its own rows alone, every few seconds, so no replica waits for another one.
+ * The reports of other replicas of the role remove the rows of a replica that is gone. Without such a replica the last rows stay.
  * No older release knows the table.
  */
 export async function up(statements) {

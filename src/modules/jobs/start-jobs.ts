@@ -50,7 +50,8 @@ export function startJobs(deps: JobDeps, jobs: readonly BoundJob[]): RunningJobs
       await Promise.all([...stopping.map(({ loop }) => loop), ...ownLoop].map((loop) => loop.stop()));
       await Promise.all(stopping.map(({ pool }) => pool.idle()));
       if (name === undefined) {
-        await withDeadline(LAST_REPORT_MS, report).catch((error: unknown) => logger.warn('last job report not written', { reason: messageOf(error) }));
+        const note = (error: unknown): void => logger.warn('last job report not written', { reason: messageOf(error) });
+        await withDeadline(LAST_REPORT_MS, report).catch(note);
       }
     },
   };

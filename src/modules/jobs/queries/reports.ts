@@ -14,6 +14,8 @@ const MAX_READ = 2_000;
 /** Columns that keep their value while a report has no news of them. */
 const NEWS = ['last_pass_at', 'last_run_at', 'last_error_at', 'last_duration_ms', 'last_error'];
 
+const unlessNull = (column: string): string => `${column} = COALESCE(VALUES(${column}), ${column})`;
+
 /** Writes the reports of one replica: a row a job, which no other replica writes. */
 export function createReportWriter(db: Knex, role: string): WriteReports {
   const replicaId = newClaimToken();
@@ -23,7 +25,7 @@ export function createReportWriter(db: Knex, role: string): WriteReports {
         tx,
         `INSERT INTO job_reports (replica_id, role, job, description, period_ms, concurrency, ${NEWS.join(', ')}, reported_at)
          VALUES ${rowsOf(news, `(?, ?, ?, ?, ?, ?, ${IN_SECONDS}, ${IN_SECONDS}, ${IN_SECONDS}, ?, ?, UTC_TIMESTAMP(3))`)}
-         ON DUPLICATE KEY UPDATE ${NEWS.map((column) => `${column} = COALESCE(VALUES(${column}), ${column})`).join(', ')}, reported_at = VALUES(reported_at)`,
+         ON DUPLICATE KEY UPDATE reported_at = VALUES(reported_at), ${NEWS.map(unlessNull).join(', ')}`,
         news.flatMap((each) => [replicaId, role, ...valuesOf(each)]),
       );
       const forgotten = 'reported_at < UTC_TIMESTAMP(3) - INTERVAL ? SECOND AND role = ?';
