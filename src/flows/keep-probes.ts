@@ -51,14 +51,14 @@ interface Watched {
 
 export const shardsJob: SweepJob<KeptProbes> = {
   name: 'shards',
-  description: 'keeps hold of this replica\'s share of the nodes, and of the connections to them',
+  description: 'claims this replica\'s share of the nodes, and decides to which of them it keeps connections',
   period: ({ lookSeconds }) => lookSeconds,
   sweep: (kept) => kept.look().then(() => 'done' as const),
 };
 
 export const keptProbeJob: SweepJob<KeptProbes> = {
   name: 'kept-probe',
-  description: 'asks nodes over kept connections, so that they need no login',
+  description: 'probes nodes over kept connections, so that a probe needs no login',
   period: ({ beatSeconds }) => beatSeconds,
   sweep: (kept) => kept.beat().then(() => 'done' as const),
 };

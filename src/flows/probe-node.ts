@@ -14,13 +14,12 @@ export interface ProbeContext extends FlowContext {
   prober: Prober;
 }
 
-/** Between two looks for nodes whose probe is due. */
-const PASS_SECONDS = 0.25;
+const PERIOD_SECONDS = 0.25;
 
 export const probeJob: QueueJob<ProbeContext & { onDeath: () => void }, ClaimedProbe> = {
   name: 'probe',
   description: 'logs in to nodes whose probe is due and judges their health',
-  period: () => PASS_SECONDS,
+  period: () => PERIOD_SECONDS,
   concurrency: ({ settings }) => settings.jobs.probesAtOnce,
   queue: PROBES,
   claim: (ctx, room) => claimProbes(ctx, room).then(claimed),

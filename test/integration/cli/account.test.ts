@@ -120,7 +120,7 @@ describe('doctor', () => {
     expect(stdout).toMatch(/✗ config: .*\n {4}Run: chmod 600/);
   });
 
-  it('R40: tells admins whether the jobs of the server run, and nothing when the server is older and cannot tell', async () => {
+  it('R40: shows admins whether the jobs of the server run, and nothing when an older server does not report them', async () => {
     bench.logIn();
     bench.api.on('GET /api/me', { body: { user: { ...user, role: 'admin' } } });
     const doctor = async (...states: string[]): Promise<string> => {

@@ -69,7 +69,7 @@ describe('reports of two replicas', () => {
     expect(await count(database.db, "SELECT COUNT(*) FROM job_reports WHERE role = 'scheduler'")).toBe(1);
   });
 
-  it('R40: that many replicas write at once disturb each other not', async () => {
+  it('R40: of many replicas are written at once, and none is lost', async () => {
     const writers = Array.from({ length: 8 }, () => createReportWriter(database.db, 'scheduler'));
     const news = ['a', 'b', 'c', 'd'].map((name) => newsOf(name));
     await Promise.all(writers.flatMap((write) => [write(news), write(news), write(news)]));
