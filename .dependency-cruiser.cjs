@@ -9,13 +9,14 @@ const FLOWS = {
   support: [],
   accounts: [],
   leases: ['accounts'],
-  moves: [],
   nodes: [],
   enrolment: ['nodes'],
   health: ['nodes'],
-  heartbeats: ['health', 'nodes'],
-  placements: ['accounts', 'leases', 'moves', 'nodes'],
+  heartbeats: ['nodes'],
+  placements: ['accounts', 'leases', 'nodes'],
   rent: ['accounts', 'leases', 'placements'],
+  migration: ['leases', 'placements'],
+  jobs: ['enrolment', 'health', 'leases', 'migration', 'placements'],
   scaling: [],
 };
 

@@ -1,4 +1,5 @@
 import * as accounts from './accounts';
+import * as jobs from './jobs';
 import * as leases from './leases';
 import * as nodes from './nodes';
 import * as tokens from './tokens';
@@ -10,5 +11,6 @@ export const ENDPOINTS = [
   leases.rentNodes, leases.extendLease, leases.releaseLease, leases.listLeases, leases.showLease,
   nodes.listNodes, nodes.streamNodes, nodes.approveNode, nodes.drainNode, nodes.undrainNode, nodes.quarantineNode, nodes.retireNode, nodes.labelNode, nodes.limitNode, nodes.decideSharedStorage,
   tokens.issueToken, tokens.listTokens, tokens.revokeToken,
+  jobs.listJobs,
   workers.challengeMachine, workers.registerMachine, workers.register, workers.heartbeat, workers.leaveFleet,
 ] as const;

@@ -3,7 +3,7 @@ import express, { type Express, type RequestHandler, type Router } from 'express
 import helmet from 'helmet';
 import { createHeartbeatLog } from '../flows/heartbeats/record-heartbeat';
 import { createHeartbeatRhythm } from '../flows/heartbeats/heartbeat-rhythm';
-import { createUseJudge } from '../flows/health/judge-use';
+import { createUseJudge } from '../flows/heartbeats/judge-use';
 import type { Readiness } from '../lib/readiness';
 import { addAccountRoutes } from './accounts/router';
 import { createAuthenticator } from './auth';
@@ -14,6 +14,7 @@ import { createDocsRouter } from './docs/router';
 import { createFastPath, endAfterThis } from './fast-path';
 import { createOpsRouter, createReadyRouter, type HealthDeps, type ReadinessDeps } from './health/router';
 import { createInstallRouter } from './install/router';
+import { addJobRoutes } from './jobs/router';
 import { createRent } from './leases/rent';
 import { addLeaseRoutes } from './leases/router';
 import { addNodeRoutes } from './nodes/router';
@@ -64,6 +65,7 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   addAccountRoutes(routes, api);
   addLeaseRoutes(routes, { ...api, rent: createRent(api) });
   addNodeRoutes(routes, api, stopping);
+  addJobRoutes(routes, api);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const rhythm = createHeartbeatRhythm(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
   const heartbeats = createHeartbeatLog({ ...agentCtx, uses: createUseJudge(agentCtx) });

@@ -1,11 +1,10 @@
 import type { AutoscalerConfig } from '../config/autoscaler';
 import type { Bounds } from '../config/scale-bounds';
-import { createLead, type Lead } from '../flows/support/keep-lead';
-import { type ScaleContext, scaleService, watchService } from '../flows/scaling/scale-service';
-import { createLoop, type Loop, type PassResult } from '../lib/loop';
+import { createLead, leadJob } from '../flows/support/keep-lead';
+import { type ScaleContext, type ScaledTarget, scaleJob, watchService } from '../flows/scaling/scale-service';
+import { bind } from '../modules/jobs';
 import { createRemoteDriver, createSampler, type RemoteDriver, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
-import type { Plane } from './control-plane';
-import { countPasses } from '../modules/telemetry';
+import { type Plane, runJobs } from './control-plane';
 import type { RunningRole } from './role';
 
 const WAIT_MS = 1_000;
@@ -22,43 +21,23 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
   const lead = config.dryRun ? undefined : createLead({ db, clock, logger }, { name: 'autoscaler', limitSeconds: config.leaderSeconds });
   const ctx: ScaleContext = { db, clock, logger, metrics, driver, lead: lead?.claim };
 
-  const loops: Loop[] = [];
-  const loop = (name: string, intervalMs: number, pass: () => Promise<PassResult>): Loop => {
-    const made = createLoop({ name, intervalMs, clock, logger, pass, onPass: countPasses(metrics, name) });
-    loops.push(made);
-    return made;
-  };
-  const leading = lead && loop('lead', lead.intervalMs, async () => {
-    metrics.scaleLeads.set((await lead.keep()) ? 1 : 0);
-    return 'done';
-  });
-  for (const service of SCALED_SERVICES) {
-    const sampler = createSampler({ staleMs: STALE_LOOKS * config.intervalSeconds * 1000 });
+  const { intervalSeconds } = config;
+  const leads = (): boolean => lead?.holds() ?? true;
+  const scaling = SCALED_SERVICES.map((service) => {
+    const sampler = createSampler({ staleMs: STALE_LOOKS * intervalSeconds * 1000 });
     const policy = toPolicy(config, config.services[service]);
-    loop(`scale-${service}`, config.intervalSeconds * 1000, createPass(ctx, { lead, watch: () => watchService(ctx, { service, policy, sampler }) }));
-  }
-
-  loops.forEach((each) => each.start());
+    const begin = (): ScaledTarget => watchService(ctx, { service, policy, sampler });
+    return bind(scaleJob(service), { ...ctx, intervalSeconds, leads, begin, target: undefined });
+  });
+  const leading = lead ? [bind(leadJob, { lead, onKept: (held) => metrics.scaleLeads.set(held ? 1 : 0) })] : [];
+  const jobs = runJobs(plane, 'autoscaler', [...leading, ...scaling]);
   logger.info('scaling', { driver: config.driverUrl, dryRun: config.dryRun, services: config.services });
   return {
     stop: async () => {
-      await leading?.stop();
+      await jobs.stop(leadJob.name);
       await lead?.handBack();
-      await Promise.all(loops.map((each) => each.stop()));
+      await jobs.stop();
     },
-  };
-}
-
-/** Whoever gets the lead begins anew: it does not know what was seen and done before. */
-function createPass(ctx: ScaleContext, { lead, watch }: { lead: Lead | undefined; watch: () => ReturnType<typeof watchService> }): () => Promise<PassResult> {
-  let target: ReturnType<typeof watchService> | undefined;
-  return async () => {
-    if (lead && !lead.holds()) {
-      target = undefined;
-      return 'done';
-    }
-    await scaleService(ctx, (target ??= watch()));
-    return 'done';
   };
 }
 

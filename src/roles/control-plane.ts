@@ -13,6 +13,7 @@ import { createReadiness, type Readiness } from '../lib/readiness';
 import { createWinstonSink } from '../lib/winston-sink';
 import { newClaimToken } from '../lib/ids';
 import { createAge, createDirectoryStore, createHomes, type Homes } from '../modules/checkpoints';
+import { type BoundJob, createReportWriter, type RunningJobs, startJobs } from '../modules/jobs';
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, olderTokens, type OlderTokens, type TunnelHub } from '../modules/tunnels';
@@ -122,6 +123,9 @@ export function createWorkContext(plane: WorkPlane, actor: string): WorkContext 
   return { ...createFlowContext(plane, actor), provisioner, homes };
 }
 
+/** Plays beyond those that run at once are claimed too, so that none of the runner's places is empty. */
+const CLAIMED_PER_PLAY = 2;
+
 function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
   const { probe, work, heartbeat, retry, intervals, maxWipeFailures, maxProvisionFailures, checkpoints } = config;
   return {
@@ -138,8 +142,19 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     maxProvisionFailures,
     gatewayKey: config.gateway.publicKey ?? null,
     checkpoints: checkpoints && { intervalSeconds: checkpoints.intervalSeconds, maxBytes: checkpoints.maxBytes },
+    jobs: {
+      watchSeconds: intervals.watchSeconds,
+      expireSeconds: intervals.expireSeconds,
+      workSeconds: intervals.workSeconds,
+      playsClaimed: work.playConcurrency * CLAIMED_PER_PLAY,
+      probesAtOnce: probe.concurrency,
+    },
   };
 }
+
+/** Runs the jobs of a role, and reports what they do to the database. */
+export const runJobs = ({ db, clock, logger, metrics }: Plane, role: string, jobs: readonly BoundJob[]): RunningJobs =>
+  startJobs({ clock, logger, metrics, write: createReportWriter(db, role) }, jobs);
 
 const WAIT_MS = 1_000;
 

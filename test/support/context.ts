@@ -20,6 +20,7 @@ export const testSettings: FlowSettings = {
   uids: { first: 70_000, last: 2_000_000_000 },
   gatewayKey: null,
   checkpoints: null,
+  jobs: { watchSeconds: 2, expireSeconds: 5, workSeconds: 1, playsClaimed: 8, probesAtOnce: 32 },
 };
 
 /** What flows are given, without log lines. */

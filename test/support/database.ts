@@ -51,6 +51,7 @@ async function empty(db: Knex): Promise<void> {
     }
     await tx.raw('SET SESSION foreign_key_checks = 1');
     await tx.raw('DELETE FROM probe_owners');
+    await tx.raw('DELETE FROM job_reports');
     await tx.raw('UPDATE probe_shards SET owner_id = NULL');
     await tx.raw("UPDATE control_plane SET last_tick_at = UTC_TIMESTAMP(3), judged_since = UTC_TIMESTAMP(3) - INTERVAL 1 DAY, brake_since = NULL");
   });

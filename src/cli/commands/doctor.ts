@@ -2,12 +2,13 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { isCertificateFault } from '../api';
+import { type ApiClient, isCertificateFault } from '../api';
 import { messageOf } from '../../lib/errors';
-import { CliError } from '../errors';
+import { ApiError, CliError } from '../errors';
 import type { HttpAnswer } from '../http';
 import { type CommandContext, createClient, findLogin, withApi } from '../session';
 import { homeOf } from '../store';
+import { printable } from '../text';
 
 interface Check {
   name: string;
@@ -52,7 +53,7 @@ async function checkServer(context: CommandContext): Promise<Check[]> {
       good('server', `${login.server} answers`),
       secure ? good('TLS', 'the certificate is trusted') : bad('TLS', 'the connection is not encrypted', 'Use the https address of the server, unless it is on this machine.'),
       checkClock(context, answer),
-      await checkLogin(context, login),
+      ...(await checkLogin(context, login)),
     ].filter((check) => check.name !== 'TLS' || secure || !isLoopback(login.server));
   } catch (error) {
     return [explain(login.server, error)];
@@ -84,15 +85,35 @@ function checkClock({ io }: CommandContext, { headers }: HttpAnswer): Check {
     : bad('clock', `differs by ${Math.abs(skewSeconds)} s from the server's`, 'Set the clock of this machine (or of the server); leases end by the server\'s.');
 }
 
-async function checkLogin(context: CommandContext, login: { server: string; token: string | undefined }): Promise<Check> {
+/** The login, and for admins the jobs of the server. */
+async function checkLogin(context: CommandContext, login: { server: string; token: string | undefined }): Promise<Check[]> {
   if (login.token === undefined) {
-    return bad('login', 'not logged in', 'Log in with: orion login');
+    return [bad('login', 'not logged in', 'Log in with: orion login')];
   }
+  return withApi(context, login, async ({ api }) => {
+    try {
+      const { data: { user } } = await api.call((orion) => orion['/api/me'].GET());
+      return [good('login', `logged in as ${user.username}`), ...(user.role === 'admin' ? await checkJobs(api) : [])];
+    } catch (error) {
+      return [bad('login', messageOf(error), 'Log in with: orion login')];
+    }
+  });
+}
+
+const NOT_FOUND = 404;
+
+/** A server of an older release does not report its jobs. */
+async function checkJobs(api: ApiClient): Promise<Check[]> {
   try {
-    const { data: { user } } = await withApi(context, login, ({ api }) => api.call((orion) => orion['/api/me'].GET()));
-    return good('login', `logged in as ${user.username}`);
+    const { data: { items } } = await api.call((orion) => orion['/api/jobs'].GET());
+    const idle = items.filter(({ state }) => state === 'not_running').map(({ name }) => printable(name));
+    if (items.length > 0 && idle.length === 0) {
+      return [good('jobs', `all ${items.length} run`)];
+    }
+    const what = idle.length > 0 ? `no replica runs ${idle.join(', ')}` : 'no replica has reported any';
+    return [bad('jobs', what, 'Start a scheduler, or look at its log. When each job last ran: orion jobs')];
   } catch (error) {
-    return bad('login', messageOf(error), 'Log in with: orion login');
+    return error instanceof ApiError && error.status === NOT_FOUND ? [] : [bad('jobs', messageOf(error), 'Look at the log of the API.')];
   }
 }
 

@@ -13,6 +13,7 @@ export function declareFleet(program: Command, declaration: Declaration): void {
   declareNodes(program, declaration);
   declareTokens(program, declaration);
   declareUsers(program, declaration);
+  declareJobs(program, declaration);
 }
 
 function declareNodes(program: Command, { action }: Declaration): void {
@@ -103,4 +104,11 @@ function declareUsers(program: Command, { action }: Declaration): void {
     .option('--disable', 'refuse it everything')
     .option('--enable', 'let it in again')
     .action(action(async (context, id: number, options: UserOptions) => (await import('../commands/users')).setUser(context, id, options)));
+}
+
+function declareJobs(program: Command, { action }: Declaration): void {
+  program
+    .command('jobs')
+    .description('background jobs: what each last did, and what waits for it (admins)')
+    .action(action(async (context) => (await import('../commands/jobs')).jobs(context)));
 }

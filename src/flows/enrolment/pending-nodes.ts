@@ -2,6 +2,7 @@ import { type Tx, transaction } from '../../db/transaction';
 import { rangesOf } from '../../lib/address-key';
 import { OrionError } from '../../lib/errors';
 import { recordEvent } from '../../modules/audit';
+import type { SweepJob } from '../../modules/jobs';
 import { countPending, listStalePending, lockNode, type Node, type PendingLimits, removePending } from '../../modules/nodes';
 import { forgetTunnel } from '../../modules/tunnels';
 import type { FlowContext } from '../support/context';
@@ -11,6 +12,14 @@ const SHARE_OF_ONE = 1 / 8;
 const RETRY_SECONDS = 60;
 const LIMITS: PendingLimits = { silentSeconds: 3600, waitSeconds: 7 * 86_400 };
 const BATCH = 50;
+const PERIOD_SECONDS = 60;
+
+export const pendingJob: SweepJob<FlowContext> = {
+  name: 'pending',
+  description: 'removes machines that waited for approval for too long or in silence',
+  period: () => PERIOD_SECONDS,
+  sweep: expirePending,
+};
 
 export interface Newcomer extends Pick<Node, 'status'> {
   before: Node | undefined;

@@ -1,6 +1,7 @@
 import { transaction } from '../../db/transaction';
 import { withDeadline } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
+import type { SweepJob } from '../../modules/jobs';
 import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, settleAnswers } from '../../modules/nodes';
 import { isSameTarget, type KeptSessions } from '../../ssh';
 import type { FlowContext } from '../support/context';
@@ -47,6 +48,20 @@ interface Watched {
   askedAtMs: number | undefined;
   open: boolean;
 }
+
+export const shardsJob: SweepJob<KeptProbes> = {
+  name: 'shards',
+  description: 'claims this replica\'s share of the nodes, and decides to which of them it keeps connections',
+  period: ({ lookSeconds }) => lookSeconds,
+  sweep: (kept) => kept.look().then(() => 'done' as const),
+};
+
+export const keptProbeJob: SweepJob<KeptProbes> = {
+  name: 'kept-probe',
+  description: 'probes nodes over kept connections, so that a probe needs no login',
+  period: ({ beatSeconds }) => beatSeconds,
+  sweep: (kept) => kept.beat().then(() => 'done' as const),
+};
 
 /** A scheduler that is not heard of for so long is gone. Renewed three times in that. */
 const OWNER_SECONDS = 15;

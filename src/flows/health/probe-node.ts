@@ -1,8 +1,9 @@
 import { type Tx, transaction } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
+import { claimed, type QueueJob } from '../../modules/jobs';
 import { lockLease, resumePlacement, stopWaiting } from '../../modules/leases';
 import {
-  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, settleStillAlive, type Verdict, writeVerdict,
+  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, PROBES, settleStillAlive, type Verdict, writeVerdict,
 } from '../../modules/nodes';
 import type { Prober } from '../../ssh';
 import type { FlowContext } from '../support/context';
@@ -12,6 +13,22 @@ import { abandonNode } from '../nodes/quarantine-node';
 export interface ProbeContext extends FlowContext {
   prober: Prober;
 }
+
+const PERIOD_SECONDS = 0.25;
+
+export const probeJob: QueueJob<ProbeContext & { onDeath: () => void }, ClaimedProbe> = {
+  name: 'probe',
+  description: 'logs in to nodes whose probe is due and judges their health',
+  period: () => PERIOD_SECONDS,
+  concurrency: ({ settings }) => settings.jobs.probesAtOnce,
+  queue: PROBES,
+  claim: (ctx, room) => claimProbes(ctx, room).then(claimed),
+  run: async (ctx, claim) => {
+    if (await probeNode(ctx, claim)) {
+      ctx.onDeath();
+    }
+  },
+};
 
 /** Claims nodes whose probe is due. */
 export function claimProbes(ctx: ProbeContext, limit: number): Promise<ClaimedProbe[]> {

@@ -7,7 +7,7 @@ import { type Caller, findNode, type Heartbeat as Row, type Node, type NodeStatu
 import type { FlowContext } from '../support/context';
 import { followFacts, type SelfReport } from './follow-facts';
 import type { HeartbeatRhythm } from './heartbeat-rhythm';
-import type { UseJudge } from '../health/judge-use';
+import type { UseJudge } from './judge-use';
 import { quarantine } from '../nodes/quarantine-node';
 import { isAstray, refreshSetBack } from './refresh-set-back';
 import type { CloneContext } from '../nodes/tell-clones';

@@ -1,11 +1,20 @@
 import { transaction } from '../../db/transaction';
 import type { PassResult } from '../../lib/loop';
-import { lockExpiredLeases } from '../../modules/leases';
+import type { SweepJob } from '../../modules/jobs';
+import { EXPIRED, lockExpiredLeases } from '../../modules/leases';
 import type { FlowContext } from '../support/context';
 import { endLease } from './end-lease';
 import { reached } from '../support/steps';
 
 const BATCH = 50;
+
+export const expireJob: SweepJob<FlowContext> = {
+  name: 'expire',
+  description: 'ends the leases whose time is up',
+  period: ({ settings }) => settings.jobs.expireSeconds,
+  queue: EXPIRED,
+  sweep: expireLeases,
+};
 
 /** R22: ends the leases whose time is up by the database's clock. Nothing here leaves the database; the wipes follow by themselves. */
 export async function expireLeases(ctx: FlowContext): Promise<PassResult> {

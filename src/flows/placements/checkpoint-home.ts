@@ -3,9 +3,10 @@ import { messageOf } from '../../lib/errors';
 import type { PassResult } from '../../lib/loop';
 import { recordEvent } from '../../modules/audit';
 import {
-  type Archive, chainWith, type ClaimedCheckpoint, claimDueCheckpoints, type Home, type Homes, type Plan, planFull, planNext, postponeCheckpoint, renewCheckpoint, selectForgotten,
+  type Archive, chainWith, CHECKPOINTS, type ClaimedCheckpoint, claimDueCheckpoints, type Home, type Homes, type Plan, planFull, planNext, postponeCheckpoint, renewCheckpoint, selectForgotten,
   settleCheckpoint, settleCheckpointFailed, settleRemoved, StateMissingError, TooLargeError,
 } from '../../modules/checkpoints';
+import { claimed, type QueueJob, type SweepJob } from '../../modules/jobs';
 import { findLease, isRunning, type Lease } from '../../modules/leases';
 import { LOST, targetOf } from '../../modules/nodes';
 import type { CheckpointSettings, FlowContext } from '../support/context';
@@ -17,6 +18,25 @@ export interface CheckpointContext extends FlowContext {
   homes: Homes;
   checkpoints: CheckpointSettings;
 }
+
+const SWEEP_SECONDS = 600;
+
+export const checkpointJob: QueueJob<CheckpointContext & { concurrency: number }, ClaimedCheckpoint> = {
+  name: 'checkpoint',
+  description: 'saves homes of running leases, and removes those of leases that are over',
+  period: ({ settings }) => settings.jobs.workSeconds,
+  concurrency: ({ concurrency }) => concurrency,
+  queue: CHECKPOINTS,
+  claim: (ctx, room) => claimCheckpoints(ctx, room).then(claimed),
+  run: checkpointHome,
+};
+
+export const checkpointSweepJob: SweepJob<CheckpointContext> = {
+  name: 'checkpoint-sweep',
+  description: 'removes stored homes that no running lease has',
+  period: () => SWEEP_SECONDS,
+  sweep: sweepCheckpoints,
+};
 
 /** Claims leases whose checkpoints are due. */
 export function claimCheckpoints(ctx: CheckpointContext, limit: number): Promise<ClaimedCheckpoint[]> {

@@ -8,7 +8,7 @@ import { countProvisionFailure, findNode, LOST, suspectNode } from '../../module
 import type { ProvisioningFailure } from '../../modules/provisioning';
 import type { WorkContext } from '../support/context';
 import { failRent } from '../leases/end-lease';
-import { moveLease } from '../moves/move-lease';
+import { moveLease } from '../leases/move-lease';
 import { quarantine } from '../nodes/quarantine-node';
 
 /** A lease that was moved this often while it was being provisioned is given up: the fault is not the nodes'. */

@@ -7,7 +7,7 @@ import { claimFreeNode } from '../../modules/nodes';
 import { type NodeTarget, ProvisioningError } from '../../modules/provisioning';
 import { HostKeyChangedError } from '../../ssh';
 import type { WorkContext } from '../support/context';
-import { moveLease } from '../moves/move-lease';
+import { moveLease } from '../leases/move-lease';
 import { NodesBusyError, whenFree } from '../support/when-free';
 
 export interface Restored {

@@ -2,8 +2,9 @@ import { type Transaction, transaction, type Tx } from '../../db/transaction';
 import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
 import { forgetFarewell } from '../../modules/checkpoints';
+import { claimed as allClaimed, type QueueJob } from '../../modules/jobs';
 import {
-  activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, renewPlacement, settlePresent,
+  activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, PLACEMENTS, renewPlacement, settlePresent,
 } from '../../modules/leases';
 import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../../modules/nodes';
 import { type PlayReport, ProvisioningError, UidTakenError } from '../../modules/provisioning';
@@ -15,6 +16,16 @@ import { recordRestore, type Restored, restoreHome, takeHomeElsewhere } from './
 import { reached } from '../support/steps';
 import { settleUidTaken } from './uid-taken';
 import { whenFree } from '../support/when-free';
+
+export const placementJob: QueueJob<WorkContext, ClaimedPlacement> = {
+  name: 'placement',
+  description: 'makes accounts present on nodes, and brings their keys and ends up to date',
+  period: ({ settings }) => settings.jobs.workSeconds,
+  concurrency: ({ settings }) => settings.jobs.playsClaimed,
+  queue: PLACEMENTS,
+  claim: (ctx, room) => claimPlacements(ctx, room).then(allClaimed),
+  run: (ctx, claim) => runPlacement(ctx, claim),
+};
 
 /** Claims placements that have to be made present or brought up to date. */
 export function claimPlacements(ctx: WorkContext, limit: number): Promise<ClaimedPlacement[]> {

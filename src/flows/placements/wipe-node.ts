@@ -3,13 +3,24 @@ import { backoffSeconds } from '../../lib/backoff';
 import { messageOf } from '../../lib/errors';
 import { randomName } from '../../lib/ids';
 import { recordEvent } from '../../modules/audit';
+import { claimed, type QueueJob } from '../../modules/jobs';
 import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../../modules/leases';
-import { type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, type Storage, suspectNode, targetOf } from '../../modules/nodes';
+import { type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, type Storage, suspectNode, targetOf, WIPES } from '../../modules/nodes';
 import { type AccountToWipe, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../../modules/provisioning';
 import type { WorkContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
 import { quarantine } from '../nodes/quarantine-node';
 import { reached } from '../support/steps';
+
+export const wipeJob: QueueJob<WorkContext, ClaimedWipe> = {
+  name: 'wipe',
+  description: 'wipes dirty nodes, verifies that nothing is left, and frees them',
+  period: ({ settings }) => settings.jobs.workSeconds,
+  concurrency: ({ settings }) => settings.jobs.playsClaimed,
+  queue: WIPES,
+  claim: (ctx, room) => claimWipes(ctx, room).then(claimed),
+  run: wipeNode,
+};
 
 /** Claims dirty nodes that can be reached and hold no lease. */
 export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe[]> {

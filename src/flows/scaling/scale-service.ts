@@ -3,6 +3,7 @@ import { transaction } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
+import type { SweepJob } from '../../modules/jobs';
 import {
   beginScaling, type Decision, decideScale, endChange, holdsLead, type LeadClaim, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
 } from '../../modules/scaling';
@@ -28,6 +29,31 @@ export interface ScaledTarget {
   /** For telling a decision once. */
   told: string;
 }
+
+/** What the job of one service works with. */
+export interface ScaleJobContext extends ScaleContext {
+  intervalSeconds: number;
+  /** Whether this process acts now. */
+  leads: () => boolean;
+  begin: () => ScaledTarget;
+  /** Undefined: what is seen and done is not known yet. */
+  target: ScaledTarget | undefined;
+}
+
+/** An autoscaler that gets the lead begins anew: it does not know what was seen and done before. */
+export const scaleJob = (service: ScaledService): SweepJob<ScaleJobContext> => ({
+  name: `scale-${service}`,
+  description: `makes replicas of the role ${service} come and go with the load, on the autoscaler that leads`,
+  period: ({ intervalSeconds }) => intervalSeconds,
+  sweep: async (ctx) => {
+    if (!ctx.leads()) {
+      ctx.target = undefined;
+      return 'done';
+    }
+    await scaleService(ctx, (ctx.target ??= ctx.begin()));
+    return 'done';
+  },
+});
 
 export function watchService(ctx: Pick<ScaleContext, 'clock'>, options: Pick<ScaledTarget, 'service' | 'policy' | 'sampler'>): ScaledTarget {
   return { ...options, state: beginScaling(ctx.clock.monotonicMs()), told: '' };

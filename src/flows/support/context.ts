@@ -26,6 +26,17 @@ export interface WorkContext extends FlowContext {
   homes: Homes | null;
 }
 
+/** How often jobs run, and on how much at once. */
+interface JobSettings {
+  watchSeconds: number;
+  expireSeconds: number;
+  /** Of the jobs that play: wipe, placement, migrate, checkpoint. */
+  workSeconds: number;
+  /** Claims for plays. */
+  playsClaimed: number;
+  probesAtOnce: number;
+}
+
 export interface CheckpointSettings {
   intervalSeconds: number;
   /** Of all that a restore of one lease takes. */
@@ -57,4 +68,5 @@ export interface FlowSettings {
   outageSeconds: number;
   /** Null: checkpoints are off. */
   checkpoints: CheckpointSettings | null;
+  jobs: JobSettings;
 }

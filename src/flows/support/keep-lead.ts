@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { Clock } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
+import type { SweepJob } from '../../modules/jobs';
 import { handBackLead, type LeadClaim, takeLead } from '../../modules/scaling';
 
 export interface LeadDeps {
@@ -21,6 +22,16 @@ export interface Lead {
   holds(): boolean;
   handBack(): Promise<void>;
 }
+
+export const leadJob: SweepJob<{ lead: Lead; onKept: (leads: boolean) => void }> = {
+  name: 'lead',
+  description: 'takes or keeps the lead of the autoscalers',
+  period: ({ lead }) => lead.intervalMs / 1000,
+  sweep: async ({ lead, onKept }) => {
+    onKept(await lead.keep());
+    return 'done';
+  },
+};
 
 /** The claim lasts two thirds of the limit and is asked for four times in it, so that another one leads within the limit. */
 export function createLead({ db, clock, logger }: LeadDeps, { name, limitSeconds }: { name: string; limitSeconds: number }): Lead {

@@ -1,10 +1,11 @@
 import type { Knex } from 'knex';
 import { withDeadline } from '../../lib/clock';
+import { type JobView, viewJobs } from '../../flows/jobs/view-jobs';
 import { messageOf } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import { countLeases } from '../../modules/leases';
 import { countNodes, findBrake } from '../../modules/nodes';
-import { findQueueLag, type Metrics } from '../../modules/telemetry';
+import { findQueueLag, type JobGauges, type Metrics } from '../../modules/telemetry';
 
 export interface ScrapeDeps {
   db: Knex;
@@ -17,6 +18,7 @@ interface Figures {
   leases: Awaited<ReturnType<typeof countLeases>>;
   lag: Awaited<ReturnType<typeof findQueueLag>>;
   brake: Awaited<ReturnType<typeof findBrake>>;
+  jobs: JobView[];
 }
 
 /** Prometheus gives up after 10 s by default; a scrape that hangs loses the metrics of the process too, just when they are needed. */
@@ -44,7 +46,8 @@ export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise
 
 /** One after the other, over one connection. */
 async function readFigures(db: Knex): Promise<Figures> {
-  return { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBrake(db) };
+  const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBrake(db) };
+  return { ...fleet, jobs: await viewJobs(db) };
 }
 
 function show(metrics: Metrics, figures: Figures | undefined): void {
@@ -52,12 +55,13 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   metrics.nodes.reset();
   metrics.leases.reset();
   metrics.queueLagSeconds.reset();
+  (Object.values(metrics.jobs) as JobGauges['lastPass'][]).forEach((gauge) => gauge.reset());
   if (!figures) {
     // `reset` would make a gauge without labels 0, which is a value.
     [metrics.nodesLeasable, metrics.nodesDirty, metrics.migrationBrake].forEach((gauge) => gauge.remove());
     return;
   }
-  const { nodes, leases, lag, brake } = figures;
+  const { nodes, leases, lag, brake, jobs } = figures;
   const sum = (rows: typeof nodes): number => rows.reduce((total, { count }) => total + count, 0);
   nodes.forEach(({ status, count }) => metrics.nodes.inc({ status }, count));
   leases.forEach(({ state, count }) => metrics.leases.set({ state }, count));
@@ -65,4 +69,24 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied && !n.short)));
   metrics.nodesDirty.set(sum(nodes.filter((n) => n.dirty && n.status !== 'retired')));
   metrics.migrationBrake.set(brake === null ? 0 : 1);
+  jobs.forEach((job) => showJob(metrics.jobs, job));
+}
+
+/** What is not known has no series. */
+function showJob(gauges: JobGauges, { name: loop, role, description, backlog, ...job }: JobView): void {
+  const show = (gauge: JobGauges['lastPass'], value: number | null | undefined): void => {
+    if (typeof value === 'number') {
+      gauge.set({ loop }, value);
+    }
+  };
+  const secondsOf = (at: Date | null): number | null => at && at.getTime() / 1000;
+  gauges.info.set({ loop, role, description }, 1);
+  show(gauges.replicas, job.replicas);
+  show(gauges.periodSeconds, job.periodSeconds);
+  show(gauges.lastPass, secondsOf(job.lastPassAt));
+  show(gauges.lastRun, secondsOf(job.lastRunAt));
+  show(gauges.lastDurationSeconds, job.lastDurationMs && job.lastDurationMs / 1000);
+  show(gauges.lastError, secondsOf(job.lastErrorAt));
+  show(gauges.due, backlog?.due);
+  show(gauges.overdueSeconds, backlog && (backlog.overdueSeconds ?? 0));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { countPasses, createMetrics } from './metrics';
+import { countPasses, countRuns, createMetrics } from './metrics';
 
 describe('the metrics', () => {
   it('R40: have a help text and no label that names a user, a lease or a node', async () => {
@@ -13,11 +13,12 @@ describe('the metrics', () => {
   it('R40: counters with a closed set of labels are there at 0 before anything happened, so that the first failure is an increase', async () => {
     const metrics = createMetrics();
     countPasses(metrics, 'wipe');
+    countRuns(metrics, 'wipe');
     const text = await metrics.registry.metrics();
     for (const series of [
       'orion_wipes_total{result="failed"}', 'orion_checkpoints_total{result="failed"}', 'orion_restores_total{result="failed"}', 'orion_rents_total{result="no_node"}', 'orion_probes_total{outcome="host_key_changed"}',
       'orion_kept_probes_total{outcome="failed"}', 'orion_migrations_total{result="waiting"}', 'orion_placements_total{result="deadline"}', 'orion_scale_changes_total{service="scheduler",direction="down"}',
-      'orion_gateway_logins_total{result="refused"}', 'orion_loop_passes_total{loop="wipe",outcome="error"}', 'orion_node_deaths_total',
+      'orion_gateway_logins_total{result="refused"}', 'orion_loop_passes_total{loop="wipe",outcome="error"}', 'orion_job_runs_total{loop="wipe",outcome="error"}', 'orion_node_deaths_total',
     ]) {
       expect(text).toContain(`\n${series} 0\n`);
     }

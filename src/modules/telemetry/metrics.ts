@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { createJobGauges, type JobGauges } from './job-gauges';
 
 /** A counter whose labels have a closed set of values. All of them are there from the start, at 0: a series that begins with its first failure, at 1, is no increase. */
 interface Tally<L extends Record<string, string>> {
@@ -40,6 +41,7 @@ export interface Metrics {
   checkpointBytes: Counter;
   restores: Tally<{ result: In<typeof OUTCOMES> }>;
   loopPasses: Counter<'loop' | 'outcome'>;
+  jobRuns: Counter<'loop' | 'outcome'>;
   httpSeconds: Histogram<'method' | 'route' | 'status'>;
   /** 1 when this scrape could read the gauges below from the database. */
   databaseUp: Gauge;
@@ -50,6 +52,7 @@ export interface Metrics {
   leases: Gauge<'state'>;
   queueLagSeconds: Gauge<'queue'>;
   migrationBrake: Gauge;
+  jobs: JobGauges;
   /** Of the autoscaler. */
   scaleLeads: Gauge;
   scaleActual: Gauge<'service'>;
@@ -98,6 +101,7 @@ export function createMetrics(): Metrics {
     checkpointBytes: counter('orion_checkpoint_bytes_total', 'Bytes that checkpoints have written to the store'),
     restores: tally('orion_restores_total', 'Homes put back on another node, by result', { result: OUTCOMES }),
     loopPasses: counter('orion_loop_passes_total', 'Passes of background loops', ['loop', 'outcome']),
+    jobRuns: counter('orion_job_runs_total', 'Runs of jobs: a piece of work that was claimed, or the pass of a job without claims', ['loop', 'outcome']),
     httpSeconds: histogram('orion_http_request_duration_seconds', 'HTTP requests', { buckets: FAST_SECONDS, labelNames: ['method', 'route', 'status'] }),
     databaseUp: gauge('orion_database_up', '1 when the database answered this scrape; 0: the gauges that come from it are left out'),
     nodes: gauge('orion_nodes', 'Nodes by status', ['status']),
@@ -106,6 +110,7 @@ export function createMetrics(): Metrics {
     leases: gauge('orion_leases', 'Leases that are not over, by state', ['state']),
     queueLagSeconds: gauge('orion_queue_lag_seconds', 'How long the longest due piece of work has been waiting', ['queue']),
     migrationBrake: gauge('orion_migration_brake', '1 while most of the fleet fails at once and migration stands still'),
+    jobs: createJobGauges(registers),
     scaleLeads: gauge('orion_scale_leads', '1 while this autoscaler leads'),
     scaleActual: gauge('orion_scale_actual_replicas', 'Replicas that serve', ['service']),
     scaleDesired: gauge('orion_scale_desired_replicas', 'Replicas that the load asks for', ['service']),
@@ -122,8 +127,15 @@ function combinationsOf<L extends string, V extends string>(values: Record<L, re
   return entries.reduce((rows, [label, each]) => rows.flatMap((row) => each.map((value) => ({ ...row, [label]: value }))), [{} as Record<L, V>]);
 }
 
+type CountOutcome = (outcome: In<typeof PASS_OUTCOMES>) => void;
+
 /** What a loop calls after each of its passes. */
-export function countPasses({ loopPasses }: Metrics, loop: string): (outcome: (typeof PASS_OUTCOMES)[number]) => void {
-  PASS_OUTCOMES.forEach((outcome) => loopPasses.inc({ loop, outcome }, 0));
-  return (outcome) => loopPasses.inc({ loop, outcome });
+export const countPasses = ({ loopPasses }: Metrics, loop: string): CountOutcome => countOutcomes(loopPasses, loop);
+
+/** What is called after each run of a job. */
+export const countRuns = ({ jobRuns }: Metrics, loop: string): CountOutcome => countOutcomes(jobRuns, loop);
+
+function countOutcomes(made: Metrics['loopPasses'], loop: string): CountOutcome {
+  PASS_OUTCOMES.forEach((outcome) => made.inc({ loop, outcome }, 0));
+  return (outcome) => made.inc({ loop, outcome });
 }

@@ -64,6 +64,6 @@ export const WORKING: Fault[] = [
     breaks: 'I10',
     shows: 'has been due to be moved',
     scenario: 'provocations/poison',
-    edits: [{ file: 'src/flows/moves/migrate-leases.ts', find: '    if (taken) {\n', replace: '    if (taken?.id === 0) {\n' }],
+    edits: [{ file: 'src/flows/migration/migrate-leases.ts', find: '    if (taken) {\n', replace: '    if (taken?.id === 0) {\n' }],
   },
 ];

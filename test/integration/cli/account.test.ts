@@ -120,6 +120,20 @@ describe('doctor', () => {
     expect(stdout).toMatch(/✗ config: .*\n {4}Run: chmod 600/);
   });
 
+  it('R40: shows admins whether the jobs of the server run, and nothing when an older server does not report them', async () => {
+    bench.logIn();
+    bench.api.on('GET /api/me', { body: { user: { ...user, role: 'admin' } } });
+    const doctor = async (...states: string[]): Promise<string> => {
+      bench.api.on('GET /api/jobs', { body: { items: states.map((state, n) => ({ name: `job-${n}`, state })) } });
+      const { code, stdout } = await bench.call(['doctor']);
+      return `${code} ${stdout.split('\n').find((line) => line.includes(' jobs: ')) ?? ''}`;
+    };
+    expect((await bench.call(['doctor'])).stdout).not.toContain('jobs');
+    expect(await doctor('running', 'running')).toBe('0 ✓ jobs: all 2 run');
+    expect(await doctor('not_running', 'running')).toBe('1 ✗ jobs: no replica runs job-0');
+    expect(await doctor()).toBe('1 ✗ jobs: no replica has reported any');
+  });
+
   it('gives one JSON document when asked to, also when nobody answers', async () => {
     const { code, stdout } = await bench.call(['doctor', '--json', '--server', 'http://127.0.0.1:1']);
     expect(code).toBe(1);

@@ -131,6 +131,42 @@ describe('accounts', () => {
   });
 });
 
+describe('jobs', () => {
+  const job = (changes: Record<string, unknown>): Record<string, unknown> => ({
+    name: 'wipe', description: 'wipes dirty nodes', role: 'scheduler', state: 'running', replicas: 2, period_seconds: 1, concurrency: 8,
+    last_pass_at: '2026-05-04T10:00:00.000Z', last_run_at: '2026-05-04T09:59:00.000Z', last_duration_ms: 1500, last_error: null, last_error_at: null,
+    backlog: { due: 0, overdue_seconds: null }, ...changes,
+  });
+  const items = [
+    job({}),
+    job({ name: 'probe', description: 'judges nodes', period_seconds: 0.25, last_run_at: null, last_duration_ms: null, backlog: { due: 1000, overdue_seconds: 61.5 } }),
+    job({ name: 'watch', description: 'watches', state: 'not_running', replicas: 0, last_duration_ms: 12, backlog: null, last_error: 'no\u001b[2J answer', last_error_at: '2026-05-04T09:58:00.000Z' }),
+  ];
+
+  it('R40: are listed with what they last did, what waits for them, and their last error', async () => {
+    bench.api.on('GET /api/jobs', { body: { items } });
+    const { code, stdout } = await bench.call(['jobs']);
+    expect(code).toBe(0);
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(/^JOB +STATE +EVERY +LAST RUN +TOOK +DUE +OVERDUE +DESCRIPTION$/),
+      expect.stringMatching(/^wipe +on 2 replicas +1 s +2026-05-04 09:59:00 UTC +1 s +0 +- +wipes dirty nodes$/),
+      expect.stringMatching(/^probe +on 2 replicas +250 ms +- +- +1000\+ +1 min 1 s +judges nodes$/),
+      expect.stringMatching(/^watch +NOT RUNNING +1 s +2026-05-04 09:59:00 UTC +12 ms +- +- +watches$/),
+      'last error of watch, at 2026-05-04 09:58:00 UTC: no?[2J answer',
+      '',
+    ]);
+  });
+
+  it('R40: are the API\'s own document with --json, and none is not an error', async () => {
+    bench.api.on('GET /api/jobs', { body: { items } });
+    expect(JSON.parse((await bench.call(['jobs', '--json'])).stdout)).toEqual({ items });
+    bench.api.on('GET /api/jobs', { body: { items: [] } });
+    expect(await bench.call(['jobs'])).toEqual({ code: 0, stdout: '', stderr: 'No replica has reported a job yet: start a scheduler.\n' });
+    bench.api.on('GET /api/jobs', problem(403, 'forbidden', 'Only an admin may.'));
+    expect((await bench.call(['jobs'])).code).toBe(3);
+  });
+});
+
 describe('keys', () => {
   const key = { id: 2, name: 'laptop', public_key: 'ssh-ed25519 AAAA', fingerprint: 'SHA256:abc', created_at: '2026-05-04T00:00:00.000Z' };
 

@@ -45,6 +45,13 @@ describe('a scrape', () => {
     }
   });
 
+  it('R40: of every role has the jobs of the schedulers', async () => {
+    for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
+      const what = `the jobs are in the metrics of ${role.role}`;
+      await eventually(async () => (await scrape(role.opsUrl)).includes('\norion_job_replicas{loop="wipe"} 1\n'), { what, timeoutMs: 20_000 });
+    }
+  });
+
   it('R40: tells the same of the same fleet each time', async () => {
     for (const url of Array.from({ length: 3 }, () => system.apis[0]?.opsUrl)) {
       const text = await scrape(url);

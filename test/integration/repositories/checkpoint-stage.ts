@@ -1,6 +1,6 @@
 import { type CheckpointContext, checkpointHome, claimCheckpoints } from '../../../src/flows/placements/checkpoint-home';
 import type { WorkContext } from '../../../src/flows/support/context';
-import { migrateNextLease } from '../../../src/flows/moves/migrate-leases';
+import { migrateNextLease } from '../../../src/flows/migration/migrate-leases';
 import { runPlacement } from '../../../src/flows/placements/run-placement';
 import { viewLeases } from '../../../src/flows/leases/view-lease';
 import { fromJson } from '../../../src/db/sql';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WorkContext } from '../../../src/flows/support/context';
 import { leaveNode } from '../../../src/flows/enrolment/leave-node';
-import { migrateNextLease } from '../../../src/flows/moves/migrate-leases';
+import { migrateNextLease } from '../../../src/flows/migration/migrate-leases';
 import { drain, undrain } from '../../../src/flows/nodes/operate-node';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { transaction } from '../../../src/db/transaction';

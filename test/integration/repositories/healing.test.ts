@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WorkContext } from '../../../src/flows/support/context';
 import { expireLeases } from '../../../src/flows/leases/expire-leases';
-import { migrateNextLease } from '../../../src/flows/moves/migrate-leases';
+import { migrateNextLease } from '../../../src/flows/migration/migrate-leases';
 import { claimProbes, probeNode } from '../../../src/flows/health/probe-node';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
-import { watchFleet } from '../../../src/flows/moves/watch-fleet';
+import { watchFleet } from '../../../src/flows/migration/watch-fleet';
 import { claimWipes, wipeNode } from '../../../src/flows/placements/wipe-node';
 import type { User } from '../../../src/modules/accounts';
 import { probeSoon } from '../../../src/modules/nodes';

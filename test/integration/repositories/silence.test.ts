@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { transaction } from '../../../src/db/transaction';
-import { type Round, watchFleet } from '../../../src/flows/moves/watch-fleet';
+import { type Round, watchFleet } from '../../../src/flows/migration/watch-fleet';
 import { suspectSilentNodes } from '../../../src/modules/nodes';
 import { severalNodes } from '../../support/builders';
 import { createTestContext } from '../../support/context';

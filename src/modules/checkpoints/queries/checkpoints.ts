@@ -45,7 +45,8 @@ export async function insertCheckpoints(tx: Tx, leases: { leaseId: Id; enabled: 
   );
 }
 
-const CHECKPOINTS: WorkQueue = { table: 'checkpoints', key: 'lease_id', dueAt: 'due_at', token: 'claim_token' };
+/** Leases whose checkpoints are due. */
+export const CHECKPOINTS: WorkQueue = { table: 'checkpoints', key: 'lease_id', dueAt: 'due_at', token: 'claim_token' };
 
 /** Claims up to `limit` leases whose checkpoints are due, the longest due first. */
 export async function claimDueCheckpoints(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedCheckpoint[]> {

@@ -135,7 +135,8 @@ export async function insertPlacements(tx: Tx, placements: NewPlacement[], claim
   }));
 }
 
-const PLACEMENTS: WorkQueue = { table: 'placements', key: 'id', dueAt: 'due_at', token: 'claim_token' };
+/** Placements that have to be made present or brought up to date. */
+export const PLACEMENTS: WorkQueue = { table: 'placements', key: 'id', dueAt: 'due_at', token: 'claim_token' };
 
 /** Claims up to `limit` placements that have to be made present or brought up to date, the longest due first. */
 export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedPlacement[]> {

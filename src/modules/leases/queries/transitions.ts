@@ -1,11 +1,18 @@
 import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { leaseState } from '../moves';
+import type { DueRows } from '../../../db/work-queue';
 import type { EndReason, Lease, LeaseState } from '../types';
 import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
 /** Running states, in which the expiry looks for leases; one query each, so that the index serves filter and order. */
 const EXPIRING: readonly LeaseState[] = ['active', 'migrating', 'provisioning'];
+
+/** Leases whose end has passed. */
+export const EXPIRED: DueRows = { table: 'leases', dueAt: 'ends_at', where: `state IN (${EXPIRING.map((state) => `'${state}'`).join(',')})` };
+
+/** Leases that wait to be moved. */
+export const MIGRATIONS: DueRows = { table: 'leases', dueAt: 'due_at', where: "state = 'migrating'" };
 
 /** Locks up to `limit` leases whose end has passed by the database's clock, skipping those in other hands. */
 export async function lockExpiredLeases(tx: Tx, limit: number): Promise<Lease[]> {

@@ -38,7 +38,8 @@ const TRY_DIRECT_MINUTES = 10;
 /** It is reached through its tunnel, and the direct way was not tried for a while. */
 export const DIRECT_DUE = `(reach = 'tunnel' AND (direct_tried_at IS NULL OR direct_tried_at < UTC_TIMESTAMP(3) - INTERVAL ${TRY_DIRECT_MINUTES} MINUTE))`;
 
-const PROBES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'probe_due_at', token: 'probe_token' };
+/** Nodes whose probe is due. */
+export const PROBES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'probe_due_at', token: 'probe_token' };
 const PROBED_COLUMNS = `id, address, ssh_port, host_key, reach, EXISTS (SELECT 1 FROM tunnels t WHERE t.node_id = nodes.id) AS tunnelled, ${DIRECT_DUE} AS direct_due,
   TIMESTAMPDIFF(MICROSECOND, probe_due_at, UTC_TIMESTAMP(3)) / 1000000 AS lag`;
 

@@ -15,7 +15,8 @@ export interface ClaimedWipe {
   newestUid: number;
 }
 
-const WIPES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'wipe_due_at', token: 'wipe_token' };
+/** Dirty nodes that can be reached and hold no lease. */
+export const WIPES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'wipe_due_at', token: 'wipe_token' };
 
 /** Claims up to `limit` nodes that are due for a wipe, for `claimSeconds`. Only vacant, reachable nodes are ever due. */
 export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedWipe[]> {

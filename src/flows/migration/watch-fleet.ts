@@ -1,6 +1,7 @@
 import { transaction } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
 import { countFleet, lookAround, setBrake, shouldBrake, suspectSilentNodes, tick } from '../../modules/nodes';
+import type { SweepJob } from '../../modules/jobs';
 import type { FlowContext } from '../support/context';
 
 /** Of one pass: a fleet of 100,000 is gone round in 10 passes, and its agents are told to call every 50 s. */
@@ -11,6 +12,13 @@ const SILENT_BATCH = 200;
 export interface Round {
   after: number;
 }
+
+export const watchJob: SweepJob<FlowContext & { round: Round }> = {
+  name: 'watch',
+  description: 'records that the control plane is at work, suspects silent nodes, stops migration while most of the fleet fails',
+  period: ({ settings }) => settings.jobs.watchSeconds,
+  sweep: (ctx) => watchFleet(ctx, ctx.round).then(() => 'done' as const),
+};
 
 /**
  * The scheduler's heartbeat over the whole fleet: says that the control plane is at work (and judges anew when it was not, I8), suspects nodes

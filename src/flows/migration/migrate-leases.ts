@@ -1,16 +1,35 @@
 import { type Tx, transaction } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
 import { findFarewell, judgeFarewell, wantCheckpoint } from '../../modules/checkpoints';
-import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, postponeMigration, reactivateLease, stopWaiting } from '../../modules/leases';
+import type { QueueJob } from '../../modules/jobs';
+import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, MIGRATIONS, postponeMigration, reactivateLease, stopWaiting } from '../../modules/leases';
 import { claimFreeNode, lockNode, LOST, type Node } from '../../modules/nodes';
 import type { WorkContext } from '../support/context';
-import { moveLease } from './move-lease';
+import { moveLease } from '../leases/move-lease';
+import { runPlacement } from '../placements/run-placement';
 import { reached } from '../support/steps';
 import { judgeBrake } from './watch-fleet';
 import { isBusy } from '../support/when-free';
 
 /** What became of the longest waiting lease. `none`: no lease is due; `busy`: others are claiming the free nodes, come again soon; `saving`: its home is saved first. */
 export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
+
+/** After these another lease may be due. */
+const GOES_ON: readonly MigrationStep['outcome'][] = ['moved', 'waiting', 'saving', 'not_needed'];
+
+/** A pass takes one lease, so that no lease waits for the others to be moved. */
+export const migrateJob: QueueJob<WorkContext, ClaimedPlacement> = {
+  name: 'migrate',
+  description: 'moves leases off nodes that are lost or are to be left',
+  period: ({ settings }) => Math.min(settings.migrateIntervalSeconds, settings.jobs.workSeconds),
+  concurrency: ({ settings }) => settings.jobs.playsClaimed,
+  queue: MIGRATIONS,
+  claim: async (ctx) => {
+    const step = await migrateNextLease(ctx);
+    return { claims: step.outcome === 'moved' ? [step.placement] : [], next: GOES_ON.includes(step.outcome) ? 'more' : 'done' };
+  },
+  run: (ctx, placement) => runPlacement(ctx, placement),
+};
 
 /**
  * R21: takes one lease that has to leave its node and moves it; the caller then makes the returned placement present. No node free: it is

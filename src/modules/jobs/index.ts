@@ -1,0 +1,4 @@
+export * from './types';
+export { type JobState, summariseJobs } from './state';
+export { type RunningJobs, startJobs } from './start-jobs';
+export { createReportWriter, listJobReports } from './queries/reports';

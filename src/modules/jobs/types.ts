@@ -1,0 +1,59 @@
+import type { DueRows } from '../../db/work-queue';
+import type { PassResult } from '../../lib/loop';
+
+/** A background job of a role, as data. `C` is what it works with. */
+interface JobHead<C> {
+  /** Also the label `loop` of its metrics. */
+  name: string;
+  /** What it does, for operators: a verb in the third person first, no full stop. At most 255 characters. */
+  description: string;
+  /** Seconds between two passes. */
+  period: (ctx: C) => number;
+}
+
+/** A job that does its work in the pass itself. */
+export interface SweepJob<C> extends JobHead<C> {
+  /** Rows that wait for it. Undefined: it has no queue. */
+  queue?: DueRows;
+  sweep: (ctx: C) => Promise<PassResult>;
+}
+
+/** A job whose pass claims due rows; it works on several of them at once, beside the passes. */
+export interface QueueJob<C, T> extends JobHead<C> {
+  queue: DueRows;
+  /** Claims that one replica works on at once. */
+  concurrency: (ctx: C) => number;
+  /** Claims `room` rows at most. */
+  claim: (ctx: C, room: number) => Promise<Claimed<T>>;
+  run: (ctx: C, claim: T) => Promise<void>;
+}
+
+export interface Claimed<T> {
+  claims: T[];
+  next: PassResult;
+}
+
+/** A job with what it works with: what one process runs. */
+export type BoundJob = {
+  name: string;
+  description: string;
+  periodSeconds: number;
+  concurrency: number;
+} & ({ sweep: () => Promise<PassResult> } | { claim: (room: number) => Promise<Claimed<() => Promise<void>>> });
+
+/** The end of a pass that claims all that there is room for. A pool that was full starts the next pass itself. */
+export const claimed = <T>(claims: T[]): Claimed<T> => ({ claims, next: 'done' });
+
+/** Gives a job what it works with. */
+export function bind<C, T>(job: SweepJob<C> | QueueJob<C, T>, ctx: C): BoundJob {
+  const { name, description } = job;
+  const head = { name, description, periodSeconds: job.period(ctx) };
+  if ('sweep' in job) {
+    return { ...head, concurrency: 1, sweep: () => job.sweep(ctx) };
+  }
+  const claim = async (room: number): Promise<Claimed<() => Promise<void>>> => {
+    const { claims, next } = await job.claim(ctx, room);
+    return { claims: claims.map((each) => () => job.run(ctx, each)), next };
+  };
+  return { ...head, concurrency: job.concurrency(ctx), claim };
+}

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Job } from '../../../src/contract';
+import { eventually } from '../../lab';
+import { expectStatus } from '../../support/api-client';
+import { startSystem, type System } from '../../support/system';
+
+let system: System;
+beforeAll(async () => {
+  system = await startSystem({ apis: 1, schedulers: 2 });
+}, 120_000);
+afterAll(() => system.close(), 60_000);
+
+const jobs = async (): Promise<Job[]> => expectStatus(await system.admin.get<{ items: Job[] }>('/api/jobs'), 200).items;
+const allRunOn = (replicas: number): Promise<unknown> =>
+  eventually(async () => {
+    const all = await jobs();
+    return all.length > 0 && all.every((job) => job.replicas === replicas);
+  }, { what: `all jobs run on ${replicas} replicas`, timeoutMs: 30_000 });
+
+/** Time passes for the reports alone. */
+const later = (hours: number): Promise<unknown> =>
+  system.sql('UPDATE job_reports SET reported_at = reported_at - INTERVAL ? HOUR, last_pass_at = last_pass_at - INTERVAL ? HOUR, last_run_at = last_run_at - INTERVAL ? HOUR', [hours, hours, hours]);
+
+describe('the jobs of two schedulers', () => {
+  it('R40: are listed with their descriptions and periods, and with the rows that wait for them', async () => {
+    await allRunOn(2);
+    const all = await jobs();
+    const withQueue = ['expire', 'migrate', 'placement', 'probe', 'wipe'];
+    expect(all.map(({ name }) => name)).toEqual(['expire', 'kept-probe', 'migrate', 'outdated-accounts', 'pending', 'placement', 'probe', 'shards', 'watch', 'wipe']);
+    expect(all.filter(({ backlog }) => backlog !== null).map(({ name }) => name)).toEqual(withQueue);
+    expect(all.filter(({ description, role, period_seconds: period, last_pass_at: pass }) => description === '' || role !== 'scheduler' || period <= 0 || pass === null)).toEqual([]);
+    const expire = await eventually(async () => (await jobs()).find(({ name, last_run_at: at }) => name === 'expire' && at !== null), { what: 'a run is reported', timeoutMs: 20_000 });
+    expect(expire).toMatchObject({ period_seconds: 0.5, concurrency: 1, last_duration_ms: expect.any(Number), last_error: null });
+  }, 60_000);
+
+  it('R40: stay visible as not running when every scheduler was killed, and go on with the next one, which forgets those that are gone', async () => {
+    await Promise.all(system.schedulers.map((scheduler) => scheduler.kill9()));
+    await later(2);
+    const gone = await jobs();
+    expect(gone.map(({ name, state, last_pass_at: at }) => [name, state, at === null])).toEqual(gone.map(({ name }) => [name, 'not_running', false]));
+    expect(gone).toHaveLength(10);
+    await system.startScheduler();
+    await allRunOn(1);
+    expect(await system.sql('SELECT COUNT(DISTINCT replica_id) AS replicas FROM job_reports')).toEqual([{ replicas: 1 }]);
+  }, 60_000);
+});
