@@ -82,5 +82,6 @@ export async function measureBacklogs(db: Db, queues: Readonly<Record<string, Du
   );
   const names = entries.map(([name]) => name);
   const rows = await selectRows<{ name: string; due: number; overdue: string | null }>(db, counted.join(' UNION ALL '), names);
-  return Object.fromEntries(rows.map(({ name, due, overdue }) => [name, { due, overdueSeconds: overdue === null ? null : Number(overdue) }]));
+  const backlogOf = (due: number, overdue: string | null): Backlog => ({ due, overdueSeconds: overdue === null ? null : Number(overdue) });
+  return Object.fromEntries(rows.map(({ name, due, overdue }) => [name, backlogOf(due, overdue)]));
 }

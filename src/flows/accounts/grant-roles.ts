@@ -59,7 +59,10 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
     },
   },
   orion_gateway: { hidden: OF_PEOPLE, partly: MAY_ENTER, writes: { nodes: UPDATE, events: INSERT } },
-  orion_autoscaler: { hidden: [...OF_PEOPLE, 'user_keys', 'tunnel_holders'], writes: { leaders: CHANGE, job_reports: ALL, events: INSERT } },
+  orion_autoscaler: {
+    hidden: [...OF_PEOPLE, 'user_keys', 'tunnel_holders'],
+    writes: { leaders: CHANGE, job_reports: ALL, events: INSERT },
+  },
 };
 
 /** Gives the database user of each role its rights on the tables that are there now. */

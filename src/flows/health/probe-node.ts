@@ -3,7 +3,8 @@ import { recordEvent } from '../../modules/audit';
 import { claimed, type QueueJob } from '../../modules/jobs';
 import { lockLease, resumePlacement, stopWaiting } from '../../modules/leases';
 import {
-  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, PROBES, settleStillAlive, type Verdict, writeVerdict,
+  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, PROBES,
+  settleStillAlive, type Verdict, writeVerdict,
 } from '../../modules/nodes';
 import type { Prober } from '../../ssh';
 import type { FlowContext } from '../support/context';

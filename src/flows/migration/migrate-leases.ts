@@ -2,7 +2,9 @@ import { type Tx, transaction } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
 import { findFarewell, judgeFarewell, wantCheckpoint } from '../../modules/checkpoints';
 import type { QueueJob } from '../../modules/jobs';
-import { type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, MIGRATIONS, postponeMigration, reactivateLease, stopWaiting } from '../../modules/leases';
+import {
+  type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, MIGRATIONS, postponeMigration, reactivateLease, stopWaiting,
+} from '../../modules/leases';
 import { claimFreeNode, lockNode, LOST, type Node } from '../../modules/nodes';
 import type { WorkContext } from '../support/context';
 import { moveLease } from '../leases/move-lease';

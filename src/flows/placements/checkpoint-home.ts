@@ -3,7 +3,8 @@ import { messageOf } from '../../lib/errors';
 import type { PassResult } from '../../lib/loop';
 import { recordEvent } from '../../modules/audit';
 import {
-  type Archive, chainWith, CHECKPOINTS, type ClaimedCheckpoint, claimDueCheckpoints, type Home, type Homes, type Plan, planFull, planNext, postponeCheckpoint, renewCheckpoint, selectForgotten,
+  type Archive, chainWith, CHECKPOINTS, type ClaimedCheckpoint, claimDueCheckpoints, type Home, type Homes, type Plan, planFull, planNext,
+  postponeCheckpoint, renewCheckpoint, selectForgotten,
   settleCheckpoint, settleCheckpointFailed, settleRemoved, StateMissingError, TooLargeError,
 } from '../../modules/checkpoints';
 import { claimed, type QueueJob, type SweepJob } from '../../modules/jobs';

@@ -4,7 +4,8 @@ import { recordEvent } from '../../modules/audit';
 import { forgetFarewell } from '../../modules/checkpoints';
 import { claimed as allClaimed, type QueueJob } from '../../modules/jobs';
 import {
-  activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, PLACEMENTS, renewPlacement, settlePresent,
+  activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, PLACEMENTS, renewPlacement,
+  settlePresent,
 } from '../../modules/leases';
 import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../../modules/nodes';
 import { type PlayReport, ProvisioningError, UidTakenError } from '../../modules/provisioning';

@@ -5,7 +5,10 @@ import { randomName } from '../../lib/ids';
 import { recordEvent } from '../../modules/audit';
 import { claimed, type QueueJob } from '../../modules/jobs';
 import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../../modules/leases';
-import { type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished, type Storage, suspectNode, targetOf, WIPES } from '../../modules/nodes';
+import {
+  type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished,
+  type Storage, suspectNode, targetOf, WIPES,
+} from '../../modules/nodes';
 import { type AccountToWipe, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../../modules/provisioning';
 import type { WorkContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';

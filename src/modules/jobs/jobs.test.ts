@@ -41,12 +41,18 @@ function start(bound: BoundJob[], write: (n: number) => Promise<void> = () => Pr
   running.push(jobs);
   const newsOf = (name: string): Partial<JobNews> => {
     const known = reports.flat().filter(({ job }) => job.name === name);
-    return Object.assign({}, ...known.map((news) => Object.fromEntries(Object.entries(news).filter(([, value]) => value !== null)))) as Partial<JobNews>;
+    const withoutNulls = (news: JobNews): object => Object.fromEntries(Object.entries(news).filter(([, value]) => value !== null));
+    return Object.assign({}, ...known.map(withoutNulls)) as Partial<JobNews>;
   };
   return { jobs, metrics, logged, newsOf };
 }
 
-const sweepOf = (name: string, sweep: () => Promise<'done'>): SweepJob<null> => ({ name, description: `does ${name}`, period: () => 0.01, sweep });
+const sweepOf = (name: string, sweep: () => Promise<'done'>): SweepJob<null> => ({
+  name,
+  description: `does ${name}`,
+  period: () => 0.01,
+  sweep,
+});
 const queueOf = (claim: (room: number) => Promise<number[]>, run: (item: number) => Promise<void>): QueueJob<null, number> => ({
   name: 'queue',
   description: 'works on numbers',
@@ -66,7 +72,9 @@ describe('jobs', () => {
     const { newsOf, logged } = start([bind(failing, null)]);
     await eventually(() => passes > 5 && newsOf('sweep').error !== undefined, { what: 'passes after the failure' });
     expect(newsOf('sweep')).toMatchObject({
-      job: { name: 'sweep', description: 'does sweep', periodSeconds: 0.01, concurrency: 1 }, error: 'no [redacted] today', durationMs: expect.any(Number),
+      job: { name: 'sweep', description: 'does sweep', periodSeconds: 0.01, concurrency: 1 },
+      error: 'no [redacted] today',
+      durationMs: expect.any(Number),
     });
     expect(logged).toEqual(['loop pass failed sweep', 'loop pass failed sweep']);
   });
@@ -81,7 +89,8 @@ describe('jobs', () => {
         throw new Error(`number ${item} is bad`);
       }
     };
-    const { newsOf, logged, metrics, jobs } = start([bind(queueOf((room) => Promise.resolve(Array.from({ length: room }, () => (next += 1))), run), null)]);
+    const claim = (room: number): Promise<number[]> => Promise.resolve(Array.from({ length: room }, () => (next += 1)));
+    const { newsOf, logged, metrics, jobs } = start([bind(queueOf(claim, run), null)]);
     await eventually(() => next > 8 && newsOf('queue').error !== undefined, { what: 'runs after the one that fails' });
     await jobs.stop();
     expect([most, newsOf('queue').error, logged]).toEqual([2, 'number 3 is bad', ['background task failed queue']]);
@@ -101,7 +110,8 @@ describe('jobs', () => {
   it('R40: go on while reports cannot be written, and report later what happened meanwhile', async () => {
     let passes = 0;
     const failing = sweepOf('sweep', () => ((passes += 1) === 1 ? Promise.reject(new Error('once')) : Promise.resolve('done')));
-    const { newsOf, logged } = start([bind(failing, null)], (n) => (n < 4 ? Promise.reject(new Error('the database is away')) : Promise.resolve()));
+    const write = (n: number): Promise<void> => (n < 4 ? Promise.reject(new Error('the database is away')) : Promise.resolve());
+    const { newsOf, logged } = start([bind(failing, null)], write);
     await eventually(() => newsOf('sweep').error !== undefined, { what: 'the report is written' });
     expect(newsOf('sweep').error).toBe('once');
     expect(passes).toBeGreaterThan(3);
@@ -114,7 +124,8 @@ describe('jobs', () => {
       add();
       return Promise.resolve('done' as const);
     };
-    const { jobs, logged } = start([bind(sweepOf('one', count(() => (one += 1))), null), bind(sweepOf('two', count(() => (two += 1))), null)], () => Promise.reject(new Error('no')));
+    const both = [sweepOf('one', count(() => (one += 1))), sweepOf('two', count(() => (two += 1)))];
+    const { jobs, logged } = start(both.map((job) => bind(job, null)), () => Promise.reject(new Error('no')));
     await eventually(() => one > 1 && two > 1, { what: 'both run' });
     await jobs.stop('one');
     const at = [one, two];
@@ -144,7 +155,8 @@ describe('the state of a job', () => {
     ]);
   });
 
-  it.each([[1, 33, 1], [1, 34, 0], [600, 1830, 1], [600, 1831, 0]])('R40: with a period of %d s and a pass %d s ago is running on %d replicas', (periodSeconds, passAgeSeconds, replicas) => {
+  const CASES = [[1, 33, 1], [1, 34, 0], [600, 1830, 1], [600, 1831, 0]] as const;
+  it.each(CASES)('R40: with a period of %d s and a pass %d s ago is running on %d replicas', (periodSeconds, passAgeSeconds, replicas) => {
     expect(summariseJobs([report({ periodSeconds, passAgeSeconds })])).toMatchObject([{ replicas }]);
   });
 });

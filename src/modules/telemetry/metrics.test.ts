@@ -18,7 +18,8 @@ describe('the metrics', () => {
     for (const series of [
       'orion_wipes_total{result="failed"}', 'orion_checkpoints_total{result="failed"}', 'orion_restores_total{result="failed"}', 'orion_rents_total{result="no_node"}', 'orion_probes_total{outcome="host_key_changed"}',
       'orion_kept_probes_total{outcome="failed"}', 'orion_migrations_total{result="waiting"}', 'orion_placements_total{result="deadline"}', 'orion_scale_changes_total{service="scheduler",direction="down"}',
-      'orion_gateway_logins_total{result="refused"}', 'orion_loop_passes_total{loop="wipe",outcome="error"}', 'orion_job_runs_total{loop="wipe",outcome="error"}', 'orion_node_deaths_total',
+      'orion_gateway_logins_total{result="refused"}', 'orion_loop_passes_total{loop="wipe",outcome="error"}',
+      'orion_job_runs_total{loop="wipe",outcome="error"}', 'orion_node_deaths_total',
     ]) {
       expect(text).toContain(`\n${series} 0\n`);
     }

@@ -101,7 +101,7 @@ export function createMetrics(): Metrics {
     checkpointBytes: counter('orion_checkpoint_bytes_total', 'Bytes that checkpoints have written to the store'),
     restores: tally('orion_restores_total', 'Homes put back on another node, by result', { result: OUTCOMES }),
     loopPasses: counter('orion_loop_passes_total', 'Passes of background loops', ['loop', 'outcome']),
-    jobRuns: counter('orion_job_runs_total', 'Runs of jobs: a piece of work that was claimed, or the pass of a job without claims', ['loop', 'outcome']),
+    jobRuns: counter('orion_job_runs_total', 'Runs of jobs: the work on a claim, or the pass of a job without claims', ['loop', 'outcome']),
     httpSeconds: histogram('orion_http_request_duration_seconds', 'HTTP requests', { buckets: FAST_SECONDS, labelNames: ['method', 'route', 'status'] }),
     databaseUp: gauge('orion_database_up', '1 when the database answered this scrape; 0: the gauges that come from it are left out'),
     nodes: gauge('orion_nodes', 'Nodes by status', ['status']),

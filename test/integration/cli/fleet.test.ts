@@ -134,13 +134,20 @@ describe('accounts', () => {
 describe('jobs', () => {
   const job = (changes: Record<string, unknown>): Record<string, unknown> => ({
     name: 'wipe', description: 'wipes dirty nodes', role: 'scheduler', state: 'running', replicas: 2, period_seconds: 1, concurrency: 8,
-    last_pass_at: '2026-05-04T10:00:00.000Z', last_run_at: '2026-05-04T09:59:00.000Z', last_duration_ms: 1500, last_error: null, last_error_at: null,
+    last_pass_at: '2026-05-04T10:00:00.000Z', last_run_at: '2026-05-04T09:59:00.000Z', last_duration_ms: 1500,
+    last_error: null, last_error_at: null,
     backlog: { due: 0, overdue_seconds: null }, ...changes,
   });
   const items = [
     job({}),
-    job({ name: 'probe', description: 'judges nodes', period_seconds: 0.25, last_run_at: null, last_duration_ms: null, backlog: { due: 1000, overdue_seconds: 61.5 } }),
-    job({ name: 'watch', description: 'watches', state: 'not_running', replicas: 0, last_duration_ms: 12, backlog: null, last_error: 'no\u001b[2J answer', last_error_at: '2026-05-04T09:58:00.000Z' }),
+    job({
+      name: 'probe', description: 'judges nodes', period_seconds: 0.25, last_run_at: null, last_duration_ms: null,
+      backlog: { due: 1000, overdue_seconds: 61.5 },
+    }),
+    job({
+      name: 'watch', description: 'watches', state: 'not_running', replicas: 0, last_duration_ms: 12, backlog: null,
+      last_error: 'no\u001b[2J answer', last_error_at: '2026-05-04T09:58:00.000Z',
+    }),
   ];
 
   it('R40: are listed with what they last did, what waits for them, and their last error', async () => {

@@ -48,7 +48,8 @@ describe('a scrape', () => {
   it('R40: of every role has the jobs of the schedulers', async () => {
     for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
       const what = `the jobs are in the metrics of ${role.role}`;
-      await eventually(async () => (await scrape(role.opsUrl)).includes('\norion_job_replicas{loop="wipe"} 1\n'), { what, timeoutMs: 20_000 });
+      const areThere = async (): Promise<boolean> => (await scrape(role.opsUrl)).includes('\norion_job_replicas{loop="wipe"} 1\n');
+      await eventually(areThere, { what, timeoutMs: 20_000 });
     }
   });
 

@@ -19,25 +19,31 @@ const allRunOn = (replicas: number): Promise<unknown> =>
 
 /** Time passes for the reports alone. */
 const later = (hours: number): Promise<unknown> =>
-  system.sql('UPDATE job_reports SET reported_at = reported_at - INTERVAL ? HOUR, last_pass_at = last_pass_at - INTERVAL ? HOUR, last_run_at = last_run_at - INTERVAL ? HOUR', [hours, hours, hours]);
+  system.sql(
+    'UPDATE job_reports SET reported_at = reported_at - INTERVAL ? HOUR, last_pass_at = last_pass_at - INTERVAL ? HOUR',
+    [hours, hours],
+  );
 
 describe('the jobs of two schedulers', () => {
   it('R40: are listed with their descriptions and periods, and with the rows that wait for them', async () => {
     await allRunOn(2);
     const all = await jobs();
     const withQueue = ['expire', 'migrate', 'placement', 'probe', 'wipe'];
-    expect(all.map(({ name }) => name)).toEqual(['expire', 'kept-probe', 'migrate', 'outdated-accounts', 'pending', 'placement', 'probe', 'shards', 'watch', 'wipe']);
+    const withoutQueue = ['kept-probe', 'outdated-accounts', 'pending', 'shards', 'watch'];
+    expect(all.map(({ name }) => name)).toEqual([...withQueue, ...withoutQueue].toSorted());
     expect(all.filter(({ backlog }) => backlog !== null).map(({ name }) => name)).toEqual(withQueue);
-    expect(all.filter(({ description, role, period_seconds: period, last_pass_at: pass }) => description === '' || role !== 'scheduler' || period <= 0 || pass === null)).toEqual([]);
-    const expire = await eventually(async () => (await jobs()).find(({ name, last_run_at: at }) => name === 'expire' && at !== null), { what: 'a run is reported', timeoutMs: 20_000 });
+    expect(all.filter(({ description, role, period_seconds: s }) => description === '' || role !== 'scheduler' || s <= 0)).toEqual([]);
+    const hasRun = async (): Promise<Job | undefined> =>
+      (await jobs()).find(({ name, last_run_at: at }) => name === 'expire' && at !== null);
+    const expire = await eventually(hasRun, { what: 'a run is reported', timeoutMs: 20_000 });
     expect(expire).toMatchObject({ period_seconds: 0.5, concurrency: 1, last_duration_ms: expect.any(Number), last_error: null });
   }, 60_000);
 
-  it('R40: stay visible as not running when every scheduler was killed, and go on with the next one, which forgets those that are gone', async () => {
+  it('R40: stay visible as not running when every scheduler was killed; the next one runs them and forgets the others', async () => {
     await Promise.all(system.schedulers.map((scheduler) => scheduler.kill9()));
     await later(2);
     const gone = await jobs();
-    expect(gone.map(({ name, state, last_pass_at: at }) => [name, state, at === null])).toEqual(gone.map(({ name }) => [name, 'not_running', false]));
+    expect(gone.filter(({ state, last_pass_at: at }) => state !== 'not_running' || at === null)).toEqual([]);
     expect(gone).toHaveLength(10);
     await system.startScheduler();
     await allRunOn(1);

@@ -9,7 +9,11 @@ import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 const EXPIRING: readonly LeaseState[] = ['active', 'migrating', 'provisioning'];
 
 /** Leases whose end has passed. */
-export const EXPIRED: DueRows = { table: 'leases', dueAt: 'ends_at', where: `state IN (${EXPIRING.map((state) => `'${state}'`).join(',')})` };
+export const EXPIRED: DueRows = {
+  table: 'leases',
+  dueAt: 'ends_at',
+  where: `state IN (${EXPIRING.map((state) => `'${state}'`).join(',')})`,
+};
 
 /** Leases that wait to be moved. */
 export const MIGRATIONS: DueRows = { table: 'leases', dueAt: 'due_at', where: "state = 'migrating'" };
