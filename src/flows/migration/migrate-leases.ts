@@ -10,11 +10,11 @@ import type { WorkContext } from '../support/context';
 import { moveLease } from '../leases/move-lease';
 import { runPlacement } from '../placements/run-placement';
 import { reached } from '../support/steps';
-import { judgeBrake } from './watch-fleet';
+import { judgeBreaker } from './watch-fleet';
 import { isBusy } from '../support/when-free';
 
 /** What became of the longest waiting lease. `none`: no lease is due; `busy`: others are claiming the free nodes, come again soon; `saving`: its home is saved first. */
-export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'braked' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
+export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'breaker_open' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
 
 /** After these another lease may be due. */
 const GOES_ON: readonly MigrationStep['outcome'][] = ['moved', 'waiting', 'saving', 'not_needed'];
@@ -35,11 +35,11 @@ export const migrateJob: QueueJob<WorkContext, ClaimedPlacement> = {
 
 /**
  * R21: takes one lease that has to leave its node and moves it; the caller then makes the returned placement present. No node free: it is
- * logged, shown in the lease's timeline, and tried again until one appears or the lease ends. Under the brake (I8) nothing moves.
+ * logged, shown in the lease's timeline, and tried again until one appears or the lease ends. While the circuit breaker (I8) is open nothing moves.
  */
 export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep> {
-  if (await judgeBrake(ctx)) {
-    return { outcome: 'braked' };
+  if (await judgeBreaker(ctx)) {
+    return { outcome: 'breaker_open' };
   }
   let taken: Lease | undefined;
   try {

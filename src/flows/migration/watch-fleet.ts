@@ -1,6 +1,6 @@
 import { transaction } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
-import { countFleet, lookAround, setBrake, shouldBrake, suspectSilentNodes, tick } from '../../modules/nodes';
+import { countFleet, lookAround, setBreaker, shouldOpenBreaker, suspectSilentNodes, tick } from '../../modules/nodes';
 import type { SweepJob } from '../../modules/jobs';
 import type { FlowContext } from '../support/context';
 
@@ -22,7 +22,7 @@ export const watchJob: SweepJob<FlowContext & { round: Round }> = {
 
 /**
  * The scheduler's heartbeat over the whole fleet: says that the control plane is at work (and judges anew when it was not, I8), suspects nodes
- * whose agents are silent, and puts the brake on migration while most of the fleet fails at once.
+ * whose agents are silent, and opens the circuit breaker of migrations while most of the fleet fails at once.
  */
 export async function watchFleet(ctx: FlowContext, round: Round = { after: 0 }): Promise<void> {
   if (await tick(ctx.db, ctx.settings.outageSeconds)) {
@@ -30,7 +30,7 @@ export async function watchFleet(ctx: FlowContext, round: Round = { after: 0 }):
     await recordEvent(ctx.db, { type: 'fleet.judged_anew', actor: ctx.actor });
   }
   await suspectSilent(ctx, round);
-  await judgeBrake(ctx);
+  await judgeBreaker(ctx);
 }
 
 async function suspectSilent(ctx: FlowContext, round: Round): Promise<void> {
@@ -49,12 +49,12 @@ async function suspectSilent(ctx: FlowContext, round: Round): Promise<void> {
 }
 
 /** Whether most of the fleet fails at once, by the freshest evidence; asked again before each round of migrations. True: nothing may move (I8). */
-export async function judgeBrake(ctx: FlowContext): Promise<boolean> {
+export async function judgeBreaker(ctx: FlowContext): Promise<boolean> {
   const { intervalSeconds, suspectIntervalSeconds } = ctx.settings.health;
   const fleet = await countFleet(ctx.db, Math.ceil(intervalSeconds + 2 * suspectIntervalSeconds));
-  const on = shouldBrake(fleet);
+  const on = shouldOpenBreaker(fleet);
   const changed = await transaction(ctx.db, async (tx) => {
-    const turned = await setBrake(tx, on);
+    const turned = await setBreaker(tx, on);
     if (turned) {
       await recordEvent(tx, { type: on ? 'fleet.brake_on' : 'fleet.brake_off', actor: ctx.actor, data: { ...fleet } });
     }

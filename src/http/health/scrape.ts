@@ -4,7 +4,7 @@ import { type JobView, viewJobs } from '../../flows/jobs/view-jobs';
 import { messageOf } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import { countLeases } from '../../modules/leases';
-import { countNodes, findBrake } from '../../modules/nodes';
+import { countNodes, findBreaker } from '../../modules/nodes';
 import { findQueueLag, type JobGauges, type Metrics } from '../../modules/telemetry';
 
 export interface ScrapeDeps {
@@ -17,7 +17,7 @@ interface Figures {
   nodes: Awaited<ReturnType<typeof countNodes>>;
   leases: Awaited<ReturnType<typeof countLeases>>;
   lag: Awaited<ReturnType<typeof findQueueLag>>;
-  brake: Awaited<ReturnType<typeof findBrake>>;
+  brake: Awaited<ReturnType<typeof findBreaker>>;
   jobs: JobView[];
 }
 
@@ -46,7 +46,7 @@ export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise
 
 /** One after the other, over one connection. */
 async function readFigures(db: Knex): Promise<Figures> {
-  const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBrake(db) };
+  const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBreaker(db) };
   return { ...fleet, jobs: await viewJobs(db) };
 }
 
@@ -58,7 +58,7 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   (Object.values(metrics.jobs) as JobGauges['lastPass'][]).forEach((gauge) => gauge.reset());
   if (!figures) {
     // `reset` would make a gauge without labels 0, which is a value.
-    [metrics.nodesLeasable, metrics.nodesDirty, metrics.migrationBrake].forEach((gauge) => gauge.remove());
+    [metrics.nodesLeasable, metrics.nodesDirty, metrics.migrationBreaker].forEach((gauge) => gauge.remove());
     return;
   }
   const { nodes, leases, lag, brake, jobs } = figures;
@@ -68,7 +68,7 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   Object.entries(lag).forEach(([queue, seconds]) => metrics.queueLagSeconds.set({ queue }, seconds));
   metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied && !n.short)));
   metrics.nodesDirty.set(sum(nodes.filter((n) => n.dirty && n.status !== 'retired')));
-  metrics.migrationBrake.set(brake === null ? 0 : 1);
+  metrics.migrationBreaker.set(brake === null ? 0 : 1);
   jobs.forEach((job) => showJob(metrics.jobs, job));
 }
 

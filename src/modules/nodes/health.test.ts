@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type HealthPolicy, type HealthState, judgeProbe, type ProbeOutcome, shouldBrake, type Verdict } from './health';
+import { type HealthPolicy, type HealthState, judgeProbe, type ProbeOutcome, shouldOpenBreaker, type Verdict } from './health';
 import type { NodeStatus } from './types';
 
 const policy: HealthPolicy = { deadAfterFailures: 3, intervalSeconds: 30, suspectIntervalSeconds: 5 };
@@ -99,17 +99,17 @@ describe('judging a probe', () => {
   });
 });
 
-describe('the brake on migration', () => {
+describe('the circuit breaker of migrations', () => {
   it.each([[0, 0, false], [0, 2, false], [0, 3, true], [3, 3, false], [3, 4, true], [100, 50, false]])('I8: %i healthy and %i failing: %s', (healthyNodes, failing, brakes) => {
-    expect(shouldBrake({ healthy: healthyNodes, failing })).toBe(brakes);
+    expect(shouldOpenBreaker({ healthy: healthyNodes, failing })).toBe(brakes);
   });
 
   it('I8: never goes off because more nodes fail, nor on because more are healthy', () => {
     fc.assert(
       fc.property(fc.nat(1000), fc.nat(1000), (healthyNodes, failing) => {
-        const brakes = shouldBrake({ healthy: healthyNodes, failing });
-        expect(shouldBrake({ healthy: healthyNodes, failing: failing + 1 }) || !brakes).toBe(true);
-        expect(brakes || !shouldBrake({ healthy: healthyNodes + 1, failing })).toBe(true);
+        const brakes = shouldOpenBreaker({ healthy: healthyNodes, failing });
+        expect(shouldOpenBreaker({ healthy: healthyNodes, failing: failing + 1 }) || !brakes).toBe(true);
+        expect(brakes || !shouldOpenBreaker({ healthy: healthyNodes + 1, failing })).toBe(true);
       }),
     );
   });

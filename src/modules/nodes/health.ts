@@ -88,8 +88,8 @@ const MIN_FAILING_FOR_BRAKE = 3;
 
 /**
  * True when most of the fleet fails at once: then it is more likely that the control plane cannot see than that the machines died,
- * and moving leases would do harm (I8). Below three failing nodes it never brakes. Pure.
+ * and moving leases would do harm (I8). Below three failing nodes it stays closed. Pure.
  */
-export function shouldBrake({ healthy, failing }: FleetCounts): boolean {
+export function shouldOpenBreaker({ healthy, failing }: FleetCounts): boolean {
   return failing >= MIN_FAILING_FOR_BRAKE && failing > healthy;
 }

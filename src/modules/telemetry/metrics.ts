@@ -51,7 +51,7 @@ export interface Metrics {
   nodesDirty: Gauge;
   leases: Gauge<'state'>;
   queueLagSeconds: Gauge<'queue'>;
-  migrationBrake: Gauge;
+  migrationBreaker: Gauge;
   jobs: JobGauges;
   /** Of the autoscaler. */
   scaleLeads: Gauge;
@@ -109,7 +109,7 @@ export function createMetrics(): Metrics {
     nodesDirty: gauge('orion_nodes_dirty', 'Nodes that wait for a verified wipe'),
     leases: gauge('orion_leases', 'Leases that are not over, by state', ['state']),
     queueLagSeconds: gauge('orion_queue_lag_seconds', 'How long the longest due piece of work has been waiting', ['queue']),
-    migrationBrake: gauge('orion_migration_brake', '1 while most of the fleet fails at once and migration stands still'),
+    migrationBreaker: gauge('orion_migration_brake', '1 while most of the fleet fails at once and migration stands still'),
     jobs: createJobGauges(registers),
     scaleLeads: gauge('orion_scale_leads', '1 while this autoscaler leads'),
     scaleActual: gauge('orion_scale_actual_replicas', 'Replicas that serve', ['service']),

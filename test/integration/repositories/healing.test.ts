@@ -209,7 +209,7 @@ describe('migration', () => {
     for (const { id: nodeId } of fleet.slice(0, 4)) {
       await die(nodeId);
     }
-    expect(await migrate()).toBe('braked');
+    expect(await migrate()).toBe('breaker_open');
     expect(await lease(id)).toMatchObject({ state: 'migrating', generation: 1 });
     expect(await count(database.db, 'SELECT COUNT(*) FROM control_plane WHERE brake_since IS NOT NULL')).toBe(1);
     for (const { id: nodeId } of fleet.slice(1, 4)) {

@@ -46,15 +46,15 @@ export async function tick(db: Db, outageSeconds: number): Promise<boolean> {
   return judgedAnew === 1;
 }
 
-/** Puts the brake on or takes it off. True when that changed something. */
-export async function setBrake(tx: Tx, on: boolean): Promise<boolean> {
+/** Opens or closes the circuit breaker. True when that changed something. */
+export async function setBreaker(tx: Tx, on: boolean): Promise<boolean> {
   const sql = on
     ? 'UPDATE control_plane SET brake_since = UTC_TIMESTAMP(3) WHERE id = 1 AND brake_since IS NULL'
     : 'UPDATE control_plane SET brake_since = NULL WHERE id = 1 AND brake_since IS NOT NULL';
   return (await execute(tx, sql)) === 1;
 }
 
-/** When the brake on migration was put on, or null. */
-export async function findBrake(db: Db): Promise<Date | null> {
+/** When the circuit breaker was opened, or null while it is closed. */
+export async function findBreaker(db: Db): Promise<Date | null> {
   return (await selectFirst<{ brake_since: Date | null }>(db, 'SELECT brake_since FROM control_plane WHERE id = 1'))?.brake_since ?? null;
 }
