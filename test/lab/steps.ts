@@ -1,7 +1,7 @@
 import { constants, mkdtempSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Step } from '../../src/flows/support/steps';
+import type { Step } from '../../src/flows/support/failpoints';
 import { eventually } from './eventually';
 import type { Lab } from './lab';
 import { runOrThrow } from './run';

@@ -10,7 +10,7 @@ import {
 import { admitPending, isWorthAnEvent } from './pending-nodes';
 import { agreeOnCredential, type AgreedCredential, checkHostKey, type MachineProof, type ProofContext, readChallenge, spendChallenge, useJoinToken } from './prove-machine';
 import { quarantine } from '../nodes/quarantine-node';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { askIncumbent, type CloneContext, type Incumbent, noteClone, refuseCopiedState, refuseTakeover, type Refusal } from '../nodes/tell-clones';
 
 /** What registration needs besides the usual. */
@@ -57,13 +57,13 @@ export interface Registered {
 export async function registerNode(ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered> {
   const challengedAt = await checkProof(ctx, request);
   const incumbent = await askIncumbent(ctx, request);
-  reached('register.begin');
+  failpoint('register.begin');
   const result = await transaction(ctx.db, async (tx) => {
     const registered = await register(tx, ctx, { ...request, challengedAt, incumbent });
-    reached('register.commit');
+    failpoint('register.commit');
     return registered;
   });
-  reached('register.done');
+  failpoint('register.done');
   // Thrown only now: the quarantine that goes with it has to be committed.
   if (result === 'host_key_changed') {
     throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');

@@ -4,7 +4,7 @@ import type { SweepJob } from '../../modules/jobs';
 import { EXPIRED, lockExpiredLeases } from '../../modules/leases';
 import type { FlowContext } from '../support/context';
 import { endLease } from './end-lease';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 
 const BATCH = 50;
 
@@ -18,19 +18,19 @@ export const expireJob: SweepJob<FlowContext> = {
 
 /** R22: ends the leases whose time is up by the database's clock. Nothing here leaves the database; the wipes follow by themselves. */
 export async function expireLeases(ctx: FlowContext): Promise<PassResult> {
-  reached('expire.begin');
+  failpoint('expire.begin');
   const ended = await transaction(ctx.db, async (tx) => {
     const leases = await lockExpiredLeases(tx, BATCH);
     for (const lease of leases) {
       await endLease(tx, lease, { reason: 'expired', actor: ctx.actor });
     }
     if (leases.length > 0) {
-      reached('expire.commit');
+      failpoint('expire.commit');
     }
     return leases;
   });
   if (ended.length > 0) {
-    reached('expire.done');
+    failpoint('expire.done');
   }
   for (const { id: leaseId, endsAt } of ended) {
     ctx.logger.info('lease expired', { leaseId, endsAt });

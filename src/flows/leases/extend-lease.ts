@@ -4,7 +4,7 @@ import { actorOf, findUser, type User } from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
 import { checkTerm, extendEnd, findExtension, findLease, isRunning, type Lease, lockOwnedLease, refreshPlacement } from '../../modules/leases';
 import type { FlowContext } from '../support/context';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { type LeaseView, viewLeases } from './view-lease';
 
 export interface ExtendRequest {
@@ -22,9 +22,9 @@ const noSuchLease = (): OrionError => new OrionError('not_found', 'There is no s
  * Throws not_found (also for another's lease), lease_over, duration_too_long, idempotency_key_reused.
  */
 export async function extendLease(ctx: FlowContext, request: ExtendRequest): Promise<LeaseView> {
-  reached('extend.begin');
+  failpoint('extend.begin');
   await transaction(ctx.db, (tx) => extend(tx, request));
-  reached('extend.done');
+  failpoint('extend.done');
   const lease = await findLease(ctx.db, request.leaseId);
   const [view] = await viewLeases(ctx.db, lease ? [lease] : []);
   if (!view) {
@@ -54,7 +54,7 @@ async function extend(tx: Tx, { leaseId, by, seconds, idempotencyKey }: ExtendRe
     userId: lease.userId,
     data: { seconds, ends_before: lease.endsAt.toISOString(), ends_after: endsAfter.toISOString() },
   });
-  reached('extend.commit');
+  failpoint('extend.commit');
 }
 
 function refuseIfOver(lease: Lease): void {

@@ -4,7 +4,7 @@ import { moveCheckpoint } from '../../modules/checkpoints';
 import { type ClaimedPlacement, insertPlacements, type Lease, relocateLease, retirePlacement } from '../../modules/leases';
 import { claimFreeNode, occupyNode, vacateNode } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { NodesBusyError } from '../support/when-free';
 
 /**
@@ -37,6 +37,6 @@ export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise
     data: { from_node: lease.occupiedNodeId, to_node: node.id, generation },
   });
   const [placement = null] = await insertPlacements(tx, [{ leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid }], ctx.settings.claimSeconds);
-  reached('migrate.commit');
+  failpoint('migrate.commit');
   return placement;
 }

@@ -4,7 +4,7 @@ import { actorOf, type User } from '../../modules/accounts';
 import { findLease, isRunning, lockOwnedLease } from '../../modules/leases';
 import type { FlowContext } from '../support/context';
 import { endLease } from './end-lease';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { type LeaseView, viewLeases } from './view-lease';
 
 /**
@@ -12,7 +12,7 @@ import { type LeaseView, viewLeases } from './view-lease';
  * for another's lease.
  */
 export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId: number; by: User }): Promise<LeaseView> {
-  reached('release.begin');
+  failpoint('release.begin');
   await transaction(ctx.db, async (tx) => {
     const lease = await lockOwnedLease(tx, leaseId, by.role === 'admin' ? undefined : by.id);
     if (!lease) {
@@ -21,9 +21,9 @@ export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId:
     if (isRunning(lease.state)) {
       await endLease(tx, lease, { reason: lease.userId === by.id ? 'released' : 'revoked', actor: actorOf(by) });
     }
-    reached('release.commit');
+    failpoint('release.commit');
   });
-  reached('release.done');
+  failpoint('release.done');
   const lease = await findLease(ctx.db, leaseId);
   const [view] = await viewLeases(ctx.db, lease ? [lease] : []);
   if (!view) {

@@ -9,7 +9,7 @@ import { claimFreeNode, lockNode, LOST, type Node } from '../../modules/nodes';
 import type { WorkContext } from '../support/context';
 import { moveLease } from '../leases/move-lease';
 import { runPlacement } from '../placements/run-placement';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { judgeBreaker } from './watch-fleet';
 import { isBusy } from '../support/when-free';
 
@@ -43,13 +43,13 @@ export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep>
   }
   let taken: Lease | undefined;
   try {
-    reached('migrate.begin');
+    failpoint('migrate.begin');
     const outcome = await transaction(ctx.db, async (tx): Promise<MigrationStep> => {
       taken = await lockDueMigration(tx);
       return taken ? await step(tx, ctx, taken) : { outcome: 'none' };
     });
     if (outcome.outcome === 'moved') {
-      reached('migrate.moved');
+      failpoint('migrate.moved');
     }
     return outcome;
   } catch (error) {

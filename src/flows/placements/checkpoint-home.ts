@@ -12,7 +12,7 @@ import { findLease, isRunning, type Lease } from '../../modules/leases';
 import { LOST, targetOf } from '../../modules/nodes';
 import type { CheckpointSettings, FlowContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { viewLeases } from '../leases/view-lease';
 
 export interface CheckpointContext extends FlowContext {
@@ -46,7 +46,7 @@ export function claimCheckpoints(ctx: CheckpointContext, limit: number): Promise
 
 /** Makes the store agree with a claimed lease: a running one gets a fresh checkpoint, of one that is over nothing stays. Never throws for a node's or a tenant's sake. */
 export async function checkpointHome(ctx: CheckpointContext, claim: ClaimedCheckpoint): Promise<void> {
-  reached('checkpoint.claimed');
+  failpoint('checkpoint.claimed');
   const lease = await findLease(ctx.db, claim.leaseId);
   if (!lease || !isRunning(lease.state)) {
     await removeCheckpoints(ctx, claim);
@@ -92,13 +92,13 @@ async function saveHome(ctx: CheckpointContext, saving: Saving): Promise<void> {
     }
     return;
   }
-  reached('checkpoint.stored');
+  failpoint('checkpoint.stored');
   const settled = await transaction(ctx.db, async (tx) => {
     const changed = await settleCheckpoint(tx, claim, { archives, seconds: ctx.checkpoints.intervalSeconds });
-    reached('checkpoint.commit');
+    failpoint('checkpoint.commit');
     return changed;
   });
-  reached('checkpoint.done');
+  failpoint('checkpoint.done');
   ctx.metrics.checkpoints.inc({ result: settled ? 'ok' : 'lost' });
   if (!settled) {
     await ctx.homes.tidy(lease.id, { number: claim.number, chain: claim.archives });

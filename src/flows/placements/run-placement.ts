@@ -14,7 +14,7 @@ import type { WorkContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
 import { leaveLostNode, settleFailure } from './placement-failure';
 import { recordRestore, type Restored, restoreHome, takeHomeElsewhere } from './restore-home';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { settleUidTaken } from './uid-taken';
 import { whenFree } from '../support/when-free';
 
@@ -58,7 +58,7 @@ export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement, 
 }
 
 async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Job): Promise<ClaimedPlacement | null> {
-  reached('placement.claimed');
+  failpoint('placement.claimed');
   // A job that was just committed holds the keys of that moment.
   const job = known ? { ...known, keys: known.lease.publicKeys } : await findJob(ctx, placement);
   if (!job) {
@@ -68,7 +68,7 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
   if (LOST.includes(node.status)) {
     return whenFree(ctx, () => transaction(ctx.db, (tx) => leaveLostNode(tx, ctx, placement)));
   }
-  reached('placement.making');
+  failpoint('placement.making');
   const { made, error } = await tryPresent(ctx, placement, job);
   const logger = ctx.logger.child({ leaseId: lease.id, nodeId: node.id, generation: placement.generation });
   if (error instanceof ClaimLostError) {
@@ -104,7 +104,7 @@ interface Settling {
 
 /** What to work on next, or null: the account is there and its lease active, or this process has lost its claim. */
 async function settleMade(ctx: WorkContext, { placement, job: { lease, node }, made, logger }: Settling): Promise<ClaimedPlacement | null> {
-  reached('placement.made');
+  failpoint('placement.made');
   const next = await takeHomeElsewhere(ctx, placement, made.restored);
   if (next) {
     logger.warn('home taken elsewhere', { toNode: next.nodeId, reason: made.restored?.fault });
@@ -115,7 +115,7 @@ async function settleMade(ctx: WorkContext, { placement, job: { lease, node }, m
     transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made })),
     expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds),
   ]);
-  reached('placement.settled');
+  failpoint('placement.settled');
   logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: made.report.durationMs });
   ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
   return null;
@@ -214,6 +214,6 @@ async function settleSuccess(tx: Transaction, { ctx, placement, lease, report, r
     ctx.metrics.migrations.inc({ result: 'ok' });
     ctx.metrics.migrationSeconds.observe(migratingSeconds);
   }
-  reached('placement.commit');
+  failpoint('placement.commit');
   return true;
 }

@@ -13,7 +13,7 @@ import { type AccountToWipe, type Fitness, NewerAccountError, type PlayReport, P
 import type { WorkContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
 import { quarantine } from '../nodes/quarantine-node';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 
 export const wipeJob: QueueJob<WorkContext, ClaimedWipe> = {
   name: 'wipe',
@@ -51,7 +51,7 @@ class NotCleanError extends Error {
 export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<void> {
   const logger = ctx.logger.child({ nodeId: claim.node.id });
   const startedAt = ctx.clock.monotonicMs();
-  reached('wipe.claimed');
+  failpoint('wipe.claimed');
   const placements = await listPlacementsToWipe(ctx.db, claim.node.id);
   try {
     const report = await keepClaim(
@@ -60,7 +60,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
       (signal) => wipeAndVerify(ctx, { claim, placements, signal }),
     );
     const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, claim, placements, report }));
-    reached('wipe.done');
+    failpoint('wipe.done');
     ctx.metrics.wipes.inc({ result: settled ? 'ok' : 'lost' });
     ctx.metrics.wipeSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
     logger.info(settled ? 'node wiped' : 'wipe taken by another', { accounts: placements.length, durationMs: ctx.clock.monotonicMs() - startedAt });
@@ -91,14 +91,14 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
   const target = targetOf(claim.node);
   const accounts = placements.map(({ username, uid, presentAt }) => ({ username, uid, ...(presentAt === null ? { unsure: true } : {}) }));
   const wipe = await wipeAll(ctx, { claim, accounts, signal });
-  reached('wipe.wiped');
+  failpoint('wipe.wiped');
   const { never_made: neverMade } = wipe.details;
   const made = accounts.filter(({ username, unsure }) => !unsure || !Array.isArray(neverMade) || !neverMade.includes(username));
   const verify = await ctx.provisioner.verifyClean(target, made, signal);
   if (!verify.clean) {
     throw new NotCleanError(verify.findings);
   }
-  reached('wipe.verified');
+  failpoint('wipe.verified');
   return { wipe, verify, fitness: await lookAtFitness(ctx, { claim, wipe, signal }) };
 }
 
@@ -158,7 +158,7 @@ async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: 
   for (const leaseId of await endLeases(tx, placements.map((placement) => placement.leaseId))) {
     await recordEvent(tx, { type: 'lease.ended', actor: ctx.actor, leaseId, nodeId: claim.node.id });
   }
-  reached('wipe.commit');
+  failpoint('wipe.commit');
   return true;
 }
 

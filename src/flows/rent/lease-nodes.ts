@@ -8,7 +8,7 @@ import { type ClaimedPlacement, insertLeases, insertPlacements, insertRents, typ
 import { type ClaimedNode, occupyNodes } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { hashOf, type Reservation, type Reserved, type SecretRequest } from './rent-request';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 
 /** A request and the nodes that this transaction holds for it. */
 export interface Granted {
@@ -41,7 +41,7 @@ export async function leaseNodes(tx: Transaction, ctx: FlowContext, { granted, i
   const nodes = granted.flatMap((each) => each.nodes);
   const { rentIds, leases, placements } = await (nodes.length === 1 ? writeOne(tx, ctx, { granted, isLast }) : writeMany(tx, ctx, granted));
   if (!tx.isCommitted) {
-    reached('rent.commit');
+    failpoint('rent.commit');
   }
   const ofRent = new Map(rentIds.map((rentId): [number, Reserved[]] => [rentId, []]));
   zip(nodes, zip(leases, placements)).forEach(([node, [lease, placement]]) => ofRent.get(lease.rentId)?.push({ placement, lease, node }));

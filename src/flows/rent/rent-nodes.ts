@@ -5,7 +5,7 @@ import type { WorkContext } from '../support/context';
 import type { RentRequest, Reserved } from './rent-request';
 import type { Reserve } from './reserve';
 import { runPlacement } from '../placements/run-placement';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 import { type LeaseView, viewLeases } from '../leases/view-lease';
 
 export interface RentOutcome {
@@ -24,15 +24,15 @@ export interface RentOutcome {
  * Throws no_node_free (with Retry-After), quota_exceeded, duration_too_long, idempotency_key_reused, provisioning_failed.
  */
 export async function rentNodes(ctx: WorkContext & { reserve: Reserve }, request: RentRequest): Promise<RentOutcome> {
-  reached('rent.begin');
+  failpoint('rent.begin');
   const secret = request.withPassword ? await generateAccountPassword() : null;
   const reservation = await ctx.reserve({ ...request, passwordHash: secret?.hash ?? null });
-  reached('rent.reserved');
+  failpoint('rent.reserved');
   const work = Promise.all(reservation.reserved.map(({ placement, lease, node }) => runPlacement(ctx, placement, { lease, node })));
   work.catch((error: unknown) => ctx.logger.error('a rent was left to the schedulers', { rentId: reservation.rentId, error }));
   const waits = ctx.settings.rentWaitSeconds > 0 || reservation.replayed;
   const leases = waits ? await waitForAccounts(ctx, reservation.rentId, work) : viewCommitted(ctx, request, reservation.reserved);
-  reached('rent.answering');
+  failpoint('rent.answering');
   if (leases.some(({ lease }) => lease.state === 'failed')) {
     throw new OrionError('provisioning_failed', 'No account could be made on the nodes that were free, and nothing was leased. Try again with a new Idempotency-Key.', { retryAfterSeconds: 10 });
   }

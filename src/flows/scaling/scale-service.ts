@@ -8,7 +8,7 @@ import {
   beginScaling, type Decision, decideScale, endChange, holdsLead, type LeadClaim, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
 } from '../../modules/scaling';
 import { findQueueLag, type Metrics } from '../../modules/telemetry';
-import { reached } from '../support/steps';
+import { failpoint } from '../support/failpoints';
 
 export interface ScaleContext {
   db: Knex;
@@ -119,20 +119,20 @@ const rounded = (value: number | null): number | null => (value === null ? null 
 async function change(ctx: ScaleContext & { lead: LeadClaim }, target: ScaledTarget, { from, decision }: { from: number; decision: Decision }): Promise<void> {
   const { service } = target;
   const { to, reason, utilisationPercent } = decision;
-  reached('scale.begin');
+  failpoint('scale.begin');
   const leads = await transaction(ctx.db, async (tx) => {
     if (!(await holdsLead(tx, ctx.lead))) {
       return false;
     }
     await recordEvent(tx, { type: 'service.scaled', actor: 'autoscaler', data: { service, from, to, reason, utilisation_percent: rounded(utilisationPercent) } });
-    reached('scale.commit');
+    failpoint('scale.commit');
     return true;
   });
   if (!leads) {
     ctx.logger.warn('the lead was lost: nothing is changed', { service });
     return;
   }
-  reached('scale.decided');
+  failpoint('scale.decided');
   try {
     await ctx.driver.scale(service, { from, to });
     ctx.metrics.scaleChanges.inc({ service, direction: to > from ? 'up' : 'down' });

@@ -1,4 +1,4 @@
-import type { Step } from '../../../src/flows/support/steps';
+import type { Step } from '../../../src/flows/support/failpoints';
 import { systemClock } from '../../../src/lib/clock';
 import type { CommitFate } from '../../lab';
 import type { Replica } from '../../support/replica';

@@ -1,4 +1,4 @@
-import type { Step } from '../../../src/flows/support/steps';
+import type { Step } from '../../../src/flows/support/failpoints';
 import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';

@@ -20,7 +20,7 @@ export type Step =
 const steps = channel('orion:step');
 
 /** Says that a step was reached. A listener may hold the process here, or end it. */
-export function reached(step: Step): void {
+export function failpoint(step: Step): void {
   if (steps.hasSubscribers) {
     steps.publish({ step });
   }
