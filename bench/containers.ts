@@ -15,7 +15,7 @@ export const containers: Benchmark = {
   name: 'containers',
   method:
     `The stack of compose.yaml on a Docker engine of its own. Requests: \`GET /api/me\` over ${CONNECTIONS} kept connections, over TLS through Caddy with one replica and with two, against plain http straight to one replica, by turns; client, proxy, database and replicas share the cores, so a second replica has no core of its own here. ` +
-    'Cold start: `docker start` of a stopped replica until its /readyz says yes, against the start and end of a container of the same image that runs `node -e 0`. From load to served: the autoscaler at its default rhythm (a look every 5 s; target 30 % instead of 60 %, since the cores are shared), from the first request of a load to the first answer of a replica that was not there before, against the cold start of an API.',
+    'Cold start: `docker start` of a stopped replica until its /readyz says yes, against the start and end of a container of the same image that runs `node -e 0`. From load to served: the autoscaler at its default schedule (a look every 5 s; target 30 % instead of 60 %, since the cores are shared), from the first request of a load to the first answer of a replica that was not there before, against the cold start of an API.',
   run: (run) => measureContainers(run),
 };
 

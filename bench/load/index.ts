@@ -8,7 +8,7 @@ const MANY_SHORT = 10_000;
 export const load: Benchmark = {
   name: 'load',
   method:
-    `\`scripts/load.sh\` with ${MANY.toLocaleString('en')} simulated nodes, one API, no scheduler, default settings: the agents' own sessions call home in the rhythm that they are told. Sustained: heartbeats answered against those that the longest told interval asks for. Lag: the 99th of a hundred answers in the second half of a minute against the first; one that grows is tens of seconds by then. ` +
+    `\`scripts/load.sh\` with ${MANY.toLocaleString('en')} simulated nodes, one API, no scheduler, default settings: the agents' own sessions call home in the schedule that they are told. Sustained: heartbeats answered against those that the longest told interval asks for. Lag: the 99th of a hundred answers in the second half of a minute against the first; one that grows is tens of seconds by then. ` +
     `Memory: of the API replica, against the same with ${FEW.toLocaleString('en')} nodes. MariaDB does not wait for the disk here; \`heartbeat\` measures with flushes. Short: ${MANY_SHORT.toLocaleString('en')} nodes.`,
   run: (run) => measureLoad(run),
 };

@@ -45,7 +45,7 @@ describe('the configuration of the control plane', () => {
     expect(faultsOf({ ...good, ORION_PUBLIC_URL: "https://a'; id" })).toEqual([expect.stringContaining('ORION_PUBLIC_URL: must be')]);
   });
 
-  it('R20, R21, R22: an API needs four things and has the documented rhythm by default', () => {
+  it('R20, R21, R22: an API needs four things and has the documented schedule by default', () => {
     const config = load(good);
     expect(config.probe).toMatchObject({ intervalSeconds: 30, deadAfterFailures: 3 });
     expect(config.intervals.migrateSeconds).toBe(10);
@@ -55,9 +55,9 @@ describe('the configuration of the control plane', () => {
   });
 
   it('I8: lets agents call three times within the contact limit, whatever the interval; without a limit the interval alone counts', () => {
-    const rhythm = (limit: string, interval: string): unknown =>
+    const schedule = (limit: string, interval: string): unknown =>
       load({ ...good, ORION_CONTACT_LIMIT_SECONDS: limit, ORION_HEARTBEAT_INTERVAL_SECONDS: interval }).heartbeat.intervalSeconds;
-    expect([rhythm('6', '5'), rhythm('60', '5'), rhythm('0', '30')]).toEqual([2, 5, 30]);
+    expect([schedule('6', '5'), schedule('60', '5'), schedule('0', '30')]).toEqual([2, 5, 30]);
   });
 
   it('R44: each role needs its own keys, and looks at no other', () => {

@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import express, { type Express, type RequestHandler, type Router } from 'express';
 import helmet from 'helmet';
 import { createHeartbeatLog } from '../flows/heartbeats/record-heartbeat';
-import { createHeartbeatRhythm } from '../flows/heartbeats/heartbeat-rhythm';
+import { createHeartbeatSchedule } from '../flows/heartbeats/heartbeat-schedule';
 import { createUseJudge } from '../flows/heartbeats/judge-use';
 import type { Readiness } from '../lib/readiness';
 import { addAccountRoutes } from './accounts/router';
@@ -67,10 +67,10 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   addNodeRoutes(routes, api, stopping);
   addJobRoutes(routes, api);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
-  const rhythm = createHeartbeatRhythm(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
+  const schedule = createHeartbeatSchedule(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
   const heartbeats = createHeartbeatLog({ ...agentCtx, uses: createUseJudge(agentCtx) });
   const workerAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db }, ctx.tokens);
-  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: workerAuth, fast: fast.workers }), { ...api, ctx: agentCtx, rhythm, heartbeats });
+  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: workerAuth, fast: fast.workers }), { ...api, ctx: agentCtx, schedule, heartbeats });
 
   const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
   const full = createListener(api, { db: api.reads, readiness }, [routers.own, routers.workers, ...pages]);

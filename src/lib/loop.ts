@@ -19,7 +19,7 @@ export interface LoopOptions {
 /** A background loop: passes never overlap, waits are jittered (±20 %) and abortable, failures back off. */
 export interface Loop {
   start(): void;
-  /** One pass now, outside the rhythm; tests call it. Throws what the pass throws. */
+  /** One pass now, outside the schedule; tests call it. Throws what the pass throws. */
   runOnce(): Promise<PassResult>;
   /** Wakes the loop if it is waiting. */
   nudge(): void;

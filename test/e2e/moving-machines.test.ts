@@ -7,7 +7,7 @@ import { workerOf } from './support/inside';
 
 const WAIT_MS = 60_000;
 
-/** Machines in networks of their own, at the default rhythm of probes, for what happens to a machine must be shorter than a death. */
+/** Machines in networks of their own, at the default schedule of probes, for what happens to a machine must be shorter than a death. */
 describe('a leased machine in the field', () => {
   let system: System;
   let fleet: WorkerFleet;

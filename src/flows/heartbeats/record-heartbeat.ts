@@ -6,7 +6,7 @@ import { listAccountsOnNode } from '../../modules/leases';
 import { type Caller, findNode, type Heartbeat as Row, type Node, type NodeStatus, recordHeartbeats, type Vitals } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { followFacts, type SelfReport } from './follow-facts';
-import type { HeartbeatRhythm } from './heartbeat-rhythm';
+import type { HeartbeatSchedule } from './heartbeat-schedule';
 import type { UseJudge } from './judge-use';
 import { quarantine } from '../nodes/quarantine-node';
 import { isAstray, refreshSetBack } from './refresh-set-back';
@@ -41,7 +41,7 @@ export interface HeartbeatAnswer {
 /** Writes heartbeats, those that arrive together in one statement. Throws `unavailable`. */
 export type HeartbeatLog = Batcher<Row, undefined>;
 
-export type HeartbeatContext = FlowContext & CloneContext & { rhythm: HeartbeatRhythm; heartbeats: HeartbeatLog };
+export type HeartbeatContext = FlowContext & CloneContext & { schedule: HeartbeatSchedule; heartbeats: HeartbeatLog };
 
 /** Larger batches make the database no faster, and leave this process idle meanwhile. */
 const MAX_BATCH = 250;
@@ -77,7 +77,7 @@ const isNews = (vitals: Vitals): boolean => Object.values(vitals).some((value) =
 export async function takeHeartbeat(ctx: HeartbeatContext, caller: Caller, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
   const { vitals, keptSeconds, self } = heartbeat;
   const { selfAccepted, status, accounts } = isPlain(caller, heartbeat) ? { ...caller, selfAccepted: false } : await actOn(ctx, caller, heartbeat);
-  const { intervalSeconds, overdueSeconds } = ctx.rhythm.tell({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: isNews(vitals) });
+  const { intervalSeconds, overdueSeconds } = ctx.schedule.next({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: isNews(vitals) });
   await ctx.heartbeats.add({ nodeId: caller.nodeId, vitals, overdueSeconds });
   return { status, accounts, intervalSeconds, ...(self !== undefined && { selfAccepted }) };
 }

@@ -1,7 +1,7 @@
 import type { BodyOf } from '../../contract';
 import * as calls from '../../contract/workers';
 import { leaveNode } from '../../flows/enrolment/leave-node';
-import type { HeartbeatRhythm } from '../../flows/heartbeats/heartbeat-rhythm';
+import type { HeartbeatSchedule } from '../../flows/heartbeats/heartbeat-schedule';
 import type { SelfReport } from '../../flows/heartbeats/follow-facts';
 import { type HeartbeatLog, takeHeartbeat } from '../../flows/heartbeats/record-heartbeat';
 import { issueChallenge, readChallenge, spendChallenge } from '../../flows/enrolment/prove-machine';
@@ -18,12 +18,12 @@ import { parseHostKey, presentHeartbeat, presentUsual, toHeartbeat } from './hea
 import { readProof } from './proof';
 
 export interface WorkerDeps extends ApiDeps {
-  rhythm: HeartbeatRhythm;
+  schedule: HeartbeatSchedule;
   heartbeats: HeartbeatLog;
 }
 
 /** What the agents call. */
-export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhythm, heartbeats }: WorkerDeps): void {
+export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, schedule, heartbeats }: WorkerDeps): void {
   const usual = presentUsual(settings);
   const { management, ...unsigned } = usual;
   const statement = sha256(management.statement.text);
@@ -41,7 +41,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, rhy
   }
   routes.on(calls.heartbeat).answer(async ({ body, req, by }) => {
     const self = body.self === undefined ? undefined : toSelfReport(body.self, req);
-    const answer = await takeHeartbeat({ ...ctx, rhythm, heartbeats }, by, { ...toHeartbeat(body), self });
+    const answer = await takeHeartbeat({ ...ctx, schedule, heartbeats }, by, { ...toHeartbeat(body), self });
     return { status: 200, body: presentHeartbeat(answer, body.statement === statement ? unsigned : usual) };
   });
   routes.on(calls.leaveFleet).answer(async ({ by: { nodeId, mac } }) => {

@@ -4,7 +4,7 @@ export { createChallenges, type Challenges } from './challenges';
 export * from './queries/challenges';
 export { numberStatement } from './queries/management-statement';
 export * from './health';
-export * from './rhythm';
+export * from './heartbeat-schedule';
 export { fitOf } from './fit';
 export type { ClaimedNode } from './queries/claimed-row';
 export { limitNode, setOperatorLabels, setSharedStorage } from './queries/decide';

@@ -138,7 +138,7 @@ describe('probes over kept connections', () => {
   });
 
   it('R20: a worker that is killed is due for a probe at once, and suspected by it', async () => {
-    // By the rhythm of the pings it would be noticed after a minute.
+    // By the schedule of the pings it would be noticed after a minute.
     ctx.settings.health = { ...health, intervalSeconds: 100 };
     await enrol(worker);
     const { suspected } = await keepOne();

@@ -200,7 +200,7 @@ export async function lookForReturns(db: Db): Promise<void> {
 
 /**
  * Something happened to nodes that are taken to be well: look at them now. Nothing else about them changes. One that is suspected already is probed at the
- * rhythm of the suspected, however many callers find it gone: three looks in one second would take a restart of its sshd for a death.
+ * schedule of the suspected, however many callers find it gone: three looks in one second would take a restart of its sshd for a death.
  * Returns how many became due by this.
  */
 export function probeSoon(db: Db, ...nodeIds: [number, ...number[]]): Promise<number> {

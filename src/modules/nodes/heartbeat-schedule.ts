@@ -1,5 +1,5 @@
 /** How often agents are to call home. */
-export interface Rhythm {
+export interface Intervals {
   /** For nodes with accounts, and those of which something is awaited: no more than a third of the contact limit. */
   intervalSeconds: number;
   /** Up to this the others are told to come less and less often. */
@@ -18,7 +18,7 @@ export interface CallHome {
 }
 
 /** Seconds until the agent's next call: doubled while nothing happens, the shortest again as soon as the node is idle no more. Pure. */
-export function nextInterval({ intervalSeconds, idleSeconds, fleetSeconds }: Rhythm, { idle, keptSeconds, news }: CallHome): number {
+export function nextInterval({ intervalSeconds, idleSeconds, fleetSeconds }: Intervals, { idle, keptSeconds, news }: CallHome): number {
   if (!idle || keptSeconds === undefined) {
     return intervalSeconds;
   }

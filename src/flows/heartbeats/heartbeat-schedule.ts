@@ -2,7 +2,7 @@ import { messageOf } from '../../lib/errors';
 import { type CallHome, countCallers, nextInterval } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 
-export interface RhythmSettings {
+export interface ScheduleSettings {
   intervalSeconds: number;
   idleSeconds: number;
   /** Of the whole fleet, together. */
@@ -16,15 +16,15 @@ interface Told {
 }
 
 /** Tells agents when to call again, in one replica. */
-export interface HeartbeatRhythm {
-  tell(call: CallHome): Told;
+export interface HeartbeatSchedule {
+  next(call: CallHome): Told;
 }
 
 /** Fleets do not grow by thousands within it. */
 const COUNT_AGAIN_MS = 30_000;
 
 /** Counts the fleet now and then, beside the calls; until the first count it counts for nothing. */
-export function createHeartbeatRhythm({ db, clock, logger, settings }: FlowContext, { intervalSeconds, idleSeconds, heartbeatsPerSecond }: RhythmSettings): HeartbeatRhythm {
+export function createHeartbeatSchedule({ db, clock, logger, settings }: FlowContext, { intervalSeconds, idleSeconds, heartbeatsPerSecond }: ScheduleSettings): HeartbeatSchedule {
   let fleetSeconds = 0;
   let countedAt = -Infinity;
   const count = async (): Promise<void> => {
@@ -35,7 +35,7 @@ export function createHeartbeatRhythm({ db, clock, logger, settings }: FlowConte
     }
   };
   return {
-    tell: (call) => {
+    next: (call) => {
       if (clock.monotonicMs() - countedAt > COUNT_AGAIN_MS) {
         countedAt = clock.monotonicMs();
         void count();

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { nextInterval, type Rhythm } from './rhythm';
+import { nextInterval, type Intervals } from './heartbeat-schedule';
 
-const usual: Rhythm = { intervalSeconds: 5, idleSeconds: 60, fleetSeconds: 0.5 };
+const usual: Intervals = { intervalSeconds: 5, idleSeconds: 60, fleetSeconds: 0.5 };
 const seconds = fc.double({ min: 0.1, max: 3600, noNaN: true });
-const rhythm = fc.record({ intervalSeconds: seconds, idleSeconds: seconds, fleetSeconds: seconds });
+const schedule = fc.record({ intervalSeconds: seconds, idleSeconds: seconds, fleetSeconds: seconds });
 
 describe('how often an agent is to call', () => {
   it('less and less often while its node is idle, and as often as ever at once when it is not', () => {
@@ -19,7 +19,7 @@ describe('how often an agent is to call', () => {
 
   it('never more seldom than usual with accounts, or from an agent that would not notice one; and idle ones never more often than the fleet is to', () => {
     const state = fc.record({ idle: fc.boolean(), keptSeconds: fc.option(seconds, { nil: undefined }), news: fc.boolean() });
-    fc.assert(fc.property(rhythm, state, (at, { idle, keptSeconds, news }) => {
+    fc.assert(fc.property(schedule, state, (at, { idle, keptSeconds, news }) => {
       const told = nextInterval(at, { idle, keptSeconds, news });
       if (!idle || keptSeconds === undefined) {
         expect(told).toBe(at.intervalSeconds);
