@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../src/lib/clock';
-import { createKeptSessions, createProber, dialDirectly, type SshTarget } from '../../src/ssh';
+import { createPooledSessions, createProber, dialDirectly, type SshTarget } from '../../src/ssh';
 import { createLab } from '../../test/lab';
 import type { Benchmark, BenchRun, Row } from '../benchmark';
 import { byTurns, figure, ratioOf } from '../measure';
@@ -38,7 +38,7 @@ async function measureSweepCpu({ short, say }: BenchRun): Promise<Row> {
     const fleet = await startFleet(lab, '127.0.66.1');
     const targets = Array.from({ length: TARGETS }, (_, n): SshTarget => ({ nodeId: n + 1, address: fleet.address, port: fleet.port, hostKey: fleet.hostKey }));
     const login = { username: 'root', privateKey: readFileSync(fleet.clientKeyFile, 'utf8'), dial: dialDirectly, clock: systemClock };
-    const sessions = createKeptSessions({ ...login, loginTimeoutMs: 20_000, idleMs: Infinity, max: TARGETS });
+    const sessions = createPooledSessions({ ...login, loginTimeoutMs: 20_000, idleMs: Infinity, max: TARGETS });
     lab.push('sessions', () => sessions.close());
     const prober = createProber({ ...login, timeoutMs: 20_000 });
     const ask = (target: SshTarget): Promise<void> => sessions.ping(target);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../src/lib/clock';
-import { createKeptSessions, dialDirectly, type KeptSessions, type SshTarget } from '../../src/ssh';
+import { createPooledSessions, dialDirectly, type PooledSessions, type SshTarget } from '../../src/ssh';
 import { timeMs } from '../measure';
 
 /** An account by the shortest script that makes one, over a connection that stays open. */
@@ -17,7 +17,7 @@ mkdir -m 700 /home/$1 /home/$1/.ssh; umask 077; cat >/home/$1/.ssh/authorized_ke
 
 export async function openBareShell(target: SshTarget, keyFile: string): Promise<BareShell> {
   const settings = { dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(keyFile, 'utf8'), clock: systemClock, loginTimeoutMs: 10_000, idleMs: 600_000, max: 1 };
-  const sessions: KeptSessions = createKeptSessions(settings);
+  const sessions: PooledSessions = createPooledSessions(settings);
   await sessions.keep(target, AbortSignal.timeout(10_000));
   return {
     create: async ({ username, uid }, publicKey) => {

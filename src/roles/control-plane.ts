@@ -17,7 +17,7 @@ import { type BoundJob, createReportWriter, type RunningJobs, startJobs } from '
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, olderTokens, type OlderTokens, type TunnelHub } from '../modules/tunnels';
-import { createDial, createKeptSessions, type Dial, type KeptSessions, type KeptSessionsSettings, type SessionSettings } from '../ssh';
+import { createDial, createPooledSessions, type Dial, type PooledSessions, type PooledSessionsSettings, type SessionSettings } from '../ssh';
 
 /** What every role has that works on the database. */
 export interface Plane {
@@ -48,7 +48,7 @@ export interface WorkPlane extends ControlPlane {
   /** How a node is logged in to. */
   session: SessionSettings;
   /** Over which plays run. */
-  sessions: KeptSessions;
+  sessions: PooledSessions;
   /** Null: checkpoints are off, or this process has no key for them. */
   homes: Homes | null;
 }
@@ -67,7 +67,7 @@ export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' |
 }
 
 /** About 40 KB of memory each. */
-const KEPT_SESSIONS = { loginTimeoutMs: 10_000, idleMs: 600_000, max: 1_000 };
+const POOLED_SESSIONS = { loginTimeoutMs: 10_000, idleMs: 600_000, max: 1_000 };
 
 export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
   const plane = openPlane(config, roles);
@@ -84,8 +84,8 @@ export function openWorkPlane(plane: ControlPlane): WorkPlane {
     throw new Error('the key for nodes was not read');
   }
   const session = { dial, username: config.ssh.managementUser, privateKey: config.ssh.privateKey };
-  const keeping: KeptSessionsSettings = { ...session, ...KEPT_SESSIONS, clock };
-  const sessions = createKeptSessions(keeping);
+  const keeping: PooledSessionsSettings = { ...session, ...POOLED_SESSIONS, clock };
+  const sessions = createPooledSessions(keeping);
   plane.closer.push('sessions', () => sessions.close());
   const provisioner = createAnsibleProvisioner({
     privateKeyFile: config.ssh.privateKeyFile,
@@ -95,7 +95,7 @@ export function openWorkPlane(plane: ControlPlane): WorkPlane {
     concurrency: config.work.playConcurrency,
     deadlineSeconds: config.work.playTimeoutSeconds,
     memoryLimitMb: config.work.playMemoryMb,
-    warm: config.work.warmPlays ? { sessions, openSessions: () => createKeptSessions(keeping) } : undefined,
+    warm: config.work.warmPlays ? { sessions, openSessions: () => createPooledSessions(keeping) } : undefined,
     dial,
     clock,
     logger,

@@ -11,7 +11,7 @@ import { placementJob } from '../flows/placements/run-placement';
 import { watchJob } from '../flows/migration/watch-fleet';
 import { wipeJob } from '../flows/placements/wipe-node';
 import { bind, type RunningJobs } from '../modules/jobs';
-import { createKeptSessions, createProber } from '../ssh';
+import { createPooledSessions, createProber } from '../ssh';
 import { createWorkContext, runJobs, type WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
@@ -27,7 +27,7 @@ function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, 
 function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: string }) => void): KeptProbes {
   const { config: { probe }, session, sessions: ofPlays, clock } = plane;
   const timeoutMs = probe.timeoutSeconds * 1000;
-  const sessions = createKeptSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
+  const sessions = createPooledSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
   ofPlays.borrowFrom(sessions);
   const wakes = { onSuspect: () => wake(probeJob), onLost: () => wake(keptProbeJob) };
   return createKeptProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, ...wakes });

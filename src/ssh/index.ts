@@ -6,4 +6,4 @@ export { streamOnNode, type StreamEnd, type StreamOnNode } from './stream';
 export { publicKeyOf, signingKeyOf, type SigningKey } from './keys';
 export { isSignedBySshKey } from './ssh-signature';
 export { type CommandResult, OutputLimitError } from './command';
-export { createKeptSessions, isSameTarget, type KeptSessions, type KeptSessionsSettings } from './kept-sessions';
+export { createPooledSessions, isSameTarget, type PooledSessions, type PooledSessionsSettings } from './pooled-sessions';

@@ -3,11 +3,11 @@ import { withDeadline } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import type { SweepJob } from '../../modules/jobs';
 import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, settleAnswers } from '../../modules/nodes';
-import { isSameTarget, type KeptSessions } from '../../ssh';
+import { isSameTarget, type PooledSessions } from '../../ssh';
 import type { FlowContext } from '../support/context';
 
 export interface KeptProbeContext extends FlowContext {
-  sessions: KeptSessions;
+  sessions: PooledSessions;
 }
 
 export interface KeptProbeOptions {

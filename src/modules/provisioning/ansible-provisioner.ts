@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
-import { createProber, type Dial, type KeptSessions, publicKeyOf } from '../../ssh';
+import { createProber, type Dial, type PooledSessions, publicKeyOf } from '../../ssh';
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
 import { createWarmPlays } from './ansible/warm-plays';
@@ -30,7 +30,7 @@ export interface AnsibleProvisionerDeps {
   clock: Clock;
   logger: Logger;
   /** For plays in processes that have Ansible loaded; undefined: each is a process of ansible-playbook. */
-  warm: { sessions: KeptSessions; openSessions: () => KeptSessions } | undefined;
+  warm: { sessions: PooledSessions; openSessions: () => PooledSessions } | undefined;
   /** Name or path of ansible-playbook. */
   ansiblePlaybook?: string;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
 import { createAnsibleProvisioner, type AccountSpec, type AnsibleProvisioner, type NodeTarget } from '../../../src/modules/provisioning';
-import { createKeptSessions, dialDirectly } from '../../../src/ssh';
+import { createPooledSessions, dialDirectly } from '../../../src/ssh';
 import {
   createLab, generateSshKeyPair, launchWorkers, projectDir, sshExec,
   type Lab, type RunResult, type SshExecOptions, type SshKeyPair, type SshTarget, type Worker,
@@ -51,10 +51,10 @@ export function provisionerWith(lab: Lab, key: SshKeyPair, options: BenchOptions
   const keeping = {
     dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(key.keyFile, 'utf8'), clock: systemClock, loginTimeoutMs: 10_000, idleMs: 60_000, max: 10,
   };
-  const sessions = createKeptSessions(keeping);
+  const sessions = createPooledSessions(keeping);
   const provisioner = createAnsibleProvisioner({
     privateKeyFile: key.keyFile, privateKey: keeping.privateKey, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger,
-    warm: options.warm === false ? undefined : { sessions, openSessions: () => createKeptSessions(keeping) },
+    warm: options.warm === false ? undefined : { sessions, openSessions: () => createPooledSessions(keeping) },
   });
   lab.push('provisioner', async () => {
     await provisioner.close();

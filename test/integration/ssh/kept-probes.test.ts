@@ -4,7 +4,7 @@ import { claimProbes, probeNode, type ProbeContext } from '../../../src/flows/he
 import { createKeptProbes, type KeptProbes } from '../../../src/flows/health/keep-probes';
 import { systemClock } from '../../../src/lib/clock';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import { createKeptSessions, createProber, type Dial, dialDirectly, type KeptSessions } from '../../../src/ssh';
+import { createPooledSessions, createProber, type Dial, dialDirectly, type PooledSessions } from '../../../src/ssh';
 import { openTrap } from '../../campaign/rogue/traps';
 import { createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, type Worker } from '../../lab';
 import { aNode } from '../../support/builders';
@@ -48,7 +48,7 @@ afterAll(async () => {
 /** A scheduler's part, beating by itself; `suspected` counts how often it woke the probes. */
 interface Keeper {
   kept: KeptProbes;
-  sessions: KeptSessions;
+  sessions: PooledSessions;
   suspected: () => number;
   pause: () => Promise<void>;
   stop: () => Promise<void>;
@@ -58,7 +58,7 @@ let ctx: ProbeContext;
 const keepers: Keeper[] = [];
 
 function startKeeper(): Keeper {
-  const sessions = createKeptSessions({ ...login, clock: systemClock, loginTimeoutMs: TIMEOUT_MS, idleMs: Infinity, max: 10 });
+  const sessions = createPooledSessions({ ...login, clock: systemClock, loginTimeoutMs: TIMEOUT_MS, idleMs: Infinity, max: 10 });
   let suspected = 0;
   const paused = new AbortController();
   const kept = createKeptProbes({ ...ctx, sessions }, { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) });

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Server, utils } from 'ssh2';
 import { systemClock } from '../../../src/lib/clock';
-import { createKeptSessions, dialDirectly, type SshTarget } from '../../../src/ssh';
+import { createPooledSessions, dialDirectly, type SshTarget } from '../../../src/ssh';
 import { createLab, generateSshKeyPair, type Lab } from '../../lab';
 
 describe('a login to a node', () => {
@@ -48,7 +48,7 @@ describe('a login to a node', () => {
 
   const logIn = async (privateKey: string): Promise<string[]> => {
     asked = [];
-    const sessions = createKeptSessions({ dial: dialDirectly, username: 'orion-mgmt', privateKey, clock: systemClock, loginTimeoutMs: 5_000, max: 1, idleMs: 5_000 });
+    const sessions = createPooledSessions({ dial: dialDirectly, username: 'orion-mgmt', privateKey, clock: systemClock, loginTimeoutMs: 5_000, max: 1, idleMs: 5_000 });
     try {
       await sessions.keep(target, AbortSignal.timeout(5_000));
     } finally {

@@ -1,6 +1,6 @@
 import { type Clock, DeadlineError, withDeadline } from '../../../lib/clock';
 import { messageOf } from '../../../lib/errors';
-import { type CommandResult, HostKeyChangedError, type KeptSessions, OutputLimitError, type SshTarget } from '../../../ssh';
+import { type CommandResult, HostKeyChangedError, type PooledSessions, OutputLimitError, type SshTarget } from '../../../ssh';
 import { ABORTED, deadlineOutcome, failure, type Outcome, outcomeOfResult, type TaskResult } from './outcome';
 import type { PlayRequest } from './play';
 import { faultOfTarget } from './ssh-config';
@@ -8,9 +8,9 @@ import { createWarmWorkers, type WarmWorker, type WarmWorkersDeps } from './warm
 
 export interface WarmPlaysDeps extends WarmWorkersDeps {
   /** Connections to nodes, kept from play to play. */
-  sessions: KeptSessions;
+  sessions: PooledSessions;
   /** For one play that has to log in anew; closed after it. */
-  openSessions: () => KeptSessions;
+  openSessions: () => PooledSessions;
 }
 
 /** Plays in processes that have Ansible loaded, over connections that this process keeps: no ssh process, no key and no login there. */
@@ -59,7 +59,7 @@ export function createWarmPlays(deps: WarmPlaysDeps): WarmPlays {
   };
 }
 
-function sessionsFor({ sessions, openSessions }: WarmPlaysDeps, { freshLogin, target }: PlayRequest): { anew: KeptSessions | undefined; sessions: KeptSessions } {
+function sessionsFor({ sessions, openSessions }: WarmPlaysDeps, { freshLogin, target }: PlayRequest): { anew: PooledSessions | undefined; sessions: PooledSessions } {
   if (freshLogin === 'own') {
     const anew = openSessions();
     return { anew, sessions: anew };
@@ -69,7 +69,7 @@ function sessionsFor({ sessions, openSessions }: WarmPlaysDeps, { freshLogin, ta
 }
 
 /** Undefined when the node can be logged in to; else why not. A tenant will have to, and a connection from before says nothing of that. */
-async function knock(sessions: KeptSessions, target: SshTarget, signal: AbortSignal): Promise<Outcome | undefined> {
+async function knock(sessions: PooledSessions, target: SshTarget, signal: AbortSignal): Promise<Outcome | undefined> {
   try {
     await sessions.keep(target, signal);
     return undefined;
@@ -80,7 +80,7 @@ async function knock(sessions: KeptSessions, target: SshTarget, signal: AbortSig
 
 interface Stage {
   request: PlayRequest;
-  sessions: KeptSessions;
+  sessions: PooledSessions;
   signal: AbortSignal;
   clock: Clock;
 }
@@ -131,7 +131,7 @@ async function answer({ request: { target }, sessions, signal, clock }: Stage, {
 const whyUnreachable = (error: unknown): string => `${error instanceof HostKeyChangedError ? 'Host key verification failed: ' : ''}${messageOf(error)}`;
 
 /** Cuts the connection to a node that is silent even when it is only asked whether it is there, long before the deadline of what it works on. */
-async function watchOver(sessions: KeptSessions, target: SshTarget, { clock, over }: { clock: Clock; over: AbortSignal }): Promise<void> {
+async function watchOver(sessions: PooledSessions, target: SshTarget, { clock, over }: { clock: Clock; over: AbortSignal }): Promise<void> {
   for (;;) {
     await clock.sleep(ALIVE_EVERY_MS, over);
     if (over.aborted) {

@@ -5,7 +5,7 @@ import { type CommandJob, type CommandResult, NotStartedError, reasonOf, roundTr
 import type { SshTarget } from './dial';
 import { type OpenSession, openSession, type SessionSettings } from './session';
 
-export interface KeptSessionsSettings extends SessionSettings {
+export interface PooledSessionsSettings extends SessionSettings {
   clock: Clock;
   /** For each login. */
   loginTimeoutMs: number;
@@ -20,7 +20,7 @@ export interface KeptSessionsSettings extends SessionSettings {
  * 0.02 ms. A connection serves one target (node, address, host key, way); for another target of the same node it is replaced, so that a machine
  * that enrolled anew is logged in to anew, its host key verified.
  */
-export interface KeptSessions {
+export interface PooledSessions {
   /**
    * Runs one command, over the kept connection where there is one; one that is found dead before the command was started is replaced once. Throws as a
    * login does, or SessionBrokenError.
@@ -43,7 +43,7 @@ export interface KeptSessions {
    * From now on a target without a connection here is served over that of the other keeper, if it has one: a machine whose sshd takes no new login, since
    * somebody holds all places of those that have not logged in yet, can still be worked on.
    */
-  borrowFrom(lender: KeptSessions): void;
+  borrowFrom(lender: PooledSessions): void;
   readonly size: number;
   /** Closes all; what runs over them breaks. */
   close(): void;
@@ -68,20 +68,20 @@ interface Kept {
   leaving: boolean;
 }
 
-export const createKeptSessions = (settings: KeptSessionsSettings): KeptSessions => new SessionKeeper(settings);
+export const createPooledSessions = (settings: PooledSessionsSettings): PooledSessions => new SessionPool(settings);
 
 /** Whether a connection to the one is one to the other. */
 export const isSameTarget = (a: SshTarget, b: SshTarget): boolean =>
   a.address === b.address && a.port === b.port && a.hostKey === b.hostKey && (a.reach ?? 'direct') === (b.reach ?? 'direct');
 
-class SessionKeeper implements KeptSessions {
+class SessionPool implements PooledSessions {
   /** Those used last come last. */
   private readonly all = new Map<number, Kept>();
   private readonly listeners: ((nodeId: number) => void)[] = [];
   private readonly closing = new AbortController();
-  private lender: KeptSessions | undefined;
+  private lender: PooledSessions | undefined;
 
-  constructor(private readonly settings: KeptSessionsSettings) {
+  constructor(private readonly settings: PooledSessionsSettings) {
     // Every login listens to it.
     setMaxListeners(0, this.closing.signal);
   }
@@ -90,7 +90,7 @@ class SessionKeeper implements KeptSessions {
     return this.all.size;
   }
 
-  borrowFrom(lender: KeptSessions): void {
+  borrowFrom(lender: PooledSessions): void {
     this.lender = lender;
   }
 
@@ -131,7 +131,7 @@ class SessionKeeper implements KeptSessions {
     return this.find(target) !== undefined || this.lender?.has(target) === true;
   }
 
-  private lenderFor(target: SshTarget): KeptSessions | undefined {
+  private lenderFor(target: SshTarget): PooledSessions | undefined {
     return !this.find(target) && this.lender?.has(target) ? this.lender : undefined;
   }
 

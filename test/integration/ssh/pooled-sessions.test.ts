@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../../src/lib/clock';
-import { createKeptSessions, dialDirectly, HostKeyChangedError, type KeptSessions, type SshTarget } from '../../../src/ssh';
+import { createPooledSessions, dialDirectly, HostKeyChangedError, type PooledSessions, type SshTarget } from '../../../src/ssh';
 import { openTrap } from '../../campaign/rogue/traps';
 import { eventually } from '../../lab';
 import { type Bench, createBench, nodeOf } from '../provisioning/support';
@@ -13,11 +13,11 @@ describe('connections that are kept', () => {
   let bench: Bench;
   let logins: number;
   let lost: number[];
-  let sessions: KeptSessions;
+  let sessions: PooledSessions;
   let target: SshTarget;
 
-  const open = ({ max = 100, idleMs = 60_000 } = {}): KeptSessions =>
-    createKeptSessions({
+  const open = ({ max = 100, idleMs = 60_000 } = {}): PooledSessions =>
+    createPooledSessions({
       dial: async (to, signal) => {
         logins += 1;
         return dialDirectly(to, signal);
@@ -48,7 +48,7 @@ describe('connections that are kept', () => {
   const endLogins = async (): Promise<void> => {
     await bench.workers[0]?.exec('pkill -KILL -f "^sshd: orion-mgmt" || :');
   };
-  const run = (command: string, input?: string): ReturnType<KeptSessions['run']> => sessions.run(target, { command, signal: soon(), ...(input === undefined ? {} : { input }) });
+  const run = (command: string, input?: string): ReturnType<PooledSessions['run']> => sessions.run(target, { command, signal: soon(), ...(input === undefined ? {} : { input }) });
 
   it('serve many commands with one login, also several at once and those that are over at once', async () => {
     const ends = await Promise.all(Array.from({ length: 8 }, (_, n) => run(`cat; echo no >&2; exit ${n}`, `in ${n}`)));
