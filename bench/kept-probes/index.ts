@@ -12,7 +12,7 @@ const AT_ONCE = 16;
 /** One takes a few milliseconds. */
 const SWEEPS = 20;
 
-export const keptProbes: Benchmark = {
+export const keepaliveProbes: Benchmark = {
   name: 'kept-probes',
   method:
     `CPU of this process for sweeps over ${TARGETS} simulated machines (ssh2 servers in another process): ${SWEEPS} times one ping over the kept connection of each against one fresh login with its command each, ${AT_ONCE} at once, by turns; as a quotient of CPU times. ` +

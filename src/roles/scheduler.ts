@@ -2,7 +2,7 @@ import { ConfigError } from '../config/env';
 import { type CheckpointContext, checkpointJob, checkpointSweepJob } from '../flows/placements/checkpoint-home';
 import type { WorkContext } from '../flows/support/context';
 import { expireJob } from '../flows/leases/expire-leases';
-import { createKeptProbes, keptProbeJob, type KeptProbes, shardsJob } from '../flows/health/keep-probes';
+import { createKeepaliveProbes, keptProbeJob, type KeepaliveProbes, shardsJob } from '../flows/health/keepalive-probes';
 import { migrateJob } from '../flows/migration/migrate-leases';
 import { outdatedAccountsJob } from '../flows/placements/outdated-accounts';
 import { pendingJob } from '../flows/enrolment/pending-nodes';
@@ -24,13 +24,13 @@ function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, 
 }
 
 /** Kept connections, in front of the probes that log in. */
-function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: string }) => void): KeptProbes {
+function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: string }) => void): KeepaliveProbes {
   const { config: { probe }, session, sessions: ofPlays, clock } = plane;
   const timeoutMs = probe.timeoutSeconds * 1000;
   const sessions = createPooledSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
   ofPlays.borrowFrom(sessions);
   const wakes = { onSuspect: () => wake(probeJob), onLost: () => wake(keptProbeJob) };
-  return createKeptProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, ...wakes });
+  return createKeepaliveProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, ...wakes });
 }
 
 /** The self-healing: every job by claim, work, settle, so that any number of schedulers share the work (R25). */

@@ -28,8 +28,8 @@ export interface Metrics {
   probeSeconds: Histogram;
   probeLagSeconds: Histogram;
   keptConnections: Gauge;
-  keptProbes: Tally<{ outcome: In<typeof OUTCOMES> }>;
-  keptProbeLagSeconds: Histogram;
+  keepaliveProbes: Tally<{ outcome: In<typeof OUTCOMES> }>;
+  keepaliveProbeLagSeconds: Histogram;
   deaths: Counter;
   migrations: Tally<{ result: 'ok' | 'waiting' }>;
   migrationSeconds: Histogram;
@@ -88,8 +88,8 @@ export function createMetrics(): Metrics {
     probeSeconds: histogram('orion_probe_duration_seconds', 'Duration of a probe', { buckets: FAST_SECONDS }),
     probeLagSeconds: histogram('orion_probe_lag_seconds', 'How late probes begin', { buckets: FAST_SECONDS }),
     keptConnections: gauge('orion_kept_connections', 'Connections to nodes that this scheduler keeps'),
-    keptProbes: tally('orion_kept_probes_total', 'Pings over kept connections by outcome', { outcome: OUTCOMES }),
-    keptProbeLagSeconds: histogram('orion_kept_probe_lag_seconds', 'How late pings begin', { buckets: FAST_SECONDS }),
+    keepaliveProbes: tally('orion_kept_probes_total', 'Pings over kept connections by outcome', { outcome: OUTCOMES }),
+    keepaliveProbeLagSeconds: histogram('orion_kept_probe_lag_seconds', 'How late pings begin', { buckets: FAST_SECONDS }),
     deaths: counter('orion_node_deaths_total', 'Nodes judged dead'),
     migrations: tally('orion_migrations_total', 'Migrations by result', { result: ['ok', 'waiting'] }),
     migrationSeconds: histogram('orion_migration_duration_seconds', 'From the loss of a node to the account on the next one'),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { claimProbes, probeNode, type ProbeContext } from '../../../src/flows/health/probe-node';
-import { createKeptProbes, type KeptProbes } from '../../../src/flows/health/keep-probes';
+import { createKeepaliveProbes, type KeepaliveProbes } from '../../../src/flows/health/keepalive-probes';
 import { systemClock } from '../../../src/lib/clock';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import { createPooledSessions, createProber, type Dial, dialDirectly, type PooledSessions } from '../../../src/ssh';
@@ -47,7 +47,7 @@ afterAll(async () => {
 
 /** A scheduler's part, beating by itself; `suspected` counts how often it woke the probes. */
 interface Keeper {
-  kept: KeptProbes;
+  kept: KeepaliveProbes;
   sessions: PooledSessions;
   suspected: () => number;
   pause: () => Promise<void>;
@@ -61,7 +61,7 @@ function startKeeper(): Keeper {
   const sessions = createPooledSessions({ ...login, clock: systemClock, loginTimeoutMs: TIMEOUT_MS, idleMs: Infinity, max: 10 });
   let suspected = 0;
   const paused = new AbortController();
-  const kept = createKeptProbes({ ...ctx, sessions }, { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) });
+  const kept = createKeepaliveProbes({ ...ctx, sessions }, { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) });
   const beating = (async () => {
     while (!paused.signal.aborted) {
       await kept.beat();

@@ -6,11 +6,11 @@ import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probe
 import { isSameTarget, type PooledSessions } from '../../ssh';
 import type { FlowContext } from '../support/context';
 
-export interface KeptProbeContext extends FlowContext {
+export interface KeepaliveProbeContext extends FlowContext {
   sessions: PooledSessions;
 }
 
-export interface KeptProbeOptions {
+export interface KeepaliveProbeOptions {
   /** Connections that are kept at most. Nodes beyond that are probed as they come due. */
   max: number;
   /** For a login, and for an answer. */
@@ -27,7 +27,7 @@ export interface KeptProbeOptions {
  * A scheduler keeps connections to the nodes of its shards and asks over them, so that the nodes do not come due for a probe, which costs two hundred
  * times as much. It judges nobody: one that does not answer, or whose connection ends, becomes due at once.
  */
-export interface KeptProbes {
+export interface KeepaliveProbes {
   /** How often to call `look`. */
   lookSeconds: number;
   /** Keeps hold of the shards, and looks which nodes are in them. */
@@ -49,14 +49,14 @@ interface Watched {
   open: boolean;
 }
 
-export const shardsJob: SweepJob<KeptProbes> = {
+export const shardsJob: SweepJob<KeepaliveProbes> = {
   name: 'shards',
   description: 'claims this replica\'s share of the nodes, and decides to which of them it keeps connections',
   period: ({ lookSeconds }) => lookSeconds,
   sweep: (kept) => kept.look().then(() => 'done' as const),
 };
 
-export const keptProbeJob: SweepJob<KeptProbes> = {
+export const keptProbeJob: SweepJob<KeepaliveProbes> = {
   name: 'kept-probe',
   description: 'probes nodes over kept connections, so that a probe needs no login',
   period: ({ beatSeconds }) => beatSeconds,
@@ -72,9 +72,9 @@ const BATCH = 500;
 /** A herd of lost connections is not probed all at once: the others come due by themselves, within the interval. */
 const HASTENED = 100;
 
-export const createKeptProbes = (ctx: KeptProbeContext, options: KeptProbeOptions): KeptProbes => new ShardKeeper(ctx, options);
+export const createKeepaliveProbes = (ctx: KeepaliveProbeContext, options: KeepaliveProbeOptions): KeepaliveProbes => new ShardKeeper(ctx, options);
 
-class ShardKeeper implements KeptProbes {
+class ShardKeeper implements KeepaliveProbes {
   private readonly ownerId = newClaimToken();
   private readonly watched = new Map<number, Watched>();
   private answered: KeepableNode[] = [];
@@ -84,8 +84,8 @@ class ShardKeeper implements KeptProbes {
   readonly beatSeconds: number;
 
   constructor(
-    private readonly ctx: KeptProbeContext,
-    private readonly options: KeptProbeOptions,
+    private readonly ctx: KeepaliveProbeContext,
+    private readonly options: KeepaliveProbeOptions,
   ) {
     const { intervalSeconds } = ctx.settings.health;
     this.lookSeconds = Math.min(OWNER_SECONDS / 3, Math.max(1, intervalSeconds));
@@ -137,7 +137,7 @@ class ShardKeeper implements KeptProbes {
       if (each.askedAtMs !== undefined) {
         this.cutWhenLate(each, nowMs - each.askedAtMs);
       } else if (each.nextAtMs <= nowMs && (each.open || this.logins < LOGINS_AT_ONCE)) {
-        this.ctx.metrics.keptProbeLagSeconds.observe((nowMs - each.nextAtMs) / 1000);
+        this.ctx.metrics.keepaliveProbeLagSeconds.observe((nowMs - each.nextAtMs) / 1000);
         // Well before the node comes due, and apart from the others.
         each.nextAtMs = nowMs + this.ctx.settings.health.intervalSeconds * 1000 * (0.6 + 0.2 * Math.random());
         each.askedAtMs = nowMs;
@@ -173,11 +173,11 @@ class ShardKeeper implements KeptProbes {
     try {
       await sessions.ping(node);
       this.answered.push(node);
-      metrics.keptProbes.inc({ outcome: 'ok' });
+      metrics.keepaliveProbes.inc({ outcome: 'ok' });
     } catch (error) {
       if (this.watched.get(node.nodeId) === each) {
         this.ctx.logger.debug('a node does not answer over its kept connection', { nodeId: node.nodeId, error });
-        metrics.keptProbes.inc({ outcome: 'failed' });
+        metrics.keepaliveProbes.inc({ outcome: 'failed' });
         sessions.drop(node.nodeId);
         this.lose(node.nodeId);
       }
