@@ -1,6 +1,6 @@
 import { type Tx, transaction } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
-import { findFarewell, judgeFarewell, wantCheckpoint } from '../../modules/checkpoints';
+import { findFinalBackup, judgeFinalBackup, wantCheckpoint } from '../../modules/checkpoints';
 import type { QueueJob } from '../../modules/jobs';
 import {
   type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, MIGRATIONS, postponeMigration, reactivateLease, stopWaiting,
@@ -98,8 +98,8 @@ async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lea
   if (!ctx.settings.checkpoints || LOST.includes(node.status) || (await claimFreeNode(tx, lease.requirements)).found !== 'one') {
     return false;
   }
-  const farewell = await findFarewell(tx, lease.id);
-  const verdict = farewell ? judgeFarewell(farewell) : 'go';
+  const farewell = await findFinalBackup(tx, lease.id);
+  const verdict = farewell ? judgeFinalBackup(farewell) : 'go';
   if (verdict === 'ask') {
     await wantCheckpoint(tx, lease.id);
   }

@@ -1,7 +1,7 @@
 import { type Transaction, transaction, type Tx } from '../../db/transaction';
 import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
-import { forgetFarewell } from '../../modules/checkpoints';
+import { forgetFinalBackup } from '../../modules/checkpoints';
 import { claimed as allClaimed, type QueueJob } from '../../modules/jobs';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, PLACEMENTS, renewPlacement,
@@ -207,7 +207,7 @@ async function settleSuccess(tx: Transaction, { ctx, placement, lease, report, r
     recordRestore(batch, ctx, { placement, lease, restored }),
   ]));
   if (away !== null && (await markMigrating(tx, lease.id))) {
-    await forgetFarewell(tx, lease.id);
+    await forgetFinalBackup(tx, lease.id);
     await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: placement.nodeId, userId: lease.userId, data: { reason: away } });
   }
   if (activated && migratingSeconds !== null) {

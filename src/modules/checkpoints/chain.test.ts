@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { bytesOf, chainWith, nameOf, planNext, planTidying } from './chain';
-import { judgeFarewell } from './farewell';
+import { judgeFinalBackup } from './final-backup';
 import type { Archive } from './types';
 
 const MIB = 2 ** 20;
@@ -56,6 +56,6 @@ describe('a planned move', () => {
   it.each([
     ['ask', null, false], ['wait', 0, false], ['wait', 119, false], ['go', 121, false], ['go', 1, true], ['ask', 181, true],
   ] as const)('%s: wanted for %p s, tried since %p', (verdict, wantedSeconds, tried) => {
-    expect(judgeFarewell({ wantedSeconds, tried })).toBe(verdict);
+    expect(judgeFinalBackup({ wantedSeconds, tried })).toBe(verdict);
   });
 });

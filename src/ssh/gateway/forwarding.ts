@@ -4,7 +4,7 @@ import type { NodeLink } from './node-link';
 import { acceptRemoteForwardings } from './remote-forwarding';
 import { createSeats, type Seats } from './seats';
 import { OPEN_FAILURE, type Refuse } from './ssh2-patch';
-import { farewell, type Forwarding } from './types';
+import { reasonOfEnd, type Forwarding } from './types';
 
 export interface ForwardingDeps {
   leaseId: number;
@@ -65,7 +65,7 @@ function lead({ accept, reject, forbidden, seats }: Wish, { leaseId, link, join 
   const begin = async (): Promise<void> => {
     const made = await link.connect();
     if (!made || 'refused' in made) {
-      giveUp(OPEN_FAILURE.connectFailed, made?.refused ?? farewell(leaseId, link.whereabouts()));
+      giveUp(OPEN_FAILURE.connectFailed, made?.refused ?? reasonOfEnd(leaseId, link.whereabouts()));
       return;
     }
     open(made.client, (error, node) => {

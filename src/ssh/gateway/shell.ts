@@ -4,7 +4,7 @@ import type { Clock } from '../../lib/clock';
 import type { NodeLink } from './node-link';
 import type { NodeConnection } from './node-login';
 import { connectChannels, endChannel, type Ending, openChannel } from './relay';
-import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, farewell, type Whereabouts } from './types';
+import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, reasonOfEnd, type Whereabouts } from './types';
 
 /** What a client wants its terminal to be. `modes` are bytes, whatever their type says: the machine knows some that the SSH library does not. */
 export interface Terminal {
@@ -46,7 +46,7 @@ export async function runShell(channel: ServerChannel, terminal: Terminal, deps:
     for (let first = true; ; first = false) {
       const connection = await waitWithNews(channel, { ...deps, say, silent: first, gone });
       if (connection === null || typeof connection === 'string') {
-        takeLeave(channel, connection, () => say(farewell(deps.leaseId, deps.link.whereabouts())));
+        takeLeave(channel, connection, () => say(reasonOfEnd(deps.leaseId, deps.link.whereabouts())));
         return;
       }
       if ('refused' in connection) {

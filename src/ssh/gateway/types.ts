@@ -63,4 +63,4 @@ export const EXIT_NODE_LOST = 254;
 /** As ssh itself ends when a login is refused. */
 export const EXIT_LOGIN_REFUSED = 255;
 
-export const farewell = (leaseId: number, at: Whereabouts): string => `lease ${leaseId} ${at.state === 'over' ? at.why : 'is over'}`;
+export const reasonOfEnd = (leaseId: number, at: Whereabouts): string => `lease ${leaseId} ${at.state === 'over' ? at.why : 'is over'}`;

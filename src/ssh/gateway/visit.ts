@@ -9,7 +9,7 @@ import { createNodeLink, type NodeLink } from './node-link';
 import { connectChannels, endChannel, openChannel, type OpenChannel, takesPackets } from './relay';
 import { runShell, type Terminal } from './shell';
 import { bytesOf, DISCONNECT, endWithReason } from './ssh2-patch';
-import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, farewell, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
+import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, reasonOfEnd, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
 
 export interface VisitDeps {
   /** What the connection goes over. */
@@ -58,7 +58,7 @@ export function serveVisit(connection: Connection, { socket, visitor, settings, 
   });
   const sayGoodbye = async (): Promise<void> => {
     await clock.sleep(FAREWELL_MS);
-    endWithReason(connection, DISCONNECT.byApplication, farewell(leaseId, link.whereabouts()));
+    endWithReason(connection, DISCONNECT.byApplication, reasonOfEnd(leaseId, link.whereabouts()));
     await clock.sleep(FAREWELL_MS);
     socket.destroy();
   };
@@ -139,7 +139,7 @@ async function runOnce(channel: ServerChannel | undefined, { link, leaseId, sock
     return;
   }
   if (connection === null) {
-    fail(channel, EXIT_LEASE_OVER, farewell(leaseId, link.whereabouts()));
+    fail(channel, EXIT_LEASE_OVER, reasonOfEnd(leaseId, link.whereabouts()));
     return;
   }
   if ('refused' in connection) {
@@ -160,7 +160,7 @@ async function runOnce(channel: ServerChannel | undefined, { link, leaseId, sock
   } else if (ending !== 'lost') {
     endChannel(channel, ending);
   } else if (link.whereabouts().state === 'over') {
-    fail(channel, EXIT_LEASE_OVER, farewell(leaseId, link.whereabouts()));
+    fail(channel, EXIT_LEASE_OVER, reasonOfEnd(leaseId, link.whereabouts()));
   } else {
     fail(channel, EXIT_NODE_LOST, `${connection.at.nodeName} was lost in the middle of this; the lease goes on elsewhere: start it again`);
   }

@@ -1,7 +1,7 @@
 import { execute, fromJson, type Id, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
-import type { Farewell } from '../farewell';
+import type { FinalBackup } from '../final-backup';
 import type { Archive, Checkpoint, ClaimedCheckpoint } from '../types';
 
 interface CheckpointRow {
@@ -108,7 +108,7 @@ export async function moveCheckpoint(tx: Tx, leaseId: number, seconds: number): 
 }
 
 /** What a planned move waits for; undefined when the lease has no checkpoints. */
-export async function findFarewell(tx: Tx, leaseId: number): Promise<Farewell | undefined> {
+export async function findFinalBackup(tx: Tx, leaseId: number): Promise<FinalBackup | undefined> {
   const row = await selectFirst<{ wanted: string | number | null; tried: number }>(
     tx,
     `SELECT TIMESTAMPDIFF(MICROSECOND, wanted_at, UTC_TIMESTAMP(3)) / 1000000 AS wanted, COALESCE(tried_at >= wanted_at, 0) AS tried
@@ -124,7 +124,7 @@ export async function wantCheckpoint(tx: Tx, leaseId: number): Promise<void> {
 }
 
 /** A planned move begins anew: what was asked for before there was an account to be saved is none. */
-export async function forgetFarewell(tx: Tx, leaseId: number): Promise<void> {
+export async function forgetFinalBackup(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET wanted_at = NULL WHERE lease_id = ?', [leaseId]);
 }
 

@@ -1,5 +1,5 @@
 /** What is known of the checkpoint that a planned move waits for. */
-export interface Farewell {
+export interface FinalBackup {
   /** Since when it is waited for; null: nobody has asked for it yet. */
   wantedSeconds: number | null;
   /** Whether an attempt that was begun since then has come to its end, well or not. */
@@ -12,7 +12,7 @@ const PATIENCE_SECONDS = 120;
 const STALE_SECONDS = 180;
 
 /** Whether a lease that leaves a living node asks for a fresh checkpoint first, waits for it, or goes. Pure. */
-export function judgeFarewell({ wantedSeconds, tried }: Farewell): 'ask' | 'wait' | 'go' {
+export function judgeFinalBackup({ wantedSeconds, tried }: FinalBackup): 'ask' | 'wait' | 'go' {
   if (wantedSeconds === null || wantedSeconds > STALE_SECONDS) {
     return 'ask';
   }
