@@ -1,6 +1,6 @@
 import type { AutoscalerConfig } from '../config/autoscaler';
 import type { Bounds } from '../config/scale-bounds';
-import { createLead, leadJob } from '../flows/support/keep-lead';
+import { createLeaderElection, leadJob } from '../flows/support/leader-election';
 import { type ScaleContext, type ScaledTarget, scaleJob, watchService } from '../flows/scaling/scale-service';
 import { bind } from '../modules/jobs';
 import { createRemoteDriver, createSampler, type RemoteDriver, SCALED_SERVICES, type ScalePolicy } from '../modules/scaling';
@@ -18,7 +18,7 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
   if (!(await waitForDriver(plane, driver, signal))) {
     return { stop: () => Promise.resolve() };
   }
-  const lead = config.dryRun ? undefined : createLead({ db, clock, logger }, { name: 'autoscaler', limitSeconds: config.leaderSeconds });
+  const lead = config.dryRun ? undefined : createLeaderElection({ db, clock, logger }, { name: 'autoscaler', limitSeconds: config.leaderSeconds });
   const ctx: ScaleContext = { db, clock, logger, metrics, driver, lead: lead?.claim };
 
   const { intervalSeconds } = config;

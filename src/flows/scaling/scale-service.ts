@@ -5,7 +5,7 @@ import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
 import type { SweepJob } from '../../modules/jobs';
 import {
-  beginScaling, type Decision, decideScale, endChange, holdsLead, type LeadClaim, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
+  beginScaling, type Decision, decideScale, endChange, holdsLeadership, type LeadershipClaim, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
 } from '../../modules/scaling';
 import { findQueueLag, type Metrics } from '../../modules/telemetry';
 import { failpoint } from '../support/failpoints';
@@ -17,7 +17,7 @@ export interface ScaleContext {
   metrics: Metrics;
   driver: ScaleDriver;
   /** The lead under which changes are made; undefined: dry run, decisions are only told. */
-  lead: LeadClaim | undefined;
+  lead: LeadershipClaim | undefined;
 }
 
 /** One service under the eyes of one leader. */
@@ -116,12 +116,12 @@ const STUCK = new Set(['no_replica', 'paused', 'foreign']);
 
 const rounded = (value: number | null): number | null => (value === null ? null : Math.round(value * 10) / 10);
 
-async function change(ctx: ScaleContext & { lead: LeadClaim }, target: ScaledTarget, { from, decision }: { from: number; decision: Decision }): Promise<void> {
+async function change(ctx: ScaleContext & { lead: LeadershipClaim }, target: ScaledTarget, { from, decision }: { from: number; decision: Decision }): Promise<void> {
   const { service } = target;
   const { to, reason, utilisationPercent } = decision;
   failpoint('scale.begin');
   const leads = await transaction(ctx.db, async (tx) => {
-    if (!(await holdsLead(tx, ctx.lead))) {
+    if (!(await holdsLeadership(tx, ctx.lead))) {
       return false;
     }
     await recordEvent(tx, { type: 'service.scaled', actor: 'autoscaler', data: { service, from, to, reason, utilisation_percent: rounded(utilisationPercent) } });

@@ -1,11 +1,11 @@
 import type { Knex } from 'knex';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createLead } from '../../../src/flows/support/keep-lead';
+import { createLeaderElection } from '../../../src/flows/support/leader-election';
 import { type ScaleContext, type ScaledTarget, scaleService, watchService } from '../../../src/flows/scaling/scale-service';
 import { type Clock, systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
 import { createLogger, type LogFields, silentLogger } from '../../../src/lib/logger';
-import { handBackLead, holdsLead, type LeadClaim, type Obstacle, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleStep, takeLead } from '../../../src/modules/scaling';
+import { handBackLeadership, holdsLeadership, type LeadershipClaim, type Obstacle, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleStep, takeLeadership } from '../../../src/modules/scaling';
 import { createMetrics } from '../../../src/modules/telemetry';
 import { aNode } from '../../support/builders';
 import { age, openTestDatabase, rows, type TestDatabase } from '../../support/database';
@@ -22,13 +22,13 @@ beforeEach(async () => {
   await database.db.raw('UPDATE leaders SET token = NULL, expires_at = UTC_TIMESTAMP(3)');
 });
 
-const aClaim = (): LeadClaim => ({ name: 'autoscaler', token: newClaimToken() });
+const aClaim = (): LeadershipClaim => ({ name: 'autoscaler', token: newClaimToken() });
 const lapse = (): Promise<void> => age(database.db, 'UPDATE leaders SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND');
 
 describe('the lead', () => {
   it('is had by one of many who ask at once, and kept by it', async () => {
     const claims = Array.from({ length: 20 }, aClaim);
-    const take = (): Promise<boolean[]> => Promise.all(claims.map((claim, i) => takeLead(pools[i % 2 ? 1 : 0], claim, 30)));
+    const take = (): Promise<boolean[]> => Promise.all(claims.map((claim, i) => takeLeadership(pools[i % 2 ? 1 : 0], claim, 30)));
     const first = await take();
     expect(first.filter(Boolean)).toHaveLength(1);
     expect(await take()).toEqual(first);
@@ -36,26 +36,26 @@ describe('the lead', () => {
 
   it('is anybody\'s when it has lapsed, and then not the first one\'s any more', async () => {
     const [one, other] = [aClaim(), aClaim()];
-    expect(await takeLead(database.db, one, 30)).toBe(true);
+    expect(await takeLeadership(database.db, one, 30)).toBe(true);
     await lapse();
-    expect(await holdsLead(database.db, one)).toBe(false);
-    expect(await takeLead(database.db, other, 30)).toBe(true);
-    expect([await takeLead(database.db, one, 30), await holdsLead(database.db, one), await holdsLead(database.db, other)]).toEqual([false, false, true]);
+    expect(await holdsLeadership(database.db, one)).toBe(false);
+    expect(await takeLeadership(database.db, other, 30)).toBe(true);
+    expect([await takeLeadership(database.db, one, 30), await holdsLeadership(database.db, one), await holdsLeadership(database.db, other)]).toEqual([false, false, true]);
   });
 
   it('is handed back at once, and only by whoever has it', async () => {
     const [one, other] = [aClaim(), aClaim()];
-    await takeLead(database.db, one, 30);
-    await handBackLead(database.db, other);
-    expect(await takeLead(database.db, other, 30)).toBe(false);
-    await handBackLead(database.db, one);
-    expect(await takeLead(database.db, other, 30)).toBe(true);
+    await takeLeadership(database.db, one, 30);
+    await handBackLeadership(database.db, other);
+    expect(await takeLeadership(database.db, other, 30)).toBe(false);
+    await handBackLeadership(database.db, one);
+    expect(await takeLeadership(database.db, other, 30)).toBe(true);
   });
 
   it('is known to be gone without asking when it was not renewed in time', async () => {
     let atMs = 0;
     const clock: Clock = { ...systemClock, monotonicMs: () => atMs };
-    const lead = createLead({ db: database.db, clock, logger: silentLogger }, { name: 'autoscaler', limitSeconds: 15 });
+    const lead = createLeaderElection({ db: database.db, clock, logger: silentLogger }, { name: 'autoscaler', limitSeconds: 15 });
     expect([lead.holds(), await lead.keep(), lead.holds()]).toEqual([false, true, true]);
     atMs = 9_999;
     expect(lead.holds()).toBe(true);
@@ -88,7 +88,7 @@ interface Scene {
   lines: LogFields[];
 }
 
-function stage(service: ReturnType<typeof aService>, { lead, name = 'api' }: { lead: LeadClaim | undefined; name?: ScaledService }): Scene {
+function stage(service: ReturnType<typeof aService>, { lead, name = 'api' }: { lead: LeadershipClaim | undefined; name?: ScaledService }): Scene {
   const lines: LogFields[] = [];
   const logger = createLogger('info', (level, message, fields) => void lines.push({ level, message, ...fields }));
   const ctx = { db: database.db, clock: systemClock, logger, metrics: createMetrics(), driver: service.driver, lead };
@@ -100,7 +100,7 @@ const scaled = (): Promise<{ data: unknown }[]> => rows(database.db, "SELECT dat
 describe('R31: scaling a service', () => {
   it('changes it, records that, and counts it', async () => {
     const lead = aClaim();
-    await takeLead(database.db, lead, 30);
+    await takeLeadership(database.db, lead, 30);
     const { ctx, target, steps } = stage(aService(1, { percent: 100 }), { lead });
     await scaleService(ctx, target);
     expect(steps).toEqual([{ from: 1, to: 2 }]);
@@ -115,7 +115,7 @@ describe('R31: scaling a service', () => {
 
   it('whoever lost the lead meanwhile changes nothing', async () => {
     const lead = aClaim();
-    await takeLead(database.db, lead, 30);
+    await takeLeadership(database.db, lead, 30);
     await lapse();
     const { ctx, target, steps, lines } = stage(aService(1, { percent: 100 }), { lead });
     await scaleService(ctx, target);
@@ -133,7 +133,7 @@ describe('R31: scaling a service', () => {
 
   it('a decision is told once until it is another one, and as a warning when it does not pass by itself', async () => {
     const lead = aClaim();
-    await takeLead(database.db, lead, 30);
+    await takeLeadership(database.db, lead, 30);
     const { ctx, target, lines } = stage(aService(1, { percent: 30, obstacle: 'paused' }), { lead });
     await scaleService(ctx, target);
     await scaleService(ctx, target);
@@ -142,7 +142,7 @@ describe('R31: scaling a service', () => {
 
   it('schedulers get one more while probes are late and do not catch up', async () => {
     const lead = aClaim();
-    await takeLead(database.db, lead, 30);
+    await takeLeadership(database.db, lead, 30);
     const { id } = await aNode(database.db);
     await age(database.db, 'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) - INTERVAL 20 SECOND WHERE id = ?', [id]);
     const { ctx, target, steps } = stage(aService(1, { percent: 5 }), { lead, name: 'scheduler' });

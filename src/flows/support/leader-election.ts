@@ -3,17 +3,17 @@ import type { Clock } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
 import type { SweepJob } from '../../modules/jobs';
-import { handBackLead, type LeadClaim, takeLead } from '../../modules/scaling';
+import { handBackLeadership, type LeadershipClaim, takeLeadership } from '../../modules/scaling';
 
-export interface LeadDeps {
+export interface ElectionDeps {
   db: Knex;
   clock: Clock;
   logger: Logger;
 }
 
 /** One process's part in a role that one at a time has. */
-export interface Lead {
-  claim: LeadClaim;
+export interface LeaderElection {
+  claim: LeadershipClaim;
   /** How often to call `keep`. */
   intervalMs: number;
   /** Takes the lead or renews it. Gives whether it is ours. */
@@ -23,7 +23,7 @@ export interface Lead {
   handBack(): Promise<void>;
 }
 
-export const leadJob: SweepJob<{ lead: Lead; onKept: (leads: boolean) => void }> = {
+export const leadJob: SweepJob<{ lead: LeaderElection; onKept: (leads: boolean) => void }> = {
   name: 'lead',
   description: 'takes or keeps the lead of the autoscalers',
   period: ({ lead }) => lead.intervalMs / 1000,
@@ -34,7 +34,7 @@ export const leadJob: SweepJob<{ lead: Lead; onKept: (leads: boolean) => void }>
 };
 
 /** The claim lasts two thirds of the limit and is asked for four times in it, so that another one leads within the limit. */
-export function createLead({ db, clock, logger }: LeadDeps, { name, limitSeconds }: { name: string; limitSeconds: number }): Lead {
+export function createLeaderElection({ db, clock, logger }: ElectionDeps, { name, limitSeconds }: { name: string; limitSeconds: number }): LeaderElection {
   const claim = { name, token: newClaimToken() };
   const lastsSeconds = (limitSeconds * 2) / 3;
   let untilMs = -Infinity;
@@ -45,7 +45,7 @@ export function createLead({ db, clock, logger }: LeadDeps, { name, limitSeconds
     holds,
     keep: async () => {
       const [before, askedAtMs] = [holds(), clock.monotonicMs()];
-      const ours = await takeLead(db, claim, lastsSeconds);
+      const ours = await takeLeadership(db, claim, lastsSeconds);
       untilMs = ours ? askedAtMs + lastsSeconds * 1000 : -Infinity;
       if (ours !== before) {
         logger.info(ours ? 'leading' : 'another one leads', { lead: name });
@@ -54,7 +54,7 @@ export function createLead({ db, clock, logger }: LeadDeps, { name, limitSeconds
     },
     handBack: async () => {
       untilMs = -Infinity;
-      await handBackLead(db, claim);
+      await handBackLeadership(db, claim);
     },
   };
 }
