@@ -12,7 +12,7 @@ export interface DueRows {
 
 /**
  * A queue in a table: a row is work once its `dueAt` has passed. Who claims it puts a token of its own there and moves `dueAt` on, so that nobody else takes it
- * until the claim lapses; what settles the work asks for the token. A process that dies loses nothing: its claims lapse.
+ * until the claim expires; what settles the work asks for the token. A process that dies loses nothing: its claims expire.
  */
 export interface WorkQueue extends DueRows {
   /** Column that names a row. */

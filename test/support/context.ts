@@ -5,7 +5,7 @@ import { silentLogger } from '../../src/lib/logger';
 import type { Provisioner } from '../../src/modules/provisioning';
 import { createMetrics } from '../../src/modules/telemetry';
 
-/** Claims that outlast any test, so that whatever lapses was made to lapse. */
+/** Claims that outlast any test, so that whatever expires was made to expire. */
 export const testSettings: FlowSettings = {
   claimSeconds: 30,
   rentWaitSeconds: 10,

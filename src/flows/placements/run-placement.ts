@@ -125,7 +125,7 @@ type Tried = { made: Made; error?: undefined } | { made?: undefined; error: Prov
 
 /**
  * Only what the provisioner says counts against a node. Anything else (the database went away, our own disk is full) is thrown: the claim
- * lapses and the work is done again.
+ * expires and the work is done again.
  */
 async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: KeyedJob): Promise<Tried> {
   try {

@@ -79,7 +79,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
     }
     ctx.metrics.wipes.inc({ result: 'failed' });
     if (!(error instanceof ProvisioningError) && !(error instanceof NotCleanError)) {
-      // Not the node's fault (the database went away, our own disk is full): the claim lapses and the wipe is done again.
+      // Not the node's fault (the database went away, our own disk is full): the claim expires and the wipe is done again.
       throw error;
     }
     logger.error('wipe failed', { error, output: error instanceof ProvisioningError ? error.output : undefined });

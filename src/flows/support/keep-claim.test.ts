@@ -69,7 +69,7 @@ describe('a kept claim', () => {
     expect(waiting()).toBe(0);
   });
 
-  it('I7: that cannot be renewed is tried again until it lapses, and then cuts the work', async () => {
+  it('I7: that cannot be renewed is tried again until it expires, and then cuts the work', async () => {
     let tries = 0;
     const { kept, goOn } = keep(() => Promise.reject(new Error(`the database is away (${(tries += 1)})`)));
     await goOn(10);

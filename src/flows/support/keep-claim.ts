@@ -7,7 +7,7 @@ export class ClaimLostError extends Error {
 }
 
 /**
- * Does `work` while renewing its claim. When the claim is lost (`renew` gives false), or could not be renewed before it lapsed, the
+ * Does `work` while renewing its claim. When the claim is lost (`renew` gives false), or could not be renewed before it expired, the
  * work's signal aborts and ClaimLostError is thrown.
  */
 export async function keepClaim<T>(

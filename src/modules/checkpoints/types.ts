@@ -24,7 +24,7 @@ export interface Checkpoint {
   error: string | null;
 }
 
-/** A lease whose checkpoints this process works on until its claim lapses. */
+/** A lease whose checkpoints this process works on until its claim expires. */
 export interface ClaimedCheckpoint {
   leaseId: number;
   token: string;

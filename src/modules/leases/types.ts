@@ -48,7 +48,7 @@ export interface Placement {
   wipedAt: Date | null;
 }
 
-/** A placement that this process works on until its claim lapses. */
+/** A placement that this process works on until its claim expires. */
 export interface ClaimedPlacement {
   id: number;
   token: string;

@@ -182,7 +182,7 @@ describe('a holder that is gone', () => {
     await holder.close();
   }, 20_000);
 
-  it('its time lapses, and later it is forgotten with its tunnels', async () => {
+  it('its time expires, and later it is forgotten with its tunnels', async () => {
     const dead = await deadHolder();
     const node = await aNode(database.db);
     await recordTunnel(database.db, node.id, { token: newClaimToken(), holderId: dead.id });

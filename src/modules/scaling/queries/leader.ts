@@ -16,7 +16,7 @@ export async function holdsLeadership(db: Db, { name, token }: LeadershipClaim):
   return (await execute(db, 'UPDATE leaders SET token = token WHERE name = ? AND token = ? AND expires_at > UTC_TIMESTAMP(3)', [name, token])) === 1;
 }
 
-/** Hands the lead back, so that another one need not wait for it to lapse. Nothing when it is not ours. */
+/** Hands the lead back, so that another one need not wait for it to expire. Nothing when it is not ours. */
 export async function handBackLeadership(db: Db, { name, token }: LeadershipClaim): Promise<void> {
   await execute(db, 'UPDATE leaders SET token = NULL WHERE name = ? AND token = ?', [name, token]);
 }
