@@ -37,13 +37,13 @@ module.exports = {
     rule('ssh-only-lib', '^src/ssh/', '^src/(?!lib/|ssh/)'),
     rule('modules-only-db-ssh-lib', '^src/modules/', '^src/(?!modules/|db/|ssh/|lib/)'),
     {
-      name: 'modules-by-the-door',
+      name: 'modules-by-their-index',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/modules/' },
       to: { path: '^src/modules/', pathNot: ['^src/modules/[^/]+/index\\.ts$', '^src/modules/scaling/docker\\.ts$'] },
     },
     {
-      name: 'modules-know-each-other-by-the-door',
+      name: 'modules-know-each-other-by-their-index',
       severity: 'error',
       from: { path: '^src/modules/([^/]+)/' },
       to: { path: '^src/modules/', pathNot: ['^src/modules/$1/', '^src/modules/[^/]+/index\\.ts$'] },

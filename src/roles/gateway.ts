@@ -7,7 +7,7 @@ import type { RunningRole } from './role';
 /** What is under way (a copy, a command) gets this long when the process stops; a shell has to be opened anew. */
 const CLOSE_LIMIT_MS = 20_000;
 
-/** The front door of all leases; any number of them side by side, with the same keys. */
+/** An SSH server in front of all leases; any number of them side by side, with the same keys. */
 export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
   const { clock, config: { gateway }, dial, logger, metrics, readiness } = plane;
   const meter: GatewayMeter = { login: (result) => metrics.gatewayLogins.inc({ result }), connections: (change) => metrics.gatewayConnections.inc(change) };

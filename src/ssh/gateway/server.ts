@@ -38,7 +38,7 @@ const KEEPALIVE_MS = 15_000;
 const CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'];
 
 /**
- * The front door of all leases: an SSH server that lets the holder of a lease's key in and leads on to wherever the lease is. To a stranger a wrong key,
+ * An SSH server in front of all leases that lets the holder of a lease's key in and leads on to wherever the lease is. To a stranger a wrong key,
  * another's lease, one that is over and one that never was all look the same.
  */
 export async function startGateway(deps: GatewayDeps, { host, port }: { host: string; port: number }): Promise<Gateway> {
@@ -82,28 +82,28 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
   return { port: (tcp.address() as AddressInfo).port, close: (limitMs) => close(tcp, { visits, clock, limitMs }) };
 }
 
-interface Door extends GatewayDeps {
+interface ServerDeps extends GatewayDeps {
   failures: Failures;
   visits: Map<number, Set<Connection>>;
   halfOpen: HalfOpen;
 }
 
-function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): void {
+function welcome(connection: Connection, { ip, port }: ClientInfo, deps: ServerDeps): void {
   let visitor: Visitor | undefined;
   let unless: LoginResult = 'refused';
   const mayTry = limitAttempts();
-  door.halfOpen.greeted(ip, port);
-  connection.on('error', (error) => door.logger.debug('gateway connection failed', { address: ip, reason: error.message }));
+  deps.halfOpen.greeted(ip, port);
+  connection.on('error', (error) => deps.logger.debug('gateway connection failed', { address: ip, reason: error.message }));
   connection.on('authentication', (ctx) => {
     if (!mayTry(ctx)) {
       endWithReason(connection, DISCONNECT.noMoreMethods, TOO_MANY_ATTEMPTS);
       return;
     }
-    authenticate(ctx, ip, door.directory).then(
+    authenticate(ctx, ip, deps.directory).then(
       (admitted) => {
         if (admitted === 'may sign') {
           ctx.accept();
-        } else if (admitted && hasRoom(door, admitted.leaseId)) {
+        } else if (admitted && hasRoom(deps, admitted.leaseId)) {
           visitor = admitted;
           ctx.accept();
         } else {
@@ -112,22 +112,22 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, door: Door): 
         }
       },
       (error: unknown) => {
-        door.logger.warn('gateway cannot look up a lease', { error });
+        deps.logger.warn('gateway cannot look up a lease', { error });
         ctx.reject(['publickey']);
       },
     );
   });
   connection.once('ready', () => {
     admitFullPackets(connection);
-    const socket = door.halfOpen.passed(ip, port);
+    const socket = deps.halfOpen.passed(ip, port);
     if (visitor && socket) {
-      receive(connection, visitor, { ...door, socket });
+      receive(connection, visitor, { ...deps, socket });
     }
   });
   connection.once('close', () => {
     if (!visitor) {
-      door.meter.login(unless);
-      door.failures.count(ip);
+      deps.meter.login(unless);
+      deps.failures.count(ip);
     }
   });
 }
@@ -145,13 +145,13 @@ function limitAttempts(): (ctx: AuthContext) => boolean {
   };
 }
 
-const hasRoom = ({ visits, settings }: Door, leaseId: number): boolean => (visits.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
+const hasRoom = ({ visits, settings }: ServerDeps, leaseId: number): boolean => (visits.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
 
-function receive(connection: Connection, visitor: Visitor, door: Door & { socket: Socket }): void {
-  const { clock, directory, logger, meter, socket, visits } = door;
+function receive(connection: Connection, visitor: Visitor, deps: ServerDeps & { socket: Socket }): void {
+  const { clock, directory, logger, meter, socket, visits } = deps;
   const { leaseId, address } = visitor;
   const startedAt = clock.monotonicMs();
-  const link = serveVisit(connection, { ...door, visitor });
+  const link = serveVisit(connection, { ...deps, visitor });
   const present = visits.get(leaseId) ?? new Set();
   meter.login('accepted');
   meter.connections(1);
@@ -201,7 +201,7 @@ function matchingKey(keys: string[], { key }: PublicKeyAuthContext): string | un
 
 const SWEEP_MS = 100;
 
-async function close(tcp: TcpServer, { visits, clock, limitMs }: { visits: Door['visits']; clock: Clock; limitMs: number }): Promise<void> {
+async function close(tcp: TcpServer, { visits, clock, limitMs }: { visits: ServerDeps['visits']; clock: Clock; limitMs: number }): Promise<void> {
   const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
   const deadline = clock.monotonicMs() + limitMs;
   while (visits.size > 0 && clock.monotonicMs() < deadline) {
