@@ -98,8 +98,8 @@ async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lea
   if (!ctx.settings.checkpoints || LOST.includes(node.status) || (await claimFreeNode(tx, lease.requirements)).found !== 'one') {
     return false;
   }
-  const farewell = await findFinalBackup(tx, lease.id);
-  const verdict = farewell ? judgeFinalBackup(farewell) : 'go';
+  const finalBackup = await findFinalBackup(tx, lease.id);
+  const verdict = finalBackup ? judgeFinalBackup(finalBackup) : 'go';
   if (verdict === 'ask') {
     await wantCheckpoint(tx, lease.id);
   }
