@@ -8,7 +8,7 @@ import {
   settlePresent,
 } from '../../modules/leases';
 import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../../modules/nodes';
-import { type PlayReport, ProvisioningError, UidTakenError } from '../../modules/provisioning';
+import { type PlayReport, ProvisioningError, StaleUidError, UidTakenError } from '../../modules/provisioning';
 import { admittedKeys } from '../accounts/admitted-keys';
 import type { WorkContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
@@ -80,13 +80,25 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
     return settleMade(ctx, { placement, job, made, logger });
   }
   const { failure } = error;
-  if (error instanceof UidTakenError && placement.untouched) {
+  const nextFree = nextUidAfter(error);
+  if (nextFree !== undefined && placement.untouched) {
     logger.warn('uid refused', { uid: placement.uid, reason: error.message });
-    return whenFree(ctx, () => transaction(ctx.db, (tx) => settleUidTaken(tx, { ctx, placement, why: error.message, nextFree: error.nextFree })));
+    return whenFree(ctx, () => transaction(ctx.db, (tx) => settleUidTaken(tx, { ctx, placement, why: error.message, nextFree })));
   }
   logger.warn('placement failed', { failure, error });
   ctx.metrics.placements.inc({ result: failure });
   return whenFree(ctx, () => transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: error.message })));
+}
+
+/**
+ * The lowest uid that the node may accept, when it refused one. A fence that is ahead of the database is no failure: a check of logins that came late wiped its
+ * account, or the database is a backup. An order that comes late has lost its claim, so it gets no other uid.
+ */
+function nextUidAfter(error: ProvisioningError): number | undefined {
+  if (error instanceof StaleUidError) {
+    return error.fence + 1;
+  }
+  return error instanceof UidTakenError ? error.nextFree : undefined;
 }
 
 interface Made {

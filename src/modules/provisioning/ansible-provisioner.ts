@@ -5,7 +5,7 @@ import { createProber, type Dial, type PooledSessions, publicKeyOf } from '../..
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
 import { createWarmPlays } from './ansible/warm-plays';
-import { NewerAccountError, ProvisioningError, type ProvisioningFailure, UidTakenError, UnfinishedWipeError } from './errors';
+import { NewerAccountError, ProvisioningError, type ProvisioningFailure, StaleUidError, UidTakenError, UnfinishedWipeError } from './errors';
 import { parseFindings } from './findings';
 import { proveFitness } from './fitness';
 import { createLoginCheck } from './login-check';
@@ -137,12 +137,15 @@ function reportOf({ changed, durationMs, result }: PlayResult): PlayReport {
 
 function errorOf(result: PlayResult): ProvisioningError {
   const failure = failureOf(result);
-  const { newest_uid: newestUid, next_free: nextFree, unfinished } = result.result;
+  const { newest_uid: newestUid, next_free: nextFree, fence, unfinished } = result.result;
   if (failure === 'uid_taken' && Number.isSafeInteger(nextFree)) {
     return new UidTakenError(Number(nextFree), result.message, result.output);
   }
   if (failure === 'stale' && Number.isSafeInteger(newestUid)) {
     return new NewerAccountError(Number(newestUid), result.message, result.output);
+  }
+  if (failure === 'stale' && Number.isSafeInteger(fence)) {
+    return new StaleUidError(Number(fence), result.message, result.output);
   }
   return failure === 'failed' && unfinished === true ? new UnfinishedWipeError(result.message, result.output) : new ProvisioningError(failure, result.message, result.output);
 }

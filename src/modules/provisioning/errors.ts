@@ -48,6 +48,19 @@ export class UidTakenError extends ProvisioningError {
   }
 }
 
+/** The node wiped an account with this uid or a higher one: its fence is ahead of the database, or the order came late. Nothing was done. */
+export class StaleUidError extends ProvisioningError {
+  override name = 'StaleUidError';
+  constructor(
+    /** The highest uid that the node ever wiped. */
+    readonly fence: number,
+    message: string,
+    output?: string,
+  ) {
+    super('stale', message, output);
+  }
+}
+
 /** The time of a wipe was over before it had removed everything, and it had removed something: the next attempt goes on from there. */
 export class UnfinishedWipeError extends ProvisioningError {
   override name = 'UnfinishedWipeError';

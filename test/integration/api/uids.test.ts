@@ -3,7 +3,7 @@ import { fromJson } from '../../../src/db/sql';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { claimWipes, wipeNode } from '../../../src/flows/placements/wipe-node';
 import type { User } from '../../../src/modules/accounts';
-import { UidTakenError } from '../../../src/modules/provisioning';
+import { StaleUidError, UidTakenError } from '../../../src/modules/provisioning';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser } from '../../support/builders';
 import { createTestContext } from '../../support/context';
@@ -78,6 +78,21 @@ describe('a uid that the machine refuses', () => {
     expect(events.map(({ data }) => fromJson<unknown>(data))).toEqual([
       { uid: 70_016, why: expect.stringContaining('ada'), next: 70_021, generation: 1 }, { uid: 70_021, why: expect.stringContaining('ada'), next: 70_026, generation: 1 },
     ]);
+  });
+
+  it('because its fence is ahead: the rent goes on there above the fence', async () => {
+    const id = await aWipedNode();
+    let refused = false;
+    api.provisioner.behave(({ verb, spec }) => {
+      const uid = spec?.uid ?? 0;
+      if (verb === 'ensurePresent' && !refused) {
+        refused = true;
+        throw new StaleUidError(uid + 2, `uid ${uid} is stale: accounts up to ${uid + 2} were wiped here`);
+      }
+    });
+    expect(await rent()).toMatchObject({ status: 201, body: { leases: [{ state: 'active', generation: 1, node: { id } }] } });
+    expect(uidsAsked()).toEqual([70_016, 70_019]);
+    expect(await row(database.db, 'SELECT status, provision_failures FROM nodes WHERE id = ?', [id])).toEqual({ status: 'alive', provision_failures: 0 });
   });
 
   it('with more taken than its block has: the node gets another block behind them', async () => {
