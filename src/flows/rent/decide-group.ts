@@ -6,19 +6,22 @@ import type { Granted } from './lease-nodes';
 import { checkQuota, hashOf, noSuchUser, refuseDisabled, replay, type Reservation, type SecretRequest } from './rent-request';
 import { isBusy, NodesBusyError } from '../support/when-free';
 
-/** What the database says about the callers of a group. */
+/** State of the database that decides about the requests of a batch. */
 export interface Standing {
-  /** Locked. */
+  /** Users whose rows this transaction has locked. */
   users: Map<number, User>;
-  /** Why a user is missing: there is none, or its row is in other hands at this moment. */
+  /** Why `users` lacks a user: the user does not exist, or another transaction has locked the row. */
   missing: 'gone' | 'busy';
   /** Running leases by user. */
   running: Map<number, number>;
-  /** By `nameOfKey`: the keys that were used before. */
+  /** Rents of before by `nameOfKey`. */
   rents: Map<string, Rent>;
 }
 
-/** What is said to one caller: an error, a rent from before, the `granted`th of the group, a repetition of that one, or that there are too few nodes. */
+/**
+ * The decision on one request: an error, a rent of before, the `granted`th rent of this batch, a repetition of that rent, or `short`: too few
+ * nodes are free.
+ */
 export type Verdict = { error: unknown } | { known: Reservation } | { granted: number } | { repeats: number } | 'short';
 
 export interface Wish {
@@ -26,14 +29,17 @@ export interface Wish {
   count: number;
 }
 
-/** Gives a caller his nodes: all that he wants, or null. */
+/** Allocates the nodes of one request: all that it wants, or null. */
 export type Take = (wish: Wish) => Promise<ClaimedNode[] | null>;
 
 export const nameOfKey = ({ userId, idempotencyKey }: { userId: number; idempotencyKey: string }): string => `${userId} ${idempotencyKey}`;
 
 const nameOf = ({ user, idempotencyKey }: SecretRequest): string | undefined => (idempotencyKey === null ? undefined : nameOfKey({ userId: user.id, idempotencyKey }));
 
-/** What the callers may have as far as is known: nothing beyond a quota or for a user in other hands, and one rent for a key. Pure. */
+/**
+ * The nodes that the requests may get as far as is known before any node is locked: none beyond a quota, none for a user whose row another
+ * transaction has locked, and one rent for each key. Pure.
+ */
 export function wishesOf(requests: SecretRequest[], { users, running, rents }: Standing): Wish[] {
   const used = new Map(running);
   const seen = new Set(rents.keys());
@@ -52,7 +58,7 @@ export function wishesOf(requests: SecretRequest[], { users, running, rents }: S
   });
 }
 
-/** A refusal is the caller's alone; what the database refuses ends the transaction for all of them. */
+/** A refusal concerns one request. An error of the database ends the transaction for the whole batch. */
 function orGiveUp(error: unknown): Verdict {
   if (error instanceof OrionError || isBusy(error)) {
     return { error };
@@ -60,7 +66,7 @@ function orGiveUp(error: unknown): Verdict {
   throw error;
 }
 
-/** Goes through the callers in order and gives each what he would get if he came alone after those before him. */
+/** Decides on the requests in order. Each request gets what it would get alone, after the requests before it. */
 export async function decideGroup(requests: SecretRequest[], standing: Standing, take: Take): Promise<{ verdicts: Verdict[]; granted: Granted[] }> {
   const running = new Map(standing.running);
   const granted: Granted[] = [];

@@ -5,38 +5,38 @@ import { type ClaimedNode, fitOf, type FreeNodesSearch, lockReliableNodes, type 
 import type { Take, Wish } from './decide-group';
 
 export interface Pools {
-  /** Locks nodes for these wishes, as many as all of them want, by one statement for each kind of wish. */
+  /** Locks as many nodes as all these requests want, in one statement for each set of requirements. */
   look(batch: Batch, wishes: Wish[]): Promise<Fill>;
 }
 
-/** Locks the nodes that the first look did not find. The result hands the nodes out, each once. */
+/** Locks the nodes that the first statement did not find. The result allocates the nodes, each once. */
 type Fill = (tx: Tx) => Promise<Take>;
 
-/** Where the last group left off among the nodes that one kind of wish can have. */
+/** The position at which the last batch stopped, among the nodes that fit one set of requirements. */
 interface Sweep {
   after: Position;
   endsAtMs: number;
 }
 
 const SWEEP_MS = 1_000;
-/** A sweep lasts at least this many times what its beginning took, so that a twentieth of the time goes on beginnings, … */
+/** A sweep lasts at least this many times as long as its first search, so that first searches take a twentieth of the time, … */
 const BEGINNINGS = 20;
-/** … and at most this long: while it lasts nobody sees what was freed behind it, and a beginning may have taken long for other reasons. */
+/** … and at most this long. Until it ends, no batch sees nodes freed behind its position, and a first search may be slow for other reasons. */
 const MAX_SWEEP_MS = 60_000;
 
-/** A search for one kind of wish. */
+/** A search for one set of requirements. */
 interface Search extends FreeNodesSearch {
   startedAtMs: number;
-  /** Begins a sweep, or goes on with one. */
+  /** Starts a sweep, or continues one. */
   isSweep: boolean;
-  /** The sweep that it goes on with. */
+  /** The sweep that it continues. */
   sweep: Sweep | undefined;
 }
 
 /**
- * Free nodes by what is asked for. Groups that follow each other go on where the last one left off, for a second or so: claimed nodes leave dead
- * entries at the head of the index, which stay there as long as anybody has an old read view open, and each claim would walk over all of them. A
- * wish that comes alone is looked for from the start, and so gets the best there is.
+ * Locked free nodes, by requirements. For about a second, each batch continues at the position where the last one stopped. The reason: claimed
+ * nodes leave dead entries at the start of the index, which MariaDB keeps while any transaction has an old read view, and every claim would
+ * read all of them. A request that is alone in its batch searches from the start, and so gets the best node.
  */
 export function createPools(clock: Clock): Pools {
   const sweeps = new Map<string, Sweep>();
@@ -45,7 +45,7 @@ export function createPools(clock: Clock): Pools {
     const sweep = isSweep ? sweeps.get(nameOf(wanted)) : undefined;
     return { wanted, limit, after: sweep?.after ?? null, startedAtMs: clock.monotonicMs(), isSweep, sweep };
   };
-  /** Adds to the nodes that the first statement of a search found. A sweep that found too few begins again at the start. */
+  /** Completes the nodes that the first statement of a search found. A sweep that found too few starts again at the beginning of the index. */
   const finish = async (tx: Tx, search: Search, found: ClaimedNode[]): Promise<ClaimedNode[]> => {
     if (search.sweep && found.length < search.limit) {
       const anew = { ...search, after: null, startedAtMs: clock.monotonicMs(), sweep: undefined };
@@ -66,7 +66,7 @@ export function createPools(clock: Clock): Pools {
     look: async (batch, wishes) => {
       forgetEnded(sweeps, clock.monotonicMs());
       const search = ({ requirements, count }: Wish): Search => searchFor(requirements, count, wishes.length > 1 && count > 1);
-      // Nodes that were locked for another kind of wish may come again, and are not free for two.
+      // A statement may return nodes that an earlier one locked for other requirements. Each node serves one request, so the limits add up.
       let wanted = 0;
       const searches = [...sumUp(wishes).values()].map(({ requirements, count }) => search({ requirements, count: (wanted += count) }));
       const found = await Promise.all(searches.map((each) => lockReliableNodes(batch, each)));
@@ -90,7 +90,7 @@ export function createPools(clock: Clock): Pools {
   };
 }
 
-/** Hands the nodes of the pools out, each once; `pour` locks more of a kind, and replaces its pool. */
+/** Allocates the nodes of the pools, each once. `pour` locks more nodes for the same requirements and replaces their pool. */
 function handOut(pools: Map<string, Pool>, pour: (wish: Wish) => Promise<Pool>): Take {
   const lockedSoFar = (): number => [...pools.values()].reduce((sum, { nodes }) => sum + nodes.length, 0);
   const taken = new Set<number>();
@@ -104,7 +104,7 @@ function handOut(pools: Map<string, Pool>, pour: (wish: Wish) => Promise<Pool>):
 
 const placeOf = (node: ClaimedNode): Position => ({ fit: fitOf(node), band: node.useBand, id: node.id });
 
-/** Locked nodes, the best first; `isAll`: there are no more to be had. */
+/** Locked nodes, the best first. `isAll`: no further node fits. */
 interface Pool {
   nodes: ClaimedNode[];
   isAll: boolean;
@@ -130,7 +130,7 @@ function forgetEnded(sweeps: Map<string, Sweep>, now: number): void {
   }
 }
 
-/** Equal wishes by their name, added up. */
+/** Sums up the counts of requests with equal requirements, by `nameOf`. */
 export function sumUp(wishes: Wish[]): Map<string, Wish> {
   const sums = new Map<string, Wish>();
   for (const { requirements, count } of wishes) {

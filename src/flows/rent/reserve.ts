@@ -15,26 +15,28 @@ import { isBusy, NodesBusyError, whenFree } from '../support/when-free';
 
 export type Reserve = (request: SecretRequest) => Promise<Reservation>;
 
-/** Nodes at most that one transaction claims, but for one request that wants more. */
+/** One transaction claims at most this many nodes, except for a single request that wants more. */
 const GROUP_MAX = 64;
-/** Two: this process prepares the one while the database is at work on the other. */
+/** Two transactions run at a time: this process prepares one while the database works on the other. */
 const GROUPS_AT_ONCE = 2;
-/** Several times what a group takes: longer, and the one under way stands still. */
+/** Several times the duration of a batch. A running batch that takes longer is probably stuck, so the next one starts beside it. */
 const PATIENCE_MS = 50;
 
 /** Too few nodes are free. */
 class NothingFreeError extends Error {}
 
-/** The group failed before its COMMIT: nothing of it is in the database, and each of its requests is tried again as a group of its own. */
+/** The batch failed before its COMMIT, so the database has nothing of it. Each of its requests is tried again in a batch of its own. */
 class GroupFailedError extends Error {}
 
-/** Two requests with one key at once: the second finds the first one's rent when it looks again. */
+/** Whether another attempt may succeed. Of two concurrent requests with one key, the second finds the rent of the first when it tries again. */
 const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
 
 /**
- * Reserves for all callers of this process: those that come while two transactions are under way share the next one (docs/adr/0018-grouped-claims.md). A
- * request whose group failed, or that found its user's row or its nodes in other hands for a second, is tried again as a group of one that waits for the row.
- * Commits the rent with its leases and placements, all claimed by this process, or throws and has done nothing.
+ * Group commit. Requests of this process that arrive while two transactions run share the next one (docs/adr/0018-grouped-claims.md).
+ *
+ * A request is tried again in a batch of one, which waits for the row of its user, in two cases: its batch failed, or other transactions
+ * held its user's row or its nodes for a second. The returned function commits the rent with its leases and placements, all claimed by
+ * this process. If it throws, the database is unchanged.
  */
 export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { groupMax?: number } = {}): Reserve {
   const pools = createPools(ctx.clock);
@@ -61,7 +63,10 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
     });
 }
 
-/** One request in a transaction of its own, which waits for the row of its user. Throws as `Reserve`, but NothingFreeError where no node is free. */
+/**
+ * Reserves for one request in a transaction of its own, which waits for the row of its user. Throws the errors of `Reserve`, except that it
+ * throws NothingFreeError when too few nodes are free.
+ */
 export function reserveAlone(ctx: FlowContext, request: SecretRequest, pools = createPools(ctx.clock)): Promise<Reservation> {
   const attempt = async (tx: Transaction): Promise<Reservation> => {
     const [result] = await reserveAll(tx, ctx, { pools, requests: [request], waits: true });
@@ -76,13 +81,13 @@ export function reserveAlone(ctx: FlowContext, request: SecretRequest, pools = c
 interface Group {
   pools: Pools;
   requests: SecretRequest[];
-  /** Whether rows of users that others hold are waited for. */
+  /** Whether the transaction waits for rows of users that other transactions have locked. */
   waits?: boolean;
 }
 
 /**
- * A COMMIT whose answer was lost is `unavailable` for all: each of them repeats with its key, or cannot know. One that the server refused did nothing,
- * and after one that it did no request is tried again.
+ * Reserves for a batch. If the connection is lost during COMMIT, the outcome is unknown: every request fails with `unavailable`, and clients
+ * repeat with their idempotency keys. If the server refuses COMMIT, nothing was done. After a COMMIT that succeeded no request is tried again.
  */
 async function runGroup(ctx: FlowContext, group: Group): Promise<PromiseSettledResult<Reservation>[]> {
   let last: Transaction | undefined;
@@ -108,8 +113,9 @@ async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: 
 }
 
 /**
- * Reads who asks, and locks nodes for all of them. Both travel together where each request wants one node: a refused request has locked one for a
- * millisecond. A request for many nodes is judged first, for it would keep as many from the others.
+ * Reads the users, keys and running leases of the requests, and locks nodes for all requests. When each request wants one node, one round
+ * trip does both: a refused request then locks one node for about a millisecond. Otherwise the nodes are locked after the decision which
+ * requests may have any, because a refused request would keep many nodes from the others.
  */
 async function readAndLock(tx: Transaction, { pools, requests, waits }: Required<Group>): Promise<[Standing, Take]> {
   if (requests.every(({ count }) => count === 1)) {
@@ -128,7 +134,7 @@ async function readStanding(batch: Batch, requests: SecretRequest[], waits: bool
   return { users: new Map(users.map((user) => [user.id, user])), rents: new Map(rents.map((rent) => [nameOfKey(rent), rent])), running, missing: waits ? 'gone' : 'busy' };
 }
 
-/** Tells, for callers who got too few nodes, whether there are enough that others are claiming at this moment. */
+/** Returns, for requests that got too few nodes, whether enough nodes exist that other transactions are claiming at this moment. */
 async function findOutWhoIsBusy(tx: Tx, requests: SecretRequest[]): Promise<(request: SecretRequest) => boolean> {
   const free = new Map<string, number>();
   for (const [name, { requirements, count }] of sumUp(requests)) {
