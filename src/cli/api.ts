@@ -7,11 +7,11 @@ import { EXIT } from './exit-codes';
 import { type HttpAnswer, type HttpClient, sendRequest, toResponse } from './http';
 
 interface CallOptions {
-  /** A POST that changes nothing when it is repeated, even without an Idempotency-Key. */
+  /** Marks a POST that changes nothing when it is repeated, even without an Idempotency-Key. */
   repeatable?: boolean;
-  /** Default 15 s. */
+  /** Default: 15 s. */
   timeoutMs?: number;
-  /** Told before each repetition. */
+  /** Called before each repetition, with the reason and the number of the next attempt. */
   onRetry?: (reason: string, attempt: number) => void;
 }
 
@@ -19,7 +19,7 @@ export interface ApiAnswer<T> {
   status: number;
   /** Undefined only where the contract has no body. */
   data: T;
-  /** The JSON as it came. */
+  /** The JSON text as the server sent it. */
   text: string;
   /** The Idempotent-Replayed header: the answer of an earlier request with the same key. */
   replayed: boolean;
@@ -31,11 +31,12 @@ type Work<T> = (orion: OrionClient) => Promise<{ data?: T | undefined }>;
 export interface ApiClient {
   server: string;
   /**
-   * Makes one call, and repeats what is safe to repeat (GET, PATCH, DELETE, a POST with an Idempotency-Key) when the connection breaks, as it was, a few
-   * times with backoff. Throws ApiError for any answer that is no success, NoAnswerError when there was none.
+   * Makes one call and returns the answer. When the connection breaks, the client sends the same request up to five times in all, with
+   * backoff. It repeats only what is safe to repeat: GET, PATCH, DELETE, and a POST with an Idempotency-Key. Throws ApiError for an answer
+   * that is not a success, and NoAnswerError if no answer arrived.
    */
   call<T>(work: Work<T>, options?: CallOptions): Promise<ApiAnswer<NonNullable<T>>>;
-  /** Opens an event stream. Throws as `call` does, but never repeats. */
+  /** Opens an event stream. Throws the errors of `call`, but never repeats the request. */
   openStream(path: string, signal?: AbortSignal): Promise<IncomingMessage>;
   close(): void;
 }
@@ -91,7 +92,7 @@ export function createApiClient({ server, token, http, clock }: ApiDeps): ApiCli
         response.destroy();
         throw new ApiError(response.statusCode ?? 0, {}, undefined);
       }
-      // The server pings; silence means that it, or the way to it, is gone.
+      // The server sends pings. Silence means that the server or the connection to it is lost.
       response.setTimeout(STREAM_SILENCE_MS, () => response.destroy(new Error('the stream fell silent')));
       return response;
     },
@@ -99,7 +100,7 @@ export function createApiClient({ server, token, http, clock }: ApiDeps): ApiCli
   };
 }
 
-/** Throws for plain http to another machine: whoever is on the way would read what is secret. */
+/** Throws for plain http to another machine, because anybody on the network path could read passwords and tokens. */
 export function requireSecrecy(server: string): void {
   const { protocol, hostname } = new URL(server);
   if (protocol === 'http:' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)) {
@@ -110,7 +111,7 @@ export function requireSecrecy(server: string): void {
   }
 }
 
-/** What went over the line in one attempt. */
+/** The request and the answer of one attempt. */
 interface Sent {
   request?: Request;
   answer?: HttpAnswer;
@@ -126,17 +127,17 @@ function isRepeatable(request: Request | undefined, { repeatable }: CallOptions)
   return request !== undefined && (request.method !== 'POST' || request.headers.has('idempotency-key') || repeatable === true);
 }
 
-/** A gateway's answer, not Orion's: nobody behind it spoke. */
+/** Whether a proxy answered, and not Orion: a 502, 503 or 504 without JSON. */
 function isFromNobody({ status, headers }: HttpAnswer): boolean {
   return [502, 503, 504].includes(status) && !(headers['content-type'] ?? '').includes('json');
 }
 
-/** Whether the same request may go through a moment later. "No node free" is an answer: the user decides whether to wait for one. */
+/** Whether the same request may succeed a moment later. "No node free" is not repeated: the user decides whether to wait for a node. */
 function passes(error: unknown): boolean {
   return error instanceof NoAnswerError ? !isCertificateFault(error.cause) : error instanceof ApiError && error.problem.code === 'unavailable';
 }
 
-/** A certificate that is not trusted stays so. */
+/** Whether the server's certificate is the cause. A repeated request does not help then. */
 export function isCertificateFault(error: unknown): boolean {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   return /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|ERR_TLS/.test(code);
@@ -147,7 +148,7 @@ function pauseSeconds(error: unknown, attempt: number): number {
   return Math.min(10, Math.max(asked, backoffSeconds(BACKOFF, attempt, Math.random())));
 }
 
-/** The answer of a server that did what it was asked; throws for any other. */
+/** Returns the answer if it is a success, and throws for any other. */
 function checkAnswer(answer: HttpAnswer, server: string): HttpAnswer {
   const { status, headers, text } = answer;
   if (isFromNobody(answer)) {
@@ -163,7 +164,7 @@ function checkAnswer(answer: HttpAnswer, server: string): HttpAnswer {
   return answer;
 }
 
-/** What openapi-fetch throws for a body that is no JSON, for people. */
+/** Turns the error that openapi-fetch throws for a body that is not JSON into one for users. */
 const inWords = (error: unknown): unknown =>
   error instanceof SyntaxError ? new CliError('The server did not answer with JSON.', { hint: 'Is that an Orion server? Check with: orion doctor', cause: error }) : error;
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { usageError } from './errors';
 
-/** A whole number of at least `min`, for commander. */
+/** Returns a parser for commander that accepts whole numbers of at least `min`. */
 export function wholeNumber(min: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -20,7 +20,7 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
-/** What the API takes as an Idempotency-Key. */
+/** Accepts the text that the API accepts as an Idempotency-Key. */
 export function parseKey(text: string): string {
   if (!/^[\x21-\x7e]{1,128}$/.test(text)) {
     throw new InvalidArgumentError('It must be 1 to 128 visible ASCII characters, such as a UUID.');
@@ -28,12 +28,12 @@ export function parseKey(text: string): string {
   return text;
 }
 
-/** An account: its id when it looks like one, else its name. */
+/** Parses an account: digits are its id, other text is its name. */
 export function parseClient(text: string): number | string {
   return /^\d{1,15}$/.test(text) ? Number(text) : text;
 }
 
-/** Adds `name=value` to the labels of the options before; a name given twice is refused. */
+/** Adds `name=value` to the labels of earlier options. Refuses a name that is given twice. */
 export function addLabel(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
   if (name === '' || Object.hasOwn(before, name)) {
@@ -42,7 +42,7 @@ export function addLabel(text: string, before: Record<string, string> = {}): Rec
   return { ...before, [name]: value };
 }
 
-/** What `room=lab-1 gpu-` asks for: labels to set, and names of labels to take off. */
+/** A change of labels, parsed from text such as `room=lab-1 gpu-`: labels to set, and names of labels to remove. */
 export interface LabelChange {
   set: Record<string, string>;
   remove: string[];
@@ -64,7 +64,7 @@ export interface Duration {
   duration_minutes?: number;
 }
 
-/** What `--hours` and `--minutes` ask for, as the API wants it; undefined when neither is given. Both are refused. */
+/** Turns `--hours` or `--minutes` into the fields of the API. Undefined when neither is given; throws a usage error when both are. */
 export function parseDuration({ hours, minutes }: { hours?: number; minutes?: number }): Duration | undefined {
   if (hours !== undefined && minutes !== undefined) {
     throw usageError('Give either --hours or --minutes.');
@@ -75,7 +75,7 @@ export function parseDuration({ hours, minutes }: { hours?: number; minutes?: nu
   return hours === undefined ? undefined : { duration_hours: hours };
 }
 
-/** The URL of a server without a trailing slash; https when no scheme is given. Throws a usage error. */
+/** Normalises the URL of a server: no trailing slash, and https when no scheme is given. Throws a usage error. */
 export function parseServer(text: string): string {
   let url: URL;
   try {

@@ -2,14 +2,14 @@ import type * as contract from '../contract';
 import { EXIT, exitCodeOf } from './exit-codes';
 
 export interface CliErrorExtras {
-  /** Default 1. */
+  /** Default: 1. */
   exitCode?: number;
-  /** What to do about it, in a line of its own. */
+  /** Advice on what to do about the error. Printed on a line of its own. */
   hint?: string;
   cause?: unknown;
 }
 
-/** Something that the person at the keyboard can act on; anything else thrown is a bug. */
+/** An error that the user can act on. Any other error that is thrown is a bug. */
 export class CliError extends Error {
   override name = 'CliError';
   readonly exitCode: number;
@@ -24,10 +24,10 @@ export class CliError extends Error {
 
 export const usageError = (message: string, hint?: string): CliError => new CliError(message, { exitCode: EXIT.usage, hint });
 
-/** The members of a problem document (RFC 9457) that the client reads; any may be missing when a proxy answered. */
+/** The fields of a problem document (RFC 9457) that the client reads. Any of them may be missing when a proxy answered. */
 export type Problem = Partial<Pick<contract.Problem, 'code' | 'detail' | 'title' | 'request_id'>>;
 
-/** The server answered, and it was no success. */
+/** The server answered with a status that is not a success. */
 export class ApiError extends CliError {
   override name = 'ApiError';
 
@@ -43,7 +43,7 @@ export class ApiError extends CliError {
   }
 }
 
-/** Nothing whole came back: whether the request was carried out is unknown. */
+/** No complete answer arrived, so it is unknown whether the server carried out the request. */
 export class NoAnswerError extends CliError {
   override name = 'NoAnswerError';
 

@@ -1,4 +1,4 @@
-/** What the program's exit code means; scripts may rely on it. `orion ssh` passes the remote command's own code through instead. */
+/** Exit codes of the program. Scripts may rely on them. `orion ssh` instead returns the exit code of the remote command. */
 export const EXIT = {
   ok: 0,
   failure: 1,

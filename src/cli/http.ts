@@ -6,7 +6,7 @@ interface HttpRequest {
   url: string;
   headers: Record<string, string>;
   body?: string;
-  /** From dialling to the last byte of the answer. */
+  /** From the start of the connection to the last byte of the answer. */
   timeoutMs: number;
 }
 
@@ -16,11 +16,11 @@ export interface HttpAnswer {
   text: string;
 }
 
-/** Sends requests over connections that it keeps; follows no redirect. */
+/** Sends requests over connections that it keeps open. Does not follow redirects. */
 export interface HttpClient {
-  /** Rejects when nothing whole came back in time. */
+  /** Rejects if no complete answer arrived in time. */
   send(request: HttpRequest): Promise<HttpAnswer>;
-  /** Resolves at the head of the answer; the body goes on until `signal` aborts. */
+  /** Resolves when the head of the answer has arrived. The body continues until `signal` aborts. */
   open(request: HttpRequest, signal?: AbortSignal): Promise<IncomingMessage>;
   close(): void;
 }
@@ -32,7 +32,11 @@ interface Transport {
   agent: PlainAgent;
 }
 
-/** @param readCa gives PEM certificates to trust besides Node's own; asked only for https */
+/**
+ * Creates a client that opens its transport at the first request.
+ *
+ * @param readCa returns PEM certificates to trust besides Node's own; called only for https
+ */
 export function createHttpClient(readCa: () => Promise<string | undefined>): HttpClient {
   let transport: Promise<Transport> | undefined;
   const transportFor = (url: string): Promise<Transport> =>
@@ -56,19 +60,19 @@ export function createHttpClient(readCa: () => Promise<string | undefined>): Htt
   };
 }
 
-/** A Request of the Fetch API, over these connections. */
+/** Sends a Request of the Fetch API over the client's connections. */
 export async function sendRequest(http: HttpClient, request: Request, timeoutMs: number): Promise<HttpAnswer> {
   const body = request.body === null ? undefined : await request.text();
   return http.send({ method: request.method, url: request.url, headers: Object.fromEntries(request.headers), body, timeoutMs });
 }
 
-/** The answer as one of the Fetch API, which allows these statuses no body, not even an empty one. */
+/** Statuses for which a Response of the Fetch API must have no body, not even an empty one. */
 const WITHOUT_BODY = [204, 205, 304];
 
 export const toResponse = ({ status, headers, text }: HttpAnswer): Response =>
   new Response(WITHOUT_BODY.includes(status) ? null : text, { status, headers: Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')]) });
 
-// Loaded only when needed: TLS is a good part of a short command's time.
+// Imports TLS only for https, because loading it takes a large part of the time of a short command.
 async function secureTransport(readCa: () => Promise<string | undefined>): Promise<Transport> {
   const [{ request, Agent }, { rootCertificates }, ca] = await Promise.all([import('node:https'), import('node:tls'), readCa()]);
   const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };

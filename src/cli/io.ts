@@ -1,23 +1,23 @@
 import type { Writable } from 'node:stream';
 import { type Clock, systemClock } from '../lib/clock';
 
-/** A stream to write to, which may be a terminal. */
+/** An output stream, which may be a terminal. */
 export type CliStream = Writable & { isTTY?: boolean; columns?: number };
 
-/** What a command may know of the process it runs in; tests pass their own. */
+/** The parts of the process that a command may use. Tests pass their own. */
 export interface CliIo {
   env: NodeJS.ProcessEnv;
-  /** Data: what a script wants to read. */
+  /** Data for scripts. */
   stdout: CliStream;
   /** Progress, messages and errors. */
   stderr: CliStream;
   stdin: NodeJS.ReadableStream;
-  /** Whether a person sits there: without one nothing is asked. */
+  /** Whether a person uses the terminal. If not, the program asks no questions. */
   isTty: boolean;
   clock: Clock;
 }
 
-/** The real process as a CliIo. */
+/** Makes a CliIo of the real process. */
 export function processIo(env: NodeJS.ProcessEnv): CliIo {
   const { stdin, stdout, stderr } = process;
   return { env, stdin, stdout, stderr, isTty: stdin.isTTY && stderr.isTTY, clock: systemClock };

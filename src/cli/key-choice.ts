@@ -8,22 +8,22 @@ import type { Session } from './session';
 import { homeOf } from './store';
 
 export interface KeyChoice {
-  /** To send with the rent; undefined: the account's registered keys serve. */
+  /** The key to send with the rent. Undefined: the account's registered keys open the lease. */
   publicKey: string | undefined;
-  /** The file that belongs to it; undefined when it is not on this machine. */
+  /** The file of the private key. Undefined when it is not on this machine. */
   privateKeyFile: string | undefined;
 }
 
 export interface KeyRequest {
-  /** A file with a public key, or with a private key that has its public one beside it. */
+  /** A file with a public key, or a private key whose public key is in the file with `.pub` appended. */
   file?: string;
-  /** Whether a password will do when there is no key. */
+  /** Whether a password is enough when there is no key. */
   withPassword: boolean;
-  /** Whether the lease is another account's: then its keys serve. */
+  /** Whether the lease is for another account, whose registered keys then open it. */
   forAnother: boolean;
 }
 
-/** The key to rent with: the one named; else the account's registered keys; else one of ~/.ssh; else one that is made now. */
+/** Chooses the key to rent with: the named one, else the account's registered keys, else one of ~/.ssh, else a new one. */
 export async function chooseKey(session: Session, { file, withPassword, forAnother }: KeyRequest): Promise<KeyChoice> {
   if (file !== undefined) {
     return readNamed(file);
@@ -86,7 +86,7 @@ async function makeOwnKey({ out, store }: Session): Promise<KeyChoice> {
   return { publicKey: (await readIfThere(`${store.ownKeyFile}.pub`))?.trim(), privateKeyFile: store.ownKeyFile };
 }
 
-/** Type and key, without the comment. */
+/** Returns type and key, without the comment. */
 function blobOf(publicKey: string): string {
   return publicKey.trim().split(/\s+/).slice(0, 2).join(' ');
 }

@@ -8,14 +8,14 @@ const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
 
 export const isRunning = ({ state }: Lease): boolean => RUNNING.includes(state);
 
-/** One line on where a lease stands: `lease 7  active on worker-3  until 2026-05-04 10:20:30 UTC (2 h)`. */
+/** Describes the state of a lease in one line: `lease 7  active on worker-3  until 2026-05-04 10:20:30 UTC (2 h left)`. */
 export function describeLease(lease: Lease): string {
   const where = lease.node ? ` on ${printable(lease.node.hostname)}` : '';
   const until = isRunning(lease) ? `until ${formatTime(lease.ends_at)} (${formatSeconds(lease.remaining_seconds)} left)` : (lease.end_reason ?? '');
   return `lease ${lease.id}  ${lease.state}${where}  ${printable(until)}`.trimEnd();
 }
 
-/** The lease and how to get in, as lines of data. */
+/** Prints the lease and how to log in to it, as lines of data. */
 export function printLease(out: Output, lease: Lease): void {
   out.line(describeLease(lease));
   if (lease.gateway) {
@@ -38,7 +38,7 @@ export function reasonForNoAccess(lease: Lease): string {
   return lease.state === 'migrating' ? `it is being moved to another machine${waiting}` : `its account is being made${waiting}`;
 }
 
-/** `saved 3 min ago (12 MiB)`, or why it is not. */
+/** Returns `saved 3 min ago (12 MiB)`, or why the home is not saved. */
 export function describeCheckpoint({ checkpoint }: Lease): string {
   if (!checkpoint?.enabled) {
     return checkpoint ? 'not saved, as was asked for' : 'not saved: checkpoints are off here';
@@ -68,7 +68,7 @@ export function leaseRow(lease: Lease): string[] {
   ];
 }
 
-/** `2 cpus, 4 GiB, gpu=a100`; `anything` when nothing special was asked for. */
+/** Formats `2 cpus, 4 GiB, gpu=a100`, or `anything` without requirements. */
 export function formatRequirements({ cpus, memory_mb, labels }: Lease['requirements']): string {
   const parts = [cpus ? `${cpus} cpus` : '', memory_mb ? formatMemory(memory_mb) : '', Object.keys(labels).length > 0 ? formatLabels(labels) : ''];
   return parts.filter((part) => part !== '').join(', ') || 'anything';

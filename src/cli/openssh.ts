@@ -5,7 +5,10 @@ import type { Session } from './session';
 import { quotePath } from './ssh-config';
 import { checkTarget, knownHostsLine, type SshTarget } from './ssh-target';
 
-/** Logs in to a lease with the OpenSSH client, which gets this process's own input and output. Resolves with its exit code. */
+/**
+ * Logs in to a lease with the OpenSSH client, which inherits stdin, stdout and stderr of this process. Resolves with the client's exit
+ * code.
+ */
 export async function runSsh({ store, api }: Session, login: { leaseId: number; target: SshTarget }, command: string[]): Promise<number> {
   const target = checkTarget(login.target);
   const knownHosts = await store.pinHostKeys(login.leaseId, knownHostsLine(target));
@@ -15,18 +18,21 @@ export async function runSsh({ store, api }: Session, login: { leaseId: number; 
 
 interface SshFiles {
   knownHosts: string;
-  /** Undefined: OpenSSH's own choice of keys. */
+  /** Undefined: OpenSSH chooses the keys. */
   privateKey: string | undefined;
 }
 
-/** Arguments for ssh: the pinned host key and no other, the lease's key and no other. Options of ~/.ssh/config that do not contradict apply. */
+/**
+ * Returns the arguments for ssh: only the pinned host key is accepted, and only the lease's key, if known, is offered. Options of
+ * ~/.ssh/config that do not contradict them apply.
+ */
 function sshArguments({ host, port, username }: SshTarget, { knownHosts, privateKey }: SshFiles, command: string[]): string[] {
   const options = {
     UserKnownHostsFile: quotePath(knownHosts),
     GlobalKnownHostsFile: '/dev/null',
     StrictHostKeyChecking: 'yes',
     UpdateHostKeys: 'no',
-    // A machine that died must not hold the terminal for ever.
+    // The session ends about 30 s after the machine died, so that the terminal does not hang.
     ServerAliveInterval: '10',
     ServerAliveCountMax: '3',
     ...(privateKey === undefined ? {} : { IdentityFile: quotePath(privateKey), IdentitiesOnly: 'yes' }),
@@ -38,7 +44,7 @@ function sshArguments({ host, port, username }: SshTarget, { knownHosts, private
 function spawnSsh(args: string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn('ssh', args, { stdio: 'inherit' });
-    // Ctrl-C reaches ssh by itself; this process stays to pass its exit code on.
+    // The terminal sends Ctrl-C to ssh as well. This process ignores it and stays, in order to return the exit code of ssh.
     const ignore = (): void => undefined;
     const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
     process.on('SIGINT', ignore);

@@ -9,23 +9,23 @@ export interface OutputOptions {
 
 type Colors = ReturnType<typeof colors.createColors>;
 
-/** stdout is data, stderr is everything else. */
+/** Output of a command: data goes to stdout, everything else to stderr. */
 export interface Output {
   json: boolean;
   quiet: boolean;
   /** For text on stdout. */
   colors: Colors;
-  /** A line of data. Nothing with --json: there the document is the data. */
+  /** Writes a line of data. Writes nothing with `--json`, where the document is the data. */
   line(text: string): void;
-  /** The API's JSON as it came. Call it only if `json`. */
+  /** Writes the JSON text as the API sent it. Call it only if `json` is set. */
   document(text: string): void;
-  /** A message on stderr; nothing with --json or --quiet. */
+  /** Writes a message to stderr. Writes nothing with `--json` or `--quiet`. */
   note(text: string): void;
-  /** A message on stderr that must be seen. */
+  /** Writes a message to stderr, even with `--quiet` or `--json`. */
   warn(text: string): void;
-  /** The next command to type. */
+  /** Suggests the next commands to type. */
   next(...commands: string[]): void;
-  /** A table with a head, or `empty` as a note when there are no rows. */
+  /** Writes a table with a head, or the note `empty` when there are no rows. */
   table(head: string[], rows: string[][], empty: string): Promise<void>;
 }
 
@@ -68,7 +68,7 @@ const NO_BORDERS = Object.fromEntries(
   ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right', 'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'].map((name) => [name, '']),
 );
 
-/** Columns two spaces apart, without borders: readable for people, and for awk. */
+/** Lays out columns two spaces apart, without borders, so that people and awk can read them. */
 export async function layOut(head: string[], rows: string[][]): Promise<string> {
   const { default: Table } = await import('cli-table3');
   const table = new Table({

@@ -2,7 +2,7 @@ import { randomName } from '../lib/ids';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Writes a file that only its owner reads (0600, in a folder of 0700), whole or not at all. */
+/** Writes a file that only its owner can read (0600, in a folder of 0700). Writes the whole file or nothing. */
 export async function writePrivateFile(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await chmod(dirname(path), 0o700);
@@ -16,7 +16,7 @@ export async function writePrivateFile(path: string, text: string): Promise<void
   }
 }
 
-/** The text of a file, or undefined when it is not there. */
+/** Reads the text of a file. Undefined when the file does not exist. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');

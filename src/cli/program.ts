@@ -11,16 +11,16 @@ import type { CliIo } from './io';
 import { reportError } from './report-error';
 import { version } from './version';
 
-/** The command line of `orion`, roles included. Commands load their code when they run. */
+/** Creates the command line of `orion`, including the roles. Commands load their code when they run. */
 export function createProgram(io: CliIo): Command {
   return buildProgram(io, { exitCode: EXIT.ok });
 }
 
 /**
- * Runs one command line to its end.
+ * Runs one command line to its end. Never rejects.
  *
- * @param argv what follows the program's name
- * @returns the exit code (see exit-codes). Never rejects
+ * @param argv the arguments after the program's name
+ * @returns the exit code (see exit-codes)
  */
 export async function runCli(argv: string[], io: CliIo): Promise<number> {
   const outcome: Outcome = { exitCode: EXIT.ok };
@@ -50,7 +50,7 @@ function buildProgram(io: CliIo, outcome: Outcome): Command {
   program.action((options: { role?: string }, command: Command) => startRoles(command, options.role, declaration));
   declareCommands(program, declaration);
   declareCompletion(program, declaration);
-  // After its commands, which would inherit it: what is left over here is the name of an unknown command.
+  // Set after the subcommands are declared, because they would inherit it. An excess argument here is the name of an unknown command.
   return program.allowExcessArguments();
 }
 
@@ -83,7 +83,7 @@ function declareCommands(program: Command, declaration: Declaration): void {
   declareServer(program, declaration);
 }
 
-/** The completions describe a program that has no completion commands yet: the library adds its own. */
+/** Declares the completion commands. The completions describe a second program without these commands, because the library adds its own. */
 function declareCompletion(program: Command, { io, action }: Declaration): void {
   const bare = (): Command => {
     const root = createRoot(io);
@@ -120,8 +120,9 @@ async function startRoles(command: Command, role: string | undefined, { io, outc
 }
 
 /**
- * Progress on stderr is a side channel: a full disk or a closed pipe there ends nothing. Data on stdout that could not be written is a failure of the
- * command, told at its end; only a reader that closes the pipe (`orion leases | head -1`) has what it wanted.
+ * Handles errors of the output streams. Progress on stderr is not essential, so a full disk or a closed pipe there ends nothing. A failed
+ * write to stdout is a failure of the command, which reports it at its end. EPIPE is no failure: the reader (`orion leases | head -1`) has
+ * all that it wanted.
  */
 function surviveOutputFaults({ stdout, stderr }: CliIo): { fault: () => NodeJS.ErrnoException | undefined } {
   let fault: NodeJS.ErrnoException | undefined;

@@ -2,17 +2,17 @@ import type { Options, Ora } from 'ora';
 import type { CliIo } from './io';
 import type { Output } from './output';
 
-/** Shows what is waited for, and for how long already. */
+/** Shows what the command waits for, and the time since it started. */
 export interface Progress {
-  /** Says what is being done now; saying the same again changes nothing. */
+  /** Shows the current step. Repeating the same text changes nothing. */
   step(text: string): void;
   /** Clears the line. Safe to call twice. */
   stop(): void;
 }
 
 /**
- * A spinner with elapsed seconds on a terminal, one line a change otherwise, nothing with --json or --quiet. Its first step is on the
- * screen when this returns.
+ * Shows a spinner with elapsed seconds on a terminal, otherwise one line for each change. Shows nothing with `--json` or `--quiet`. The
+ * first step is on the screen when this returns.
  */
 function startProgress(io: CliIo, out: Output, text: string): Progress {
   if (out.json || out.quiet) {
@@ -20,14 +20,14 @@ function startProgress(io: CliIo, out: Output, text: string): Progress {
   }
   const startedAt = io.clock.monotonicMs();
   const elapsedSeconds = (): number => (io.clock.monotonicMs() - startedAt) / 1000;
-  // A terminal that says it is 0 columns wide (a serial line, some containers) would keep ora clearing lines for ever.
+  // On a terminal that reports a width of 0 columns (a serial line, some containers), ora would clear lines for ever.
   const canRedraw = io.stderr.isTTY === true && (io.stderr.columns ?? 0) > 0 && io.env.TERM !== 'dumb';
   const progress = canRedraw ? createSpinner(io, elapsedSeconds) : createLines(io, elapsedSeconds);
   progress.step(text);
   return progress;
 }
 
-/** Runs `work` under a progress line that goes away however the work ends. */
+/** Runs `work` under a progress line, and removes the line when the work ends or fails. */
 export async function withProgress<T>({ io, out }: { io: CliIo; out: Output }, text: string, work: (progress: Progress) => Promise<T>): Promise<T> {
   const progress = startProgress(io, out, text);
   try {
@@ -39,10 +39,10 @@ export async function withProgress<T>({ io, out }: { io: CliIo; out: Output }, t
 
 const CLEAR_LINE = '\r\x1b[K';
 
-/** The text stands there plainly until ora is loaded, which takes longer than a person should look at nothing. */
+/** Shows plain text until ora is loaded, because loading takes too long to show nothing. */
 function createSpinner(io: CliIo, elapsedSeconds: () => number): Progress {
-  // Input stays the terminal's own: ora would otherwise take it, and Ctrl-C with it. Whether a spinner can be shown is decided above:
-  // left to itself, ora would also ask this process's own environment, and show nothing of the time on a terminal where CI is set.
+  // discardStdin: ora would otherwise take over stdin, and Ctrl-C with it. isEnabled: `canRedraw` decides whether to show a spinner.
+  // Otherwise ora also reads the environment of this process, and shows no elapsed time on a terminal where CI is set.
   const options = { stream: io.stderr, isEnabled: true, discardStdin: false, suffixText: () => `${elapsedSeconds().toFixed(0)} s` };
   let spinner: Ora | undefined;
   let current = '';

@@ -5,10 +5,10 @@ import { EXIT } from './exit-codes';
 import type { CliIo } from './io';
 import { printable } from './text';
 
-/** Says on stderr what went wrong and what to do about it, without a stack unless ORION_DEBUG is set. Returns the exit code. */
+/** Writes to stderr what went wrong and what to do about it. Prints a stack only if ORION_DEBUG is set. Returns the exit code. */
 export function reportError({ env, stderr }: CliIo, error: unknown): number {
   const { red, dim } = colors.createColors(stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb');
-  // A message may have several lines: the faults of a configuration.
+  // A message may have several lines, such as the faults of a configuration.
   const message = messageOf(error).split('\n').map(printable).join('\n');
   stderr.write(`${red('error:')} ${message}\n`);
   for (const line of detailsOf(error)) {

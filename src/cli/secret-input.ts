@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { CliError, usageError } from './errors';
 import type { CliIo } from './io';
 
-/** The first line of standard input. */
+/** Reads the first line of standard input. Throws a usage error if it is empty. */
 export async function readSecretLine({ stdin }: CliIo): Promise<string> {
   let text = '';
   for await (const chunk of stdin) {
@@ -19,12 +19,12 @@ export async function readSecretLine({ stdin }: CliIo): Promise<string> {
   return line;
 }
 
-/** Whether there is somebody to ask. */
+/** Whether a person at a terminal can answer questions. */
 export function canAsk({ isTty, stdin }: CliIo): boolean {
   return isTty && 'isTTY' in stdin && stdin.isTTY === true;
 }
 
-/** Asks on the terminal and shows nothing of what is typed. Call it only when `canAsk`. */
+/** Asks on the terminal without showing the typed text. Call it only if `canAsk`. */
 export async function askHidden(io: CliIo, question: string): Promise<string> {
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
   const reader = createInterface({ input: io.stdin, output: mute, terminal: true });
@@ -41,7 +41,7 @@ export async function askHidden(io: CliIo, question: string): Promise<string> {
   }
 }
 
-/** Asks for something that may be seen. */
+/** Asks on the terminal and shows the typed text. */
 export async function ask(io: CliIo, question: string): Promise<string> {
   const reader = createInterface({ input: io.stdin, output: io.stderr });
   try {

@@ -19,7 +19,7 @@ interface GlobalOptions {
   role?: string;
 }
 
-/** What a client command works with. */
+/** The resources of a client command. */
 export interface CommandContext {
   io: CliIo;
   out: Output;
@@ -27,7 +27,7 @@ export interface CommandContext {
   globals: GlobalOptions;
 }
 
-/** A context whose server is known, and whose user is as far as this machine knows logged in. */
+/** A context with a client for a known server. As far as this machine knows, the user is logged in. */
 export interface Session extends CommandContext {
   api: ApiClient;
 }
@@ -38,7 +38,7 @@ export function createContext(io: CliIo, command: Command): CommandContext {
   return { io, out, store: createStore(io.env), globals };
 }
 
-/** Runs `work` with a client that sends the stored token, or ORION_TOKEN. Throws when there is none. */
+/** Runs `work` with a client that sends the stored token or ORION_TOKEN. Throws if there is no token. */
 export async function withSession<T>(context: CommandContext, work: (session: Session) => Promise<T>): Promise<T> {
   const { server, token } = await findLogin(context);
   if (token === undefined) {
@@ -47,7 +47,7 @@ export async function withSession<T>(context: CommandContext, work: (session: Se
   return withApi(context, { server, token }, work);
 }
 
-/** The same for what needs no token. */
+/** Runs `work` with a client for calls that need no token. */
 export async function withApi<T>(context: CommandContext, login: { server: string; token?: string }, work: (session: Session) => Promise<T>): Promise<T> {
   const http = createClient(context);
   const api = createApiClient({ server: login.server, token: login.token, http, clock: context.io.clock });
@@ -60,7 +60,7 @@ export async function withApi<T>(context: CommandContext, login: { server: strin
 
 export const createClient = ({ io }: CommandContext): HttpClient => createHttpClient(() => readCa(io.env.ORION_CA_FILE));
 
-/** Which server, and the token for it: a stored token goes to the server that it came from and to no other. */
+/** Finds the server and its token. A stored token is sent only to the server that issued it. */
 export async function findLogin({ io, store, globals }: CommandContext): Promise<{ server: string; token: string | undefined; username: string | undefined }> {
   const stored = await store.readLogin();
   const named = globals.server ?? nonEmpty(io.env.ORION_SERVER) ?? stored.server;
@@ -85,10 +85,10 @@ async function readCa(file: string | undefined): Promise<string | undefined> {
   }
 }
 
-/** A typed call for the page after `cursor`; the first one without. */
+/** A typed call for the page after `cursor`. Without a cursor it returns the first page. */
 export type PageCall<T> = (orion: OrionClient, cursor: string | undefined) => Promise<{ data?: Page<T> | undefined }>;
 
-/** All pages of a list as one document; that of a single page is the server's own text. */
+/** Fetches all pages of a list as one document. If there is a single page, `text` is the server's own text. */
 export async function callPages<T>({ api }: Session, call: PageCall<T>): Promise<{ items: T[]; text: string }> {
   const first = await api.call((orion) => call(orion, undefined));
   const items = [...first.data.items];

@@ -4,8 +4,8 @@ export interface ServerEvent {
 }
 
 /**
- * Splits a text/event-stream into its events (WHATWG HTML, "Server-sent events"). Comments, ids and retry hints are skipped; an event
- * that the end of the stream cuts off is dropped.
+ * Splits a text/event-stream into its events (WHATWG HTML, "Server-sent events"). Skips comments, ids and retry hints. Drops an event that
+ * the end of the stream cuts off.
  */
 export async function* readEvents(chunks: AsyncIterable<Buffer | string>): AsyncGenerator<ServerEvent> {
   const decoder = new TextDecoder();
@@ -24,7 +24,7 @@ export async function* readEvents(chunks: AsyncIterable<Buffer | string>): Async
   }
 }
 
-/** Takes one line after the other; gives an event at the empty line that ends it. */
+/** Collects the lines of one event. Returns the event at the empty line that ends it. */
 function createPendingEvent(): { add(line: string): ServerEvent | undefined } {
   let event = 'message';
   let data: string[] = [];

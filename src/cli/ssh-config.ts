@@ -1,11 +1,11 @@
 import { CliError } from './errors';
 import { checkTarget, knownHostsLine, knownHostsName, type SshTarget } from './ssh-target';
 
-/** A lease as OpenSSH is to know it. */
+/** A lease as a host in the configuration of OpenSSH. */
 export interface SshHost {
   leaseId: number;
   target: SshTarget;
-  /** Undefined: OpenSSH's own choice of keys. */
+  /** Undefined: OpenSSH chooses the keys. */
   privateKey: string | undefined;
 }
 
@@ -13,14 +13,14 @@ const HEAD = '# Written by `orion config-ssh`, which writes it anew each time.\n
 
 export const nameOf = (leaseId: number): string => `orion-${leaseId}`;
 
-/** One Host block a lease. Throws for a target or a path that an ssh_config cannot hold as what it is. */
+/** Renders one Host block for each lease. Throws for a target or a path that an ssh_config cannot contain literally. */
 export function renderSshConfig(hosts: SshHost[], knownHostsFile: string): string {
   return HEAD + hosts.map((host) => renderHost(host, quotePath(knownHostsFile))).join('');
 }
 
 /**
- * What a `Host *` of the user's must not decide for a lease. OpenSSH takes the first value of each, and this block comes first. Each name is one that
- * OpenSSH has known since 7.6 (2017): an older one would refuse the whole file.
+ * Options that a `Host *` block of the user must not set for a lease. OpenSSH uses the first value of each option, and this block comes
+ * first. OpenSSH knows all of these names since 7.6 (2017). A release that does not know a name refuses the whole file.
  */
 const NOT_INHERITED = [
   'ProxyJump none', 'ProxyCommand none', 'RemoteCommand none', 'RequestTTY auto', 'ControlMaster no', 'ControlPath none', 'CanonicalizeHostname no',
@@ -37,7 +37,7 @@ function renderHost({ leaseId, target, privateKey }: SshHost, knownHosts: string
     ...(privateKey === undefined ? ['IdentitiesOnly no'] : [`IdentityFile ${quotePath(privateKey)}`, 'IdentitiesOnly yes']),
     `UserKnownHostsFile ${knownHosts}`,
     'GlobalKnownHostsFile /dev/null',
-    // The name under which the pinned key stands, in the place of an alias of the user's.
+    // The name of the pinned key in known_hosts. It overrides an alias of the user.
     `HostKeyAlias ${knownHostsName(target)}`,
     `HostKeyAlgorithms ${algorithmsOf(target)}`,
     'StrictHostKeyChecking yes',
@@ -50,23 +50,26 @@ function renderHost({ leaseId, target, privateKey }: SshHost, knownHosts: string
 
 const RSA = 'rsa-sha2-512,rsa-sha2-256';
 
-/** With which a server may sign under its pinned key. */
+/** Signature algorithms that a server may use with its pinned key. */
 function algorithmsOf({ host_key }: SshTarget): string {
   const [type = ''] = host_key.split(' ');
   return type === 'ssh-rsa' ? RSA : type;
 }
 
-/** One line a machine or gateway. */
+/** Renders one line for each machine or gateway. */
 export function renderKnownHosts(hosts: SshHost[]): string {
   return HEAD + [...new Set(hosts.map(({ target }) => knownHostsLine(checkTarget(target))))].join('');
 }
 
-/** The line with which another ssh_config takes this one in. `Include` reads patterns, and `%` as different releases see fit. */
+/**
+ * Returns the line with which another ssh_config includes this file. Refuses paths with pattern characters, which `Include` expands, and
+ * with `%`, which OpenSSH releases treat differently.
+ */
 export function renderInclude(path: string): string {
   return `Include ${quotePath(refuse(/[%*?[]/, path))}\n`;
 }
 
-/** A path as a value of ssh_config, where `%` and `${` begin something else and a quotation mark has no way in. */
+/** Quotes a path as a value of ssh_config. Throws for `${` and quotation marks, which a value cannot contain literally; doubles `%`. */
 export function quotePath(path: string): string {
   return `"${refuse(/["\\\n\r]|\$\{/, path).replaceAll('%', '%%')}"`;
 }

@@ -1,14 +1,14 @@
 import { CliError } from './errors';
 import type { Access } from '../contract';
 
-/** Where to log in: a lease's gateway, or its machine. */
+/** The SSH login of a lease: its gateway or its machine. */
 export type SshTarget = Pick<Access, 'host' | 'port' | 'username' | 'host_key'>;
 
 const HOST = /^[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}$/;
 const USERNAME = /^[a-z_][a-z0-9_-]{0,31}$/;
 const HOST_KEY = /^[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{1,8192}$/;
 
-/** The target as it is, when OpenSSH's files and arguments can hold it without reading more into it; throws otherwise. */
+/** Returns the target if files and arguments of OpenSSH can contain it literally. Throws otherwise. */
 export function checkTarget(target: SshTarget): SshTarget {
   const { host, port, username, host_key } = target;
   const isSane = HOST.test(host) && Number.isInteger(port) && port >= 1 && port <= 65_535 && USERNAME.test(username) && HOST_KEY.test(host_key);
@@ -20,7 +20,7 @@ export function checkTarget(target: SshTarget): SshTarget {
   return target;
 }
 
-/** The line of a known_hosts file, as OpenSSH looks it up: without the port when it is 22. */
+/** Returns the line of a known_hosts file under the name that OpenSSH looks up: without the port when it is 22. */
 export function knownHostsLine(target: SshTarget): string {
   return `${knownHostsName(target)} ${target.host_key}\n`;
 }

@@ -10,7 +10,7 @@ interface StoredLogin {
   token?: string;
 }
 
-/** Which private key opens which lease: server, then lease id. */
+/** The private key of each lease, by server and lease id. */
 type LeaseKeys = Partial<Record<string, Partial<Record<string, LeaseKey>>>>;
 
 interface LeaseKey {
@@ -18,22 +18,22 @@ interface LeaseKey {
   ends_at: string;
 }
 
-/** The client's folder: config.json (0600), leases.json, known_hosts.d/, what `config-ssh` writes, and perhaps a key pair of its own. */
+/** The client's folder: config.json (0600), leases.json, known_hosts.d/, the files of `config-ssh`, and perhaps a key pair of its own. */
 export interface Store {
   dir: string;
   loginFile: string;
-  /** Where the key pair lies that the client makes when the user has none. */
+  /** Path of the key pair that the client makes when the user has none. */
   ownKeyFile: string;
   readLogin(): Promise<StoredLogin>;
   writeLogin(login: StoredLogin): Promise<void>;
   findLeaseKey(server: string, leaseId: number): Promise<string | undefined>;
   rememberLeaseKey(server: string, lease: { id: number; ends_at: string }, privateKey: string): Promise<void>;
   forgetLeaseKey(server: string, leaseId: number): Promise<void>;
-  /** Pins the host keys of a lease's present machine; returns the file. */
+  /** Pins the host keys of a lease's present machine and returns the path of the file. */
   pinHostKeys(leaseId: number, lines: string): Promise<string>;
 }
 
-/** The home directory, as the environment says. */
+/** The home directory from the environment. */
 export const homeOf = (env: NodeJS.ProcessEnv): string => env.HOME ?? homedir();
 
 export function createStore(env: NodeJS.ProcessEnv): Store {
@@ -70,7 +70,10 @@ export function createStore(env: NodeJS.ProcessEnv): Store {
 
 const KEPT_MS = 90 * 86_400_000;
 
-/** Leases may have been extended from elsewhere, so an entry outlives its known end by far before it goes. */
+/**
+ * Removes entries whose known end is more than 90 days before `newestEndMs`. The delay is long because a lease may have been extended from
+ * another machine.
+ */
 function withoutOld(keys: Partial<Record<string, LeaseKey>>, newestEndMs: number): Partial<Record<string, LeaseKey>> {
   return Object.fromEntries(Object.entries(keys).filter(([, key]) => key && Date.parse(key.ends_at) > newestEndMs - KEPT_MS));
 }
@@ -88,7 +91,7 @@ async function readJson<T extends object>(file: string): Promise<T | undefined> 
       return value as T;
     }
   } catch {
-    // Told below, together with what is no object.
+    // Reported below, together with JSON that is not an object.
   }
   throw new CliError(`${file} is damaged: it is not a JSON object.`, { hint: 'Delete it and log in again with: orion login' });
 }

@@ -1,6 +1,6 @@
 /**
- * Machines enrol themselves and name themselves: what they say must not steer the terminal of whoever reads it. Control and
- * direction-changing characters become `?`.
+ * Replaces control characters and characters that change text direction by `?`. Machines enrol themselves and choose their names, so this
+ * text could otherwise control the terminal of the reader.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '?');
@@ -13,7 +13,7 @@ const UNITS: [seconds: number, name: string][] = [
   [1, 's'],
 ];
 
-/** `2 h 5 min`: the two largest units; seconds are dropped from an hour on. */
+/** Formats `2 h 5 min`: the two largest units. From one hour on, seconds are dropped. */
 export function formatSeconds(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
   const first = UNITS.findIndex(([size]) => whole >= size);
@@ -32,18 +32,18 @@ export function formatSeconds(seconds: number): string {
   return parts.join(' ');
 }
 
-/** `2026-05-04 10:20:30 UTC`, or `-` for none. */
+/** Formats `2026-05-04 10:20:30 UTC`, or `-` without a time. */
 export function formatTime(iso: string | null | undefined): string {
   const at = new Date(iso ?? '');
   return Number.isNaN(at.getTime()) ? '-' : `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-/** `1.5 GiB`, of mebibytes as the API counts memory. */
+/** Formats mebibytes, the API's unit of memory, as `1.5 GiB`. */
 export function formatMemory(mebibytes: number): string {
   return mebibytes < 1024 ? `${mebibytes} MiB` : `${Number((mebibytes / 1024).toFixed(1))} GiB`;
 }
 
-/** `gpu=a100 zone=b`, or `-` for none. */
+/** Formats `gpu=a100 zone=b`, or `-` without labels. */
 export function formatLabels(labels: Record<string, string> | null | undefined): string {
   const pairs = Object.entries(labels ?? {}).map(([name, value]) => `${name}=${value}`);
   return pairs.length === 0 ? '-' : printable(pairs.sort().join(' '));

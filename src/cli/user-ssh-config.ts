@@ -2,12 +2,15 @@ import { randomName } from '../lib/ids';
 import { mkdir, open, readFile, readlink, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
-/** The user's own ~/.ssh/config: text of ours is put before it and taken out again, and nothing else of it changes. */
+/** The user's own ~/.ssh/config. Orion puts text at its start and removes it again, and changes nothing else in it. */
 export interface UserSshConfig {
   file: string;
-  /** Puts the text at the top, where OpenSSH reads it first, also when it is further below. Resolves true when that was needed. */
+  /**
+   * Puts the text at the start of the file, where OpenSSH reads it first. Moves text that is further down. Resolves true if the file
+   * changed.
+   */
   add(text: string): Promise<boolean>;
-  /** Resolves true when the text was in there. */
+  /** Removes the text. Resolves true if the file contained it. */
   remove(text: string): Promise<boolean>;
 }
 
@@ -42,9 +45,9 @@ function without(content: Buffer, text: string): Buffer {
 }
 
 interface Loaded {
-  /** The file itself, where ~/.ssh/config is a symbolic link. */
+  /** The file that ~/.ssh/config leads to if it is a symbolic link. */
   target: string;
-  /** Bytes, for it need not be UTF-8. */
+  /** A Buffer, because the file may not be UTF-8. */
   content: Buffer;
   mode: number;
 }
@@ -64,7 +67,7 @@ async function load(file: string): Promise<Loaded> {
 
 const MAX_LINKS = 40;
 
-/** Where a symbolic link leads, also when nothing is there yet. */
+/** Resolves symbolic links. The last target need not exist. */
 async function follow(file: string): Promise<string> {
   let target = file;
   for (let links = 0; links < MAX_LINKS; links += 1) {
@@ -83,7 +86,7 @@ async function replace(target: string, content: Buffer, mode: number): Promise<v
     const handle = await open(draft, 'wx', mode);
     try {
       await handle.writeFile(content);
-      // The umask may have taken something away.
+      // The umask may have removed bits of the mode.
       await handle.chmod(mode);
       await handle.sync();
     } finally {

@@ -10,7 +10,7 @@ const POLL_MS = 1000;
 /** A lease that has an account to log in to. */
 export type OpenLease = Lease & { access: Access };
 
-/** Asks until the lease has an account, however long its provisioning or move takes. Throws when the lease is over. */
+/** Polls every second until the lease has an account, however long its provisioning or move takes. Throws if the lease is over. */
 export async function waitForAccess(session: Session, lease: Lease, progress: Progress): Promise<OpenLease> {
   for (let current = lease; ; current = await fetchLease(session, lease.id)) {
     if (current.access) {

@@ -5,10 +5,10 @@ import { issueJoinToken } from '../flows/enrolment/issue-join-token';
 import { signUp } from '../flows/accounts/sign-up';
 import { signingKeyOf } from '../ssh';
 
-/** An operator's own limits; they can be changed like anybody's. */
+/** Quota of an admin that is created on the command line. It can be changed like any other quota. */
 const ADMIN_QUOTA = { maxLeases: 1000, maxLeaseHours: 24 * 30 };
 
-/** `orion admin create`: the first admin, made by whoever holds the database's password. Resolves with the exit code. */
+/** `orion admin create`: creates the first admin. The caller has the database password. Resolves with the exit code. */
 export async function createAdmin(
   { username, password }: { username: string; password: string },
   env: NodeJS.ProcessEnv,
@@ -30,7 +30,10 @@ export interface TokenOrder {
   ttlHours: number;
 }
 
-/** `orion admin join-token`: a join token, issued by whoever holds the database's password. It alone goes to stdout. Resolves with the exit code. */
+/**
+ * `orion admin join-token`: issues a join token. The caller has the database password. Only the token goes to stdout. Resolves with the
+ * exit code.
+ */
 export async function createJoinToken({ name, maxUses, ttlHours }: TokenOrder, env: NodeJS.ProcessEnv, io: { stdout: Writable }): Promise<number> {
   const controlKey = signingKeyOf(loadControlKey(env)).publicKey;
   const db = createDatabase(loadDatabaseConfig(env));

@@ -37,10 +37,10 @@ export interface AgentDeps {
   clock: Clock;
 }
 
-/** What holding and ending may be late by. */
+/** Maximum delay of suspending and ending accounts. */
 const FENCE_INTERVAL_MS = 1000;
 
-/** Starts the agent; returns at once and goes on until `stop`, or until this node is retired or leaves (`ended`). */
+/** Starts the agent and returns at once. The agent runs until `stop`, or until this node is retired or leaves (`ended`). */
 export async function startAgent(config: AgentConfig, { logger, clock }: AgentDeps): Promise<RunningRole> {
   const ca = await readCa(config);
   const trust = createTrust(config, logger);
@@ -91,7 +91,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     fenceLoop.start();
   }
   const options = { endpoint: config.endpoint, ca, proxy: config.proxy, sshd: config.localSsh, findCredential: () => credentials.find(), challenge: challengeFrom(controlPlane), clock, logger };
-  // A copy of another machine must not open a second tunnel with its credential.
+  // Waits for the registration, because a copy of another machine must not open a second tunnel with its credential.
   const tunnel = config.tunnel ? untilAborted([registered.signal, stopping.signal]).then(() => keepTunnel(options, stopping.signal)) : Promise.resolve();
   const session = config.manageAccounts ? leaveInOrder(runSession(deps, stopping.signal), { fence, management }) : runSession(deps, stopping.signal);
   const stop = async (): Promise<void> => {
@@ -112,7 +112,7 @@ const createFenceLoop = ({ fenceGraceSeconds }: AgentConfig, { clock, logger }: 
     pass: () => look().then(() => 'done' as const),
   });
 
-/** What is done to the machine's accounts when the agent will not come back. */
+/** Cleans up the machine's accounts when the agent will not run again. */
 async function leaveInOrder(session: Promise<SessionEnd>, { fence, management }: { fence: Fence; management: ManagementAccount }): Promise<SessionEnd> {
   try {
     const end = await session;
@@ -122,14 +122,14 @@ async function leaveInOrder(session: Promise<SessionEnd>, { fence, management }:
     return end;
   } catch (error) {
     if (error instanceof ClonedMachineError) {
-      // Accounts that were copied are nobody's here.
+      // On a cloned machine, all copied accounts are suspended, because no tenant uses them there.
       await fence.holdAll();
     }
     throw error;
   }
 }
 
-/** Takes this machine out of the fleet; see leaveFleet for what the answer means. */
+/** Takes this machine out of the fleet. See leaveFleet for the meaning of the result. */
 export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal: AbortSignal): Promise<boolean> {
   const management = createAccount(config, deps.clock);
   return leaveFleet(
@@ -143,7 +143,7 @@ export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal:
   );
 }
 
-/** Settings that cannot be read are `faults`, and the machine itself is examined all the same. */
+/** Examines the machine. Settings that cannot be read are `faults`; the machine itself is examined all the same. */
 export function examineAsAgent(config: AgentConfig | { faults: string[] }, { logger, clock }: AgentDeps): Promise<Check[]> {
   if ('faults' in config) {
     return examineMachine({ sshPort: 22, stateDir: '/var/lib/orion', hostKeyFile: '/etc/ssh/ssh_host_ed25519_key.pub', faults: config.faults, hostname: undefined, contact: undefined });
@@ -224,7 +224,7 @@ async function describeState(config: AgentConfig, { fence, expiries }: { fence: 
 const untilAborted = (signals: AbortSignal[]): Promise<void> =>
   new Promise((resolve) => signals.forEach((signal) => signal.addEventListener('abort', () => resolve(), { once: true })));
 
-/** Resolves when the session is over of its own accord; otherwise never. */
+/** Resolves when the session ends by itself. Otherwise it never resolves. */
 function over(session: Promise<string>): Promise<void> {
   return new Promise((resolve) => {
     session.then((end) => (end === 'stopped' ? undefined : resolve()), () => undefined);

@@ -17,12 +17,12 @@ import { createMarkFinder, publicKeyOf, signingKeyOf, type SigningKey } from '..
 import { createWorkContext, type WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
-/** Requests in flight get this long to finish when the process stops; a rent waits for Ansible. */
+/** Time for requests in flight to finish when the process stops. A rent waits for Ansible. */
 const CLOSE_LIMIT_MS = 25_000;
-/** An agent waits 10 s for the answer to its registration. */
+/** Shorter than the 10 s that an agent waits for the answer to its registration. */
 const MARK_TIMEOUT_MS = 4_000;
 
-/** The API: stateless, any number of replicas. */
+/** Starts the API. It is stateless; any number of replicas may run. */
 export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const { config, db, reads, clock, logger, readiness } = plane;
   const { accounts, http } = config;
@@ -87,7 +87,7 @@ interface Keys {
   older: OlderTokens;
 }
 
-/** Throws a ConfigError that names the setting of a key that cannot be read. */
+/** Reads the keys of an API. Throws a ConfigError that names the setting of a key that cannot be read. */
 function keysOf({ config: { ssh, apiKeys }, olderTokens: older }: WorkPlane): Keys {
   if (ssh === null || apiKeys === null || older === undefined) {
     throw new Error('the keys of an API were not read');

@@ -8,10 +8,13 @@ import { type Plane, runJobs } from './control-plane';
 import type { RunningRole } from './role';
 
 const WAIT_MS = 1_000;
-/** Looks that may fail in a row before what was seen counts no more. */
+/** Number of failed samples in a row after which earlier samples no longer count. */
 const STALE_LOOKS = 3;
 
-/** The closed loop (R31): one autoscaler leads, looks at each service, and makes replicas come and go; the others wait to take over. */
+/**
+ * Starts the closed loop (R31). A single autoscaler is the leader: it takes samples of each service and starts and stops replicas. The
+ * others wait to take over.
+ */
 export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, signal: AbortSignal): Promise<RunningRole> {
   const { db, clock, logger, metrics } = plane;
   const driver = createRemoteDriver(config.driverUrl);
@@ -46,7 +49,7 @@ function toPolicy(config: AutoscalerConfig, { min, max }: Bounds): ScalePolicy {
   return { min, max, targetPercent, tolerancePercent, stabilisationSeconds, cooldownSeconds, lagSeconds, smoothingSeconds: intervalSeconds, staleSeconds: STALE_LOOKS * intervalSeconds };
 }
 
-/** Waits until the scale driver is ready; meanwhile readiness has the reason. False: `signal` aborted before. */
+/** Waits until the scale driver is ready. Meanwhile readiness reports the reason. False: `signal` aborted first. */
 async function waitForDriver({ clock, logger, readiness }: Plane, driver: RemoteDriver, signal: AbortSignal): Promise<boolean> {
   let logged = '';
   while (!signal.aborted) {

@@ -19,10 +19,10 @@ import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, olderTokens, type OlderTokens, type TunnelHub } from '../modules/tunnels';
 import { createDial, createPooledSessions, type Dial, type PooledSessions, type PooledSessionsSettings, type SessionSettings } from '../ssh';
 
-/** What every role has that works on the database. */
+/** The resources of every role that uses the database. */
 export interface Plane {
   db: Knex;
-  /** Connections of their own for what only reads and locks nothing: it never waits behind claims that are blocked. */
+  /** A separate pool for queries that only read and take no locks, so that they never wait behind blocked claims. */
   reads: Knex;
   clock: Clock;
   logger: Logger;
@@ -31,29 +31,29 @@ export interface Plane {
   closer: Closer;
 }
 
-/** What the roles of one control-plane process share. */
+/** The resources that the roles of one control-plane process share. */
 export interface ControlPlane extends Plane {
   config: Readonly<ControlPlaneConfig>;
-  /** The tunnels of this process: none unless it is an API replica. */
+  /** The tunnels of this process. Empty unless it is an API replica. */
   tunnels: { holderId: string; hub: TunnelHub };
-  /** Of an API: how it and those of the release before know each other. */
+  /** Relay tokens of the previous release, which an API accepts and sends during an update. Undefined unless this process is an API. */
   olderTokens: OlderTokens | undefined;
-  /** To any node, directly or through its tunnel, whoever holds that. */
+  /** Connects to any node, directly or through its tunnel, even if another process owns the tunnel. */
   dial: Dial;
 }
 
-/** What the roles share that work on nodes: they have the key for it. */
+/** The resources that roles share that work on nodes. These roles have the SSH key of the nodes. */
 export interface WorkPlane extends ControlPlane {
   provisioner: Provisioner;
-  /** How a node is logged in to. */
+  /** How the control plane logs in to a node. */
   session: SessionSettings;
-  /** Over which plays run. */
+  /** The pooled SSH sessions over which plays run. */
   sessions: PooledSessions;
-  /** Null: checkpoints are off, or this process has no key for them. */
+  /** Null: home backups are off, or this process has no key for them. */
   homes: Homes | null;
 }
 
-/** Beside those of ORION_DB_POOL; opened when they are needed. Reads are short: these few serve a thousand a second. */
+/** Added to the connections of ORION_DB_POOL and opened on demand. Reads are short: these four serve a thousand a second. */
 const READ_CONNECTIONS = 4;
 
 export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' | 'database'>>, roles: string[]): Plane {
@@ -66,7 +66,7 @@ export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' |
   return { db, reads, clock: systemClock, logger, metrics: createMetrics(), readiness: createReadiness(), closer };
 }
 
-/** About 40 KB of memory each. */
+/** Each session takes about 40 KB of memory. */
 const POOLED_SESSIONS = { loginTimeoutMs: 10_000, idleMs: 600_000, max: 1_000 };
 
 export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
@@ -77,7 +77,7 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
   return { ...plane, config, tunnels, olderTokens: older, dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })) };
 }
 
-/** Throws when the configuration was read for roles that do no work on nodes. */
+/** Opens the resources for work on nodes. Throws if the configuration was read for roles that do no such work. */
 export function openWorkPlane(plane: ControlPlane): WorkPlane {
   const { clock, logger, config, dial } = plane;
   if (config.ssh === null) {
@@ -112,18 +112,18 @@ function openHomes({ checkpoints }: Readonly<ControlPlaneConfig>, session: Sessi
   return checkpoints?.keyFile === undefined ? null : createHomes({ session, store: createDirectoryStore(checkpoints.directory), cipher: createAge(checkpoints.keyFile) });
 }
 
-/** The context in which the flows of one role run. */
+/** Creates the context for the flows of one role. */
 export function createFlowContext({ db, clock, logger, metrics, config }: ControlPlane, actor: string): FlowContext {
   return { db, clock, logger: logger.child({ actor }), metrics, actor, settings: toSettings(config) };
 }
 
-/** The same for flows that work on nodes. */
+/** Creates the context for the flows of one role that work on nodes. */
 export function createWorkContext(plane: WorkPlane, actor: string): WorkContext {
   const { provisioner, homes } = plane;
   return { ...createFlowContext(plane, actor), provisioner, homes };
 }
 
-/** Plays beyond those that run at once are claimed too, so that none of the runner's places is empty. */
+/** Claims for each play that can run. More work is claimed than can run at once, so that no play slot stays empty. */
 const CLAIMED_PER_PLAY = 2;
 
 function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
@@ -152,15 +152,15 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
   };
 }
 
-/** Runs the jobs of a role, and reports what they do to the database. */
+/** Runs the jobs of a role and writes reports on them to the database. */
 export const runJobs = ({ db, clock, logger, metrics }: Plane, role: string, jobs: readonly BoundJob[]): RunningJobs =>
   startJobs({ clock, logger, metrics, write: createReportWriter(db, role) }, jobs);
 
 const WAIT_MS = 1_000;
 
 /**
- * Waits until the database answers and has every migration that this program knows; meanwhile readiness says why not. A schema with more migrations is fine: it
- * belongs to a newer version, which only adds to it. Gives up only when `signal` aborts.
+ * Waits until the database answers and has every migration that this program knows. Meanwhile readiness reports the reason. A schema with
+ * more migrations is accepted: it belongs to a newer version, which only adds to it. Gives up only when `signal` aborts.
  */
 export async function waitForSchema({ db, clock, logger, readiness }: Plane, signal: AbortSignal): Promise<void> {
   const migrator = createMigrator(db, join(packageRoot(), 'migrations'));

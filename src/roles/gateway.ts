@@ -4,10 +4,10 @@ import { type GatewayMeter, startGateway as openGateway } from '../ssh/gateway';
 import { type ControlPlane, createFlowContext } from './control-plane';
 import type { RunningRole } from './role';
 
-/** What is under way (a copy, a command) gets this long when the process stops; a shell has to be opened anew. */
+/** Time for open gateway sessions (a copy, a command) to finish when the process stops. A shell must be opened again. */
 const CLOSE_LIMIT_MS = 20_000;
 
-/** An SSH server in front of all leases; any number of them side by side, with the same keys. */
+/** Starts an SSH server in front of all leases. Any number of gateways may run, with the same keys. */
 export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
   const { clock, config: { gateway }, dial, logger, metrics, readiness } = plane;
   const meter: GatewayMeter = { login: (result) => metrics.gatewayLogins.inc({ result }), connections: (change) => metrics.gatewayConnections.inc(change) };

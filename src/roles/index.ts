@@ -7,7 +7,9 @@ import { createLogger, jsonLineSink, type Logger } from '../lib/logger';
 import type { ControlPlane, Plane, WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
-/** Loaded only when asked for: an agent never loads Knex. */
+/**
+ * Functions that start the control-plane roles. Each module is imported only when its role is requested, so that an agent never loads Knex.
+ */
 const CONTROL_PLANE_ROLES: Record<string, (planes: Planes) => Promise<RunningRole>> = {
   api: async ({ workPlane }) => (await import('./api')).startApi(workPlane()),
   scheduler: async ({ workPlane }) => (await import('./scheduler')).startScheduler(workPlane()),
@@ -16,11 +18,11 @@ const CONTROL_PLANE_ROLES: Record<string, (planes: Planes) => Promise<RunningRol
 
 interface Planes {
   plane: ControlPlane;
-  /** One for all roles of the process, opened for the first that asks. */
+  /** Opened for the first role that calls it, and shared by all roles of the process. */
   workPlane: () => WorkPlane;
 }
 
-/** Roles that run alone, and why. */
+/** Roles that must run alone, with the reason. */
 const ALONE: Record<string, string> = {
   autoscaler: 'the autoscaler runs alone: it has the database, and no key of the control plane',
   'scale-driver': 'the scale driver runs alone: it has the Docker socket and so is root on its machine, and may hold no secret',
@@ -29,10 +31,10 @@ const ALONE: Record<string, string> = {
 
 export const ROLE_NAMES = [...Object.keys(CONTROL_PLANE_ROLES), ...Object.keys(ALONE)];
 
-/** Work in hand gets this long when the process stops. */
+/** Time for running work to finish when the process stops. */
 const STOP_LIMIT_MS = 60_000;
 
-/** What is wrong with a choice of roles, or null. */
+/** Returns what is wrong with a choice of roles, or null. */
 export function problemWithRoles(names: string[]): string | null {
   const unknown = names.filter((name) => !ROLE_NAMES.includes(name));
   if (unknown.length > 0 || names.length === 0) {
@@ -42,7 +44,9 @@ export function problemWithRoles(names: string[]): string | null {
   return alone === undefined ? null : (ALONE[alone] ?? null);
 }
 
-/** Runs the roles until one of them ends or the process is told to stop; resolves with the exit code. Throws on a bad configuration. */
+/**
+ * Runs the roles until one of them ends or the process gets SIGTERM or SIGINT. Resolves with the exit code. Throws on a bad configuration.
+ */
 export async function startRoles(names: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const stop = stopSignal();
   if (names.includes('agent')) {
@@ -83,7 +87,7 @@ async function runControlPlane(names: string[], config: Readonly<ControlPlaneCon
   return runOnPlane(plane, {
     names,
     ops: config.ops,
-    // A proxy needs a moment to see that readiness has turned before the socket closes.
+    // A proxy needs time to notice that readiness has changed before the socket closes.
     drainSeconds: serves ? config.http.drainSeconds : 0,
     start: async (name) => CONTROL_PLANE_ROLES[name]?.(planes),
     stop,
@@ -100,7 +104,7 @@ async function runAutoscaler(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise
 
 interface Run {
   names: string[];
-  /** Where health and metrics are served. */
+  /** Address at which health and metrics are served. */
   ops: { host: string; port: number };
   drainSeconds: number;
   start: (name: string) => Promise<RunningRole | undefined>;
@@ -133,7 +137,7 @@ async function runOnPlane(plane: Plane, { names, ops, drainSeconds, start, stop 
   }
 }
 
-/** Health and metrics, at a port of their own that no proxy leads to. */
+/** Serves health and metrics at a separate port that no proxy forwards to. */
 async function serveOps({ reads, readiness, metrics, logger, clock, closer }: Plane, at: { host: string; port: number }): Promise<void> {
   const [{ createOpsApp }, { listen }] = await Promise.all([import('../http/app'), import('../http/server')]);
   const listening = await listen(createOpsApp({ db: reads, readiness, metrics, logger }), { ...at, setting: 'ORION_OPS_PORT', clock });
@@ -155,7 +159,7 @@ async function untilOver(roles: RunningRole[], { stop, logger }: { stop: AbortSi
   return 0;
 }
 
-/** Aborts at the first SIGTERM or SIGINT. A second one finds no handler any more and ends the process at once. */
+/** Returns a signal that aborts at the first SIGTERM or SIGINT. The handler is then gone, so a second signal ends the process at once. */
 function stopSignal(): AbortSignal {
   const stopping = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {

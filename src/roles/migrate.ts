@@ -8,7 +8,7 @@ import { packageRoot } from '../lib/package-root';
 
 export type MigrateVerb = 'up' | 'down' | 'status' | 'grant';
 
-/** `orion migrate up|down|status|grant`. Resolves with the exit code; `status` gives 1 while migrations are pending. */
+/** Runs `orion migrate up|down|status|grant`. Resolves with the exit code. `status` resolves with 1 while migrations are pending. */
 export async function runMigrate(verb: MigrateVerb, env: NodeJS.ProcessEnv, io: { stdout: Writable; stderr: Writable }): Promise<number> {
   const db = createDatabase(loadDatabaseConfig(env));
   const migrator = createMigrator(db, join(packageRoot(), 'migrations'), (line) => void io.stderr.write(`${line}\n`));

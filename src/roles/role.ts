@@ -1,9 +1,9 @@
-/** A role that runs in this process, as the composition root sees it. */
+/** A role that runs in this process, as `startRoles` uses it. */
 export interface RunningRole {
-  /** Stops in order and waits for the work in hand. Safe to call twice. */
+  /** Stops the role and waits for running work. Safe to call twice. */
   stop(): Promise<void>;
-  /** Resolves (never rejects) when the role can go on no longer; the process then stops with a failure. */
+  /** Resolves (never rejects) when the role cannot continue. The process then stops with a failure. */
   failed?: Promise<Error>;
-  /** Resolves when the role is over of its own accord and nothing is left to do; the process then stops with success. */
+  /** Resolves when the role has ended by itself and nothing is left to do. The process then stops with success. */
   ended?: Promise<void>;
 }

@@ -10,7 +10,7 @@ import { type Engine, findProject, openEngine, reasonOf, SCALE_DRIVERS } from '.
 import type { RunningRole } from './role';
 
 const WAIT_MS = 1_000;
-/** A step in hand may finish; the next scale driver finds what it left undone. */
+/** Time for a running step to finish. The next scale driver finds what this one left unfinished. */
 const CLOSE_MS = 30_000;
 
 interface ScaleDriverDeps {
@@ -19,8 +19,8 @@ interface ScaleDriverDeps {
 }
 
 /**
- * Takes the steps that the autoscaler decides on. This process has the Docker socket, which makes it root on the machine, and neither a
- * database nor a secret. It listens at once, and is ready when the engine answers and the project is known.
+ * Starts the scale driver, which takes the steps that the autoscaler decides on. This process has the Docker socket, which makes it root on
+ * the machine. It has neither a database nor a secret. It listens at once. It is ready when the engine answers and the project is known.
  */
 export async function startScaleDriver(config: ScaleDriverConfig, deps: ScaleDriverDeps, signal: AbortSignal): Promise<RunningRole> {
   const { logger, clock } = deps;
@@ -50,7 +50,7 @@ interface ProjectSource {
   configured: string | undefined;
 }
 
-/** Waits until the engine answers and the project is known; meanwhile readiness has the reason. Undefined: `signal` aborted before. */
+/** Waits until the engine answers and the project is known. Meanwhile readiness reports the reason. Undefined: `signal` aborted first. */
 async function waitForProject(
   { clock, logger, readiness }: ScaleDriverDeps & { readiness: Readiness },
   { engine, configured }: ProjectSource,

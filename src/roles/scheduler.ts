@@ -15,7 +15,7 @@ import { createPooledSessions, createProber } from '../ssh';
 import { createWorkContext, runJobs, type WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
-/** Null: checkpoints are off. Throws when they are on and the key for them is missing. */
+/** Creates the context of the home backups. Null: they are off. Throws if they are on and their key is missing. */
 function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, ctx: WorkContext): (CheckpointContext & { concurrency: number }) | null {
   if (checkpoints && !homes) {
     throw new ConfigError(['ORION_CHECKPOINT_KEY_FILE: a scheduler needs it when ORION_CHECKPOINT_DIR is set']);
@@ -23,7 +23,7 @@ function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, 
   return checkpoints && homes && { ...ctx, homes, checkpoints, concurrency: checkpoints.concurrency };
 }
 
-/** Kept connections, in front of the probes that log in. */
+/** Creates the keepalive probes, which save full-login probes. Plays may borrow their pooled sessions. */
 function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: string }) => void): KeepaliveProbes {
   const { config: { probe }, session, sessions: ofPlays, clock } = plane;
   const timeoutMs = probe.timeoutSeconds * 1000;
@@ -33,7 +33,10 @@ function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: stri
   return createKeepaliveProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, ...wakes });
 }
 
-/** The self-healing: every job by claim, work, settle, so that any number of schedulers share the work (R25). */
+/**
+ * Starts the jobs of the scheduler, which repair the system. Every job claims work, does it, and completes or fails the claim, so that any
+ * number of schedulers share the work (R25).
+ */
 export function startScheduler(plane: WorkPlane): RunningRole {
   const { clock, config: { probe }, logger } = plane;
   const ctx = createWorkContext(plane, 'scheduler');

@@ -6,12 +6,16 @@ async function describe(program: Command): Promise<{ setup(name: string, command
   return tab(program, { completionCommandName: 'completion' });
 }
 
-/** Prints the shell's completion script. @param program without completion commands of its own */
+/**
+ * Prints the completion script of the shell.
+ *
+ * @param program without completion commands of its own
+ */
 export async function printScript(program: Command, shell: string): Promise<void> {
   (await describe(program)).setup('orion', 'orion', shell);
 }
 
-/** Prints the candidates for a command line; the scripts call it at each press of the key. */
+/** Prints the candidates for a command line. The completion scripts call it at each press of the completion key. */
 export async function printCandidates(program: Command, words: string[]): Promise<void> {
   (await describe(program)).parse(words);
 }

@@ -15,11 +15,13 @@ export interface ConfigSshOptions {
 interface Files {
   config: string;
   knownHosts: string;
-  /** What ~/.ssh/config has to begin with: at its top it belongs to no Host block. */
+  /** The text at the start of ~/.ssh/config. It must come first, because text further down belongs to a Host block. */
   include: string;
 }
 
-/** Lets plain ssh, scp, sftp and rsync know the running leases, in a file of its own that ~/.ssh/config includes. */
+/**
+ * Writes the running leases into an SSH configuration file, which ~/.ssh/config includes. Plain ssh, scp, sftp and rsync then know them.
+ */
 export async function configSsh(context: CommandContext, options: ConfigSshOptions): Promise<void> {
   if (options.print && options.remove) {
     throw usageError('Give either --print or --remove.');

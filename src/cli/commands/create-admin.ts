@@ -5,7 +5,7 @@ import type { CommandContext } from '../session';
 
 const GENERATED_LENGTH = 20;
 
-/** Creates an admin in the database. A password that is made up is shown this once. Resolves with the exit code. */
+/** Creates an admin in the database. Without a given password it generates one and prints it once. Resolves with the exit code. */
 export async function createAdmin(context: CommandContext, username: string, options: { passwordStdin?: boolean }): Promise<number> {
   const { io, out } = context;
   const given = await readPassword(context, options);
@@ -22,7 +22,7 @@ export async function createAdmin(context: CommandContext, username: string, opt
   return code;
 }
 
-/** Undefined: one is to be made up. */
+/** Reads the password. Undefined: the caller generates one. */
 async function readPassword({ io }: CommandContext, { passwordStdin }: { passwordStdin?: boolean }): Promise<string | undefined> {
   if (passwordStdin) {
     return readSecretLine(io);

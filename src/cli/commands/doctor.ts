@@ -14,14 +14,14 @@ interface Check {
   name: string;
   ok: boolean;
   detail: string;
-  /** What to do when it is not. */
+  /** How to repair it if it is not ok. */
   fix: string | null;
 }
 
 const TIMEOUT_MS = 10_000;
 const MAX_SKEW_SECONDS = 60;
 
-/** Looks at everything that a rent and a login need. Resolves with 0 when all is well, else 1. */
+/** Checks everything that a rent and a login need. Resolves with 0 if every check passes, else with 1. */
 export async function doctor(context: CommandContext): Promise<number> {
   const { out } = context;
   const checks = [...(await checkServer(context)), await checkSshClient(), await checkKey(context), await checkKnownHosts(context), await checkLoginFile(context)];
@@ -85,7 +85,7 @@ function checkClock({ io }: CommandContext, { headers }: HttpAnswer): Check {
     : bad('clock', `differs by ${Math.abs(skewSeconds)} s from the server's`, 'Set the clock of this machine (or of the server); leases end by the server\'s.');
 }
 
-/** The login, and for admins the jobs of the server. */
+/** Checks the login and, for admins, the jobs of the server. */
 async function checkLogin(context: CommandContext, login: { server: string; token: string | undefined }): Promise<Check[]> {
   if (login.token === undefined) {
     return [bad('login', 'not logged in', 'Log in with: orion login')];
@@ -102,7 +102,7 @@ async function checkLogin(context: CommandContext, login: { server: string; toke
 
 const NOT_FOUND = 404;
 
-/** A server of an older release does not report its jobs. */
+/** Checks that every job runs. A server of an older release does not report its jobs; it gets no check. */
 async function checkJobs(api: ApiClient): Promise<Check[]> {
   try {
     const { data: { items } } = await api.call((orion) => orion['/api/jobs'].GET());

@@ -12,7 +12,7 @@ export interface ExtendOptions {
   idempotencyKey?: string;
 }
 
-/** Prolongs a lease; repeated with the same key when the answer is lost, so that it is prolonged once. */
+/** Extends a lease. If the connection breaks, the client repeats the request with the same key, so that the lease is extended once. */
 export async function extend(context: CommandContext, leaseId: number, options: ExtendOptions): Promise<void> {
   const duration = parseDuration(options);
   if (!duration) {

@@ -4,10 +4,10 @@ import { formatSeconds, formatTime, printable } from '../text';
 
 const HEAD = ['JOB', 'STATE', 'EVERY', 'LAST RUN', 'TOOK', 'DUE', 'OVERDUE', 'DESCRIPTION'];
 
-/** What the server counts to. */
+/** The server counts no further than this. */
 const MAX_DUE = 1_000;
 
-/** What each background job does, last did, and has before it. */
+/** Prints each background job: what it does, its last run and its backlog. */
 export async function jobs(context: CommandContext): Promise<void> {
   await withSession(context, async ({ api, out }) => {
     const { data, text } = await api.call((orion) => orion['/api/jobs'].GET());
@@ -34,7 +34,7 @@ const rowOf = (job: Job): string[] => [
 const formatOverdue = (backlog: Job['backlog']): string =>
   typeof backlog?.overdue_seconds === 'number' ? formatSeconds(backlog.overdue_seconds) : '-';
 
-/** `250 ms`, from a second on `2 min 5 s`. */
+/** Formats `250 ms`, or `2 min 5 s` from one second on. */
 const formatShort = (ms: number): string => (ms < 1_000 ? `${ms} ms` : formatSeconds(ms / 1_000));
 
 const errorOf = ({ name, last_error: error, last_error_at: at }: Job): string[] =>

@@ -15,7 +15,11 @@ export async function listKeys(context: CommandContext): Promise<void> {
   });
 }
 
-/** @param file a public key; never a private one */
+/**
+ * Registers a key.
+ *
+ * @param file a public key; a private key is refused
+ */
 export async function addKey(context: CommandContext, file: string, { name }: { name?: string }): Promise<void> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => Promise.reject(usageError(`${file} cannot be read: ${(error as Error).message}`)));
   if (text.includes('PRIVATE KEY-----')) {
@@ -39,7 +43,7 @@ export async function removeKey(context: CommandContext, id: number): Promise<vo
     let repeated = false;
     const onRetry = (): void => void (repeated = true);
     await api.call((orion) => orion['/api/keys/{id}'].DELETE({ params: { path: { id } } }), { onRetry }).catch((error: unknown) => {
-      // The first request did it, and its answer got lost.
+      // The first request removed the key, and its answer was lost.
       if (!repeated || !(error instanceof ApiError) || error.status !== 404) {
         throw error;
       }

@@ -2,9 +2,9 @@ import { LEASE_HEAD, leaseRow } from '../lease-view';
 import { callPages, type CommandContext, withSession } from '../session';
 
 export interface LeasesOptions {
-  /** Also those that are over. */
+  /** Also list leases that are over. */
   all?: boolean;
-  /** Those of all accounts; for admins. */
+  /** List the leases of all accounts. For admins. */
   everyone?: boolean;
 }
 

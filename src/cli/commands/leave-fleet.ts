@@ -2,7 +2,7 @@ import { loadAgentConfig } from '../../config/agent';
 import type { Clock } from '../../lib/clock';
 import { createLogger, jsonLineSink } from '../../lib/logger';
 
-/** Takes this machine out of the fleet, until done or interrupted. Resolves with the exit code. */
+/** Takes this machine out of the fleet. Ends when that is done or at SIGTERM or SIGINT. Resolves with the exit code. */
 export async function leaveFleet(env: NodeJS.ProcessEnv, clock: Clock): Promise<number> {
   const config = loadAgentConfig(env);
   const { leaveAsAgent } = await import('../../roles/agent');

@@ -15,7 +15,7 @@ interface Credentials extends Record<string, unknown> {
   password: string;
 }
 
-/** Logs in and remembers the token, mode 0600. */
+/** Logs in and stores the token in a file of mode 0600. */
 export async function login(context: CommandContext, options: CredentialOptions): Promise<void> {
   const { server, username } = await findLogin(context);
   await withApi(context, { server: checked(server) }, async (session) => {

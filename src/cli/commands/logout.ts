@@ -1,7 +1,10 @@
 import { ApiError, CliError } from '../errors';
 import { type CommandContext, findLogin, withApi } from '../session';
 
-/** Makes the token good for nothing and forgets it; forgets it also when the server does not answer, and says so. */
+/**
+ * Revokes the token and deletes it from this machine. If the server does not answer, it deletes the token all the same and prints a
+ * warning.
+ */
 export async function logout(context: CommandContext): Promise<void> {
   const { out, store } = context;
   const { server, token, username } = await findLogin(context);

@@ -19,7 +19,7 @@ export interface NodeOptions {
   policy?: 'allow' | 'refuse';
 }
 
-/** What an operator does to one node. */
+/** Runs one operator command on a node. */
 export async function operateNode(context: CommandContext, { verb, id }: { verb: NodeVerb; id: number }, options: NodeOptions): Promise<void> {
   await withSession(context, async ({ api, out }) => {
     const answer = await api.call((orion) => CALLS[verb](orion, { params: { path: { id } } }, options), { repeatable: true });
@@ -32,7 +32,7 @@ export async function operateNode(context: CommandContext, { verb, id }: { verb:
   });
 }
 
-/** Which node. */
+/** Path parameters that name the node. */
 type On = { params: { path: { id: number } } };
 
 const CALLS: Record<NodeVerb, (orion: OrionClient, on: On, options: NodeOptions) => Promise<{ data?: Node | undefined }>> = {

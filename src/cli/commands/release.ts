@@ -2,7 +2,7 @@ import { describeLease } from '../lease-view';
 import { withProgress } from '../progress';
 import { type CommandContext, withSession } from '../session';
 
-/** Ends a lease now. Releasing what is over already is fine. */
+/** Ends a lease now. Releasing a lease that is over succeeds and changes nothing. */
 export async function release(context: CommandContext, leaseId: number): Promise<void> {
   await withSession(context, async ({ api, out, store }) => {
     const answer = await withProgress(context, `releasing lease ${leaseId}`, () =>

@@ -19,19 +19,19 @@ export interface RentOptions {
   label?: Record<string, string>;
   key?: string;
   password?: boolean;
-  /** False with --no-checkpoint. */
+  /** False with `--no-checkpoint`. */
   checkpoint?: boolean;
-  /** Another account, by id or name; for admins. */
+  /** Another account that gets the lease, by id or name. For admins. */
   for?: number | string;
   idempotencyKey?: string;
   ssh?: boolean;
 }
 
-/** The server itself gives up waiting for the accounts before this. */
+/** Longer than the server waits for the accounts, so that the server answers first. */
 const TIMEOUT_MS = 100_000;
 const DEFAULT_DURATION = { duration_hours: 1 };
 
-/** Rents, waits for the accounts, and with --ssh logs in. Resolves with the exit code. */
+/** Rents, waits for the accounts and, with `--ssh`, logs in. Resolves with the exit code. */
 export async function rent(context: CommandContext, options: RentOptions): Promise<number> {
   if (options.ssh && ((options.count ?? 1) > 1 || context.out.json)) {
     throw usageError('--ssh goes with one lease, and without --json.');
@@ -75,7 +75,7 @@ interface RentOutcome extends Rented {
   replayed: boolean;
 }
 
-/** One key for all repetitions: a lost answer makes no second lease. */
+/** Sends the rent and waits for the accounts. All repetitions have the same key, so that a lost answer makes no second lease. */
 async function obtain(session: Session, { body, progress, ...request }: Asking, key: KeyChoice): Promise<RentOutcome> {
   const idempotencyKey = request.idempotencyKey ?? randomUUID();
   progress.step('asking for a machine, and waiting for the account on it');
@@ -111,7 +111,7 @@ async function postRent({ api }: Session, { body, progress, idempotencyKey }: As
   }
 }
 
-/** The lease once its account is there, without the history that only its own page has. */
+/** Waits for the account and returns the lease without its history, which only a request for the single lease returns. */
 async function settled(session: Session, lease: Lease, progress: Progress): Promise<Lease> {
   const open = await waitForAccess(session, lease, progress);
   const detail = await fetchLease(session, open.id);

@@ -6,7 +6,7 @@ import { type CommandContext, withSession } from '../session';
 import { printable } from '../text';
 import type { Node } from '../../contract';
 
-/** One node and what an admin has to compare before approving it. */
+/** Prints one node, with the host key that an admin compares before approving it. */
 export async function showNode(context: CommandContext, id: number): Promise<void> {
   await withSession(context, async ({ api, out }) => {
     const { data } = await api.call((orion) => orion['/api/nodes'].GET({ params: { query: { cursor: String(id - 1), limit: 1 } } }));

@@ -4,7 +4,7 @@ import { type CommandContext, withSession } from '../session';
 import { formatTime, printable } from '../text';
 import type { LeaseDetail } from '../../contract';
 
-/** A lease with its history: what happened to it, and on which machines it was. */
+/** Prints a lease with its history: its events, and the machines that it was on. */
 export async function show(context: CommandContext, id: number): Promise<void> {
   await withSession(context, async ({ api, out }) => {
     const answer = await api.call((orion) => orion['/api/leases/{id}'].GET({ params: { path: { id } } }));

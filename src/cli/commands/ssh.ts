@@ -12,8 +12,10 @@ export interface SshOptions {
 const CONNECTION_FAILED = 255;
 
 /**
- * Logs in to a lease: through the gateway where there is one, so that the session stays when the lease moves. Waits for the account if it is
- * being made, and without a gateway also if it is being moved. Resolves with the remote command's exit code.
+ * Logs in to a lease. With a gateway, the connection goes through it, so that the session stays when the lease moves.
+ *
+ * The command waits for the account while it is being made. Without a gateway it also waits while the lease is moved. Resolves with the
+ * exit code of the remote command.
  */
 export async function ssh(context: CommandContext, { leaseId, command }: { leaseId: number; command: string[] }, { direct = false }: SshOptions): Promise<number> {
   return withSession(context, async (session) => {
@@ -28,7 +30,7 @@ export async function ssh(context: CommandContext, { leaseId, command }: { lease
   });
 }
 
-/** The gateway knows by itself what to do about a lease that moves. */
+/** The target that can be used now, or null. The gateway itself handles a lease that moves, so it is used even during a move. */
 function readyTarget({ state, access, gateway }: Lease, direct: boolean): SshTarget | null {
   return gateway && !direct && state !== 'provisioning' ? gateway : access;
 }

@@ -10,7 +10,7 @@ export interface TokenOptions {
   maxMemoryMb?: number;
 }
 
-/** Issues a join token. It alone goes to stdout, so that a script can take it from there. */
+/** Issues a join token. Only the token goes to stdout, so that a script can read it there. */
 export async function createToken(context: CommandContext, name: string, { maxUses, ttlHours, label, maxCpus, maxMemoryMb }: TokenOptions): Promise<void> {
   await withSession(context, async ({ api, out }) => {
     const body = {

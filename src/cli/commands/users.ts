@@ -35,7 +35,7 @@ export async function listUsers(context: CommandContext): Promise<void> {
 }
 
 export async function setUser(context: CommandContext, id: number, options: UserOptions): Promise<void> {
-  // The program's own --role, which names what to run, takes the word before this command sees it.
+  // The root program's own `--role`, which names the roles to run, takes the value before this command gets it.
   const body = changeOf({ ...options, role: context.globals.role });
   await withSession(context, async ({ api, out }) => {
     const answer = await api.call((orion) => orion['/api/users/{id}'].PATCH({ params: { path: { id } }, body }));

@@ -8,13 +8,13 @@ import type { Node } from '../../contract';
 
 const BACKOFF = { firstSeconds: 0.5, maxSeconds: 10 };
 
-/** What the watcher knows of the fleet. */
+/** The watcher's copy of the fleet. */
 type Fleet = Map<number, Node>;
 type Show = (event: ServerEvent, fleet: Fleet) => Promise<void>;
 
 /**
- * Follows the fleet until interrupted, over as many connections as it takes: a table that redraws itself on a terminal, one line a change
- * otherwise, one JSON document a line with --json.
+ * Prints the changes of the fleet until it is interrupted, and reconnects when the stream ends. On a terminal it redraws a table. Otherwise
+ * it writes one line for each change, or one JSON document a line with `--json`.
  */
 export async function watchNodes(context: CommandContext): Promise<void> {
   await withSession(context, async (session) => {
@@ -39,7 +39,7 @@ export async function watchNodes(context: CommandContext): Promise<void> {
   });
 }
 
-/** Whether another connection may do better. Connections that break throw errors of their own kind. */
+/** Whether a new connection may succeed. A broken connection throws an error that is neither ApiError nor CliError. */
 function isPassing(error: unknown): boolean {
   return error instanceof NoAnswerError || (error instanceof ApiError ? error.status >= 500 : !(error instanceof CliError));
 }
@@ -58,7 +58,7 @@ function apply({ event, data }: ServerEvent, fleet: Fleet): void {
   }
 }
 
-/** A large fleet's snapshot goes on in `nodes`. */
+/** The snapshot of a large fleet continues in `nodes` events. */
 const isPage = (event: string): boolean => event === 'snapshot' || event === 'nodes';
 const itemsOf = (data: string): Node[] => (JSON.parse(data) as { items: Node[] }).items;
 
@@ -72,7 +72,7 @@ function createShow({ io, out }: Session): Show {
   if (io.stdout.isTTY === true) {
     return async (_event, fleet) => {
       const table = await layOut(NODE_HEAD.map((cell) => out.colors.bold(cell)), [...fleet.values()].map(nodeRow));
-      // Home, then each line cleared to its end, then the rest of the screen: no flicker.
+      // Moves the cursor home, clears each line to its end and then the rest of the screen. This avoids flicker.
       io.stdout.write(`\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[K\n\x1b[J`);
     };
   }

@@ -3,7 +3,7 @@ import { wholeNumber } from '../arguments';
 import type { CredentialOptions } from '../commands/login';
 import type { Declaration } from './declaration';
 
-/** Logging in and out, keys, the doctor. */
+/** Declares the commands for login and logout, keys and the doctor. */
 export function declareAccount(program: Command, { action }: Declaration): void {
   program
     .command('login')

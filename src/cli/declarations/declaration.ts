@@ -2,23 +2,23 @@ import type { Command } from 'commander';
 import type { CliIo } from '../io';
 import { type CommandContext, createContext } from '../session';
 
-/** What an action may leave behind besides its output. */
+/** The result of an action besides its output. */
 export interface Outcome {
   exitCode: number;
 }
 
-/** What the declarations of commands share. */
+/** Shared by the declarations of all commands. */
 export interface Declaration {
   io: CliIo;
   outcome: Outcome;
   /**
-   * Wraps the work of a client command as a commander action: it gets the context, and what it resolves with, if it is a number, becomes the
-   * exit code. Its further parameters are the command's arguments, then its options, as declared.
+   * Wraps the work of a client command as a commander action. The work gets the context, then the command's arguments and its options as
+   * declared. If it resolves with a number, the number is the exit code.
    */
   action: (work: (context: CommandContext, ...args: never[]) => Promise<unknown>) => (...given: unknown[]) => Promise<void>;
 }
 
-/** Commander calls an action with the arguments, then the options, then the command. */
+/** Creates the declaration. Commander calls an action with the arguments, then the options, then the command. */
 export function createDeclaration(io: CliIo, outcome: Outcome): Declaration {
   return {
     io,

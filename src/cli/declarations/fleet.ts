@@ -8,7 +8,7 @@ import type { Declaration } from './declaration';
 
 const STATUSES: NodeStatus[] = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'];
 
-/** The fleet and its accounts; most of it for admins. */
+/** Declares the commands for the fleet and its accounts. Most of them are for admins. */
 export function declareFleet(program: Command, declaration: Declaration): void {
   declareNodes(program, declaration);
   declareTokens(program, declaration);

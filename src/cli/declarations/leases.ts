@@ -7,7 +7,7 @@ import type { RentOptions } from '../commands/rent';
 import type { SshOptions } from '../commands/ssh';
 import type { Declaration } from './declaration';
 
-/** Renting and what one does with a lease. */
+/** Declares the commands to rent and to use a lease. */
 export function declareLeases(program: Command, declaration: Declaration): void {
   declareRent(program, declaration);
   declareLease(program, declaration);

@@ -4,7 +4,7 @@ import type { Declaration } from './declaration';
 
 type MigrateVerb = 'up' | 'down' | 'status' | 'grant';
 
-/** What runs where the service itself runs. */
+/** Declares the commands that run on the machines of the service itself. */
 export function declareServer(program: Command, { io, action }: Declaration): void {
   program
     .command('migrate')

@@ -5,13 +5,13 @@ import { lockKeysOfLeases, wantAccessAnew } from '../../modules/leases';
 interface KeyedLease {
   id: number;
   userId: number;
-  /** Given with the rent, or registered then. */
+  /** The keys of the rent request, or else the account's keys at that time. */
   publicKeys: string[];
 }
 
 /**
- * The keys that open each of these leases at this moment: its own, and those of its owner's account. A lease is missing while its owner is disabled: then
- * nothing opens it. A right is judged here, each time anew, and nowhere copied to be believed later.
+ * Returns the keys that open each of these leases now: its own keys and those of its owner's account. A lease is missing while its owner is
+ * disabled, because then nothing opens it. Access is always computed from the current rows; no copy of an earlier decision is used.
  */
 export async function admittedKeys(db: Db, leases: KeyedLease[]): Promise<Map<number, string[]>> {
   const registered = await listKeysOfUsers(db, [...new Set(leases.map(({ userId }) => userId))]);
@@ -21,7 +21,10 @@ export async function admittedKeys(db: Db, leases: KeyedLease[]): Promise<Map<nu
   }));
 }
 
-/** A request that brought the account's keys, with those of this moment if they changed since. The user is locked: from here on a change finds the new lease. */
+/**
+ * Replaces the account's keys in a request by the current ones if they changed since they were read. The user's row is locked, so that any
+ * later change of keys also changes the new lease.
+ */
 export async function withKeysOfNow<R extends { user: User; publicKeys: string[]; keyInRequest: string | null }>(tx: Tx, request: R, locked: User | undefined): Promise<R> {
   if (!locked || request.keyInRequest !== null || locked.accessVersion === request.user.accessVersion) {
     return request;
@@ -29,7 +32,10 @@ export async function withKeysOfNow<R extends { user: User; publicKeys: string[]
   return { ...request, publicKeys: (await listUserKeys(tx, locked.id)).map(({ publicKey }) => publicKey) };
 }
 
-/** Called in the transaction that changes the keys of a user, whom it has locked, or whether they open anything: the machines follow. */
+/**
+ * Makes the accounts of all running leases of a user due, so that the schedulers install the new access. The caller has locked the user,
+ * and calls this in the transaction that changes the user's keys, or disables or enables the user.
+ */
 export async function accessChanged(tx: Tx, userId: number): Promise<void> {
   await noteAccessChange(tx, userId);
   await wantAccessAnew(tx, [...(await lockKeysOfLeases(tx, userId)).keys()]);

@@ -12,8 +12,11 @@ export interface UserOrder {
 }
 
 /**
- * An admin changes limits or role of an account, or disables or enables it. A disabled one can do nothing and opens no lease; its programs go on until their
- * leases end. Tokens from before it was disabled, enabled or lost a role are void for good. Throws not_found, state_conflict.
+ * Changes limits or role of an account, or disables or enables it, as an admin orders. A disabled account can do nothing and cannot log in
+ * to its leases. Its programs there run until the leases end.
+ *
+ * All tokens issued before the account is disabled, enabled or loses the admin role become invalid for good. Throws not_found and
+ * state_conflict.
  */
 export async function changeUser(ctx: FlowContext, { userId, by, change }: UserOrder): Promise<User> {
   if (userId === by.id && (change.disabled || change.role === 'user')) {

@@ -6,14 +6,14 @@ const UPDATE = ['UPDATE'] as const;
 const CHANGE = ['INSERT', 'UPDATE'] as const;
 const ALL = ['INSERT', 'UPDATE', 'DELETE'] as const;
 
-/** What only an API needs: who people are, and how they and machines prove it. */
+/** Tables that only the API needs: people, and how people and machines authenticate. */
 const OF_PEOPLE = ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'];
-/** Whether somebody may log in to a lease is judged anew each time, from their keys and this. */
+/** Columns that decide, together with the user's keys, whether a person may log in to a lease. Access is computed anew each time. */
 const MAY_ENTER = { users: ['id', 'disabled_at'] };
 
 /**
- * The database user of each role. None may change the schema, grant, read files, or change or delete an event. Every table of the schema that a role
- * writes has to be named here: `test/e2e/database-users.test.ts` plays the life of a lease with these users.
+ * Rights of the database user of each role. None of them may change the schema, grant rights, read files, or change or delete an event.
+ * Every table that a role writes must be listed here: `test/e2e/database-users.test.ts` runs the life of a lease with these users.
  */
 export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
   orion_api: {
@@ -65,5 +65,5 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
   },
 };
 
-/** Gives the database user of each role its rights on the tables that are there now. */
+/** Grants the database user of each role its rights on the tables that exist now. */
 export const grantRoles = (db: Knex): Promise<void> => grantAll(db, ROLE_GRANTS);

@@ -2,7 +2,10 @@ import { OrionError } from '../../lib/errors';
 import { checkPassword, findUserForLogin, issueAccessToken, type TokenSettings, type User } from '../../modules/accounts';
 import type { FlowContext } from '../support/context';
 
-/** R10: checks a password and issues an access token. One answer for an unknown name, a wrong password and a disabled account: bad_credentials. */
+/**
+ * R10: checks a password and issues an access token. Throws the same bad_credentials for an unknown name, a wrong password and a disabled
+ * account.
+ */
 export async function logIn(
   ctx: Pick<FlowContext, 'db'> & { tokens: TokenSettings },
   { username, password }: { username: string; password: string },

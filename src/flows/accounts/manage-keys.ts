@@ -8,7 +8,9 @@ import type { FlowContext } from '../support/context';
 
 const MAX_KEYS = 20;
 
-/** Adds a public key to an account: it opens the running leases too, and later ones. Throws invalid_request, key_taken, quota_exceeded. */
+/**
+ * Adds a public key to an account. The key opens the running leases and later ones. Throws invalid_request, key_taken and quota_exceeded.
+ */
 export async function addKey(ctx: FlowContext, user: User, { name, publicKey }: { name: string; publicKey: string }): Promise<UserKey> {
   const key = parseSshPublicKey(publicKey);
   try {
@@ -27,7 +29,7 @@ export async function addKey(ctx: FlowContext, user: User, { name, publicKey }: 
   }
 }
 
-/** A key that was removed opens nothing any more: neither the account's later leases nor the running ones, also where it was given with the rent. */
+/** Removes a key from an account. It then opens neither later leases nor running ones, even if a rent request contained it. */
 export async function removeKey(ctx: FlowContext, user: User, keyId: number): Promise<void> {
   await transaction(ctx.db, async (tx) => {
     await lockUser(tx, user.id);

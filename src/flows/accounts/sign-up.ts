@@ -11,7 +11,10 @@ export interface SignUp {
   maxLeaseHours: number;
 }
 
-/** R10: creates an account. The name is a platform name only: no machine ever sees it. Throws username_taken, and invalid_request for a name that no login would find. */
+/**
+ * R10: creates an account. The name is used only in Orion; no node sees it. Throws username_taken, and invalid_request for a name that
+ * could never log in.
+ */
 export async function signUp(ctx: Pick<FlowContext, 'db'>, { password, ...user }: SignUp): Promise<User> {
   if (!couldBeUsername(user.username)) {
     throw new OrionError('invalid_request', 'username: use printable ASCII characters, with no blank at the end.');

@@ -9,13 +9,16 @@ export interface JoinTokenOrder extends Decided {
   name: string;
   maxUses: number;
   ttlSeconds: number;
-  /** Null: whoever holds the database's password, beside the API. */
+  /** Null: a person with the database password issues the token, without the API. */
   by: User | null;
-  /** The control plane's, whose fingerprint goes with the token. */
+  /** Key of the control plane. The token contains its fingerprint. */
   controlKey: string;
 }
 
-/** Issues a join token. `secret` is shown this once; stored are its hash and a public key that verifies proofs of it. */
+/**
+ * Issues a join token and returns its `secret`, which is shown only this once. The database stores a hash of the secret, and a public key
+ * that verifies proofs of it.
+ */
 export async function issueJoinToken(ctx: Pick<FlowContext, 'db'>, { by, controlKey, ...order }: JoinTokenOrder): Promise<{ token: JoinToken; secret: string }> {
   const secret = randomSecret('orion_join_');
   const token = await insertJoinToken(ctx.db, { ...order, tokenHash: sha256(secret), publicKey: joinPublicKey(secret), createdBy: by?.id ?? null });

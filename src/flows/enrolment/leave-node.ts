@@ -7,13 +7,19 @@ import { forgetPending } from './pending-nodes';
 import { abandonNode } from '../nodes/quarantine-node';
 
 export interface Leaving {
-  /** True: the node is retired, the agent may remove itself. False: ask again; its lease is being moved or it is being wiped. */
+  /**
+   * True: the node is retired, and the agent may remove itself. False: the agent repeats the request, because the lease is being moved or
+   * the node is being wiped.
+   */
   left: boolean;
   status: NodeStatus;
   detail: string;
 }
 
-/** A machine asks to go (R6): nothing new comes onto it, its lease moves, it is wiped, and then it is retired. Asked again until `left`. */
+/**
+ * Handles an agent's request to leave the fleet (R6). The node takes no new lease, its lease moves, it is wiped, and then it is retired.
+ * The agent repeats the request until `left` is true.
+ */
 export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leaving> {
   return transaction(ctx.db, async (tx) => {
     const node = await lockNode(tx, nodeId);
@@ -32,7 +38,7 @@ export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leavi
   });
 }
 
-/** Clean and empty, or out of service anyway: there is nothing that could still be done on it. */
+/** Whether nothing remains to be done on the node: it has no lease, and it is clean or in quarantine. */
 const canGo = (node: Node): boolean =>
   node.leaseId === null && (!node.dirty || node.status === 'quarantined');
 

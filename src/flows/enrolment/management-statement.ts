@@ -9,11 +9,11 @@ export interface ManagementSettings {
   username: string;
   publicKeys: string[];
   controlKey: SigningKey;
-  /** Those that agents may still have pinned: each vouches for the present one. */
+  /** Earlier control keys that agents may still have pinned. Each signs the present key. */
   oldControlKeys: SigningKey[];
 }
 
-/** Which keys open nodes, as agents get it with each answer. */
+/** The keys that open nodes, in the form that agents receive with each answer. */
 export interface SignedManagement {
   username: string;
   publicKeys: string[];
@@ -23,7 +23,7 @@ export interface SignedManagement {
   successors: (SignedText & { by: string })[];
 }
 
-/** Signed once in the life of a process: nothing in it is about one node. */
+/** Signs the management statement once in the life of a process, because it contains nothing about a single node. */
 export async function signManagement(ctx: Pick<FlowContext, 'db'>, { username, publicKeys, controlKey, oldControlKeys }: ManagementSettings): Promise<SignedManagement> {
   const content = { username, public_keys: publicKeys };
   const serial = await transaction(ctx.db, (tx) => numberStatement(tx, sha256(JSON.stringify([content, controlKey.publicKey]))));

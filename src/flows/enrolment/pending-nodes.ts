@@ -7,7 +7,7 @@ import { countPending, listStalePending, lockNode, type Node, type PendingLimits
 import { forgetTunnel } from '../../modules/tunnels';
 import type { FlowContext } from '../support/context';
 
-/** So much of the room is for one IPv4 address or IPv6 /64: some networks of strangers leave room for everybody else. */
+/** Share of the waiting places that one IPv4 address or IPv6 /64 may use, so that a few networks cannot fill them all. */
 const SHARE_OF_ONE = 1 / 8;
 const RETRY_SECONDS = 60;
 const LIMITS: PendingLimits = { silentSeconds: 3600, waitSeconds: 7 * 86_400 };
@@ -23,13 +23,14 @@ export const pendingJob: SweepJob<FlowContext> = {
 
 export interface Newcomer extends Pick<Node, 'status'> {
   before: Node | undefined;
-  /** The address that the request came from. */
+  /** The source address of the request. */
   from: string;
 }
 
 /**
- * Whether one more machine may wait for approval. Anybody can ask for that, so those that wait are bounded, all together and for each network that they
- * come from. Throws too_many_requests. Returns what the machine is counted with; null: it is no new one that waits.
+ * Decides whether one more machine may wait for approval. Anybody can request that, so the number of waiting machines is limited, in all
+ * and for each source network. Throws too_many_requests. Returns the key that the machine is counted under, or null if it is no new waiting
+ * machine.
  */
 export async function admitPending(tx: Tx, { settings }: FlowContext, { before, status, from }: Newcomer): Promise<string | null> {
   if (before || status !== 'pending') {
@@ -49,18 +50,18 @@ export async function admitPending(tx: Tx, { settings }: FlowContext, { before, 
 }
 
 /**
- * Whether a registration goes on record. A machine that nobody has let in may register as often as it likes, and only its coming and its being let in are
- * worth a row.
+ * Whether a registration is recorded as an event. A machine that nobody has approved may register any number of times. Only its first
+ * registration and its admission are recorded.
  */
 export const isWorthAnEvent = (before: Node | undefined, now: Pick<Node, 'status'>): boolean => now.status === 'unknown' || before?.status !== now.status;
 
-/** Forgets a locked machine that was never approved. */
+/** Deletes a locked node that was never approved. */
 export async function forgetPending(tx: Tx, nodeId: number): Promise<void> {
   await forgetTunnel(tx, nodeId);
   await removePending(tx, nodeId);
 }
 
-/** Forgets machines whose agents fell silent while they waited for approval, and those that have waited for too long; they may enrol anew. */
+/** Deletes pending nodes whose agents are silent or that have waited for too long. Their machines may enrol again. */
 export async function expirePending(ctx: FlowContext): Promise<'more' | 'done'> {
   const stale = await listStalePending(ctx.db, LIMITS, BATCH);
   for (const nodeId of stale) {

@@ -8,14 +8,14 @@ import { type Challenges, consumeJoinToken, findJoinKey, type JoinToken, readMic
 import { isSignedBySshKey, type SigningKey } from '../../ssh';
 import { signText } from './management-statement';
 
-/** By what a machine shows who it is and that it means this registration, now. */
+/** A machine's proof that it holds its host key and sends this registration now. */
 export interface MachineProof {
-  /** The bytes that are signed: the whole registration, with the challenge and the key in it. */
+  /** The signed bytes: the whole registration, including the challenge and the agent's key. */
   body: Buffer;
   challenge: string;
-  /** The machine's half of the key agreement. */
+  /** The agent's public key of the key agreement. */
   agentKey: string;
-  /** By the private half of the host key. */
+  /** Signature by the private half of the host key. */
   hostKeySignature: string;
   join: JoinProof | null;
 }
@@ -25,15 +25,15 @@ export interface ProofContext {
   controlKey: SigningKey;
 }
 
-/** A credential that only the machine can make, too, and what it needs for that. */
+/** A credential that the machine computes as well, and the data that it needs for that. */
 export interface AgreedCredential {
   credential: string;
   serverKey: string;
-  /** By the control key, over both halves and the challenge. */
+  /** Signature by the control key over both public keys and the challenge. */
   signature: string;
 }
 
-/** An agent has this long from its challenge to its call. */
+/** A challenge is valid for 60 s. */
 const FRESH_MICROS = 60_000_000;
 const NAMESPACE = 'orion-register';
 
@@ -41,7 +41,7 @@ export async function issueChallenge({ db, challenges }: { db: Knex; challenges:
   return challenges.issue(await readMicros(db));
 }
 
-/** When the challenge was issued. Throws state_conflict when it is not a fresh one of ours. */
+/** Returns when the challenge was issued. Throws state_conflict if it is too old or was not issued by this control plane. */
 export async function readChallenge(ctx: { db: Knex; challenges: Challenges }, challenge: string): Promise<number> {
   const issuedAt = ctx.challenges.read(challenge);
   if (issuedAt === undefined || (await readMicros(ctx.db)) - issuedAt > FRESH_MICROS) {
@@ -50,7 +50,7 @@ export async function readChallenge(ctx: { db: Knex; challenges: Challenges }, c
   return issuedAt;
 }
 
-/** Throws state_conflict for a call that was recorded and sent again. */
+/** Marks the challenge as used. Throws state_conflict if it was used before, as in a replayed request. */
 export async function spendChallenge(db: Knex | Tx, nodeId: number, issuedAt: number): Promise<void> {
   if (!(await takeChallenge(db, nodeId, issuedAt))) {
     throw staleChallenge();
@@ -59,14 +59,14 @@ export async function spendChallenge(db: Knex | Tx, nodeId: number, issuedAt: nu
 
 const staleChallenge = (): OrionError => new OrionError('state_conflict', 'The challenge is too old, or was answered before. Get a new one: `POST /api/workers/challenge`.');
 
-/** The machine holds the private half of the host key that it registers, and signed this registration with it. Throws unauthenticated. */
+/** Checks that the registration is signed with the private half of the host key in it. Throws unauthenticated. */
 export function checkHostKey(hostKey: string, { body, hostKeySignature }: MachineProof): void {
   if (!isSignedBySshKey(hostKey, { namespace: NAMESPACE, message: body, signature: hostKeySignature })) {
     throw new OrionError('unauthenticated', 'The registration is not signed by the host key in it. Set ORION_HOST_KEY_FILE to the public key whose private half lies beside it.');
   }
 }
 
-/** Uses the token up by one, if the machine shows one. Throws unauthenticated. */
+/** Counts one use of the join token, if the request proves one. Throws unauthenticated. */
 export async function useJoinToken(tx: Tx, { join, body }: MachineProof): Promise<JoinToken | undefined> {
   if (join === null) {
     return undefined;
@@ -79,7 +79,7 @@ export async function useJoinToken(tx: Tx, { join, body }: MachineProof): Promis
   return token;
 }
 
-/** Throws invalid_request for what is no key. */
+/** Creates the server's half of the key agreement and computes the credential. Throws invalid_request if the agent's key is not a key. */
 export function agreeOnCredential({ controlKey }: ProofContext, { challenge, agentKey }: MachineProof): AgreedCredential {
   const agreement = createAgreement();
   const agreed = { challenge, agentKey, serverKey: agreement.publicKey };

@@ -13,7 +13,7 @@ import { quarantine } from '../nodes/quarantine-node';
 import { failpoint } from '../support/failpoints';
 import { askIncumbent, type CloneContext, type Incumbent, noteClone, refuseCopiedState, refuseTakeover, type Refusal } from '../nodes/tell-clones';
 
-/** What registration needs besides the usual. */
+/** The context of registrations. */
 export interface EnrolmentContext extends CloneContext, ProofContext {
   enrolment: 'token' | 'open';
 }
@@ -21,38 +21,40 @@ export interface EnrolmentContext extends CloneContext, ProofContext {
 export interface NodeRegistration {
   hostname: string;
   address: string;
-  /** Where the request came from. */
+  /** The source address of the request. */
   from: string;
   sshPort: number;
   /** `type base64`. */
   hostKey: string;
-  /** See lib/registration-mark; null: an agent of the release before. */
+  /** See lib/registration-mark. Null: the agent is of the previous release. */
   mark: string | null;
-  /** Null: an agent of the release before, which shows its credential and has no proof. */
+  /** Null: the agent is of the previous release. It shows its credential and sends no proof. */
   proof: MachineProof | null;
   cpus: number;
   memoryMb: number;
   labels: Labels;
   facts: Facts;
-  /** The machine must use this range of uids; null: the fleet's. */
+  /** Range of uids that the machine must use. Null: the range of the fleet. */
   uidRange: UidRange | null;
-  /** The node that the shown credential belongs to, or null without one. */
+  /** The node that the shown credential belongs to. Null: no credential was shown. */
   known: Node | null;
 }
 
 export interface Registered {
   nodeId: number;
   status: NodeStatus;
-  /** Only when a new one was agreed on. */
+  /** Null unless a new credential was agreed on. */
   agreed: AgreedCredential | null;
 }
 
 /**
- * R1, R3: a machine announces itself. Its identity is its host key, of which it proves to hold the private half: a known machine is updated, never doubled. It may, as the
- * holder of the node's credential or of a valid join token; without either, the node is `pending` until an operator approves it (or at once under open enrolment).
+ * R1, R3: registers a machine. Its host key identifies it, and it proves that it holds the private half. A known machine is updated and
+ * never gets a second row. The credential of the node or a valid join token admits the machine. Without either, the node is `pending` until
+ * an operator approves it, or is admitted at once under open enrolment.
  *
- * Throws unauthenticated (no proof, bad token), state_conflict (old challenge), node_retired, node_known (enrolled already), host_key_in_use (it is a copy
- * of a node that is in use, which is left alone), host_key_changed (the node is quarantined).
+ * Throws unauthenticated (no proof, bad token), state_conflict (old challenge), node_retired and node_known (enrolled already). Throws
+ * host_key_in_use for a copy of a node in use, which stays as it is. Throws host_key_changed; the node is then quarantined, unless it is
+ * pending.
  */
 export async function registerNode(ctx: EnrolmentContext, request: NodeRegistration): Promise<Registered> {
   const challengedAt = await checkProof(ctx, request);
@@ -64,20 +66,20 @@ export async function registerNode(ctx: EnrolmentContext, request: NodeRegistrat
     return registered;
   });
   failpoint('register.done');
-  // Thrown only now: the quarantine that goes with it has to be committed.
+  // Thrown after the transaction, because the quarantine must be committed.
   if (result === 'host_key_changed') {
     throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');
   }
   if ('waitSeconds' in result) {
     throw await noteClone(ctx, request, result);
   }
-  // Outside the transaction: nobody's heartbeat waits for a registration.
+  // Outside the transaction, so that no heartbeat waits for a registration.
   const { heartbeatOverdueSeconds: overdueSeconds } = ctx.settings;
   await (result.agreed ? expectFirstHeartbeat(ctx.db, result.nodeId, overdueSeconds) : recordHeartbeats(ctx.db, [{ nodeId: result.nodeId, vitals: {}, overdueSeconds }]));
   return result;
 }
 
-/** When the challenge was issued that the machine answers; null without a proof, which a known machine does not need. */
+/** Returns when the challenge of the proof was issued. Null without a proof, which a known machine does not need. */
 async function checkProof(ctx: EnrolmentContext, { hostKey, known, proof }: NodeRegistration): Promise<number | null> {
   if (proof) {
     checkHostKey(hostKey, proof);
@@ -100,14 +102,14 @@ async function register(tx: Tx, ctx: EnrolmentContext, request: Proved): Promise
   return enrol(tx, ctx, { request, proof });
 }
 
-/** A machine that has no credential (any more). */
+/** Enrols a machine that shows no credential. */
 async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { request: Proved; proof: MachineProof }): Promise<Outcome> {
   const twin = await lockNodeByHostKey(tx, fingerprintOf(request.hostKey));
   const mayEnter = proof.join !== null || ctx.enrolment === 'open';
   if (twin && !mayEnter && twin.status !== 'pending') {
     throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
   }
-  // Before the token is used up.
+  // Checked before the token is used.
   const refusal = twin && (await refuseTakeover(tx, twin, request.incumbent));
   if (refusal) {
     return refusal;
@@ -117,7 +119,7 @@ async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { reques
   return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided: decidedWith(decisionsOf(twin), token ?? UNDECIDED), agreed: agreeOnCredential(ctx, proof) });
 }
 
-/** A machine that is in quarantine stays there, whoever admits it. */
+/** Returns the status of the node. A quarantined node stays quarantined, even with a token or under open enrolment. */
 function statusOf(twin: Node | undefined, admitted: boolean): Upsert['status'] {
   if (twin?.status === 'quarantined') {
     return 'quarantined';
@@ -125,7 +127,7 @@ function statusOf(twin: Node | undefined, admitted: boolean): Upsert['status'] {
   return admitted ? 'unknown' : 'pending';
 }
 
-/** The machine shows its credential: an agent that was restarted, or a machine that came back. */
+/** Registers a machine that shows its credential: its agent was restarted, or the machine came back. */
 async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: Proved; nodeId: number }): Promise<Outcome> {
   const node = await lockNode(tx, nodeId);
   if (!node || node.status === 'retired') {
@@ -143,7 +145,7 @@ async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { 
   return upsert(tx, ctx, { request, status, before: node, decided: decisionsOf(node), agreed: null });
 }
 
-/** Quarantines the node, once for each key that it offers. Throws host_key_changed for one that waits for approval: nothing is leased to it that could be protected. */
+/** Quarantines the node, once for each key that it offers. Throws host_key_changed for a pending node, which has no lease to protect. */
 async function refuseOtherHostKey(tx: Tx, ctx: EnrolmentContext, { request, node }: { request: Proved; node: Node }): Promise<void> {
   if (node.status === 'pending') {
     throw new OrionError('host_key_changed', 'This machine enrolled with another host key, and waits for approval with that one. Ask an operator to retire it, then enrol anew.');

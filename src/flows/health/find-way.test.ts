@@ -31,13 +31,13 @@ describe('the way to a node', () => {
   const row = (given: Case, expected: { reach: Reach; outcome: Outcome; directFailed: boolean; asked: Reach[] }): [Case, typeof expected] => [given, expected];
 
   it.each([
-    // Direct worked last.
+    // The direct transport worked last.
     row({ reach: 'direct', tunnelled: false, direct: 'ok', tunnel: 'failed' }, { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['direct'] }),
     row({ reach: 'direct', tunnelled: true, direct: 'ok', tunnel: 'ok' }, { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['direct'] }),
     row({ reach: 'direct', tunnelled: false, direct: 'failed', tunnel: 'ok' }, { reach: 'direct', outcome: 'failed', directFailed: false, asked: ['direct'] }),
     row({ reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['direct', 'tunnel'] }),
     row({ reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'failed' }, { reach: 'direct', outcome: 'failed', directFailed: false, asked: ['direct', 'tunnel'] }),
-    // At its address another machine lives: the tunnel has the word, if there is one.
+    // Another machine uses the node's address. The tunnel decides, if there is one.
     row({ reach: 'direct', tunnelled: false, direct: 'host_key_changed', tunnel: 'ok' }, { reach: 'direct', outcome: 'host_key_changed', directFailed: false, asked: ['direct'] }),
     row({ reach: 'direct', tunnelled: true, direct: 'host_key_changed', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['direct', 'tunnel'] }),
     row({ reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'host_key_changed' }, { reach: 'tunnel', outcome: 'host_key_changed', directFailed: true, asked: ['direct', 'tunnel'] }),

@@ -2,15 +2,16 @@ import type { ClaimedProbe } from '../../modules/nodes';
 import type { Prober, ProbeResult, Reach } from '../../ssh';
 
 export interface ProbedWay extends ProbeResult {
-  /** The way that the result is about; to be remembered when it is ok. */
+  /** The transport that the result is about. The caller stores it if the outcome is `ok`. */
   reach: Reach;
-  /** The direct way was tried in vain. */
+  /** The direct transport was tried and failed. */
   directFailed: boolean;
 }
 
 /**
- * Probes a node over the way that worked last, and over the other one when that fails. Direct is preferred: a node that is reached through its tunnel is
- * tried directly now and then (`claim.directDue`). At the address of a node behind NAT another machine may live, whose host key says nothing of the node.
+ * Probes a node over the transport that worked last, and over the other one if that fails. The direct transport is preferred: now and then
+ * (`claim.directDue`) the function tries it for a node that is reached through its tunnel. Behind NAT, the address of a node may belong to
+ * another machine. The host key of that machine is no evidence about the node.
  */
 export async function probeSomeWay(prober: Prober, claim: ClaimedProbe): Promise<ProbedWay> {
   const { nodeId, address, sshPort: port, hostKey } = claim;
@@ -25,7 +26,7 @@ async function directFirst({ tunnelled }: ClaimedProbe, probe: Probe): Promise<P
   if (direct.outcome === 'ok' || !tunnelled) {
     return { ...direct, reach: 'direct', directFailed: false };
   }
-  // A machine that died has just lost its tunnel as well: nobody waits for the next one.
+  // A machine that died has just lost its tunnel too, so the probe does not wait for a new tunnel.
   const tunnel = await probe('tunnel', false);
   return tunnel.outcome === 'failed' ? { ...direct, reach: 'direct', directFailed: false } : { ...tunnel, reach: 'tunnel', directFailed: true };
 }

@@ -11,40 +11,42 @@ export interface KeepaliveProbeContext extends FlowContext {
 }
 
 export interface KeepaliveProbeOptions {
-  /** Connections that are kept at most. Nodes beyond that are probed as they come due. */
+  /** Maximum number of pooled SSH sessions. Nodes beyond it get full-login probes. */
   max: number;
-  /** For a login, and for an answer. */
+  /** Limit for a login, and for the answer to a ping. */
   timeoutMs: number;
-  /** At least so often a node is probed by a fresh login all the same. */
+  /** A node gets a full-login probe at least this often, even if its keepalive probes succeed. */
   deepCheckSeconds: number;
-  /** `beat` is to be called at once. */
+  /** Called when a session is lost, so that the caller runs `beat` at once. */
   onLost: () => void;
-  /** Nodes became due for a probe just now. */
+  /** Called when nodes have just become due for a full-login probe. */
   onSuspect: () => void;
 }
 
 /**
- * A scheduler keeps connections to the nodes of its shards and asks over them, so that the nodes do not come due for a probe, which costs two hundred
- * times as much. It judges nobody: one that does not answer, or whose connection ends, becomes due at once.
+ * Keepalive probes. A scheduler keeps pooled SSH sessions to the nodes of its shards and pings over them. A node that answers does not come
+ * due for a full-login probe, which costs two hundred times as much.
+ *
+ * Keepalive probes change no health status. A node that does not answer, or whose session ends, becomes due for a full-login probe at once.
  */
 export interface KeepaliveProbes {
-  /** How often to call `look`. */
+  /** Interval between calls of `look`. */
   lookSeconds: number;
-  /** Keeps hold of the shards, and looks which nodes are in them. */
+  /** Claims or renews the shards, and reads which nodes are in them. */
   look(): Promise<void>;
-  /** How often to call `beat`. */
+  /** Interval between calls of `beat`. */
   beatSeconds: number;
-  /** Writes what came of the pings before, and begins those that are due; does not wait for them. */
+  /** Starts the pings that are due, without waiting for them, and writes the answers that have arrived. */
   beat(): Promise<void>;
-  /** Hands the shards back and closes the connections. */
+  /** Releases the shards and closes the sessions. */
   stop(): Promise<void>;
 }
 
 interface Watched {
   node: KeepableNode;
-  /** By the process's clock. */
+  /** On the monotonic clock of the process. */
   nextAtMs: number;
-  /** While an answer is awaited: since when. */
+  /** When the pending ping or login was started. Undefined: none is pending. */
   askedAtMs: number | undefined;
   open: boolean;
 }
@@ -63,13 +65,15 @@ export const keptProbeJob: SweepJob<KeepaliveProbes> = {
   sweep: (kept) => kept.beat().then(() => 'done' as const),
 };
 
-/** A scheduler that is not heard of for so long is gone. Renewed three times in that. */
+/** A scheduler that does not renew its shards for this long loses them. It renews them three times in this time. */
 const OWNER_SECONDS = 15;
-/** Others have to come to their turn, and a login is 5 ms of CPU. */
+/** Limit of concurrent logins. A login takes 5 ms of CPU, and other work of the process must get its turn. */
 const LOGINS_AT_ONCE = 16;
-/** Rows of one transaction. */
+/** Rows of one transaction at most. */
 const BATCH = 500;
-/** A herd of lost connections is not probed all at once: the others come due by themselves, within the interval. */
+/**
+ * When many sessions are lost at once, at most this many nodes become due at once. The others come due by themselves within the interval.
+ */
 const HASTENED = 100;
 
 export const createKeepaliveProbes = (ctx: KeepaliveProbeContext, options: KeepaliveProbeOptions): KeepaliveProbes => new ShardKeeper(ctx, options);
@@ -138,7 +142,7 @@ class ShardKeeper implements KeepaliveProbes {
         this.cutWhenLate(each, nowMs - each.askedAtMs);
       } else if (each.nextAtMs <= nowMs && (each.open || this.logins < LOGINS_AT_ONCE)) {
         this.ctx.metrics.keepaliveProbeLagSeconds.observe((nowMs - each.nextAtMs) / 1000);
-        // Well before the node comes due, and apart from the others.
+        // Well before the node comes due, and at random, so that the pings are spread.
         each.nextAtMs = nowMs + this.ctx.settings.health.intervalSeconds * 1000 * (0.6 + 0.2 * Math.random());
         each.askedAtMs = nowMs;
         void (each.open ? this.ask(each) : this.logIn(each));
@@ -146,7 +150,7 @@ class ShardKeeper implements KeepaliveProbes {
     }
   }
 
-  /** A signal for each ping would cost as much as the ping. */
+  /** Closes the session of a node that has not answered in time. An AbortSignal for each ping would cost as much as the ping. */
   private cutWhenLate({ node, open }: Watched, waitedMs: number): void {
     if (open && waitedMs > this.options.timeoutMs) {
       this.ctx.sessions.drop(node.nodeId);
@@ -159,14 +163,14 @@ class ShardKeeper implements KeepaliveProbes {
       await withDeadline(this.options.timeoutMs, (signal) => this.ctx.sessions.keep(each.node, signal));
       each.open = true;
     } catch {
-      // The ping finds no connection.
+      // The ping that follows fails, because there is no session.
     }
     await this.ask(each);
     this.logins -= 1;
     this.begin();
   }
 
-  /** Never throws. */
+  /** Pings a node and keeps the outcome for `settle` or `hasten`. Never throws. */
   private async ask(each: Watched): Promise<void> {
     const { sessions, metrics } = this.ctx;
     const { node } = each;
@@ -195,7 +199,7 @@ class ShardKeeper implements KeepaliveProbes {
     }
   }
 
-  /** Suspicion by a lost connection is immediate. */
+  /** Makes nodes with a lost session due for a full-login probe at once. */
   private async hasten(): Promise<void> {
     const [first, ...others] = [...this.lost].slice(0, HASTENED);
     this.lost.clear();
@@ -207,7 +211,7 @@ class ShardKeeper implements KeepaliveProbes {
   private async settle(): Promise<void> {
     const { db, settings } = this.ctx;
     const terms = { ownerId: this.ownerId, nextProbeSeconds: settings.health.intervalSeconds, deepCheckSeconds: this.options.deepCheckSeconds };
-    // What cannot be written now is old by the time that it can.
+    // Answers that cannot be written now are dropped. They would be out of date by the time that the database is back.
     const answered = this.answered.splice(0).sort((a, b) => a.nodeId - b.nodeId);
     for (let at = 0; at < answered.length; at += BATCH) {
       const nodes = answered.slice(at, at + BATCH);

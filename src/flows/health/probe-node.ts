@@ -31,12 +31,11 @@ export const probeJob: QueueJob<ProbeContext & { onDeath: () => void }, ClaimedP
   },
 };
 
-/** Claims nodes whose probe is due. */
 export function claimProbes(ctx: ProbeContext, limit: number): Promise<ClaimedProbe[]> {
   return transaction(ctx.db, (tx) => claimDueProbes(tx, limit, ctx.settings.claimSeconds));
 }
 
-/** R20: probes a claimed node over SSH and judges it. True: it died just now, and its lease is to move. */
+/** R20: probes a claimed node over SSH and updates its health status. True: the node just died, and its lease must move. */
 export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise<boolean> {
   const result = await probeSomeWay(ctx.prober, claim);
   ctx.metrics.probes.inc({ outcome: result.outcome });
@@ -55,7 +54,10 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
   return verdict?.died ?? false;
 }
 
-/** Locks lease first, node second, like everything that locks both. Undefined: the claim was lost, or the node's lease changed under our hands. */
+/**
+ * Writes the outcome of a probe. Locks first the lease and then the node, as all code that locks both does. Undefined: the claim was lost,
+ * or the node's lease changed meanwhile.
+ */
 async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Verdict | undefined> {
   return transaction(ctx.db, async (tx) => {
     const occupant = await findOccupant(tx, claim.nodeId);
@@ -80,7 +82,7 @@ interface Judged {
   reason: string | null;
 }
 
-/** What a change of health means for the lease on the node, and the events that tell of it. */
+/** Applies a change of health to the lease on the node and records the events. */
 async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, verdict, reason }: Judged): Promise<void> {
   if (verdict.status === node.status) {
     return;
@@ -100,7 +102,7 @@ async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, verd
   }
 }
 
-/** A node came back while its lease was still waiting for another: the account is made sure of where it was. */
+/** Stops the migration of a lease whose node came back before the move. A scheduler then makes sure that the account is present there. */
 async function resumeLease(tx: Tx, ctx: ProbeContext, { nodeId, leaseId }: { nodeId: number; leaseId: number }): Promise<void> {
   const lease = await lockLease(tx, leaseId);
   if (!lease || (lease.state !== 'migrating' && lease.state !== 'active')) {

@@ -3,7 +3,7 @@ import { recordEvent } from '../../modules/audit';
 import { decisionsOf, type Declared, type Facts, lockNode, type Node, placeableOf, redescribeNode } from '../../modules/nodes';
 import type { CloneContext } from '../nodes/tell-clones';
 
-/** What a node says of itself in a heartbeat, because it changed. */
+/** A node's description of itself in a heartbeat, sent because it changed. */
 export interface SelfReport extends Declared {
   hostname: string;
   address: string;
@@ -14,8 +14,10 @@ export interface SelfReport extends Declared {
 }
 
 /**
- * Writes what changed about a node; its lease, its status and its credential stay. A new address counts once the machine there shows the mark of this very report, over its
- * pinned host key: nobody is sent to an address because somebody said so. False: it does not, and the address stays as it was.
+ * Writes the changed description of a node. Its lease, status and credential stay.
+ *
+ * A new address counts only if the machine there, with the pinned host key, shows the mark of this report. Otherwise a false report could
+ * send tenants to another machine. False: the machine there does not show the mark, and the address stays.
  */
 export async function followFacts(ctx: CloneContext, node: Node, report: SelfReport): Promise<boolean> {
   const { address, sshPort, mark } = report;

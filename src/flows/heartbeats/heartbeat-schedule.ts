@@ -5,25 +5,28 @@ import type { FlowContext } from '../support/context';
 export interface ScheduleSettings {
   intervalSeconds: number;
   idleSeconds: number;
-  /** Of the whole fleet, together. */
+  /** Limit for the heartbeats of the whole fleet. */
   heartbeatsPerSecond: number;
 }
 
-/** What an agent is told, and how long it may be silent then. */
+/** The interval in the answer to an agent, and the silence after which its node is overdue. */
 interface Told {
   intervalSeconds: number;
   overdueSeconds: number;
 }
 
-/** Tells agents when to call again, in one replica. */
+/** Computes when each agent sends its next heartbeat. Each API replica has its own. */
 export interface HeartbeatSchedule {
   next(call: CallHome): Told;
 }
 
-/** Fleets do not grow by thousands within it. */
+/** Fleets do not grow by thousands of nodes in this time. */
 const COUNT_AGAIN_MS = 30_000;
 
-/** Counts the fleet now and then, beside the calls; until the first count it counts for nothing. */
+/**
+ * Creates a heartbeat schedule. It counts the fleet every 30 s in the background. Until the first count, the size of the fleet has no
+ * effect.
+ */
 export function createHeartbeatSchedule({ db, clock, logger, settings }: FlowContext, { intervalSeconds, idleSeconds, heartbeatsPerSecond }: ScheduleSettings): HeartbeatSchedule {
   let fleetSeconds = 0;
   let countedAt = -Infinity;

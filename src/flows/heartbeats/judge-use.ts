@@ -4,19 +4,19 @@ import { recordEvent } from '../../modules/audit';
 import { judgeUse, listUses, type NodeUse, setUseBand, SHORT, shortageOf } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 
-/** Keeps the nodes' bands of use up to date, beside the heartbeats: the answer to a heartbeat does not wait for it. */
+/** Keeps the use band of each node up to date, in the background. The answer to a heartbeat does not wait for it. */
 export interface UseJudge {
-  /** These nodes said something new about their load, memory or disk. */
+  /** Records that these nodes reported changed vitals: load, memory or disk. */
   note(nodeIds: number[]): void;
 }
 
-/** A node that says more in between is judged once. */
+/** A node that reports several times within this time is judged once. */
 const WINDOW_MS = 1_000;
 const MAX_BATCH = 500;
 
 /**
- * What is lost when the process dies comes again: agents repeat what they said after ten minutes. A node that another transaction holds, as a claim does for some
- * milliseconds, is judged with the next ones.
+ * Creates a use judge. If the process dies, what it noted is lost, but agents repeat their vitals after ten minutes. A node that another
+ * transaction has locked, as a claim does for some milliseconds, is judged with the next ones.
  */
 export function createUseJudge(ctx: FlowContext): UseJudge {
   const noted = new Set<number>();
@@ -50,7 +50,7 @@ export function createUseJudge(ctx: FlowContext): UseJudge {
   };
 }
 
-/** Those that another transaction holds. */
+/** Judges the use of these nodes. Returns the nodes that another transaction has locked. */
 async function judgeAll(ctx: FlowContext, nodeIds: number[]): Promise<Set<number>> {
   const held = new Set<number>();
   for (const use of await listUses(ctx.db, nodeIds)) {
@@ -61,7 +61,10 @@ async function judgeAll(ctx: FlowContext, nodeIds: number[]): Promise<Set<number
   return held;
 }
 
-/** Going out of service for want of room, and coming back, are on record. */
+/**
+ * Writes the band of a node. Records an event when the node becomes short of disk or memory, and when it has recovered. False: another
+ * transaction has locked the node.
+ */
 function settle(ctx: FlowContext, use: NodeUse): Promise<boolean> {
   const { nodeId } = use;
   const band = judgeUse(use);

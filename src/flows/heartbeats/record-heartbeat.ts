@@ -12,43 +12,43 @@ import { quarantine } from '../nodes/quarantine-node';
 import { isAstray, refreshSetBack } from './refresh-set-back';
 import type { CloneContext } from '../nodes/tell-clones';
 
-/** What an agent reports in each call. */
+/** The report of an agent in each heartbeat. */
 export interface Reported {
   vitals: Vitals;
-  /** The host key that the machine shows now; null: not reported. */
+  /** The host key that the machine shows now. Null: not reported. */
   hostKey: string | null;
-  /** In how many seconds the node ends its accounts, by its own clock. */
+  /** Seconds until the node ends each account by itself, by the node's own clock. */
   endsIn: ReadonlyMap<string, number>;
   /** See CallHome. */
   keptSeconds: number | undefined;
 }
 
 export interface Heartbeat extends Reported {
-  /** The machine as it is after a change; null: the report is not valid; undefined: nothing changed. */
+  /** The machine's description after a change. Null: the report is not valid. Undefined: nothing changed. */
   self: SelfReport | null | undefined;
 }
 
 export interface HeartbeatAnswer {
   status: NodeStatus;
-  /** What the agent needs to end accounts by itself when it can reach no control plane. */
+  /** The accounts on the node, with which the agent can end accounts by itself when it reaches no control plane. */
   accounts: { username: string; remainingSeconds: number }[];
-  /** Until the next heartbeat. */
+  /** Seconds until the next heartbeat. */
   intervalSeconds: number;
   /** Undefined: the heartbeat reported no change of the machine. */
   selfAccepted?: boolean;
 }
 
-/** Writes heartbeats, those that arrive together in one statement. Throws `unavailable`. */
+/** Writes heartbeats. Heartbeats that arrive together are written in one statement. Throws `unavailable`. */
 export type HeartbeatLog = Batcher<Row, undefined>;
 
 export type HeartbeatContext = FlowContext & CloneContext & { schedule: HeartbeatSchedule; heartbeats: HeartbeatLog };
 
-/** Larger batches make the database no faster, and leave this process idle meanwhile. */
+/** Larger batches do not make the database faster, and this process would be idle while it waits for them. */
 const MAX_BATCH = 250;
 const DEADLINE_MS = 5_000;
 const RETRY_WITHIN_SECONDS = 10;
 
-/** One for each process. */
+/** Creates the heartbeat log. Each process has one. */
 export function createHeartbeatLog({ db, logger, uses }: Pick<FlowContext, 'db' | 'logger'> & { uses: UseJudge }): HeartbeatLog {
   return createBatcher<Row, undefined>({
     max: MAX_BATCH,
@@ -59,7 +59,7 @@ export function createHeartbeatLog({ db, logger, uses }: Pick<FlowContext, 'db' 
       }
       await withDeadline(DEADLINE_MS, () => recordHeartbeats(db, [...latest.values()])).catch((cause: unknown) => {
         logger.error('heartbeats not written', { heartbeats: rows.length, error: cause });
-        // Nothing is lost: each agent calls again, at a time of its own.
+        // Nothing is lost: each agent repeats its heartbeat after a random time.
         throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause });
       });
       uses.note([...latest.values()].filter(({ vitals }) => isNews(vitals)).map(({ nodeId }) => nodeId));
@@ -71,8 +71,10 @@ export function createHeartbeatLog({ db, logger, uses }: Pick<FlowContext, 'db' 
 const isNews = (vitals: Vitals): boolean => Object.values(vitals).some((value) => value !== undefined);
 
 /**
- * An agent calls home. Nearly all calls change nothing but the time of the last heartbeat and the vitals. Another host key than the pinned one quarantines the
- * node before a tenant is sent to it. A machine that changed is written down anew. An account that the node ends at another time than its lease is refreshed.
+ * Handles a heartbeat. Nearly all heartbeats change only the vitals and the time of the last heartbeat.
+ *
+ * A host key other than the pinned one quarantines the node, so that no tenant gets it. A changed description is written to the node's row.
+ * An account that the node would end at another time than its lease is refreshed.
  */
 export async function takeHeartbeat(ctx: HeartbeatContext, caller: Caller, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
   const { vitals, keptSeconds, self } = heartbeat;
@@ -82,11 +84,11 @@ export async function takeHeartbeat(ctx: HeartbeatContext, caller: Caller, heart
   return { status, accounts, intervalSeconds, ...(self !== undefined && { selfAccepted }) };
 }
 
-/** Whether the heartbeat calls for nothing but a note. */
+/** Whether the heartbeat requires no action except that it is recorded. */
 const isPlain = (caller: Caller, { hostKey, endsIn, self }: Heartbeat): boolean =>
   self === undefined && (hostKey === null || hostKey === caller.hostKey) && !caller.accounts.some((account) => isAstray(account, endsIn));
 
-/** Status and accounts are read anew after each step, which may change them. */
+/** Handles what a heartbeat reports. Status and accounts are read again afterwards, because each step may change them. */
 async function actOn(ctx: HeartbeatContext, { nodeId, status }: Caller, { hostKey, endsIn, self }: Heartbeat): Promise<Pick<Caller, 'status' | 'accounts'> & { selfAccepted: boolean }> {
   const node = await findNode(ctx.db, nodeId);
   if (node) {
@@ -101,8 +103,9 @@ async function actOn(ctx: HeartbeatContext, { nodeId, status }: Caller, { hostKe
 }
 
 /**
- * A machine that waits for approval has nothing to be taken from, and its first probe judges the key. A node that was quarantined by whoever met the other key
- * first offers it only now, for an operator to accept.
+ * Quarantines a node that shows another host key. A pending node has no lease to protect, and its first probe checks the key. If a prober
+ * or a scheduler met the other key first, the node is already in quarantine. This call then adds the offered key, so that an operator can
+ * accept it.
  */
 async function judgeHostKey(ctx: FlowContext, node: Node, hostKey: string | null): Promise<void> {
   if (hostKey !== null && hostKey !== node.hostKey && node.status !== 'pending' && (node.status !== 'quarantined' || node.offeredHostKey === null)) {

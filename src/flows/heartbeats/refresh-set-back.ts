@@ -3,13 +3,13 @@ import { hasEventLately, recordEvent } from '../../modules/audit';
 import { findAstray, type LocalEnd, refreshPlacement } from '../../modules/leases';
 import type { FlowContext } from '../support/context';
 
-/** Differences up to this are the network's, and provisioning keeps them (playbooks/node/orion_account.py). */
+/** Differences up to this come from the network, and provisioning keeps them (playbooks/node/orion_account.py). */
 const TOLERANCE_SECONDS = 10;
 
-/** An account that is as far off again so soon was not put right by it, and would not be by another try. */
+/** If an account is off by the same amount again within this time, the refresh did not help, and another one would not help either. */
 const AGAIN_SECONDS = 300;
 
-/** Whether the node ends this account at another time than its lease ends. */
+/** Whether the node would end this account at another time than its lease ends. */
 export const isAstray = ({ username, remainingSeconds }: { username: string; remainingSeconds: number }, endsIn: ReadonlyMap<string, number>): boolean =>
   remainingSeconds > 0 && Math.abs((endsIn.get(username) ?? remainingSeconds) - remainingSeconds) > TOLERANCE_SECONDS;
 
@@ -17,8 +17,9 @@ const wasTried = (tx: Tx, { leaseId, jumpSeconds }: { leaseId: number; jumpSecon
   hasEventLately(tx, { type: 'node.clock_jumped', of: 'lease', id: leaseId, is: ({ seconds }) => Math.abs(Number(seconds) - jumpSeconds) <= TOLERANCE_SECONDS, seconds: AGAIN_SECONDS });
 
 /**
- * A node's clock was set after an account was made there: sshd, the shadow entry and the agent's record have times of the clock before. A scheduler brings the account
- * up to date, as after an extension, and all three follow. The jump is on record with the lease.
+ * Makes an account due after its node's clock was set. The times in sshd, in the shadow entry and in the agent's record are then wrong.
+ *
+ * A scheduler refreshes the account, as after an extension, which corrects all three. The jump is recorded as an event of the lease.
  */
 export async function refreshSetBack(ctx: FlowContext, account: Omit<LocalEnd, 'toleranceSeconds'>): Promise<void> {
   const { nodeId } = account;

@@ -8,15 +8,15 @@ import { probeJob } from '../health/probe-node';
 import { placementJob } from '../placements/run-placement';
 import { wipeJob } from '../placements/wipe-node';
 
-/** Where the work of jobs waits. */
+/** The jobs that may have a queue. */
 const QUEUES: readonly { name: string; queue?: DueRows }[] = [checkpointJob, expireJob, migrateJob, placementJob, probeJob, wipeJob];
 
 export interface JobView extends JobState {
-  /** Null: it has no queue. */
+  /** Null: the job has no queue. */
   backlog: Backlog | null;
 }
 
-/** Every job that a replica has reported, by name, with what waits for it now. */
+/** Lists every job that a replica has reported, by name, with its backlog. */
 export async function viewJobs(db: Db): Promise<JobView[]> {
   const jobs = summariseJobs(await listJobReports(db));
   const known = new Set(jobs.map(({ name }) => name));

@@ -10,8 +10,8 @@ export interface Ending {
 }
 
 /**
- * Ends a running lease that the caller has locked: its account is to be wiped, its node is vacated and dirty. When the node cannot be reached
- * the lease is over at once and the wipe waits for the node (I6).
+ * Ends a running lease that the caller has locked: its account is to be wiped, and its node becomes vacant and dirty. If the node cannot be
+ * reached, the lease is over at once, and the wipe runs when the node is back (I6).
  */
 export async function endLease(tx: Tx, lease: Lease, { reason, actor }: Ending): Promise<void> {
   const nodeId = lease.occupiedNodeId;
@@ -35,7 +35,7 @@ export async function endLease(tx: Tx, lease: Lease, { reason, actor }: Ending):
   });
 }
 
-/** All or nothing: one lease of a rent could not be provisioned, so none of it is kept. */
+/** Ends all leases of a rent, because one of them could not be provisioned. A rent is granted as a whole or not at all. */
 export async function failRent(tx: Tx, rentId: number, actor: string): Promise<void> {
   for (const { id } of await listLeasesOfRents(tx, [rentId])) {
     const lease = await lockLease(tx, id);

@@ -16,7 +16,7 @@ export const expireJob: SweepJob<FlowContext> = {
   sweep: expireLeases,
 };
 
-/** R22: ends the leases whose time is up by the database's clock. Nothing here leaves the database; the wipes follow by themselves. */
+/** R22: ends the leases whose time is up by the database's clock. It only changes rows; separate jobs wipe the nodes. */
 export async function expireLeases(ctx: FlowContext): Promise<PassResult> {
   failpoint('expire.begin');
   const ended = await transaction(ctx.db, async (tx) => {

@@ -11,15 +11,15 @@ export interface ExtendRequest {
   leaseId: number;
   by: User;
   seconds: number;
-  /** With it, repeating the request extends once. */
+  /** Repeating the request with the same key extends the lease once. */
   idempotencyKey: string | null;
 }
 
 const noSuchLease = (): OrionError => new OrionError('not_found', 'There is no such lease. `GET /api/leases` lists yours.');
 
 /**
- * Moves the end of a running lease, recorded in the same transaction (I4); the account on the node is brought up to date by a scheduler.
- * Throws not_found (also for another's lease), lease_over, duration_too_long, idempotency_key_reused.
+ * Moves the end of a running lease and records that in the same transaction (I4). A scheduler then updates the account on the node. Throws
+ * not_found (also for another user's lease), lease_over, duration_too_long and idempotency_key_reused.
  */
 export async function extendLease(ctx: FlowContext, request: ExtendRequest): Promise<LeaseView> {
   failpoint('extend.begin');

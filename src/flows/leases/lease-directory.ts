@@ -9,7 +9,7 @@ import type { LeaseDirectory, Whereabouts } from '../../ssh/gateway';
 import { admittedKeys } from '../accounts/admitted-keys';
 import type { FlowContext } from '../support/context';
 
-/** How often the visited leases are looked at, all of them in four queries. */
+/** How often the leases of all gateway sessions are read, in four queries. */
 const LOOK_MS = 500;
 
 interface Watcher {
@@ -20,7 +20,7 @@ interface Watcher {
 const OVER: Whereabouts = { state: 'over', why: 'is over' };
 const SHUT: Whereabouts = { state: 'over', why: 'does not open to your key any more' };
 
-/** What the gateway knows of leases. `start` begins to look; without a visit it asks nothing. */
+/** Creates the gateway's view of leases. `start` begins to poll. Without a gateway session it sends no query. */
 export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start(): void; stop(): Promise<void> } {
   const { db, logger, actor } = ctx;
   const watched = new Map<number, Set<Watcher>>();
@@ -73,7 +73,7 @@ export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start
   };
 }
 
-/** Where these leases are and which keys open them (none: their owner is disabled); those that are over are missing. */
+/** Returns where these leases are and which keys open them. A lease without keys has a disabled owner. Leases that are over are missing. */
 async function locate(db: Db, ids: number[]): Promise<Map<number, { at: Whereabouts; keys: string[] | undefined }>> {
   const leases = await listWhereabouts(db, ids);
   const keys = await admittedKeys(db, leases.map(({ leaseId: id, userId, publicKeys }) => ({ id, userId, publicKeys })));

@@ -8,8 +8,9 @@ import { failpoint } from '../support/failpoints';
 import { NodesBusyError } from '../support/when-free';
 
 /**
- * Moves a running lease, locked by the caller, to a free node: the old placement is to be wiped, the next generation is made and claimed for
- * the caller. `ends_at` is not touched (I4). Null: no node is free, nothing changed. Throws NodesBusyError (see when-free).
+ * Moves a running lease, which the caller has locked, to a free node. The old placement is to be wiped. The placement of the next
+ * generation is created and claimed for the caller. `ends_at` stays (I4). Null: no node is free, and nothing changed. Throws NodesBusyError
+ * (see when-free).
  */
 export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise<ClaimedPlacement | null> {
   const free = await claimFreeNode(tx, lease.requirements);

@@ -8,8 +8,8 @@ import { failpoint } from '../support/failpoints';
 import { type LeaseView, viewLeases } from './view-lease';
 
 /**
- * Ends a lease early, now; the schedulers wipe its account. Releasing what is over already is fine and changes nothing. Throws not_found, also
- * for another's lease.
+ * Ends a lease before its time; the schedulers wipe its account. Releasing a lease that is over succeeds and changes nothing. Throws
+ * not_found, also for another user's lease.
  */
 export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId: number; by: User }): Promise<LeaseView> {
   failpoint('release.begin');

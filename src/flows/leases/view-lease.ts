@@ -3,16 +3,16 @@ import { type Checkpoint, listCheckpoints } from '../../modules/checkpoints';
 import { type Lease, listCurrentPlacements, type Placement } from '../../modules/leases';
 import { findNodes, type Node, type ReachableNode } from '../../modules/nodes';
 
-/** A lease with where it is now. */
+/** A lease with its current placement, node and home backups. */
 export interface LeaseView {
   lease: Lease;
   placement: Placement | null;
   node: (ReachableNode & Pick<Node, 'notExamined'>) | null;
-  /** Null when it was rented while checkpoints were off. */
+  /** Null: home backups were off when the lease was rented. */
   checkpoint: Checkpoint | null;
 }
 
-/** Adds to leases their current placements, nodes and checkpoints, in a few queries whatever their number. */
+/** Adds to leases their current placements, nodes and home backups. The number of queries does not depend on the number of leases. */
 export async function viewLeases(db: Knex, leases: Lease[]): Promise<LeaseView[]> {
   const ids = leases.map(({ id }) => id);
   const [[placements, nodes], checkpoints] = await Promise.all([placesOf(db, ids), listCheckpoints(db, ids)]);

@@ -13,13 +13,16 @@ import { failpoint } from '../support/failpoints';
 import { judgeBreaker } from './watch-fleet';
 import { isBusy } from '../support/when-free';
 
-/** What became of the longest waiting lease. `none`: no lease is due; `busy`: others are claiming the free nodes, come again soon; `saving`: its home is saved first. */
+/**
+ * The outcome for the lease that has waited longest. `none`: no lease is due. `busy`: other transactions are claiming the free nodes, so
+ * the caller tries again soon. `saving`: the final backup comes first.
+ */
 export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'breaker_open' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
 
-/** After these another lease may be due. */
+/** Outcomes after which another lease may be due. */
 const GOES_ON: readonly MigrationStep['outcome'][] = ['moved', 'waiting', 'saving', 'not_needed'];
 
-/** A pass takes one lease, so that no lease waits for the others to be moved. */
+/** Moves leases off lost and drained nodes. A pass takes one lease, so that its placement starts before the other leases are moved. */
 export const migrateJob: QueueJob<WorkContext, ClaimedPlacement> = {
   name: 'migrate',
   description: 'moves leases off nodes that are lost or are to be left',
@@ -34,8 +37,10 @@ export const migrateJob: QueueJob<WorkContext, ClaimedPlacement> = {
 };
 
 /**
- * R21: takes one lease that has to leave its node and moves it; the caller then makes the returned placement present. No node free: it is
- * logged, shown in the lease's timeline, and tried again until one appears or the lease ends. While the circuit breaker (I8) is open nothing moves.
+ * R21: takes one lease that must leave its node and moves it. The caller then makes the returned placement present.
+ *
+ * If no node is free, that is logged and recorded as an event of the lease. The move is tried again until a node is free or the lease ends.
+ * While the circuit breaker (I8) is open, no lease moves.
  */
 export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep> {
   if (await judgeBreaker(ctx)) {
@@ -56,7 +61,7 @@ export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep>
     if (isBusy(error)) {
       return { outcome: 'busy' };
     }
-    // I10: one poisoned lease must not stand at the head of the queue.
+    // I10: postponed, so that one lease that always fails does not block the queue.
     if (taken) {
       await postponeMigration(ctx.db, taken.id, ctx.settings.migrateIntervalSeconds);
     }
@@ -90,10 +95,13 @@ async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationSt
   return { outcome: 'waiting' };
 }
 
-/** How often a planned move asks whether the home is saved. */
+/** How often a planned move checks whether the final backup is done. */
 const SAVING_SECONDS = 0.5;
 
-/** A planned move: the old node still answers, and as soon as there is another, what was written since the last checkpoint is fetched from it. */
+/**
+ * Whether a planned move has to wait for its final backup. The old node still answers. As soon as another node is free, the backup saves
+ * what was written since the last home backup.
+ */
 async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lease: Lease; node: Node }): Promise<boolean> {
   if (!ctx.settings.checkpoints || LOST.includes(node.status) || (await claimFreeNode(tx, lease.requirements)).found !== 'one') {
     return false;
@@ -106,7 +114,10 @@ async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lea
   return verdict !== 'go';
 }
 
-/** The node is not lost after all: well again (an order to drain was taken back), or not judged yet, in which case it is asked again later. */
+/**
+ * Handles a lease whose node is not lost after all. If the node is alive (for example, its drain was undone), the lease resumes. If its
+ * health is not known yet, the lease is checked again later.
+ */
 async function stay(tx: Tx, ctx: WorkContext, { lease, node }: { lease: Lease; node: Node | undefined }): Promise<void> {
   if (node?.status !== 'alive') {
     await postponeMigration(tx, lease.id, ctx.settings.migrateIntervalSeconds);

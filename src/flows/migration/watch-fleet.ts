@@ -4,11 +4,11 @@ import { countFleet, lookAround, setBreaker, shouldOpenBreaker, suspectSilentNod
 import type { SweepJob } from '../../modules/jobs';
 import type { FlowContext } from '../support/context';
 
-/** Of one pass: a fleet of 100,000 is gone round in 10 passes, and its agents are told to call every 50 s. */
+/** Agents that one pass examines. A fleet of 100,000 takes 10 passes; its agents send a heartbeat every 50 s. */
 const AGENTS_LOOKED_AT = 10_000;
 const SILENT_BATCH = 200;
 
-/** Where one scheduler is on its round of the fleet. */
+/** The position of one scheduler in its round of the fleet. */
 export interface Round {
   after: number;
 }
@@ -21,8 +21,8 @@ export const watchJob: SweepJob<FlowContext & { round: Round }> = {
 };
 
 /**
- * The scheduler's heartbeat over the whole fleet: says that the control plane is at work (and judges anew when it was not, I8), suspects nodes
- * whose agents are silent, and opens the circuit breaker of migrations while most of the fleet fails at once.
+ * Watches the whole fleet. It records that the control plane is running, and restarts the judgement of health after an outage (I8). It
+ * makes nodes with silent agents suspect. It opens the circuit breaker while most of the fleet fails at once.
  */
 export async function watchFleet(ctx: FlowContext, round: Round = { after: 0 }): Promise<void> {
   if (await tick(ctx.db, ctx.settings.outageSeconds)) {
@@ -48,7 +48,10 @@ async function suspectSilent(ctx: FlowContext, round: Round): Promise<void> {
   }
 }
 
-/** Whether most of the fleet fails at once, by the freshest evidence; asked again before each round of migrations. True: nothing may move (I8). */
+/**
+ * Decides whether most of the fleet fails at once, by the newest probe results, and sets the circuit breaker. It runs before each round of
+ * migrations. True: no lease may move (I8).
+ */
 export async function judgeBreaker(ctx: FlowContext): Promise<boolean> {
   const { intervalSeconds, suspectIntervalSeconds } = ctx.settings.health;
   const fleet = await countFleet(ctx.db, Math.ceil(intervalSeconds + 2 * suspectIntervalSeconds));

@@ -6,11 +6,11 @@ import { type NodeOrder, operate } from './operate-node';
 
 export interface Labelling extends NodeOrder {
   set: Labels;
-  /** Names. One that the node does not have is no error, so that the order may be repeated. */
+  /** Names of labels. A name that the node does not have is no error, so that the order can be repeated. */
   remove: string[];
 }
 
-/** Changes the operator's labels of a node. What the node declares is not touched. Throws state_conflict for too many. */
+/** Changes the operator's labels of a node. The labels that the node declares stay. Throws state_conflict for too many labels. */
 export async function label(ctx: FlowContext, order: Labelling): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
     const kept = Object.entries(node.operatorLabels).filter(([name]) => !order.remove.includes(name));
@@ -21,7 +21,7 @@ export async function label(ctx: FlowContext, order: Labelling): Promise<Node> {
   });
 }
 
-/** Lets no more than so much of a node's processors and memory count. A lease that is there stays. */
+/** Limits how much of a node's processors and memory Orion counts. A lease on the node stays. */
 export async function limit(ctx: FlowContext, order: NodeOrder & Caps): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
     const { maxCpus, maxMemoryMb } = order;
@@ -30,7 +30,10 @@ export async function limit(ctx: FlowContext, order: NodeOrder & Caps): Promise<
   });
 }
 
-/** Decides whether the node is leased although tenants can write to file systems there that no wipe walks. A free node is wiped, which finds out; a lease that is there stays. */
+/**
+ * Decides whether the node is leased even if tenants there can write to file systems that no wipe reads. A free node is wiped, which finds
+ * such file systems. A lease on the node stays.
+ */
 export async function decideSharedStorage(ctx: FlowContext, order: NodeOrder & { policy: SharedStoragePolicy }): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
     await setSharedStorage(tx, node.id, order.policy);

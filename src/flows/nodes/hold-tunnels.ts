@@ -14,22 +14,28 @@ export interface TunnelContext extends FlowContext {
   tunnels: { holderId: string; hub: TunnelHub; older: OlderTokens };
 }
 
-/** What a replica does that holds tunnels. */
+/** Keeps the tunnels of one API replica. */
 export interface TunnelKeeper {
-  /** Takes charge of a stream that the agent of `node` opened, until it closes. */
+  /** Keeps a stream that the agent of `node` opened, until the stream closes. */
   take(node: Node, stream: Duplex): Promise<void>;
-  /** Sends the agents to other replicas; what is on their tunnels goes on until `stop`. */
+  /** Sends the agents to other replicas. Streams over their tunnels stay open until `stop`. */
   dismiss(): void;
   stop(): Promise<void>;
 }
 
-/** A holder that is not heard of for so long is gone, and its tunnels are nobody's. Renewed three times in that. */
+/**
+ * A tunnel owner that does not renew its row for this long is gone, and its tunnels have no owner. It renews the row three times in this
+ * time.
+ */
 const HOLDER_SECONDS = 15;
 const FORGET_SECONDS = 600;
-/** A proxy that goes down takes all tunnels with it; the fleet is not probed all at once for that. */
+/** Limit of probes caused by closed tunnels. A proxy that goes down closes all tunnels, and the whole fleet must not be probed at once. */
 const HINTS_PER_SECOND = 20;
 
-/** Makes this process known as a holder, with a relay for the rest of the control plane. `host` undefined: the address at which the database sees us. */
+/**
+ * Announces this process as a tunnel owner and starts a relay for the rest of the control plane. If `host` is undefined, the relay listens
+ * on the address of this process as the database sees it.
+ */
 export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string | undefined; port: number }): Promise<TunnelKeeper> {
   const { holderId, hub, older } = ctx.tunnels;
   const key = randomBytes(32).toString('base64url');
@@ -37,7 +43,7 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
   const relay: Relay = await startRelay({ holder: { id: holderId, key }, hub, older, host, port: at.port }).catch((cause: unknown) => {
     throw new Error(`the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`, { cause });
   });
-  /** Tokens of the tunnels that are on record, as far as we know. */
+  /** Tokens of the tunnels that this process has recorded in the database. */
   const recorded = new Set<string>();
   const loop: Loop = createLoop({
     name: 'tunnels',
@@ -72,7 +78,7 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
       if (hub.holds(node.id, token)) {
         recorded.add(token);
       } else {
-        // It closed before it was on record.
+        // The tunnel closed before it was recorded.
         await removeTunnel(ctx.db, node.id, token);
       }
       ctx.logger.debug('tunnel held', { nodeId: node.id });
@@ -91,7 +97,7 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
   };
 }
 
-/** The relay takes the tokens of an announcement before anybody can read it. */
+/** Announces this process with new relay tokens. The relay accepts the tokens before another process can read them. */
 async function announce({ db, tunnels }: TunnelContext, { relay, key }: { relay: Relay; key: string }): Promise<void> {
   const announced = await nextAnnouncement(db, HOLDER_SECONDS);
   relay.admit(announced);
@@ -99,8 +105,9 @@ async function announce({ db, tunnels }: TunnelContext, { relay, key }: { relay:
 }
 
 /**
- * An agent opens a tunnel when it has none. If the one that is on record is answered at its far end nevertheless, there are two who hold the
- * credential. One that was told to go elsewhere does not answer here.
+ * Whether a second machine uses the node's credential. An agent opens a tunnel only when it has none. If the agent of the recorded tunnel
+ * still answers, two machines have the credential. A dismissed tunnel counts as not answering, because its agent is changing to another
+ * replica.
  */
 async function isTwin(ctx: TunnelContext, node: Node): Promise<boolean> {
   const before = await findTunnel(ctx.db, node.id);
@@ -111,13 +118,13 @@ async function quarantineTwins(ctx: TunnelContext, node: Node): Promise<void> {
   await transaction(ctx.db, (tx) => quarantine(tx, ctx, { nodeId: node.id, reason: 'its credential is used from two places', actor: `node:${node.id}` }));
   const before = await findTunnel(ctx.db, node.id);
   if (before) {
-    // Its holder drops it when it looks for it and does not find it.
+    // The owner of that tunnel closes it when it no longer finds its row.
     await removeTunnel(ctx.db, node.id, before.token);
   }
   ctx.tunnels.hub.drop(node.id);
 }
 
-/** Tunnels that are not on record as ours any more: two came at the same moment, or the node was shut out. */
+/** Closes tunnels whose rows are gone. Two tunnels of the node were opened at the same moment, or the node was shut out. */
 async function dropForgotten({ db, tunnels: { holderId, hub } }: TunnelContext, recorded: ReadonlySet<string>): Promise<void> {
   const held = hub.list().filter(({ token }) => recorded.has(token));
   const known = new Set(await listTunnels(db, holderId));
@@ -126,7 +133,7 @@ async function dropForgotten({ db, tunnels: { holderId, hub } }: TunnelContext, 
   }
 }
 
-/** Suspicion by a closed tunnel is immediate: the node is probed at once. */
+/** Returns a function that makes a node due for a probe at once, because its tunnel closed. */
 function createHint(ctx: TunnelContext): (nodeId: number) => void {
   let second = 0;
   let given = 0;

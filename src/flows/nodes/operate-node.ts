@@ -15,7 +15,7 @@ export interface NodeOrder {
   by: User;
 }
 
-/** Runs `order` on the locked node and returns the node as it is afterwards. Throws not_found, and node_retired for a retired one. */
+/** Runs `order` on the locked node and returns the node as it is afterwards. Throws not_found, and state_conflict for a retired node. */
 export async function operate(ctx: FlowContext, { nodeId }: NodeOrder, order: (tx: Tx, node: Node) => Promise<void>): Promise<Node> {
   await transaction(ctx.db, async (tx) => {
     const node = await lockNode(tx, nodeId);
@@ -35,13 +35,19 @@ export async function operate(ctx: FlowContext, { nodeId }: NodeOrder, order: (t
 }
 
 export interface Approval extends NodeOrder {
-  /** Fingerprint of the host key that the operator has compared on the machine itself. Null is refused, with the fingerprint to compare. */
+  /** Fingerprint of the host key that the operator compared on the machine itself. Null is refused, with the fingerprint to compare. */
   hostKeyFingerprint: string | null;
-  /** The node that the machine was before it was installed anew: it is retired. Then a node that is in service already is no error. */
+  /**
+   * The node of the same machine before it was installed again. It is retired. With `replaces`, a node that is already in service is no
+   * error.
+   */
   replaces: number | null;
 }
 
-/** Lets a pending or quarantined node in, with the host key that it shows now. Throws state_conflict, with the fingerprint to compare, when the operator did not name that key. */
+/**
+ * Approves a pending or quarantined node with the host key that it shows now. If the operator did not name that key, it throws
+ * state_conflict with the fingerprint to compare.
+ */
 export async function approve(ctx: CloneContext, order: Approval): Promise<Node> {
   const { replaces, by } = order;
   const answers = replaces !== null && (await isAnswering(ctx, replaces));
@@ -92,11 +98,11 @@ async function acceptHostKey(tx: Tx, node: Node, hostKey: string): Promise<void>
 }
 
 export interface Drain extends NodeOrder {
-  /** Also move the lease that is on it; one whose account is still being made there moves once it is. */
+  /** Whether to move the node's lease too. A lease whose account is still being made moves as soon as the account is present. */
   move: boolean;
 }
 
-/** Nothing new comes onto the node; with `move`, its lease goes elsewhere. */
+/** Keeps new leases off the node. With `move`, its lease moves to another node. */
 export async function drain(ctx: FlowContext, order: Drain): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
     await drainNode(tx, node.id, order.move);
@@ -118,7 +124,7 @@ export async function quarantineByOrder(ctx: FlowContext, order: NodeOrder & { r
   return operate(ctx, order, (tx, node) => quarantine(tx, ctx, { nodeId: node.id, reason: order.reason, actor: actorOf(order.by) }));
 }
 
-/** Out for good. Its lease moves; accounts that were still to be wiped there stay on record as such. */
+/** Retires a node for good. Its lease moves. Accounts that were still to be wiped there stay recorded as such. */
 export async function retire(ctx: FlowContext, order: NodeOrder): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
     await abandonNode(tx, { id: node.id, leaseId: node.leaseId, actor: actorOf(order.by) });

@@ -7,14 +7,16 @@ import type { FlowContext } from '../support/context';
 export interface Quarantine {
   nodeId: number;
   reason: string;
-  /** A changed key that an operator may accept. */
+  /** A changed host key that an operator may accept. */
   offeredHostKey?: string | undefined;
-  /** The caller moves the occupying lease by itself. */
+  /** The caller moves the lease of the node. */
   leaveLease?: boolean;
   actor?: string;
 }
 
-/** Takes a node out of service until an operator approves it. Its lease moves on; what was to be wiped there is shown and not forgotten (I9). */
+/**
+ * Takes a node out of service until an operator approves it. Its lease moves. Accounts that are still to be wiped there stay visible (I9).
+ */
 export async function quarantine(tx: Tx, ctx: FlowContext, { nodeId, reason, offeredHostKey, leaveLease = false, actor = ctx.actor }: Quarantine): Promise<void> {
   const node = await findNode(tx, nodeId);
   if (!node || node.status === 'retired') {
@@ -28,7 +30,7 @@ export async function quarantine(tx: Tx, ctx: FlowContext, { nodeId, reason, off
   ctx.logger.error('node quarantined', { nodeId, reason });
 }
 
-/** A node cannot be worked on any more: its lease looks for another, and leases that only waited for their wipe there are over. */
+/** Handles a node on which no work is possible any more. Its lease migrates. Leases that only waited for their wipe there end. */
 export async function abandonNode(tx: Tx, node: { id: number; leaseId: number | null; actor: string }): Promise<void> {
   if (node.leaseId !== null && (await markMigrating(tx, node.leaseId))) {
     await parkPlacement(tx, node.leaseId);

@@ -10,25 +10,25 @@ export interface Replacement {
   /** The node that is to be retired. */
   nodeId: number;
   by: User;
-  /** What takes its place. */
+  /** The node that takes its place. */
   successor: Node;
 }
 
-/** Whether the machine that the node was answers, and shows its pinned host key. Outside of every transaction. */
+/** Whether the old node's machine answers with its pinned host key. Call it outside of every transaction. */
 export async function isAnswering(ctx: CloneContext, nodeId: number): Promise<boolean> {
   const node = await findNode(ctx.db, nodeId);
   return node !== undefined && node.status !== 'pending' && node.status !== 'retired' && (await ctx.findMark(targetOf(node), null)) !== 'no_answer';
 }
 
 /**
- * Retires the node whose machine was installed anew and enrolled as `successor`. Its lease goes elsewhere. Throws not_found, and state_conflict for one at another address, or
- * with a lease while it answers.
+ * Retires the node whose machine was installed again and enrolled as `successor`. Its lease moves. Throws not_found. Throws state_conflict
+ * for a node at another address, and for a node that answers and has a lease.
  */
 export async function replaceNode(tx: Tx, { nodeId, by, successor }: Replacement, answers: boolean): Promise<void> {
   const reason = `replaced by node ${successor.id}`;
   const node = nodeId === successor.id ? undefined : await lockNode(tx, nodeId);
   if (node?.status === 'retired' && node.statusReason === reason) {
-    // The order was given before, and its answer was lost.
+    // The order was carried out before, and its answer was lost.
     return;
   }
   if (!node || node.status === 'retired') {

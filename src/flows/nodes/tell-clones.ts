@@ -10,38 +10,41 @@ export interface CloneContext extends FlowContext {
   findMark: FindMark;
 }
 
-/** A machine that registers, as far as it matters here. */
+/** The data of a registering machine that the check for clones needs. */
 export interface Registrant {
   hostname: string;
   address: string;
-  /** Where the request came from. */
+  /** The source address of the request. */
   from: string;
-  /** See lib/registration-mark; null: its agent is of a release before. */
+  /** See lib/registration-mark. Null: the agent is of the previous release. */
   mark: string | null;
   hostKey: string;
-  /** The node whose credential it shows. */
+  /** The node whose credential the machine shows. */
   known: Node | null;
 }
 
-/** The node whose row the machine asks for, and what the machine at the node's address answered. */
+/** The node whose row the machine requests, and the answer of the machine at that node's address. */
 export interface Incumbent {
   nodeId: number;
   registeredAt: Date;
   answer: MarkAnswer;
 }
 
-/** Why a machine does not get a row. */
+/** Why a machine gets no row. */
 export interface Refusal {
   nodeId: number;
-  /** With the credential, too, the machine holds a copy of the agent's state. */
+  /** The machine shows the credential too, so it holds a copy of the agent's state. */
   copiedState: boolean;
-  /** Null: it is another machine than the node, which answers. Else nobody can tell yet, and knows more after so many seconds. */
+  /**
+   * Null: the node answers and is another machine. Otherwise the seconds after which the node's agent counts as silent, so that the machine
+   * can be admitted.
+   */
   waitSeconds: number | null;
 }
 
 /**
- * Asks the machine at the address of the node that `registrant` claims to be whether it is the one that registers. Outside of every transaction. A machine that waits
- * for approval is not asked: nobody but the machine itself gave its address. Undefined: the host key is new.
+ * Checks whether the machine at the address of the claimed node is the one that registers. Call it outside of every transaction. It does
+ * not contact a pending node, because only the machine itself gave that address. Undefined: the host key is new.
  */
 export async function askIncumbent({ db, findMark }: CloneContext, { hostKey, known, mark }: Registrant): Promise<Incumbent | undefined> {
   const node = known ?? (await findNodeByHostKey(db, fingerprintOf(hostKey)));
@@ -54,8 +57,10 @@ export async function askIncumbent({ db, findMark }: CloneContext, { hostKey, kn
 }
 
 /**
- * Whether a machine that shows the host key of the locked `node`, but not its credential, is refused. It gets the row when it is the machine at the node's address,
- * or when nobody answers there and the agent has been silent for longer than it may. Throws state_conflict when the row changed since the machine there was asked.
+ * Decides whether to refuse a machine that shows the host key of the locked `node`, but not its credential.
+ *
+ * The machine gets the row if it is the machine at the node's address. It also gets the row if no machine answers there and the agent has
+ * been silent for too long. Throws state_conflict if the row changed since `askIncumbent`.
  */
 export async function refuseTakeover(tx: Tx, node: Node, incumbent: Incumbent | undefined): Promise<Refusal | null> {
   if (incumbent?.nodeId !== node.id || incumbent.registeredAt.getTime() !== node.registeredAt.getTime()) {
@@ -68,13 +73,16 @@ export async function refuseTakeover(tx: Tx, node: Node, incumbent: Incumbent | 
   return waitSeconds === 0 ? null : { nodeId: node.id, copiedState: false, waitSeconds };
 }
 
-/** The same for a machine that shows the credential. Only an answer of another machine speaks against it: an agent that starts again was heard a moment ago. */
+/**
+ * Decides whether to refuse a machine that shows the credential. It is refused only if another machine answers at the node's address. The
+ * silence of the agent does not matter, because a restarted agent sent a heartbeat a moment ago.
+ */
 export const refuseCopiedState = ({ id }: Node, incumbent: Incumbent | undefined): Refusal | null =>
   incumbent?.nodeId === id && incumbent.answer === 'not_shown' ? { nodeId: id, copiedState: true, waitSeconds: null } : null;
 
 const EVENT_EVERY_SECONDS = 3600;
 
-/** Puts a clone on record, once an hour for each address, and returns what the clone is told. */
+/** Records a clone, once an hour for each address, and returns the error for it. */
 export async function noteClone(ctx: FlowContext, { hostname, address, from }: Registrant, { nodeId, copiedState, waitSeconds }: Refusal): Promise<OrionError> {
   if (waitSeconds !== null) {
     const detail = `Node ${nodeId} has this host key, and its agent called a moment ago. If this is the same machine and its agent lost its state, the agent is let in once the old one counts as silent. ${IF_CLONE}`;

@@ -39,12 +39,14 @@ export const checkpointSweepJob: SweepJob<CheckpointContext> = {
   sweep: sweepCheckpoints,
 };
 
-/** Claims leases whose checkpoints are due. */
 export function claimCheckpoints(ctx: CheckpointContext, limit: number): Promise<ClaimedCheckpoint[]> {
   return transaction(ctx.db, (tx) => claimDueCheckpoints(tx, limit, ctx.settings.claimSeconds));
 }
 
-/** Makes the store agree with a claimed lease: a running one gets a fresh checkpoint, of one that is over nothing stays. Never throws for a node's or a tenant's sake. */
+/**
+ * Makes the store agree with a claimed lease. A running lease gets a new home backup; the backups of a lease that is over are removed.
+ * Never throws for a fault of a node or a tenant.
+ */
 export async function checkpointHome(ctx: CheckpointContext, claim: ClaimedCheckpoint): Promise<void> {
   failpoint('checkpoint.claimed');
   const lease = await findLease(ctx.db, claim.leaseId);
@@ -60,7 +62,7 @@ export async function checkpointHome(ctx: CheckpointContext, claim: ClaimedCheck
   await saveHome(ctx, { claim, lease, ...found });
 }
 
-/** The home of the lease's current account, if one is there on a node that can be reached. */
+/** Returns the home of the lease's current account. Undefined if the account is not present or its node cannot be reached. */
 async function findHome(ctx: CheckpointContext, lease: Lease): Promise<{ home: Home; nodeId: number } | undefined> {
   const [{ placement, node } = { placement: null, node: null }] = await viewLeases(ctx.db, [lease]);
   if (placement?.state !== 'present' || !node || LOST.includes(node.status)) {
@@ -109,10 +111,10 @@ async function saveHome(ctx: CheckpointContext, saving: Saving): Promise<void> {
   await ctx.homes.tidy(lease.id, { number: claim.number, chain: archives });
 }
 
-/** Stores what changed, or all of it when that is not to be had; returns what a restore takes from then on. */
+/** Saves the changes, or the whole home if the changes cannot be had. Returns the chain of archives that a restore needs from then on. */
 async function archiveHome({ homes, checkpoints }: CheckpointContext, { claim, lease, home }: Saving, signal: AbortSignal): Promise<Archive[]> {
   const order = { leaseId: lease.id, generation: lease.generation, number: claim.number };
-  // Somebody may have emptied the store.
+  // The store may have been emptied.
   const chain = (await homes.holds(lease.id, claim.archives)) ? claim.archives : [];
   const plan = planNext(chain, { generation: lease.generation, maxBytes: checkpoints.maxBytes });
   const save = (how: Plan): Promise<Archive> => homes.save(home, { ...order, ...how }, signal);
@@ -126,7 +128,7 @@ async function archiveHome({ homes, checkpoints }: CheckpointContext, { claim, l
   }
 }
 
-/** Seldomer and seldomer: whoever spoils the own checkpoints must not keep the others from theirs. */
+/** Limit of the backoff after failures, in intervals. A tenant who makes the own home backups fail must not delay those of others. */
 const MAX_BACKOFF = 8;
 
 async function settleFailure(tx: Tx, ctx: CheckpointContext, { claim, lease, nodeId, message }: Saving & { message: string }): Promise<void> {
@@ -148,7 +150,7 @@ async function removeCheckpoints(ctx: CheckpointContext, claim: ClaimedCheckpoin
   ctx.logger.info(settled ? 'checkpoints removed' : 'checkpoints removed by another', { leaseId: claim.leaseId, ...removed });
 }
 
-/** Removes what a process that was frozen, or a database that was restored, has left in the store of leases that are over or unknown. */
+/** Removes stored homes of leases that are over or unknown. A process that was frozen, or a restored database, can leave them behind. */
 export async function sweepCheckpoints(ctx: CheckpointContext): Promise<PassResult> {
   for (const leaseId of await selectForgotten(ctx.db, await ctx.homes.listLeases())) {
     const removed = await ctx.homes.remove(leaseId);

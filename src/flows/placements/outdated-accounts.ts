@@ -2,7 +2,7 @@ import type { SweepJob } from '../../modules/jobs';
 import { refreshOutdatedAccounts } from '../../modules/leases';
 import type { FlowContext } from '../support/context';
 
-/** How long an account stays as another release left it. */
+/** An account that another release left outdated becomes due within this time. */
 const PERIOD_SECONDS = 10;
 const BATCH = 500;
 

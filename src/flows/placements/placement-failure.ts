@@ -11,10 +11,10 @@ import { failRent } from '../leases/end-lease';
 import { moveLease } from '../leases/move-lease';
 import { quarantine } from '../nodes/quarantine-node';
 
-/** A lease that was moved this often while it was being provisioned is given up: the fault is not the nodes'. */
+/** A lease that was moved this often while it was being provisioned fails, because the nodes are not the cause. */
 const MAX_GENERATIONS_PER_RENT = 4;
 
-/** Nothing can be done on this node any more. */
+/** Whether no work is possible on this node any more. */
 const isLost = async (tx: Tx, nodeId: number): Promise<boolean> => LOST.includes((await findNode(tx, nodeId))?.status ?? 'retired');
 
 export interface Failure {
@@ -24,7 +24,7 @@ export interface Failure {
   message: string;
 }
 
-/** What follows a failure, decided and written in one transaction; returns what to work on next, or null. */
+/** Records a failure and decides the next action in one transaction. Returns the placement to work on next, or null. */
 export async function settleFailure(tx: Tx, { ctx, placement, failure, message }: Failure): Promise<ClaimedPlacement | null> {
   const lease = await lockLease(tx, placement.leaseId);
   const attempts = placement.attempts + 1;
@@ -35,11 +35,11 @@ export async function settleFailure(tx: Tx, { ctx, placement, failure, message }
   const { nodeId, generation, leaseId } = placement;
   await recordEvent(tx, { type: 'placement.failed', actor: ctx.actor, leaseId, nodeId, userId: lease.userId, data: { failure, message: message.slice(0, 300), generation } });
   if (placement.state === 'present') {
-    // Bringing an account up to date failed: the account is there, and whether its node is well is for the probes to say.
+    // Only the update of the account failed, and the account is present. The probes decide whether the node is healthy.
     await suspectNode(tx, nodeId, message);
     return null;
   }
-  // A node that refuses tenants is clean of blame otherwise: the check after its wipe keeps it out of service, and says why.
+  // These failures do not count against the node. If a node refuses logins, the check after its wipe withholds it and shows the reason.
   if (failure !== 'stale' && failure !== 'uid_taken' && failure !== 'login_refused') {
     await blameNode(tx, { ctx, nodeId, failure, message });
   }
@@ -49,7 +49,10 @@ export async function settleFailure(tx: Tx, { ctx, placement, failure, message }
   return moveOn(tx, ctx, { lease, generation });
 }
 
-/** Nothing can be done on this node any more. An account that was there leaves with the migration that the loss of the node set off; one that was still being made goes elsewhere now. */
+/**
+ * Handles a placement whose node was lost. An account that was present leaves with the migration that the loss started. An account that was
+ * still being made goes to another node now.
+ */
 export async function leaveLostNode(tx: Tx, ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
   const lease = await lockLease(tx, placement.leaseId);
   const held = await settlePlacementFailed(tx, placement, { message: 'its node was lost', retrySeconds: ctx.settings.migrateIntervalSeconds });
@@ -64,7 +67,10 @@ export async function leaveLostNode(tx: Tx, ctx: WorkContext, placement: Claimed
   return null;
 }
 
-/** The next node for a lease whose account could not be made, or null: then a new rent has failed and an older lease waits for a migration. */
+/**
+ * Moves a lease whose account could not be made to the next node. Null: no node was found. Then a new rent has failed, and an older lease
+ * waits for a migration.
+ */
 export async function moveOn(tx: Tx, ctx: WorkContext, { lease, generation }: { lease: Lease; generation: number }): Promise<ClaimedPlacement | null> {
   const rentIsNew = lease.state === 'provisioning';
   const moved = rentIsNew && generation >= MAX_GENERATIONS_PER_RENT ? null : await moveLease(tx, ctx, lease);

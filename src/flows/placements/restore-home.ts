@@ -12,23 +12,25 @@ import { NodesBusyError, whenFree } from '../support/when-free';
 
 export interface Restored {
   checkpoint: Checkpoint;
-  /** What could not be restored, or null. */
+  /** Why the home could not be restored completely, or null. */
   fault: string | null;
-  /** The archives are whole, so another node may be able to take what this one could not. */
+  /** The archives are readable, so another node may be able to restore what this node could not. */
   elsewhere: boolean;
 }
 
 const ATTEMPTS = 2;
-/** A lease that has gone through as many nodes since its last checkpoint stays, with what could be had of its home. */
+/** A lease that has been on this many nodes since its last home backup stays, with the part of its home that could be restored. */
 const MAX_NODES = 3;
 
 /**
- * Puts the last checkpoint of a lease into the home that was just made for it on another node; null when there is nothing to do. What cannot be
- * restored does not keep the lease waiting for ever: after another attempt, and on other nodes if the archives are whole, it goes on with what could
- * be had, and is told. A node that cannot be worked on is a failure like any other of its account's making (ProvisioningError).
+ * Restores the last home backup into the new home of a lease on another node. Null: there is nothing to restore.
+ *
+ * A failed restore does not delay the lease for ever. It is tried a second time, and on other nodes if the archives are readable. Then the
+ * lease continues with what could be restored, and shows the error. A node that cannot be worked on fails like any provisioning
+ * (ProvisioningError).
  */
 export async function restoreHome(ctx: WorkContext, { placement, target }: { placement: ClaimedPlacement; target: NodeTarget }, signal: AbortSignal): Promise<Restored | null> {
-  // A home that a tenant has been in is newer than any checkpoint: its node has but come back.
+  // If the tenant has been in the home, the home is newer than any backup: the same node came back.
   if (!ctx.homes || placement.generation === 1 || !placement.untouched) {
     return null;
   }
@@ -70,8 +72,9 @@ async function restore(homes: Homes, { placement, target, checkpoint }: Restorin
 }
 
 /**
- * Moves a lease whose home its node could not take to another one, before its tenant has been there. Null: there is no reason to; or no other is free, and it
- * stays with what could be had; or the placement is not this process's any more. Throws NodesBusyError (see when-free).
+ * Moves a lease to another node, before its tenant has logged in, because this node could not restore its home. Null: there is no reason to
+ * move, no other node is free (the lease then stays with what could be restored), or this process lost its claim. Throws NodesBusyError
+ * (see when-free).
  */
 export async function takeHomeElsewhere(ctx: WorkContext, placement: ClaimedPlacement, restored: Restored | null): Promise<ClaimedPlacement | null> {
   return restored?.elsewhere ? whenFree(ctx, () => transaction(ctx.db, (tx) => leaveUnfitNode(tx, ctx, { placement, fault: restored.fault ?? '' }))) : null;
@@ -104,7 +107,7 @@ export interface RestoreRecord {
   restored: Restored | null;
 }
 
-/** Records the restore of a home, in the transaction that hands the account over. */
+/** Records the restore of a home, in the transaction that hands over the account. */
 export async function recordRestore(batch: Batch, ctx: WorkContext, { placement, lease, restored }: RestoreRecord): Promise<void> {
   if (!restored) {
     return;

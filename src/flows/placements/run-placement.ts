@@ -28,27 +28,26 @@ export const placementJob: QueueJob<WorkContext, ClaimedPlacement> = {
   run: (ctx, claim) => runPlacement(ctx, claim),
 };
 
-/** Claims placements that have to be made present or brought up to date. */
 export function claimPlacements(ctx: WorkContext, limit: number): Promise<ClaimedPlacement[]> {
   return transaction(ctx.db, (tx) => claimDuePlacements(tx, limit, ctx.settings.claimSeconds));
 }
 
-/** What a placement is for. */
+/** The lease and the node of a placement. */
 interface Job {
   lease: Lease;
   node: ReachableNode;
 }
 
-/** A job, and the keys that open its account; undefined: its owner is disabled, nothing opens it. */
+/** A job with the keys that open its account. Undefined: the owner is disabled, and no key opens the account. */
 interface KeyedJob extends Job {
   keys: string[] | undefined;
 }
 
 /**
- * Makes a claimed placement present. When its node fails, the lease is moved and the next placement is worked on, until one is there, or the
- * claim is lost, or nothing can be done for now (then it is due again later). Never throws for a node's sake.
+ * Makes a claimed placement present. If its node fails, the lease moves and the next placement is worked on. This ends when a placement is
+ * present, the claim is lost, or nothing can be done now; then the placement is due again later. Never throws for a fault of a node.
  *
- * @param job what the placement is for, when the caller has just committed it
+ * @param job lease and node of the placement, when the caller has just committed them
  */
 export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement, job?: Job): Promise<void> {
   let next = await attempt(ctx, claimed, job);
@@ -59,7 +58,7 @@ export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement, 
 
 async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Job): Promise<ClaimedPlacement | null> {
   failpoint('placement.claimed');
-  // A job that was just committed holds the keys of that moment.
+  // A job that was just committed has the current keys.
   const job = known ? { ...known, keys: known.lease.publicKeys } : await findJob(ctx, placement);
   if (!job) {
     return null;
@@ -91,8 +90,9 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
 }
 
 /**
- * The lowest uid that the node may accept, when it refused one. A fence that is ahead of the database is no failure: a check of logins that came late wiped its
- * account, or the database is a backup. An order that comes late has lost its claim, so it gets no other uid.
+ * Returns the lowest uid that the node may accept after it refused one. A fencing token on the node that is ahead of the database is no
+ * failure of the node. Either a late login check wiped its account there, or the database was restored from a backup. A late request of
+ * this process has lost its claim, so it gets no other uid.
  */
 function nextUidAfter(error: ProvisioningError): number | undefined {
   if (error instanceof StaleUidError) {
@@ -103,7 +103,7 @@ function nextUidAfter(error: ProvisioningError): number | undefined {
 
 interface Made {
   report: PlayReport;
-  /** Null when there was nothing to restore. */
+  /** Null: there was nothing to restore. */
   restored: Restored | null;
 }
 
@@ -114,7 +114,10 @@ interface Settling {
   logger: Logger;
 }
 
-/** What to work on next, or null: the account is there and its lease active, or this process has lost its claim. */
+/**
+ * Completes a placement whose account was made. Returns the placement to work on next. Null: the account is present and its lease active,
+ * or this process has lost its claim.
+ */
 async function settleMade(ctx: WorkContext, { placement, job: { lease, node }, made, logger }: Settling): Promise<ClaimedPlacement | null> {
   failpoint('placement.made');
   const next = await takeHomeElsewhere(ctx, placement, made.restored);
@@ -136,8 +139,8 @@ async function settleMade(ctx: WorkContext, { placement, job: { lease, node }, m
 type Tried = { made: Made; error?: undefined } | { made?: undefined; error: ProvisioningError | ClaimLostError };
 
 /**
- * Only what the provisioner says counts against a node. Anything else (the database went away, our own disk is full) is thrown: the claim
- * expires and the work is done again.
+ * Makes the account present. Only errors of the provisioner count against a node. Any other error (the database went away, our own disk is
+ * full) is thrown; then the claim expires and the work is done again.
  */
 async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: KeyedJob): Promise<Tried> {
   try {
@@ -150,7 +153,7 @@ async function tryPresent(ctx: WorkContext, placement: ClaimedPlacement, job: Ke
   }
 }
 
-/** What the placement is for, or undefined when there is nothing to do: its lease is over or has moved on. */
+/** Finds lease, node and keys of the placement. Undefined: there is nothing to do, because the lease is over or has moved on. */
 async function findJob(ctx: WorkContext, placement: ClaimedPlacement): Promise<KeyedJob | undefined> {
   const [lease, node] = await Promise.all([findLease(ctx.db, placement.leaseId), findNode(ctx.db, placement.nodeId)]);
   if (!lease || !node || !isRunning(lease.state) || lease.generation !== placement.generation || lease.remainingSeconds <= 0) {
@@ -181,14 +184,20 @@ interface Success extends Made {
   lease: Lease;
 }
 
-/** Null for one that was being provisioned, unasked: it begins to migrate when it is active at the earliest. */
+/**
+ * Returns how long the lease has been migrating, in seconds. Null, without a query, for a lease in provisioning, because only an active
+ * lease can migrate.
+ */
 async function migratingSecondsOf(tx: Tx, { id, state }: Lease): Promise<number | null> {
   return state === 'provisioning' ? null : ((await findLease(tx, id))?.migratingSeconds ?? null);
 }
 
-/** Why a lease cannot stay where its account has just been made: what was ordered meanwhile could not move a lease that was not active yet. Null: it can. */
+/**
+ * Returns why a lease must leave the node on which its account was just made. An order that was given before the lease was active could not
+ * move it. Null: the lease stays.
+ */
 async function reasonToLeave(tx: Tx, nodeId: number): Promise<string | null> {
-  // Locked: an order that is being given has seen the lease in provisioning.
+  // The lock waits for an order that is being given, which saw the lease in provisioning.
   const node = await lockNode(tx, nodeId);
   if (!node || LOST.includes(node.status)) {
     return 'its node was lost';

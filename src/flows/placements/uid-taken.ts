@@ -5,20 +5,21 @@ import { noteUidRefusal, takeUid } from '../../modules/nodes';
 import type { WorkContext } from '../support/context';
 import { moveOn } from './placement-failure';
 
-/** Of one node for one account. A machine that refuses more is left: its operator has to look at it. */
+/** Uids that one node may refuse for one account. After that the lease leaves the machine, and its operator has to check it. */
 const MAX_REFUSED_UIDS = 4;
 
 export interface UidTaken {
   ctx: WorkContext;
   placement: ClaimedPlacement;
-  /** As the node says it. */
+  /** The reason as the node reports it. */
   why: string;
   nextFree: number;
 }
 
 /**
- * The number of a new account is somebody else's on its node. The placement gets the node's next number and is tried again at once: that is no failure of the machine.
- * After several in a row, or when no number is left, the lease goes elsewhere. Returns what to work on next, or null.
+ * Handles a new account whose uid another account on the node uses. The placement gets the node's next uid and is tried again at once,
+ * because this is no failure of the machine. After several refusals in a row, or when no uid is left, the lease moves. Returns the
+ * placement to work on next, or null.
  */
 export async function settleUidTaken(tx: Tx, { ctx, placement, why, nextFree }: UidTaken): Promise<ClaimedPlacement | null> {
   const { nodeId, leaseId, generation, uid } = placement;

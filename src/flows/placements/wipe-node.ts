@@ -25,7 +25,6 @@ export const wipeJob: QueueJob<WorkContext, ClaimedWipe> = {
   run: wipeNode,
 };
 
-/** Claims dirty nodes that can be reached and hold no lease. */
 export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe[]> {
   return transaction(ctx.db, (tx) => claimDueWipes(tx, limit, ctx.settings.claimSeconds));
 }
@@ -37,7 +36,7 @@ interface WipeReport {
   fitness: Fitness;
 }
 
-/** Something was still there after the wipe. */
+/** The verification found something that the wipe left. */
 class NotCleanError extends Error {
   constructor(readonly findings: string[]) {
     super(`left after the wipe: ${findings.slice(0, 5).join('; ')}${findings.length > 5 ? ` and ${findings.length - 5} more` : ''}`);
@@ -45,8 +44,8 @@ class NotCleanError extends Error {
 }
 
 /**
- * R22–R24: wipes a claimed node, verifies it over a new connection, and only then calls it clean (I5). A failure is retried with backoff; too
- * many put the node into quarantine (I9). Never throws for a node's sake.
+ * R22–R24: wipes a claimed node, verifies it over a new connection, and only then marks it clean (I5). A failure is retried with backoff.
+ * Too many failures quarantine the node (I9). Never throws for a fault of the node.
  */
 export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<void> {
   const logger = ctx.logger.child({ nodeId: claim.node.id });
@@ -71,7 +70,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
       return;
     }
     if (error instanceof UnfinishedWipeError) {
-      // Not at once: a node may say so without end.
+      // Retried after a pause, because a node could report this for ever.
       await transaction(ctx.db, (tx) => settleWipeUnfinished(tx, claim, backoffSeconds(ctx.settings.retry, 1, Math.random())));
       ctx.metrics.wipes.inc({ result: 'unfinished' });
       logger.warn('wipe goes on: its time was over before everything was removed', { durationMs: ctx.clock.monotonicMs() - startedAt });
@@ -79,7 +78,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
     }
     ctx.metrics.wipes.inc({ result: 'failed' });
     if (!(error instanceof ProvisioningError) && !(error instanceof NotCleanError)) {
-      // Not the node's fault (the database went away, our own disk is full): the claim expires and the wipe is done again.
+      // Not a fault of the node (the database went away, our own disk is full). The claim expires and the wipe is done again.
       throw error;
     }
     logger.error('wipe failed', { error, output: error instanceof ProvisioningError ? error.output : undefined });
@@ -104,21 +103,22 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
 
 const fenceOf = ({ details: { fence } }: PlayReport): number => (typeof fence === 'number' ? fence : 0);
 
-/** With the number that the next account there would have. */
+/** Checks whether a tenant could log in, with the uid that the next account would get. */
 function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { claim: ClaimedWipe; wipe: PlayReport; signal: AbortSignal }): Promise<Fitness> {
   const { login_rules: rules } = wipe.details;
   if (typeof rules !== 'string') {
     return Promise.resolve({ checks: [], fence: undefined });
   }
-  // What another scheduler saw fail is looked at anew.
+  // After a failed check, which may have run on another scheduler, the check runs again even if the login rules did not change.
   const known = claim.node.withheldLooks === 0 ? rules : '';
   const uid = Math.max(claim.newestUid, fenceOf(wipe)) + 1;
   return provisioner.proveFitness(targetOf(claim.node), { username: `orn-check-${randomName(8)}`, uid }, { rules: known, signal });
 }
 
 /**
- * A node that holds an account from after the claim refuses: this process stood still meanwhile, and the node is the next tenant's. Or it knows more than
- * the database does (of another fleet, of the time after the backup that was put back): so it is if the claim still holds, and then all go that it has now.
+ * Wipes the node. The node refuses if it has an account that is newer than the claim. Two cases are possible. This process was frozen, its
+ * claim is lost, and the next tenant has the node. Or the node has accounts that the database does not know (of another fleet, or from
+ * after a backup that was restored). If the claim still holds, it is the second case, and all accounts on the node are wiped.
  */
 async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, accounts, signal }: { claim: ClaimedWipe; accounts: AccountToWipe[]; signal: AbortSignal }): Promise<PlayReport> {
   const target = targetOf(claim.node);
@@ -162,7 +162,7 @@ async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: 
   return true;
 }
 
-/** What the wipe and the verification did not look at: what one of them found is enough. */
+/** Combines the storage that the wipe and the verification did not examine. A finding of either of them counts. */
 function storageOf({ wipe, verify }: WipeReport): Storage {
   const { home_storage: home, not_examined: lines } = wipe.details;
   return { homeType: typeof home === 'string' ? home : null, notExamined: parseNotExamined([...(Array.isArray(lines) ? (lines as unknown[]) : []), ...verify.notExamined]) };
@@ -176,10 +176,10 @@ interface Outcome {
   accounts: number;
 }
 
-/** A process id in the system's message is no news. */
+/** Replaces numbers, so that a different process id in a message does not make a new event. */
 const withoutNumbers = (reason: string): string => reason.replace(/\d+/g, '0');
 
-/** A node that stays withheld is wiped again and again, which is no news. */
+/** Records the outcome of a wipe. A node that stays withheld is wiped again and again, which is recorded only once. */
 async function recordOutcome(tx: Tx, { ctx, claim: { node }, report, withheld, accounts }: Outcome): Promise<void> {
   if (withheld === null || accounts > 0) {
     await recordEvent(tx, { type: 'node.wiped', actor: ctx.actor, nodeId: node.id, data: { accounts, ...report.wipe.details } });

@@ -16,31 +16,34 @@ export interface ScaleContext {
   logger: Logger;
   metrics: Metrics;
   driver: ScaleDriver;
-  /** The lead under which changes are made; undefined: dry run, decisions are only told. */
+  /** The claim of the leader that makes the changes. Undefined: dry run, in which decisions are only logged. */
   lead: LeadershipClaim | undefined;
 }
 
-/** One service under the eyes of one leader. */
+/** A service that the leader scales. */
 export interface ScaledTarget {
   service: ScaledService;
   policy: ScalePolicy;
   sampler: Sampler;
   state: ScaleState;
-  /** For telling a decision once. */
+  /** The last decision that was logged. The same decision is not logged again. */
   told: string;
 }
 
-/** What the job of one service works with. */
+/** The context of the job of one service. */
 export interface ScaleJobContext extends ScaleContext {
   intervalSeconds: number;
-  /** Whether this process acts now. */
+  /** Whether this process is the leader now. */
   leads: () => boolean;
   begin: () => ScaledTarget;
-  /** Undefined: what is seen and done is not known yet. */
+  /** Undefined: there are no earlier samples and changes. */
   target: ScaledTarget | undefined;
 }
 
-/** An autoscaler that gets the lead begins anew: it does not know what was seen and done before. */
+/**
+ * Returns the job that scales a service. A new leader starts without history, because it does not know the samples and changes of the
+ * leader before.
+ */
 export const scaleJob = (service: ScaledService): SweepJob<ScaleJobContext> => ({
   name: `scale-${service}`,
   description: `makes replicas of the role ${service} come and go with the load, on the autoscaler that leads`,
@@ -59,7 +62,10 @@ export function watchService(ctx: Pick<ScaleContext, 'clock'>, options: Pick<Sca
   return { ...options, state: beginScaling(ctx.clock.monotonicMs()), told: '' };
 }
 
-/** R31: looks at a service, decides, and applies. The lead is proved once more right before, by the transaction that records the change. */
+/**
+ * R31: takes a sample of a service, decides, and applies the decision. The transaction that records the change checks once more that this
+ * process is the leader.
+ */
 export async function scaleService(ctx: ScaleContext, target: ScaledTarget): Promise<void> {
   const { service, policy } = target;
   if (ctx.lead) {
@@ -88,7 +94,7 @@ async function tidy({ driver, logger }: ScaleContext, service: ScaledService): P
   }
 }
 
-/** How late the schedulers are with what they are for. */
+/** Returns how late the schedulers are with due probes and placements, in seconds. */
 async function schedulersLag(db: Knex): Promise<number> {
   const { probes, placements } = await findQueueLag(db);
   return Math.max(probes, placements);
@@ -111,7 +117,7 @@ function tell({ logger, metrics, lead }: ScaleContext, target: ScaledTarget, { d
   }
 }
 
-/** What does not pass by itself. */
+/** Reasons that do not go away by themselves. */
 const STUCK = new Set(['no_replica', 'paused', 'foreign']);
 
 const rounded = (value: number | null): number | null => (value === null ? null : Math.round(value * 10) / 10);

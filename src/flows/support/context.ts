@@ -8,65 +8,65 @@ import type { HealthPolicy } from '../../modules/nodes';
 import type { Provisioner } from '../../modules/provisioning';
 import type { Metrics } from '../../modules/telemetry';
 
-/** What every flow is given. */
+/** The context of every flow. */
 export interface FlowContext {
   db: Knex;
   clock: Clock;
   logger: Logger;
   metrics: Metrics;
-  /** Who acts when nobody in particular asked: `api` or `scheduler`. For events. */
+  /** The actor in events when no user gave the order: `api` or `scheduler`. */
   actor: string;
   settings: FlowSettings;
 }
 
-/** For flows that work on nodes. */
+/** The context of flows that work on nodes. */
 export interface WorkContext extends FlowContext {
   provisioner: Provisioner;
-  /** Null: checkpoints are off, or this process has no business with the store. */
+  /** Null: home backups are off, or this process does not use the store. */
   homes: Homes | null;
 }
 
-/** How often jobs run, and on how much at once. */
+/** How often jobs run, and their concurrency. */
 interface JobSettings {
   watchSeconds: number;
   expireSeconds: number;
-  /** Of the jobs that play: wipe, placement, migrate, checkpoint. */
+  /** Period of the jobs that run plays: wipe, placement, migrate, checkpoint. */
   workSeconds: number;
-  /** Claims for plays. */
+  /** Maximum number of claims for plays. */
   playsClaimed: number;
   probesAtOnce: number;
 }
 
 export interface CheckpointSettings {
   intervalSeconds: number;
-  /** Of all that a restore of one lease takes. */
+  /** Limit of all archives that a restore of one lease reads. */
   maxBytes: number;
 }
 
 export interface FlowSettings {
-  /** How long a claim lasts without being renewed; it is renewed at a third of that. */
+  /** How long a claim lasts without being renewed. It is renewed after each third of this time. */
   claimSeconds: number;
-  /** How long a rent waits for its accounts before it answers with leases that are still being provisioned. */
+  /** How long a rent waits for its accounts. Then it answers with leases that are still being provisioned. */
   rentWaitSeconds: number;
   health: HealthPolicy;
-  /** Failed wipes in a row that put a node into quarantine (I9). */
+  /** Number of failed wipes in a row after which a node is quarantined (I9). */
   maxWipeFailures: number;
-  /** Failed provisionings in a row that put a node into quarantine. */
+  /** Number of failed provisionings in a row after which a node is quarantined. */
   maxProvisionFailures: number;
-  /** Public key of the gateways, installed for every account; null: there is none. */
+  /** Public key of the gateways, installed for every account. Null: there is no gateway. */
   gatewayKey: string | null;
   retry: BackoffPolicy;
-  /** How often a lease that finds no node is tried again. */
+  /** How often the move of a lease is tried again while no node is free. */
   migrateIntervalSeconds: number;
-  /** Silence of an agent after which its node is suspect. */
+  /** Silence of an agent after which its node becomes suspect. */
   heartbeatOverdueSeconds: number;
-  /** Machines at most that wait for an operator's approval. */
+  /** Maximum number of machines that wait for approval by an operator. */
   maxPendingNodes: number;
-  /** Where the uids of tenants come from. */
+  /** Range of the tenants' uids. */
   uids: UidRange;
-  /** Silence of all schedulers after which deaths are judged anew (I8). */
+  /** Silence of all schedulers after which health is judged anew (I8). */
   outageSeconds: number;
-  /** Null: checkpoints are off. */
+  /** Null: home backups are off. */
   checkpoints: CheckpointSettings | null;
   jobs: JobSettings;
 }

@@ -1,9 +1,12 @@
 import { channel } from 'node:diagnostics_channel';
 
 /**
- * The moments of the flows at which it matters that a process may die, stand still or lose the database. `begin`: nothing is written yet;
- * `commit`: all is written, in a transaction that is still open (a lone rent of one node never stands there: its COMMIT travels with what it writes); the others follow a commit. Published on the channel `orion:step` of
- * node:diagnostics_channel, which does nothing unless something listens: in production nothing does, tests load a listener before the program.
+ * The failpoints of the flows: moments at which a test stops, kills or disconnects the process. `begin`: nothing is written yet. `commit`:
+ * all is written, in a transaction that is still open. A lone rent of one node never reaches `rent.commit`, because its COMMIT is sent
+ * together with its writes. The other failpoints follow a COMMIT.
+ *
+ * They are published on the channel `orion:step` of node:diagnostics_channel, which does nothing without a listener. Production has none;
+ * tests load a listener before the program.
  */
 export type Step =
   | 'register.begin' | 'register.commit' | 'register.done'
@@ -19,7 +22,7 @@ export type Step =
 
 const steps = channel('orion:step');
 
-/** Says that a step was reached. A listener may hold the process here, or end it. */
+/** Publishes that a failpoint was reached. A listener may block or end the process here. */
 export function failpoint(step: Step): void {
   if (steps.hasSubscribers) {
     steps.publish({ step });

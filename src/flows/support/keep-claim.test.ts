@@ -5,7 +5,7 @@ import { ClaimLostError, keepClaim } from './keep-claim';
 
 const CLAIM_SECONDS = 30;
 
-/** Time goes on when it is told to. */
+/** A clock that moves only when `goOn` is called. */
 function aClock(): { clock: Clock; goOn: (seconds: number) => Promise<void>; waiting: () => number } {
   let now = 0;
   const timers = new Set<{ at: number; act: () => void }>();
@@ -29,7 +29,7 @@ function aClock(): { clock: Clock; goOn: (seconds: number) => Promise<void>; wai
   return { clock, goOn, waiting: () => timers.size };
 }
 
-/** Work that ends when it is told to, or when its claim is lost. */
+/** Work that ends when `finish` is called or when its claim is lost. */
 function aWork(): { work: (signal: AbortSignal) => Promise<string>; finish: () => void } {
   let finish = (): void => undefined;
   const work = (signal: AbortSignal): Promise<string> =>

@@ -1,14 +1,14 @@
 import { messageOf } from '../../lib/errors';
 import type { FlowContext } from './context';
 
-/** The claim went to another process, or may have: whatever was being done must stop and settle nothing. */
+/** Another process has, or may have, taken the claim. The work must stop, and must neither complete nor fail the claim. */
 export class ClaimLostError extends Error {
   override name = 'ClaimLostError';
 }
 
 /**
- * Does `work` while renewing its claim. When the claim is lost (`renew` gives false), or could not be renewed before it expired, the
- * work's signal aborts and ClaimLostError is thrown.
+ * Runs `work` and renews its claim meanwhile. If the claim is lost (`renew` returns false), or could not be renewed before it expired, the
+ * signal of `work` aborts and ClaimLostError is thrown.
  */
 export async function keepClaim<T>(
   ctx: Pick<FlowContext, 'clock' | 'logger' | 'settings'>,

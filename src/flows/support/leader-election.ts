@@ -11,14 +11,17 @@ export interface ElectionDeps {
   logger: Logger;
 }
 
-/** One process's part in a role that one at a time has. */
+/** A candidate for the leadership of a role. */
 export interface LeaderElection {
   claim: LeadershipClaim;
   /** How often to call `keep`. */
   intervalMs: number;
-  /** Takes the lead or renews it. Gives whether it is ours. */
+  /** Takes or renews the leadership. Returns whether this process is the leader. */
   keep(): Promise<boolean>;
-  /** As far as this process can know without asking: false once it was not renewed in time, whatever happened to the database. */
+  /**
+   * Whether this process is the leader, as far as it knows without a query. False once the claim was not renewed in time, even if the
+   * database is away.
+   */
   holds(): boolean;
   handBack(): Promise<void>;
 }
@@ -33,7 +36,10 @@ export const leadJob: SweepJob<{ lead: LeaderElection; onKept: (leads: boolean) 
   },
 };
 
-/** The claim lasts two thirds of the limit and is asked for four times in it, so that another one leads within the limit. */
+/**
+ * Creates a candidate. The claim lasts two thirds of the limit and is renewed four times within the limit. After a failure of the leader,
+ * another process leads within the limit.
+ */
 export function createLeaderElection({ db, clock, logger }: ElectionDeps, { name, limitSeconds }: { name: string; limitSeconds: number }): LeaderElection {
   const claim = { name, token: newClaimToken() };
   const lastsSeconds = (limitSeconds * 2) / 3;

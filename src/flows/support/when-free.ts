@@ -1,6 +1,6 @@
 import type { FlowContext } from './context';
 
-/** Enough nodes are free, but others are claiming them at this very moment: asked again, it is either "here you are" or "none is left". */
+/** Enough nodes are free, but other transactions are claiming them now. The next attempt either gets nodes or finds that none is left. */
 export class NodesBusyError extends Error {
   override name = 'NodesBusyError';
 }
@@ -9,8 +9,8 @@ const ATTEMPTS = 40;
 const PAUSE_MS = 25;
 
 /**
- * Runs `work`, a whole transaction, again for about a second while `again` says that its failure was but a matter of the moment. Then the
- * failure is thrown as it is.
+ * Runs `work`, a whole transaction, again for about a second while `again` returns that its failure may be temporary. Then it throws the
+ * last failure unchanged.
  */
 export async function whenFree<T>(ctx: Pick<FlowContext, 'clock'>, work: () => Promise<T>, again: (error: unknown) => boolean = isBusy): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
