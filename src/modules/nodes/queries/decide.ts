@@ -9,14 +9,20 @@ export async function setOperatorLabels(tx: Tx, { id, labels }: Pick<Node, 'id' 
   await execute(tx, 'UPDATE nodes SET operator_labels = ?, labels = ? WHERE id = ?', [JSON.stringify(operator), JSON.stringify(withOperatorLabels(labels, operator)), id]);
 }
 
-/** What is declared beyond the caps counts no longer. Higher caps count from the node's next registration on, which declares anew. */
+/**
+ * Sets the caps of a node. Declared values above the caps no longer count. Higher caps count from the node's next registration on, which
+ * declares the values anew.
+ */
 export async function limitNode(tx: Tx, nodeId: number, { maxCpus, maxMemoryMb }: Caps): Promise<void> {
   await execute(tx, 'UPDATE nodes SET max_cpus = ?, max_memory_mb = ?, cpus = LEAST(cpus, COALESCE(?, cpus)), memory_mb = LEAST(memory_mb, COALESCE(?, memory_mb)) WHERE id = ?', [
     maxCpus, maxMemoryMb, maxCpus, maxMemoryMb, nodeId,
   ]);
 }
 
-/** A node without a lease is due for a wipe at once: settling that judges the node by the new policy, as does a wipe that is under way. */
+/**
+ * Sets the shared storage policy. A node without a lease becomes dirty and due for a wipe at once. Completing that wipe, or a wipe that is
+ * under way, judges the node by the new policy.
+ */
 export async function setSharedStorage(tx: Tx, nodeId: number, policy: SharedStoragePolicy): Promise<void> {
   await execute(
     tx,
