@@ -1,9 +1,8 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /**
- * Issues and reads the challenges that agents answer when they enrol. A challenge makes a recorded request useless later. Every replica
- * reads the challenges of all replicas, and none stores them: a challenge contains its time of issue, in microseconds of the database's
- * clock.
+ * Issues and reads the challenges that agents answer. A challenge makes a recorded request useless later. Every replica reads the
+ * challenges of all replicas, and none stores them: a challenge contains its time of issue, in microseconds of the database's clock.
  */
 export interface Challenges {
   issue(nowMicros: number): string;

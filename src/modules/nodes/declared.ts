@@ -23,7 +23,7 @@ export interface Placeable {
 
 /**
  * Combines the operators' decisions with the values that the node declares. Caps limit the declared values. The node's labels get a prefix,
- * so that none of them passes for an operator's label. Each registration declares anew: earlier declarations of the node are gone.
+ * so that none of them passes for an operator's label. Each registration replaces what the node declared before.
  */
 export function placeableOf(decided: Decided, declared: Declared): Placeable {
   const own = Object.entries(declared.labels).map(([name, value]) => [NODE_PREFIX + name, value] as const);

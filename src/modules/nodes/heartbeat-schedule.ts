@@ -9,7 +9,7 @@ export interface Intervals {
 }
 
 export interface CallHome {
-  /** The node is alive and has no current account, so no account may have to be ended or suspended in time. */
+  /** The node is alive and has no current account, so self-fencing cannot become necessary there. */
   idle: boolean;
   /**
    * The interval that the agent keeps now. Undefined: the agent does not send a heartbeat by itself when an account appears on its machine.

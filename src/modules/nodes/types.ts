@@ -3,7 +3,7 @@ import type { NotExamined, SharedStoragePolicy } from './shared-storage';
 import type { UidRange } from '../../lib/uid-range';
 import type { UseBand } from './use';
 
-/** See docs/states.md. `drained` and `dirty` are flags beside it. */
+/** See docs/states.md. The flags `drained` and `dirty` are separate from the status. */
 export type NodeStatus = 'pending' | 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined' | 'retired';
 
 export type Labels = Record<string, string>;
@@ -38,7 +38,7 @@ export interface Vitals {
   disk_free_mb?: number | undefined;
 }
 
-/** The last result of a check of one thing that a machine must be able to do. */
+/** A check of one thing that a machine must be able to do, with its last result. */
 export interface NodeCheck {
   name: string;
   result: 'ok' | 'fail';

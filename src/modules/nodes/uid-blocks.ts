@@ -1,6 +1,6 @@
 import type { UidRange } from '../../lib/uid-range';
 
-/** Uids in a block. Nodes get uids in whole blocks, and the first uid of a block is a multiple of this. */
+/** Number of uids in a block. Nodes get uids in whole blocks, and the first uid of a block is a multiple of this number. */
 export const BLOCK = 64;
 /** A node with fewer uids left gets a new block when it is wiped. One lease may use up several uids if the machine refuses some of them. */
 const SPARE = 16;

@@ -62,8 +62,8 @@ interface VisibleFilter {
 }
 
 /**
- * Returns a page of free nodes and of the user's nodes. One condition for both would scan the nodes of all other users. Two lists, each by
- * its own index, do not. No node is in both lists.
+ * Returns a page of free nodes and of the user's nodes. A single condition for both would scan the nodes of all other users. Two lists,
+ * each by its own index, do not. No node is in both lists.
  */
 async function listVisibleNodes(db: Db, { userId, status, afterId, limit }: VisibleFilter): Promise<Node[]> {
   const mine = status === undefined ? '' : 'JOIN nodes ON nodes.id = occupied_node_id AND nodes.status = ?';
