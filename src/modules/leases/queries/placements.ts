@@ -81,8 +81,8 @@ export interface LocalEnd {
 }
 
 /**
- * Finds and locks the lease of an account whose end on the node differs from the end that was applied there, because the node's clock was
- * set since. Undefined: the ends agree, the account is due or claimed anyway, or another transaction has locked it.
+ * Finds and locks the lease of an account whose end on the node is not the applied end, because the node's clock was set since. Undefined:
+ * the ends agree, the account is due or claimed anyway, or another transaction has locked it.
  */
 export async function findAstray(tx: Tx, { nodeId, username, endsInSeconds, toleranceSeconds }: LocalEnd): Promise<{ leaseId: number; userId: number; jumpSeconds: number } | undefined> {
   const row = await selectFirst<{ lease_id: number; user_id: number; jump: string | number }>(
