@@ -4,9 +4,9 @@ import { z } from 'zod';
 import type { User } from './types';
 
 export interface TokenSettings {
-  /** Signs, and verifies. */
+  /** Signs tokens and verifies them. */
   key: string;
-  /** Verify as well, and sign nothing: what `key` was, or is about to be. */
+  /** Verify tokens and sign none: keys that `key` was before, or will be next. */
   extraKeys: string[];
   ttlSeconds: number;
 }
@@ -16,7 +16,10 @@ export const TOKEN_ALGORITHM = 'HS256';
 export const TOKEN_ISSUER = 'orion';
 export const TOKEN_AUDIENCE = 'orion-api';
 
-/** The keys of the settings as the library wants them: of a text it tries at each token whether it is a PEM, which takes longer than all the rest. */
+/**
+ * The keys of the settings, as key objects. With a key as text, the library checks for each token whether the text is a PEM, which takes
+ * longer than everything else.
+ */
 export interface TokenKeys {
   key: KeyObject;
   extraKeys: KeyObject[];
@@ -27,7 +30,10 @@ export function readTokenKeys({ key, extraKeys }: Pick<TokenSettings, 'key' | 'e
   return { key: read(key), extraKeys: extraKeys.map(read) };
 }
 
-/** Of these keys the one that signed the token; when none did, the one that signs. No id in the token says which: it would be believed too early. */
+/**
+ * Returns the key that signed the token, or the signing key if none of them did. No key id in the token selects the key: it would be
+ * believed before it is verified.
+ */
 export function keyOfToken(token: string, { key, extraKeys }: TokenKeys): KeyObject {
   return extraKeys.find((candidate) => isSignedBy(token, candidate)) ?? key;
 }
@@ -41,10 +47,10 @@ function isSignedBy(token: string, key: KeyObject): boolean {
   }
 }
 
-/** What a verified token carries. The role is not among it: it is read from the database at each request. */
+/** The claims of a verified token. The role is not a claim: each request reads it from the database. */
 export const tokenClaims = z.object({ sub: z.string().regex(/^\d{1,15}$/), jti: z.uuid(), iat: z.number(), exp: z.number().int() });
 
-/** @param now by the database's clock, which also decides when the token is over */
+/** @param now time by the database's clock, which also decides when the token expires */
 export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds }: Omit<TokenSettings, 'extraKeys'>, now: Date): string {
   const issuedAt = now.getTime() / 1000;
   return jwt.sign({ iat: issuedAt, exp: Math.floor(issuedAt + ttlSeconds) }, key, {

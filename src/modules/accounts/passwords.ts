@@ -8,8 +8,8 @@ export const hashPassword = (password: string): Promise<string> => hash(password
 let decoy: Promise<string> | undefined;
 
 /**
- * Checks a password. Without a stored hash (nobody of that name) it takes as long as with one, so that the time of an answer does not
- * tell which names exist.
+ * Checks a password. Without a stored hash (no such user) it takes as long as with one, so that the response time does not reveal which
+ * names exist.
  */
 export async function checkPassword(stored: string | undefined, password: string): Promise<boolean> {
   decoy ??= hashPassword('no password equals this one');

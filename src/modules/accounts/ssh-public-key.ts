@@ -14,7 +14,7 @@ const MIN_RSA_MODULUS_BYTES = 255;
 const MAX_LENGTH = 4000;
 
 export interface SshPublicKey {
-  /** `type base64`: no options, no comment, nothing a stranger chose but the key itself. */
+  /** `type base64`: no options and no comment. The key itself is the only part that a stranger chose. */
   line: string;
   fingerprint: string;
   comment: string;
@@ -24,7 +24,7 @@ const refuse = (why: string): never => {
   throw new OrionError('invalid_request', `That is not a usable OpenSSH public key: ${why}. Send the one line of a .pub file, such as ~/.ssh/id_ed25519.pub.`);
 };
 
-/** Length-prefixed strings of an SSH wire blob (RFC 4251, section 5); throws when it is cut or has a tail. */
+/** Reads the length-prefixed strings of an SSH wire blob (RFC 4251, section 5). Throws when the blob is cut off or has a tail. */
 function readFields(blob: Buffer): Buffer[] {
   const fields: Buffer[] = [];
   for (let at = 0; at < blob.length; ) {
@@ -54,7 +54,9 @@ function checkLength(type: string, fields: Buffer[]): void {
   }
 }
 
-/** Parses what may become a line of somebody's authorized_keys. Throws `invalid_request` for anything that is not exactly one plain key. */
+/**
+ * Parses a text that may become a line of an authorized_keys file. Throws `invalid_request` for anything that is not exactly one plain key.
+ */
 export function parseSshPublicKey(text: string): SshPublicKey {
   const trimmed = text.trim();
   if (trimmed.length > MAX_LENGTH) {

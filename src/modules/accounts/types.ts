@@ -7,7 +7,7 @@ export interface User {
   maxLeases: number;
   maxLeaseHours: number;
   disabledAt: Date | null;
-  /** Grows when the account's keys change, or whether they open anything. */
+  /** Grows when the user's keys change, and when the user is disabled or enabled. */
   accessVersion: number;
   createdAt: Date;
 }
@@ -20,10 +20,10 @@ export interface UserKey {
   createdAt: Date;
 }
 
-/** Who is asking, once authenticated. */
+/** The authenticated user of a request. */
 export interface Principal {
   user: User;
-  /** The token that was shown. */
+  /** The token that the request contained. */
   token: TokenOfUser;
 }
 
@@ -36,5 +36,5 @@ export interface TokenOfUser {
   expiresAtSeconds: number;
 }
 
-/** For events: who did it. */
+/** Returns the `actor` of an event that this user caused. */
 export const actorOf = (user: Pick<User, 'id' | 'role'>): string => `${user.role}:${user.id}`;

@@ -1,16 +1,17 @@
 import { sha256 } from '../../lib/ids';
 
 /**
- * Whether the column of names may be asked for it: MariaDB refuses to compare the column with what is not ASCII, and matches a name with blanks at its
- * end to the same name without them. Names from before there was a rule for new ones may hold anything else.
+ * Returns whether a query may compare the column of names with the text. MariaDB refuses to compare the column with text that is not ASCII,
+ * and matches a name with trailing spaces to the same name without them. Names from before the rule for new names may contain anything
+ * else.
  */
 export const couldBeUsername = (text: string): boolean => /^[\x20-\x7e]*[\x21-\x7e]$/.test(text);
 
-/** Longer texts are no names of accounts. */
+/** No username is longer. */
 const MAX_LENGTH = 64;
 
 /**
- * What the attempts to log in as `username` are counted under: the same for all texts that the database may match to one account, by a padding or a
- * folding collation. A hash, because people type their password into the field above it.
+ * Returns the key under which login attempts as `username` are counted. It is the same for all texts that the database may match to one
+ * user, by a padding or a folding collation. It is a hash, because people type their password into the field above it.
  */
 export const usernameKey = (username: string): string => sha256(username.slice(0, MAX_LENGTH).trimEnd().toLowerCase());

@@ -1,15 +1,15 @@
 import type { EventMark } from './queries/events';
 
-/** Where events are read from; see queries/events. */
+/** Reads events; see queries/events. */
 export interface EventSource {
   findLastId(): Promise<number>;
   listAfter(afterId: number, limit: number): Promise<EventMark[]>;
   find(ids: readonly number[]): Promise<EventMark[]>;
 }
 
-/** Gives each event once, those too whose transaction commits after others with higher ids. */
+/** Returns each event once, also an event whose transaction commits after events with higher ids. */
 export interface EventFollower {
-  /** What is new since the last call; the first one gives nothing. `more`: there is more already. */
+  /** Returns the events since the last call; the first call returns none. `more`: there are more events already. */
   next(): Promise<{ events: EventMark[]; more: boolean }>;
 }
 
@@ -19,8 +19,9 @@ const GAP_MS = 60_000;
 const MAX_GAPS = 5_000;
 
 /**
- * Ids are given out in order and committed in any: whoever remembers the highest one alone misses those that come late. So the ids that were passed over are
- * remembered too, and asked for by name until they are there, or too old. Costs nothing while nothing happens.
+ * Creates a follower that finds late events. Ids are given out in order, but transactions commit in any order: the highest id alone would
+ * miss events that come late. So the follower also remembers the ids that it skipped, and looks for them until they appear or are too old.
+ * It costs nothing while nothing happens.
  */
 export function createEventFollower(source: EventSource, monotonicMs: () => number): EventFollower {
   const gaps = new Map<number, number>();

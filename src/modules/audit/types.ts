@@ -1,5 +1,5 @@
 import type { Id } from '../../db/sql';
-/** Everything that happens to a lease, a node or an account and that somebody may want to read later; see docs/glossary.md. */
+/** Types of events: everything that happens to a lease, a node or a user and that people may want to read later; see docs/glossary.md. */
 export type EventType =
   | 'lease.requested' | 'lease.active' | 'lease.migrating' | 'lease.waiting' | 'lease.moved' | 'lease.resumed' | 'lease.extended'
   | 'lease.ending' | 'lease.ended' | 'lease.failed'
@@ -15,11 +15,11 @@ export type EventType =
 
 export interface NewEvent {
   type: EventType;
-  /** Who did it: `user:7`, `admin:1`, `node:3`, `scheduler`, `api`. */
+  /** The user or process that caused the event: `user:7`, `admin:1`, `node:3`, `scheduler`, `api`. */
   actor: string;
   leaseId?: Id | undefined;
   nodeId?: number | undefined;
-  /** The lease's owner, or the account that it is about. */
+  /** The user of the lease, or the user that the event is about. */
   userId?: number | undefined;
   data?: Record<string, unknown>;
 }

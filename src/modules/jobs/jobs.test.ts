@@ -17,7 +17,7 @@ interface Started {
   jobs: RunningJobs;
   metrics: Metrics;
   logged: string[];
-  /** The news of one job, of all reports so far; later ones win. */
+  /** The news of one job from all reports so far. Later reports win. */
   newsOf: (name: string) => Partial<JobNews>;
 }
 

@@ -3,7 +3,7 @@ import { messageOf } from '../../lib/errors';
 import { redactText } from '../../lib/redact';
 import type { BoundJob } from './types';
 
-/** What a job did since its last report that was written. Absent: nothing of that kind. */
+/** The last events of a job since its last report that was written. Absent: no such event. */
 interface News {
   passAtMs?: number;
   runAtMs?: number;
@@ -12,7 +12,7 @@ interface News {
   errorAtMs?: number;
 }
 
-/** The news of one job, for the database. Times are seconds ago: the database's clock makes dates of them. Null: no news. */
+/** The news of one job, for the database. Times are seconds ago, because the database's clock computes the dates. Null: no news. */
 export interface JobNews {
   job: Pick<BoundJob, 'name' | 'description' | 'periodSeconds' | 'concurrency'>;
   passSecondsAgo: number | null;
@@ -24,14 +24,17 @@ export interface JobNews {
 
 export type WriteReports = (news: readonly JobNews[]) => Promise<void>;
 
-/** What the jobs of this process did, in memory: a run costs no statement, however many runs there are. */
+/** Collects in memory what the jobs of this process did. So a run costs no SQL statement, however many runs there are. */
 export interface JobJournal {
-  /** A pass began. */
+  /** Notes that a pass began. */
   began(name: string): void;
-  /** A run ended, well or not. */
+  /** Notes that a run ended, with or without an error. */
   ran(name: string, durationMs: number): void;
   failed(name: string, error: unknown): void;
-  /** Writes the news of every job, and that this replica is at work. What could not be written is written with the next report. */
+  /**
+   * Writes the news of every job. A job without news is written, too, which shows that this replica is at work. If the write fails, the
+   * next report contains the news.
+   */
   report(): Promise<void>;
 }
 
@@ -43,7 +46,7 @@ export function createJobJournal({ clock, write }: { clock: Clock; write: WriteR
   return {
     began: (name) => note(name, { passAtMs: clock.monotonicMs() }),
     ran: (name, durationMs) => note(name, { runAtMs: clock.monotonicMs(), durationMs }),
-    // First redacted, then cut: half a secret has no shape to be known by.
+    // Redacts first, then cuts: a secret that was cut in half no longer has the shape by which it is recognised.
     failed: (name, error) => note(name, { error: redactText(messageOf(error)).slice(0, MAX_ERROR), errorAtMs: clock.monotonicMs() }),
     report: async () => {
       const sent = journal;

@@ -11,21 +11,21 @@ export interface JobDeps {
   clock: Clock;
   logger: Logger;
   metrics: Metrics;
-  /** Writes what the jobs of this process did. A failure is logged and tried again; the jobs go on. */
+  /** Writes a report of the jobs of this process. A failed write is logged and tried again; the jobs continue. */
   write: WriteReports;
 }
 
 /** The jobs of one process. */
 export interface RunningJobs {
-  /** Starts a pass of this job now, or right after the pass in hand. Nothing when this process does not run it. */
+  /** Starts a pass of this job now, or right after the pass that runs. Does nothing if this process does not run the job. */
   wake(name: string): void;
-  /** Stops one job, or all of them, and waits for the work in hand. */
+  /** Stops one job, or all of them, and waits for the work that is under way. */
   stop(name?: string): Promise<void>;
 }
 
-/** How old at most the reports of a replica are that is well. */
+/** Seconds between two reports. The reports of a healthy replica are at most this old. */
 const REPORT_SECONDS = 5;
-/** The last report must not keep a process from stopping. */
+/** Timeout of the last report, which must not keep a process from stopping. */
 const LAST_REPORT_MS = 2_000;
 
 interface Runner {
@@ -33,7 +33,7 @@ interface Runner {
   pool: WorkPool;
 }
 
-/** Starts a loop for each job, and one that reports what they did. */
+/** Starts a loop for each job, and a loop that reports what the jobs did. */
 export function startJobs(deps: JobDeps, jobs: readonly BoundJob[]): RunningJobs {
   const { clock, logger } = deps;
   const journal = createJobJournal(deps, jobs);

@@ -1,4 +1,4 @@
-/** What one replica last reported of a job. Times are the database's. */
+/** The last report of one replica on a job. Times are by the database's clock. */
 export interface JobReport {
   name: string;
   role: string;
@@ -6,7 +6,7 @@ export interface JobReport {
   periodSeconds: number;
   concurrency: number;
   lastPassAt: Date | null;
-  /** Since the last pass began; null: there was none. */
+  /** Seconds since the last pass began; null: there was no pass. */
   passAgeSeconds: number | null;
   lastRunAt: Date | null;
   lastDurationMs: number | null;
@@ -14,21 +14,25 @@ export interface JobReport {
   lastErrorAt: Date | null;
 }
 
-/** A job as all of its replicas have reported it. */
+/** The state of a job, combined from the reports of all its replicas. */
 export interface JobState extends Omit<JobReport, 'passAgeSeconds'> {
-  /** Replicas that run it now. None: it does not run. */
+  /** Replicas that run the job now; 0: it does not run. */
   replicas: number;
 }
 
-/** A pass that failed is repeated after 15 s at the latest, and reports are up to 5 s old. */
+/** Added to the allowed age of a pass. A failed pass is repeated after 15 s at the latest, and reports are up to 5 s old. */
 const GRACE_SECONDS = 30;
 const PERIODS_MISSED = 3;
 
-/** False: the replica is gone, or its pass does not end. */
+/** Returns whether the replica runs the job. False: the replica is gone, or its pass does not end. */
 const isRunning = ({ passAgeSeconds, periodSeconds }: JobReport): boolean =>
   passAgeSeconds !== null && passAgeSeconds <= PERIODS_MISSED * periodSeconds + GRACE_SECONDS;
 
-/** The jobs by name. @param reports the newest first: its replica's settings are those shown */
+/**
+ * Returns the state of each job, sorted by name.
+ *
+ * @param reports newest first; the newest report of a job determines the settings that are shown
+ */
 export function summariseJobs(reports: readonly JobReport[]): JobState[] {
   const names = [...new Set(reports.map(({ name }) => name))].toSorted();
   return names.flatMap((name) => summarise(reports.filter((each) => each.name === name)));

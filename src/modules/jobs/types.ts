@@ -1,11 +1,11 @@
 import type { DueRows } from '../../db/work-queue';
 import type { PassResult } from '../../lib/loop';
 
-/** A background job of a role, as data. `C` is what it works with. */
+/** A background job of a role, as data. `C` is the type of the context that it works with. */
 interface JobHead<C> {
   /** Also the label `loop` of its metrics. */
   name: string;
-  /** What it does, for operators: a verb in the third person first, no full stop. At most 255 characters. */
+  /** Text for operators that describes the job: a verb in the third person first, no full stop. At most 255 characters. */
   description: string;
   /** Seconds between two passes. */
   period: (ctx: C) => number;
@@ -13,12 +13,12 @@ interface JobHead<C> {
 
 /** A job that does its work in the pass itself. */
 export interface SweepJob<C> extends JobHead<C> {
-  /** Rows that wait for it. Undefined: it has no queue. */
+  /** Rows that wait for the job. Undefined: the job has no queue. */
   queue?: DueRows;
   sweep: (ctx: C) => Promise<PassResult>;
 }
 
-/** A job whose pass claims due rows; it works on several of them at once, beside the passes. */
+/** A job whose pass claims due rows. It works on several rows at once, while its passes continue. */
 export interface QueueJob<C, T> extends JobHead<C> {
   queue: DueRows;
   /** Claims that one replica works on at once. */
@@ -33,7 +33,7 @@ export interface Claimed<T> {
   next: PassResult;
 }
 
-/** A job with what it works with: what one process runs. */
+/** A job with its context, as one process runs it. */
 export type BoundJob = {
   name: string;
   description: string;
@@ -41,10 +41,13 @@ export type BoundJob = {
   concurrency: number;
 } & ({ sweep: () => Promise<PassResult> } | { claim: (room: number) => Promise<Claimed<() => Promise<void>>> });
 
-/** The end of a pass that claims all that there is room for. A pool that was full starts the next pass itself. */
+/**
+ * The result of a pass that claims as many rows as there is room for. The pass is `done`, because a pool that was full starts the next pass
+ * itself.
+ */
 export const claimed = <T>(claims: T[]): Claimed<T> => ({ claims, next: 'done' });
 
-/** Gives a job what it works with. */
+/** Binds a job to its context. */
 export function bind<C, T>(job: SweepJob<C> | QueueJob<C, T>, ctx: C): BoundJob {
   const { name, description } = job;
   const head = { name, description, periodSeconds: job.period(ctx) };

@@ -3,7 +3,7 @@ export type LeaseState = 'provisioning' | 'active' | 'migrating' | 'ending' | 'e
 export type PlacementState = 'creating' | 'present' | 'wiping' | 'wiped';
 export type EndReason = 'expired' | 'released' | 'rent_failed' | 'revoked';
 
-/** What the client asked for; kept so that a migration looks for the same. */
+/** The requirements of the rent. A migration looks for a node that satisfies them, too. */
 export interface LeaseRequirements {
   cpus: number;
   memoryMb: number;
@@ -22,9 +22,9 @@ export interface Lease {
   passwordHash: string | null;
   createdAt: Date;
   endsAt: Date;
-  /** By the database's clock, at the time of reading; 0 when over. */
+  /** By the database's clock, at the time of reading; 0: the lease is over. */
   remainingSeconds: number;
-  /** How long it has been migrating, at the time of reading; null when it is not. */
+  /** How long the lease has been migrating, at the time of reading; null: it is not migrating. */
   migratingSeconds: number | null;
   waitingSince: Date | null;
   activatedAt: Date | null;
@@ -60,15 +60,15 @@ export interface ClaimedPlacement {
   attempts: number;
   /** Uids in a row that its node refused under this claim. */
   refusedUids?: number;
-  /** No account of it was ever there, so there is nothing in its home that anybody could lose. */
+  /** The account was never present, so its home contains no data that could be lost. */
   untouched: boolean;
-  /** `creating`: to be made; `present`: there already, to be brought up to date. */
+  /** `creating`: the account must be made. `present`: the account is there and must be brought up to date. */
   state: 'creating' | 'present';
   /** `access_wanted` at the time of the claim, which is before the keys are read. */
   accessWanted: number;
 }
 
-/** States in which the lease holds a node and its owner may use, extend or release it. */
+/** States in which the lease occupies a node and its user may use, extend or release it. */
 export const RUNNING = ['provisioning', 'active', 'migrating'] as const satisfies readonly LeaseState[];
 
 export const isRunning = (state: LeaseState): boolean => RUNNING.some((running) => running === state);

@@ -1,18 +1,21 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /**
- * Challenges that agents answer, so that what was recorded of a call is of no use later. Any replica reads what any other issued, and none keeps anything: a
- * challenge says when it was issued, in microseconds by the database's clock.
+ * Issues and reads the challenges that agents answer. A challenge makes a recorded request useless later. Every replica reads the
+ * challenges of all replicas, and none stores them: a challenge contains its time of issue, in microseconds of the database's clock.
  */
 export interface Challenges {
   issue(nowMicros: number): string;
-  /** When it was issued. Undefined: not by this control plane. */
+  /** Returns the time of issue in microseconds. Undefined: this control plane did not issue the challenge. */
   read(challenge: string): number | undefined;
 }
 
 const CHALLENGE = /^(\d{1,16})\.([\w-]{12})\.([\w-]{43})$/;
 
-/** @param secrets what the whole control plane shares: the first makes challenges, all are accepted, so that they can be rotated */
+/**
+ * @param secrets secrets that all replicas share. The first one authenticates new challenges; all of them are accepted, so that secrets can
+ * be rotated.
+ */
 export function createChallenges(secrets: [string, ...string[]]): Challenges {
   const keys = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', 'orion challenge', 32)));
   const macOf = (key: Buffer, text: string): string => createHmac('sha256', key).update(text).digest('base64url');

@@ -2,19 +2,19 @@ import { OrionError } from '../../lib/errors';
 import { MAX_LABELS, NODE_PREFIX } from '../../lib/labels';
 import type { Caps, Labels } from './types';
 
-/** What the operator decided about a node: its labels, and how much of its processors and memory counts. */
+/** Decisions of operators about a node: its labels, and how much of its CPUs and memory counts. */
 export interface Decided extends Caps {
   labels: Labels;
 }
 
-/** What a node says of itself. Nothing of it can be verified. */
+/** Values that a node declares about itself. The control plane cannot verify them. */
 export interface Declared {
   labels: Labels;
   cpus: number;
   memoryMb: number;
 }
 
-/** What placement goes by. */
+/** Values by which a node is chosen for a lease. */
 export interface Placeable {
   labels: Labels;
   cpus: number;
@@ -22,8 +22,8 @@ export interface Placeable {
 }
 
 /**
- * The operator's decisions before what the node declares. The node's labels carry the prefix, so that none of them passes for the operator's. Each
- * registration declares anew: what the node declared before is gone.
+ * Combines the operators' decisions with the values that the node declares. Caps limit the declared values. The node's labels get a prefix,
+ * so that none of them passes for an operator's label. Each registration replaces what the node declared before.
  */
 export function placeableOf(decided: Decided, declared: Declared): Placeable {
   const own = Object.entries(declared.labels).map(([name, value]) => [NODE_PREFIX + name, value] as const);
@@ -36,25 +36,28 @@ export function placeableOf(decided: Decided, declared: Declared): Placeable {
 
 export const UNDECIDED: Decided = { labels: {}, maxCpus: null, maxMemoryMb: null };
 
-/** A join token adds its labels and its caps to what was decided about the machine before. Throws state_conflict for too many labels. */
+/**
+ * Adds the labels of a join token to the earlier decisions about the machine. A cap of the token replaces the earlier cap. Throws
+ * state_conflict for too many labels.
+ */
 export function decidedWith(before: Decided, token: Decided): Decided {
   const labels = { ...before.labels, ...labelsOf(token.labels, 'operator') };
   checkOperatorLabels(before.labels, labels);
   return { labels, maxCpus: token.maxCpus ?? before.maxCpus, maxMemoryMb: token.maxMemoryMb ?? before.maxMemoryMb };
 }
 
-/** What operators decided about a node; undefined: it is new. */
+/** Returns the operators' decisions about a node. An undefined `node` is a new one, about which nothing was decided. */
 export const decisionsOf = (node: (Caps & { operatorLabels: Labels }) | undefined): Decided =>
   node ? { labels: node.operatorLabels, maxCpus: node.maxCpus, maxMemoryMb: node.maxMemoryMb } : UNDECIDED;
 
-/** Of a node's labels those that it declared, or those that it did not. */
+/** Filters the labels of a node: the ones that the node declared, or the ones that operators set. */
 export const labelsOf = (labels: Labels, whose: 'node' | 'operator'): Labels =>
   Object.fromEntries(Object.entries(labels).filter(([name]) => name.startsWith(NODE_PREFIX) === (whose === 'node')));
 
-/** `labels` with the operator's set replaced. */
+/** Replaces the operators' labels in `labels`. The labels that the node declared stay. */
 export const withOperatorLabels = (labels: Labels, operator: Labels): Labels => ({ ...operator, ...labelsOf(labels, 'node') });
 
-/** Throws state_conflict when an operator's set grows beyond the limit. A larger one of the release before may shrink. */
+/** Throws state_conflict when the operators' labels grow beyond `MAX_LABELS`. A larger set from the previous release may shrink. */
 export function checkOperatorLabels(before: Labels, after: Labels): void {
   const count = Object.keys(after).length;
   if (count > MAX_LABELS && count > Object.keys(before).length) {

@@ -1,5 +1,8 @@
-/** One CPU weighs as much as this much memory when what is left over is added up: the common shape of machines. */
+/** Memory (MB) that weighs as much as one CPU in `fitOf`: the common shape of machines. */
 const MEMORY_MB_PER_CPU = 2048;
 
-/** How big a node is in one number, as the column `nodes.fit` has it: of two that satisfy, the smaller fits tighter, whatever was asked for. */
+/**
+ * Returns the size of a node as one number, as the column `nodes.fit` does. If two nodes satisfy a request, the smaller one is the tighter
+ * fit, for every request.
+ */
 export const fitOf = ({ cpus, memoryMb }: { cpus: number; memoryMb: number }): number => cpus * MEMORY_MB_PER_CPU + memoryMb;

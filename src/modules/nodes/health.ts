@@ -12,14 +12,14 @@ export interface HealthPolicy {
   /** Consecutive failures that make a node dead (R20: 3). */
   deadAfterFailures: number;
   intervalSeconds: number;
-  /** Between the probes of a node that has begun to fail. */
+  /** Seconds between the probes of a node that has begun to fail. */
   suspectIntervalSeconds: number;
 }
 
 export interface HealthContext {
   /** By the database's clock. */
   now: Date;
-  /** Failures that began before this moment count for nothing: the control plane itself was away (I8). */
+  /** Failures that began before this moment do not count, because the control plane itself was down (I8). */
   judgedSince: Date;
   policy: HealthPolicy;
 }
@@ -27,9 +27,9 @@ export interface HealthContext {
 export interface Verdict extends HealthState {
   status: 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined';
   nextProbeSeconds: number;
-  /** It was not dead before and is now. */
+  /** The node was not dead before this probe and is dead now. */
   died: boolean;
-  /** It had been away (dead or never verified) and answers: it must be wiped before anybody may lease it (I6). */
+  /** The node was dead or never verified, and answers now. It must be wiped before anybody may lease it (I6). */
   returned: boolean;
 }
 
@@ -78,17 +78,17 @@ function judgeFailure(state: HealthState, { now, judgedSince, policy }: HealthCo
 }
 
 export interface FleetCounts {
-  /** Alive, by a probe of the last seconds; may be counted no further than `failing`. */
+  /** Nodes that are alive by a recent probe. The count may stop at `failing`. */
   healthy: number;
-  /** Suspect, or dead for a few minutes at most. */
+  /** Nodes that are suspect, or died in the last few minutes. */
   failing: number;
 }
 
 const MIN_FAILING_FOR_BRAKE = 3;
 
 /**
- * True when most of the fleet fails at once: then it is more likely that the control plane cannot see than that the machines died,
- * and moving leases would do harm (I8). Below three failing nodes it stays closed. Pure.
+ * Returns true when most of the fleet fails at once. Then the control plane has more likely lost contact with the nodes than the machines
+ * have died, and moving leases would do harm (I8). The breaker stays closed while fewer than three nodes fail. Pure.
  */
 export function shouldOpenBreaker({ healthy, failing }: FleetCounts): boolean {
   return failing >= MIN_FAILING_FOR_BRAKE && failing > healthy;

@@ -1,23 +1,28 @@
-/** How often agents are to call home. */
+/** Intervals from which the API computes the heartbeat schedule of an agent. */
 export interface Intervals {
-  /** For nodes with accounts, and those of which something is awaited: no more than a third of the contact limit. */
+  /** For nodes that have an account or are not alive: at most a third of the lease timeout. */
   intervalSeconds: number;
-  /** Up to this the others are told to come less and less often. */
+  /** Longest interval of idle nodes: their interval doubles up to this. */
   idleSeconds: number;
-  /** What keeps the calls of the whole fleet within what the database is to bear. */
+  /** Shortest interval of idle nodes. It limits the heartbeats of the whole fleet to the rate that the database can process. */
   fleetSeconds: number;
 }
 
 export interface CallHome {
-  /** The node is alive, and no account is current there: nobody may have to be fenced. */
+  /** The node is alive and has no current account, so self-fencing cannot become necessary there. */
   idle: boolean;
-  /** The interval that the agent keeps to. Undefined: one that would not call by itself when an account comes onto its machine. */
+  /**
+   * The interval that the agent keeps now. Undefined: the agent does not send a heartbeat by itself when an account appears on its machine.
+   */
   keptSeconds: number | undefined;
-  /** It said something of its machine. */
+  /** The heartbeat contains changed vitals. */
   news: boolean;
 }
 
-/** Seconds until the agent's next call: doubled while nothing happens, the shortest again as soon as the node is idle no more. Pure. */
+/**
+ * Returns the seconds until the agent's next heartbeat. The interval of an idle node doubles while its vitals do not change. A node that is
+ * no longer idle gets the shortest interval at once. Pure.
+ */
 export function nextInterval({ intervalSeconds, idleSeconds, fleetSeconds }: Intervals, { idle, keptSeconds, news }: CallHome): number {
   if (!idle || keptSeconds === undefined) {
     return intervalSeconds;

@@ -1,15 +1,21 @@
-/** A writable file system of a node that no wipe and no verification walks: what a tenant wrote there stays, and other machines may see it. */
+/**
+ * A writable file system of a node that no wipe and no verification reads. Data that a tenant wrote there stays, and other machines may see
+ * it.
+ */
 export interface NotExamined {
   path: string;
   type: string;
 }
 
-/** Whether a node with such file systems is leased. Operators decide. */
+/** Whether a node with such file systems may be leased. Operators decide. */
 export type SharedStoragePolicy = 'allow' | 'refuse';
 
 const MAX_LISTED = 50;
 
-/** Reads `type path` lines, as programs on nodes report them: each path once, in the order of the paths. A node is not trusted: what is no such line is left out, and a long list is cut. */
+/**
+ * Parses `type path` lines, as programs on nodes report them. Returns each path once, sorted by path. A node is not trusted: entries of
+ * another form are dropped, and a long list is cut to `MAX_LISTED`.
+ */
 export function parseNotExamined(lines: readonly unknown[]): NotExamined[] {
   const found = lines.filter((line) => typeof line === 'string').flatMap((line) => {
     const [, type, path] = /^([A-Za-z0-9._-]{1,64}) (\/.{0,500})$/s.exec(line) ?? [];
@@ -22,12 +28,12 @@ export function parseNotExamined(lines: readonly unknown[]): NotExamined[] {
 const formatNotExamined = (all: readonly NotExamined[]): string => all.map(({ path, type }) => `${path} (${type})`).join(', ');
 
 export interface Storage {
-  /** Of the file system that holds the homes of accounts, where a wipe cannot walk it; null: it can. */
+  /** Type of the file system that contains the homes of accounts, if a wipe cannot read it; null: a wipe can. */
   homeType: string | null;
   notExamined: NotExamined[];
 }
 
-/** Why a node with such storage is not leased; null: it may be. Pure. */
+/** Returns why a node with such storage may not be leased; null: it may. Pure. */
 export function reasonAgainst({ homeType, notExamined }: Storage, policy: SharedStoragePolicy): string | null {
   if (homeType !== null) {
     return `/home lies on a file system of type ${homeType}: homes of accounts there cannot be wiped; give the machine a local /home`;

@@ -3,25 +3,25 @@ import type { NotExamined, SharedStoragePolicy } from './shared-storage';
 import type { UidRange } from '../../lib/uid-range';
 import type { UseBand } from './use';
 
-/** See docs/states.md. `drained` and `dirty` are flags beside it. */
+/** See docs/states.md. The flags `drained` and `dirty` are separate from the status. */
 export type NodeStatus = 'pending' | 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined' | 'retired';
 
 export type Labels = Record<string, string>;
 
-/** So much of a node's processors and memory counts at most. Null: all that it declares. */
+/** Limits on how much of a node's CPUs and memory counts. Null: all that the node declares. */
 export interface Caps {
   maxCpus: number | null;
   maxMemoryMb: number | null;
 }
 
-/** What a rent may ask of a node. */
+/** Requirements that a node must satisfy for a rent. */
 export interface Requirements {
   cpus: number;
   memoryMb: number;
   labels: Labels;
 }
 
-/** What the agent says of its machine, for people to look at; placement uses cpus, memory and labels only. */
+/** Facts that the agent reports about its machine, for people to read. Placement uses only CPUs, memory and labels. */
 export interface Facts extends Vitals {
   disk_mb?: number;
   os?: string;
@@ -31,14 +31,14 @@ export interface Facts extends Vitals {
   agent_version?: string;
 }
 
-/** Those of the facts that come with heartbeats. */
+/** The facts that heartbeats contain. */
 export interface Vitals {
   load1?: number | undefined;
   memory_free_mb?: number | undefined;
   disk_free_mb?: number | undefined;
 }
 
-/** One thing that a machine has to be able to do, when it was last looked at. */
+/** A check of one thing that a machine must be able to do, with its last result. */
 export interface NodeCheck {
   name: string;
   result: 'ok' | 'fail';
@@ -49,9 +49,9 @@ export interface NodeCheck {
 export interface Node extends Caps {
   sharedStorage: SharedStoragePolicy;
   notExamined: NotExamined[];
-  /** Why it is not leased although it was wiped; null: nothing is wrong. */
+  /** Why the node is not leased although it was wiped; null: it is not withheld. */
   withheldReason: string | null;
-  /** The machine must use this range of uids; null: the fleet's. */
+  /** The machine's own range of uids; null: it uses the fleet's range. */
   uidRange: UidRange | null;
   /** Why the machine refused several uids in a row, since its last account was made. */
   uidRefusal: string | null;
@@ -59,9 +59,9 @@ export interface Node extends Caps {
   hostname: string;
   address: string;
   sshPort: number;
-  /** The way that the last good probe took. */
+  /** The transport of the last successful probe. */
   reach: Reach;
-  /** Pinned: `type base64`. */
+  /** The pinned host key, as `type base64`. */
   hostKey: string;
   offeredHostKey: string | null;
   status: NodeStatus;
@@ -69,7 +69,7 @@ export interface Node extends Caps {
   statusSince: Date;
   drained: boolean;
   leaving: boolean;
-  /** Drained, and whatever lease is on it is to go elsewhere. */
+  /** The node is drained, and its lease must move to another node. */
   evacuating: boolean;
   dirty: boolean;
   leaseId: number | null;
@@ -77,7 +77,7 @@ export interface Node extends Caps {
   useBand: UseBand;
   cpus: number;
   memoryMb: number;
-  /** The operator's, and the node's under their prefix. */
+  /** The operators' labels, and the node's labels with their prefix. */
   labels: Labels;
   operatorLabels: Labels;
   facts: Facts;
@@ -88,20 +88,20 @@ export interface Node extends Caps {
   lastHeartbeatAt: Date | null;
   wipeFailures: number;
   wipedAt: Date | null;
-  /** Empty: it was not looked at yet. */
+  /** Empty: the node was not checked yet. */
   checks: NodeCheck[];
   checkedAt: Date | null;
-  /** Wipes in a row after which it was withheld. */
+  /** Consecutive wipes after which the node was withheld. */
   withheldLooks: number;
   provisionFailures: number;
   registeredAt: Date;
 }
 
-/** What it takes to speak of a node and to log in to it. */
+/** The fields that are needed to name a node and to log in to it. */
 export type ReachableNode = Pick<Node, 'id' | 'hostname' | 'address' | 'sshPort' | 'hostKey' | 'reach' | 'status'>;
 
-/** Where to find a node's sshd. */
+/** Returns how to connect to a node's sshd. */
 export const targetOf = ({ id, address, sshPort, hostKey, reach }: ReachableNode): SshTarget => ({ nodeId: id, address, port: sshPort, hostKey, reach });
 
-/** Statuses from which a lease must move away, and in which nothing can be done on the node. */
+/** Statuses in which the control plane can do nothing on the node. A lease on such a node must move. */
 export const LOST: readonly NodeStatus[] = ['dead', 'quarantined', 'retired'];

@@ -1,13 +1,13 @@
-/** How used a node is: idle, busy, very busy, or too short of disk or memory to be leased. */
+/** How busy a node is: idle (0), busy (1), very busy (2), or too short of disk or memory to be leased (3). */
 export type UseBand = 0 | 1 | 2 | 3;
 
 /** Nodes in this band are not leased. */
 export const SHORT: UseBand = 3;
 
-/** What a band is judged from. Undefined: the node does not say. */
+/** The input of `judgeUse`. Undefined: the node does not report the value. */
 export interface Use {
   cpus: number;
-  /** Of all that the node has; 0: unknown. */
+  /** Total memory of the node; 0: unknown. */
   memoryMb: number;
   diskMb: number | undefined;
   load1: number | undefined;
@@ -16,20 +16,23 @@ export interface Use {
   before: UseBand;
 }
 
-/** Processes that want a CPU, for each CPU. */
+/** Load average of one minute for each CPU. */
 const LOAD = { busy: 0.7, veryBusy: 1.5 };
-/** Free memory as a part of all. */
+/** Free memory as a fraction of the total. */
 const MEMORY = { busy: 0.25, veryBusy: 0.1 };
-/** Times the floor. */
+/** Free disk as a multiple of its floor (`floorOf`). */
 const DISK = { busy: 4, veryBusy: 2 };
-/** Less than the smaller of the two is too little for an account, its processes and a wipe. */
+/**
+ * The floor of free disk and memory is the smaller of an absolute value and a share of the total. Less is too little for an account, its
+ * processes and a wipe.
+ */
 const FLOOR = { megabytes: { disk: 1024, memory: 256 }, share: 0.1 };
-/** A node that was too short comes back with so many times the floor, so that it does not come and go. */
+/** A node that was too short is leased again with this multiple of the floor, so that its band does not change back and forth. */
 const RETURN = 1.5;
 
 const floorOf = (of: 'disk' | 'memory', total: number): number => Math.min(FLOOR.megabytes[of], total > 0 ? FLOOR.share * total : Infinity);
 
-/** What is missing, in words for the node's owner; null: nothing. Pure. */
+/** Returns what is missing, in words for the person who runs the node; null: nothing. Pure. */
 export function shortageOf({ memoryMb, diskMb, memoryFreeMb, diskFreeMb, before }: Pick<Use, 'memoryMb' | 'diskMb' | 'memoryFreeMb' | 'diskFreeMb' | 'before'>): string | null {
   const say = (of: 'disk' | 'memory', free: number | undefined, total: number): string | null => {
     const least = floorOf(of, total) * (before === SHORT ? RETURN : 1);
@@ -38,7 +41,7 @@ export function shortageOf({ memoryMb, diskMb, memoryFreeMb, diskFreeMb, before 
   return say('disk', diskFreeMb, diskMb ?? 0) ?? (memoryMb > 0 ? say('memory', memoryFreeMb, memoryMb) : null);
 }
 
-/** Pure. */
+/** Returns the band of a node. Pure. */
 export function judgeUse(use: Use): UseBand {
   if (shortageOf(use) !== null) {
     return SHORT;

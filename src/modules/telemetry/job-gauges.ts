@@ -1,6 +1,9 @@
 import { Gauge, type Registry } from 'prom-client';
 
-/** Of each job of the control plane, filled from the database. The label is `loop`: Prometheus gives `job` a meaning of its own. */
+/**
+ * Gauges of each job of the control plane, read from the database. The label is `loop`, because Prometheus gives `job` a meaning of its
+ * own.
+ */
 export interface JobGauges {
   info: Gauge<'loop' | 'role' | 'description'>;
   replicas: Gauge<'loop'>;

@@ -1,7 +1,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { createJobGauges, type JobGauges } from './job-gauges';
 
-/** A counter whose labels have a closed set of values. All of them are there from the start, at 0: a series that begins with its first failure, at 1, is no increase. */
+/**
+ * A counter whose labels have a closed set of values. All series exist from the start, at 0. If a series began with its first failure, at
+ * 1, a query would see no increase.
+ */
 interface Tally<L extends Record<string, string>> {
   inc(labels: L, value?: number): void;
 }
@@ -45,7 +48,7 @@ export interface Metrics {
   httpSeconds: Histogram<'method' | 'route' | 'status'>;
   /** 1 when this scrape could read the gauges below from the database. */
   databaseUp: Gauge;
-  /** Filled at each scrape from the database, left out when it does not answer. */
+  /** Read from the database at each scrape, and left out when the database does not answer. */
   nodes: Gauge<'status'>;
   nodesLeasable: Gauge;
   nodesDirty: Gauge;
@@ -53,13 +56,13 @@ export interface Metrics {
   queueLagSeconds: Gauge<'queue'>;
   migrationBreaker: Gauge;
   jobs: JobGauges;
-  /** Of the autoscaler. */
+  /** Gauges and counters of the autoscaler. */
   scaleLeads: Gauge;
   scaleActual: Gauge<'service'>;
   scaleDesired: Gauge<'service'>;
   scaleUtilisation: Gauge<'service'>;
   scaleChanges: Tally<{ service: 'api' | 'scheduler'; direction: 'up' | 'down' }>;
-  /** Of the gateway. */
+  /** Gauges and counters of the gateway. */
   gatewayConnections: Gauge;
   gatewayLogins: Tally<{ result: In<typeof LOGIN_RESULTS> }>;
 }
@@ -121,7 +124,7 @@ export function createMetrics(): Metrics {
   };
 }
 
-/** One object for each way to choose a value of every label. */
+/** Returns one object for each combination of label values. */
 function combinationsOf<L extends string, V extends string>(values: Record<L, readonly V[]>): Record<L, V>[] {
   const entries = Object.entries(values) as [L, readonly V[]][];
   return entries.reduce((rows, [label, each]) => rows.flatMap((row) => each.map((value) => ({ ...row, [label]: value }))), [{} as Record<L, V>]);
@@ -129,10 +132,10 @@ function combinationsOf<L extends string, V extends string>(values: Record<L, re
 
 type CountOutcome = (outcome: In<typeof PASS_OUTCOMES>) => void;
 
-/** What a loop calls after each of its passes. */
+/** Returns the function that a loop calls after each of its passes. */
 export const countPasses = ({ loopPasses }: Metrics, loop: string): CountOutcome => countOutcomes(loopPasses, loop);
 
-/** What is called after each run of a job. */
+/** Returns the function that is called after each run of a job. */
 export const countRuns = ({ jobRuns }: Metrics, loop: string): CountOutcome => countOutcomes(jobRuns, loop);
 
 function countOutcomes(made: Metrics['loopPasses'], loop: string): CountOutcome {

@@ -39,14 +39,14 @@ export async function listUserKeys(db: Db, userId: number): Promise<UserKey[]> {
   return (await selectRows<UserKeyRow>(db, `SELECT ${COLUMNS} FROM user_keys WHERE user_id = ? ORDER BY id`, [userId])).map(toUserKey);
 }
 
-/** The key that was removed; undefined: the user has no such key. */
+/** Deletes a key of the user and returns it. Undefined: the user has no such key. */
 export async function deleteUserKey(db: Db, userId: number, keyId: number): Promise<UserKey | undefined> {
   const row = await selectFirst<UserKeyRow>(db, `SELECT ${COLUMNS} FROM user_keys WHERE id = ? AND user_id = ?`, [keyId, userId]);
   await execute(db, 'DELETE FROM user_keys WHERE id = ? AND user_id = ?', [keyId, userId]);
   return row && toUserKey(row);
 }
 
-/** Public keys by user. A user who is disabled is missing. */
+/** Lists public keys by user. A disabled user is missing. */
 export async function listKeysOfUsers(db: Db, userIds: number[]): Promise<Map<number, string[]>> {
   if (userIds.length === 0) {
     return new Map();

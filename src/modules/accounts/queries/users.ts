@@ -56,20 +56,23 @@ export async function findUser(db: Db, id: number): Promise<User | undefined> {
   return row && toUser(row);
 }
 
-/** The user, locked: rents of one user are counted one after the other. */
+/** Locks the user, so that rents of one user are counted one after the other. */
 export async function lockUser(tx: Tx, id: number): Promise<User | undefined> {
   return (await lockUsers(tx, [id], { waits: true }))[0];
 }
 
-/** These users, locked. Those whose rows another transaction holds are waited for, or are missing in the answer. */
+/**
+ * Locks these users. If another transaction has locked a user's row, it waits for that row (`waits`), or leaves the user out of the result.
+ */
 export async function lockUsers(tx: Tx, ids: number[], { waits }: { waits: boolean }): Promise<User[]> {
   const rows = await selectRows<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id IN (${marks(ids)}) ORDER BY id FOR UPDATE${waits ? '' : ' SKIP LOCKED'}`, ids);
   return rows.map(toUser);
 }
 
 /**
- * Notes a reservation in the rows of these users. Their quota rests on the locks of those rows, and on a cluster, where nobody sees the locks of the other
- * servers, on this: of two transactions that write one row the cluster refuses the later one. (One server spares itself a tenth of a rent.)
+ * Records a reservation in the rows of these users. Their quota depends on the locks of these rows. Servers of a cluster do not see each
+ * other's locks, so there the quota depends on this write. Of two transactions that write one row, the cluster refuses the later one. A
+ * single server skips the write, which saves a tenth of the cost of a rent.
  */
 export async function noteReservations(tx: Tx, ids: number[]): Promise<void> {
   if (tx.isClustered) {
@@ -92,7 +95,7 @@ export interface LoginCandidate {
   now: Date;
 }
 
-/** The user with the stored password hash, for the login alone. */
+/** Finds the user with the stored password hash, for the login only. */
 export async function findUserForLogin(db: Db, username: string): Promise<LoginCandidate | undefined> {
   if (!couldBeUsername(username)) {
     return undefined;
@@ -106,11 +109,11 @@ export async function findUserForLogin(db: Db, username: string): Promise<LoginC
 }
 
 /**
- * The users that these tokens name, in their order. Undefined: the token is over (by the database's clock), revoked or from before the user's
- * tokens became void, or its user disabled. One statement, whatever their number.
+ * Finds the users of these tokens, in the order of the tokens, with one statement. Undefined: the token has expired by the database's
+ * clock, was revoked, or is from before the user's tokens became void; or its user is disabled.
  */
 export async function findUsersOfTokens(db: Db, tokens: TokenOfUser[]): Promise<(User | undefined)[]> {
-  // Revoked ones among those shown are few: with each of them a user comes once more.
+  // The join repeats each user once for each revoked token in the list. Revoked tokens are few.
   const rows = await selectRows<UserRow & { now: number; valid_from: string | number; revoked: string | null }>(
     db,
     `SELECT ${COLUMNS}, UNIX_TIMESTAMP() AS now, COALESCE(UNIX_TIMESTAMP(tokens_valid_from), 0) AS valid_from, jti AS revoked FROM users LEFT JOIN revoked_tokens ON jti IN (${marks(tokens)})
@@ -136,7 +139,7 @@ export interface UserChange {
   disabled?: boolean | undefined;
 }
 
-/** On a user that the caller has locked. */
+/** Changes a user that the caller has locked. Values that are undefined stay as they are. */
 export async function updateUser(tx: Tx, id: number, change: UserChange): Promise<void> {
   await execute(
     tx,
@@ -147,17 +150,17 @@ export async function updateUser(tx: Tx, id: number, change: UserChange): Promis
   );
 }
 
-/** The keys of the user changed, or whether they open anything: what was read of them before is out of date. */
+/** Records that the user's keys changed, or that the user was disabled or enabled. Keys that were read before are out of date. */
 export async function noteAccessChange(tx: Tx, id: number): Promise<void> {
   await execute(tx, 'UPDATE users SET access_version = access_version + 1 WHERE id = ?', [id]);
 }
 
-/** Every token that the user has by now is good for nothing from here on. */
+/** Makes every token that the user has by now invalid. */
 export async function voidTokens(tx: Tx, id: number): Promise<void> {
   await execute(tx, 'UPDATE users SET tokens_valid_from = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
 }
 
-/** The token is good for nothing from here on. Rows past their expiry are dropped in passing. */
+/** Revokes the token. It also deletes up to 100 rows of tokens that expired more than an hour ago. */
 export async function revokeToken(db: Db, tokenId: string, expiresAtSeconds: number): Promise<void> {
   await execute(db, 'INSERT IGNORE INTO revoked_tokens (jti, expires_at) VALUES (?, FROM_UNIXTIME(?))', [tokenId, expiresAtSeconds]);
   await execute(db, 'DELETE FROM revoked_tokens WHERE expires_at < UTC_TIMESTAMP(3) - INTERVAL 1 HOUR LIMIT 100');

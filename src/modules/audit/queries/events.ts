@@ -2,12 +2,12 @@ import { execute, fromJson, rowsOf, selectFirst, selectRows } from '../../../db/
 import type { Db } from '../../../db/transaction';
 import type { EventType, NewEvent, RecordedEvent } from '../types';
 
-/** Writes an event; in the same transaction as what it tells of. */
+/** Writes an event. The caller passes the transaction of the change that the event describes. */
 export function recordEvent(db: Db, event: NewEvent): Promise<void> {
   return recordEvents(db, [event]);
 }
 
-/** Writes several at once: at least one. */
+/** Writes several events in one statement. There must be at least one. */
 export async function recordEvents(db: Db, events: NewEvent[]): Promise<void> {
   await execute(
     db,
@@ -38,7 +38,7 @@ const toEvent = (row: EventRow): RecordedEvent => ({
 
 const COLUMNS = 'id, at, type, actor, lease_id, node_id, data';
 
-/** The timeline of a lease, oldest first. */
+/** Lists the events of a lease, oldest first. */
 export async function listLeaseEvents(db: Db, leaseId: number, limit: number): Promise<RecordedEvent[]> {
   return (await selectRows<EventRow>(db, `SELECT ${COLUMNS} FROM events WHERE lease_id = ? ORDER BY id LIMIT ?`, [leaseId, limit])).map(toEvent);
 }
@@ -55,10 +55,10 @@ export interface SoughtEvent {
   seconds: number;
 }
 
-/** Of a node's or a lease's events the newest ones are looked at. */
+/** How many of the newest events of a node or a lease `hasEventLately` reads. */
 const LATELY = 50;
 
-/** Whether such an event is among the newest of the node or the lease, and not older than `seconds`. */
+/** Returns whether a matching event is among the newest of the node or the lease, and not older than `seconds`. */
 export async function hasEventLately(db: Db, { type, of, id, is, seconds }: SoughtEvent): Promise<boolean> {
   const rows = await selectRows<{ type: EventType; data: unknown }>(
     db,
@@ -68,18 +68,20 @@ export async function hasEventLately(db: Db, { type, of, id, is, seconds }: Soug
   return rows.some((row) => row.type === type && is(fromJson<Record<string, unknown>>(row.data)));
 }
 
-/** What is needed to follow the events: which there are, and which node each is about. */
+/** The fields that are needed to follow events: the id of an event, and the node that it is about. */
 export interface EventMark {
   id: number;
   nodeId: number | null;
 }
 
-/** Events with an id above `afterId`, oldest first. Ids are given out before their transaction commits: lower ones may come later. */
+/**
+ * Lists events with an id above `afterId`, oldest first. Ids are given out before their transaction commits, so lower ids may appear later.
+ */
 export async function listEventsAfter(db: Db, afterId: number, limit: number): Promise<EventMark[]> {
   return selectRows(db, 'SELECT id, node_id AS nodeId FROM events WHERE id > ? ORDER BY id LIMIT ?', [afterId, limit]);
 }
 
-/** Those of these ids that exist by now. */
+/** Finds the events with these ids that exist by now. */
 export async function findEvents(db: Db, ids: readonly number[]): Promise<EventMark[]> {
   return ids.length === 0 ? [] : selectRows(db, `SELECT id, node_id AS nodeId FROM events WHERE id IN (${ids.map(() => '?').join(',')})`, ids);
 }

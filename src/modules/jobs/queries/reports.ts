@@ -5,18 +5,18 @@ import { newClaimToken } from '../../../lib/ids';
 import type { JobNews, WriteReports } from '../journal';
 import type { JobReport } from '../state';
 
-/** A replica that did not report for so long is forgotten, once another one of its role reports. */
+/** The reports of a replica that did not report for this long are deleted once another replica of its role reports. */
 const FORGOTTEN_SECONDS = 3_600;
 const FORGOTTEN_AT_ONCE = 100;
-/** Rows that a look at the jobs reads: the newest of some hundred replicas. */
+/** Maximum number of rows that `listJobReports` reads: the newest reports of some hundred replicas. */
 const MAX_READ = 2_000;
 
-/** Columns that keep their value while a report has no news of them. */
+/** Columns that keep their value when a report has no news of them. */
 const NEWS = ['last_pass_at', 'last_run_at', 'last_error_at', 'last_duration_ms', 'last_error'];
 
 const unlessNull = (column: string): string => `${column} = COALESCE(VALUES(${column}), ${column})`;
 
-/** Writes the reports of one replica: a row a job, which no other replica writes. */
+/** Creates the function that writes the reports of one replica. It writes one row for each job, and no other replica writes these rows. */
 export function createReportWriter(db: Knex, role: string): WriteReports {
   const replicaId = newClaimToken();
   return (news) =>
@@ -53,7 +53,7 @@ interface ReportRow {
   last_error_at: Date | null;
 }
 
-/** What each replica reported of each job, the newest reports first. */
+/** Lists what each replica last reported of each job, the newest reports first. */
 export async function listJobReports(db: Db): Promise<JobReport[]> {
   const rows = await selectRows<ReportRow>(
     db,

@@ -1,7 +1,10 @@
 import { execute, fromJson, marks, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 
-/** Locks the running leases of a user, which the caller has locked already: then no account of theirs comes unseen. Returns their own keys by lease. */
+/**
+ * Locks the running leases of a user whose row the caller has locked already. So no new account of the user can be missed. Returns the
+ * leases' own keys by lease.
+ */
 export async function lockKeysOfLeases(tx: Tx, userId: number): Promise<Map<number, string[]>> {
   const rows = await selectRows<{ id: number; keys: unknown }>(
     tx,
@@ -15,7 +18,10 @@ export async function setKeysOfLease(tx: Tx, leaseId: number, publicKeys: string
   await execute(tx, 'UPDATE leases SET public_keys = ? WHERE id = ?', [JSON.stringify(publicKeys), leaseId]);
 }
 
-/** The set of keys for the accounts of these leases has changed. A scheduler that is working on one of them finds it due again when it settles. */
+/**
+ * Records that the keys for the accounts of these leases changed, and makes the accounts due. An account that a scheduler is working on
+ * becomes due when that claim is completed.
+ */
 export async function wantAccessAnew(tx: Tx, leaseIds: number[]): Promise<void> {
   if (leaseIds.length > 0) {
     await execute(
@@ -27,7 +33,10 @@ export async function wantAccessAnew(tx: Tx, leaseIds: number[]): Promise<void> 
   }
 }
 
-/** Makes accounts due that nobody would bring up to date: a release that keeps no account of keys made them, or moved their end. Returns how many. */
+/**
+ * Makes up to `limit` accounts due that are out of date and would not become due otherwise. A release that does not record the keys of
+ * accounts made them, or moved their end. Returns how many accounts became due.
+ */
 export async function refreshOutdatedAccounts(db: Db, limit: number): Promise<number> {
   const rows = await selectRows<{ id: number }>(
     db,

@@ -8,13 +8,16 @@ export async function findLease(db: Db, id: number): Promise<Lease | undefined> 
   return row && toLease(row);
 }
 
-/** The lease, locked until the transaction ends. Locks are taken lease first, node second. */
+/** Reads the lease and locks it until the transaction ends. Locks are taken lease first, node second. */
 export async function lockLease(tx: Tx, id: number): Promise<Lease | undefined> {
   const row = await selectFirst<LeaseRow>(tx, `SELECT ${LEASE_COLUMNS} FROM leases WHERE id = ? FOR UPDATE`, [id]);
   return row && toLease(row);
 }
 
-/** The lease if it is this user's; undefined for another's just as for none. Locked. `ownerId` undefined: an admin asks. */
+/**
+ * Locks and reads the lease if it belongs to this user. Undefined: the lease belongs to another user, or there is none. With `ownerId`
+ * undefined, for an admin, it finds the lease of any user.
+ */
 export async function lockOwnedLease(tx: Tx, id: number, ownerId: number | undefined): Promise<Lease | undefined> {
   const owner = ownerId === undefined ? '' : 'AND user_id = ?';
   const row = await selectFirst<LeaseRow>(
@@ -29,7 +32,10 @@ export async function listLeasesOfRents(db: Db, rentIds: number[]): Promise<Leas
   return (await selectRows<LeaseRow>(db, `SELECT ${LEASE_COLUMNS} FROM leases WHERE rent_id IN (${marks(rentIds)}) ORDER BY id`, rentIds)).map(toLease);
 }
 
-/** Leases that count against the quota, by user: those that run, and so occupy a node. Users who have none are missing. Call with the users' rows locked. */
+/**
+ * Counts the leases that count against the quota, by user: running leases, which occupy a node. Users who have none are missing. The caller
+ * has locked the users' rows.
+ */
 export async function countRunningLeases(tx: Tx, userIds: number[]): Promise<Map<number, number>> {
   const rows = await selectRows<{ user_id: number; n: number }>(
     tx,
@@ -39,12 +45,12 @@ export async function countRunningLeases(tx: Tx, userIds: number[]): Promise<Map
   return new Map(rows.map(({ user_id, n }) => [user_id, n]));
 }
 
-/** Those that are not over, for metrics: history only grows. */
+/** Counts the leases that are not over, by state, for metrics. The number of leases that are over only grows. */
 export async function countLeases(db: Db): Promise<{ state: string; count: number }[]> {
   return selectRows(db, "SELECT state, COUNT(*) AS count FROM leases WHERE state IN ('provisioning','active','migrating','ending') GROUP BY state");
 }
 
-/** Whose these leases are: user ids by lease id. */
+/** Finds the users of these leases: user ids by lease id. */
 export async function findOwners(db: Db, leaseIds: readonly number[]): Promise<Map<number, number>> {
   if (leaseIds.length === 0) {
     return new Map();
@@ -62,9 +68,9 @@ export interface NextEnd {
 
 const DEFAULT_RETRY_SECONDS = 30;
 
-/** What a caller who found nothing free can wait for. */
+/** Finds when the next lease ends, for a client that found no free node. */
 export async function findNextEnd(db: Db): Promise<NextEnd> {
-  // The first of each state, by the index: over all three at once the server would look at every running lease.
+  // Reads the first lease of each state, by the index. A single query over all three states would read every running lease.
   const firsts = RUNNING.map((state) => `(SELECT ends_at FROM leases WHERE state = '${state}' AND ends_at > UTC_TIMESTAMP(3) ORDER BY ends_at LIMIT 1)`);
   const row = await selectFirst<{ ends_at: Date | null; seconds: string | number | null }>(
     db,

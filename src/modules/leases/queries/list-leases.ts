@@ -4,18 +4,18 @@ import type { Lease, LeaseState } from '../types';
 import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
 export interface LeaseFilter {
-  /** Undefined: every user's, for admins. */
+  /** Lists only leases of this user. Undefined: the leases of all users, for admins. */
   ownerId: number | undefined;
-  /** Leave out those that are over. */
+  /** Leaves out leases that are over. */
   runningOnly: boolean;
-  /** Ids below this one (newest first), or undefined for the first page. */
+  /** Lists only ids below this one (newest first). Undefined: the first page. */
   beforeId: number | undefined;
   limit: number;
 }
 
 /**
- * A page, newest first. It reads as many rows as it gives, a few times over, however many leases there are. The indexes are named: left to itself the server
- * takes the first key column alone, and walks over every row that is newer than the page.
+ * Returns a page of leases, newest first. It reads a small multiple of the rows that it returns, however many leases there are. The indexes
+ * are forced: otherwise the server uses the first key column alone, and scans every row that is newer than the page.
  */
 export async function listLeases(db: Db, filter: LeaseFilter): Promise<Lease[]> {
   const part = filter.runningOnly ? runningIds(filter) : allIds(filter);
@@ -35,8 +35,9 @@ function allIds(filter: LeaseFilter): Part {
 const RUNNING: LeaseState[] = ['provisioning', 'active', 'migrating', 'ending'];
 
 /**
- * One condition on the four states reads the history between them; a list for each state, by the index, does not. A user's leases that occupy a node are as many
- * as the quota lets be, and have an index already; those that are ending, of all users, are as many as nodes are being wiped.
+ * Builds a list for each state, by the index. A single condition on all four states would read the history between them. The quota bounds
+ * the leases of a user that occupy a node, and these have an index already. Leases that are ending, of all users, are as many as nodes are
+ * being wiped.
  */
 function runningIds(filter: LeaseFilter): Part {
   const ofState = (state: LeaseState): Part => idsBy('leases_state', filter, ['state = ?', state]);

@@ -53,12 +53,15 @@ export async function listCurrentPlacements(db: Db, leaseIds: number[]): Promise
   return rows.map(toPlacement);
 }
 
-/** Accounts that should be gone from the node and are not known to be. */
+/** Lists accounts that must be removed from the node and are not known to be gone. */
 export async function listPlacementsToWipe(db: Db, nodeId: number): Promise<Placement[]> {
   return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE node_id = ? AND state = 'wiping'`, [nodeId])).map(toPlacement);
 }
 
-/** What the node should be told of its current account: its agent ends it by itself when nobody can be reached after the end. */
+/**
+ * Lists the current account of the node with its remaining time, for the answer to a heartbeat. The agent uses the time for self-fencing:
+ * it ends the account by itself if the control plane does not answer after the end.
+ */
 export async function listAccountsOnNode(db: Db, nodeId: number): Promise<{ username: string; remainingSeconds: number }[]> {
   const rows = await selectRows<{ username: string; remaining: string | number }>(
     db,
@@ -72,14 +75,14 @@ export async function listAccountsOnNode(db: Db, nodeId: number): Promise<{ user
 export interface LocalEnd {
   nodeId: number;
   username: string;
-  /** By the node's clock. */
+  /** Seconds until the end of the account, by the node's clock. */
   endsInSeconds: number;
   toleranceSeconds: number;
 }
 
 /**
- * The lease of an account whose end on the node is not the one that was put there, locked: the node's clock was set since. Undefined: it is, or the account is being
- * worked on anyway, or another transaction holds it.
+ * Finds and locks the lease of an account whose end on the node is not the applied end, because the node's clock was set since. Undefined:
+ * the ends agree, the account is due or claimed anyway, or another transaction has locked it.
  */
 export async function findAstray(tx: Tx, { nodeId, username, endsInSeconds, toleranceSeconds }: LocalEnd): Promise<{ leaseId: number; userId: number; jumpSeconds: number } | undefined> {
   const row = await selectFirst<{ lease_id: number; user_id: number; jump: string | number }>(
@@ -119,8 +122,8 @@ const NAME_LENGTH = 10;
 const FIRST_ACCESS = 1;
 
 /**
- * The next current placements of leases, in their order; the caller works on them at once and holds them for `claimSeconds`. I2: throws ER_DUP_ENTRY
- * when a lease has a current one.
+ * Inserts the next current placements of leases and returns them in the order of `placements`. The caller works on them at once: each is
+ * claimed for `claimSeconds`. I2: throws ER_DUP_ENTRY when a lease has a current placement.
  */
 export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
   const made = placements.map(({ leaseId, nodeId, generation, uid }) => ({ leaseId, nodeId, generation, uid, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
@@ -144,7 +147,7 @@ export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: nu
   return rows.map((row) => toClaimed(row, token));
 }
 
-/** Prolongs a placement's claim. False: it was lost; stop, change nothing. */
+/** Renews the claim of a placement. False: the claim was lost; stop, and change nothing. */
 export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> => renewClaim(db, PLACEMENTS, { id, token, claimSeconds });
 
 const SETTLE = placementState.update('settle', {
@@ -155,15 +158,15 @@ const SETTLE = placementState.update('settle', {
 });
 
 /**
- * Settles: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones; when the lease was extended meanwhile, or the keys
- * changed, it stays due, to be brought up to date. False: the claim was lost; nothing changed.
+ * Completes the claim: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones. If the lease was
+ * extended or the keys changed meanwhile, the placement stays due, to be brought up to date. False: the claim was lost; nothing changed.
  */
 export async function settlePresent(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
   const bindings = [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token];
   return (await execute(tx, SETTLE, bindings)) === 1;
 }
 
-/** Settles a failure: tried again on the same node after `retrySeconds`. False: the claim was lost. */
+/** Fails the claim: the same node is tried again after `retrySeconds`. False: the claim was lost. */
 export async function settlePlacementFailed(tx: Tx, { id, token }: ClaimedPlacement, failure: { message: string; retrySeconds: number }): Promise<boolean> {
   const changed = await execute(
     tx,
@@ -173,14 +176,17 @@ export async function settlePlacementFailed(tx: Tx, { id, token }: ClaimedPlacem
   return changed === 1;
 }
 
-/** Takes a failed placement again at once, under the claim just settled by the same transaction. */
+/** Claims a failed placement again at once, after the same transaction has failed its claim. */
 export async function reclaimPlacement(tx: Tx, placement: ClaimedPlacement, claimSeconds: number): Promise<ClaimedPlacement> {
   const token = newClaimToken();
   await execute(tx, `UPDATE placements SET claim_token = ?, due_at = ${IN_SECONDS} WHERE id = ?`, [token, claimSeconds, placement.id]);
   return { ...placement, token, attempts: placement.attempts + 1 };
 }
 
-/** Gives a placement whose account was never there another uid, and takes it again at once, under a new claim. Undefined: the claim was lost; nothing changed. */
+/**
+ * Gives another uid to a placement whose account was never there, and claims the placement again at once. Undefined: the claim was lost;
+ * nothing changed.
+ */
 export async function renumberPlacement(tx: Tx, placement: ClaimedPlacement, { uid, claimSeconds }: { uid: number; claimSeconds: number }): Promise<ClaimedPlacement | undefined> {
   const token = newClaimToken();
   const changed = await execute(
@@ -191,12 +197,15 @@ export async function renumberPlacement(tx: Tx, placement: ClaimedPlacement, { u
   return changed === 1 ? { ...placement, uid, token, refusedUids: (placement.refusedUids ?? 0) + 1 } : undefined;
 }
 
-/** Something has to be done about the lease's account: bring it up to date. Leaves a claim in hand alone: its settling looks again. */
+/**
+ * Makes the lease's account due, so that a scheduler brings it up to date. It changes no claimed placement, because completing that claim
+ * compares the end and the keys again.
+ */
 export async function refreshPlacement(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3) WHERE current_lease_id = ? AND claim_token IS NULL', [leaseId]);
 }
 
-/** The node of the current placement is lost: nobody need try to reach it. Any claim on it ends. */
+/** Takes the current placement off the queue, because its node is lost and cannot be reached. Any claim on it ends. */
 export async function parkPlacement(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE placements SET due_at = NULL, claim_token = NULL WHERE current_lease_id = ?', [leaseId]);
 }
@@ -206,7 +215,10 @@ const RESUME = placementState.update('resume', {
   where: 'current_lease_id = ?',
 });
 
-/** The node of a waiting lease came back before a new one was found: its account is made sure of, right there. */
+/**
+ * Makes the current placement due on its old node, which came back before a new one was found. A scheduler then makes sure that the account
+ * is there.
+ */
 export async function resumePlacement(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, RESUME, [leaseId]);
 }
@@ -216,14 +228,14 @@ const RETIRE = placementState.update('retire', {
   where: 'current_lease_id = ?',
 });
 
-/** The current placement of the lease is to be wiped: it is current no more and any claim on it ends. */
+/** Marks the current placement of the lease for its wipe. It is no longer current, and any claim on it ends. */
 export async function retirePlacement(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, RETIRE, [leaseId]);
 }
 
 const WIPE = placementState.update('wipe', { set: 'wiped_at = UTC_TIMESTAMP(3), report = ?, last_error = NULL', where: 'id IN (#)' });
 
-/** The verified wipe of these placements. */
+/** Marks these placements as wiped after a verified wipe. */
 export async function settlePlacementsWiped(tx: Tx, ids: number[], report: unknown): Promise<void> {
   if (ids.length > 0) {
     await execute(tx, WIPE.replace('#', marks(ids)), [JSON.stringify(report), ...ids]);

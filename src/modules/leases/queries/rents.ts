@@ -9,13 +9,13 @@ export interface Rent {
   requestHash: string;
 }
 
-/** A key, and whose: the same word of two users is two keys. */
+/** An idempotency key of a user. The same text of two users is two keys. */
 export interface RentKey {
   userId: number;
   idempotencyKey: string;
 }
 
-/** Those of these keys that were used before. */
+/** Finds the rents of these keys. A key that was not used before has none. */
 export async function findRentsByKeys(db: Db, keys: RentKey[]): Promise<(Rent & RentKey)[]> {
   if (keys.length === 0) {
     return [];
@@ -34,7 +34,9 @@ export interface NewRent {
   requestHash: string;
 }
 
-/** Gives their ids, in their order. Throws ER_DUP_ENTRY on `rents_idempotency` when a key was used meanwhile. */
+/**
+ * Inserts rents and returns their ids in the order of `rents`. Throws ER_DUP_ENTRY on `rents_idempotency` when a key was used meanwhile.
+ */
 export async function insertRents(tx: Tx, rents: NewRent[]): Promise<number[]> {
   const rows = await selectRows<{ id: number }>(
     tx,
@@ -54,7 +56,10 @@ export interface NewLease {
   passwordHash: string | null;
 }
 
-/** Gives them in their order. I1: throws ER_DUP_ENTRY on `leases_occupied_node` when a node is occupied. The ends are computed by the database's clock. */
+/**
+ * Inserts leases and returns them in the order of `leases`. I1: throws ER_DUP_ENTRY on `leases_occupied_node` when a node is occupied. The
+ * database's clock determines the ends.
+ */
 export async function insertLeases(tx: Tx, leases: NewLease[]): Promise<Lease[]> {
   const rows = await selectRows<NewLeaseRow>(
     tx,
@@ -75,7 +80,7 @@ interface NewLeaseRow {
   ends_at: Date;
 }
 
-/** Written out, without a spread: thousands a second are made, and this takes a fifth of the memory. */
+/** Lists the fields without a spread: thousands of leases are made each second, and this takes a fifth of the memory. */
 const toNewLease = ({ userId, nodeId, durationSeconds, requirements, publicKeys, passwordHash }: NewLease, row: NewLeaseRow): Lease => ({
   id: row.id,
   rentId: row.rent_id,

@@ -5,7 +5,7 @@ import type { DueRows } from '../../../db/work-queue';
 import type { EndReason, Lease, LeaseState } from '../types';
 import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
-/** Running states, in which the expiry looks for leases; one query each, so that the index serves filter and order. */
+/** Running states, in which leases expire. There is one query for each state, so that the index serves filter and order. */
 const EXPIRING: readonly LeaseState[] = ['active', 'migrating', 'provisioning'];
 
 /** Leases whose end has passed. */
@@ -18,7 +18,7 @@ export const EXPIRED: DueRows = {
 /** Leases that wait to be moved. */
 export const MIGRATIONS: DueRows = { table: 'leases', dueAt: 'due_at', where: "state = 'migrating'" };
 
-/** Locks up to `limit` leases whose end has passed by the database's clock, skipping those in other hands. */
+/** Locks up to `limit` leases whose end has passed by the database's clock. It skips leases that other transactions have locked. */
 export async function lockExpiredLeases(tx: Tx, limit: number): Promise<Lease[]> {
   const found: Lease[] = [];
   for (const state of EXPIRING) {
@@ -49,7 +49,7 @@ const ACTIVATE = leaseState.update('activate', {
   where: 'id = ? AND generation = ?',
 });
 
-/** The account is there. Zero rows: the lease ended or moved on meanwhile. */
+/** Makes the lease active, because its account is there. False: the lease ended or moved meanwhile. */
 export async function activateLease(tx: Tx, leaseId: number, generation: number): Promise<boolean> {
   return (await execute(tx, ACTIVATE, [leaseId, generation])) === 1;
 }
@@ -59,18 +59,21 @@ const MIGRATE = leaseState.update('migrate', {
   where: 'id = ?',
 });
 
-/** The lease's node is lost or has to be left: it is looked at by the next migration pass. Zero rows: it was not running. */
+/**
+ * Marks the lease for migration, because its node is lost or must be left. The next migration pass reads it. False: the lease was neither
+ * active nor migrating.
+ */
 export async function markMigrating(tx: Tx, leaseId: number): Promise<boolean> {
   return (await execute(tx, MIGRATE, [leaseId])) === 1;
 }
 
-/** Nothing to move to: looked at again in `seconds`. True when it began to wait only now. */
+/** Makes a migrating lease wait for `seconds`, because no node is free. True: the lease was not waiting before. */
 export async function markWaiting(tx: Tx, lease: Lease, seconds: number): Promise<boolean> {
   await execute(tx, `UPDATE leases SET due_at = ${IN_SECONDS}, waiting_since = COALESCE(waiting_since, UTC_TIMESTAMP(3)) WHERE id = ?`, [seconds, lease.id]);
   return lease.waitingSince === null;
 }
 
-/** Takes a migrating lease off the queue of migrations: its node came back and its account is being made sure of there. */
+/** Takes a migrating lease off the queue of migrations: its node came back, and a scheduler makes sure that its account is there. */
 export async function stopWaiting(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, "UPDATE leases SET due_at = NULL, waiting_since = NULL WHERE id = ? AND state = 'migrating'", [leaseId]);
 }
@@ -80,12 +83,15 @@ const STAY = leaseState.update('stay', {
   where: "id = ? AND EXISTS (SELECT 1 FROM placements p WHERE p.current_lease_id = leases.id AND p.state = 'present')",
 });
 
-/** A migrating lease whose account is still there, on a node that it may stay on after all, is active again. Zero rows: its account is not there. */
+/**
+ * Makes a migrating lease active again whose account is still there, on a node that it may stay on after all. False: its account is not
+ * there.
+ */
 export async function reactivateLease(tx: Tx, leaseId: number): Promise<boolean> {
   return (await execute(tx, STAY, [leaseId])) === 1;
 }
 
-/** Puts off a migration: its attempt threw, or its node is not judged yet. So it does not stand at the head of the queue. */
+/** Postpones a migration whose attempt threw, or whose node is not judged yet. So it does not stay at the head of the queue. */
 export async function postponeMigration(db: Db, leaseId: number, seconds: number): Promise<void> {
   await execute(db, `UPDATE leases SET due_at = ${IN_SECONDS} WHERE id = ? AND state = 'migrating'`, [seconds, leaseId]);
 }
@@ -112,8 +118,8 @@ const CLOSE = {
 };
 
 /**
- * The end of a running lease: it holds no node from here on. `ending` while its account is being wiped, `ended` at once when there is no node to
- * wipe it on now, `failed` when it never came to be. Zero rows: it was over already.
+ * Closes a running lease: it occupies no node from here on. `ending`: its account is being wiped. `ended`: there is no node to wipe it on
+ * now. `failed`: no node could make an account of its rent. False: the lease was over already.
  */
 export async function closeLease(tx: Tx, leaseId: number, { to, reason }: { to: keyof typeof CLOSE; reason: EndReason }): Promise<boolean> {
   return (await execute(tx, CLOSE[to], [reason, leaseId])) === 1;
@@ -121,7 +127,7 @@ export async function closeLease(tx: Tx, leaseId: number, { to, reason }: { to: 
 
 const FINISH = leaseState.update('finish', { set: 'ended_at = UTC_TIMESTAMP(3)', where: 'id = ?' });
 
-/** The wipe is done, or can only be done once the node comes back: leases that were `ending` are over. Returns their ids. */
+/** Ends leases that were `ending`: their wipe is done, or must wait until the node comes back. Returns their ids. */
 export async function endLeases(tx: Tx, leaseIds: number[]): Promise<number[]> {
   const ended: number[] = [];
   for (const id of leaseIds) {
@@ -139,7 +145,10 @@ export interface Extension {
   extendedBy: number;
 }
 
-/** I4: moves the end and records it, in the caller's transaction, on a lease that the caller has locked and found running. */
+/**
+ * I4: moves the end of a lease and records the extension, in the caller's transaction. The caller has locked the lease and found it
+ * running.
+ */
 export async function extendEnd(tx: Tx, { leaseId, idempotencyKey, seconds, extendedBy }: Extension): Promise<void> {
   await execute(
     tx,
@@ -150,7 +159,7 @@ export async function extendEnd(tx: Tx, { leaseId, idempotencyKey, seconds, exte
   await execute(tx, 'UPDATE leases SET ends_at = TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, ends_at) WHERE id = ?', [seconds, leaseId]);
 }
 
-/** Seconds by which the extension of this key moved the end, or undefined when the key is new. */
+/** Returns the seconds by which the extension with this idempotency key moved the end. Undefined: the key is new. */
 export async function findExtension(db: Db, leaseId: number, idempotencyKey: string): Promise<number | undefined> {
   const row = await selectFirst<{ seconds: string | number }>(
     db,

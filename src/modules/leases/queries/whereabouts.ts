@@ -1,18 +1,18 @@
 import { fromJson, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 
-/** Where a running lease is, for those who lead its owner there. */
+/** The place and the access of a running lease, as the gateway needs them to forward a client. */
 export interface LeaseWhereabouts {
   leaseId: number;
   userId: number;
-  /** Its own; those of its owner's account come to them. */
+  /** The lease's own keys. The keys of its user are valid as well. */
   publicKeys: string[];
   endsInSeconds: number;
   generation: number;
-  /** Of the account, once it is there; null while it is being made. */
+  /** Name of the account; null: the account is still being made. */
   username: string | null;
   nodeId: number | null;
-  /** How many leases have been waiting for a machine for longer; null when it does not wait for one. */
+  /** How many leases have been waiting for a node for longer; null: this lease does not wait. */
   ahead: number | null;
 }
 
@@ -27,7 +27,7 @@ interface Row {
   ahead: string | number | null;
 }
 
-/** Those of these leases that are running and not over yet by the database's clock. */
+/** Finds where these leases are. Leases that do not run, or are over by the database's clock, are missing. */
 export async function listWhereabouts(db: Db, leaseIds: number[]): Promise<LeaseWhereabouts[]> {
   if (leaseIds.length === 0) {
     return [];

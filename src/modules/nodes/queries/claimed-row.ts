@@ -2,7 +2,7 @@ import type { Node, ReachableNode } from '../types';
 import type { UseBand } from '../use';
 import { type ReachableRow, toNotExamined, toReachableNode } from './row';
 
-/** A node that this transaction holds: what its new lease needs of it, with the uid that the new placement gets there. */
+/** A node that this transaction has locked for a new lease: the fields that the lease needs, and the uid of the new placement there. */
 export type ClaimedNode = ReachableNode & Pick<Node, 'cpus' | 'memoryMb' | 'notExamined'> & { nextUid: number; useBand: UseBand };
 
 export interface ClaimedRow extends ReachableRow {
@@ -13,7 +13,7 @@ export interface ClaimedRow extends ReachableRow {
   not_examined: string | null;
 }
 
-/** No more than that: reading whole nodes is a good part of the cost of a claim. */
+/** The columns of `ClaimedRow`, and no more: reading whole nodes is a large part of the cost of a claim. */
 export const CLAIMED_COLUMNS = 'id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid, use_band, not_examined';
 
 export const toClaimedNode = (row: ClaimedRow): ClaimedNode => ({

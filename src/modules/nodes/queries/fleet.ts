@@ -2,14 +2,14 @@ import { execute, selectFirst } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import type { FleetCounts } from '../health';
 
-/** Deaths older than this are history, no sign that the fleet is failing now. */
+/** Older deaths are no sign that the fleet is failing now. */
 const RECENT_DEATH_MINUTES = 5;
 
 /**
- * The healthy are counted no further than there are failing ones: more of them change no judgement, and every scheduler asks every two seconds. So this
- * looks at what fails, and is cheap while little does.
+ * Counts the failing and the healthy nodes of the fleet. The count of healthy nodes stops at the number of failing ones: more of them
+ * change no decision. Every scheduler runs this every two seconds, and it is cheap while few nodes fail.
  *
- * @param evidenceSeconds how old a successful check may be to count as evidence of health
+ * @param evidenceSeconds how old a successful probe may be to count as evidence of health
  */
 export async function countFleet(db: Db, evidenceSeconds: number): Promise<FleetCounts> {
   const failing = await countOf(
@@ -30,8 +30,8 @@ async function countOf(db: Db, sql: string, bindings: number[]): Promise<number>
 }
 
 /**
- * A scheduler says that it is at work. When nobody has said so for `outageSeconds`, the control plane itself was away: judgements begin
- * anew from now (I8), and true is returned.
+ * Records that a scheduler is at work. If no scheduler did so for `outageSeconds`, the control plane itself was down: failures count only
+ * from now on (I8), and the result is true.
  */
 export async function tick(db: Db, outageSeconds: number): Promise<boolean> {
   const judgedAnew = await execute(

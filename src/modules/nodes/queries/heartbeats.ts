@@ -2,14 +2,14 @@ import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 import type { NodeStatus, Vitals } from '../types';
 
-/** A node as its agent is answered. */
+/** The data of a node that the answer to its heartbeat needs. */
 export interface Caller {
   nodeId: number;
-  /** For its calls and their answers. */
+  /** Key that authenticates the agent's requests and the answers to them. */
   credentialHash: string;
   hostKey: string;
   status: NodeStatus;
-  /** Those that are current there. */
+  /** The current accounts on the node. */
   accounts: { username: string; remainingSeconds: number }[];
 }
 
@@ -24,14 +24,14 @@ interface CallerRow {
 }
 
 /**
- * Where one replica has found credentials before: their nodes, by the credential's id. Only a hint, to look there first (a third of what the index of ids costs):
- * whether the row still has that credential is asked each time.
+ * Node ids by credential id, as one replica found them before. They are only a hint: the node's row is read first, at a third of the cost
+ * of the index of credential ids. Each lookup checks that the row still has that credential.
  */
 export type CallerHints = Map<string, number>;
 
 const MAX_HINTS = 200_000;
 
-/** The nodes that hold the credentials with these ids, by the id, whatever their status. */
+/** Finds the nodes that have the credentials with these ids, by credential id, whatever their status. */
 export async function listCallers(db: Db, keyIds: string[], hints: CallerHints): Promise<Map<string, Caller>> {
   const hinted = keyIds.flatMap((id) => hints.get(id) ?? []);
   const rows = hinted.length > 0 ? await selectCallers(db, 'n.id', hinted) : [];
@@ -64,13 +64,16 @@ const toCaller = ({ id, credential_hash: credentialHash, host_key: hostKey, stat
 
 export interface Heartbeat {
   nodeId: number;
-  /** What is not in it stays as it was. */
+  /** Values that are missing stay as they were. */
   vitals: Vitals;
-  /** Silence after which the agent counts as silent. */
+  /** Seconds without a heartbeat after which the agent counts as silent. */
   overdueSeconds: number;
 }
 
-/** Writes heartbeats, one a node at most, in one statement. In the order of the nodes, so that replicas that write at the same time cannot deadlock. */
+/**
+ * Writes heartbeats in one statement, at most one for each node. They are sorted by node, so that replicas that write at the same time
+ * cannot deadlock.
+ */
 export async function recordHeartbeats(db: Db, heartbeats: Heartbeat[]): Promise<void> {
   const sorted = [...heartbeats].sort((a, b) => a.nodeId - b.nodeId);
   await execute(
@@ -83,7 +86,10 @@ export async function recordHeartbeats(db: Db, heartbeats: Heartbeat[]): Promise
   );
 }
 
-/** A machine enrolled. Its agent is not heard by that: whoever enrols may never have got the answer. */
+/**
+ * Starts the wait for the first heartbeat of a machine that has just enrolled. The enrolment itself does not count as a heartbeat, because
+ * the machine may never have received the answer.
+ */
 export async function expectFirstHeartbeat(db: Db, nodeId: number, overdueSeconds: number): Promise<void> {
   await execute(
     db,
@@ -93,7 +99,10 @@ export async function expectFirstHeartbeat(db: Db, nodeId: number, overdueSecond
   );
 }
 
-/** Seconds, at least 1, until the agent counts as silent if it does not call again. 0: it does already, or has not called since the machine enrolled. */
+/**
+ * Returns the seconds, at least 1, until the agent counts as silent if it sends no further heartbeat. 0: it is silent already, or has sent
+ * none since the machine registered.
+ */
 export async function secondsUntilSilent(db: Db, nodeId: number): Promise<number> {
   const row = await selectFirst<{ seconds: string | number }>(
     db,
@@ -104,12 +113,15 @@ export async function secondsUntilSilent(db: Db, nodeId: number): Promise<number
   return Number(row?.seconds ?? 0);
 }
 
-/** An account has come onto the node: its agent has `overdueSeconds` to call, whatever it was told before. */
+/**
+ * Lets the agent count as silent after `overdueSeconds` at the latest, even if its last heartbeat schedule allowed more. Called when an
+ * account was made on the node.
+ */
 export async function expectHeartbeat(db: Db, nodeId: number, overdueSeconds: number): Promise<void> {
   await execute(db, `UPDATE heartbeats SET silent_at = LEAST(silent_at, ${IN_SECONDS}) WHERE node_id = ?`, [overdueSeconds, nodeId]);
 }
 
-/** How many nodes call home regularly, about. */
+/** Counts the nodes that send heartbeats regularly, approximately: the nodes that are alive. */
 export async function countCallers(db: Db): Promise<number> {
   return (await selectFirst<{ n: number }>(db, "SELECT COUNT(*) AS n FROM nodes WHERE status = 'alive'"))?.n ?? 0;
 }

@@ -65,12 +65,12 @@ export async function insertJoinToken(db: Db, token: NewJoinToken): Promise<Join
   return toJoinToken(row);
 }
 
-/** What verifies a proof of the token with this hash; undefined for one that there is not, and for one from before there were proofs. */
+/** Returns the key that verifies a proof of the token with this hash. Undefined: there is no such token, or it is older than proofs. */
 export async function findJoinKey(db: Db, tokenHash: string): Promise<string | undefined> {
   return (await selectFirst<{ public_key: string | null }>(db, 'SELECT public_key FROM join_tokens WHERE token_hash = ?', [tokenHash]))?.public_key ?? undefined;
 }
 
-/** Uses the token up by one. Undefined: unknown, used up, expired or revoked; which of these is nobody's business. */
+/** Uses the token up by one. Undefined: the token is unknown, used up, expired or revoked; the result does not reveal which. */
 export async function consumeJoinToken(tx: Tx, tokenHash: string): Promise<JoinToken | undefined> {
   const changed = await execute(
     tx,
@@ -88,7 +88,7 @@ export async function listJoinTokens(db: Db, afterId: number, limit: number): Pr
   return (await selectRows<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id > ? ORDER BY id LIMIT ?`, [afterId, limit])).map(toJoinToken);
 }
 
-/** Zero rows: no such token. Revoking twice is fine. */
+/** Revokes a join token. Undefined: there is no such token. A second call changes nothing. */
 export async function revokeJoinToken(db: Db, id: number): Promise<JoinToken | undefined> {
   await execute(db, 'UPDATE join_tokens SET revoked_at = COALESCE(revoked_at, UTC_TIMESTAMP(3)) WHERE id = ?', [id]);
   const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);

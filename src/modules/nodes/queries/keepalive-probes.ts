@@ -4,9 +4,9 @@ import type { SshTarget } from '../../../ssh';
 import { OWNED_SHARDS, SHARDS } from './probe-shards';
 import { DIRECT_DUE } from './probes';
 
-/** A node to which a connection is worth keeping. */
+/** A node to which a pooled SSH session is worth keeping. */
 export interface KeepableNode extends SshTarget {
-  /** Of the host key. */
+  /** Fingerprint of the host key. */
   fingerprint: string;
 }
 
@@ -19,7 +19,7 @@ interface Row {
   reach: NonNullable<SshTarget['reach']>;
 }
 
-/** The nodes of an owner's shards that are well and mean to stay, at most `limit`, the oldest first. */
+/** Lists at most `limit` nodes of an owner's shards, the oldest first: nodes that are alive, are not leaving and had a full-login probe. */
 export async function listKeepableNodes(db: Db, ownerId: string, limit: number): Promise<KeepableNode[]> {
   const rows = await selectRows<Row>(
     db,
@@ -32,19 +32,23 @@ export async function listKeepableNodes(db: Db, ownerId: string, limit: number):
 
 export interface Answers {
   ownerId: string;
-  /** Those that have just answered, over connections whose login verified these host keys. */
+  /** Nodes that have just answered, over pooled SSH sessions whose login verified these host keys. */
   nodes: Pick<KeepableNode, 'nodeId' | 'fingerprint'>[];
   nextProbeSeconds: number;
-  /** At least so often a probe is a fresh login. */
+  /** Each node gets a full-login probe at least this often. */
   deepCheckSeconds: number;
 }
 
-/** When a fresh login is due, whatever answers: after half of its time or more, so that those who were logged in to together are not for ever. */
+/**
+ * SQL: when a full-login probe is due, even if keepalive probes succeed. That is after half of `deepCheckSeconds` or more, depending on the
+ * id, so that logins that happened together spread out.
+ */
 const LOGIN_DUE = `TIMESTAMPADD(MICROSECOND, ROUND(? * (0.5 + (id DIV ${SHARDS}) % 64 / 128) * 1000) * 1000, logged_in_at)`;
 
 /**
- * Answers over kept connections count as probes of nodes that were well and are: as long as the shard is the owner's, the host key is the one that was
- * verified, nobody wants to look at the node now, and no fresh login is due. All others, and those that somebody works on, are left to be probed. Returns how many counted.
+ * Counts answers over pooled SSH sessions as probes of nodes that were alive and still are. An answer counts if the owner still has the
+ * shard and the host key is the verified one. No probe, full login or direct connection may be due. All other nodes, and nodes that are
+ * claimed or locked, wait for their probe. Returns how many answers counted.
  */
 export async function settleAnswers(tx: Tx, { ownerId, nodes, nextProbeSeconds, deepCheckSeconds }: Answers): Promise<number> {
   const marks = nodes.map(() => '?').join(',');

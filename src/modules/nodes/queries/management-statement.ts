@@ -2,8 +2,8 @@ import { execute, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 
 /**
- * The number of what this is a hash of: the same for all who say the same, and larger than that of anything said before. It follows the database's clock, so that it
- * grows over a restored database too.
+ * Returns the number of the management statement with this content hash. The same content keeps its number, and new content gets a higher
+ * number than all before. The number follows the database's clock, so that it also grows after the database was restored.
  */
 export async function numberStatement(tx: Tx, contentHash: string): Promise<number> {
   await execute(

@@ -1,7 +1,7 @@
 import { execute, marks } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 
-/** Marks a claimed node as occupied and uses up one uid. Throws when it was occupied already: the claim was no claim. */
+/** Marks a claimed node as occupied and uses up one uid. Throws if a lease occupies the node already: then it was not claimed properly. */
 export async function occupyNode(tx: Tx, nodeId: number, leaseId: number): Promise<void> {
   const changed = await execute(
     tx,
@@ -13,7 +13,7 @@ export async function occupyNode(tx: Tx, nodeId: number, leaseId: number): Promi
   }
 }
 
-/** The same for many: each of these nodes gets the lease that was just put on it (`leases.occupied_node_id`). */
+/** Does the same for many nodes: each gets the lease that was just put on it (`leases.occupied_node_id`). */
 export async function occupyNodes(tx: Tx, nodeIds: number[]): Promise<void> {
   const changed = await execute(
     tx,
@@ -28,8 +28,8 @@ export async function occupyNodes(tx: Tx, nodeIds: number[]): Promise<void> {
 }
 
 /**
- * Takes a lease off its node. The node is dirty from here on; a reachable one is due for its wipe at once, a lost one when it
- * comes back. Zero rows (the node holds another lease, or none) change nothing.
+ * Takes a lease off its node. The node is dirty from here on. A reachable node is due for its wipe at once, a lost one when it comes back.
+ * If the node has another lease or none, nothing changes.
  */
 export async function vacateNode(tx: Tx, nodeId: number, leaseId: number): Promise<void> {
   await execute(

@@ -2,7 +2,7 @@ import { execute, selectFirst } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
 import { nodeState } from '../moves';
 
-/** Ends what is under way on the node, and makes nothing due. */
+/** SQL: ends the claims on the node, and makes neither a probe nor a wipe due. */
 const IDLE = 'probe_due_at = NULL, probe_token = NULL, wipe_due_at = NULL, wipe_token = NULL';
 
 const QUARANTINE = nodeState.update('quarantine', {
@@ -10,7 +10,7 @@ const QUARANTINE = nodeState.update('quarantine', {
   where: 'id = ?',
 });
 
-/** Out of service until an operator approves it again; neither probed nor wiped meanwhile, and dirty. */
+/** Takes a node out of service until an operator approves it. Until then the node is dirty, and is neither probed nor wiped. */
 export async function quarantineNode(tx: Tx, nodeId: number, { reason, offeredHostKey }: { reason: string; offeredHostKey?: string | undefined }): Promise<void> {
   await execute(tx, QUARANTINE, [reason.slice(0, 500), offeredHostKey ?? null, nodeId]);
 }
@@ -21,17 +21,23 @@ const APPROVE = nodeState.update('approve', {
   where: 'id = ?',
 });
 
-/** Lets a pending or quarantined node in: it is verified and wiped before anybody may lease it. Zero rows: it was neither. */
+/**
+ * Lets a pending or quarantined node in. It is verified and wiped before anybody may lease it. False: the node was neither pending nor
+ * quarantined.
+ */
 export async function approveNode(tx: Tx, nodeId: number): Promise<boolean> {
   return (await execute(tx, APPROVE, [nodeId])) === 1;
 }
 
-/** Pins the key that the node offered instead of its old one. */
+/** Pins the host key that the node offered, in place of its old one. */
 export async function acceptOfferedHostKey(tx: Tx, nodeId: number, { hostKey, fingerprint }: { hostKey: string; fingerprint: string }): Promise<void> {
   await execute(tx, 'UPDATE nodes SET host_key = ?, host_key_fingerprint = ?, offered_host_key = NULL WHERE id = ?', [hostKey, fingerprint, nodeId]);
 }
 
-/** Nothing new comes onto the node; with `evacuating`, a lease whose account is still being made there goes elsewhere as soon as it is. */
+/**
+ * Drains a node: it gets no new lease. With `evacuating`, a lease whose account is still being made there moves as soon as the account is
+ * made.
+ */
 export async function drainNode(tx: Tx, nodeId: number, evacuating: boolean): Promise<void> {
   await execute(tx, 'UPDATE nodes SET drained = 1, evacuating = (? OR leaving) WHERE id = ?', [evacuating, nodeId]);
 }
@@ -40,7 +46,7 @@ export async function undrainNode(tx: Tx, nodeId: number): Promise<void> {
   await execute(tx, 'UPDATE nodes SET drained = 0, leaving = 0, evacuating = 0 WHERE id = ?', [nodeId]);
 }
 
-/** The machine wants to go: nothing new comes onto it. */
+/** Marks a machine that requested to leave: it gets no new lease, and its lease moves. */
 export async function setLeaving(tx: Tx, nodeId: number): Promise<void> {
   await execute(tx, 'UPDATE nodes SET drained = 1, leaving = 1, evacuating = 1 WHERE id = ?', [nodeId]);
 }
@@ -50,7 +56,9 @@ const RETIRE = nodeState.update('retire', {
   where: 'id = ?',
 });
 
-/** Out for good. The row stays (its placements are history); the host key is given back so that the machine may enrol anew. */
+/**
+ * Retires a node for good. The row stays, because its placements are history. The host key is freed, so that the machine may enrol again.
+ */
 export async function retireNode(tx: Tx, nodeId: number, reason: string): Promise<void> {
   await execute(tx, RETIRE, [reason, nodeId]);
 }

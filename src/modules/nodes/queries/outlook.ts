@@ -3,7 +3,10 @@ import type { Db } from '../../../db/transaction';
 import type { Requirements } from '../types';
 import { requirementsSql } from './requirements';
 
-/** True when some enrolled node, free or not, could ever satisfy this: tells "come back later" from "ask for less". */
+/**
+ * Returns true if `count` enrolled nodes, free or not, could ever satisfy `wanted`. This distinguishes "come back later" from "require
+ * less".
+ */
 export async function couldEverSatisfy(db: Db, wanted: Requirements, count: number): Promise<boolean> {
   const { sql, bindings } = requirementsSql(wanted);
   const rows = await selectRows(

@@ -1,17 +1,19 @@
 import { marks, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 
-/** Of two rows at one address, of which the older one is out of service: as a rule one machine, before and after it was installed anew. */
+/**
+ * Two nodes at one address, of which the older one is out of service. As a rule both are one machine, before and after it was reinstalled.
+ */
 export interface Pairing {
-  /** The node in quarantine, or dead, that was at this node's address before. */
+  /** The quarantined or dead node that was at this node's address before. */
   predecessorId: number | null;
-  /** For such a node: the one that is at its address now. */
+  /** For a quarantined or dead node: the newer node at its address. */
   successorId: number | null;
 }
 
 const GONE = "('quarantined','dead')";
 
-/** By the node's id. */
+/** Finds the pairings of these nodes, by node id. */
 export async function listPairings(db: Db, nodeIds: number[]): Promise<Map<number, Pairing>> {
   if (nodeIds.length === 0) {
     return new Map();

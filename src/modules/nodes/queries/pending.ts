@@ -4,8 +4,8 @@ import type { AddressRange } from '../../../lib/address-key';
 import { nodeState } from '../moves';
 
 /**
- * How many machines wait for approval: all, and those that enrolled from each of the ranges. Until the transaction ends, every other one that counts waits,
- * so that none is admitted beside the limit.
+ * Counts the machines that wait for approval: all of them, and the ones that enrolled from each of the ranges. Other transactions that
+ * count wait until this one ends, so that two of them cannot exceed the limit together.
  */
 export async function countPending(tx: Tx, ranges: AddressRange[]): Promise<{ all: number; from: number[] }> {
   await execute(tx, 'UPDATE pending_gate SET passed = passed + 1 WHERE id = 1');
@@ -20,13 +20,16 @@ export async function countPending(tx: Tx, ranges: AddressRange[]): Promise<{ al
 }
 
 export interface PendingLimits {
-  /** Without a call of the agent for so long a machine waits no longer. */
+  /** A machine whose agent sends no heartbeat for this long no longer waits. */
   silentSeconds: number;
-  /** No machine waits for longer. */
+  /** The longest time that a machine waits. */
   waitSeconds: number;
 }
 
-/** Ids of up to `limit` machines that have waited for approval for too long or in silence. While the control plane was away nobody could call. */
+/**
+ * Lists the ids of up to `limit` machines that have waited for approval for too long, or whose agents were silent for too long. An outage
+ * of the control plane does not count as silence.
+ */
 export async function listStalePending(db: Db, { silentSeconds, waitSeconds }: PendingLimits, limit: number): Promise<number[]> {
   const rows = await selectRows<{ id: number }>(
     db,
@@ -41,7 +44,9 @@ export async function listStalePending(db: Db, { silentSeconds, waitSeconds }: P
 
 const FORGET = nodeState.remove('forget', 'id = ?');
 
-/** Deletes a locked machine that was never approved: nothing was ever done on it. Its events stay. Its tunnel has to be gone before. */
+/**
+ * Deletes a locked machine that was never approved. Nothing was ever done on it. Its events stay. The caller must delete its tunnel first.
+ */
 export async function removePending(tx: Tx, nodeId: number): Promise<void> {
   await execute(tx, 'DELETE FROM heartbeats WHERE node_id = ?', [nodeId]);
   await execute(tx, FORGET, [nodeId]);

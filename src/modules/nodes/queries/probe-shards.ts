@@ -4,19 +4,19 @@ import type { Db, Tx } from '../../../db/transaction';
 /** A node belongs to shard `id % SHARDS`. */
 export const SHARDS = 64;
 
-/** One scheduler at work. */
+/** A scheduler that owns shards. */
 export interface ShardOwner {
   id: string;
-  /** What it owns is anybody's when it has not said for so long that it is at work. */
+  /** The ownership expires when the scheduler does not renew it for this long. */
   seconds: number;
 }
 
-/** The shards of an owner, and none once its time is over. One binding: its id. */
+/** SQL: the shards of an owner, and none once its ownership has expired. One binding: its id. */
 export const OWNED_SHARDS = `SELECT s.shard FROM probe_shards s JOIN probe_owners o ON o.id = s.owner_id WHERE s.owner_id = ? AND o.expires_at > UTC_TIMESTAMP(3)`;
 
 /**
- * Says that this owner is at work, and takes as many free shards as make its fair share, or gives up what is more than that. Returns how many it has.
- * Called again well within the owner's time.
+ * Renews the ownership, and takes free shards up to a fair share or gives up the shards beyond it. Returns how many shards the owner has.
+ * The scheduler calls it again well before the ownership expires.
  */
 export async function holdShards(tx: Tx, { id, seconds }: ShardOwner): Promise<number> {
   await execute(tx, 'DELETE FROM probe_owners WHERE expires_at <= UTC_TIMESTAMP(3)');
@@ -41,7 +41,7 @@ async function takeShards(tx: Tx, ownerId: string, limit: number): Promise<numbe
   return free.length;
 }
 
-/** Hands everything back, so that the others need not wait for it. */
+/** Gives up all shards of the owner, so that other schedulers need not wait until its ownership expires. */
 export async function handBackShards(db: Db, ownerId: string): Promise<void> {
   await execute(db, 'DELETE FROM probe_owners WHERE id = ?', [ownerId]);
   await execute(db, 'UPDATE probe_shards SET owner_id = NULL WHERE owner_id = ?', [ownerId]);

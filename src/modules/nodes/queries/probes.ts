@@ -6,18 +6,18 @@ import type { Verdict } from '../health';
 import { nodeState } from '../moves';
 import type { NodeStatus } from '../types';
 
-/** A node taken for one probe. */
+/** A node that is claimed for one probe. */
 export interface ClaimedProbe {
   nodeId: number;
   token: string;
   address: string;
   sshPort: number;
   hostKey: string;
-  /** The way that worked last. */
+  /** The transport that worked last. */
   reach: Reach;
-  /** Its agent has a tunnel open, or had one when its holder was last heard of. */
+  /** The agent has a tunnel open, or had one at the last report of the tunnel's owner. */
   tunnelled: boolean;
-  /** It is reached through its tunnel, and the direct way was not tried for a while. */
+  /** The node is reached through its tunnel, and a direct connection was not tried for `TRY_DIRECT_MINUTES`. */
   directDue: boolean;
   /** How late the probe is, for the lag metric. */
   lagSeconds: number;
@@ -35,7 +35,7 @@ interface DueRow {
 }
 
 const TRY_DIRECT_MINUTES = 10;
-/** It is reached through its tunnel, and the direct way was not tried for a while. */
+/** SQL: the node is reached through its tunnel, and a direct connection was not tried for `TRY_DIRECT_MINUTES`. */
 export const DIRECT_DUE = `(reach = 'tunnel' AND (direct_tried_at IS NULL OR direct_tried_at < UTC_TIMESTAMP(3) - INTERVAL ${TRY_DIRECT_MINUTES} MINUTE))`;
 
 /** Nodes whose probe is due. */
@@ -59,13 +59,15 @@ export async function claimDueProbes(tx: Tx, limit: number, claimSeconds: number
   }));
 }
 
-/** The way that a probe took. */
+/** The probe route: the transport of a probe, and whether a direct connection failed before it. */
 export interface Way {
   reach: Reach;
   directFailed: boolean;
 }
 
-/** The settling of the common case in one statement: alive before, alive now. False: not that case, or the claim was lost. */
+/**
+ * Completes a probe in the common case, in one statement: the node was alive and is alive. False: it was not alive, or the claim was lost.
+ */
 export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
   const changed = await execute(
     db,
@@ -87,12 +89,12 @@ export interface ProbedNode {
   judgedSince: Date;
 }
 
-/** The lease that occupies the node now; looked at before locking, so that locks are taken lease first, node second. */
+/** Reads which lease occupies the node now. The caller reads this before it locks, because locks are taken lease first, node second. */
 export async function findOccupant(db: Db, nodeId: number): Promise<number | null> {
   return (await selectFirst<{ lease_id: number | null }>(db, 'SELECT lease_id FROM nodes WHERE id = ?', [nodeId]))?.lease_id ?? null;
 }
 
-/** The probed node, locked; undefined when the claim was lost. */
+/** Locks the probed node. Undefined: the claim was lost. */
 export async function lockProbedNode(tx: Tx, claim: ClaimedProbe): Promise<ProbedNode | undefined> {
   const row = await selectFirst<{
     status: NodeStatus;
@@ -146,8 +148,8 @@ const VERDICTS: Readonly<Record<Verdict['status'], string>> = {
 };
 
 /**
- * Writes a verdict on the locked node and ends the claim. A death cancels wipes; a return makes the node dirty and, when no lease
- * waits on it, due for its wipe. Throws when NODE_MOVES does not allow the move from the node's status.
+ * Writes the decision on a probe to the locked node and ends the claim. A death cancels wipes. A return makes the node dirty. If no lease
+ * waits on the node, it is also due for its wipe. Throws when NODE_MOVES does not allow the move from the node's status.
  */
 export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & { reason: string | null }): Promise<void> {
   const watched = verdict.status !== 'quarantined';
@@ -170,8 +172,9 @@ export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Wa
 const LOOK_AROUND = 20;
 
 /**
- * A failure makes the scheduler look around: some nodes not checked within the last second become due now, so that a death is judged
- * with fresh evidence of how the rest of the fleet fares (I8). Those whose turn is next, by the index of turns: ordering all that are well would lock them.
+ * Makes some alive nodes due now that were not checked within the last second. The scheduler does this after a failure, so that a death is
+ * judged with fresh evidence of how the rest of the fleet fares (I8). It takes the nodes that are due next, by the index of due times:
+ * sorting all alive nodes would lock them.
  */
 export async function lookAround(db: Db): Promise<void> {
   await execute(
@@ -185,8 +188,8 @@ export async function lookAround(db: Db): Promise<void> {
 }
 
 /**
- * One return makes the scheduler look for others: some dead nodes not checked within the last second become due now. After an outage the
- * leases of nodes whose turn had not come yet would otherwise be moved onto those that came back a few seconds earlier (I8).
+ * Makes some dead nodes due now that were not checked within the last second. The scheduler does this after a node returned. Otherwise,
+ * after an outage, leases of nodes that are not probed yet would move onto nodes that came back a few seconds earlier (I8).
  */
 export async function lookForReturns(db: Db): Promise<void> {
   await execute(
@@ -199,9 +202,9 @@ export async function lookForReturns(db: Db): Promise<void> {
 }
 
 /**
- * Something happened to nodes that are taken to be well: look at them now. Nothing else about them changes. One that is suspected already is probed at the
- * schedule of the suspected, however many callers find it gone: three looks in one second would take a restart of its sshd for a death.
- * Returns how many became due by this.
+ * Makes alive nodes due for a probe now, because something happened to them. Nothing else about them changes. A suspect node keeps the
+ * schedule of suspect nodes, however many callers report it. Three probes in one second would take a restart of its sshd for a death.
+ * Returns how many nodes became due by this.
  */
 export function probeSoon(db: Db, ...nodeIds: [number, ...number[]]): Promise<number> {
   return execute(
@@ -216,7 +219,7 @@ const SUSPECT = `UPDATE nodes SET status_since = IF(status = 'alive', UTC_TIMEST
          status_reason = IF(status = 'alive', ?, status_reason), ${nodeState.assign('suspect')}, probe_due_at = IF(probe_token IS NULL, UTC_TIMESTAMP(3), probe_due_at)
    WHERE id = ? AND status IN ('unknown','alive','suspect')`;
 
-/** A failure seen outside a probe: the node is not handed out until a probe says that it is well, and that probe is due now. */
+/** Makes a node suspect after a failure outside a probe. The node is not leased until a probe finds it alive, and that probe is due now. */
 export async function suspectNode(db: Db, nodeId: number, reason: string): Promise<void> {
   await execute(db, SUSPECT, [reason.slice(0, 500), nodeId]);
 }

@@ -16,19 +16,21 @@ export interface Registration extends Placeable {
   status: Extract<NodeStatus, 'pending' | 'unknown' | 'quarantined'>;
   /** SHA-256 of a new credential, or null to keep the present one. */
   credentialHash: string | null;
-  /** Where uids come from, unless the machine has a range of its own. */
+  /** The fleet's range of uids, for machines without a range of their own. */
   fleetUids: UidRange;
-  /** The machine must use this range; null: the fleet's. */
+  /** The machine's own range of uids; null: it uses the fleet's range. */
   uidRange: UidRange | null;
-  /** With which addresses a new machine that waits for approval is counted; null: it does not wait. */
+  /** The address range with which a new machine that waits for approval is counted; null: it does not wait. */
   enrolledFrom: string | null;
 }
 
 /**
- * R3: one row a machine, whose identity is its host key. A known one is updated, never doubled; its status becomes `status`, it is
- * dirty (it may have been away, I6) and due for a probe. Failures already counted stay, so that an agent in a restart loop cannot
- * keep a broken machine from being judged dead. A machine gets its block of uids with its first verified wipe (settleWiped): none is leased before, and one that only
- * waits for approval uses up none.
+ * R3: writes the one row of a machine, whose host key is its identity. A known machine is updated, never doubled. Its status becomes
+ * `status`. It is dirty, because it may have been away (I6), and due for a probe if `status` is `unknown`. Failures already counted stay,
+ * so that an agent in a restart loop cannot keep a broken machine from being judged dead.
+ *
+ * A machine gets its uid block with its first verified wipe (settleWiped). No machine is leased before that wipe, and a machine that only
+ * waits for approval uses up no block.
  *
  * @returns the node's id
  */
@@ -57,7 +59,10 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
   return row.id;
 }
 
-/** Writes what a locked node says of itself now. One that is looked for at another address is probed there at once, unless it is being probed. */
+/**
+ * Writes the values that a locked node declares now. If its address or port changed, it is due for a probe there at once, unless a probe is
+ * under way.
+ */
 export async function redescribeNode(tx: Tx, nodeId: number, r: Placeable & Pick<Registration, 'hostname' | 'address' | 'sshPort' | 'facts'>): Promise<void> {
   await execute(
     tx,

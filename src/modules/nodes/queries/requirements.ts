@@ -2,10 +2,13 @@ import { fitOf } from '../fit';
 import type { Requirements } from '../types';
 import { SHORT } from '../use';
 
-/** Of nodes that may be leased now. */
+/** SQL: the node may be leased now. */
 export const LEASABLE = `leasable = 1 AND use_band < ${SHORT}`;
 
-/** What a node must have, as conditions on its row. What is asked for fits into nothing smaller: that is where the index begins. */
+/**
+ * Returns the requirements as conditions on a node's row. No node with a smaller `fit` can satisfy them, so the index scan starts at that
+ * `fit`.
+ */
 export function requirementsSql({ cpus, memoryMb, labels }: Requirements): { sql: string; bindings: (string | number)[] } {
   const names = Object.keys(labels);
   return {

@@ -55,7 +55,7 @@ export interface NodeRow extends ReachableRow {
   uid_refusal: string | null;
 }
 
-/** The columns of `NodeRow`; hashes of credentials are not among them on purpose. */
+/** The columns of `NodeRow`. Hashes of credentials are left out on purpose. */
 export const NODE_COLUMNS = `id, hostname, address, ssh_port, reach, host_key, offered_host_key, status, status_reason, status_since, drained, leaving, evacuating, dirty,
   lease_id, leasable, use_band, cpus, memory_mb, labels, operator_labels, max_cpus, max_memory_mb, facts, last_death_at, probe_failures, first_failed_at, last_checked_at,
   shared_storage, not_examined, withheld_reason, uid_range_first, uid_range_last, uid_refusal, checks, checked_at, withheld_looks, wipe_failures, wiped_at, provision_failures, registered_at, (SELECT h.last_heartbeat_at FROM heartbeats h WHERE h.node_id = nodes.id) AS last_heartbeat_at,
@@ -90,7 +90,7 @@ export function toNode(row: NodeRow): Node {
     maxCpus: row.max_cpus,
     maxMemoryMb: row.max_memory_mb,
     labels,
-    // Of a node of the release before, all that placement matches is the operator's.
+    // In a row of the previous release, all labels without the node's prefix are the operators'.
     operatorLabels: row.operator_labels === null ? labelsOf(labels, 'operator') : fromJson<Labels>(row.operator_labels),
     facts: { ...fromJson<Facts>(row.facts), ...knownOf(fromJson<Vitals | null>(row.vitals)) },
     lastDeathAt: row.last_death_at,
@@ -113,8 +113,8 @@ export function toNode(row: NodeRow): Node {
   };
 }
 
-/** Null: it was not wiped yet by a release that looks. */
+/** Parses the column `not_examined`. Null: no release that examines file systems has wiped the node yet. */
 export const toNotExamined = (column: string | null): NotExamined[] => (column === null ? [] : fromJson<NotExamined[]>(column));
 
-/** What no heartbeat said is NULL in its row, and no fact. */
+/** Drops the vitals that no heartbeat contained: they are NULL in the row. */
 const knownOf = (vitals: Vitals | null): Vitals => Object.fromEntries(Object.entries(vitals ?? {}).filter(([, value]) => value !== null));

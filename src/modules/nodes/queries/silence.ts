@@ -3,18 +3,18 @@ import type { Db, Tx } from '../../../db/transaction';
 import { nodeState } from '../moves';
 
 export interface SilenceSearch {
-  /** Looks at agents of nodes with a higher id: 0, or where the last look ended. */
+  /** Checks agents of nodes with a higher id: 0, or the `next` of the last call. */
   after: number;
-  /** How many agents it looks at. */
+  /** How many agents to check. */
   span: number;
-  /** How many nodes become suspect at most. */
+  /** Maximum number of nodes that become suspect. */
   limit: number;
 }
 
 export interface Silence {
-  /** Their ids. */
+  /** Ids of the nodes that became suspect. */
   suspected: number[];
-  /** Where the next look goes on; 0: this one came to the end. */
+  /** The `after` of the next call; 0: this call reached the end of the fleet. */
   next: number;
 }
 
@@ -24,9 +24,12 @@ const SUSPECT = nodeState.update('suspect', {
 });
 
 /**
- * Nodes whose agent has been silent for longer than its last call allowed become suspect and due for a probe; once per silence, since a node that can
- * then be logged in to is alive although its agent is not. Silence from before the control plane's own outage does not count.
- * It looks at a stretch of the fleet at a time: when a call is due is written with each call, and an index of it would cost each call more than these looks.
+ * Finds nodes whose agent has been silent for longer than its heartbeat schedule allowed, and makes them suspect and due for a probe. This
+ * happens once per silence: a node that a probe can then log in to is alive although its agent is not. Silence from before the control
+ * plane's own outage does not count.
+ *
+ * Each call checks one stretch of the fleet. Each heartbeat writes `silent_at`, and an index on it would cost each heartbeat more than
+ * these scans.
  */
 export async function suspectSilentNodes(tx: Tx, { after, span, limit }: SilenceSearch): Promise<Silence> {
   const end = await endOfStretch(tx, after, span);
@@ -48,7 +51,7 @@ export async function suspectSilentNodes(tx: Tx, { after, span, limit }: Silence
   return { suspected, next: rows.at(limit - 1)?.id ?? end ?? 0 };
 }
 
-/** The last node of a stretch; null: fewer are left. */
+/** Returns the last node of a stretch; null: fewer nodes are left. */
 async function endOfStretch(db: Db, after: number, span: number): Promise<number | null> {
   const row = await selectFirst<{ node_id: number }>(db, 'SELECT node_id FROM heartbeats WHERE node_id > ? ORDER BY node_id LIMIT 1 OFFSET ?', [after, span - 1]);
   return row?.node_id ?? null;

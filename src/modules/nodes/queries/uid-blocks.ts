@@ -13,8 +13,8 @@ export interface BlockWish {
 }
 
 /**
- * Gives a node a block of uids that no node had before, and returns its first number; null when the range has none left. Of transactions that want the same block
- * at once the first one gets it, and the others wait for its end: it has to be short.
+ * Gives a node a block of uids that no node had before, and returns the block's first uid; null: the range has none left. If transactions
+ * want the same block at once, the first one gets it and the others wait until it ends. So the caller's transaction must be short.
  */
 export async function giveBlock(tx: Tx, { nodeId, own, fleet, above }: BlockWish): Promise<number | null> {
   const range = own ?? fleet;
@@ -30,13 +30,13 @@ export async function giveBlock(tx: Tx, { nodeId, own, fleet, above }: BlockWish
   return null;
 }
 
-/** Where the sequence of a pool goes on within the range. */
+/** Returns the first uid of the pool's next block within the range. */
 async function nextOf(tx: Tx, pool: number, { first, last }: UidRange): Promise<number> {
   const row = await selectFirst<{ last: number | null }>(tx, 'SELECT MAX(first) AS last FROM uid_blocks WHERE pool = ? AND first BETWEEN ? AND ?', [pool, first, last]);
   return typeof row?.last === 'number' ? row.last + BLOCK : blockFrom(first);
 }
 
-/** False: the block was given before. */
+/** Inserts the block. False: a node has had it before. */
 async function insertBlock(tx: Tx, { first, pool, nodeId }: { first: number; pool: number; nodeId: number }): Promise<boolean> {
   try {
     await execute(tx, 'INSERT INTO uid_blocks (first, pool, node_id) VALUES (?, ?, ?)', [first, pool, nodeId]);
@@ -49,7 +49,7 @@ async function insertBlock(tx: Tx, { first, pool, nodeId }: { first: number; poo
   }
 }
 
-/** The first block above `given`, which was given, that was not. */
+/** Returns the first uid of the first block above `given` that no node has had. The block at `given` is taken. */
 async function gapFrom(tx: Tx, given: number): Promise<number> {
   const row = await selectFirst<{ first: number }>(
     tx,

@@ -18,8 +18,8 @@ export const ownRangeOf = ({ uid_range_first: first, uid_range_last: last }: Pic
   first === null || last === null ? null : { first, last };
 
 /**
- * The uids of a node from `least` on: those of its block, or of a new one where that has too few left or lies outside of the range. The caller holds the node's row
- * and writes them down. Null: the range has no number left that the machine would take.
+ * Returns the uids of a node from `least` on. They come from its block, or from a new block if that has too few left or lies outside the
+ * range. The caller has locked the node's row, and writes the result there. Null: the range has no uid left that the machine would accept.
  */
 export async function uidsFrom(tx: Tx, { nodeId, row, fleet, least }: { nodeId: number; row: UidRow; fleet: UidRange; least: number }): Promise<UidsOfNode | null> {
   const own = ownRangeOf(row);
@@ -32,13 +32,16 @@ export async function uidsFrom(tx: Tx, { nodeId, row, fleet, least }: { nodeId: 
   return first === null ? null : { nextUid: first, uidEnd: first + BLOCK };
 }
 
-/** Gives the next uid of a node at or above `least`, and counts it as used. Null: none is left. The caller holds the node's lease, and takes the node's row with this. */
+/**
+ * Allocates the next uid of a node at or above `least`. Null: none is left. The caller has locked the node's lease; this function locks the
+ * node's row.
+ */
 export async function takeUid(tx: Tx, { nodeId, fleet, least }: { nodeId: number; fleet: UidRange; least: number }): Promise<number | null> {
   const row = await selectFirst<UidRow>(tx, `SELECT ${UID_COLUMNS} FROM nodes WHERE id = ? FOR UPDATE`, [nodeId]);
   if (!row) {
     return null;
   }
-  // A block is used up to its end here: spare numbers are for this.
+  // Here a block is used up to its end: the spare uids are for this.
   const next = Math.max(row.next_uid, least);
   const uids = row.uid_end !== null && next < row.uid_end ? { nextUid: next, uidEnd: row.uid_end } : await uidsFrom(tx, { nodeId, row, fleet, least });
   if (uids) {
@@ -47,7 +50,7 @@ export async function takeUid(tx: Tx, { nodeId, fleet, least }: { nodeId: number
   return uids?.nextUid ?? null;
 }
 
-/** Why the machine refused so many uids that its lease went elsewhere. The next account that is made there takes it back. */
+/** Records why the machine refused so many uids that its lease moved. The next account that is made on the node clears it. */
 export async function noteUidRefusal(tx: Tx, nodeId: number, why: string): Promise<void> {
   await execute(tx, 'UPDATE nodes SET uid_refusal = ? WHERE id = ?', [why.slice(0, 500), nodeId]);
 }

@@ -15,7 +15,7 @@ interface UseRow {
   disk_free_mb: number | null;
 }
 
-/** What heartbeats said last of these nodes, beside how they were judged. */
+/** Reads the vitals that heartbeats last reported of these nodes, and the bands that were judged last. */
 export async function listUses(db: Db, nodeIds: number[]): Promise<NodeUse[]> {
   const rows = await selectRows<UseRow>(
     db,
@@ -35,7 +35,7 @@ export async function listUses(db: Db, nodeIds: number[]): Promise<NodeUse[]> {
   }));
 }
 
-/** Writes a band, unless it changed meanwhile. Waits for nobody. False: another transaction holds the node. */
+/** Writes a band, unless the band changed meanwhile. It waits for no lock. False: another transaction has locked the node. */
 export async function setUseBand(tx: Tx, { nodeId, before }: Pick<NodeUse, 'nodeId' | 'before'>, band: UseBand): Promise<boolean> {
   if (!(await selectFirst(tx, 'SELECT id FROM nodes WHERE id = ? FOR UPDATE SKIP LOCKED', [nodeId]))) {
     return false;

@@ -7,15 +7,15 @@ import type { Node, NodeCheck } from '../types';
 import { NODE_COLUMNS, type NodeRow, toNode } from './row';
 import { ownRangeOf, UID_COLUMNS, type UidRow, uidsFrom } from './uids';
 
-/** A dirty node taken to be wiped. */
+/** A dirty node that is claimed for a wipe. */
 export interface ClaimedWipe {
   node: Node;
   token: string;
-  /** The highest uid that an account may have there: there was no placement with a higher one yet. */
+  /** The highest uid that an account on the node may have: there was no placement with a higher uid yet. */
   newestUid: number;
 }
 
-/** Dirty nodes that can be reached and hold no lease. */
+/** Dirty nodes that can be reached and have no lease. */
 export const WIPES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'wipe_due_at', token: 'wipe_token' };
 
 /** Claims up to `limit` nodes that are due for a wipe, for `claimSeconds`. Only vacant, reachable nodes are ever due. */
@@ -24,26 +24,26 @@ export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number)
   return rows.map((row) => ({ node: toNode(row), token, newestUid: row.next_uid - 1 }));
 }
 
-/** Prolongs a wipe's claim. False: it was lost; stop, change nothing. */
+/** Renews the claim of a wipe. False: the claim was lost; stop, and change nothing. */
 export const renewWipe = (db: Db, { node, token }: ClaimedWipe, claimSeconds: number): Promise<boolean> => renewClaim(db, WIPES, { id: node.id, token, claimSeconds });
 
 export interface VerifiedWipe {
-  /** The highest uid ever wiped on the machine, as it says. */
+  /** The node's fencing token, as the node reports it: the highest uid ever wiped on the machine. */
   fence: number;
-  /** Where uids come from, unless the machine has a range of its own. */
+  /** The fleet's range of uids, for machines without a range of their own. */
   fleet: UidRange;
   notExamined: NotExamined[];
-  /** None: there was no need to look anew. */
+  /** New results of checks. Empty: no new check was needed. */
   checks: readonly NodeCheck[];
-  /** Why the machine cannot be leased although it is clean; null: it can. */
+  /** Returns why the machine cannot be leased although it is clean; null: it can. */
   withheld: (policy: { sharedStorage: Node['sharedStorage'] }) => string | null;
-  /** A node that is not leased is looked at again after so long. */
+  /** Seconds until the next wipe of a withheld node, which checks it again. */
   againSeconds: number;
 }
 
 /**
- * Settles a verified wipe: the node is clean, and has uids left for its next lease. A machine that was in a fleet before has a fence already; the uids given to it go on
- * from there, or the node would refuse them as stale. A node that is withheld stays dirty, and due.
+ * Completes a verified wipe: the node is clean, and has uids left for its next lease. A machine that was in a fleet before has a fencing
+ * token already. Its uids continue from there, or the node would refuse them as stale. A node that is withheld stays dirty, and due.
  *
  * @returns undefined: the claim was lost, or a lease got onto the node; nothing changed. Else why the node is withheld, or null
  */
@@ -81,7 +81,7 @@ function reasonForNoUid(row: UidRow, { fleet, fence }: VerifiedWipe): string {
   return `no uid is left for it in ${whose}, ${formatUidRange(own ?? fleet)}${behind}; set a larger range`;
 }
 
-/** Settles a failed wipe: tried again after `retrySeconds`. False: the claim was lost. */
+/** Fails the claim of a wipe: the wipe is tried again after `retrySeconds`. False: the claim was lost. */
 export async function settleWipeFailed(tx: Tx, { node, token }: ClaimedWipe, retrySeconds: number): Promise<boolean> {
   const changed = await execute(
     tx,
@@ -91,7 +91,7 @@ export async function settleWipeFailed(tx: Tx, { node, token }: ClaimedWipe, ret
   return changed === 1;
 }
 
-/** Settles a wipe that has to go on, which is no failure. False: the claim was lost. */
+/** Ends the claim of a wipe that must continue after `afterSeconds`, which is no failure. False: the claim was lost. */
 export async function settleWipeUnfinished(tx: Tx, { node, token }: ClaimedWipe, afterSeconds: number): Promise<boolean> {
   const changed = await execute(tx, `UPDATE nodes SET wipe_token = NULL, wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [afterSeconds, node.id, token]);
   return changed === 1;

@@ -1,7 +1,7 @@
 import { selectFirst } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 
-/** How many seconds the longest due row of each queue has been waiting; 0 when none is due. */
+/** Returns for how many seconds the longest due row of each queue has been waiting; 0: no row is due. */
 export async function findQueueLag(db: Db): Promise<{ placements: number; wipes: number; probes: number; checkpoints: number }> {
   const row = await selectFirst<Record<'placements' | 'wipes' | 'probes' | 'checkpoints', string | number | null>>(
     db,
