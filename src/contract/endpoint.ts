@@ -15,7 +15,7 @@ interface AnswerSpec {
 /** The declaration of one call of the API. It validates the requests, gives the types of the answers, and documents both. */
 export interface Endpoint {
   method: 'get' | 'post' | 'patch' | 'delete';
-  /** As OpenAPI writes it: `/api/leases/{id}`. */
+  /** In the notation of OpenAPI: `/api/leases/{id}`. */
   path: string;
   summary: string;
   access: Access;
@@ -38,7 +38,7 @@ export const endpoint = <const E extends Endpoint>(declared: E): E => declared;
 
 type Output<T> = T extends z.ZodType ? z.output<T> : undefined;
 
-/** What the server reads from a valid request, with defaults filled in. */
+/** The value that the server reads from a valid request, with defaults filled in. */
 export type BodyOf<E extends Endpoint> = Output<E['body']>;
 export type QueryOf<E extends Endpoint> = Output<E['query']>;
 export type ParamsOf<E extends Endpoint> = Output<E['params']>;

@@ -13,8 +13,9 @@ export const PLAIN: Frame = { begin: ['BEGIN'], commit: 'COMMIT', restore: [] };
  * that. An aborted statement may answer OK, and so may the statements after it in the same text. They would run outside of any transaction,
  * each with its own commit, and COMMIT would answer OK.
  *
- * Without autocommit, these statements run in a transaction that nobody commits. The savepoint belongs to the first transaction. When that
- * is gone, RELEASE SAVEPOINT fails, and COMMIT does not run. Both are one compound statement, which an abort ends as a whole.
+ * Without autocommit, these statements run in a transaction that is never committed. The savepoint belongs to the first transaction. When
+ * that transaction is aborted, RELEASE SAVEPOINT fails, and COMMIT does not run. Both are one compound statement, which an abort ends as a
+ * whole.
  */
 export const GUARDED: Frame = {
   begin: ['SET autocommit = 0', 'BEGIN', 'SAVEPOINT orion'],

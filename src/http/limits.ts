@@ -26,7 +26,7 @@ export interface LimitSettings {
 
 export interface Limits {
   login: RequestHandler[];
-  /** To be called when a login succeeded. */
+  /** Callers must call it after a successful login. */
   loggedIn: (req: CallRequest) => Promise<void>;
   signup: RequestHandler[];
   register: RequestHandler[];

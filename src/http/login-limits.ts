@@ -19,7 +19,7 @@ export interface LoginCounters {
   name: RateLimiterMySQL;
   /** Attempts on a name from one place where somebody has logged in with that name. */
   place: RateLimiterMySQL;
-  /** Places where somebody has logged in lately. */
+  /** Places where somebody has logged in recently. */
   knownPlaces: RateLimiterMySQL;
   /** Allows one attempt per turn, after `name` or `place` is used up. */
   late: RateLimiterMySQL;

@@ -40,8 +40,8 @@ function toOrionError(error: unknown): OrionError {
 }
 
 /**
- * Returns the problem for an error of Express or its middleware, and undefined for any other error. Such errors have a status, and some of
- * them a type.
+ * Returns the problem for an error of Express or its middleware, and undefined for any other error. Express gives its errors a status, and
+ * some of them a type.
  */
 function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
   if (!(error instanceof Error)) {

@@ -15,7 +15,7 @@ export interface Listening {
   port: number;
   /**
    * Stops accepting connections and lets running requests finish. Idle connections are still served for `keepIdleMs`. A request on a
-   * connection that is just being closed would be lost, and nobody could know whether it was begun.
+   * connection that is just being closed would be lost, and its sender could not know whether it was begun.
    */
   close(options: CloseOptions): Promise<void>;
 }

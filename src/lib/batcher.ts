@@ -36,8 +36,8 @@ interface Waiting<T, R> {
  * Creates a batcher, for work that is expensive to begin and cheap to extend. Items that arrive while a batch runs form the next batch, so
  * batches grow with the load. An item that arrives while no batch runs starts at once, or after the window if there is one.
  *
- * With `lanes`, a further batch starts beside the running ones in three cases: it is full; it is as large as the smallest of them (a few
- * items cost nearly as much as many); or its patience is over (a running batch may hang).
+ * With `lanes`, a further batch starts beside the running ones when it is full. It also starts when it is as large as the smallest of them,
+ * because a few items cost nearly as much as many. And it starts when its patience is over, because a running batch may hang.
  */
 export function createBatcher<T, R>({ max, weightOf = () => 1, window, lanes, ownerOf = (item) => item, work }: BatcherOptions<T, R>): Batcher<T, R> {
   const queue = createQueue<T, R>({ max, weightOf, ownerOf });

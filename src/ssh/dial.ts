@@ -19,7 +19,7 @@ export interface SshTarget {
 /** Opens a stream to a node's SSH port. Rejects when that fails. The stream closes when `signal` aborts. */
 export type Dial = (target: SshTarget, signal: AbortSignal) => Promise<Duplex>;
 
-/** Dials the node directly over TCP, without Nagle's delay (ssh2 leaves it on, which costs 40 ms a step). */
+/** Dials the node directly over TCP, without Nagle's delay. ssh2 leaves the delay on, which costs 40 ms per step. */
 export const dialDirectly: Dial = (target, signal) =>
   new Promise((resolve, reject) => {
     const socket: Socket = connect({ host: target.address, port: target.port, noDelay: true, keepAlive: true });

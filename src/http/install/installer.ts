@@ -8,7 +8,7 @@ export const ARCHITECTURES = ['x64', 'arm64'] as const;
 /** A file that machines download. */
 export interface Download {
   path: string;
-  /** Hex. */
+  /** SHA-256 in hex. */
   sha256: string;
 }
 

@@ -38,7 +38,7 @@ export interface LeaseDirectory {
  */
 export type Forwarding = 'none' | 'local' | 'all';
 
-/** Result of a connection: admitted; not admitted; not admitted because the lease has too many connections; closed before any login. */
+/** Result of a connection. `refused`: not admitted; `full`: the lease has too many connections. `turned_away`: closed before any login. */
 export type LoginResult = 'accepted' | 'refused' | 'full' | 'turned_away';
 
 /** Metrics of a gateway. */
