@@ -1,15 +1,18 @@
 import { createPathBasedClient, type PathBasedClient } from 'openapi-fetch';
 import type { Paths } from './paths';
 
-/** Typed calls: `client.GET('/api/leases/{id}', { params: { path: { id: 7 } } })`. Any status is an answer: `data` of a success, or `error`, a Problem. */
+/**
+ * A client with typed calls: `client.GET('/api/leases/{id}', { params: { path: { id: 7 } } })`. A call resolves for any status: with `data`
+ * of a success, or with `error`, a Problem.
+ */
 export type OrionClient = PathBasedClient<Paths>;
 
 export interface OrionClientOptions {
   /** Such as `https://orion.example.org`. */
   baseUrl: string;
-  /** From POST /api/login; without it only public calls are answered. */
+  /** From POST /api/login. Without it, only public calls succeed. */
   token?: string | undefined;
-  /** What sends the requests. Default: Node's or the browser's own. */
+  /** Sends the requests. Default: `fetch` of Node or the browser. */
   fetch?: (request: Request) => Promise<Response>;
 }
 

@@ -6,7 +6,7 @@ type Call = (typeof ENDPOINTS)[number];
 
 type Json<T> = { content: { 'application/json': T } };
 
-/** Members of a path or query, as a caller may write them. */
+/** Members of a path or query. A caller may write a number as a string. */
 type Given<T> = { [K in keyof T]: T[K] extends number | undefined ? number | string : T[K] };
 
 type Operation<E extends Endpoint> = {
@@ -18,7 +18,7 @@ type Operation<E extends Endpoint> = {
   };
 } & (E extends { body: infer B extends z.ZodType } ? { requestBody: Json<z.input<B>> } : { requestBody?: never });
 
-/** The contract in the form in which openapi-typescript writes one. */
+/** The contract in the form that openapi-typescript generates. */
 export type Paths = {
   [P in Call['path']]: { [M in Extract<Call, { path: P }>['method']]: Operation<Extract<Call, { path: P; method: M }>> };
 };

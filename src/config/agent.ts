@@ -8,37 +8,37 @@ import type { LogLevel } from '../lib/logger';
 import { parseUidRange, UID_RANGE_RULE } from '../lib/uid-range';
 import { createEnvReader, type EnvReader } from './env';
 
-/** What the agent is told by its environment. Frozen. */
+/** The agent's configuration, from its environment. Frozen. */
 export interface AgentConfig {
   /** Base URL of the control plane, without a trailing slash. */
   endpoint: string;
-  /** URL of the HTTP proxy that `http_proxy`, `https_proxy` and `no_proxy` name for the endpoint; undefined: none. */
+  /** URL of the HTTP proxy for the endpoint, from `http_proxy`, `https_proxy` and `no_proxy`. Undefined: none. */
   proxy: string | undefined;
   hostname: string;
-  /** The name is the machine's own. */
+  /** True: `hostname` is the machine's own name, because MY_HOSTNAME is not set. */
   followsHostname: boolean;
   sshPort: number;
-  /** The address by which the control plane dials this node; absent: the one it sees the agent call from. */
+  /** Address to which the control plane connects. Undefined: the address from which it sees the agent's requests come. */
   address: string | undefined;
-  /** This machine's own SSH server, as the agent reaches it. */
+  /** This machine's own SSH server, at the address that the agent uses. */
   localSsh: { host: string; port: number };
   /** Whether the agent keeps a tunnel to the control plane. */
   tunnel: boolean;
   joinToken: string | undefined;
-  /** Fingerprint of the control key: which control plane to trust. From the settings, else from the join token. */
+  /** Fingerprint of the control key, which identifies the control plane to trust. From the settings, else from the join token. */
   controlFingerprint: string | undefined;
   labels: Record<string, string>;
-  /** `first-last`: uids that this machine must use; absent: the fleet's. */
+  /** `first-last`: uids that this machine must use. Undefined: the fleet's uids. */
   uidRange: string | undefined;
-  /** Absolute path of the node's Orion state; accounts/ below it is written by provisioning. */
+  /** Absolute path of the node's Orion state. Provisioning writes accounts/ below it. */
   stateDir: string;
   hostKeyFile: string;
   fenceGraceSeconds: number;
   /** File with certificates trusted in addition to Node's own, for https. */
   caFile: string | undefined;
-  /** Whether the agent touches accounts of this machine at all (management account, fence). */
+  /** Whether the agent changes accounts of this machine at all (management account, self-fencing). */
   manageAccounts: boolean;
-  /** Stand-ins for measured facts. */
+  /** Values that replace measured facts. */
   cpus: number | undefined;
   memoryMb: number | undefined;
   logLevel: LogLevel;
@@ -47,7 +47,7 @@ export interface AgentConfig {
 const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
 const LABEL_VALUE = /^[A-Za-z0-9._/:@=+ -]{0,128}$/;
 
-/** Reads the agent's configuration; throws one ConfigError that lists every fault. */
+/** Reads the agent's configuration. Throws one ConfigError that lists every fault. */
 export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const reader = createEnvReader(env);
   const ssh = readHostPort(reader, 'MY_HOST_PORT', '22');
@@ -88,7 +88,10 @@ function readUidRange(reader: EnvReader): string | undefined {
   return text;
 }
 
-/** The rules are the library's, which reads the environment of the process itself. Faults show no value: it may hold a password. */
+/**
+ * Reads the proxy by the rules of the library, which reads the environment of the process itself. Faults show no value, because it may
+ * contain a password.
+ */
 function readProxy(reader: EnvReader, endpoint: string): string | undefined {
   const proxy = getProxyForUrl(endpoint);
   if (proxy !== '' && !(URL.canParse(proxy) && /^https?:$/.test(new URL(proxy).protocol))) {
@@ -97,7 +100,7 @@ function readProxy(reader: EnvReader, endpoint: string): string | undefined {
   return proxy || undefined;
 }
 
-/** `22`, `:22`, `host:22` or `[v6]:22`. */
+/** Reads `22`, `:22`, `host:22` or `[v6]:22`. */
 function readHostPort(reader: EnvReader, name: string, fallback: string): { host: string | undefined; port: number } {
   const text = reader.text(name, { default: fallback }).trim();
   const match = /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))?:)?(\d{1,5})$/.exec(text);
@@ -109,7 +112,7 @@ function readHostPort(reader: EnvReader, name: string, fallback: string): { host
   return { host: match[1] ?? match[2], port };
 }
 
-/** What others dial may be mapped to somewhere else on the way: where the agent finds sshd itself is a setting of its own. */
+/** Reads where the agent finds its own sshd. It is a separate setting, because the advertised port may be mapped to another on the way. */
 function readLocalSsh(reader: EnvReader, advertised: { port: number }): { host: string; port: number } {
   const { host, port } = readHostPort(reader, 'ORION_LOCAL_SSH', String(advertised.port));
   return { host: host ?? '127.0.0.1', port };
@@ -124,7 +127,7 @@ function readControlFingerprint(reader: EnvReader): string | undefined {
   return fingerprint;
 }
 
-/** The control plane has the same rule, so a machine with another name could never register. */
+/** Reads the machine's name. The control plane has the same rule, so a machine with another name could never register. */
 function readHostName(reader: EnvReader): string {
   const set = reader.optionalText('MY_HOSTNAME')?.trim();
   const name = set ?? hostname();

@@ -8,7 +8,7 @@ export interface AutoscalerConfig {
   logLevel: LogLevel;
   database: DatabaseConfig;
   ops: { host: string; port: number };
-  /** Of the scale driver. */
+  /** URL of the scale driver. */
   driverUrl: string;
   services: ServiceBounds;
   targetPercent: number;
@@ -17,14 +17,14 @@ export interface AutoscalerConfig {
   intervalSeconds: number;
   stabilisationSeconds: number;
   cooldownSeconds: number;
-  /** Another one leads after so long at the latest. */
+  /** If the leader stops, another autoscaler becomes leader after this time at the latest. */
   leaderSeconds: number;
   dryRun: boolean;
 }
 
 /**
- * Settings of the role autoscaler: the database and the scale driver, and neither of the control plane's keys. Throws one ConfigError that
- * names every fault.
+ * Reads the settings of the role autoscaler: the database and the scale driver, and none of the control plane's keys. Throws one
+ * ConfigError that lists every fault.
  */
 export function loadAutoscalerConfig(source: NodeJS.ProcessEnv): Readonly<AutoscalerConfig> {
   const env = createEnvReader(source);

@@ -13,29 +13,32 @@ export interface ControlPlaneConfig {
   database: DatabaseConfig;
   http: { host: string; port: number; agentsPort: number; trustProxy: string | false; publicUrl: string | undefined; drainSeconds: number };
   ops: { host: string; port: number };
-  /** Where the rest of the control plane reaches the tunnels that this process holds; host undefined: the address at which the database sees it. */
+  /**
+   * Address at which the rest of the control plane reaches the tunnels of this process. Host undefined: the address of this process that
+   * the database sees.
+   */
   relay: { host: string | undefined; port: number };
   gateway: GatewayConfig;
-  /** Null in a process that is no API. */
+  /** Null in a process that is not an API. */
   apiKeys: ApiKeys | null;
-  /** Null in a process that works on no node. */
+  /** Null in a process that does not log in to nodes as the management account. */
   ssh: SshConfig | null;
   accounts: { signup: 'open' | 'closed'; maxLeases: number; maxLeaseHours: number; minLeaseSeconds: number };
   limits: LimitsConfig;
   enrolment: 'token' | 'open';
-  /** Machines at most that wait for an operator's approval. */
+  /** Machines that may wait for an operator's approval at the same time. */
   maxPendingNodes: number;
-  /** For the accounts of leases. */
+  /** Uids for the accounts of leases. */
   uids: UidRange;
   heartbeat: {
-    /** At most a third of the contact limit, so that one call may get lost. */
+    /** At most a third of the lease timeout, so that one heartbeat may be lost. */
     intervalSeconds: number;
     overdueSeconds: number;
-    /** How seldom a node without accounts calls at most. */
+    /** Longest interval between two heartbeats of a node without accounts. */
     idleSeconds: number;
-    /** Of the whole fleet, together; idle nodes call more seldom for it. */
+    /** Heartbeats of the whole fleet per second. Idle nodes send fewer, to keep to it. */
     perSecond: number;
-    /** After so long without contact a node holds its accounts; 0: never. */
+    /** Lease timeout: after this time without contact, a node suspends its accounts. 0: never. */
     contactLimitSeconds: number;
   };
   probe: {
@@ -44,11 +47,11 @@ export interface ControlPlaneConfig {
     timeoutSeconds: number;
     deadAfterFailures: number;
     concurrency: number;
-    /** Connections to nodes are kept, and an answer over one is a probe. */
+    /** True: schedulers keep SSH connections to nodes open and send keepalive probes over them. */
     kept: boolean;
-    /** So many by one scheduler. */
+    /** Pooled SSH sessions of one scheduler at most. */
     maxKept: number;
-    /** At least so often a probe is a fresh login. */
+    /** Longest interval between two full-login probes of a node. */
     deepCheckSeconds: number;
   };
   work: { claimSeconds: number; playTimeoutSeconds: number; playMemoryMb: number; playConcurrency: number; warmPlays: boolean; rentWaitSeconds: number; outageSeconds: number };
@@ -56,20 +59,20 @@ export interface ControlPlaneConfig {
   retry: { firstSeconds: number; maxSeconds: number };
   maxWipeFailures: number;
   maxProvisionFailures: number;
-  /** Null: checkpoints are off. */
+  /** Null: home backups are off. */
   checkpoints: CheckpointConfig | null;
 }
 
 interface CheckpointConfig {
   directory: string;
-  /** Undefined in a process that takes none: an API shows them and has no business with the key. */
+  /** Undefined in a process that makes no home backups. An API shows home backups and must not have the key. */
   keyFile: string | undefined;
   intervalSeconds: number;
   maxBytes: number;
   concurrency: number;
 }
 
-/** The others are told to go there, so it has to be one address and not all of them. */
+/** Reads the address of this process's relay. Other processes connect to it, so it must be one address and not a wildcard. */
 function readRelayHost(env: EnvReader): string | undefined {
   const host = env.optionalText('ORION_RELAY_HOST');
   if (host === '0.0.0.0' || host === '::') {
@@ -194,8 +197,8 @@ function readCheckpoints(env: EnvReader): CheckpointConfig | null {
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 /**
- * Settings of the roles api, scheduler and gateway. Of the keys it reads, and asks for, those alone that `roles` need. Throws one ConfigError that names every
- * fault.
+ * Reads the settings of the roles api, scheduler and gateway. It reads and requires only the keys that `roles` need. Throws one ConfigError
+ * that lists every fault.
  */
 export function loadControlPlaneConfig(source: NodeJS.ProcessEnv, roles: readonly string[]): Readonly<ControlPlaneConfig> {
   const isApi = roles.includes('api');
@@ -215,7 +218,7 @@ export function loadControlPlaneConfig(source: NodeJS.ProcessEnv, roles: readonl
   return Object.freeze(config);
 }
 
-/** The private control key, for a command that needs it. */
+/** Reads the private control key, for a command that needs it. */
 export function loadControlKey(source: NodeJS.ProcessEnv): string {
   const env = createEnvReader(source);
   const key = env.text('ORION_CONTROL_KEY', { secret: true });
@@ -223,7 +226,7 @@ export function loadControlKey(source: NodeJS.ProcessEnv): string {
   return key;
 }
 
-/** Settings of commands that need the database alone. */
+/** Reads the settings of commands that need only the database. */
 export function loadDatabaseConfig(source: NodeJS.ProcessEnv): DatabaseConfig {
   const env = createEnvReader(source);
   const database = readDatabase(env);

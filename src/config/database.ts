@@ -11,11 +11,11 @@ export interface DatabaseConfig {
   database: string;
   poolSize: number;
   multiStatements: boolean;
-  /** PEM. The server has to show a certificate of this authority for its name; undefined: the connection is not encrypted. */
+  /** PEM of an authority. The server must show a certificate of this authority for its name. Undefined: the connection is not encrypted. */
   tlsCa: string | undefined;
 }
 
-/** Where MariaDB is. `ORION_DB_PASSWORD` or `ORION_DB_PASSWORD_FILE` is required. */
+/** Reads the settings of the connection to MariaDB. `ORION_DB_PASSWORD` or `ORION_DB_PASSWORD_FILE` is required. */
 export function readDatabase(env: EnvReader): DatabaseConfig {
   const host = env.text('ORION_DB_HOST', { default: '127.0.0.1' });
   const tlsCa = readTlsCa(env);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../lib/errors';
 
-/** Every fault of a configuration at once, one `NAME: what is wrong` line each. Never holds a secret's value. */
+/** All faults of a configuration, as one line `NAME: what is wrong` each. Never contains the value of a secret. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
   constructor(readonly faults: string[]) {
@@ -10,9 +10,9 @@ export class ConfigError extends Error {
 }
 
 interface ReadOptions<T> {
-  /** Taken when the variable is absent or empty. Without it the variable is required. */
+  /** Used when the variable is absent or empty. Without it, the variable is required. */
   default?: T;
-  /** The value is a secret: faults never show it. */
+  /** True: the value is a secret, and faults never show it. */
   secret?: boolean;
 }
 
@@ -22,14 +22,16 @@ interface IntegerOptions extends ReadOptions<number> {
 }
 
 interface UrlOptions extends ReadOptions<string> {
-  /** Allowed schemes without the colon; http and https unless told. */
+  /** Allowed schemes, without the colon. Default: http and https. */
   schemes?: string[];
 }
 
 /**
- * Typed reading of environment variables. `NAME_FILE` names a file that holds the value of `NAME` (a trailing newline is cut); setting
- * both is a fault, and an empty variable counts as absent. A reader that finds a fault notes it and returns a placeholder of its type:
- * read everything, then call `finish`, and use nothing before that.
+ * Reads environment variables as typed values. `NAME_FILE` names a file that contains the value of `NAME` (a trailing newline is cut).
+ * Setting both is a fault, and an empty variable counts as absent.
+ *
+ * A method that finds a fault records it and returns a placeholder of its type. So read everything, then call `finish`, and use no value
+ * before that.
  */
 export interface EnvReader {
   text(name: string, options?: ReadOptions<string>): string;
@@ -39,11 +41,11 @@ export interface EnvReader {
   choice<T extends string>(name: string, allowed: readonly [T, ...T[]], options?: ReadOptions<NoInfer<T>>): T;
   /** true/false, 1/0, yes/no, on/off in any case. */
   boolean(name: string, options?: ReadOptions<boolean>): boolean;
-  /** The URL as written, without a trailing slash. */
+  /** Returns the URL as written, without a trailing slash. */
   url(name: string, options?: UrlOptions): string;
-  /** Notes a fault that the caller found itself. */
+  /** Records a fault that the caller found. */
   fault(name: string, problem: string): void;
-  /** Throws one ConfigError with every fault; does nothing when there is none. */
+  /** Throws one ConfigError with every fault. Does nothing when there is none. */
   finish(): void;
 }
 
@@ -51,7 +53,7 @@ type Parse<T> = (raw: string) => { value: T } | { problem: string };
 
 const BOOLEANS: Record<string, boolean> = { true: true, '1': true, yes: true, on: true, false: false, '0': false, no: false, off: false };
 
-/** A reader over `env`. Reads files at once, and nothing else. */
+/** Creates a reader over `env`. It reads files at once, and nothing else. */
 export function createEnvReader(env: NodeJS.ProcessEnv): EnvReader {
   const faults: string[] = [];
   const fault = (name: string, problem: string): void => void faults.push(`${name}: ${problem}`);

@@ -1,16 +1,16 @@
 import type { EnvReader } from './env';
 
-/** What a control plane knows of its gateways. Only the role gateway has the private keys. */
+/** Settings of the gateways. Only the role gateway has the private keys. */
 export interface GatewayConfig {
   host: string;
   port: number;
-  /** Private keys by which clients know the gateway; empty in processes that are none. */
+  /** Private keys that identify the gateway to clients. Empty in processes that are not a gateway. */
   hostKeys: string[];
-  /** The private key with which it logs in to accounts; undefined in processes that are no gateway. */
+  /** The private key with which the gateway logs in to accounts. Undefined in processes that are not a gateway. */
   privateKey: string | undefined;
-  /** The public half, installed for every account; undefined: there is no gateway. */
+  /** The public half, which is installed for every account. Undefined: there is no gateway. */
   publicKey: string | undefined;
-  /** Where clients find it, and its public host keys; undefined: it is not shown to them. */
+  /** Address of the gateway for clients, and its public host keys. Undefined: clients do not get it. */
   address: { host: string; port: number; hostKeys: string[] } | undefined;
   forwarding: 'none' | 'local' | 'all';
   warnSeconds: number[];
@@ -55,7 +55,7 @@ function readAddress(env: EnvReader): GatewayConfig['address'] {
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port), hostKeys };
 }
 
-/** `600,60`, in any order; empty: no warnings. */
+/** Reads `600,60`, in any order. Empty: no warnings. */
 function readWarnings(env: EnvReader): number[] {
   const text = env.text('ORION_GATEWAY_WARN_SECONDS', { default: '600,60' });
   const seconds = text.split(',').map((part) => Number(part.trim()));

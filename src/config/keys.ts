@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../lib/errors';
 import type { EnvReader } from './env';
 
-/** With which the control plane logs in to nodes. */
+/** The keys with which the control plane logs in to nodes. */
 export interface SshConfig {
   privateKeyFile: string;
   privateKey: string;
@@ -10,7 +10,7 @@ export interface SshConfig {
   managementUser: string;
 }
 
-/** What an API alone needs: it says who people are, and tells machines whom to trust. */
+/** The keys that only an API has: to sign the access tokens of users, and to prove to machines that it is the control plane to trust. */
 export interface ApiKeys {
   jwt: { key: string; extraKeys: string[]; ttlSeconds: number };
   /** Private keys in OpenSSH format. */

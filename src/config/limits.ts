@@ -1,6 +1,6 @@
 import type { EnvReader } from './env';
 
-/** How often strangers may try; all replicas count together. */
+/** Limits for attempts by strangers. All replicas count together. */
 export interface LimitsConfig {
   loginsPerAddress: number;
   loginsPerName: number;
@@ -10,9 +10,9 @@ export interface LimitsConfig {
   registrationsPerNode: number;
 }
 
-/** A waiting request costs a connection and a query in half a second; clients give a login 15 s. */
+/** A waiting request costs a connection, and a query every 0.5 s. Clients wait 15 s for a login. */
 const LATE_LOGINS = { waiting: 64, everySeconds: 10 };
-/** In a minute. An agent that a service manager restarts every 5 s stays below it. */
+/** Per minute. An agent that a service manager restarts every 5 s stays below it. */
 const REGISTRATIONS_PER_NODE = 20;
 
 export function readLimits(env: EnvReader): LimitsConfig {

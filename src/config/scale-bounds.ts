@@ -1,6 +1,6 @@
 import type { EnvReader } from './env';
 
-/** Fewest and most replicas of a service. */
+/** Minimum and maximum number of replicas of a service. */
 export interface Bounds {
   min: number;
   max: number;
@@ -13,7 +13,7 @@ export interface ServiceBounds {
 
 const MOST = 1000;
 
-/** Autoscaler and scale driver read the same settings: the first decides within them, the second refuses what is outside. */
+/** Reads the bounds. The autoscaler decides within them, and the scale driver refuses steps outside of them. */
 export function readServiceBounds(env: EnvReader): ServiceBounds {
   return { api: readBounds(env, 'API'), scheduler: readBounds(env, 'SCHEDULER') };
 }

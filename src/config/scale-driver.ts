@@ -4,16 +4,16 @@ import { readServiceBounds, type ServiceBounds } from './scale-bounds';
 
 export interface ScaleDriverConfig {
   logLevel: LogLevel;
-  /** Where its API is served. Port 0: any free one. */
+  /** Address of the scale driver's API. Port 0: any free port. */
   http: { host: string; port: number };
   dockerSocket: string;
   driver: 'compose' | 'swarm';
-  /** Undefined: that of its own container. */
+  /** Undefined: the project of its own container. */
   project: string | undefined;
   services: ServiceBounds;
 }
 
-/** Settings of the role scale-driver: the Docker socket, and no secret. Throws one ConfigError that names every fault. */
+/** Reads the settings of the role scale-driver: the Docker socket, and no secret. Throws one ConfigError that lists every fault. */
 export function loadScaleDriverConfig(source: NodeJS.ProcessEnv): Readonly<ScaleDriverConfig> {
   const env = createEnvReader(source);
   const config: ScaleDriverConfig = {

@@ -1,6 +1,6 @@
 import type { EnvReader } from './env';
 
-/** A duration; fractions of a second are allowed, for tests and impatient fleets. */
+/** Reads a duration in seconds. It may have fractions, for tests and fleets that need short intervals. */
 export function readSeconds(env: EnvReader, name: string, { default: fallback, min = 0.05, max = 86_400 }: { default: number; min?: number; max?: number }): number {
   const value = Number(env.text(name, { default: String(fallback) }));
   if (!Number.isFinite(value) || value < min || value > max) {

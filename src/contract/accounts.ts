@@ -9,12 +9,12 @@ const username = z
   .regex(USERNAME, 'use 2 to 32 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit')
   .meta({ example: 'ada' });
 
-/** Longer ones would only make hashing dear. */
+/** The upper limit keeps hashing cheap. */
 const password = z.string().min(10, 'use at least 10 characters').max(256, 'use at most 256 characters');
 
 export const credentials = z.strictObject({ username, password }).meta({ id: 'Credentials' });
 
-/** At login anything that could be a password is tried: rules for new ones do not apply. */
+/** Login accepts any text that could be a password. The rules for new passwords do not apply. */
 export const loginBody = z.strictObject({ username: z.string().min(1).max(64), password: z.string().min(1).max(256) }).meta({ id: 'Login' });
 
 export const userAnswer = z

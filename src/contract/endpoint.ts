@@ -1,18 +1,21 @@
 import type { z } from 'zod';
 
-/** Who may call. `node`: an agent with its node's credential. `machine`: an agent, with the credential or before it has one. */
+/**
+ * The callers that an endpoint accepts. `node`: an agent with its node's credential. `machine`: an agent, with the credential or before it
+ * has one.
+ */
 export type Access = 'public' | 'user' | 'admin' | 'node' | 'machine';
 
 interface AnswerSpec {
   description: string;
-  /** Of the JSON body. Undefined: there is none. */
+  /** Schema of the JSON body. Undefined: no body. */
   schema?: z.ZodType;
 }
 
-/** One call of the API, declared once: this validates its requests, gives the types of its answers, and documents both. */
+/** The declaration of one call of the API. It validates the requests, gives the types of the answers, and documents both. */
 export interface Endpoint {
   method: 'get' | 'post' | 'patch' | 'delete';
-  /** As OpenAPI writes it: `/api/leases/{id}`. */
+  /** In the notation of OpenAPI: `/api/leases/{id}`. */
   path: string;
   summary: string;
   access: Access;
@@ -21,23 +24,26 @@ export interface Endpoint {
   params?: z.ZodType;
   /** Successful answers by HTTP status. */
   answers: Readonly<Record<number, AnswerSpec>>;
-  /** HTTP statuses of the problems worth documenting here. */
+  /** HTTP statuses of the problems that the documentation lists for this call. */
   problems?: readonly number[];
-  /** Called so often that it is also served before Express (src/http/fast-path.ts). A POST without parameters in its path, and without rate limits. */
+  /**
+   * True: calls are so frequent that the fast path also serves them (src/http/fast-path.ts). Only for a POST without parameters in its path
+   * and without rate limits.
+   */
   fast?: true;
 }
 
-/** Keeps the exact type of what is declared. */
+/** Declares an endpoint and keeps its exact type. */
 export const endpoint = <const E extends Endpoint>(declared: E): E => declared;
 
 type Output<T> = T extends z.ZodType ? z.output<T> : undefined;
 
-/** What the server reads from a valid request, with defaults filled in. */
+/** The value that the server reads from a valid request, with defaults filled in. */
 export type BodyOf<E extends Endpoint> = Output<E['body']>;
 export type QueryOf<E extends Endpoint> = Output<E['query']>;
 export type ParamsOf<E extends Endpoint> = Output<E['params']>;
 
-/** One of the successful answers: its status, and the body that belongs to that status. */
+/** A successful answer: its status, and the body for that status. */
 export type AnswerOf<E extends Endpoint> = {
   [S in keyof E['answers'] & number]: E['answers'][S] extends { schema: infer T extends z.ZodType } ? { status: S; body: z.output<T> } : { status: S; body?: undefined };
 }[keyof E['answers'] & number];

@@ -1,6 +1,6 @@
 /**
- * The API as its callers see it: schemas of requests and answers, their types, and the calls themselves (Endpoint). The server takes the values; the agent, the
- * command line, tests and scripts take the types. No code of the server is in here.
+ * The API for its callers: schemas of requests and answers, their types, and the calls themselves (Endpoint). The server uses the values.
+ * The agent, the command line, tests and scripts use the types. This folder contains no code of the server.
  */
 export type { Access as CallAccess, AnswerOf, BodyOf, Endpoint, ParamsOf, QueryOf } from './endpoint';
 export { type Page } from './paging';

@@ -26,7 +26,7 @@ interface Duration {
 const exactlyOne = (body: Duration): boolean => (body.duration_hours === undefined) !== (body.duration_minutes === undefined);
 const EXACTLY_ONE = { error: 'give either duration_hours or duration_minutes', path: ['duration_hours'] };
 
-/** Seconds that a body asks for, once it is valid. */
+/** Returns the duration of a valid body in seconds. */
 export const secondsOf = ({ duration_hours: hours, duration_minutes: minutes }: Duration): number => (hours ?? 0) * 3600 + (minutes ?? 0) * 60;
 
 const clientId = z.union([z.int().min(1), z.string().min(1).max(64)]);

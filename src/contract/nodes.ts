@@ -36,7 +36,7 @@ const forAdmins = {
   uid_refusal: z.string().nullable().meta({ description: 'Why the machine refused several uids in a row' }),
 };
 
-/** In lists alone. */
+/** Members that only lists contain. */
 const pairing = {
   predecessor_id: z.int().nullable().meta({ description: 'In lists: a quarantined or dead node that was at the same address and port, as a rule this machine before it was installed anew' }),
   successor_id: z.int().nullable().meta({ description: 'In lists: the node that is at the address of this quarantined or dead one now' }),
@@ -79,7 +79,7 @@ const sharedStorageBody = z
 
 export type Node = z.output<typeof nodeAnswer>;
 export type NodeStatus = Node['status'];
-/** The same, with every member that admins see. */
+/** A node with every member that admins see. */
 export type NodeForAdmin = z.output<typeof nodeForAdmin>;
 
 export const listNodes = endpoint({

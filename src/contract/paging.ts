@@ -2,7 +2,10 @@ import { z } from 'zod';
 
 const MAX_ID = Number.MAX_SAFE_INTEGER;
 
-/** A number in a path or query: decimal digits and nothing else. `Number` would also take `0x1`, `1e3`, `+1` and ` 1`, and one thing has one name. */
+/**
+ * Accepts a number in a path or query: decimal digits only. `Number` would also accept `0x1`, `1e3`, `+1` and ` 1`, and a thing must have
+ * only one name.
+ */
 function digits<T extends z.ZodType>(number: T): z.ZodPreprocess<T> {
   return z.preprocess((text) => (typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : NaN), number);
 }
@@ -10,7 +13,7 @@ function digits<T extends z.ZodType>(number: T): z.ZodPreprocess<T> {
 /** A row's id in a path. */
 export const idParam = z.object({ id: digits(z.int().min(1).max(MAX_ID)).meta({ description: 'Id', example: 1 }) });
 
-/** A page: pass `next_cursor` of one answer as `cursor` of the next request. */
+/** Query of a page. A caller passes `next_cursor` of one answer as `cursor` of the next request. */
 export const pageQuery = z.object({
   cursor: z.string().regex(/^\d{1,15}$/, 'use the next_cursor of the page before').optional(),
   limit: digits(z.int().min(1).max(500)).default(100),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ErrorCode } from '../lib/errors';
 
-/** What each error is in HTTP. A code without a status does not compile. */
+/** HTTP status and title of each error code. A code without a status does not compile. */
 export const PROBLEMS: Record<ErrorCode, { status: number; title: string }> = {
   invalid_request: { status: 400, title: 'The request is not valid' },
   unauthenticated: { status: 401, title: 'Authentication is needed' },
@@ -30,7 +30,7 @@ export const PROBLEMS: Record<ErrorCode, { status: number; title: string }> = {
   unavailable: { status: 503, title: 'The service is not available now' },
 };
 
-/** Any answer that is no success, as application/problem+json (RFC 9457). */
+/** An unsuccessful answer, as application/problem+json (RFC 9457). */
 export const problem = z
   .object({
     type: z.string(),

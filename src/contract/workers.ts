@@ -29,7 +29,10 @@ const described = {
   mark,
 };
 
-/** In a heartbeat. Not part of its schema: a machine whose new name is not valid still has to be heard. */
+/**
+ * The self-report in a heartbeat. The heartbeat's schema does not contain it, so that a machine whose new name is not valid can still send
+ * heartbeats.
+ */
 export const selfReport = z.object(described);
 export type SelfReported = z.output<typeof selfReport>;
 
@@ -101,7 +104,7 @@ const heartbeatAnswer = z
 
 const leaveAnswer = z.object({ left: z.boolean(), status: z.string(), detail: z.string() }).meta({ id: 'Leaving' });
 
-/** What agents send. */
+/** The requests of agents. */
 export type RegisterRequest = z.input<typeof registerBody>;
 export type HeartbeatRequest = z.input<typeof heartbeatBody>;
 export type HeartbeatAnswer = z.output<typeof heartbeatAnswer>;
@@ -117,7 +120,7 @@ export const registerMachine = endpoint({
   answers: { 200: { description: 'Known, updated', schema: registerAnswer }, 201: { description: 'Enrolled', schema: registerAnswer }, 202: { description: 'Waits for an operator', schema: registerAnswer } },
 });
 
-/** The same under a shorter name. */
+/** The same call under a shorter path. */
 export const register = endpoint({ ...registerMachine, path: '/api/register' });
 
 export const heartbeat = endpoint({

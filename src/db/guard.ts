@@ -1,4 +1,4 @@
-/** The statements around those of a transaction. */
+/** The statements at the begin and the end of a transaction. */
 export interface Frame {
   begin: string[];
   commit: string;
@@ -9,11 +9,13 @@ export interface Frame {
 export const PLAIN: Frame = { begin: ['BEGIN'], commit: 'COMMIT', restore: [] };
 
 /**
- * A Galera cluster may abort a transaction at any moment, and its server does not always report that: a statement that is broken off may answer OK, and so
- * may those behind it in the same text. They would run outside of any transaction, each kept by itself, and COMMIT would answer OK for the rest.
+ * Frame for transactions on a Galera cluster. The cluster may abort a transaction at any moment, and its server does not always report
+ * that. An aborted statement may answer OK, and so may the statements after it in the same text. They would run outside of any transaction,
+ * each with its own commit, and COMMIT would answer OK.
  *
- * Without autocommit they run in a transaction that nobody commits. The savepoint belongs to the transaction that was begun: when that is gone, RELEASE SAVEPOINT
- * fails, and COMMIT is not reached. Both are one compound statement, which an abort ends as a whole.
+ * Without autocommit, these statements run in a transaction that is never committed. The savepoint belongs to the first transaction. When
+ * that transaction is aborted, RELEASE SAVEPOINT fails, and COMMIT does not run. Both are one compound statement, which an abort ends as a
+ * whole.
  */
 export const GUARDED: Frame = {
   begin: ['SET autocommit = 0', 'BEGIN', 'SAVEPOINT orion'],
@@ -21,5 +23,8 @@ export const GUARDED: Frame = {
   restore: ['SET autocommit = 1'],
 };
 
-/** RELEASE SAVEPOINT did not find the savepoint: the transaction was aborted. (Orion has no stored programs, which share this code.) */
+/**
+ * Error code when RELEASE SAVEPOINT does not find the savepoint: the transaction was aborted. (Stored programs have the same code; Orion
+ * has none.)
+ */
 export const ABORTED_CODE = 'ER_SP_DOES_NOT_EXIST';

@@ -12,23 +12,28 @@ interface Migration {
 }
 
 interface SchemaState {
-  /** Of the migrations that this program knows. */
+  /** Applied migrations that this program knows. */
   applied: string[];
   pending: string[];
-  /** Applied by a newer program; this one has no file for them. They only add to the schema, so this program works on it. */
+  /**
+   * Migrations that a newer program applied. This program has no file for them. They only add to the schema, so this program works on it.
+   */
   newer: string[];
 }
 
 export interface Migrator {
-  /** Applies what is missing; returns the names applied. Safe when many replicas start at once, on one database server or on several of a cluster. */
+  /**
+   * Applies the missing migrations and returns their names. Safe when many replicas start at once, on one database server or on several of
+   * a cluster.
+   */
   up(): Promise<string[]>;
-  /** Takes the newest batch back, newest first; returns its names. Refuses a batch that holds a migration of a newer program. */
+  /** Reverts the newest batch, newest first, and returns its names. Refuses a batch that contains a migration of a newer program. */
   down(): Promise<string[]>;
   /** Reads only. */
   status(): Promise<SchemaState>;
 }
 
-/** `onWait` gets a line for people each time a statement has to wait for a table in use. */
+/** Creates the migrator. `onWait` receives a line for people each time a statement must wait for a table in use. */
 export function createMigrator(db: Knex, directory: string, onWait: (line: string) => void = () => undefined): Migrator {
   const run = (direction: 'up' | 'down', choose: (recorded: Recorded[], known: string[]) => string[]): Promise<string[]> =>
     withMigrationLock(db, async (lock) => {

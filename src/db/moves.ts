@@ -4,7 +4,7 @@ export interface Move<State extends string = string> {
   from: readonly State[];
   /** Null: the move deletes the row. */
   to: State | null;
-  /** What causes the move, as docs/states.md shows it. */
+  /** Cause of the move, as docs/states.md shows it. */
   cause: string;
 }
 
@@ -30,7 +30,9 @@ interface Update {
 interface StateSql<M extends Moves> {
   /** The UPDATE that makes a move. Zero rows changed: `where` found nothing, or the row is in a state that the move does not start from. */
   update(name: Between<M>, parts: Update): string;
-  /** An assignment for a statement that also changes rows which do not move. Where the SQL `when` is false, the row keeps its state, too. */
+  /**
+   * An assignment for a statement that also changes rows which do not move. Where the SQL `when` is false, the row keeps its state, too.
+   */
   assign(name: Between<M>, when?: string): string;
   /** The DELETE that makes a move. */
   remove(name: Removing<M>, where: string): string;

@@ -10,11 +10,14 @@ interface Statement {
 }
 
 /**
- * The handle through which the statements of a transaction are sent: the transaction itself, or a batch of it. Claims demand it by type: outside a
- * transaction SKIP LOCKED protects nothing.
+ * The handle that sends the statements of a transaction: the transaction itself, or a batch of it. Claims require this type, because SKIP
+ * LOCKED protects nothing outside a transaction.
  */
 export abstract class Tx {
-  /** The server is one of a cluster, and does not see the row locks of the others: a decision that rests on a row has to write that row. */
+  /**
+   * True: the server belongs to a cluster, and does not see the row locks of the other servers. So a decision that depends on a row must
+   * write that row.
+   */
   abstract readonly isClustered: boolean;
 
   abstract send(sql: string, bindings: Bindings): Promise<unknown>;
@@ -53,7 +56,7 @@ export class Batch extends Tx {
   }
 }
 
-/** A transaction, on the one connection that it has. Only `transaction` makes them. BEGIN is sent with the first statement or batch. */
+/** A transaction on its one connection. Only `transaction` creates it. BEGIN is sent with the first statement or batch. */
 export class Transaction extends Tx {
   #connection: Connection | undefined;
   #isBegun = false;
@@ -71,8 +74,8 @@ export class Transaction extends Tx {
   }
 
   /**
-   * Sends one statement in a round trip of its own. Rejects while another is under way: the second statement would run although the first one failed, and
-   * outside of the transaction where the server rolled back.
+   * Sends one statement in its own round trip. Rejects while another statement runs. Otherwise the second statement would run although the
+   * first failed, and outside of the transaction if the server rolled back.
    */
   async send(sql: string, bindings: Bindings): Promise<unknown> {
     const [answer] = await this.#sendTogether([{ sql, bindings }]);
@@ -80,11 +83,12 @@ export class Transaction extends Tx {
   }
 
   /**
-   * Sends several statements in one round trip: those that `work` sends through the batch before it returns its promise, in that order. With `commit`,
-   * COMMIT is the last. The server stops at the first statement that fails. Then all statements of the batch are rejected with its error, and so is all
-   * that the transaction sends later: the server may have rolled back, and would run it outside of the transaction.
+   * Sends several statements in one round trip: those that `work` sends through the batch before it returns its promise, in that order.
+   * With `commit`, COMMIT is the last. The server stops at the first statement that fails. Then all statements of the batch are rejected
+   * with its error, and so is all that the transaction sends later. The server may have rolled back, and would run these statements outside
+   * of the transaction.
    *
-   * A connection that takes one statement a round trip is sent one after the other, up to the first that fails.
+   * On a connection that takes one statement per round trip, the statements are sent one after the other, up to the first that fails.
    */
   async batch<T>(work: (batch: Batch) => Promise<T>, { commit = false }: { commit?: boolean } = {}): Promise<T> {
     const batch = new Batch(this);
@@ -95,14 +99,14 @@ export class Transaction extends Tx {
     return result;
   }
 
-  /** Sends COMMIT, unless a batch did or nothing was sent. `transaction` does so at the end of its work. */
+  /** Sends COMMIT, unless a batch sent it or nothing was sent. `transaction` calls this at the end of its work. */
   async commit(): Promise<void> {
     if (this.#isBegun && !this.#isCommitted) {
       await this.batch(() => Promise.resolve(), { commit: true });
     }
   }
 
-  /** Sends nothing from here on: the next transaction has the connection. */
+  /** Sends nothing from now on, because the connection goes to the next transaction. */
   end(): void {
     this.#connection = undefined;
   }
@@ -111,12 +115,12 @@ export class Transaction extends Tx {
     return this.#frame === GUARDED;
   }
 
-  /** COMMIT was sent: when the connection is lost from here on, the outcome is unknown. */
+  /** True: COMMIT was sent. If the connection is lost from now on, the outcome is unknown. */
   get isCommitting(): boolean {
     return this.#isCommitting;
   }
 
-  /** COMMIT was answered: whatever fails from here on, the transaction is in the database. */
+  /** True: COMMIT was answered. Whatever fails from now on, the transaction is in the database. */
   get isCommitted(): boolean {
     return this.#isCommitted;
   }
@@ -185,7 +189,7 @@ const OVER = 'the transaction is over';
 
 export const frameOf = (connection: Connection): Frame => (isClustered(connection) ? GUARDED : PLAIN);
 
-/** For reads and single statements: a pool, a transaction or a batch. */
+/** A pool, a transaction or a batch. For reads and single statements. */
 export type Db = Knex | Tx;
 
 /** SQL in place of a value that only the server knows when the statement is sent. */
@@ -194,12 +198,13 @@ export type Later = ReturnType<typeof raw>;
 export type Bindings = readonly (Knex.RawBinding | Later)[];
 
 /**
- * Sends one statement and gives what the driver answers. Knex holds the pool; the statement goes straight to the driver: Knex's builder took
- * about a third of the processor time of a claim. Throws what the driver throws.
+ * Sends one statement and returns the driver's answer. Knex holds the pool, but the statement goes directly to the driver: Knex's builder
+ * took about a third of the processor time of a claim. Throws what the driver throws.
  */
 export async function send(db: Db, sql: string, bindings: Bindings = []): Promise<unknown> {
   if (sql.includes(';')) {
-    // The server would take several: whatever got into a text that should not have, it stays one statement. Values are bound, and may say what they like.
+    // The server would accept several statements. This check keeps injected text from adding one. Values are bound, so they may contain any
+    // text.
     throw new Error('one statement at a time');
   }
   if (db instanceof Tx) {
@@ -218,12 +223,13 @@ async function sendAsOne(connection: Connection, texts: string[]): Promise<unkno
   return texts.length === 1 ? [answer] : (answer as unknown[]);
 }
 
-/** Sends a text as it is. */
+/** Sends a text unchanged. */
 export function sendOn(connection: Connection, sql: string, bindings: Bindings = []): Promise<unknown> {
   return new Promise((resolve, reject) => {
     connection.query(sql, bindings as unknown[], (error, result) => {
       if (error) {
-        // A rejection by plain value: the driver's error knows its statement (`sql`), its code, and whether the connection is done for.
+        // The driver's error is passed on unchanged. It contains the statement (`sql`), the code, and whether the connection is still
+        // usable.
         reject(error);
       } else {
         resolve(result);
@@ -238,7 +244,7 @@ export function release(db: Knex, connection: Connection): void {
   void (db.client as Pool).releaseConnection(connection);
 }
 
-/** The part of Knex's client that is its pool. A connection that has ended is dropped when it is asked for next. */
+/** The pool part of Knex's client. The pool drops an ended connection when that connection is requested next. */
 interface Pool {
   acquireConnection(): Promise<Connection>;
   releaseConnection(connection: Connection): Promise<void>;

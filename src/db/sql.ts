@@ -4,22 +4,25 @@ import { type Batch, type Bindings, type Db, type Later, send } from './query';
 
 export type { Bindings } from './query';
 
-/** The rows of a SELECT. */
+/** Returns the rows of a SELECT. */
 export async function selectRows<Row>(db: Db, sql: string, bindings: Bindings = []): Promise<Row[]> {
   return (await send(db, sql, bindings)) as Row[];
 }
 
-/** The first row of a SELECT, or undefined. */
+/** Returns the first row of a SELECT, or undefined. */
 export async function selectFirst<Row>(db: Db, sql: string, bindings: Bindings = []): Promise<Row | undefined> {
   return (await selectRows<Row>(db, sql, bindings))[0];
 }
 
-/** Rows found by the WHERE of an UPDATE or removed by a DELETE. Zero after a guarded UPDATE means: the guard did not hold. */
+/**
+ * Returns the number of rows that the WHERE of an UPDATE found or a DELETE removed. Zero after a guarded UPDATE means that the guard did
+ * not hold.
+ */
 export async function execute(db: Db, sql: string, bindings: Bindings = []): Promise<number> {
   return ((await send(db, sql, bindings)) as { affectedRows: number }).affectedRows;
 }
 
-/** The AUTO_INCREMENT id of an INSERT. */
+/** Returns the AUTO_INCREMENT id of an INSERT. */
 export async function insertRow(db: Db, sql: string, bindings: Bindings = []): Promise<number> {
   return ((await send(db, sql, bindings)) as { insertId: number }).insertId;
 }
@@ -27,10 +30,10 @@ export async function insertRow(db: Db, sql: string, bindings: Bindings = []): P
 /** An id: a number, or in a batch SQL for the id of an INSERT of the same batch. */
 export type Id = number | Later;
 
-/** The id of the last INSERT before this statement; of several rows the first one's. */
+/** The id of the last INSERT before this statement. For several rows, the id of the first. */
 export const LAST_INSERT_ID: Id = raw('LAST_INSERT_ID()');
 
-/** Keeps LAST_INSERT_ID in a variable, for the statements of the batch that come after another INSERT: they take `keptId(name)`. */
+/** Keeps LAST_INSERT_ID in a variable, for statements of the batch after another INSERT. They use `keptId(name)`. */
 export async function keepInsertId(batch: Batch, name: string): Promise<void> {
   await send(batch, `SET @${name} = LAST_INSERT_ID()`);
 }
@@ -40,19 +43,19 @@ export const keptId = (name: string): Id => raw(`@${name}`);
 /** SQL for "`seconds` from now" by the database's clock; `seconds` may be fractional. Rounded to a millisecond. */
 export const IN_SECONDS = 'TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, UTC_TIMESTAMP(3))';
 
-/** `?, ?, …`: one for each value of a list. */
+/** Returns `?, ?, …`: one mark for each value of a list. */
 export const marks = (values: readonly unknown[]): string => values.map(() => '?').join(',');
 
-/** `(row), (row), …`: the rows of a VALUES, each written as `row`. */
+/** Returns `(row), (row), …`: the rows of a VALUES, each written as `row`. */
 export const rowsOf = (rows: readonly unknown[], row: string): string => rows.map(() => row).join(',');
 
-/** A JSON column comes as text (MariaDB) or as a value (MySQL); this gives the value. */
+/** Returns the value of a JSON column, which the driver returns as text (MariaDB) or as a value (MySQL). */
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller says what its column holds
 export function fromJson<T>(column: unknown): T {
   return (typeof column === 'string' ? JSON.parse(column) : column) as T;
 }
 
-/** The name of the database that this pool is connected to. */
+/** Returns the name of the database that this pool is connected to. */
 export function databaseName(db: Knex): string {
   return (db.client as { database: () => string }).database();
 }

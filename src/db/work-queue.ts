@@ -2,7 +2,7 @@ import { newClaimToken } from '../lib/ids';
 import { execute, IN_SECONDS, marks, selectRows } from './sql';
 import type { Db, Tx } from './transaction';
 
-/** Rows that wait for work: those whose `dueAt` has passed. */
+/** Rows that wait for work: their `dueAt` has passed. */
 export interface DueRows {
   table: string;
   dueAt: string;
@@ -11,8 +11,9 @@ export interface DueRows {
 }
 
 /**
- * A queue in a table: a row is work once its `dueAt` has passed. Who claims it puts a token of its own there and moves `dueAt` on, so that nobody else takes it
- * until the claim expires; what settles the work asks for the token. A process that dies loses nothing: its claims expire.
+ * A queue in a table. A row is due once its `dueAt` has passed. The process that claims a row writes its token there and moves `dueAt` on,
+ * so that no other process takes the row until the claim expires. The statement that completes or fails the claim compares the token. A
+ * process that dies loses no work, because its claims expire.
  */
 export interface WorkQueue extends DueRows {
   /** Column that names a row. */
@@ -21,21 +22,21 @@ export interface WorkQueue extends DueRows {
 }
 
 interface Claiming {
-  /** SQL: what to read of each row. */
+  /** SQL: the columns to read of each row. */
   columns: string;
   limit: number;
   claimSeconds: number;
-  /** SQL: what else a claim sets, as in `claims = claims + 1`. */
+  /** SQL: further assignments of a claim, as in `claims = claims + 1`. */
   sets?: string;
 }
 
 export interface Claims<R> {
-  /** The longest due first. Empty: nothing is due, or all of it is in other hands. */
+  /** The longest due first. Empty: no row is due, or other processes have claimed all due rows. */
   rows: R[];
   token: string;
 }
 
-/** Claims up to `limit` rows that are due; waits for none. */
+/** Claims up to `limit` rows that are due. It skips rows that others have locked. */
 export async function claimDue<R>(tx: Tx, { table, key, dueAt, token: column }: WorkQueue, { columns, limit, claimSeconds, sets }: Claiming): Promise<Claims<R>> {
   const rows = await selectRows<R & { work_key: number }>(
     tx,
@@ -53,7 +54,7 @@ export async function claimDue<R>(tx: Tx, { table, key, dueAt, token: column }: 
   return { rows, token };
 }
 
-/** Prolongs a claim. False: it was lost; stop, change nothing. */
+/** Extends a claim. False: the claim was lost, so the caller must stop and change nothing. */
 export async function renewClaim(db: Db, { table, key, dueAt, token: column }: WorkQueue, { id, token, claimSeconds }: { id: number; token: string; claimSeconds: number }): Promise<boolean> {
   return (await execute(db, `UPDATE ${table} SET ${dueAt} = ${IN_SECONDS} WHERE ${key} = ? AND ${column} = ?`, [claimSeconds, id, token])) === 1;
 }
@@ -61,14 +62,14 @@ export async function renewClaim(db: Db, { table, key, dueAt, token: column }: W
 export interface Backlog {
   /** Rows that are due now, `MAX_COUNTED` at most. */
   due: number;
-  /** Of the row that has been due for the longest; null: no row is due. */
+  /** Delay of the row that has been due for the longest. Null: no row is due. */
   overdueSeconds: number | null;
 }
 
-/** Bounds the index entries that a look at a backlog reads. */
+/** Limits the index entries that the measurement of a backlog reads. */
 const MAX_COUNTED = 1_000;
 
-/** The backlog of each queue, by the name given for it. One statement; it reads the index of each queue alone and locks nothing. */
+/** Returns the backlog of each queue, by its given name. It is one statement that reads only the index of each queue and locks nothing. */
 export async function measureBacklogs(db: Db, queues: Readonly<Record<string, DueRows>>): Promise<Record<string, Backlog>> {
   const entries = Object.entries(queues);
   if (entries.length === 0) {

@@ -4,16 +4,19 @@ import passport from 'passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { keyOfToken, readTokenKeys, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, tokenClaims, type TokenOfUser, type TokenSettings } from '../modules/accounts';
 
-/** What a request's token says; undefined: it shows none that this control plane signed. Whether it is still good is another question. */
+/**
+ * Reads the token of a request. Returns undefined when the request has no token that this control plane signed. It does not check whether
+ * the token has expired or was revoked.
+ */
 export type ReadToken = (req: IncomingMessage) => Promise<TokenOfUser | undefined>;
 
-/** About 3 MB. */
+/** Tokens that one reader caches at most: about 3 MB. */
 const MAX_REMEMBERED = 5_000;
 const MAX_HEADER_LENGTH = 512;
 
 /**
- * Passport checks the JWT: one algorithm, issuer and audience, all required. Nothing of that changes while the process runs, so what was found good is
- * remembered; its end is not looked at here, but by the database at each request.
+ * Creates a reader whose tokens Passport verifies: algorithm, issuer and audience are all required. The result cannot change while the
+ * process runs, so verified tokens are cached. The reader ignores the expiry; the database checks it at each request.
  */
 export function createTokenReader(tokens: TokenSettings): ReadToken {
   const check = createCheck(tokens);
@@ -44,7 +47,7 @@ function createCheck(tokens: TokenSettings): ReadToken {
   const keys = readTokenKeys(tokens);
   const strategy = new Strategy(
     {
-      // The types know of no KeyObject; jsonwebtoken, to whom it is handed on, does.
+      // The types of passport-jwt do not know KeyObject. jsonwebtoken, which receives the key, accepts it.
       secretOrKeyProvider: (_req: Request, token: string, done: (error: null, key: never) => void) => done(null, keyOfToken(token, keys) as never),
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
       algorithms: [TOKEN_ALGORITHM],
@@ -61,10 +64,10 @@ function createCheck(tokens: TokenSettings): ReadToken {
       const settle = (error: Error | null, token: TokenOfUser | false): void => (error ? reject(error) : resolve(token || undefined));
       const authenticate = instance.authenticate('jwt', { session: false }, settle) as RequestHandler;
       try {
-        // With a callback Passport leaves the answer alone, and calls nothing next.
+        // With a callback, Passport sends no answer and does not call `next`.
         void authenticate(req as Request, undefined as never, reject);
       } catch {
-        // jsonwebtoken throws on a payload that is no object, even when it is signed.
+        // jsonwebtoken throws when the payload is not an object, even if the token is signed.
         resolve(undefined);
       }
     });

@@ -24,7 +24,7 @@ import { createRouteMaker, type Route } from './route';
 import { createStrictRouter } from './strict-router';
 import { addWorkerRoutes } from './workers/router';
 
-/** Gives each request an id, logs its end, measures it. */
+/** Gives each request an id, logs its end, and measures its duration. */
 function observe(observing: Observing): RequestHandler {
   return (req, res, next) => {
     const requestId = newRequestId();
@@ -40,20 +40,26 @@ function observe(observing: Observing): RequestHandler {
   };
 }
 
-/** The operations port of every role. */
+/** Creates the app of a role's operations port. */
 export function createOpsApp(health: HealthDeps): Express {
   const app = express().disable('x-powered-by');
   app.use(createOpsRouter(health));
   return app;
 }
 
-/** What one API process serves: the API at one port, and what agents call at another one, so that nothing which ties up the first reaches them. */
+/**
+ * The two listeners of an API process. The API and the calls of agents have separate ports, so that load which blocks the API port does not
+ * block agents.
+ */
 export interface Apps {
   api: RequestListener;
   agents: RequestListener;
 }
 
-/** The whole API. It holds no state: any replica serves any request (R16). The agents' routes are in both apps, for agents that call the API's own port. */
+/**
+ * Creates the whole API. It holds no state, so any replica serves any request (R16). Both apps have the routes of agents, because some
+ * agents call the API's own port.
+ */
 export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readiness }): Apps {
   const { ctx, settings } = api;
   const { stopping } = readiness;
@@ -81,7 +87,7 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   };
 }
 
-/** What every request passes, around `routers`. */
+/** Creates an Express app: the middleware that every request passes, and `routers`. */
 function createListener({ ctx, settings }: ApiDeps, ready: ReadinessDeps, routers: Router[]): Express {
   const app = express().disable('x-powered-by').disable('etag').set('trust proxy', settings.trustProxy).set('query parser', 'simple');
   app.use((_req, res, next) => {

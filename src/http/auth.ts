@@ -10,26 +10,32 @@ import { bytesOfBody } from './body';
 import type { CallLocals } from './call';
 import { createNodeFinder, type FindNodeCaller, readShownNode } from './node-caller';
 
-/** Finds out who makes a call, and writes it into the call's locals. Throws unauthenticated, forbidden or node_retired. */
+/** Identifies the caller of a request and writes it into the call's locals. Throws unauthenticated, forbidden or node_retired. */
 type Identify = (req: IncomingMessage, locals: CallLocals) => Promise<void>;
 
-/** For each kind of access how the caller is identified. */
+/** Functions that identify the caller, one for each kind of access. */
 export type Authenticator = Record<CallAccess, Identify>;
 
 const NEEDS_LOGIN = 'Log in (`POST /api/login`) and send the token as `Authorization: Bearer …`.';
 const NEEDS_CREDENTIAL = 'Show the credential that the node got when it registered. If it is lost, register again with a join token. A machine that waited for approval too long is forgotten, and may register anew.';
 const IS_RETIRED = 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.';
 
-/** Tokens at most that are looked up in one statement, when they come together. */
+/** Tokens that one statement looks up at most, when requests arrive together. */
 const LOOKUP_MAX = 64;
 
-/** Users are looked up among the reads; nodes, whose agents call thousands of times a second, in a pool of their own. */
+/**
+ * Connection pools for lookups. Users are looked up in the pool of reads. Nodes have a separate pool, because agents call thousands of
+ * times a second.
+ */
 export interface AuthSources {
   reads: Knex;
   ctx: { db: Knex; clock: Clock };
 }
 
-/** The user is read anew at each request, and that statement judges the token's end and revocation too: replicas whose clocks differ take the same tokens. */
+/**
+ * Creates the authenticator. It reads the user from the database at each request. The same statement checks the expiry and the revocation
+ * of the token, so replicas whose clocks differ accept the same tokens.
+ */
 export function createAuthenticator({ reads, ctx }: AuthSources, tokens: TokenSettings): Authenticator {
   const readToken = createTokenReader(tokens);
   const findUser = createLookup(reads);
@@ -64,7 +70,10 @@ export function createAuthenticator({ reads, ctx }: AuthSources, tokens: TokenSe
 
 type FindUser = (token: TokenOfUser) => Promise<User | undefined>;
 
-/** Tokens that come while others are being looked up are looked up together, after them: each is judged by what is so when it was shown, or later. */
+/**
+ * Creates a lookup of users by token. Tokens that arrive while a lookup runs form the next batch. So the lookup of a token never begins
+ * before the token arrived.
+ */
 function createLookup(db: Knex): FindUser {
   const lookups = createBatcher<TokenOfUser, User | undefined>({ max: LOOKUP_MAX, work: async (tokens) => fulfilled(await findUsersOfTokens(db, tokens)) });
   return (token) => lookups.add(token);

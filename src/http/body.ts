@@ -4,7 +4,10 @@ import { OrionError } from '../lib/errors';
 
 export const BODY_LIMIT_BYTES = 64 * 1024;
 
-/** Keeps the bytes for `bytesOfBody`. JSON is UTF-8 (RFC 8259, section 8.1). Bytes that are none would otherwise be replaced, and two different passwords be one. */
+/**
+ * Checks that a body is valid UTF-8 (RFC 8259, section 8.1) and keeps its bytes for `bytesOfBody`. Without the check, invalid bytes would
+ * be replaced, and two different passwords could become equal.
+ */
 export function requireUtf8(...[req, , body, encoding]: [unknown, unknown, Buffer, string]): void {
   if (typeof req === 'object' && req !== null) {
     bytes.set(req, body);
@@ -16,10 +19,10 @@ export function requireUtf8(...[req, , body, encoding]: [unknown, unknown, Buffe
 
 const bytes = new WeakMap<object, Buffer>();
 
-/** A request's body as it came, which agents sign; empty for one without a JSON body. */
+/** Returns the body of a request exactly as it arrived, because agents sign these bytes. Empty for a request without a JSON body. */
 export const bytesOfBody = (req: IncomingMessage): Buffer => bytes.get(req) ?? Buffer.alloc(0);
 
-/** An object or a list, as Express' parser would give it. Throws what that would throw. */
+/** Parses a body to an object or a list, as Express' parser does. Throws the same errors. */
 export function parseJsonBody(req: IncomingMessage, body: Buffer): unknown {
   requireUtf8(req, null, body, 'utf-8');
   try {
@@ -28,7 +31,7 @@ export function parseJsonBody(req: IncomingMessage, body: Buffer): unknown {
       return value;
     }
   } catch {
-    // The same as what is neither an object nor a list.
+    // Handled below, like JSON that is neither an object nor a list.
   }
   throw Object.assign(new Error('the body is no JSON'), { type: 'entity.parse.failed' });
 }

@@ -3,7 +3,7 @@ import { MAC_HEADER, type Seal } from '../lib/call-mac';
 import type { Principal } from '../modules/accounts';
 import type { NodeCaller } from './node-caller';
 
-/** What becomes known of a call on its way: `res.locals`, in Express and on the fast path. */
+/** Data that is collected while a call is handled. It is `res.locals`, in Express and on the fast path. */
 export interface CallLocals {
   requestId: string;
   /** The user who calls. */

@@ -1,7 +1,7 @@
 import { type RateLimiterMySQL, RateLimiterRes } from 'rate-limiter-flexible';
 import { OrionError } from '../lib/errors';
 
-/** Counts one more for `key`, also when its points are used up. */
+/** Adds one attempt for `key` and returns the count, even when the points are used up. */
 export async function count(counter: RateLimiterMySQL, key: string): Promise<RateLimiterRes> {
   try {
     return await counter.consume(key);

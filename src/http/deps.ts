@@ -14,26 +14,29 @@ export interface ApiSettings {
   maxLeaseHours: number;
   minLeaseSeconds: number;
   heartbeatIntervalSeconds: number;
-  /** How seldom a node without accounts calls at most. */
+  /** Longest interval between two heartbeats of a node without accounts. */
   heartbeatIdleSeconds: number;
-  /** Of the whole fleet, together. */
+  /** Of the whole fleet together. */
   heartbeatsPerSecond: number;
   contactLimitSeconds: number;
-  /** The keys that open nodes to the control plane, for their agents. */
+  /** Signed SSH keys that agents install, so that the control plane can log in to nodes. */
   management: SignedManagement;
-  /** What Express trusts about `X-Forwarded-For`: `loopback`, addresses, or false. */
+  /** Proxies whose `X-Forwarded-For` Express trusts: `loopback`, addresses, or false for none. */
   trustProxy: string | false;
   gateway: GatewayAddress | null;
-  /** `https://host[:port]` at which machines reach the control plane; undefined: taken from each request for the installer. */
+  /** `https://host[:port]` at which machines reach the control plane. Undefined: the installer takes it from each request. */
   publicUrl?: string | undefined;
 }
 
-/** What the routers are given. */
+/** Dependencies of the routers. */
 export interface ApiDeps {
   ctx: WorkContext & EnrolmentContext & { tokens: TokenSettings };
-  /** Connections that only agents' calls use: requests that fill or block the other pool do not keep a heartbeat waiting. */
+  /** Connection pool for the requests of agents only. Requests that fill or block the other pool do not delay heartbeats. */
   agentsDb: Knex;
-  /** For what only reads and locks nothing: lists, and who asks. It has connections of its own and never waits behind claims that are blocked. */
+  /**
+   * Connection pool for statements that only read and lock nothing: lists, and the lookup of the caller. They never wait behind blocked
+   * claims.
+   */
   reads: Knex;
   settings: ApiSettings;
   limits: Limits;

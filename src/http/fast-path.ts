@@ -11,14 +11,14 @@ export interface FastPath extends Observing {
   stopping: AbortSignal;
   /** Serves every call that the fast path does not. */
   app: Express;
-  /** Of endpoints that are `fast`. */
+  /** Routes of endpoints that are `fast`. */
   routes: Route[];
 }
 
 /**
- * Serves calls of `fast` endpoints before Express, whose middleware costs more than the rest of a heartbeat or of a rent up to its claim
- * (docs/adr/0021-rents-past-express.md). A call goes to Express unless its method, path and headers are written in the usual way. Both entrances run the same
- * steps of the same route, so their answers are the same.
+ * Serves calls of `fast` endpoints before Express. The middleware of Express costs more than the rest of a heartbeat, or of a rent up to
+ * its claim (docs/adr/0021-rents-past-express.md). A call whose method, path or headers are not written in the usual way goes to Express.
+ * Express and the fast path run the same steps of the same route, so their answers are the same.
  */
 export function createFastPath(ctx: FastPath): RequestListener {
   const { app, logger } = ctx;
@@ -31,7 +31,7 @@ export function createFastPath(ctx: FastPath): RequestListener {
       return;
     }
     serve(ctx, { route, req, res, security }).catch((error: unknown) => {
-      // The answer was sent in part. One call must not end the process.
+      // Part of the answer was already sent, so no error can be sent. One failed call must not end the process.
       logger.error('a call could not be answered', { route: route.endpoint.path, error });
       res.destroy();
     });
@@ -61,14 +61,14 @@ async function serve(ctx: FastPath, { route, req, res: bare, security }: { route
   noteAnswer(ctx, { req, res, requestId, startedAt, route: route.endpoint.path, userId: locals.principal?.user.id });
 }
 
-/** While the replica stops, each answer is the last on its connection: the proxy then sends the next request elsewhere. */
+/** Makes the answer the last on its connection while the replica stops. The proxy then sends the next request to another replica. */
 export function endAfterThis(res: ServerResponse, stopping: AbortSignal): void {
   if (stopping.aborted) {
     res.shouldKeepAlive = false;
   }
 }
 
-/** The request as Express would make it, with `ip` behind the trusted proxies. */
+/** Gives the request the prototype that Express would give it, so that `ip` is the address behind the trusted proxies. */
 const asExpressHasIt = (req: IncomingMessage, app: Express): CallRequest => Object.setPrototypeOf(req, app.request as object) as CallRequest;
 
 function isPlainJson(headers: IncomingMessage['headers']): boolean {
@@ -77,7 +77,7 @@ function isPlainJson(headers: IncomingMessage['headers']): boolean {
   return fits && headers['content-encoding'] === undefined && /^application\/json(; ?charset=utf-8)?$/i.test(headers['content-type'] ?? '');
 }
 
-/** Undefined: the caller hung up. */
+/** Reads the body. Undefined: the caller closed the connection. */
 function readBody(req: IncomingMessage): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
@@ -88,7 +88,7 @@ function readBody(req: IncomingMessage): Promise<Buffer | undefined> {
   });
 }
 
-/** The headers that Helmet adds to each answer of Express. */
+/** Returns the headers that Helmet adds to each answer of Express. */
 function securityHeaders(): Map<string, string> {
   const headers = new Map<string, string>();
   const res = { setHeader: (name: string, value: string) => headers.set(name, value), removeHeader: () => undefined };

@@ -9,24 +9,24 @@ import { createLoginLimit, type LateLogins, type LoginLimit } from './login-limi
 import { count, tooManyRequests } from './counters';
 import type { CallLocals, CallRequest } from './call';
 
-/** An address is counted as `rangesOf` counts it. */
+/** Settings of the rate limits. An address counts for each range that `rangesOf` returns. */
 export interface LimitSettings {
   /** Logins per address in five minutes. */
   loginsPerAddress: number;
-  /** Logins per username in five minutes, and as many from each place where the user has logged in before. */
+  /** Logins per username in five minutes. Each place where the user has logged in before has a limit of the same size. */
   loginsPerName: number;
   lateLogins: LateLogins;
   /** New accounts per address in an hour. */
   signupsPerAddress: number;
-  /** Registrations without a node credential per address in a minute: guessing join tokens must not be cheap. */
+  /** Registrations without a node credential, per address and minute. The limit makes it expensive to guess join tokens. */
   registrationsPerAddress: number;
-  /** Registrations with one node's credential in a minute: each costs a probe and a wipe. */
+  /** Registrations with one node's credential, per minute. Each costs a probe and a wipe. */
   registrationsPerNode: number;
 }
 
 export interface Limits {
   login: RequestHandler[];
-  /** To be called when a login succeeded. */
+  /** Callers must call it after a successful login. */
   loggedIn: (req: CallRequest) => Promise<void>;
   signup: RequestHandler[];
   register: RequestHandler[];
@@ -35,7 +35,7 @@ export interface Limits {
 const KNOWN_PLACE_SECONDS = 30 * 86_400;
 const MINUTES_5 = 300;
 
-/** Limits that all replicas share, since they count in the database. They come before any password is hashed. */
+/** Creates the rate limits. All replicas share them, because the counters are in the database. They run before any password is hashed. */
 export function createLimits(db: Knex, settings: LimitSettings, clock: Clock): Limits {
   const limit = (name: string, points: number, seconds: number): RateLimiterMySQL =>
     new RateLimiterMySQL({ storeClient: db, storeType: 'knex', dbName: databaseName(db), tableName: 'rate_limits', tableCreated: true, keyPrefix: name, points, duration: seconds });
@@ -69,7 +69,10 @@ export function createLimits(db: Knex, settings: LimitSettings, clock: Clock): L
   };
 }
 
-/** The narrowest range comes first, so that one caller who is refused does not use up what its neighbours have. */
+/**
+ * Creates a limit by address. It counts the narrowest range first, so that a refused caller does not use up the allowance of its
+ * neighbours.
+ */
 function byAddress(counter: RateLimiterMySQL): RequestHandler {
   return async (req, _res, next) => {
     for (const range of callerRangesOf(req)) {
@@ -79,7 +82,7 @@ function byAddress(counter: RateLimiterMySQL): RequestHandler {
   };
 }
 
-/** Counts one more. Throws too_many_requests once `share` times the counter's points are used up. */
+/** Counts one attempt. Throws too_many_requests once `share` times the counter's points are used up. */
 async function consume(counter: RateLimiterMySQL, { key, share }: AddressRange): Promise<void> {
   const { consumedPoints, msBeforeNext } = await count(counter, key);
   if (consumedPoints > counter.points * share) {

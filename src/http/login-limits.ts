@@ -9,7 +9,7 @@ import { count, tooManyRequests } from './counters';
 export interface LateLogins {
   /** Requests that may wait in one replica at the same time. */
   waiting: number;
-  /** Of those that wait for one name, one is tried in so many seconds. It is also the time for which a request waits at most. */
+  /** Seconds in which one of the requests that wait for the same name may try. Also the longest time that a request waits. */
   everySeconds: number;
 }
 
@@ -17,27 +17,31 @@ export interface LateLogins {
 export interface LoginCounters {
   /** Attempts on a name from places where nobody has logged in with that name. */
   name: RateLimiterMySQL;
-  /** Attempts on a name from one place where somebody has. */
+  /** Attempts on a name from one place where somebody has logged in with that name. */
   place: RateLimiterMySQL;
-  /** Places where somebody has logged in lately. */
+  /** Places where somebody has logged in recently. */
   knownPlaces: RateLimiterMySQL;
-  /** One attempt a turn, after `name` or `place` is used up. */
+  /** Allows one attempt per turn, after `name` or `place` is used up. */
   late: RateLimiterMySQL;
 }
 
-/** The limit of guesses for one name. */
+/** Limits guesses of the password for one name. */
 export interface LoginLimit {
   /** Resolves when the attempt may be made. Throws too_many_requests. */
   admit(req: CallRequest, gone: AbortSignal): Promise<void>;
-  /** The password was right: whatever strangers do, the caller's place keeps an allowance of its own. */
+  /**
+   * Remembers the caller's place after a correct password. From then on that place has its own counter, which strangers elsewhere cannot
+   * use up.
+   */
   remember(req: CallRequest): Promise<void>;
 }
 
 const POLL_MS = 500;
 
 /**
- * Strangers who guess must not lock the owner of an account out. So a place where the owner has logged in has a counter of its own, and a caller at a new
- * place waits for a turn when the counter is used up. A turn goes to any one of those that wait, and of one place only one request waits.
+ * Creates the limit. Strangers who guess passwords must not lock the owner out of an account. So a place where the owner has logged in has
+ * its own counter. When a counter is used up, a request waits for a turn. Any of the waiting requests may get the turn, and only one
+ * request per place waits.
  */
 export function createLoginLimit(counters: LoginCounters, { waiting: maxWaiting, everySeconds }: LateLogins, clock: Clock): LoginLimit {
   const waiting = new Set<string>();
@@ -80,13 +84,16 @@ export function createLoginLimit(counters: LoginCounters, { waiting: maxWaiting,
   };
 }
 
-/** Milliseconds until `key` may try again; undefined: it may try now. The attempt is counted in any case. */
+/** Counts an attempt. Returns the milliseconds until `key` may try again, or undefined when it may try now. */
 async function refusalOf(counter: RateLimiterMySQL, key: string): Promise<number | undefined> {
   const { consumedPoints, msBeforeNext } = await count(counter, key);
   return consumedPoints > counter.points ? msBeforeNext : undefined;
 }
 
-/** The place is a name together with a range of addresses, as a hash. Undefined: the caller has no address. */
+/**
+ * Returns the name and the place of an attempt. The place is a hash of the name and a range of addresses. Undefined: the caller has no
+ * address.
+ */
 function attemptOf(req: CallRequest): { name: string; place: string | undefined } {
   const body = req.body as { username?: unknown } | undefined;
   const name = usernameKey(typeof body?.username === 'string' ? body.username : '');

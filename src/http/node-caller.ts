@@ -8,20 +8,20 @@ import { type Caller, type CallerHints, listCallers } from '../modules/nodes';
 
 /** The node that made a call. */
 export interface NodeCaller extends Caller {
-  /** Undefined for a bearer credential, which agents of the release before send. */
+  /** Undefined for a bearer credential, which agents of the previous release send. */
   mac: { nonce: string; seal: Seal } | undefined;
 }
 
-/** The credential that a call shows, not verified yet. */
+/** The credential in a request, not verified yet. */
 export interface ShownNode {
-  /** Of the credential. */
+  /** Id of the credential. */
   keyId: string;
   isFrom: (credentialHash: string) => boolean;
   /** Undefined for a bearer credential. */
   nonce: string | undefined;
 }
 
-/** Undefined: the call shows no credential of either form. */
+/** Reads the credential of a call. Undefined: the call has no credential of either form. */
 export function readShownNode(authorization: string | undefined, call: Omit<MacCall, 'nonce'>): ShownNode | undefined {
   const shown = parseAuthorization(authorization);
   if (shown) {
@@ -36,17 +36,20 @@ export function readShownNode(authorization: string | undefined, call: Omit<MacC
   return { keyId: keyIdOf(hash), nonce: undefined, isFrom: (stored) => stored === hash };
 }
 
-/** Finds the node that holds the shown credential, whatever its status; undefined: no node holds it. */
+/** Finds the node that has the credential, whatever the status of the node. Undefined: no node has it. */
 export type FindNodeCaller = (shown: ShownNode) => Promise<NodeCaller | undefined>;
 
-/** Larger batches make the database no faster, and leave this process idle meanwhile. */
+/** Callers that one statement looks up at most. Larger batches are no faster in the database, and this process would be idle meanwhile. */
 const MAX_BATCH = 250;
-/** Agents call by the thousand a second. A call waits this long for others, so that one statement finds many nodes. */
+/** A call waits this long for others, so that one statement finds many nodes. Agents make thousands of calls a second. */
 const BATCH_MS = 50;
 const DEADLINE_MS = 5_000;
 const RETRY_WITHIN_SECONDS = 10;
 
-/** Looks up the callers of calls that arrive together in one statement. Throws `unavailable` when the database fails or does not answer within 5 s. */
+/**
+ * Creates a finder that looks up calls which arrive together in one statement. It throws `unavailable` when the database fails or does not
+ * answer within 5 s.
+ */
 export function createNodeFinder({ db, clock }: { db: Knex; clock: Clock }): FindNodeCaller {
   const hints: CallerHints = new Map();
   const lookups = createBatcher<string, Caller | undefined>({
@@ -66,7 +69,7 @@ export function createNodeFinder({ db, clock }: { db: Knex; clock: Clock }): Fin
   };
 }
 
-/** Each agent comes back at a time of its own, so that the end of an outage does not bring all of them at once. */
+/** Throws `unavailable` with a random retry time, so that agents do not all return at once after an outage. */
 function tryLater(cause: unknown): never {
   throw new OrionError('unavailable', 'The database does not answer. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause });
 }

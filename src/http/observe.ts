@@ -10,20 +10,23 @@ export interface Observing {
   clock: Clock;
 }
 
-/** The id of a request, in its answer and in the log. A caller's own `X-Request-Id` is not taken over: its lines in the log could be made to look like another's. */
+/**
+ * Creates the id of a request, which is in the answer and in the log. The caller's own `X-Request-Id` is not used, because a caller could
+ * make its log lines look like those of another.
+ */
 export const newRequestId = (): string => randomUUID();
 
 export interface Answered {
   req: IncomingMessage;
   res: ServerResponse;
   requestId: string;
-  /** Monotonic. */
+  /** Monotonic time in ms. */
   startedAt: number;
   route: string;
   userId?: number | undefined;
 }
 
-/** Logs the end of a request and measures it. */
+/** Logs the end of a request and measures its duration. */
 export function noteAnswer({ logger, metrics, clock }: Observing, { req, res, requestId, startedAt, route, userId }: Answered): void {
   const durationMs = clock.monotonicMs() - startedAt;
   const method = req.method ?? '';

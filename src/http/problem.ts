@@ -9,13 +9,13 @@ import { type ErrorCode, OrionError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { CallLocals, CallResponse } from './call';
 
-/** What Node's parser says of bytes that are no request. */
+/** Answers to bytes that Node's HTTP parser rejects, by error code. */
 const UNREADABLE: Record<string, [status: number, detail: string]> = {
   HPE_HEADER_OVERFLOW: [431, 'The headers are larger than 16 KiB.'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to come.'],
 };
 
-/** What goes wrong in Express' own middleware, by the `type` that body-parser gives. */
+/** Errors of Express' own middleware, by the `type` that body-parser gives. */
 const BODY_ERRORS: Record<string, [ErrorCode, string]> = {
   'entity.parse.failed': ['invalid_request', 'The body is not valid JSON.'],
   'encoding.unsupported': ['unsupported_media_type', 'Send the body as plain UTF-8 JSON.'],
@@ -24,7 +24,7 @@ const BODY_ERRORS: Record<string, [ErrorCode, string]> = {
   'request.size.invalid': ['invalid_request', 'The body is not as long as Content-Length says.'],
 };
 
-/** What the caller is told of an error, whatever it was. */
+/** Converts any error to the one that the caller receives. */
 function toOrionError(error: unknown): OrionError {
   if (error instanceof OrionError) {
     return error;
@@ -39,7 +39,10 @@ function toOrionError(error: unknown): OrionError {
   return new OrionError(code, detail, { cause: error });
 }
 
-/** What Express and its middleware refuse by themselves; undefined for anything else. They give such errors a status, and parts of them a type. */
+/**
+ * Returns the problem for an error of Express or its middleware, and undefined for any other error. Express gives its errors a status, and
+ * some of them a type.
+ */
 function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
   if (!(error instanceof Error)) {
     return undefined;
@@ -87,7 +90,10 @@ interface FailedCall {
   first?: readonly string[];
 }
 
-/** Answers a call whose handling threw, and logs the error where it is a fault of ours. Throws the error when an answer is under way. */
+/**
+ * Answers a call whose handler threw, and logs the error if the service is at fault. Throws the error again when an answer has already
+ * begun.
+ */
 export function answerError(logger: Logger, { req, res, path, first }: FailedCall, error: unknown): void {
   const { requestId } = res.locals;
   const problem = toOrionError(error);
@@ -101,7 +107,7 @@ export function answerError(logger: Logger, { req, res, path, first }: FailedCal
 }
 
 export function createErrorHandler(logger: Logger): ErrorRequestHandler {
-  // Express knows an error handler by its four parameters.
+  // Express recognises an error handler by its four parameters.
   // eslint-disable-next-line @typescript-eslint/max-params
   return (error: unknown, req, res, next) => {
     try {
@@ -113,11 +119,11 @@ export function createErrorHandler(logger: Logger): ErrorRequestHandler {
 }
 
 /**
- * For what Node's HTTP parser gives up on before there is a request: it ends the connection, and says why in the same form as everything else.
- * (Its own answers are without a body.)
+ * Answers bytes that Node's HTTP parser rejects before there is a request, and ends the connection. The answer has the same form as any
+ * other problem; Node's own answers have no body.
  */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex & { _httpMessage?: { headersSent: boolean } | null }): void {
-  // Not into the middle of an answer: Node's own handler looks at the same member.
+  // Nothing is written into an answer that has begun. Node's own handler checks the same member.
   if (error.code === 'ECONNRESET' || !socket.writable || socket._httpMessage?.headersSent) {
     socket.destroy();
     return;
@@ -126,9 +132,9 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex & 
   endWithProblem(socket, { ...PROBLEMS.invalid_request, status, code: 'invalid_request', detail });
 }
 
-/** The same for a request that Node hands over as a bare socket: an upgrade. The connection is over with it, whatever the other side does. */
+/** Refuses an upgrade, which Node passes on as a bare socket, with a problem. Then it closes the connection, whatever the peer does. */
 export function refuseUpgrade(socket: Duplex, { code, message, retryAfterSeconds }: OrionError): void {
-  // Whoever keeps his own half open would keep the socket otherwise.
+  // Otherwise, a peer that does not close its half would keep the socket open.
   socket.once('finish', () => socket.destroy());
   endWithProblem(socket, { ...PROBLEMS[code], code, detail: message }, retryAfterSeconds);
 }

@@ -9,7 +9,7 @@ import type { Authenticator } from './auth';
 import { type Answer, type CallLocals, type CallRequest, type CallResponse, sendAnswer } from './call';
 import type { NodeCaller } from './node-caller';
 
-/** Who calls an endpoint, by its access. */
+/** The caller of an endpoint, by the endpoint's access. */
 type CallerOf<E extends Endpoint> = { user: Principal; admin: Principal; node: NodeCaller; machine: NodeCaller | undefined; public: undefined }[E['access']];
 
 interface RouteInput<E extends Endpoint> {
@@ -33,17 +33,20 @@ interface RawCall {
   params?: unknown;
 }
 
-/** An endpoint as both entrances serve it, Express and the fast path: identify the caller, validate, handle. */
+/** An endpoint as Express and the fast path both serve it: identify the caller, validate the request, run the handler. */
 export interface Route {
   endpoint: Endpoint;
   identify: (req: IncomingMessage, locals: CallLocals) => Promise<void>;
-  /** Throws invalid_request, and what the handler throws. */
+  /** Throws invalid_request, and any error of the handler. */
   run: (call: RawCall) => Promise<Answer>;
 }
 
 /** Adds routes to an Express router, to the OpenAPI document and, where the endpoint is `fast`, to the fast path. */
 export interface RouteMaker {
-  /** `guards` are rate limits: they run in Express, after the caller is identified and before validation. In two steps, because only so the compiler knows the endpoint when it looks at what answers it. */
+  /**
+   * Adds an endpoint. `guards` are rate limits: they run in Express, after the caller is identified and before validation. `on` and
+   * `answer` are two calls, so that the compiler knows the endpoint when it checks the handler.
+   */
   on<E extends Endpoint>(endpoint: E, ...guards: RequestHandler[]): { answer: (handle: (input: RouteInput<E>) => Promise<Answered<E>>) => void };
 }
 
@@ -87,7 +90,7 @@ export function createRouteMaker({ router, registry, auth, fast }: RouteTargets)
   };
 }
 
-/** Refuses a body that is there and no JSON. */
+/** Creates a handler that refuses a body that is not JSON. A request without a body passes. */
 export const requireJson =
   (needed: boolean): RequestHandler =>
   (req, _res, next) => {
@@ -100,7 +103,10 @@ export const requireJson =
 
 const HALF_A_PAIR = /\p{Surrogate}/u;
 
-/** JSON can say `"\ud800"`, which is no Unicode: MariaDB refuses it in a JSON column, and elsewhere it would be replaced. */
+/**
+ * Returns true when a text contains half of a surrogate pair. JSON can contain `"\ud800"`, which is no Unicode. MariaDB refuses it in a
+ * JSON column; elsewhere it would be replaced.
+ */
 function isIllFormed(value: unknown): boolean {
   if (typeof value === 'string') {
     return HALF_A_PAIR.test(value);
@@ -108,7 +114,7 @@ function isIllFormed(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.entries(value).some(([name, item]) => isIllFormed(name) || isIllFormed(item));
 }
 
-/** The value as its schema gives it. Throws invalid_request. */
+/** Validates a value and returns the result of its schema. Throws invalid_request. */
 export function parse(schema: z.ZodType | undefined, value: unknown, where: string): unknown {
   if (!schema) {
     return undefined;
@@ -162,13 +168,13 @@ function document(registry: OpenAPIRegistry, spec: Endpoint): void {
   });
 }
 
-/** The cursor of the next page: the id of the last item, or null when this page was the last. */
+/** Returns the cursor of the next page: the id of the last item, or null when this page was the last. */
 export function nextCursor(items: { id: number }[], limit: number): string | null {
   const last = items.at(-1);
   return items.length === limit && last ? String(last.id) : null;
 }
 
-/** The Idempotency-Key header, checked; null without one. */
+/** Returns the validated Idempotency-Key header, or null without one. */
 export function idempotencyKeyOf({ headers }: IncomingMessage): string | null {
   const key = headers['idempotency-key'];
   if (key === undefined) {

@@ -4,9 +4,9 @@ import type { Clock } from '../lib/clock';
 import { answerUnreadable } from './problem';
 
 interface CloseOptions {
-  /** Requests that outlast it are cut. */
+  /** Requests that still run after this time are cut. */
   limitMs: number;
-  /** How long an idle connection stays open, for whoever is just about to use it: longer than the proxy in front keeps one. */
+  /** How long an idle connection stays open for another request. It must be longer than the proxy in front keeps an idle connection. */
   keepIdleMs?: number;
 }
 
@@ -14,32 +14,35 @@ export interface Listening {
   server: Server;
   port: number;
   /**
-   * Stops accepting and lets requests in flight finish. Connections that the other side keeps for later are answered on for a while: a request that
-   * meets a connection just being closed would be lost, since nobody can know whether it was begun.
+   * Stops accepting connections and lets running requests finish. Idle connections are still served for `keepIdleMs`. A request on a
+   * connection that is just being closed would be lost, and its sender could not know whether it was begun.
    */
   close(options: CloseOptions): Promise<void>;
 }
 
 /**
- * Less than the proxy in front waits for a body (`read_body` in the Caddyfile), so that a slow sender gets the 408 of the API: Caddy's own end of such a
- * request is a `200 OK` without a body.
+ * Time limit of a request. It is shorter than the proxy in front waits for a body (`read_body` in the Caddyfile), so a slow sender gets the
+ * 408 of the API. When Caddy itself ends such a request, it answers `200 OK` without a body.
  */
 const REQUEST_MS = 20_000;
-/** How often Node looks for requests that are over their time. Its default, 30 s, would let them last two and a half times as long. */
+/**
+ * Interval at which Node looks for requests over their time limit. With its default of 30 s, a request could last two and a half times as
+ * long.
+ */
 const CHECK_MS = 1_000;
-/** Open connections of one listener: a bound on the memory that callers take (about 15 KB each). Further ones are closed at once. */
+/** Open connections of one listener. This bounds the memory that callers use (about 15 KB each). Further connections are closed at once. */
 const MAX_CONNECTIONS = 10_000;
 
 export interface ListenOptions {
   host: string;
   /** 0: any free port. */
   port: number;
-  /** The setting that decides the port, for the error. */
+  /** Name of the setting that contains the port, for the error message. */
   setting: string;
   clock: Clock;
 }
 
-/** Listens on host:port. Rejects when that cannot be had, with the setting to change when another process has the port. */
+/** Listens on host:port. Rejects when that fails. If another process has the port, the error names the setting to change. */
 export function listen(app: RequestListener, { host, port, setting, clock }: ListenOptions): Promise<Listening> {
   return new Promise((resolve, reject) => {
     const server = createServer({ connectionsCheckingInterval: CHECK_MS }, app);
@@ -49,7 +52,7 @@ export function listen(app: RequestListener, { host, port, setting, clock }: Lis
     server.once('error', fail);
     server.listen(port, host, () => {
       server.off('error', fail);
-      // Slow senders of headers or bodies hold a connection for this long at most.
+      // A sender of slow headers or a slow body keeps a connection at most this long.
       server.headersTimeout = 10_000;
       server.requestTimeout = REQUEST_MS;
       server.keepAliveTimeout = 65_000;
@@ -64,20 +67,20 @@ const SWEEP_MS = 50;
 
 async function close(server: Server, clock: Clock, { limitMs, keepIdleMs = 0 }: CloseOptions): Promise<void> {
   const done = new AbortController();
-  // Not the HTTP server's own `close`, which ends idle connections at once.
+  // The HTTP server's own `close` would end idle connections at once.
   const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
   void closed.then(() => done.abort());
   const begunAt = clock.monotonicMs();
   const elapsed = (): number => clock.monotonicMs() - begunAt;
   while (!done.signal.aborted && elapsed() < limitMs) {
     if (elapsed() >= keepIdleMs) {
-      // Again and again: a connection that was busy so far stays open after its answer, as keep-alive promises, and would hold up the stop.
+      // This is repeated: a busy connection stays open after its answer, as keep-alive promises, and would delay the stop.
       server.closeIdleConnections();
     }
     await clock.sleep(SWEEP_MS, done.signal);
   }
   server.closeAllConnections();
   await closed;
-  // Ends what the HTTP server still watches connections with.
+  // Ends the timer with which the HTTP server checks its connections.
   server.close();
 }

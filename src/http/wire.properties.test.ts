@@ -25,7 +25,7 @@ const members = (model: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<obj
 const duration = { duration_hours: maybe(amount), duration_minutes: maybe(amount) };
 const port = fc.integer({ min: 0, max: 65_536 });
 
-/** Bodies as clients might send them: most of them are taken. */
+/** Bodies that clients might send. The validators accept most of them. */
 const BODIES: [string, z.ZodType, fc.Arbitrary<unknown>][] = [
   ['credentials', credentials, members({ username: fc.stringMatching(/^[a-z0-9._-]{1,33}$/), password: fc.string({ maxLength: 20 }) })],
   ['loginBody', loginBody, members({ username: text, password: text })],
@@ -116,7 +116,7 @@ const checkpoint: fc.Arbitrary<Checkpoint> = fc.record({
   leaseId: id, enabled: fc.boolean(), archives: fc.array(fc.record({ number: id, full: fc.boolean(), generation: id, bytes: fc.nat() })), lastAt: orNull(date), ageSeconds: orNull(fc.nat()), error: orNull(text),
 });
 
-/** As documented, nothing of it lost on the way, and nothing in it that is not for the reader. */
+/** Expects that a presented value matches its schema and that JSON loses nothing of it. */
 function expectStable(schema: z.ZodType, presented: unknown): void {
   expect(schema.safeParse(presented).error?.message).toBeUndefined();
   const sent = JSON.parse(JSON.stringify(presented)) as unknown;

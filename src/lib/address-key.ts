@@ -3,19 +3,19 @@ import { isIPv4, isIPv6 } from 'node:net';
 /** A part of the address space that counts as one caller. */
 export interface AddressRange {
   key: string;
-  /** How many times the allowance of a single caller this range has. */
+  /** Factor for the limits of this range: how many times the allowance of a single caller it has. */
   share: number;
 }
 
-/** A /56 is what a provider gives one customer, and it holds 256 networks. The customer may have several machines at work, but not 256. */
+/** A provider gives one customer a /56, which contains 256 networks. The customer may have several machines at work, but not 256. */
 const WIDE_SHARE = 4;
 const HEXTETS_OF_64 = 4;
 const MAPPED = /^(?:0000:){5}ffff:([0-9a-f]{2})([0-9a-f]{2}):([0-9a-f]{2})([0-9a-f]{2})$/;
 
 /**
- * The ranges under which an address is counted, the narrowest first. An IPv4 address is its own range. An IPv6 address is counted with its /64 and with its
- * /56, because whoever has one address of a network has all of them. The key of the /56 is a prefix of the key of the /64. A text that is no address is a
- * range of its own.
+ * Returns the ranges that count an address, the narrowest first. An IPv4 address is its own range. An IPv6 address counts for its /64 and
+ * its /56, because a machine with one address of a network can use all of them. The key of the /56 is a prefix of the key of the /64. A
+ * text that is no address is its own range.
  */
 export function rangesOf(address: string): [AddressRange, ...AddressRange[]] {
   const plain = withoutMapping(address);
@@ -29,13 +29,13 @@ export function rangesOf(address: string): [AddressRange, ...AddressRange[]] {
   ];
 }
 
-/** An IPv4-mapped IPv6 address as the IPv4 address that it is, in whatever form it is written; any other text as it is. */
+/** Converts an IPv4-mapped IPv6 address in any notation to the IPv4 address. Returns any other text unchanged. */
 export function withoutMapping(address: string): string {
   const mapped = isIPv6(address) ? MAPPED.exec(hextetsOf(address).join(':')) : null;
   return mapped ? mapped.slice(1).map((byte) => parseInt(byte, 16)).join('.') : address;
 }
 
-/** The eight groups of an IPv6 address, four digits each. (RFC 4291, section 2.2.) */
+/** Returns the eight groups of an IPv6 address, four digits each (RFC 4291, section 2.2). */
 function hextetsOf(address: string): string[] {
   const [text = ''] = address.toLowerCase().split('%');
   const [head = [], tail] = text.split('::').map(groupsOf);

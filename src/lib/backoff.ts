@@ -4,8 +4,8 @@ export interface BackoffPolicy {
 }
 
 /**
- * Exponential backoff with "equal jitter": half of the doubled delay is fixed, the other half is random, so that a herd
- * spreads out and nobody retries at once. (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
+ * Exponential backoff with "equal jitter": half of the doubled delay is fixed, the other half is random. So many clients spread out, and
+ * none retries at once. (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
  *
  * @param attempt 1 for the first failure
  * @param random a number in [0, 1)

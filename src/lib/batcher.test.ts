@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { createBatcher, fulfilled } from './batcher';
 
-/** Batches whose work waits until it is let go, and doubles each number; a negative one fails alone, a zero fails its whole batch. */
+/**
+ * Creates batches whose work waits until the test releases it, and doubles each number. A negative number fails alone, a zero fails its
+ * whole batch.
+ */
 function aBatcher({ max = 10, lanes = 1 } = {}) {
   const batches: number[][] = [];
   const patience: (() => void)[] = [];
@@ -11,7 +14,7 @@ function aBatcher({ max = 10, lanes = 1 } = {}) {
     max,
     weightOf: (item) => Math.abs(item),
     lanes: { count: lanes, patienceMs: 50, clock },
-    // Even numbers are one's, odd ones another's.
+    // Even numbers have one owner, odd numbers another.
     ownerOf: (item) => item % 2,
     work: async (items) => {
       batches.push(items);
@@ -112,7 +115,7 @@ describe('a batcher', () => {
     patience.shift()?.();
     expect(batches).toEqual([[2, 4], [1]]);
     await finish();
-    // One that started before its patience was over leaves none behind.
+    // A batch that started before its patience was over leaves no timer behind.
     all.push(add(6), add(8));
     await tick();
     expect(batches).toEqual([[2, 4], [1], [6]]);

@@ -1,23 +1,26 @@
 import type { Clock } from './clock';
 
-/** Lets those who come at about the same time be worked on together. */
+/** Works on items together that arrive at about the same time. */
 export interface Batcher<T, R> {
-  /** Does the caller's part of a batch's work. Rejects as that part did, or as the whole batch did. */
+  /** Adds an item to a batch and returns its result. Rejects when the work on this item or on the whole batch failed. */
   add: (item: T) => Promise<R>;
 }
 
 export interface BatcherOptions<T, R> {
-  /** A batch weighs at most this much, but for a single item that weighs more. */
+  /** Maximum weight of a batch. A single heavier item is a batch of its own. */
   max: number;
   /** Default: each item weighs 1. */
   weightOf?: (item: T) => number;
-  /** How long the first of a batch waits for others where nothing is under way, unless the batch is full. Default: not at all. */
+  /** How long the first item of a batch waits for others while no batch runs, unless the batch is full. Default: not at all. */
   window?: { ms: number; clock: Pick<Clock, 'after'> };
-  /** More than one batch under way at a time: how many at most, and how long one waits at most for as many callers as those under way have. */
+  /**
+   * Concurrency: how many batches run at a time, and how long a batch waits at most to become as large as the running ones. Default: one
+   * batch.
+   */
   lanes?: { count: number; patienceMs: number; clock: Pick<Clock, 'after'> };
-  /** One owner's items are never in two batches at the same time. Without it each item is its own. */
+  /** Items of the same owner are never in two running batches. Default: each item is its own owner. */
   ownerOf?: (item: T) => unknown;
-  /** Gives one result for each item, in their order; see `fulfilled` for work whose parts never fail alone. */
+  /** Returns one result for each item, in their order. See `fulfilled` for work whose items never fail alone. */
   work: (items: T[]) => Promise<PromiseSettledResult<R>[]>;
 }
 
@@ -30,9 +33,11 @@ interface Waiting<T, R> {
 }
 
 /**
- * For work that is expensive to begin and cheap to extend. Items that arrive while a batch runs make up the next one, so batches grow with the load. An item
- * that arrives while no batch runs starts at once, or after the window if there is one. With lanes, a further batch starts beside the running ones when it is
- * full, when it is as large as the smallest of them (a few items cost nearly as much as many), or when its patience is over (a running batch may hang).
+ * Creates a batcher, for work that is expensive to begin and cheap to extend. Items that arrive while a batch runs form the next batch, so
+ * batches grow with the load. An item that arrives while no batch runs starts at once, or after the window if there is one.
+ *
+ * With `lanes`, a further batch starts beside the running ones when it is full. It also starts when it is as large as the smallest of them,
+ * because a few items cost nearly as much as many. And it starts when its patience is over, because a running batch may hang.
  */
 export function createBatcher<T, R>({ max, weightOf = () => 1, window, lanes, ownerOf = (item) => item, work }: BatcherOptions<T, R>): Batcher<T, R> {
   const queue = createQueue<T, R>({ max, weightOf, ownerOf });
@@ -40,10 +45,10 @@ export function createBatcher<T, R>({ max, weightOf = () => 1, window, lanes, ow
   let stopWaiting: (() => void) | undefined;
   const underWay = new Set<Waiting<T, R>[]>();
   const mayStart = (): boolean => underWay.size < (lanes?.count ?? 1);
-  /** The window is open, and one more item changes nothing about that. */
+  /** True: the window is open, and one more item does not close it. */
   const isInWindow = (): boolean => stopWaiting !== undefined && underWay.size === 0 && queue.weight() < max;
 
-  /** How long a batch that is not full waits before it starts; undefined: it starts now. */
+  /** Returns how long a batch that is not full waits before it starts. Undefined: it starts now. */
   const waitOf = ({ length }: Waiting<T, R>[]): { ms: number; clock: Pick<Clock, 'after'> } | undefined => {
     if (underWay.size === 0) {
       return window;
@@ -97,11 +102,11 @@ export function createBatcher<T, R>({ max, weightOf = () => 1, window, lanes, ow
 
 interface Queue<T, R> {
   push(waiting: Waiting<T, R>): void;
-  /** Of all that wait. */
+  /** Weight of all waiting items. */
   weight(): number;
-  /** In order, but for those whose owner has a batch under way: their turn comes after it. */
+  /** Returns the next items in order. It skips items whose owner has a running batch. */
   next(): { batch: Waiting<T, R>[]; isFull: boolean };
-  /** These are under way now, until they are released. */
+  /** Moves these items from the queue to the running ones, until they are released. */
   take(batch: Waiting<T, R>[]): void;
   release(batch: Waiting<T, R>[]): void;
 }

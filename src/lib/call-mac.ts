@@ -2,34 +2,35 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { sha256 } from './ids';
 
 /**
- * How a node's calls and their answers are authenticated, over http as over https: by an HMAC under the SHA-256 of the node's credential. The credential never travels; of its
- * hash the first 96 bits do, which name it, and 160 stay secret. `Authorization: Orion-MAC <key id>:<nonce>:<mac>` in calls, `Orion-MAC: <mac>` in answers.
+ * The authenticated parts of a node's call. Calls and their answers have an HMAC, over http as over https. Its key is the SHA-256 of the
+ * node's credential. The credential is never sent. The first 96 bits of its hash are sent as the key id, and the other 160 bits stay
+ * secret. A call has `Authorization: Orion-MAC <key id>:<nonce>:<mac>`, and an answer has `Orion-MAC: <mac>`.
  */
 export interface MacCall {
   method: string;
   path: string;
-  /** Of the caller's choice, or a challenge of the control plane's where a call must not be repeated. */
+  /** Chosen by the caller, or a challenge of the control plane where a call must not be repeated. */
   nonce: string;
   body: Buffer | string;
 }
 
-/** What a call shows, not verified yet. */
+/** The MAC in a call, not verified yet. */
 export interface ShownMac {
   keyId: string;
   nonce: string;
   mac: string;
 }
 
-/** Authenticates one answer to the caller: the value of its Orion-MAC header. */
+/** Authenticates one answer to the caller. Returns the value of the Orion-MAC header. */
 export type Seal = (status: number, text: string) => string;
 
 export const MAC_HEADER = 'Orion-MAC';
 const AUTHORIZATION = /^Orion-MAC ([0-9a-f]{24}):([\w.-]{8,200}):([\w-]{43})$/;
 
-/** `nodes.credential_id` is the same, made by the database. */
+/** Returns the id of a key. The database computes the same in `nodes.credential_id`. */
 export const keyIdOf = (credentialHash: string): string => credentialHash.slice(0, 24);
 
-/** The value of the Authorization header. */
+/** Returns the value of the Authorization header. */
 export function authorizeCall(credential: string, call: MacCall): string {
   const hash = sha256(credential);
   return `Orion-MAC ${keyIdOf(hash)}:${call.nonce}:${macOfCall(hash, call)}`;

@@ -1,15 +1,15 @@
 /**
- * Time as a process sees it. Used for waiting, for durations and for log lines only: what a lease or a claim may do is
- * decided by the database's clock (db/time), never by this one.
+ * Time in this process, for waiting, durations and log lines only. The database's clock decides about leases and claims (see IN_SECONDS in
+ * src/db/sql.ts), and never this clock.
  */
 export interface Clock {
-  /** Wall clock of this process. For people's eyes; decides nothing. */
+  /** Wall clock of this process. People read it; it decides nothing. */
   now(): Date;
-  /** Milliseconds from an arbitrary origin that never jump. For durations and deadlines within one process. */
+  /** Milliseconds from an arbitrary origin, without jumps. For durations and deadlines within one process. */
   monotonicMs(): number;
   /** Resolves after `ms`, or at once when `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `act` once after `ms`; gives what takes that back. Where thousands wait: a sleep that a signal can cut is dear in comparison. */
+  /** Calls `act` once after `ms`. Returns a function that cancels the call. For thousands of waits: a `sleep` with a signal costs more. */
   after(ms: number, act: () => void): () => void;
 }
 
@@ -37,8 +37,8 @@ export const systemClock: Clock = {
 };
 
 /**
- * Runs `work` with a hard deadline. The work gets a signal that aborts at the deadline (or when `parent` aborts); a work that
- * ignores it is abandoned and the returned promise rejects with `DeadlineError` all the same.
+ * Runs `work` with a hard deadline. The work gets a signal that aborts at the deadline, or when `parent` aborts. Work that ignores the
+ * signal is abandoned, and the returned promise still rejects with `DeadlineError`.
  */
 export async function withDeadline<T>(ms: number, work: (signal: AbortSignal) => Promise<T>, parent?: AbortSignal): Promise<T> {
   const controller = new AbortController();

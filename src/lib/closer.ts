@@ -2,8 +2,8 @@ import type { Logger } from './logger';
 import { withDeadline } from './clock';
 
 /**
- * The ordered stop of a process: whoever opens something pushes its closing; closings run in reverse order, each within its
- * own limit, and one that fails or hangs does not keep the others from running.
+ * Stops a process in order. Code that opens something pushes its closing. Closings run in reverse order, each within its own limit. A
+ * closing that fails or hangs does not keep the others from running.
  */
 export interface Closer {
   push(name: string, close: () => Promise<void> | void, limitMs?: number): void;

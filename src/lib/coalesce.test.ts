@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { coalesce } from './coalesce';
 
-/** Work that ends when the test says so. */
+/** Work that ends when the test ends it. */
 function createWork(): { runs: { key: string; end: (value: number) => void; fail: () => void }[]; work: (key: string) => Promise<number> } {
   const runs: { key: string; end: (value: number) => void; fail: () => void }[] = [];
   return { runs, work: (key) => new Promise((resolve, reject) => runs.push({ key, end: resolve, fail: () => reject(new Error('no')) })) };

@@ -1,6 +1,6 @@
 /**
- * Lets many callers share the runs of `work`, by key: whoever comes while one is under way gets the result of the next, together with all others who came
- * meanwhile. So each caller sees what was true when it asked, or later, and any number of callers cost one run after the other.
+ * Coalesces concurrent calls of `work`, by key. A caller that arrives while a run is under way gets the result of the next run, as do all
+ * others that arrive meanwhile. So each caller gets data from the time of its call or later. Any number of callers cost one run at a time.
  */
 export function coalesce<K, T>(work: (key: K) => Promise<T>): (key: K) => Promise<T> {
   const running = new Map<K, Promise<T>>();

@@ -1,6 +1,6 @@
 /**
- * The closed set of things that go wrong in a way somebody outside can act on. http/error-map gives each its status; a
- * missing one does not compile.
+ * The closed set of errors to which a caller outside can react. `PROBLEMS` in src/contract/problem.ts gives each code its status; a code
+ * without one does not compile.
  */
 export type ErrorCode =
   | 'invalid_request'
@@ -30,14 +30,14 @@ export type ErrorCode =
   | 'internal';
 
 export interface ErrorExtras {
-  /** Seconds after which a repetition makes sense. */
+  /** Seconds after which a retry makes sense. */
   retryAfterSeconds?: number;
   /** Further members of the problem document; snake_case, never a secret. */
   details?: Record<string, unknown>;
   cause?: unknown;
 }
 
-/** An error with a code that callers may act on and a message that says what to do next. Anything else thrown is a bug. */
+/** An error with a code to which callers can react, and a message that names the next step. Any other thrown error is a bug. */
 export class OrionError extends Error {
   override name = 'OrionError';
   readonly retryAfterSeconds: number | undefined;
@@ -54,7 +54,7 @@ export class OrionError extends Error {
   }
 }
 
-/** The message of anything thrown, for a log field or a stored `last_error`. */
+/** Returns the message of any thrown value, for a log field or a stored `last_error`. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto';
 
 const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
 
-/** `length` characters out of 32 that cannot be misread; 5 bits each. */
+/** Returns `length` random characters out of 32 that cannot be misread, with 5 bits each. */
 export function randomName(length: number): string {
   let name = '';
   for (let at = 0; at < length; at += 1) {
@@ -11,15 +11,15 @@ export function randomName(length: number): string {
   return name;
 }
 
-/** A bearer secret: prefix, then 256 bits. Shown once; only its SHA-256 is stored. */
+/** Returns a bearer secret: prefix, then 256 bits. It is shown once; only its SHA-256 is stored. */
 export function randomSecret(prefix: string): string {
   return `${prefix}${randomBytes(32).toString('base64url')}`;
 }
 
-/** Hex SHA-256: right for storing high-entropy secrets, wrong for passwords. */
+/** Returns the SHA-256 in hex. Suitable for storing high-entropy secrets, not for passwords. */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** The token that proves a claim (see docs/glossary.md). */
+/** Returns a fencing token for a claim (see docs/glossary.md). */
 export const newClaimToken = (): string => randomUUID();

@@ -1,6 +1,9 @@
 import { type Duplex, pipeline } from 'node:stream';
 
-/** Each one's bytes go into the other, with backpressure; the end of one direction ends only that one; the loss of one side is the loss of both. */
+/**
+ * Pipes two streams into each other, with backpressure. The end of one direction ends only that direction. An error of one stream destroys
+ * both.
+ */
 export function joinStreams(one: Duplex, other: Duplex): void {
   const lost = (error: Error | null | undefined): void => {
     if (error) {

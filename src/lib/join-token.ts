@@ -2,15 +2,18 @@ import { createPublicKey, hkdfSync, type KeyObject, sign, verify } from 'node:cr
 import { sha256 } from './ids';
 import { ed25519Private, ed25519Public, rawPublicKey } from './raw-keys';
 
-/** A join token's two parts: `orion_join_<secret>` lets a machine in, the fingerprint tells it which control plane to believe. Tokens of before have no fingerprint. */
+/**
+ * The two parts of a join token. `orion_join_<secret>` admits a machine, and the fingerprint identifies the control plane to trust. Older
+ * tokens have no fingerprint.
+ */
 export interface JoinTokenParts {
   secret: string;
   fingerprint: string | undefined;
 }
 
-/** Shows that its sender holds a join token, for the bytes that go with it and no others, without telling the token. */
+/** Proves that the sender of these bytes has a join token, without sending the token. */
 export interface JoinProof {
-  /** SHA-256 of the token's secret: where the control plane finds it. */
+  /** SHA-256 of the token's secret. The control plane finds the token by it. */
   id: string;
   /** base64url. */
   signature: string;
@@ -26,7 +29,7 @@ export function parseJoinToken(text: string): JoinTokenParts | undefined {
   return secret === undefined ? undefined : { secret, fingerprint };
 }
 
-/** What a control plane keeps of a token's secret: it verifies proofs, and makes none. 43 characters. */
+/** Returns the key that the control plane stores for a token's secret. It verifies proofs and cannot make them. 43 characters. */
 export const joinPublicKey = (secret: string): string => rawPublicKey(createPublicKey(keyOf(secret))).toString('base64url');
 
 export const proveJoinToken = (secret: string, body: Buffer): string => `${sha256(secret)}:${sign(null, toSign(body), keyOf(secret)).toString('base64url')}`;

@@ -1,21 +1,21 @@
 import { diffieHellman, generateKeyPairSync, hkdfSync } from 'node:crypto';
 import { rawPublicKey, x25519Public } from './raw-keys';
 
-/** What both sides have of an agreement once their public keys were exchanged. base64url. */
+/** Data that both sides have after they exchanged public keys. base64url. */
 interface Agreed {
   challenge: string;
   agentKey: string;
   serverKey: string;
 }
 
-/** One side of the agreement by which an agent and a control plane make the node's credential: it is on no wire. */
+/** One side of the key agreement between an agent and the control plane. It computes the node's credential, which is never sent. */
 export interface Agreement {
   publicKey: string;
-  /** The node's credential. Throws for what is no public key. */
+  /** Returns the node's credential. Throws when `theirKey` is no public key. */
   credential(theirKey: string, agreed: Agreed): string;
 }
 
-/** With a key pair that is used this once (X25519), so that no key that is lost later tells the credential. */
+/** Creates one side with a new X25519 key pair. The pair is used once, so no key that is lost later reveals the credential. */
 export function createAgreement(): Agreement {
   const { privateKey, publicKey } = generateKeyPairSync('x25519');
   return {

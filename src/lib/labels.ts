@@ -1,5 +1,5 @@
-/** Begins the names of the labels that a node declares, in requirements and wherever labels are shown. */
+/** Prefix of labels that a node declares, in requirements and wherever labels are shown. */
 export const NODE_PREFIX = 'node/';
 
-/** In one set. */
+/** Labels in one set at most. */
 export const MAX_LABELS = 32;

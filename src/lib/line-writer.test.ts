@@ -5,7 +5,7 @@ import { createLineWriter } from './line-writer';
 const LINE = 'x'.repeat(1023);
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-/** A stream whose reader stands still, or whose disk is full, for as long as the test says. */
+/** A stream whose reader is blocked, or whose disk is full, until the test ends that. */
 function createOutput(): { stream: Writable; text: () => string; fault: Error | null; resume: () => void; stop: () => void } {
   let text = '';
   let waiting: (() => void)[] | undefined;
@@ -19,7 +19,7 @@ function createOutput(): { stream: Writable; text: () => string; fault: Error | 
       ready.forEach((go) => go());
     },
     stream: new Writable({
-      // As Node does it for process.stderr, which outlives its faults.
+      // Node does the same for process.stderr, which stays open after errors.
       destroy(this: Writable & { _undestroy?: () => void }, error, done) {
         done(error);
         this._undestroy?.();

@@ -6,18 +6,19 @@ export interface LineWriter {
   write(line: string): void;
 }
 
-/** What the process keeps for a reader that does not read. */
+/** Bytes that the process keeps for a blocked reader. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 
 /**
- * A log is a side channel: a full disk, a closed pipe or a reader that stands still costs lines, never the process. The first line after such a time
- * is preceded by `describeLoss(n)`. A stream that overflowed gets nothing more until it is empty, so that one slow reader causes few such lines.
+ * Creates a line writer. A full disk, a closed pipe or a blocked reader costs log lines, but never the process. The first line after a loss
+ * is preceded by `describeLoss(n)`. A stream that overflowed gets nothing more until it is empty, so that one slow reader causes few such
+ * lines.
  */
 export function createLineWriter(stream: Writable, describeLoss: (lines: number) => string): LineWriter {
   let lost = 0;
   let overflowed = false;
   let failed = false;
-  // Without a listener Node ends the process at the first fault of the stream.
+  // Without a listener, Node ends the process at the first error of the stream.
   stream.on('error', () => undefined);
 
   const send = (text: string, lines: number): void => {
@@ -34,7 +35,7 @@ export function createLineWriter(stream: Writable, describeLoss: (lines: number)
   const reportLoss = (): void => {
     const lines = lost;
     lost = 0;
-    // A disk that became full may have taken half a line.
+    // A disk that became full may contain half a line.
     send(`${failed ? '\n' : ''}${describeLoss(lines)}\n`, lines);
   };
 

@@ -3,7 +3,7 @@ import { stderrLines } from './stderr-lines';
 
 export type LogFields = Record<string, unknown>;
 
-/** Messages are constant; data goes into fields. Secrets are redacted by field name and by known value (lib/redact). */
+/** Messages are constant; data goes into fields. Secrets are redacted by field name and by shape (lib/redact). */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -19,7 +19,10 @@ const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3, s
 
 export type LogSink = (level: LogLevel, message: string, fields: LogFields) => void;
 
-/** A logger over a sink; fields pass through redaction and errors become plain objects on the way. Logging never throws: what cannot be logged is replaced by the reason. */
+/**
+ * Creates a logger over a sink. Fields pass through redaction, and errors become plain objects. Logging never throws: fields that cannot be
+ * logged are replaced by the reason.
+ */
 export function createLogger(level: LogLevel, sink: LogSink, base: LogFields = {}): Logger {
   const at = (lineLevel: LogLevel) => (message: string, fields: LogFields = {}) => {
     if (RANK[lineLevel] >= RANK[level]) {
@@ -39,7 +42,7 @@ export function createLogger(level: LogLevel, sink: LogSink, base: LogFields = {
   };
 }
 
-/** JSON lines on stderr without any library: what the agent uses, to stay light. */
+/** Writes JSON lines to stderr without any library. The agent uses it, to stay small. */
 export const jsonLineSink: LogSink = (level, message, fields) => {
   stderrLines().write(JSON.stringify({ timestamp: new Date().toISOString(), level, message, ...fields }));
 };

@@ -2,7 +2,7 @@ import { backoffSeconds } from './backoff';
 import type { Clock } from './clock';
 import type { Logger } from './logger';
 
-/** What a pass tells its loop: `more` means "there was a full batch, come again at once". */
+/** Result of a pass. `more`: the batch was full, so the next pass starts at once. */
 export type PassResult = 'more' | 'done';
 
 export interface LoopOptions {
@@ -10,7 +10,7 @@ export interface LoopOptions {
   intervalMs: number;
   clock: Clock;
   logger: Logger;
-  /** One pass. It must give up soon after `signal` aborts. */
+  /** Runs one pass. It must stop soon after `signal` aborts. */
   pass: (signal: AbortSignal) => Promise<PassResult>;
   /** Called after each pass, for metrics. */
   onPass?: (outcome: 'ok' | 'error', durationMs: number) => void;
@@ -19,11 +19,11 @@ export interface LoopOptions {
 /** A background loop: passes never overlap, waits are jittered (±20 %) and abortable, failures back off. */
 export interface Loop {
   start(): void;
-  /** One pass now, outside the schedule; tests call it. Throws what the pass throws. */
+  /** Runs one pass now, outside the schedule; tests call it. Throws what the pass throws. */
   runOnce(): Promise<PassResult>;
   /** Wakes the loop if it is waiting. */
   nudge(): void;
-  /** Stops, after waiting for the pass in hand. */
+  /** Stops the loop after its current pass. */
   stop(): Promise<void>;
 }
 
@@ -59,7 +59,8 @@ export function createLoop(options: LoopOptions): Loop {
       ? Math.max(intervalMs, backoffSeconds(FAILURE_BACKOFF, failures, Math.random()) * 1000)
       : intervalMs * (0.8 + 0.4 * Math.random());
 
-  // A controller for each wait: signals combined with one that lives as long as the process pile up on it (80 bytes each on Node 20).
+  // Each wait has its own controller. Combined signals would accumulate on `stopping`, which lives as long as the process (80 bytes each on
+  // Node 20).
   const wait = async (ms: number): Promise<void> => {
     if (!nudged && !stopping.signal.aborted) {
       pause = new AbortController();

@@ -2,19 +2,20 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock } from './clock';
 
-/** Gives the memory of many small things back to the system when they are gone. */
+/** Returns the memory of many small objects to the system after they are gone. */
 export interface MemoryReturn {
-  /** One of them has gone. */
+  /** Counts one object that is gone. */
   gone(): void;
 }
 
-/** Fewer are not worth a collection. */
+/** A collection is not worth it for fewer objects. */
 const MIN_GONE = 500;
 const QUIET_MS = 3_000;
 
 /**
- * V8 collects when something allocates: a heap that was full and is idle keeps its pages for hours. After many things have gone, and no more of them for
- * a moment, this runs a full collection, which costs tens of milliseconds for what is alive and nothing for what has gone.
+ * Creates the counter. V8 collects when something allocates, so a heap that was full and is now idle keeps its pages for hours. After many
+ * objects have gone and then none for a moment, this runs a full collection. It costs tens of milliseconds for live objects and nothing for
+ * dead ones.
  */
 export function createMemoryReturn(clock: Pick<Clock, 'after'>, collect: () => void = findCollector()): MemoryReturn {
   let count = 0;
@@ -34,12 +35,12 @@ export function createMemoryReturn(clock: Pick<Clock, 'after'>, collect: () => v
   };
 }
 
-/** Node shows V8's collector to the contexts that are made while this flag is set. */
+/** Returns V8's collector. Node exposes it to contexts that are created while this flag is set. */
 function findCollector(): () => void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   setFlagsFromString('--no-expose-gc');
-  // The first finds what is free; the second gives its pages back.
+  // The first collection finds free memory; the second returns its pages.
   return () => {
     collect();
     collect();

@@ -1,20 +1,20 @@
 import { setMaxListeners } from 'node:events';
 
-/** Whether a process may be sent work. It begins unready, and turns unready first of all when the process stops. */
+/** Whether a process accepts work. It begins as not ready, and becomes not ready as the first step of a stop. */
 export interface Readiness {
-  /** Why not, or null when ready. */
+  /** Returns why the process is not ready, or null when it is ready. */
   reason(): string | null;
   set(reason: string | null): void;
   /** Aborted once the process has begun to stop. */
   stopping: AbortSignal;
-  /** Turns unready for good. */
+  /** Makes the process not ready for good. */
   stop(): void;
 }
 
 export function createReadiness(): Readiness {
   let reason: string | null = 'starting';
   const stopping = new AbortController();
-  // Each open stream waits for it: Node would take that for a leak.
+  // Each open stream adds a listener, which Node would report as a leak.
   setMaxListeners(0, stopping.signal);
   return {
     reason: () => (stopping.signal.aborted ? 'stopping' : reason),

@@ -1,6 +1,6 @@
 const SECRET_NAME = /pass(word|phrase)?|secret|token|credential|authorization|cookie|private_?key|jwt/i;
 const HARMLESS_NAME = /^(token_?id|join_?token_?id|claim_?token|token_?name|tokens?_?(used|left|count))$/i;
-/** Secrets recognised by their shape wherever they stand: JWTs, join tokens, node credentials, PEM private keys, crypt hashes. */
+/** Matches secrets by their shape in any text: JWTs, join tokens, node credentials, PEM private keys, crypt hashes. */
 const SECRET_SHAPE = new RegExp(
   [
     'eyJ[\\w-]{8,}\\.[\\w-]{8,}\\.[\\w-]*',
@@ -18,7 +18,7 @@ export function redactText(text: string): string {
   return text.replace(SECRET_SHAPE, MASK);
 }
 
-/** A copy of `value` fit for a log: secrets masked by field name and by shape, errors flattened, depth bounded. */
+/** Returns a copy of `value` for a log. It masks secrets by field name and by shape, flattens errors, and limits the depth. */
 export function redact(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') {
     return redactText(value);

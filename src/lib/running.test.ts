@@ -7,7 +7,7 @@ import { createLoop, type Loop, type PassResult } from './loop';
 import { createReadiness } from './readiness';
 import { createWorkPool } from './work-pool';
 
-/** A clock whose sleeps last until the test says so; it remembers how long they were meant to be. */
+/** A clock whose sleeps last until the test ends them. It records their intended durations. */
 function createManualClock(): Clock & { pauses: number[]; wake(): void } {
   const sleepers = new Set<() => void>();
   const pauses: number[] = [];

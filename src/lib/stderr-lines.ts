@@ -2,7 +2,7 @@ import { createLineWriter, type LineWriter } from './line-writer';
 
 let writer: LineWriter | undefined;
 
-/** The process's log: stderr. */
+/** Returns the writer of the process's log, which is stderr. */
 export const stderrLines = (): LineWriter => (writer ??= openStderr());
 
 function openStderr(): LineWriter {
@@ -11,7 +11,10 @@ function openStderr(): LineWriter {
     JSON.stringify({ timestamp: new Date().toISOString(), level: 'warn', message: 'log lines lost', lines }));
 }
 
-/** Node writes to a terminal synchronously: one that is stopped (Ctrl-S) or whose connection hangs would stop the whole process. */
+/**
+ * Makes writes to a terminal asynchronous. By default they are synchronous in Node: a terminal that is stopped (Ctrl-S) or whose connection
+ * hangs would stop the whole process.
+ */
 function letTerminalStandStill(): void {
   const { isTTY, _handle: handle } = process.stderr as typeof process.stderr & { _handle?: { setBlocking?: (blocking: boolean) => void } };
   if (isTTY) {

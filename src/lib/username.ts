@@ -1,2 +1,2 @@
-/** What a new account may be called. No machine ever sees the name, so `root` is as good as any. */
+/** Names that a new account may have. No machine ever sees the name, so `root` is as good as any. */
 export const USERNAME = /^[a-z0-9][a-z0-9._-]{1,31}$/;

@@ -3,7 +3,7 @@ import winston from 'winston';
 import type { LogSink } from './logger';
 import { stderrLines } from './stderr-lines';
 
-/** The control plane's sink: winston, JSON lines on stderr, or coloured lines when stderr is a terminal. */
+/** Creates the log sink of the control plane with winston: JSON lines on stderr, or coloured lines when stderr is a terminal. */
 export function createWinstonSink(pretty = process.stderr.isTTY): LogSink {
   const format = pretty
     ? winston.format.combine(winston.format.colorize(), winston.format.timestamp(), winston.format.printf(prettyLine))
@@ -11,14 +11,14 @@ export function createWinstonSink(pretty = process.stderr.isTTY): LogSink {
   const logger = winston.createLogger({
     level: 'debug',
     format,
-    // winston's types give its transports another base class than the one that it asks for.
+    // winston's types give its transports another base class than the one that they require.
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
     transports: [new winston.transports.Stream({ stream: lineStream(), eol: '' })],
   });
   return (level, message, fields) => void logger.log(level, message, fields);
 }
 
-/** Takes each line at once, so that winston never holds any back. */
+/** Accepts each line at once, so that winston never holds lines back. */
 function lineStream(): Writable {
   const lines = stderrLines();
   return new Writable({

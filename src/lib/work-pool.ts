@@ -1,15 +1,15 @@
 import type { Logger } from './logger';
 
 /**
- * Bounded background work: a loop claims only as much as there is room for and goes on, so that one slow task never keeps the others
- * waiting. Tasks must not throw for reasons they foresee; what they throw is logged.
+ * Limits background work. A loop claims only as many tasks as fit and continues, so that one slow task never delays the others. Tasks must
+ * not throw for expected reasons; errors that they throw are logged.
  */
 export interface WorkPool {
-  /** How many more tasks fit now. */
+  /** Returns how many more tasks fit now. */
   room(): number;
-  /** Starts `task` at once. The caller has made sure that there is room. */
+  /** Starts `task` at once. The caller must check that there is room. */
   start(task: () => Promise<void>): void;
-  /** Resolves when nothing is under way. */
+  /** Resolves when no task runs. */
   idle(): Promise<void>;
 }
 

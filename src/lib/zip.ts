@@ -1,4 +1,4 @@
-/** The first with the first, and so on. Throws when there are more of the one than of the other. */
+/** Pairs the items of two lists by position. Throws when their lengths differ. */
 export function zip<A, B>(these: readonly A[], those: readonly B[]): [A, B][] {
   if (these.length !== those.length) {
     throw new Error(`${those.length} do not go with ${these.length}`);

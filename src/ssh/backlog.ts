@@ -1,14 +1,17 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { Client } from 'ssh2';
 
-/** From here on nothing more is read that would have to be passed on. */
+/** Above this many unsent bytes, no more data is read for the peer. */
 const FULL_BYTES = 1024 * 1024;
-/** Never owed to a peer that reads: what was in hand when it was full, and answers. */
+/**
+ * Unsent bytes that may wait for one peer. A peer that reads stays below: it gets only the data in transit when the buffer was full, and
+ * answers.
+ */
 const MAX_OWED_BYTES = 16 * FULL_BYTES;
 
 /**
- * The SSH library looks at the windows that a peer grants and never at the stream beneath: one that grants gigabytes and reads nothing would be
- * written to until memory is used up. This stops reading `from` while much is owed to the peer behind `to`.
+ * Stops reading `from` while much data waits for the peer behind `to`. The SSH library checks the windows that a peer grants, and never the
+ * stream below. So a peer that grants gigabytes and reads nothing would use up the memory.
  */
 export function holdBack(from: Readable, to: Duplex): void {
   let held = false;
@@ -39,7 +42,7 @@ export function holdBack(from: Readable, to: Duplex): void {
   to.once('close', forget);
 }
 
-/** Cuts a peer that asks and asks and reads no answer. To be called when the SSH library has the stream. */
+/** Cuts a peer that sends requests and reads no answers. Must be called when the SSH library has the stream. */
 export function cutWhenOwed(stream: Duplex): void {
   stream.on('data', () => {
     if (stream.writableLength > MAX_OWED_BYTES) {
@@ -48,10 +51,13 @@ export function cutWhenOwed(stream: Duplex): void {
   });
 }
 
-/** A machine says in a line who it is, and in a few kilobytes what its keys are. A longer greeting is none, and costs the library the square of its length. */
+/**
+ * Limit of the data before the handshake. A machine identifies itself in one line and sends its keys in a few kilobytes. A longer greeting
+ * is invalid, and costs the library the square of its length.
+ */
 const MAX_GREETING_BYTES = 16 * 1024;
 
-/** Cuts a machine that never comes to the point. To be called when the SSH library has the stream. */
+/** Cuts a machine that sends too much before the handshake. Must be called when the SSH library has the stream. */
 export function limitGreeting(client: Client, stream: Duplex): void {
   let bytes = 0;
   const count = (chunk: Buffer): void => {

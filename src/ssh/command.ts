@@ -2,11 +2,14 @@ import type { Client, ClientChannel } from 'ssh2';
 
 export interface CommandJob {
   command: string;
-  /** What the command reads; nothing without it. */
+  /** Input of the command. Default: none. */
   input?: string;
-  /** Cuts the connection. What the command does on the node goes on until it reads, prints or ends by itself: SSH has no better word for a command whose input is at its end. */
+  /**
+   * Cuts the connection. On the node, the command runs on until it reads, prints or ends by itself. SSH has no better way to stop a command
+   * whose input has ended.
+   */
   signal: AbortSignal;
-  /** More than this, of what it prints and complains of together, cuts the connection (1 MiB). */
+  /** Limit of stdout and stderr together (default: 1 MiB). More output cuts the connection. */
   maxOutputBytes?: number;
 }
 
@@ -17,12 +20,12 @@ export interface CommandResult {
   stderr: string;
 }
 
-/** The connection ended before the command did: what the command has done by then is unknown. */
+/** The connection ended before the command. What the command has done by then is unknown. */
 export class SessionBrokenError extends Error {
   override name = 'SessionBrokenError';
 }
 
-/** The command printed more than it may. */
+/** The command printed more than `maxOutputBytes`. */
 export class OutputLimitError extends SessionBrokenError {
   override name = 'OutputLimitError';
 }
@@ -35,15 +38,15 @@ export class NotStartedError extends Error {
 const MAX_OUTPUT_BYTES = 1024 * 1024;
 
 /**
- * The exit code of a command, null when it was killed, once all that it printed has been read. Throws SessionBrokenError when the connection broke before:
- * a server may tell the exit code ahead of the last of the output, and a channel ends in the same way whether it was closed or its connection is gone.
- * To be called before anything else can happen on the channel.
+ * Waits until a command has ended and all its output was read, and returns the exit code, or null when the command was killed. Throws
+ * SessionBrokenError when the connection broke before that. A server may send the exit code before the last of the output. And a channel
+ * ends in the same way whether it was closed or its connection broke. Must be called before anything else can happen on the channel.
  */
 export function endOf(client: Client, channel: ClientChannel): Promise<number | null> {
   return new Promise((resolve, reject) => {
     let code: number | null | undefined;
     let broken = false as boolean;
-    // Comes before the channels of the connection are told.
+    // This event comes before the close events of the channels.
     const onBreak = (): void => {
       broken = true;
     };
@@ -62,7 +65,7 @@ export function endOf(client: Client, channel: ClientChannel): Promise<number | 
 
 export const reasonOf = (signal: AbortSignal): Error => (signal.reason instanceof Error ? signal.reason : new Error('aborted'));
 
-/** Runs one command over an open connection, which `cut` ends. Throws NotStartedError, SessionBrokenError, or why it was cut. */
+/** Runs one command over an open connection, which `cut` ends. Throws NotStartedError, SessionBrokenError, or the reason of the abort. */
 export function runCommand(client: Client, job: CommandJob, cut: () => void): Promise<CommandResult> {
   const { signal } = job;
   return new Promise((resolve, reject) => {
@@ -83,7 +86,7 @@ export function runCommand(client: Client, job: CommandJob, cut: () => void): Pr
           reject(new NotStartedError(error.message, { cause: error }));
           return;
         }
-        // Not a moment later: a command that is over at once says so only now.
+        // Listen at once: a command that ends immediately emits its events only now.
         collect({ client, channel: opened }, job, cut).then(resolve, reject).finally(done);
       });
     } catch (error) {
@@ -115,10 +118,13 @@ function collect({ client, channel }: { client: Client; channel: ClientChannel }
   });
 }
 
-/** No SSH server lets go of a port below 1: asked to, it says no, and so that it is there. The library has no other request that is answered. */
+/**
+ * Port for a request that every SSH server refuses, because no server can unbind a port below 1. The refusal proves that the server
+ * answers. The library has no other request that gets an answer.
+ */
 const NO_PORT = 0;
 
-/** One round trip. Throws SessionBrokenError when the connection breaks; has no deadline. */
+/** Makes one round trip. Throws SessionBrokenError when the connection breaks. It has no deadline. */
 export function roundTrip(client: Client): Promise<void> {
   return new Promise((resolve, reject) => {
     try {

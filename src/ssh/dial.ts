@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** How the control plane gets to a node: over its address, or through the tunnel that its agent keeps open. */
+/** Transport from the control plane to a node: to its address, or through the tunnel that its agent keeps open. */
 export type Reach = 'direct' | 'tunnel';
 
-/** Where a node's SSH server is, and the one host key it may show (`type base64`). */
+/** Address of a node's SSH server, and the one host key that it may show (`type base64`). */
 export interface SshTarget {
   nodeId: number;
   address: string;
@@ -12,14 +12,14 @@ export interface SshTarget {
   hostKey: string;
   /** Absent: direct. */
   reach?: Reach;
-  /** False: a tunnel that is not there at this moment is not waited for. */
+  /** False: do not wait for a tunnel that is not there now. */
   awaitTunnel?: boolean;
 }
 
-/** A stream to a node's SSH port. Rejects when there is none; closes when `signal` aborts. */
+/** Opens a stream to a node's SSH port. Rejects when that fails. The stream closes when `signal` aborts. */
 export type Dial = (target: SshTarget, signal: AbortSignal) => Promise<Duplex>;
 
-/** Dials the node directly over TCP, without Nagle's delay (ssh2 leaves it on, which costs 40 ms a step). */
+/** Dials the node directly over TCP, without Nagle's delay. ssh2 leaves the delay on, which costs 40 ms per step. */
 export const dialDirectly: Dial = (target, signal) =>
   new Promise((resolve, reject) => {
     const socket: Socket = connect({ host: target.address, port: target.port, noDelay: true, keepAlive: true });
@@ -34,7 +34,7 @@ export const dialDirectly: Dial = (target, signal) =>
     socket.on('error', () => undefined);
   });
 
-/** Dials each node the way that its target says. */
+/** Dials each node by the transport of its target. */
 export const createDial =
   (tunnel: Dial): Dial =>
   (target, signal) =>

@@ -1,7 +1,7 @@
 import { sign } from 'node:crypto';
 import ssh2, { type ParsedKey } from 'ssh2';
 
-/** `type base64` of a private key in OpenSSH or PEM format. Throws when it is none, or needs a passphrase. */
+/** Returns `type base64` of a private key in OpenSSH or PEM format. Throws when the text is no such key, or needs a passphrase. */
 export function publicKeyOf(privateKey: string): string {
   return lineOf(parsePrivateKey(privateKey));
 }
@@ -14,7 +14,7 @@ export interface SigningKey {
   sign(data: Buffer): string;
 }
 
-/** Throws when it is no private Ed25519 key in OpenSSH format, or needs a passphrase. */
+/** Reads a private Ed25519 key in OpenSSH format. Throws when the text is no such key, or needs a passphrase. */
 export function signingKeyOf(privateKey: string): SigningKey {
   const key = parsePrivateKey(privateKey);
   if (key.type !== 'ssh-ed25519') {

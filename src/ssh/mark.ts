@@ -3,19 +3,23 @@ import { REGISTRATION_MARK_FILE } from '../lib/registration-mark';
 import type { SshTarget } from './dial';
 import { runOnNode, type SessionSettings } from './session';
 
-/** `no_answer`: nothing with the pinned host key took our login there within the deadline. */
+/** `no_answer`: no machine with the pinned host key admitted our login within the deadline. */
 export type MarkAnswer = 'shown' | 'not_shown' | 'no_answer';
 
-/** Looks whether the machine at `target` is the one that made `mark` for its registration just now. Never throws, never takes longer than its deadline. */
+/**
+ * Checks whether the machine at `target` is the one that made `mark` for its registration just now. Never throws, and never takes longer
+ * than its deadline.
+ */
 export type FindMark = (target: SshTarget, mark: string | null) => Promise<MarkAnswer>;
 
 const COMMAND = `echo "orion-mark=$(head -c 100 ${REGISTRATION_MARK_FILE} 2>/dev/null)="`;
-/** What a login script prints before and after it does not matter. */
+/** Ignores what a login script prints before and after. */
 const PRINTED = /orion-mark=([\w-]*)=/;
 
 /**
- * Logs in over the node's address and over its tunnel at the same time. The first answer counts: a way that nobody answers on takes the whole deadline. The address of a
- * node that is reached through its tunnel is not tried, so that its agent need not wait for the deadline when it starts again.
+ * Logs in by the transports `direct` and `tunnel` at the same time. The first answer counts, because a transport without an answer takes
+ * the whole deadline. For a node with the transport `tunnel`, only the tunnel is tried. So its agent does not wait for the deadline when it
+ * starts again.
  */
 export function createMarkFinder(settings: SessionSettings, timeoutMs: number): FindMark {
   return async (target, mark) => {

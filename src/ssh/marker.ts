@@ -1,23 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
 
-/** A machine prints before a command what it likes (sshrc, the shell's own files): an answer begins after a line that nobody can know before. */
+/**
+ * A command with a marker before its answer. A machine may print any text before a command (sshrc, startup files of the shell). So the
+ * answer begins after a line that nobody can predict.
+ */
 export interface Marked {
   command: string;
-  /** The line that the answer comes after, with its end. */
+  /** The line before the answer, with its line feed. */
   marker: string;
 }
 
-/** What a machine may print before; its owner's greetings are shorter. */
+/** Limit of the output before the marker. Greetings of honest machines are shorter. */
 const MAX_NOISE_BYTES = 64 * 1024;
 
-/** In the words of every shell that a login may have. */
+/** Adds a marker to a command, in a syntax that every login shell understands. */
 export function mark(command: string): Marked {
   const word = `orion-${randomBytes(9).toString('hex')}`;
   return { command: `echo ${word}; ${command}`, marker: `${word}\n` };
 }
 
-/** The machine ran something else than what it was told to (a forced command, a shell that lets nobody in), or nothing. */
+/** The machine did not run the command: it ran another (a forced command, a shell that admits nobody), or none. */
 export class NotAnsweredError extends Error {
   override name = 'NotAnsweredError';
   constructor(said: string) {
@@ -25,7 +28,7 @@ export class NotAnsweredError extends Error {
   }
 }
 
-/** The answer in what was printed. Throws NotAnsweredError. */
+/** Returns the answer in the output of a marked command. Throws NotAnsweredError. */
 export function answerIn(printed: string, { marker }: Marked): string {
   const at = printed.indexOf(marker);
   if (at < 0) {
@@ -34,7 +37,10 @@ export function answerIn(printed: string, { marker }: Marked): string {
   return printed.slice(at + marker.length);
 }
 
-/** Lets through what comes after the marker. Fails with NotAnsweredError when the end comes before it, or too much noise. */
+/**
+ * Creates a filter that passes on only what follows the marker. Fails with NotAnsweredError when the output ends before the marker or is
+ * too long before it.
+ */
 export function answerOnly({ marker }: Marked): Transform {
   let noise: Buffer | undefined = Buffer.alloc(0);
   return new Transform({

@@ -7,49 +7,53 @@ import { type OpenSession, openSession, type SessionSettings } from './session';
 
 export interface PooledSessionsSettings extends SessionSettings {
   clock: Clock;
-  /** For each login. */
+  /** Deadline of each login. */
   loginTimeoutMs: number;
-  /** A connection that nobody used for so long is closed when the next one is opened or used. */
+  /** A connection that was idle for this long is closed when another is opened. */
   idleMs: number;
-  /** So many are kept: beyond it those that were not used for the longest time are closed. */
+  /** Connections at most. Above it, the least recently used connections are closed. */
   max: number;
 }
 
 /**
- * Connections to nodes that stay open between jobs: a login costs 5 ms of CPU, a command over a connection that is open 0.4 ms, a round trip
- * 0.02 ms. A connection serves one target (node, address, host key, way); for another target of the same node it is replaced, so that a machine
- * that enrolled anew is logged in to anew, its host key verified.
+ * Pooled SSH sessions: connections to nodes that stay open between jobs. A login costs 5 ms of CPU, a command over an open connection 0.4
+ * ms, a round trip 0.02 ms. A connection serves one target (node, address, host key, transport). For another target of the same node, it is
+ * replaced. So a machine that enrolled again gets a new login, which verifies its host key.
  */
 export interface PooledSessions {
   /**
-   * Runs one command, over the kept connection where there is one; one that is found dead before the command was started is replaced once. Throws as a
-   * login does, or SessionBrokenError.
+   * Runs one command, over the pooled connection if there is one. A connection that broke before the command started is replaced once.
+   * Throws the errors of a login, or SessionBrokenError.
    */
   run(target: SshTarget, job: CommandJob): Promise<CommandResult>;
-  /** Sees to it that a connection is open. Throws as a login does. */
+  /** Makes sure that a connection is open. Throws the errors of a login. */
   keep(target: SshTarget, signal: AbortSignal): Promise<void>;
   /**
-   * One round trip over the kept connection. Throws SessionBrokenError when there is none or it breaks, and when `signal` aborts, which cuts it. Whoever asks
-   * thousands drops by himself those that do not answer: a signal each costs as much as the round trip.
+   * Makes one round trip over the pooled connection. Throws SessionBrokenError when there is none or it breaks. Throws when `signal`
+   * aborts, which also cuts the connection. A caller with thousands of targets passes no signal, and drops silent connections itself: a
+   * signal costs as much as the round trip.
    */
   ping(target: SshTarget, signal?: AbortSignal): Promise<void>;
-  /** Whether a connection to this target is kept, or being opened. */
+  /** Returns true when a connection to this target is open, or being opened. */
   has(target: SshTarget): boolean;
-  /** Told of each connection that ended although nobody here closed it. */
+  /** Calls `listener` for each connection that ended although this process did not close it. */
   onLost(listener: (nodeId: number) => void): void;
-  /** Closes the connection, once no command runs over it. */
+  /** Closes the connection as soon as no command runs over it. */
   drop(nodeId: number): void;
   /**
-   * From now on a target without a connection here is served over that of the other keeper, if it has one: a machine whose sshd takes no new login, since
-   * somebody holds all places of those that have not logged in yet, can still be worked on.
+   * From now on, a target without a connection here is served over the connection of `lender`, if it has one. So a machine whose sshd
+   * accepts no new login can still be worked on. That happens when somebody occupies all slots for connections before login.
    */
   borrowFrom(lender: PooledSessions): void;
   readonly size: number;
-  /** Closes all; what runs over them breaks. */
+  /** Closes all connections. Running jobs fail. */
   close(): void;
 }
 
-/** Answers to round trips and new keys take a few kilobytes. What says more unasked, on a connection that lives for ever, is after our CPU. */
+/**
+ * Answers to round trips and new keys take a few kilobytes. A peer that sends more unsolicited data on a permanent connection is trying to
+ * exhaust our CPU; the connection is closed.
+ */
 const MAX_UNASKED_BYTES = 64 * 1024;
 
 interface Kept {
@@ -57,32 +61,32 @@ interface Kept {
   opening: Promise<Client>;
   open: OpenSession | undefined;
   jobs: number;
-  /** Of these, those that print something. */
+  /** Of these jobs, the commands, which print output. */
   commands: number;
-  /** Bytes that came since the last job, without a command that would explain them. */
+  /** Bytes received since the last job while no command ran. */
   unasked: number;
   usedAt: number;
-  /** Closed by us, or lost: it serves nobody any more. */
+  /** Closed by us, or lost. It is not used again. */
   over: boolean;
-  /** To be closed when its last command has ended. */
+  /** To be closed when its last command ends. */
   leaving: boolean;
 }
 
 export const createPooledSessions = (settings: PooledSessionsSettings): PooledSessions => new SessionPool(settings);
 
-/** Whether a connection to the one is one to the other. */
+/** Returns true when a connection to `a` is also a connection to `b`. */
 export const isSameTarget = (a: SshTarget, b: SshTarget): boolean =>
   a.address === b.address && a.port === b.port && a.hostKey === b.hostKey && (a.reach ?? 'direct') === (b.reach ?? 'direct');
 
 class SessionPool implements PooledSessions {
-  /** Those used last come last. */
+  /** Ordered by last use; the most recently used is last. */
   private readonly all = new Map<number, Kept>();
   private readonly listeners: ((nodeId: number) => void)[] = [];
   private readonly closing = new AbortController();
   private lender: PooledSessions | undefined;
 
   constructor(private readonly settings: PooledSessionsSettings) {
-    // Every login listens to it.
+    // Every login adds a listener to it.
     setMaxListeners(0, this.closing.signal);
   }
 
@@ -103,7 +107,7 @@ class SessionPool implements PooledSessions {
     try {
       return await this.during(kept, job.signal, (client, cut) => this.command(kept, runCommand(client, job, cut)));
     } catch (error) {
-      // What it asked for was never begun, so that it can be asked for again.
+      // The command was never started, so it can be sent again.
       if (fresh || !(error instanceof NotStartedError) || this.closing.signal.aborted) {
         throw error;
       }
@@ -154,7 +158,7 @@ class SessionPool implements PooledSessions {
     [...this.all.values()].forEach((kept) => this.end(kept));
   }
 
-  /** The connection to this target, being opened where there is none. */
+  /** Returns the connection to this target, and opens one if there is none. */
   private use(target: SshTarget): { kept: Kept; fresh: boolean } {
     const known = this.find(target);
     const kept = known ?? this.open(target);
@@ -180,7 +184,7 @@ class SessionPool implements PooledSessions {
     return kept;
   }
 
-  /** Closes what nobody used for long, and when that is not enough, what was not used for the longest time. */
+  /** Closes connections that were idle for long. If that is not enough, closes the least recently used ones. */
   private makeRoom(): void {
     const { clock, idleMs, max } = this.settings;
     const idleSince = clock.monotonicMs() - idleMs;
@@ -203,7 +207,7 @@ class SessionPool implements PooledSessions {
       this.end(kept);
       throw new SessionBrokenError('the connection ended with the login');
     }
-    // Every command listens to it.
+    // Every command adds a listener to it.
     client.setMaxListeners(0);
     client.once('close', () => this.lose(kept));
     open.stream.on('data', (chunk: Buffer) => {
@@ -231,7 +235,7 @@ class SessionPool implements PooledSessions {
     kept.open?.stream.destroy();
   }
 
-  /** Until it ends, what comes was asked for. */
+  /** Counts a command while it runs. Data that arrives meanwhile is solicited. */
   private async command<T>(kept: Kept, running: Promise<T>): Promise<T> {
     kept.commands += 1;
     try {
@@ -244,7 +248,7 @@ class SessionPool implements PooledSessions {
     }
   }
 
-  /** It counts as used while `work` lasts. */
+  /** Counts the connection as used while `work` runs. */
   private async during<T>(kept: Kept, signal: AbortSignal | undefined, work: (client: Client, cut: () => void) => Promise<T>): Promise<T> {
     kept.jobs += 1;
     try {
@@ -258,7 +262,7 @@ class SessionPool implements PooledSessions {
   }
 }
 
-/** What `promise` gives, unless `signal` aborts before; then `cut` is called. */
+/** Resolves as `promise` does, unless `signal` aborts first. Then it rejects and calls `cut`. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal, cut?: () => void): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {

@@ -5,12 +5,12 @@ import { HostKeyChangedError, runOnNode, type SessionSettings } from './session'
 
 export interface ProbeResult {
   outcome: 'ok' | 'failed' | 'host_key_changed';
-  /** Why, when it is not ok. */
+  /** Why the probe failed; null when it is ok. */
   reason: string | null;
   durationMs: number;
 }
 
-/** Tells whether a node can be logged in to and runs a command. Never throws, never takes longer than its deadline. */
+/** Checks whether a node accepts a login and runs a command. Never throws, and never takes longer than its deadline. */
 export interface Prober {
   probe(target: SshTarget, signal?: AbortSignal): Promise<ProbeResult>;
 }
@@ -22,7 +22,7 @@ export interface ProberDeps extends SessionSettings {
 
 const ANSWER = 'orion-ok';
 
-/** A prober that makes a fresh login each time: slower than a kept connection, and proof that a new login works. */
+/** Creates a prober for full-login probes. They are slower than keepalive probes, and prove that a new login works. */
 export function createProber(deps: ProberDeps): Prober {
   const ask = async (target: SshTarget, parent?: AbortSignal): Promise<Omit<ProbeResult, 'durationMs'>> => {
     try {

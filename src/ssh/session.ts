@@ -12,7 +12,7 @@ export interface SessionSettings {
   privateKey: string;
 }
 
-/** The server showed another key than the pinned one: it is not the machine that enrolled. */
+/** The server showed another host key than the pinned one. So it is not the machine that enrolled. */
 export class HostKeyChangedError extends Error {
   override name = 'HostKeyChangedError';
 }
@@ -20,9 +20,9 @@ export class HostKeyChangedError extends Error {
 const MAX_OUTPUT_BYTES = 16_384;
 
 /**
- * Logs in to a node, verifying its pinned host key, runs one command and returns what it printed (at most 16 KiB: more ends the session). Throws
- * NotAnsweredError when the machine ran something else.
- * There is no deadline of its own: the caller's `signal` cuts the connection whatever the other side does.
+ * Logs in to a node, verifies its pinned host key, runs one command and returns its output. The output is limited to 16 KiB; more ends the
+ * session. Throws NotAnsweredError when the machine ran something else. There is no deadline: the caller's `signal` cuts the connection,
+ * whatever the peer does.
  */
 export function runOnNode(settings: SessionSettings, target: SshTarget, job: { command: string; signal: AbortSignal }): Promise<string> {
   return withSession(settings, { target, signal: job.signal }, (session, cut) => execute(session, job.command, cut));
@@ -30,11 +30,11 @@ export function runOnNode(settings: SessionSettings, target: SshTarget, job: { c
 
 export interface Login {
   target: SshTarget;
-  /** The deadline: it cuts the connection whatever the other side does. */
+  /** The deadline. It cuts the connection, whatever the peer does. */
   signal: AbortSignal;
 }
 
-/** Logs in to a node, verifying its pinned host key, lets `work` use the session, and closes it. */
+/** Logs in to a node, verifies its pinned host key, calls `work` with the session, and closes it. */
 export async function withSession<T>(settings: SessionSettings, login: Login, work: (session: NodeSSH, cut: () => void) => Promise<T>): Promise<T> {
   const { session, stream } = await openSession(settings, login);
   const cut = (): void => void stream.destroy();
@@ -53,11 +53,11 @@ export async function withSession<T>(settings: SessionSettings, login: Login, wo
 
 export interface OpenSession {
   session: NodeSSH;
-  /** What carries it: destroyed, the session is over whatever the other side does. */
+  /** The stream below the session. Destroying it ends the session, whatever the peer does. */
   stream: Duplex;
 }
 
-/** Logs in to a node, verifying its pinned host key, before `signal` aborts. The caller ends the session and its stream. */
+/** Logs in to a node before `signal` aborts, and verifies its pinned host key. The caller must end the session and its stream. */
 export async function openSession(settings: SessionSettings, { target, signal }: Login): Promise<OpenSession> {
   const stream = await settings.dial(target, signal);
   const session = new NodeSSH();
@@ -83,7 +83,7 @@ async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { s
       sock: stream,
       username: settings.username,
       privateKey: settings.privateKey,
-      // Not first without any, as ssh2 does: to be told that this will not do takes sshd 5 ms.
+      // ssh2 would try the method `none` first. sshd takes 5 ms to refuse it.
       authHandler: ['publickey'],
       // The caller's signal is the deadline.
       readyTimeout: 0,
@@ -93,7 +93,7 @@ async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { s
         return !changed;
       },
     });
-    // node-ssh listens only while it waits for something itself: an error at any other moment (a reset, our own cut) would end the process.
+    // node-ssh listens for errors only while it waits itself. At any other moment, an error (a reset, our own cut) would end the process.
     session.connection?.on('error', () => undefined);
     if (session.connection) {
       limitGreeting(session.connection, stream);
@@ -110,7 +110,7 @@ async function execute(session: NodeSSH, command: string, cut: () => void): Prom
   const count = (chunk: Buffer): void => {
     received += chunk.length;
     if (received > MAX_OUTPUT_BYTES) {
-      // Not in order: until the other side has heard of it, megabytes more would come in.
+      // An orderly close is too slow: megabytes more would arrive until the peer receives it.
       cut();
     }
   };

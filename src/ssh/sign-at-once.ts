@@ -1,19 +1,20 @@
 import type { Client, ParsedKey } from 'ssh2';
 
 type Sign = (data: Buffer, send: (signature: Buffer) => void) => void;
-/** Asks whether a public key would do, or with `sign` logs in with it. */
+/** Sends a query whether a public key would do, or with `sign` logs in with it. */
 type TryKey = (...attempt: [username: string, key: ParsedKey, algorithm: string | undefined, sign?: Sign]) => void;
-/** Where the SSH library keeps it; not among its types. */
+/** Where the SSH library keeps that function. Its types do not contain it. */
 interface Insides {
   _protocol?: { authPK?: TryKey };
 }
 
 /**
- * Has the SSH library sign its first attempt with a key, as RFC 4252 (section 7) allows, instead of asking first whether the key would do. sshd answers that
- * question after a pause of 5 to 9 ms on purpose (`ensure_minimum_time_since` in its auth2.c), and a node that is far away after a round trip. For RSA keys,
- * whose signature depends on what the server can read, it goes on asking; so it does where the library is made in another way than this one knows.
+ * Makes the SSH library sign its first attempt with a key, as RFC 4252 (section 7) allows. By default, the library first sends a query
+ * whether the key would do. sshd answers the query after a deliberate pause of 5 to 9 ms (`ensure_minimum_time_since` in its auth2.c), and
+ * a distant node costs one more round trip. For RSA keys the query stays, because the signature depends on what the server can read. It
+ * also stays when the library has other internals than expected.
  *
- * To be called when the library has begun to connect.
+ * Must be called when the library has begun to connect.
  */
 export function signAtOnce(client: Client): void {
   const protocol = (client as unknown as Insides)._protocol;
@@ -30,7 +31,7 @@ export function signAtOnce(client: Client): void {
     tryKey(username, key, algorithm, (data, send) => {
       const signature = key.sign(data) as Buffer | Error;
       if (signature instanceof Error) {
-        // The library meets that once more, and knows how to say so.
+        // The library then meets the same error and reports it.
         tryKey(username, key, algorithm);
         return;
       }

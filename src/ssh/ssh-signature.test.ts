@@ -27,7 +27,7 @@ describe('a signature of ssh-keygen', () => {
     const name = [type, ...options].join('');
     const publicKey = makeKey(name, '-t', type, ...options);
     const other = makeKey(`${name}-other`, '-t', type, ...options);
-    // The numbers of an ECDSA signature are now and then shorter.
+    // The numbers of an ECDSA signature are sometimes shorter.
     for (let round = 0; round < (type === 'ecdsa' ? 20 : 1); round += 1) {
       expect(isGood(publicKey, sign(name))).toBe(true);
     }

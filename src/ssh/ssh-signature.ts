@@ -1,7 +1,7 @@
 import { createHash, verify } from 'node:crypto';
 import ssh2 from 'ssh2';
 
-/** By the algorithm that a signature names: the key type that makes it and the hash in it. */
+/** Key type and hash of each signature algorithm. */
 const ALGORITHMS: Record<string, { keyType: string; hash: string | null; coordinateBytes?: number }> = {
   'ssh-ed25519': { keyType: 'ssh-ed25519', hash: null },
   'rsa-sha2-256': { keyType: 'ssh-rsa', hash: 'sha256' },
@@ -18,11 +18,14 @@ const VERSION = Buffer.from([0, 0, 0, 1]);
 export interface SshSignature {
   namespace: string;
   message: Buffer;
-  /** As `ssh-keygen -Y sign` makes it, without the lines around it: base64. */
+  /** Base64 output of `ssh-keygen -Y sign`, without the lines around it. */
   signature: string;
 }
 
-/** Whether the holder of the private half of `publicKey` (`type base64`) made this signature (OpenSSH's PROTOCOL.sshsig). False for whatever is none. */
+/**
+ * Verifies that the private key of `publicKey` (`type base64`) made this signature (OpenSSH's PROTOCOL.sshsig). Returns false for any
+ * invalid input.
+ */
 export function isSignedBySshKey(publicKey: string, { namespace, message, signature }: SshSignature): boolean {
   try {
     const [key = NONE, shown = NONE, reserved = NONE, hash = NONE, inner = NONE] = readSignature(Buffer.from(signature, 'base64'));
@@ -49,7 +52,7 @@ function verifies(publicKey: string, signed: Buffer, [algorithm, value]: Buffer[
     : verify(hash, signed, { key: pem, dsaEncoding: 'ieee-p1363' }, Buffer.concat(readFields(value).map((number) => padded(number, coordinateBytes))));
 }
 
-/** Magic and version, then fields. Throws for anything else. */
+/** Reads magic, version and fields. Throws for any other input. */
 function readSignature(blob: Buffer): Buffer[] {
   const head = Buffer.concat([MAGIC, VERSION]);
   if (!blob.subarray(0, head.length).equals(head)) {
@@ -58,7 +61,7 @@ function readSignature(blob: Buffer): Buffer[] {
   return readFields(blob.subarray(head.length));
 }
 
-/** Length-prefixed strings (RFC 4251, section 5). */
+/** Reads length-prefixed strings (RFC 4251, section 5). */
 function readFields(blob: Buffer): Buffer[] {
   const fields: Buffer[] = [];
   for (let at = 0; at < blob.length; ) {
@@ -78,7 +81,7 @@ function field(content: Buffer): Buffer {
   return Buffer.concat([length, content]);
 }
 
-/** An SSH number is as short as it can be, with a zero before a set highest bit; here it has a fixed length. */
+/** Pads a number to a fixed length. An SSH number is as short as possible, with a zero byte before a set highest bit. */
 function padded(number: Buffer, bytes: number): Buffer {
   const bare = number.subarray(Math.max(0, number.length - bytes));
   return Buffer.concat([Buffer.alloc(bytes - bare.length), bare]);

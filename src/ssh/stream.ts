@@ -8,25 +8,30 @@ import { type Login, type SessionSettings, withSession } from './session';
 
 interface StreamJob {
   command: string;
-  /** What the command reads; nothing without it. */
+  /** Input of the command. Default: none. */
   input?: Readable;
-  /** Where what it prints goes, as fast as that takes it; thrown away without it. */
+  /** Receives the output of the command, with backpressure. Without it, the output is discarded. */
   output?: Writable;
 }
 
 export interface StreamEnd {
   /** Null: it was killed. */
   code: number | null;
-  /** The beginning of what it complained of. */
+  /** The beginning of stderr. */
   complaint: string;
 }
 
-/** Runs one command of a session. Rejects when `output` failed, when the machine ran something else (NotAnsweredError, only where there is an `output`), or when the session broke before the command came to its end. */
+/**
+ * Runs one command of a session. Rejects when `output` failed or the session broke before the command ended. With an `output`, rejects with
+ * NotAnsweredError when the machine ran something else.
+ */
 export type StreamOnNode = (job: StreamJob) => Promise<StreamEnd>;
 
 const MAX_COMPLAINT = 1_000;
 
-/** Logs in to a node, as runOnNode does, for commands that read or print more than fits in memory; `work` runs them one after the other. */
+/**
+ * Logs in to a node, as runOnNode does, for commands whose input or output does not fit in memory. `work` runs them one after the other.
+ */
 export function streamOnNode<T>(settings: SessionSettings, login: Login, work: (run: StreamOnNode) => Promise<T>): Promise<T> {
   return withSession(settings, login, (session) => work((job) => runStream(session, job)));
 }
@@ -42,7 +47,7 @@ function runStream({ connection }: NodeSSH, job: StreamJob): Promise<StreamEnd> 
       if (error) {
         reject(error);
       } else {
-        // Not a moment later: a command that is over at once says so only now.
+        // Listen at once: a command that ends immediately emits its events only now.
         relay(connection, channel, { ...job, marked }).then(resolve, reject);
       }
     });
@@ -54,11 +59,11 @@ async function relay(client: Client, channel: ClientChannel, { input, output, ma
   channel.on('error', () => undefined);
   channel.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(0, MAX_COMPLAINT)));
   const [ended, sent, received] = await Promise.allSettled([endOf(client, channel), send(channel, input), receive(channel, marked, output)]);
-  // What broke off before its answer began is broken, and no other answer.
+  // If the session broke before the answer began, the break is the error, and not NotAnsweredError.
   if (received.status === 'rejected' && !(ended.status === 'rejected' && received.reason instanceof NotAnsweredError)) {
     throw received.reason;
   }
-  // A command that ends before it has read everything says by its code why.
+  // A command that ends before it has read all its input explains that by its exit code.
   if (ended.status === 'rejected') {
     throw sent.status === 'rejected' ? sent.reason : ended.reason;
   }

@@ -4,20 +4,20 @@ import { newClaimToken } from '../../lib/ids';
 import { execute, IN_SECONDS } from '../sql';
 import { change } from './change';
 
-/** A killed migrator keeps the others waiting for so long. */
+/** Time limit of the lock. After a migrator is killed, the others wait this long. */
 const LOCK_SECONDS = 30;
 const RENEW_MS = 5_000;
 const WAIT_MS = 120_000;
 const RETRY_MS = 300;
 
 export interface MigrationLock {
-  /** Throws when another process has taken the lock over: nothing more may be changed. */
+  /** Extends the lock. Throws when another process has taken it over: then nothing more may be changed. */
   renew(): Promise<void>;
 }
 
 /**
- * Runs `work` while no other process migrates this database. The lock is a row with the owner's token and a time limit. A named lock (GET_LOCK) would be
- * known to one server of a cluster only; of two servers that change the row at once the cluster refuses one.
+ * Runs `work` while no other process migrates this database. The lock is a row with the owner's token and a time limit. A named lock
+ * (GET_LOCK) would exist on only one server of a cluster. When two servers change the row at once, the cluster refuses one of the changes.
  */
 export async function withMigrationLock<T>(db: Knex, work: (lock: MigrationLock) => Promise<T>): Promise<T> {
   const token = newClaimToken();
@@ -66,7 +66,7 @@ async function tryClaim(db: Knex, token: string): Promise<boolean> {
   return (await change(db, sql, [token, LOCK_SECONDS])) === 1;
 }
 
-/** While a statement runs that takes long. A failure is left to the renewal before the next statement. */
+/** Renews the lock during long statements. Failures are ignored, because the lock is renewed again before the next statement. */
 async function keepRenewing(renew: () => Promise<void>, over: AbortSignal): Promise<void> {
   for (;;) {
     await systemClock.sleep(RENEW_MS, over);

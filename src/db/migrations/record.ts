@@ -5,13 +5,13 @@ import { isMissingTable } from '../transaction';
 
 export interface Recorded {
   name: string;
-  /** Migrations that were applied by one run have the same. */
+  /** Number of the run that applied the migration. */
   batch: number;
 }
 
 /**
- * The program of the first migrations refuses to start when Knex's table names a migration that it does not know. So that table keeps the names that this
- * program knows, and newer migrations have a table of their own: the old program works on the newer schema.
+ * Table of Knex, for the first migrations only. The program of these migrations refuses to start when this table contains a migration that
+ * it does not know. So newer migrations have a table of their own, and the old program works on the newer schema.
  */
 const FIRST_TABLE = 'knex_migrations';
 const TABLE = 'schema_migrations';
@@ -39,7 +39,7 @@ export async function createRecordTables(db: Knex): Promise<void> {
   );
 }
 
-/** By name. A table that is not there holds none. */
+/** Lists the applied migrations by name. A missing table counts as empty. */
 export async function listRecorded(db: Knex): Promise<Recorded[]> {
   const rows = await Promise.all([FIRST_TABLE, TABLE].map((table) => listIn(db, table)));
   return rows.flat().toSorted((a, b) => (a.name < b.name ? -1 : 1));
@@ -56,14 +56,14 @@ async function listIn(db: Knex, table: string): Promise<Recorded[]> {
   }
 }
 
-/** Throws unless the database reads a table. A server that is cut off from its cluster still answers a query without one. */
+/** Throws unless the database can read a table. A server that is cut off from its cluster still answers a query without a table. */
 export async function readOneRow(db: Knex): Promise<void> {
   await selectRows(db, `SELECT name FROM ${TABLE} LIMIT 1`);
 }
 
 export async function record(db: Knex, { name, batch }: Recorded): Promise<void> {
   const table = tableOf(name);
-  // Repeatable in the table of Knex, too, which has no UNIQUE key.
+  // Repeatable even in Knex's table, which has no UNIQUE key.
   await change(
     db,
     `INSERT INTO ${table} (name, batch, migration_time) SELECT ?, ?, UTC_TIMESTAMP(3) FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ${table} WHERE name = ?)`,

@@ -5,33 +5,33 @@ import { systemClock } from '../../lib/clock';
 import { acquire, type Bindings, release, sendOn } from '../query';
 import { isConflict } from '../transaction';
 
-/** What a migration may do: one statement after the other, each repeatable. */
+/** Sends the statements of a migration one after the other. Each must be repeatable. */
 export interface Statements {
   raw(sql: string, bindings?: Bindings): Promise<unknown>;
 }
 
 /**
- * While a statement waits for a table, everybody else who wants that table waits behind it, readers too. So a try waits no longer than the live system can
- * bear, and then makes room for those behind it.
+ * Time that one try waits for a lock. While a statement waits for a table, all other statements on that table wait behind it, including
+ * reads. So a try waits no longer than the live system can bear, and then lets the others continue.
  */
 const LOCK_WAIT_SECONDS = 1;
 const PAUSE = { firstSeconds: 0.5, maxSeconds: 5 };
 const TOTAL_SECONDS = 600;
 
 export interface Patience {
-  /** Runs before each try; when it throws, nothing more is sent. */
+  /** Runs before each try. When it throws, no more statements are sent. */
   beforeEach: () => Promise<void>;
   onWait: (what: string) => void;
 }
 
-/** Runs `work` on one connection. A statement that finds its table or rows in use is tried again, with pauses, for ten minutes. */
+/** Runs `work` on one connection. A statement that finds its table or rows in use is repeated with pauses, for ten minutes. */
 export async function withPatience(db: Knex, patience: Patience, work: (statements: Statements) => Promise<void>): Promise<void> {
   const connection = await acquire(db);
   try {
     await sendOn(connection, `SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}, innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`);
     await work({ raw: (sql, bindings = []) => untilFree(connection, { sql, bindings }, patience) });
   } finally {
-    // Its settings are those of a migration: nobody else gets it.
+    // The connection has the session settings of a migration, so it does not return to the pool.
     connection.destroy();
     release(db, connection);
   }

@@ -9,7 +9,7 @@ import type { ApiDeps } from '../deps';
 import { nextCursor, type RouteMaker } from '../route';
 import { presentKey, presentUser } from './presenter';
 
-/** Signing up, in and out; the account's keys. */
+/** Adds the routes of accounts: sign-up, login, logout, keys, and the administration of users. */
 export function addAccountRoutes(routes: RouteMaker, { ctx, reads, settings, limits }: ApiDeps): void {
   routes.on(calls.signUp, ...limits.signup).answer(async ({ body }) => {
     if (settings.signup === 'closed') {

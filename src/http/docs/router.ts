@@ -9,7 +9,7 @@ const PAGE = `<!doctype html>
 <body><div id="ui"></div><script src="/api/docs/assets/swagger-ui-bundle.js"></script><script src="/api/docs/start.js"></script></body></html>`;
 const START = "SwaggerUIBundle({ url: '/api/openapi.json', dom_id: '#ui', deepLinking: true });";
 
-/** `/api/openapi.json`, and a page that shows it at `/api/docs`. */
+/** Serves `/api/openapi.json`, and a page at `/api/docs` that shows it. */
 export function createDocsRouter(document: OpenApiDocument): Router {
   const router = createStrictRouter();
   router.get('/api/openapi.json', (_req, res) => void res.json(document));

@@ -15,7 +15,10 @@ export type HealthDeps = ReadinessDeps & ScrapeDeps;
 
 const DATABASE_DEADLINE_MS = 2_000;
 
-/** `/readyz`: the process may be sent requests. It turns off first when the process stops, and while the database is away. */
+/**
+ * Creates `/readyz`: 200 while the process accepts requests. It returns 503 as soon as the process begins to stop, and while the database
+ * does not answer.
+ */
 export function createReadyRouter({ db, readiness }: ReadinessDeps): Router {
   return createStrictRouter().get('/readyz', async (_req, res) => {
     const reason = readiness.reason() ?? (await databaseTrouble(db));
@@ -23,7 +26,7 @@ export function createReadyRouter({ db, readiness }: ReadinessDeps): Router {
   });
 }
 
-/** The operations port. `/livez`: the process runs; `/readyz`; `/metrics`: Prometheus. */
+/** Creates the router of the operations port: `/livez` (the process runs), `/readyz`, and `/metrics` for Prometheus. */
 export function createOpsRouter(deps: HealthDeps): Router {
   const scrape = createScrape(deps);
   const router = createStrictRouter();

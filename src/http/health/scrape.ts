@@ -21,12 +21,16 @@ interface Figures {
   jobs: JobView[];
 }
 
-/** Prometheus gives up after 10 s by default; a scrape that hangs loses the metrics of the process too, just when they are needed. */
+/**
+ * Time that a scrape waits for the database. Prometheus ends a scrape after 10 s by default. A scrape that hangs also loses the metrics of
+ * the process, when they are needed most.
+ */
 const DATABASE_DEADLINE_MS = 1_500;
 
 /**
- * The text of one scrape. Metrics of the process are always in it. Gauges that come from the database are left out when it does not answer in time: their
- * last value would look like a healthy fleet. One query is in flight at most, however often Prometheus asks: a hung database costs one connection.
+ * Creates a function that returns the text of one scrape. The text always contains the metrics of the process. Gauges from the database are
+ * missing when it does not answer in time, because their last value would look like a healthy fleet. At most one query runs at a time,
+ * however often Prometheus scrapes. So a database that hangs costs one connection.
  */
 export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise<string> {
   let reading: Promise<Figures> | undefined;
@@ -44,7 +48,7 @@ export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise
   };
 }
 
-/** One after the other, over one connection. */
+/** Reads the figures one after the other, over one connection. */
 async function readFigures(db: Knex): Promise<Figures> {
   const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBreaker(db) };
   return { ...fleet, jobs: await viewJobs(db) };
@@ -57,7 +61,7 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   metrics.queueLagSeconds.reset();
   (Object.values(metrics.jobs) as JobGauges['lastPass'][]).forEach((gauge) => gauge.reset());
   if (!figures) {
-    // `reset` would make a gauge without labels 0, which is a value.
+    // `reset` would set a gauge without labels to 0, which is a value.
     [metrics.nodesLeasable, metrics.nodesDirty, metrics.migrationBreaker].forEach((gauge) => gauge.remove());
     return;
   }
@@ -72,7 +76,7 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   jobs.forEach((job) => showJob(metrics.jobs, job));
 }
 
-/** What is not known has no series. */
+/** Sets the gauges of one job. An unknown value gets no series. */
 function showJob(gauges: JobGauges, { name: loop, role, description, backlog, ...job }: JobView): void {
   const show = (gauge: JobGauges['lastPass'], value: number | null | undefined): void => {
     if (typeof value === 'number') {

@@ -2,27 +2,33 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The self-contained agents that scripts/build-agent.mjs makes, by the architecture as Node names it. */
+/** Architectures, in Node's names, of the self-contained agents that scripts/build-agent.mjs builds. */
 export const ARCHITECTURES = ['x64', 'arm64'] as const;
 
 /** A file that machines download. */
 export interface Download {
   path: string;
-  /** Hex. */
+  /** SHA-256 in hex. */
   sha256: string;
 }
 
-/** What a machine enrols with. */
+/** The files and the script with which a machine enrols. */
 export interface Installer {
-  /** By name: `orion-agent.js`, which needs Node.js, and the self-contained agents that were built. */
+  /** By file name: `orion-agent.js`, which needs Node.js, and the self-contained agents that were built. */
   downloads: Map<string, Download>;
-  /** The script for machines that reach the control plane at `url`, which parseBaseUrl has let through, and are to trust this control key. */
+  /**
+   * Returns the script for machines that connect to `url` and trust the control key with this fingerprint. `url` must be a result of
+   * parseBaseUrl.
+   */
   render: (url: string, controlFingerprint: string) => string;
 }
 
 export const packedName = (arch: string): string => `orion-agent-linux-${arch}.gz`;
 
-/** Reads what is in the folder of the installation. Throws when script or orion-agent.js is missing: the latter is there after `npm run build`. */
+/**
+ * Reads the files in the folder of the installation. Throws when the script or orion-agent.js is missing; `npm run build` makes
+ * orion-agent.js.
+ */
 export async function readInstaller(root: string): Promise<Installer> {
   const dist = (name: string): string => join(root, 'dist', name);
   const [agent, template] = await Promise.all([readFile(dist('orion-agent.js')), readFile(join(root, 'installer', 'install.sh'), 'utf8')]);

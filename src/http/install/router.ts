@@ -7,11 +7,12 @@ import { createStrictRouter } from '../strict-router';
 import { ARCHITECTURES, type Download, type Installer, packedName, readInstaller } from './installer';
 
 /**
- * What a machine enrols with, for anybody: `/install.sh`, and the agents (`/orion-agent.js`, `/orion-agent-linux-x64.gz`, `/orion-agent-linux-arm64.gz`), each
- * with its `.sha256`. Files that never reach the database: nothing to limit. Caches ask again each time, for the script names the checksum of the agent beside it.
+ * Serves the files with which a machine enrols, to anybody: `/install.sh`, and the agents (`/orion-agent.js`, `/orion-agent-linux-x64.gz`,
+ * `/orion-agent-linux-arm64.gz`), each with its `.sha256`. These requests never reach the database, so they have no rate limit. Caches must
+ * revalidate each time, because the script contains the checksum of the agent beside it.
  *
- * @param controlKey `ssh-ed25519 base64`: the script tells machines to trust it
- * @param publicUrl where machines reach the control plane; undefined: where the request says that it went
+ * @param controlKey `ssh-ed25519 base64`; the script makes machines trust it
+ * @param publicUrl where machines reach the control plane; undefined: the URL to which the request was sent
  */
 export function createInstallRouter(publicUrl: string | undefined, controlKey: string): Router {
   const router = createStrictRouter();
@@ -26,7 +27,7 @@ export function createInstallRouter(publicUrl: string | undefined, controlKey: s
   };
   router.get('/install.sh', async (req, res) => {
     const script = (await read()).render(publicUrl ?? urlOf(req), controlFingerprint(controlKey));
-    // What was made from the headers of one request is for that one alone: it runs as root.
+    // A script made from the headers of one request must not be cached for other clients, because it runs as root.
     res.set('Cache-Control', publicUrl === undefined ? 'no-store' : 'public, no-cache').type('text/x-shellscript').send(script);
   });
   for (const name of ['orion-agent.js', ...ARCHITECTURES.map(packedName)]) {
@@ -34,7 +35,7 @@ export function createInstallRouter(publicUrl: string | undefined, controlKey: s
       const { path, sha256 } = await find(name);
       const digest = `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`;
       res.set({ ETag: `"${sha256}"`, 'Repr-Digest': digest, 'Cache-Control': 'public, no-cache' }).type(name.endsWith('.js') ? 'text/javascript' : 'application/gzip');
-      // From the disk: one agent is 40 MB. Who goes away in the middle is nobody's error.
+      // The file is streamed from disk, because one agent has 40 MB. A client that disconnects during the download is no error.
       await new Promise<void>((resolve, reject) =>
         res.sendFile(path, { cacheControl: false, lastModified: false, acceptRanges: false, dotfiles: 'allow' }, (error?: Error) => (error && !res.headersSent ? reject(error) : resolve())));
     });

@@ -4,7 +4,7 @@ import { type JobView, viewJobs } from '../../flows/jobs/view-jobs';
 import type { ApiDeps } from '../deps';
 import type { RouteMaker } from '../route';
 
-/** What the background jobs of the control plane do, for admins. */
+/** Adds the route with which admins read what the background jobs of the control plane do. */
 export function addJobRoutes(routes: RouteMaker, { reads }: Pick<ApiDeps, 'reads'>): void {
   routes.on(calls.listJobs).answer(async () => ({ status: 200, body: { items: (await viewJobs(reads)).map(presentJob) } }));
 }

@@ -6,7 +6,7 @@ import { bytesOf, type Checkpoint } from '../../modules/checkpoints';
 import { isRunning, type Placement } from '../../modules/leases';
 import type { ReachableNode } from '../../modules/nodes';
 
-/** Where the gateway is and how it is known; every lease is reached through it, wherever it is. */
+/** Address and host keys of the gateway. Clients reach every lease through it, whatever node the lease is on. */
 export interface GatewayAddress {
   host: string;
   port: number;
@@ -58,7 +58,7 @@ const presentPlace = (node: LeaseView['node']): Pick<contract.Lease, 'node' | 's
   shared_storage: node?.notExamined ?? null,
 });
 
-/** `gateway` null: there is none. */
+/** Presents a lease. `gateway` is null when there is no gateway. */
 export function presentLease({ lease, placement, node, checkpoint }: LeaseView, gateway: GatewayAddress | null): contract.Lease {
   const { cpus, memoryMb, labels } = lease.requirements;
   const usable = placement?.state === 'present' && lease.state !== 'provisioning' && node !== null && node.status !== 'dead';

@@ -15,12 +15,15 @@ interface RentCall {
   idempotencyKey: string | null;
 }
 
-/** What `POST /api/rent` does, once it is known who asks and that the body is valid. */
+/** Handles `POST /api/rent`, after the caller is identified and the body is validated. */
 export type Rent = (call: RentCall) => Promise<Answered<typeof rentCall>>;
 
 type Ctx = ApiDeps['ctx'];
 
-/** One for the whole process: rents that come together are claimed together, whichever way they come. */
+/**
+ * Creates the handler of rents, once per process. So rents that arrive together share a batch, whether they come through Express or the
+ * fast path.
+ */
 export function createRent(deps: Pick<ApiDeps, 'ctx' | 'settings'>): Rent {
   const ctx = { ...deps.ctx, reserve: createReserve(deps.ctx) };
   const { minLeaseSeconds, gateway } = deps.settings;
@@ -70,7 +73,7 @@ function resultOf(error: unknown): RentResult {
   return code === 'internal' || code === 'unavailable' || code === 'provisioning_failed' ? 'failed' : 'refused';
 }
 
-/** R11: a client rents for itself; an admin may name another. */
+/** Finds the account that the rent is for. A user rents for their own account; only an admin may name another (R11). */
 async function findClient(ctx: Ctx, me: User, clientId: number | string | undefined): Promise<User> {
   if (clientId === undefined || clientId === me.id || clientId === me.username) {
     return me;

@@ -12,7 +12,7 @@ import type { Rent } from './rent';
 
 const MAX_EVENTS = 500;
 
-/** Renting, prolonging, releasing and looking at leases. */
+/** Adds the routes that rent, extend, release and show leases. */
 export function addLeaseRoutes(routes: RouteMaker, deps: ApiDeps & { rent: Rent }): void {
   routes.on(calls.rentNodes).answer(({ body, req, by: { user } }) => deps.rent({ body, by: user, idempotencyKey: idempotencyKeyOf(req) }));
   const { ctx, settings } = deps;

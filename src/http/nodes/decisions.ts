@@ -4,7 +4,7 @@ import type { ApiDeps } from '../deps';
 import { type RouteMaker } from '../route';
 import { presentNodeForAdmin } from './presenter';
 
-/** What operators decide about a node beside what it declares. */
+/** Adds the routes for what operators decide about a node, in addition to what the node declares. */
 export function addDecisions(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
   routes.on(calls.labelNode).answer(async ({ params, body, by: { user } }) => ({
     status: 200,

@@ -11,13 +11,17 @@ import { createWatchRights, type WatchRights } from './watch-rights';
 import { createWatchers, type NodeWatcher } from './watchers';
 
 /**
- * One reader a replica follows the events, reads the nodes that changed and whose they are, and tells every watcher: the database's part does not grow with
- * the number of watchers. It follows them without watchers too, so that the first one misses nothing between its snapshot and the next reading.
+ * Sends changes of the fleet to the watchers of a replica. One reader per replica follows the events, and reads the changed nodes and the
+ * users of their leases. So the load of the database does not grow with the number of watchers. The reader also runs without watchers, so
+ * that the first watcher misses nothing between its snapshot and the next pass.
  */
 export interface NodeFeed {
   pages: SnapshotPages;
   rights: WatchRights;
-  /** Throws too_many_requests or unavailable (see Watchers). @returns what ends the watching */
+  /**
+   * Adds a watcher. Throws too_many_requests or unavailable (see Watchers).
+   * @returns a function that removes the watcher
+   */
   watch(userId: number, watcher: NodeWatcher): () => void;
   start(): void;
   stop(): Promise<void>;

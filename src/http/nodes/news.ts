@@ -2,16 +2,16 @@ import type { Node } from '../../modules/nodes';
 import { presentNode, presentNodeForAdmin } from './presenter';
 import { sentEvent } from './sent-events';
 
-/** Nodes that changed, as they are now, written out once for all who may see the same. */
+/** Changed nodes in their present state, serialised once for all watchers that may see the same. */
 export interface News {
   forAdmins(): Buffer;
-  /** `node` for what is free or this user's own, `gone` for the rest. */
+  /** Returns `node` events for nodes that are free or this user's own, and `gone` events for the others. */
   forUser(userId: number): Buffer;
 }
 
 export interface Changes {
   nodes: readonly Node[];
-  /** Ids of nodes that are no longer on record; no user saw them before. */
+  /** Ids of nodes that are no longer in the database. No user saw them before. */
   removed: readonly number[];
   /** User ids by lease id. */
   owners: ReadonlyMap<number, number>;

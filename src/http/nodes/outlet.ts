@@ -1,16 +1,16 @@
 import type { ServerResponse } from 'node:http';
 
-/** What is owed to a client at most: one that reads too slowly for what happens is cut, and comes again. */
+/** Bytes that may wait for one client. A client that reads too slowly is disconnected, and connects again. */
 const MAX_OWED_BYTES = 8 * 1024 * 1024;
-/** So many signs of life in a row find a client that has not read what it was owed: it is cut. */
+/** Pings in a row that may find unread data. At the next such ping, the client is disconnected. */
 const PATIENCE = 2;
 
-/** An answer without end, to a client that may read slowly or not at all. Shared buffers are passed on as they are. */
+/** An endless answer to a client that may read slowly or not at all. It passes shared buffers on without a copy. */
 export interface Outlet {
   write(...parts: Buffer[]): void;
-  /** To be called at equal intervals. */
+  /** Sends a ping. Must be called at equal intervals. */
   ping(bytes: Buffer): void;
-  /** Resolves when nothing is owed, or the answer is over. */
+  /** Resolves when no data waits for the client, or the answer has ended. */
   taken(): Promise<void>;
 }
 

@@ -5,7 +5,7 @@ import { presentNode, presentNodeForAdmin } from './presenter';
 
 /** A part of a snapshot. */
 interface SnapshotPage {
-  /** JSON, without the brackets around it. */
+  /** JSON of the list, without its brackets. */
   items: Buffer;
   /** Undefined: this page is the last. */
   nextAfterId: number | undefined;
@@ -13,11 +13,11 @@ interface SnapshotPage {
 
 export type ReadPage = (afterId: number) => Promise<SnapshotPage>;
 
-/** What snapshots are made of. Watchers who want the same page at the same time share one query and one buffer. */
+/** Reads the pages of snapshots. Watchers that need the same page at the same time share one query and one buffer. */
 export interface SnapshotPages {
   all: ReadPage;
   free: ReadPage;
-  /** What this user's leases occupy, all of it. */
+  /** Returns all nodes that this user's leases occupy, in one page. */
   ofUser(userId: number): Promise<SnapshotPage>;
 }
 

@@ -5,7 +5,7 @@ import { type Node, type Pairing, SHORT, shortageOf } from '../../modules/nodes'
 
 const time = (at: Date | null): string | null => at?.toISOString() ?? null;
 
-/** What any client may know of a node that is free or its own. `mine`: the lease on it is the client's. */
+/** Presents a node that is free or the client's own, as any client may see it. `mine`: the lease on the node is the client's. */
 export function presentNode(node: Node, mine: boolean): contract.Node {
   return {
     id: node.id,
@@ -21,7 +21,7 @@ export function presentNode(node: Node, mine: boolean): contract.Node {
 
 const USE = ['idle', 'busy', 'very_busy', 'short'] as const;
 
-/** Why a node that is well is not leased. The figures may be newer than the judgement, by a moment. */
+/** Returns why a healthy node is not leased: it is short of disk or memory. The figures can be slightly newer than the decision. */
 const shortage = ({ useBand, memoryMb, facts }: Node): string | null =>
   useBand === SHORT ? (shortageOf({ memoryMb, diskMb: facts.disk_mb, memoryFreeMb: facts.memory_free_mb, diskFreeMb: facts.disk_free_mb, before: useBand }) ?? 'too little free disk or memory') : null;
 

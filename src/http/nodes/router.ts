@@ -11,7 +11,7 @@ import { addDecisions } from './decisions';
 import { presentNode, presentNodeForAdmin, presentPairing } from './presenter';
 import { streamNodes } from './stream';
 
-/** The fleet: looking at it for everybody, operating it for admins. Streams end when `stopping` aborts. */
+/** Adds the routes that show the fleet to everybody, and those with which admins operate it. Streams end when `stopping` aborts. */
 export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }: ApiDeps, stopping: AbortSignal): void {
   routes.on(calls.listNodes).answer(async ({ query: { cursor, limit, status }, by: { user } }) => {
     const admin = user.role === 'admin';

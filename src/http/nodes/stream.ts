@@ -15,15 +15,16 @@ interface StreamDeps {
 }
 
 /**
- * R15: server-sent events about the fleet. The snapshot comes in pages (`snapshot`, then `nodes` while the last one said `more`), the next one when the client
- * has taken the last; `node` and `gone` tell of changes from the beginning on. Resolves when the client has gone or reads nothing, has lost its right to
- * watch, or the replica stops: clients connect again, to another one.
+ * Sends the fleet and its changes as server-sent events (R15). The snapshot is sent in pages: first `snapshot`, then `nodes` while the
+ * previous page had `more`. The next page follows when the client has taken the previous one. `node` and `gone` events report changes from
+ * the start. Resolves when the client disconnects or stops reading, loses its right to watch, or the replica stops. Clients then connect
+ * again, to another replica.
  */
 export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: ServerResponse, principal: Principal): Promise<void> {
   const { user } = principal;
   const closed = new AbortController();
   res.on('close', () => closed.abort());
-  // Signals combined with one that lives as long as the process would pile up on it.
+  // Combined signals would accumulate on `stopping`, which lives as long as the process.
   const stop = (): void => closed.abort();
   stopping.addEventListener('abort', stop);
   if (stopping.aborted) {
@@ -32,7 +33,7 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
   const over = closed.signal;
   const outlet = createOutlet(res);
   const admin = user.role === 'admin';
-  // A page that is being read may be older than news that come meanwhile: those wait for it.
+  // A page can be older than changes that arrive while it is read. So these changes wait until the page is written.
   let held: Buffer[] | undefined;
   const unwatch = feed.watch(user.id, (news) => {
     const bytes = admin ? news.forAdmins() : news.forUser(user.id);
@@ -66,7 +67,7 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
   }
 }
 
-/** Ends the answer. A client that reads too slowly would not read the end either: its connection is cut. */
+/** Ends the answer. A client that reads too slowly would not read the end either, so its connection is cut. */
 function endOrCut(res: ServerResponse): void {
   if (res.writableNeedDrain) {
     res.destroy();
@@ -82,7 +83,7 @@ async function ping(outlet: Outlet, clock: Clock, over: AbortSignal): Promise<vo
   }
 }
 
-/** The first page of a user begins with what is his own. */
+/** Returns the reader of a user's pages. For users who are no admins, the first page begins with their own nodes. */
 function pagesFor(pages: SnapshotPages, user: User): ReadPage {
   if (user.role === 'admin') {
     return pages.all;

@@ -4,11 +4,12 @@ import type { Logger } from '../../lib/logger';
 import { createLoop } from '../../lib/loop';
 import { findUsersOfTokens, type Principal } from '../../modules/accounts';
 
-/** A stream is authenticated once and stays open for hours. This judges the right to it again every 5 s. */
+/** Checks every 5 s whether each stream may continue. A stream is authenticated once and stays open for hours. */
 export interface WatchRights {
   /**
-   * Calls `end` once when the token is over or revoked, or its user disabled or of another role, at most 5 s later; for the token's expiry never later.
-   * @returns what ends the judging
+   * Calls `end` once when the token expires or is revoked, or when its user is disabled or gets another role. The call comes at most 5 s
+   * later, and for an expiry never later.
+   * @returns a function that ends the checks
    */
   judge(principal: Principal, end: () => void): () => void;
   start(): void;
@@ -16,14 +17,17 @@ export interface WatchRights {
 }
 
 const INTERVAL_SECONDS = 5;
-/** In one statement. */
+/** Watchers that one statement checks. */
 const BATCH = 100;
 
-/** Sends one statement for each hundred watchers. While the database does not answer, no stream ends, and the feed sends no news either. */
+/**
+ * Creates the checks. They send one statement per 100 watchers. While the database does not answer, no stream ends, and the feed sends no
+ * changes either.
+ */
 export function createWatchRights({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): WatchRights {
   const watchers = new Map<() => void, Principal>();
   const judgeBatch = async (batch: [() => void, Principal][]): Promise<void> => {
-    // A token that is over before the next look is over now.
+    // A token that expires before the next check counts as expired now.
     const tokens = batch.map(([, { user, token }]) => ({ ...token, userId: user.id, expiresAtSeconds: token.expiresAtSeconds - INTERVAL_SECONDS }));
     const users = await findUsersOfTokens(db, tokens);
     batch.forEach(([end, { user }], at) => {

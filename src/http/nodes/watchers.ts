@@ -5,17 +5,23 @@ import type { News } from './news';
 
 export type NodeWatcher = (news: News) => void;
 
-/** Those who watch the fleet at this replica. */
+/** The watchers of the fleet at this replica. */
 export interface Watchers {
   readonly size: number;
-  /** Throws too_many_requests when this user watches too often already, unavailable when the replica is full. @returns what ends the watching */
+  /**
+   * Adds a watcher. Throws too_many_requests when this user has too many watchers, and unavailable when the replica is full.
+   * @returns a function that removes the watcher
+   */
   add(userId: number, watcher: NodeWatcher): () => void;
   tell(news: News): void;
 }
 
-/** Of one user, at one replica: each is a connection that stays. */
+/** Watchers of one user at one replica. Each is a connection that stays open. */
 const MAX_OF_USER = 20;
-/** Each costs about 22 kB of heap and as much of what the engine keeps beside it (docs/benchmarks.md): about 220 MB, of the 512 MB that an API has. */
+/**
+ * Watchers at one replica. Each costs about 22 kB of heap and as much engine memory outside the heap (docs/benchmarks.md). In total, that
+ * is about 220 MB of the 512 MB that an API has.
+ */
 const MAX_WATCHERS = 5_000;
 const RETRY_AFTER_SECONDS = 10;
 

@@ -5,10 +5,10 @@ import { newRequestId } from '../observe';
 import { createErrorHandler } from '../problem';
 import { createScaleDriverRouter, type ScaleDriverDeps } from './router';
 
-/** A step is two numbers. */
+/** Enough for a step, which has two numbers. */
 const BODY_LIMIT_BYTES = 1024;
 
-/** All that the role scale-driver serves. There is no authentication: only the autoscaler is in its network. */
+/** Creates the app of the role scale-driver. It has no authentication, because only the autoscaler is in its network. */
 export function createScaleDriverApp(deps: ScaleDriverDeps): Express {
   const app = express().disable('x-powered-by').disable('etag').set('query parser', 'simple');
   app.use((_req, res, next) => {

@@ -16,11 +16,11 @@ import { parse, requireJson } from '../route';
 import { createStrictRouter } from '../strict-router';
 
 export interface ScaleDriverDeps {
-  /** Undefined until the project is known; readiness has the reason. */
+  /** Undefined until the project is known; `readiness` has the reason. */
   driver: () => ScaleDriver | undefined;
   /** Rejects when the engine does not answer. */
   ping: () => Promise<void>;
-  /** Why a call of the engine failed, in words that hold nothing of its answer. */
+  /** Returns why a call of the engine failed, in a text that contains nothing of the engine's answer. */
   reasonOf: (error: unknown) => string;
   bounds: Record<ScaledService, ScaleBounds>;
   readiness: Readiness;
@@ -30,8 +30,8 @@ export interface ScaleDriverDeps {
 const PING_MS = 2_000;
 
 /**
- * The operations on Docker that the autoscaler may request: look at a service, change the number of its replicas within the bounds, and
- * remove drained replicas.
+ * Serves the operations on Docker that the autoscaler may request: inspect a service, change the number of its replicas within the bounds,
+ * and remove drained replicas.
  */
 export function createScaleDriverRouter(deps: ScaleDriverDeps): Router {
   const router = createStrictRouter();
@@ -55,7 +55,7 @@ export function createScaleDriverRouter(deps: ScaleDriverDeps): Router {
     if (problem !== null) {
       throw new OrionError('step_refused', problem);
     }
-    // Two steps at once would each find the replicas of before, and together could exceed the maximum.
+    // Two concurrent steps would both start from the old number of replicas, and together could exceed the maximum.
     if (changing.has(service)) {
       throw new OrionError('state_conflict', `Another step of ${service} is under way. Look at the service again.`);
     }
@@ -88,7 +88,7 @@ function serviceOf({ params }: Request): ScaledService {
   return service;
 }
 
-/** The error of the engine itself goes to the log only. */
+/** Runs `act` with the driver. The error of the engine itself goes to the log only. */
 async function call<T>({ driver: find, readiness, reasonOf }: ScaleDriverDeps, act: (driver: ScaleDriver) => Promise<T>): Promise<T> {
   const driver = find();
   if (driver === undefined) {

@@ -5,7 +5,7 @@ import { OrionError } from '../../lib/errors';
 import { parseSshPublicKey } from '../../modules/accounts';
 import type { ApiSettings } from '../deps';
 
-/** Throws invalid_request when `host_key` is no host key. */
+/** Converts the body of a heartbeat. Throws invalid_request when `host_key` is no host key. */
 export function toHeartbeat(body: BodyOf<typeof calls.heartbeat>): Reported {
   const { load1, memory_free_mb, disk_free_mb, host_key: hostKey, interval_seconds: keptSeconds, key_expiries: expiries = [] } = body;
   return {
@@ -16,7 +16,7 @@ export function toHeartbeat(body: BodyOf<typeof calls.heartbeat>): Reported {
   };
 }
 
-/** `type base64` of a line. Throws invalid_request. */
+/** Returns `type base64` of a public key line. Throws invalid_request. */
 export function parseHostKey(line: string): string {
   try {
     return parseSshPublicKey(line).line;
@@ -25,7 +25,7 @@ export function parseHostKey(line: string): string {
   }
 }
 
-/** What each answer to an agent has. */
+/** Members that every answer to an agent has. */
 export type Usual = Pick<calls.RegisterAnswer, 'management' | 'heartbeat_interval_seconds' | 'contact_limit_seconds'>;
 
 export function presentUsual({ management, heartbeatIntervalSeconds, contactLimitSeconds }: ApiSettings): Usual {

@@ -6,7 +6,10 @@ import { bytesOfBody } from '../body';
 
 const HOST_KEY_SIGNATURE_HEADER = 'orion-host-key-signature';
 
-/** What a registration is signed with: in headers, so that the body is signed as it is. Null: nothing. Throws invalid_request for a part of it. */
+/**
+ * Reads what a registration is signed with. The signatures are in headers, so that the body is signed exactly as it is sent. Returns null
+ * when there is none. Throws invalid_request when the proof is incomplete.
+ */
 export function readProof(req: IncomingMessage, { challenge, agent_key: agentKey }: { challenge?: string | undefined; agent_key?: string | undefined }): MachineProof | null {
   const { [HOST_KEY_SIGNATURE_HEADER]: hostKeySignature, [JOIN_PROOF_HEADER]: joinText } = req.headers;
   if (typeof hostKeySignature !== 'string') {

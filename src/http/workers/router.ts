@@ -22,7 +22,7 @@ export interface WorkerDeps extends ApiDeps {
   heartbeats: HeartbeatLog;
 }
 
-/** What the agents call. */
+/** Adds the routes that agents call. */
 export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, schedule, heartbeats }: WorkerDeps): void {
   const usual = presentUsual(settings);
   const { management, ...unsigned } = usual;
@@ -67,7 +67,7 @@ const toRegistration = (body: BodyOf<typeof calls.registerMachine>, req: CallReq
   uidRange: body.uid_range ?? null,
 });
 
-/** Null: it is not valid, or there is none. */
+/** Converts the self-report of a heartbeat. Null: it is not valid, or the address of the machine is unknown. */
 function toSelfReport(self: unknown, req: CallRequest): SelfReport | null {
   const parsed = calls.selfReport.safeParse(self);
   return parsed.success && (parsed.data.address ?? callerAddressOf(req)) !== undefined ? toReport(parsed.data, req) : null;

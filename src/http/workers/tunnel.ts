@@ -15,14 +15,14 @@ export interface TunnelEntrance {
   findNodeCaller: FindNodeCaller;
   challenges: Challenges;
   logger: Logger;
-  /** Aborted when the replica is about to go: no more tunnels then. */
+  /** Aborts when the replica begins to stop. After that, it accepts no tunnel. */
   stopping: AbortSignal;
-  /** What is done with the stream of an agent that showed its credential. */
+  /** Takes over the stream of an agent that showed its credential. */
   take: (node: Node, stream: Duplex) => Promise<void>;
 }
 
 const PATH = '/api/workers/tunnel';
-/** Handshakes that wait for the database at the same time; more are told to come again. */
+/** Handshakes that wait for the database at the same time. Further agents are refused and try again later. */
 const MAX_PENDING = 1_000;
 
 const REFUSALS = {
@@ -34,10 +34,13 @@ const REFUSALS = {
   busy: () => new OrionError('unavailable', 'This replica takes no tunnel now. Try again.', { retryAfterSeconds: 2 }),
 } satisfies Record<string, () => OrionError>;
 
-/** Nodes in these get no tunnel. */
+/** Nodes with these statuses get no tunnel. */
 const SHUT_OUT = ['retired', 'quarantined', 'pending'] as const satisfies (keyof typeof REFUSALS)[];
 
-/** `GET /api/workers/tunnel` as a WebSocket: the way back to a machine that nobody can call. Every other upgrade is refused. */
+/**
+ * Accepts `GET /api/workers/tunnel` as a WebSocket. It is the transport to a machine that accepts no connections from outside. Every other
+ * upgrade is refused.
+ */
 export function acceptTunnels(server: Server, { logger, stopping, take, ...deps }: TunnelEntrance): void {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   let pending = 0;
@@ -70,7 +73,10 @@ export function acceptTunnels(server: Server, { logger, stopping, take, ...deps 
   });
 }
 
-/** Throws state_conflict for an upgrade that was recorded and sent again. */
+/**
+ * Finds the node that requests a tunnel, or the reason for a refusal. Throws state_conflict for an upgrade that was recorded and sent
+ * again.
+ */
 async function findCaller(ctx: Pick<TunnelEntrance, 'db' | 'findNodeCaller' | 'challenges'>, { url, headers }: IncomingMessage): Promise<Node | keyof typeof REFUSALS> {
   if (url !== PATH || headers.upgrade?.toLowerCase() !== 'websocket') {
     return 'elsewhere';

@@ -1,14 +1,14 @@
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { rangesOf } from '../../lib/address-key';
 
-/** Connections that ended without a login, by the ranges that the caller's address is in. */
+/** Counts connections that ended without a login, by the ranges of the caller's address. */
 export interface Failures {
   count(address: string): void;
-  /** The gateway listens to this address no longer for the rest of the minute. */
+  /** True: the gateway refuses this address for the rest of the minute. */
   tooMany(address: string): Promise<boolean>;
 }
 
-/** From one address, in a minute. */
+/** Failures of one address per minute. */
 const MAX_FAILURES = 30;
 
 export function createFailures(): Failures {

@@ -14,7 +14,7 @@ export interface ForwardingDeps {
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/i;
-/** Forwarded connections of one client at a time, with those that wait for a machine; and as many listeners. */
+/** Forwarded connections of one client at a time, including those that wait for a machine. Also the limit of its listeners. */
 const MAX_FORWARDED = 100;
 const ONLY_LOCAL = "ORION_GATEWAY_FORWARDING=local: only to the machine's own loopback addresses and UNIX sockets";
 const NOTHING = 'ORION_GATEWAY_FORWARDING=none: this gateway forwards nothing';
@@ -22,8 +22,8 @@ const NOTHING = 'ORION_GATEWAY_FORWARDING=none: this gateway forwards nothing';
 type Opened = (error: (Error & { reason?: unknown }) | undefined, channel: Channel) => void;
 
 /**
- * Forwardings both ways (`ssh -L` and `ssh -R`) of ports and UNIX sockets, as far as they are allowed. The node's sshd has the last word. Those of `-R` end
- * with the machine.
+ * Accepts allowed forwardings of ports and UNIX sockets in both directions (`ssh -L` and `ssh -R`). The node's sshd decides last.
+ * Forwardings of `-R` end when the machine is lost.
  */
 export function acceptForwardings(connection: Connection, deps: ForwardingDeps): void {
   const { allowed } = deps;
@@ -41,12 +41,12 @@ export function acceptForwardings(connection: Connection, deps: ForwardingDeps):
 interface Wish {
   accept: () => Channel;
   reject: () => void;
-  /** Why the settings do not allow this one. */
+  /** Why the settings forbid this forwarding. Undefined: they allow it. */
   forbidden: string | undefined;
   seats: Seats;
 }
 
-/** Opens a channel on the node for one that the client wants, and joins the two. */
+/** Opens a channel on the node for a channel that the client requested, and joins the two. */
 function lead({ accept, reject, forbidden, seats }: Wish, { leaseId, link, join }: ForwardingDeps, open: (client: Client, done: Opened) => void): void {
   const refuse: Refuse = (code, reason) => unlessGone(() => (reject as Refuse)(code, reason));
   if (forbidden !== undefined) {

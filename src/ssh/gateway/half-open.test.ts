@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../lib/clock';
 import { createHalfOpen, type HalfOpen } from './half-open';
 
-/** As much of a socket as is looked at. */
+/** The part of a socket that the code reads. */
 class FakeSocket extends EventEmitter {
   bytesRead = 0;
   destroyed = false;
@@ -23,7 +23,7 @@ class FakeSocket extends EventEmitter {
 }
 
 const sockets: FakeSocket[] = [];
-// They wait for nobody any more.
+// Ends the timers of the connections.
 afterEach(() => sockets.splice(0).forEach((socket) => socket.destroy()));
 
 let port = 1000;

@@ -2,22 +2,28 @@ import type { Socket } from 'node:net';
 import { type AddressRange, rangesOf } from '../../lib/address-key';
 import type { Clock } from '../../lib/clock';
 
-/** Connections that have not proved anything yet: they are few, and for a short time. */
+/** Connections before their login. Their number and their time are limited. */
 export interface HalfOpen {
-  /** False: a range of this address has too many of them. When there are too many at all, the oldest one of the wide range that has most goes. */
+  /**
+   * Returns false when a range of this address has too many such connections. When there are too many in total, it cuts the oldest
+   * connection of the wide range that has most.
+   */
   admit(socket: Socket, address: string): boolean;
-  /** Cuts this one when it says too much. To be called when the SSH library has the socket. */
+  /** Cuts the connection when it sends too much. Must be called when the SSH library has the socket. */
   listenTo(socket: Socket): void;
-  /** This one said which protocol it speaks. */
+  /** The peer sent its protocol version. */
   greeted(address: string, port: number): void;
-  /** This one proved who it is. Undefined: it is gone. */
+  /** The peer logged in. Returns its socket, or undefined when the connection is gone. */
   passed(address: string, port: number): Socket | undefined;
 }
 
 const MAX_ALL = 512;
 const MAX_PER_ADDRESS = 64;
 const LOGIN_MS = 20_000;
-/** A greeting has 255 bytes (RFC 4253, section 4.2), and costs the SSH library the square of its length; twenty offered keys and a signature stay below the other. */
+/**
+ * Limits of the data before the version and before the login. A version line has 255 bytes (RFC 4253, section 4.2), and costs the SSH
+ * library the square of its length. Twenty offered keys and a signature stay below the second limit.
+ */
 const MAX_GREETING_BYTES = 1024;
 const MAX_LOGIN_BYTES = 64 * 1024;
 
@@ -110,7 +116,7 @@ function createCounts(): Counts {
 
 function limitWords(socket: Socket, maxBytes: () => number): void {
   const listen = (said: Buffer): void => {
-    // What came before this piece: the SSH library has it by now.
+    // Bytes before this chunk, which the SSH library has received by now.
     if (socket.bytesRead - said.length > maxBytes()) {
       socket.destroy();
     } else if (maxBytes() === Infinity) {

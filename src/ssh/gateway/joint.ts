@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Channel } from 'ssh2';
 import { takesPackets } from './relay';
 
-/** A channel to the client, one to the node, and what the node's connection goes over. */
+/** A channel to the client, a channel to the node, and the stream below the node's connection. */
 export interface Joint {
   client: Channel;
   node: Channel;
@@ -11,7 +11,7 @@ export interface Joint {
 
 export type Join = (joint: Joint) => void;
 
-/** Joins the two channels, unless a peer wants its packets too small. `leave` gives the forwarded connection's seat back. */
+/** Joins the two channels, unless a peer wants packets that are too small. `leave` returns the seat of the forwarded connection. */
 export function joinSeated(joint: Joint, { join, leave }: { join: Join; leave: () => void }): void {
   joint.client.once('close', leave);
   if (takesPackets(joint.client) && takesPackets(joint.node)) {
@@ -22,7 +22,7 @@ export function joinSeated(joint: Joint, { join, leave }: { join: Join; leave: (
   }
 }
 
-/** The SSH library throws when it is to answer a client that has left meanwhile. */
+/** Calls `answer` and ignores its error: the SSH library throws when the client has disconnected meanwhile. */
 export function unlessGone<T>(answer: () => T): T | undefined {
   try {
     return answer();

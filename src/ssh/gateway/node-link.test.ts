@@ -8,7 +8,7 @@ import type { NodeConnection } from './node-login';
 
 const key = anOpenSshKeyPair();
 
-/** A link to a real SSH server in this process, and which nodes it asked to have looked at. */
+/** Creates a link to a real SSH server in this process. Returns it with the nodes that it reported as suspect. */
 async function aLink({ banner, welcome = (ctx) => ctx.accept() }: { banner?: string; welcome?: (ctx: AuthContext, connection: Connection) => void } = {}): Promise<{ link: NodeLink; suspected: number[]; cut: () => void; gone: Promise<void> }> {
   const connections: Connection[] = [];
   let left = (): void => undefined;
@@ -66,7 +66,7 @@ describe('the link of a gateway to a node', () => {
     let asked = 0;
     const { link, suspected } = await aLink({
       banner: 'System is going down.\x1b[2J\r\nUnprivileged users are not permitted to log in.',
-      // As sshd does when PAM's account rules refuse.
+      // sshd does the same when PAM's account rules refuse the account.
       welcome: (_ctx, connection) => {
         asked += 1;
         connection.end();

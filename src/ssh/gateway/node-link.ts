@@ -3,21 +3,21 @@ import type { Dial } from '../dial';
 import { CONNECT_MS, LoginRefusedError, logInToNode, type NodeConnection, type Present } from './node-login';
 import type { LeaseDirectory, Visitor, Whereabouts } from './types';
 
-/** The machine does not admit the lease's account: what the user is told. */
+/** The machine does not admit the lease's account. The text is for the user. */
 interface Refusal {
   refused: string;
 }
 
-/** The way from one visit to wherever its lease is. */
+/** The link from one gateway session to the current node of its lease. */
 export interface NodeLink {
-  /** What was told last. */
+  /** Returns the last known place of the lease. */
   whereabouts(): Whereabouts;
   /**
-   * The connection to the present placement, made if need be. Waits while the lease is under way or its machine is away, but not for a machine that
-   * refuses the login again and again. Null: the lease or the visit is over.
+   * Returns the connection to the present placement, and opens it if there is none. It waits while the lease moves or its machine does not
+   * answer, but not for a machine that refuses the login again and again. Null: the lease or the session is over.
    */
   connect(): Promise<NodeConnection | Refusal | null>;
-  /** Called at each news of the lease. Returns how to stop that. */
+  /** Calls `listener` at each change of the lease. Returns a function that removes the listener. */
   onNews(listener: (at: Whereabouts) => void): () => void;
   close(): void;
 }
@@ -31,7 +31,10 @@ export interface NodeLinkDeps {
 }
 
 const RETRY_MS = 500;
-/** A refusal may pass: an account is being made or released. Seldom, because machines ban addresses from which logins fail (fail2ban: at the fifth). */
+/**
+ * Pause after a refused login. A refusal can pass, because an account is created or released. The pause is long, because machines ban
+ * addresses with failed logins (fail2ban: at the fifth).
+ */
 const RETRY_REFUSED_MS = 2_500;
 const MAX_REFUSALS = 3;
 
@@ -42,7 +45,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   let at: Whereabouts = { state: 'waiting', place: null, endsInSeconds: Infinity };
   let current: NodeConnection | undefined;
   let making: Promise<NodeConnection | Refusal | null> | undefined;
-  /** Between two attempts: until the next news, or for a while. */
+  /** Ends the pause between two attempts when the lease changes. */
   let pause = new AbortController();
 
   const unwatch = directory.watch(deps.visitor, (news) => {
@@ -56,7 +59,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
     }
   });
 
-  // Not when the client went: each of its connections would otherwise cost the control plane a login to the node.
+  // A node is not suspect when the client disconnected. Otherwise each client connection would cost the control plane a login to the node.
   const suspect = (place: Present): void => (!over.signal.aborted && isStillAt(place, at) ? directory.suspect(place.target.nodeId) : undefined);
 
   const attempt = async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
@@ -102,7 +105,7 @@ interface Search {
   at: () => Whereabouts;
   over: AbortSignal;
   attempt: (place: Present) => Promise<NodeConnection | LoginRefusedError | undefined>;
-  /** Until the next news, for `ms` at most. */
+  /** Waits until the next change of the lease, for `ms` at most. */
   rest: (ms: number) => Promise<void>;
   clock: Clock;
 }
@@ -121,14 +124,17 @@ async function search(how: Search): Promise<NodeConnection | Refusal | null> {
     } else if (++refusals === MAX_REFUSALS) {
       return { refused: made.message };
     } else if (!(await restAt(place, how))) {
-      // Another machine may admit the account that this one refuses.
+      // Another machine may admit the account that this machine refuses.
       refusals = 0;
     }
   }
   return null;
 }
 
-/** Until a refused login is to be tried again: each passing second is news of a lease, and no reason to. Resolves false when the lease has moved meanwhile. */
+/**
+ * Waits until a refused login may be repeated. The lease reports each passing second, which is no reason to try. Resolves false when the
+ * lease has moved meanwhile.
+ */
 async function restAt(place: Whereabouts, { at, over, rest, clock }: Search): Promise<boolean> {
   const until = clock.monotonicMs() + RETRY_REFUSED_MS;
   const isStill = (): boolean => place.state === 'present' && isStillAt(place, at());

@@ -10,26 +10,29 @@ export type Present = Extract<Whereabouts, { state: 'present' }>;
 
 export interface NodeConnection {
   client: Client;
-  /** What the connection goes over. */
+  /** The stream below the connection. */
   stream: Duplex;
   at: Present;
   /** Resolves when the connection is gone, for whatever reason. */
   lost: Promise<void>;
 }
 
-/** The machine is there, it is the right one, and it does not admit the lease's account. The message is for the user. */
+/** The right machine answers, and does not admit the lease's account. The message is for the user. */
 export class LoginRefusedError extends Error {
   override name = 'LoginRefusedError';
 }
 
 export const CONNECT_MS = 10_000;
-/** A machine that is gone without a word is noticed after about six seconds. */
+/** With this interval, the loss of a machine is noticed after about six seconds. */
 const KEEPALIVE_MS = 2_000;
 const KEEPALIVE_MISSES = 2;
-/** Of what the machine sends to explain a refusal (PAM and /etc/nologin do). */
+/** Characters of the machine's explanation of a refusal (PAM and /etc/nologin send one). */
 const MAX_EXPLANATION = 300;
 
-/** Rejects with a LoginRefusedError when the machine does not admit the account, and otherwise when the machine cannot be reached or shows another host key. */
+/**
+ * Logs in to a lease's account. Rejects with LoginRefusedError when the machine does not admit the account. Rejects with another error when
+ * the machine cannot be reached or shows another host key.
+ */
 export async function logInToNode({ dial, privateKey }: { dial: Dial; privateKey: string }, at: Present, signal: AbortSignal): Promise<NodeConnection> {
   const connecting = new AbortController();
   const cut = (): void => connecting.abort();
@@ -44,7 +47,7 @@ export async function logInToNode({ dial, privateKey }: { dial: Dial; privateKey
     });
   });
   const failure = watchFailure(client, at);
-  // Always: an error that nobody listens to would end the process.
+  // These listeners stay, because an error without a listener would end the process.
   client.on('error', () => client.destroy());
   stream.on('error', () => client.destroy());
   stream.once('close', () => client.destroy());
@@ -61,7 +64,7 @@ export async function logInToNode({ dial, privateKey }: { dial: Dial; privateKey
       keepaliveCountMax: KEEPALIVE_MISSES,
       algorithms: { serverHostKey: algorithmsFor(type) as never },
       hostVerifier: (key: Buffer) => key.toString('base64') === blob,
-      // UNIX sockets are an extension of OpenSSH's, which other servers know too.
+      // UNIX sockets are an extension of OpenSSH that other servers support too.
       strictVendor: false,
     });
     limitGreeting(client, stream);
@@ -72,8 +75,8 @@ export async function logInToNode({ dial, privateKey }: { dial: Dial; privateKey
 }
 
 /**
- * Tells why a login failed, once the connection is lost. A machine that closes the connection between the exchange of keys and the login refuses it too:
- * sshd does so when PAM's account rules do not admit the account.
+ * Returns a function that explains why a login failed, after the connection is lost. A machine may also refuse by closing the connection
+ * between the key exchange and the login: sshd does so when PAM's account rules do not admit the account.
  */
 function watchFailure(client: Client, { nodeName, username }: Present): () => Error {
   let verified = false;

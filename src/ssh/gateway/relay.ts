@@ -3,10 +3,13 @@ import type { Channel, Client, ClientChannel, ServerChannel } from 'ssh2';
 import { holdBack } from '../backlog';
 import type { NodeConnection } from './node-login';
 
-/** How a channel on the node ended: with a status, by a signal, or without a word because the machine is gone. */
+/** How a channel on the node ended: with a status, by a signal, or without either because the machine is lost. */
 export type Ending = { code: number } | { signal: string; coreDumped: boolean; description: string } | 'lost';
 
-/** Waits for the end of a channel on the node and of both its outputs (the SSH library reports it at the end of the first), and tells how it came. */
+/**
+ * Waits until a channel on the node and both its outputs have ended, and returns how. The SSH library reports the end already when the
+ * first output ends.
+ */
 async function untilEnded(channel: ClientChannel): Promise<Ending> {
   const allErrors = new Promise((resolve) => channel.stderr.once('close', resolve));
   const ending = await untilClosed(channel);
@@ -25,7 +28,7 @@ function untilClosed(channel: ClientChannel): Promise<Ending> {
   });
 }
 
-/** A channel on the node, and how it will have ended. */
+/** A channel on the node, and the promise of its ending. */
 export interface Opened {
   channel: ClientChannel;
   ended: Promise<Ending>;
@@ -33,7 +36,10 @@ export interface Opened {
 
 export type OpenChannel = (client: Client, done: (error: Error | undefined, channel: ClientChannel) => void) => void;
 
-/** `refused`: the machine does not want to. A short command is over in the very moment that it is there: its end is listened for at once. */
+/**
+ * Opens a channel on the node. `refused`: the machine refuses it. A short command can end at the moment when its channel opens, so its end
+ * is awaited at once.
+ */
 export function openChannel({ client, lost }: NodeConnection, open: OpenChannel): Promise<Opened | 'lost' | 'refused'> {
   return new Promise((resolve) => {
     void lost.then(() => resolve('lost'));
@@ -43,7 +49,7 @@ export function openChannel({ client, lost }: NodeConnection, open: OpenChannel)
           resolve({ channel, ended: untilEnded(channel) });
           return;
         }
-        // A connection that breaks gives an error as well, in the moment before it is known to be lost.
+        // A broken connection also gives an error, just before the connection is known to be lost.
         setImmediate(() => resolve('refused'));
       });
     } catch {
@@ -52,7 +58,7 @@ export function openChannel({ client, lost }: NodeConnection, open: OpenChannel)
   });
 }
 
-/** Passes the ending on and closes the client's channel after all that was written to it, on both outputs. */
+/** Sends the ending to the client and closes its channel after all data on both outputs was written. */
 export function endChannel(channel: ServerChannel, ending: Exclude<Ending, 'lost'>): void {
   if (channel.destroyed) {
     return;
@@ -62,24 +68,27 @@ export function endChannel(channel: ServerChannel, ending: Exclude<Ending, 'lost
   } else {
     channel.exit(ending.signal, ending.coreDumped, ending.description);
   }
-  // Its end closes the channel, and would drop what waits for the client's window.
+  // Ending the channel closes it, and would drop data that waits for the client's window.
   channel.stderr.end(() => channel.end());
   channel.once('finish', () => channel.close());
 }
 
-/** Everybody takes 32 KiB in a packet. Whoever wants much smaller ones wants a flood of them; given 0 the SSH library would cut up its data for ever. */
+/**
+ * Smallest packet size that a peer may want. Every usual peer takes 32 KiB. Much smaller packets would be a flood. With 0, the SSH library
+ * would split its data for ever.
+ */
 const MIN_PACKET_BYTES = 1024;
 
-/** Whether the peer of an open channel takes packets of a sensible size. Without that nothing may be written to it. */
+/** Returns true when the peer of an open channel takes packets of a sensible size. Otherwise nothing may be written to the channel. */
 export const takesPackets = (channel: Channel): boolean => (channel.outgoing as { packetSize: number }).packetSize >= MIN_PACKET_BYTES;
 
 interface Side<C extends Channel> {
   channel: C;
-  /** What the connection of the channel goes over. */
+  /** The stream below the channel's connection. */
   stream: Duplex;
 }
 
-/** Bytes both ways, with backpressure. The end of the client's input is passed on; the end of the output is left to the caller. */
+/** Passes bytes in both directions, with backpressure. It passes on the end of the client's input. The caller ends the output. */
 export function connectChannels({ channel: client, stream: toClient }: Side<ServerChannel>, { channel: node, stream: toNode }: Side<ClientChannel>): void {
   holdBack(client, toNode);
   holdBack(node, toClient);

@@ -9,12 +9,12 @@ export interface RemoteForwardingDeps {
   link: NodeLink;
   allowed: Forwarding;
   join: Join;
-  /** Of forwarded connections. */
+  /** Seats of forwarded connections. */
   seats: Seats;
   maxListeners: number;
 }
 
-/** Of `ssh -R`: a port, or a UNIX socket, on which the node is to listen. */
+/** A port or a UNIX socket on which the node listens for `ssh -R`. */
 type Listener = { bindAddr: string; bindPort: number } | { socketPath: string };
 /** Absent: the client does not want an answer. */
 type Accept = ((port?: number) => void) | undefined;
@@ -25,7 +25,9 @@ interface Listening {
   leave: () => void;
 }
 
-/** Has the node listen for the client, and leads what comes there to the client, until the client takes it back or the machine is lost. */
+/**
+ * Makes the node listen for the client and forwards connections to the client. This ends when the client cancels it or the machine is lost.
+ */
 export function acceptRemoteForwardings(connection: Connection, deps: RemoteForwardingDeps): void {
   const { link, allowed, maxListeners } = deps;
   const listeners = createSeats(maxListeners);

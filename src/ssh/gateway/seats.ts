@@ -1,6 +1,6 @@
-/** A number of places, each taken by somebody and given back. */
+/** A fixed number of seats that callers take and give back. */
 export interface Seats {
-  /** How to give it back, any number of times; undefined: all are taken. */
+  /** Takes a seat and returns a function that gives it back, which may be called repeatedly. Undefined: all seats are taken. */
   take(): (() => void) | undefined;
 }
 

@@ -21,25 +21,25 @@ export interface GatewayDeps {
 
 export interface Gateway {
   port: number;
-  /** Takes no more connections, waits for the open ones up to `limitMs`, then cuts them. */
+  /** Accepts no more connections, waits up to `limitMs` for the open ones, then cuts them. */
   close(limitMs: number): Promise<void>;
 }
 
-/** As OpenSSH's MaxAuthTries. Only an attempt with a signature or a password is a guess. */
+/** Like OpenSSH's MaxAuthTries. Only an attempt with a signature or a password counts as a guess. */
 const MAX_GUESSES = 6;
 /**
- * Keys that a client may offer before the right one. An offer guesses nothing and costs the gateway a look-up, so there is room for a full agent; sshd
- * counts each as a failure and ends at the sixth.
+ * Keys that a client may offer before the right one. An offer guesses nothing and costs the gateway one look-up, so there is room for all
+ * keys of an SSH agent. sshd counts each offer as a failure and disconnects at the sixth.
  */
 const MAX_OFFERS = 20;
 const USERNAME = /^(?:lease-)?([1-9]\d{0,14})$/;
 const KEEPALIVE_MS = 15_000;
-/** Hardware does these; the client's first choice would cost half of the throughput here. */
+/** Ciphers with hardware support. The client's first choice would halve the throughput here. */
 const CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'];
 
 /**
- * An SSH server in front of all leases that lets the holder of a lease's key in and leads on to wherever the lease is. To a stranger a wrong key,
- * another's lease, one that is over and one that never was all look the same.
+ * Starts an SSH server in front of all leases. It admits clients that hold a key of a lease, and forwards them to the lease's current node.
+ * A stranger cannot distinguish a wrong key, a lease of somebody else, an ended lease and a lease that never existed.
  */
 export async function startGateway(deps: GatewayDeps, { host, port }: { host: string; port: number }): Promise<Gateway> {
   requirePatchedSsh2();
@@ -134,7 +134,10 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, deps: ServerD
 
 const TOO_MANY_ATTEMPTS = `Too many authentication failures: up to ${MAX_OFFERS} keys may be offered, and none so far opens this lease. Offer the right one alone: ssh -o IdentitiesOnly=yes -i KEY`;
 
-/** Whether this connection may try to log in once more. The request of no method, with which clients ask which ones there are, is free. */
+/**
+ * Returns a function that checks whether a connection may try to log in once more. The method `none`, with which clients request the list
+ * of methods, does not count.
+ */
 function limitAttempts(): (ctx: AuthContext) => boolean {
   let [offers, guesses] = [0, 0];
   return (ctx) => {
@@ -159,7 +162,7 @@ function receive(connection: Connection, visitor: Visitor, deps: ServerDeps & { 
   logger.info('gateway visit begins', { leaseId, address });
   const note = (what: Promise<void>): void => void what.catch((error: unknown) => logger.warn('a visit could not be noted', { leaseId, error }));
   note(directory.connected(visitor));
-  // It is told the reason, and has that long to go.
+  // The client receives the reason and has this long to disconnect.
   connection.once('error', () => void clock.sleep(SWEEP_MS * 10).then(() => socket.destroy()));
   connection.once('close', () => {
     link.close();
@@ -174,7 +177,7 @@ function receive(connection: Connection, visitor: Visitor, deps: ServerDeps & { 
   });
 }
 
-/** `may sign`: the key is one of the lease's, its holder has yet to prove it. */
+/** Checks a login. `may sign`: the key belongs to the lease, and the client must still prove that it holds the key. */
 async function authenticate(ctx: AuthContext, address: string, directory: LeaseDirectory): Promise<Visitor | 'may sign' | undefined> {
   const leaseId = Number(USERNAME.exec(ctx.username)?.[1] ?? 0);
   if (ctx.method !== 'publickey') {

@@ -6,36 +6,42 @@ import type { NodeConnection } from './node-login';
 import { connectChannels, endChannel, type Ending, openChannel } from './relay';
 import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, reasonOfEnd, type Whereabouts } from './types';
 
-/** What a client wants its terminal to be. `modes` are bytes, whatever their type says: the machine knows some that the SSH library does not. */
+/**
+ * The terminal that a client requests. `modes` are bytes, whatever their type is: the machine knows modes that the SSH library does not
+ * know.
+ */
 export interface Terminal {
   pty: { term: string; cols: number; rows: number; width: number; height: number; modes: TerminalModes } | undefined;
   env: Record<string, string>;
 }
 
 export interface ShellDeps {
-  /** What the client's connection goes over. */
+  /** The socket of the client's connection. */
   socket: Socket;
   leaseId: number;
   link: NodeLink;
   clock: Clock;
   warnSeconds: number[];
-  /** Where window changes and signals go. */
+  /** Receives the channel to which window changes and signals go. */
   onNode: (channel: ClientChannel | undefined) => void;
 }
 
 const STATUS_EVERY_MS = 30_000;
-/** A machine that is there should have let us in by then. */
+/** A machine that works should have admitted the gateway by then. */
 const PATIENCE_MS = 5_000;
-/** Out of the alternate screen, mouse off, cursor on, no colours: what a full-screen program would have undone itself. */
+/**
+ * Leaves the alternate screen, turns the mouse off, the cursor on and colours off. A full-screen program would have done this at its end.
+ */
 const CALM_TERMINAL = '\x1b[?1049l\x1b[?1000;1002;1003;1006;2004l\x1b[?25h\x1b[0m';
-/** As a shell ends that Ctrl-C ended. */
+/** Exit status of a shell that Ctrl-C ended. */
 const EXIT_INTERRUPTED = 128 + 2;
 const CTRL_C = 3;
 const CTRL_D = 4;
 
 /**
- * One interactive shell that outlives its machine: when that is lost the client's channel stays, is told what happens, and gets a new shell with the
- * same terminal where the lease is next. Ends when a shell ends by itself, when the client goes, or with the lease.
+ * Runs one interactive shell that outlives its machine. When the machine is lost, the client's channel stays open and receives messages.
+ * The client gets a new shell with the same terminal on the lease's next machine. Ends when a shell ends by itself, the client disconnects,
+ * or the lease ends.
  */
 export async function runShell(channel: ServerChannel, terminal: Terminal, deps: ShellDeps): Promise<void> {
   const say = (text: string): void => void channel.stderr.write(`\r\n[orion] ${text}\r\n`);
@@ -74,7 +80,7 @@ export async function runShell(channel: ServerChannel, terminal: Terminal, deps:
   }
 }
 
-/** No machine any more: the lease is over (null), or the client did not want to wait, or is not there. */
+/** Ends the channel without a machine: the lease is over (null), or the client stopped waiting or disconnected. */
 function takeLeave(channel: ServerChannel, why: null | 'left' | 'gone', sayOver: () => void): void {
   if (why === 'left') {
     endChannel(channel, { code: EXIT_INTERRUPTED });
@@ -95,14 +101,14 @@ function finish(channel: ServerChannel, ending: Exclude<ShellEnding, 'lost'>, sa
 
 interface Waiting extends ShellDeps {
   say: (text: string) => void;
-  /** Says nothing unless there is something to wait for. */
+  /** True: write nothing while there is nothing to wait for. */
   silent: boolean;
   gone: Promise<'gone'>;
 }
 
 type Connected = Awaited<ReturnType<NodeLink['connect']>>;
 
-/** Waits for the lease's machine and tells the client how it stands. `left`: the client does not want to wait. */
+/** Waits for the lease's machine and writes the progress to the client. `left`: the client stopped waiting. */
 async function waitWithNews(channel: ServerChannel, waiting: Waiting): Promise<Connected | 'gone' | 'left'> {
   const { clock, link, gone, say, silent } = waiting;
   const begunAt = clock.monotonicMs();
@@ -116,7 +122,7 @@ async function waitWithNews(channel: ServerChannel, waiting: Waiting): Promise<C
       told = what;
       toldAt = now;
       say(`${what}; ${timeLeft(at)}`);
-      // What is typed from now on is for us; what came before is the shell's that is to be.
+      // From now on, keys are for the gateway. Earlier input is for the coming shell.
       keys.watch();
     }
   };
@@ -133,7 +139,7 @@ async function waitWithNews(channel: ServerChannel, waiting: Waiting): Promise<C
   }
 }
 
-/** Ctrl-C, Ctrl-D or the end of the input: the client does not want to wait any more. */
+/** Detects Ctrl-C, Ctrl-D or the end of the input: the client stops waiting. */
 function watchKeys(channel: ServerChannel): { left: Promise<'left'>; watch: () => void; stop: () => void } {
   let leave: () => void = () => undefined;
   const left = new Promise<'left'>((resolve) => {
@@ -161,7 +167,7 @@ function watchKeys(channel: ServerChannel): { left: Promise<'left'>; watch: () =
   };
 }
 
-/** What a client is told who waits for a shell; undefined: nothing. */
+/** Returns the message for a client that waits for a shell. Undefined: no message. */
 export function describe(at: Whereabouts, waitedMs: number): string | undefined {
   switch (at.state) {
     case 'present':
@@ -181,13 +187,13 @@ function describeHome({ homeAgeSeconds }: Extract<Whereabouts, { state: 'present
   return homeAgeSeconds === null ? '; nothing was saved of your files' : `; your files are as they were ${duration(homeAgeSeconds)} ago`;
 }
 
-/** Seconds as people say them. */
+/** Formats seconds for people. */
 export function duration(seconds: number): string {
   const minutes = Math.round(seconds / 60);
   return minutes < 1 ? `${Math.max(0, Math.round(seconds))} s` : minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
 
-/** `gone`: the client is; `refused`: the machine opens no shell. */
+/** `gone`: the client disconnected; `refused`: the machine opens no shell. */
 type ShellEnding = Ending | 'gone' | 'refused';
 
 interface Shell {

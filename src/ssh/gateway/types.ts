@@ -1,6 +1,6 @@
 import type { SshTarget } from '../dial';
 
-/** Somebody who proved to hold a key of a lease. */
+/** A gateway client that proved that it holds a key of a lease. */
 export interface Visitor {
   leaseId: number;
   address: string;
@@ -8,59 +8,62 @@ export interface Visitor {
   publicKey: string;
 }
 
-/** Where a lease is to be found now. `homeAgeSeconds`: how old what was saved of its home is, null when nothing is. */
+/** Where a lease is now. `homeAgeSeconds`: age of its home backup, or null when there is none. */
 export type Whereabouts =
   | { state: 'present'; generation: number; nodeName: string; username: string; target: SshTarget; endsInSeconds: number; homeAgeSeconds: number | null }
-  /** `place`: how many leases wait for a machine up to this one, or null while that is not what it waits for. */
+  /** `place`: position of the lease in the queue for a machine. Null: it does not wait in that queue. */
   | { state: 'waiting'; place: number | null; endsInSeconds: number }
-  /** For this visitor; `why` goes after "lease 7 ". */
+  /** Over for this client. `why` follows "lease 7 ". */
   | { state: 'over'; why: 'is over' | 'does not open to your key any more' };
 
-/** What the gateway has to be told by those who know leases. */
+/** The lease data that the gateway needs, and its reports about leases. */
 export interface LeaseDirectory {
-  /** The public keys (`type base64`) that open the lease; none for one that is over or never was. */
+  /** Returns the public keys (`type base64`) that open the lease. Empty for a lease that is over or never existed. */
   keysOf(leaseId: number): Promise<string[]>;
   /**
-   * Tells `listener` where the lease is, at once and at each change or passing second, until the returned function is called. It is over for a visitor
-   * whose key opens it no longer.
+   * Reports to `listener` where the lease is: at once, at each change and every second, until the returned function is called. The lease is
+   * over for a client whose key no longer opens it.
    */
   watch(visitor: Pick<Visitor, 'leaseId' | 'publicKey'>, listener: (at: Whereabouts) => void): () => void;
-  /** The machine does not answer: somebody should look at it now. */
+  /** Reports that a machine does not answer, so that it is checked now. */
   suspect(nodeId: number): void;
-  /** For the lease's timeline. */
+  /** Records the session in the lease's timeline. */
   connected(visitor: Visitor): Promise<void>;
   disconnected(visitor: Visitor, seconds: number): Promise<void>;
 }
 
-/** Which ends of forwardings are allowed on a node: none, those on the node itself (loopback addresses and UNIX sockets), or whatever the node reaches. */
+/**
+ * Targets of forwardings that are allowed on a node: none, those on the node itself (loopback addresses and UNIX sockets), or all that the
+ * node reaches.
+ */
 export type Forwarding = 'none' | 'local' | 'all';
 
-/** What became of a connection: let in; not let in; let in but for the lease's number of connections; not listened to at all. */
+/** Result of a connection. `refused`: not admitted; `full`: the lease has too many connections. `turned_away`: closed before any login. */
 export type LoginResult = 'accepted' | 'refused' | 'full' | 'turned_away';
 
-/** What a gateway counts. */
+/** Metrics of a gateway. */
 export interface GatewayMeter {
   login(result: LoginResult): void;
-  /** Of clients that were let in and are here now. */
+  /** Changes the number of open connections of admitted clients. */
   connections(change: 1 | -1): void;
 }
 
 export interface GatewaySettings {
-  /** PEM or OpenSSH; what clients know the gateway by. */
+  /** PEM or OpenSSH private keys that identify the gateway to clients. */
   hostKeys: string[];
   /** The key with which the gateway logs in to accounts. */
   privateKey: string;
   forwarding: Forwarding;
-  /** A shell is told so many seconds before the end of its lease, the longest first. */
+  /** Seconds before the end of a lease at which its shells get a warning, the longest first. */
   warnSeconds: number[];
-  /** Connections to one lease through this gateway. */
+  /** Connections to one lease at most, through this gateway. */
   maxConnectionsPerLease: number;
 }
 
-/** Exit statuses of the gateway's own, documented in docs/gateway.md. */
+/** Exit statuses that only the gateway uses. docs/gateway.md describes them. */
 export const EXIT_LEASE_OVER = 253;
 export const EXIT_NODE_LOST = 254;
-/** As ssh itself ends when a login is refused. */
+/** ssh itself ends with this status when a login is refused. */
 export const EXIT_LOGIN_REFUSED = 255;
 
 export const reasonOfEnd = (leaseId: number, at: Whereabouts): string => `lease ${leaseId} ${at.state === 'over' ? at.why : 'is over'}`;

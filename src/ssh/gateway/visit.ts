@@ -12,7 +12,7 @@ import { bytesOf, DISCONNECT, endWithReason } from './ssh2-patch';
 import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, reasonOfEnd, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
 
 export interface VisitDeps {
-  /** What the connection goes over. */
+  /** The socket of the connection. */
   socket: Socket;
   visitor: Visitor;
   settings: GatewaySettings;
@@ -21,15 +21,15 @@ export interface VisitDeps {
   clock: Clock;
 }
 
-/** What sshd itself allows on one connection. */
+/** sshd has the same limit for one connection. */
 const MAX_SESSIONS = 10;
 const MAX_ENV = 32;
-/** Of all variables of a session together. The node's kernel takes no single one that is longer. */
+/** Limit for all variables of a session together. The node's kernel accepts no single variable that is longer. */
 const MAX_ENV_BYTES = 128 * 1024;
-/** After the end of a lease, for the last words to arrive. */
+/** Time after the end of a lease for the last messages to arrive. */
 const FAREWELL_MS = 1_000;
 
-/** Serves one connection of somebody who was let in, until it closes. All handlers are there when this returns. */
+/** Serves one gateway session until it closes. All handlers are installed when this returns. */
 export function serveVisit(connection: Connection, { socket, visitor, settings, directory, dial, clock }: VisitDeps): NodeLink {
   const { leaseId } = visitor;
   const link = createNodeLink({ visitor, directory, dial, privateKey: settings.privateKey, clock });
@@ -114,7 +114,7 @@ function serveSession(session: Session, deps: SessionDeps): void {
     }
   });
   session.on('exec', (accept, reject, info) => {
-    // The library's types know text alone, and its client sends bytes as they are.
+    // The library's types allow only text, but its client sends bytes unchanged.
     const command = bytesOf(info) as unknown as string;
     void runOnce(begin(accept, reject), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
   });
@@ -128,7 +128,7 @@ interface Once {
   open: OpenChannel;
 }
 
-/** A command or a subsystem. It cannot be resumed: when its machine is lost it ends with a status of its own. */
+/** Runs a command or a subsystem. It cannot be resumed: when its machine is lost, it ends with a status of its own. */
 async function runOnce(channel: ServerChannel | undefined, { link, leaseId, socket }: SessionDeps, { keep, open }: Once): Promise<void> {
   if (!channel) {
     return;
@@ -171,10 +171,10 @@ function fail(channel: ServerChannel, code: number, why: string): void {
   endChannel(channel, { code });
 }
 
-/** A client may ask without wanting an answer; there is none to give then, whatever the types say. */
+/** Replies to a request. A client may want no reply, and then there is no function to call, although the types require it. */
 const reply = (answer: (() => unknown) | undefined): void => void answer?.();
 
-/** Undefined: the session runs something already, or its client wants its packets too small. */
+/** Undefined: the session already runs something, or its client wants packets that are too small. */
 function begin(accept: () => ServerChannel | undefined, reject: (() => void) | undefined): ServerChannel | undefined {
   const channel = accept();
   if (!channel) {
