@@ -27,7 +27,7 @@ export interface Contact {
   note(answer: { limitSeconds: number; usernames: string[] }): Promise<void>;
   /**
    * Computes for each record how long its account has been without renewal. An account that no answer ever listed counts from the call that
-   * first saw it. In the first call, it counts from the last accepted heartbeat before the agent started.
+   * first saw it. In the first call after a start, such an account counts from the last accepted heartbeat.
    */
   judge(records: AccountRecord[]): ConfirmedAccount[];
 }

@@ -4,12 +4,13 @@ import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { readTextIfPresent, writeFileAtomic } from './files';
 
-/** The node's credential on disk. Whoever has the credential can act as the node. */
+/** The node's credential on disk. Any program that has the credential can act as the node. */
 export interface CredentialStore {
   find(): Promise<string | undefined>;
   /**
-   * Stores a new credential. If the disk cannot take it, the credential stays in memory and each `find` tries to write it again, because
-   * the join token may be used up. Until then another process finds none, and an agent that ends needs a new join token.
+   * Stores a new credential. If the disk cannot take it, the credential stays in memory, and each `find` tries to write it again. It must
+   * not be lost, because the join token may be used up. Until it is written, another process finds none, and an agent that ends needs a new
+   * join token.
    */
   save(credential: string): Promise<void>;
   /** Removes the credential and everything else that the agent stores for itself. A running agent ends when it notices this. */

@@ -27,7 +27,7 @@ export interface Proofs {
   signAsHost: (message: Buffer) => Promise<string>;
   /** As the settings contain it; not parsed yet. */
   joinToken: string | undefined;
-  /** Lets the control plane tell this machine from a copy of it. */
+  /** Lets the control plane distinguish this machine from a copy of it. */
   mark: RegistrationMark;
 }
 

@@ -73,7 +73,7 @@ async function readGpus(folder = PCI): Promise<string> {
 }
 
 /**
- * Lists the addresses of all interfaces except loopback and link-local ones. Addresses of containers and bridges come and go in it. That is
+ * Lists the addresses of all interfaces except loopback and link-local ones. Addresses of containers and bridges come and go. This is
  * harmless: the control plane compares the address that it sees itself.
  */
 export function readAddresses(): string {

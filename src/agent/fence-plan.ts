@@ -23,9 +23,9 @@ const MISSED_HEARTBEATS = 3;
 
 /**
  * Chooses the accounts that this node must end by itself (self-fencing). An account qualifies when its lease ended more than the grace ago.
- * The control plane must also have been silent for longer than the grace and longer than three heartbeat intervals; until then, ending
- * accounts is the task of the control plane. Both clocks must agree, so setting the wall clock while the agent runs ends no account early.
- * No account is ever chosen before its end.
+ * The control plane must also have been silent for longer than the grace and longer than three heartbeat intervals. Until then, the control
+ * plane ends accounts itself. Both clocks must agree, so setting the wall clock while the agent runs ends no account early. No account is
+ * ever chosen before its end.
  */
 export function planFence(accounts: FencedAccount[], moment: FenceMoment, policy: FencePolicy): FencedAccount[] {
   const silentSeconds = (moment.monotonicMs - moment.lastContactMs) / 1000;

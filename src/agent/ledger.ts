@@ -51,7 +51,7 @@ export function createLedger(stateDir: string, clock: Clock): Ledger {
       try {
         await (answer.kind === 'ok' ? noteAccepted(answer.value) : answer.kind === 'refused' ? noteRefused(answer.status, answer.detail || answer.code || `it answered ${answer.status}`, answer.retryAfterSeconds !== undefined) : noteRefused(0, answer.reason));
       } catch (error) {
-        // Somebody removed the file, or it does not exist yet: the next call writes it anew.
+        // Somebody removed the file, or it does not exist yet: the next call writes a new one.
         noted = hasCode(error, 'ENOENT') ? '' : noted;
       }
     },

@@ -27,7 +27,7 @@ export function isOrionAccount(name: string): boolean {
 }
 
 /**
- * Finds the account of that name; undefined when there is none. Throws when the name has another uid, or the uid another name: the uid may
+ * Finds the account of that name; undefined when there is none. Throws when the name has another uid, or the uid another name. The uid may
  * then belong to somebody else, and nothing may be done to it.
  */
 export async function findOwnAccount({ username, uid }: { username: string; uid: number }): Promise<PasswdEntry | undefined> {

@@ -5,7 +5,7 @@ import { readAddresses, readFacts, readHostKey } from './facts';
 import { createSelfNews } from './self-news';
 import type { RegisterBody, SelfReport } from './wire';
 
-/** What the settings define about the machine. */
+/** Settings that describe the machine. */
 export interface SelfSettings {
   hostname: string;
   /** The name comes from the operating system, and changes with it. */

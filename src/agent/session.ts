@@ -46,8 +46,8 @@ interface State {
   /** The host key of the last registration. When the machine has another key, it registers again to prove it. */
   hostKey: string;
   /**
-   * Flips with each 401. While a refused credential is sent, the control plane does not check the join token; the credential may also
-   * become valid again.
+   * Flips with each 401. A registration with a credential contains no proof of the join token, so a refused credential would hide a good
+   * token. The credential may also become valid again later.
    */
   presentCredential: boolean;
   status: string;

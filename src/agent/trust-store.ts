@@ -6,7 +6,7 @@ import { readTextIfPresent, writeFileAtomic } from './files';
 
 /** The control key that this machine trusts, and the newest statement of that key. Only root can read the file. */
 export interface Trusted {
-  /** The fingerprint that was configured when the file was written. If the setting changed since, the store starts anew. */
+  /** The fingerprint that was configured when the file was written. If the setting changed since, the store ignores the old content. */
   configured: string | null;
   fingerprint: string;
   /** The newest statement, as the control plane signed it. */

@@ -1,7 +1,7 @@
 import { backoffSeconds } from '../lib/backoff';
 import type { Answer } from './answer';
 
-/** What an answer means for the agent's membership. */
+/** The meaning of an answer for the agent's membership. */
 export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'clone' | 'try_again';
 
 const FIRST_RETRY_SECONDS = 1;
@@ -22,7 +22,7 @@ function judgeRefusal({ status, code, retryAfterSeconds }: Extract<Answer<unknow
     case 403:
       return 'unauthenticated';
     case 409:
-      // Retry-After means that the control plane does not know yet.
+      // Retry-After means that the control plane does not know yet whether this machine is a copy.
       return code === 'host_key_in_use' && retryAfterSeconds === undefined ? 'clone' : 'try_again';
     case 410:
       return code === 'node_retired' ? 'retired' : 'try_again';

@@ -8,7 +8,7 @@ export interface Management {
   publicKeys: string[];
 }
 
-/** What a control plane sends about its own keys. Nothing of it is verified yet. */
+/** The keys of a control plane, as it sent them. Nothing of them is verified yet. */
 export interface ControlOffer {
   /** `ssh-ed25519 base64`. */
   controlKey: string;
@@ -35,8 +35,8 @@ export interface HeartbeatAnswer {
   heartbeatIntervalSeconds: number;
   offer: ControlOffer | undefined;
   /**
-   * Lease timeout: seconds that an account may go on without an answer that lists it. 0: no limit (also for a control plane without this
-   * field).
+   * Lease timeout: seconds that an account may go on without an answer that lists it. 0: no limit; a control plane without this field
+   * counts as 0.
    */
   contactLimitSeconds: number;
   accounts: { username: string; remainingSeconds: number }[];
@@ -71,7 +71,7 @@ const MAX_INTERVAL_SECONDS = 3600;
 const MAX_REMAINING_SECONDS = 10 * 365 * 86_400;
 const MAX_CONTACT_LIMIT_SECONDS = 86_400;
 
-/** The parsers below throw for an answer that violates the contract. What they return is safe to use, except for public keys. */
+/** The parsers below throw for an answer that violates the contract. Their results are safe to use, except for public keys. */
 export function parseRegistration(body: unknown): Registration {
   const answer = asObject(body);
   const { node_id: nodeId } = answer;

@@ -3,8 +3,8 @@ import { systemClock } from '../../src/lib/clock';
 import type { Lab } from './lab';
 
 /**
- * What happens to one COMMIT. `cut_before`: it never reaches the server, and both connections are reset. `cut_after`: the server commits,
- * the proxy drops the answer and resets the client's connection, so the client does not know the outcome.
+ * The fate of one COMMIT. `cut_before`: it never reaches the server, and both connections are reset. `cut_after`: the server commits, the
+ * proxy drops the answer and resets the client's connection, so the client does not know the outcome.
  */
 export type CommitFate = 'pass' | 'cut_before' | 'cut_after';
 
@@ -145,8 +145,8 @@ const queryWatch = (proxy: Pick<DatabaseProxy, 'queries' | 'onQuery'>): ((chunk:
   });
 
 /**
- * Detects the answer to a COMMIT. The returned function reports whether it ends in a chunk from the server: an OK packet (two numbers of
- * one byte, then the status) that is the last of its answers and leaves no transaction open.
+ * Detects the answer to a COMMIT. The returned function reports whether it ends in a chunk from the server. The answer is an OK packet (two
+ * numbers of one byte, then the status) that is the last of its answers and leaves no transaction open.
  */
 const answerWatch = (): ((chunk: Buffer) => boolean) =>
   packetWatch((payload) => payload[0] === OK && payload.length >= OK_LENGTH && (payload.readUInt16LE(3) & (IN_TRANSACTION | MORE_RESULTS)) === 0);

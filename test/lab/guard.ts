@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { killGroup } from './run';
 import { reapScript } from './paths';
 
-/** What must be cleaned up when the process that made it dies without cleaning up. */
+/** A leftover to clean up when the process that made it dies without cleaning up. */
 export type Leftover = { kind: 'process'; pid: number } | { kind: 'workers'; stateDir: string } | { kind: 'engine'; dir: string } | { kind: 'dir'; path: string };
 
 /** A separate process that cleans up after its parent, even after kill -9 of the parent, and then ends. */

@@ -17,7 +17,7 @@ export interface DatabaseAccess {
   database: string;
 }
 
-/** What a process needs to connect to a server. Processes also pass it to each other. */
+/** Address of a server. Processes also pass it to each other. */
 export interface MariaDbAddress {
   host: string;
   port: number;

@@ -41,15 +41,15 @@ export interface SshExecOptions {
 }
 
 /**
- * Runs a command with the OpenSSH client. `code` is the command's own exit code; 255 when the connection failed or the host key did not
- * match; and null after `timeoutMs`.
+ * Runs a command with the OpenSSH client. `code` is the command's own exit code. It is 255 when the connection failed or the host key did
+ * not match, and null after `timeoutMs`.
  */
 export function sshExec(target: SshTarget, command: string, options: SshExecOptions = {}): Promise<RunResult> {
   const args = [...sshOptions(target), ...(options.tty ? ['-tt'] : []), ...(options.args ?? []), destination(target), command];
   return run('ssh', args, { timeoutMs: options.timeoutMs ?? 15_000, input: options.input });
 }
 
-/** Options for ssh, scp and sftp: they pin the host key, use only this key, and read no file of the user who runs the tests. */
+/** Returns options for ssh, scp and sftp. They pin the host key, use only this key, and read no file of the user who runs the tests. */
 export function sshOptions(target: SshTarget): string[] {
   const settings = {
     BatchMode: 'yes',

@@ -9,7 +9,7 @@ import { sshSignature } from './ssh-signature';
 import type { System } from './system';
 import type { RegisteredJson, Reply } from './wire';
 
-/** What a machine sends besides its registration. The defaults are those of an honest machine. */
+/** The proofs that a machine sends with its registration. The defaults are those of an honest machine. */
 export interface Showing {
   joinToken?: string | undefined;
   /** If set, no new credential is agreed on. */

@@ -15,7 +15,7 @@ const ACCOUNT = /^orn-[a-z0-9-]+$/;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * This program starts on the node as root, drops all rights of root, and then executes the script. Changing the uid alone is not enough: a
+ * This program starts on the node as root, drops all rights of root, and then executes the script. Changing the uid alone is not enough. A
  * process also inherits keyrings, limits, a control group, descriptors and signals, and every process of the same uid may trace it. To
  * prevent tracing, the program keeps one capability that the tenant does not have (wake_alarm, or what a container leaves instead). The
  * kernel lets no process trace another one that has more capabilities.
@@ -106,9 +106,9 @@ os.execve('/bin/sh', ['sh', '-c', script, 'orion'] + args, {'PATH': '${PATH}', '
 `;
 
 /**
- * Builds a command line that runs a script with the tenant's uid and without anything of root's: no group, no way to gain privileges, no
- * variable, keyring, limit or control group. So neither a backup nor a restore can touch what is not the tenant's, whatever the home
- * contains and whatever the tenant does meanwhile.
+ * Builds a command line that runs a script with the tenant's uid and without anything of root's. The script has no group, no way to gain
+ * privileges, and no variable, keyring, limit or control group of root. So neither a backup nor a restore can touch what is not the
+ * tenant's, whatever the home contains and whatever the tenant does meanwhile.
  */
 export function tenantCommand({ username, uid }: AccountOnNode, { script, args = [], nice = false }: TenantScript): string {
   if (!ACCOUNT.test(username) || !Number.isSafeInteger(uid) || uid < 1000) {

@@ -15,8 +15,14 @@ export const bytesOf = (archives: Archive[]): number => archives.reduce((sum, { 
 export const planFull = (maxBytes: number): Plan => ({ base: null, roomBytes: maxBytes });
 
 /**
- * Plans the next archive. A full archive is due in these cases: there is none yet; the lease moved since (the new node has no state of the
- * old one); MAX_INCREMENTS is reached; the changes outgrew the full archive; or no room is left beside the existing archives. Pure.
+ * Plans the next archive. It is a full one in these cases:
+ *
+ * - There is none yet.
+ * - The lease moved since: the new node has no state of the old one.
+ * - MAX_INCREMENTS is reached, or the changes outgrew the full archive.
+ * - No room is left beside the existing archives.
+ *
+ * Pure.
  */
 export function planNext(archives: Archive[], { generation, maxBytes }: { generation: number; maxBytes: number }): Plan {
   const [full, ...increments] = archives;

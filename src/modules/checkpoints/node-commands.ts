@@ -2,7 +2,7 @@ import { type AccountOnNode, tenantCommand } from './as-tenant';
 
 /** Exit code of `archiveCommand`: the state that `base` left on the node is gone. */
 export const STATE_MISSING = 66;
-/** Exit code of tar when files changed while it read them. That is no error: the archive contains what tar read. */
+/** Exit code of tar when files changed while it read them. This is no error: the archive contains what tar read. */
 export const CHANGED_MEANWHILE = 1;
 
 /**

@@ -47,7 +47,7 @@ interface WipeOptions {
 export interface PlayReport {
   changed: boolean;
   durationMs: number;
-  /** What the module on the node reported: counts and names of what it created, killed or removed. */
+  /** Report of the module on the node: counts and names of what it created, killed or removed. */
   details: Record<string, unknown>;
 }
 

@@ -96,7 +96,7 @@ describe('a step of the load', () => {
     fc.assert(
       fc.property(policies, fc.double({ min: 0, max: 50, noNaN: true }), loads, fc.integer({ min: 0, max: 30 }), (...[policy, before, after, startSeconds]) => {
         const at = 600;
-        // Minus a thousandth: after eight of its time constants, the smoothing still lacks e^-8 of a step, and a load may be just past the
+        // Minus a thousandth. After eight of its time constants, the smoothing still lacks e^-8 of a step, and a load may be just past the
         // band.
         const needed = Math.min(policy.max, Math.max(policy.min, Math.ceil(after / (policy.targetPercent * (1 + policy.tolerancePercent / 100)) - 1e-3)));
         // Each change at most doubles the replicas. Before each come smoothing, cool-down, start, and a first sample without a reading.

@@ -9,7 +9,7 @@ export type Obstacle =
   | 'no_replica'
   /** A replica is not up yet. */
   | 'starting'
-  /** A replica was told to stop and is finishing its work. */
+  /** A replica is stopping: it finishes its work. */
   | 'draining'
   /** An update is replacing the replicas: not all have the same image and configuration. */
   | 'updating'
@@ -47,9 +47,8 @@ export interface ServiceState {
 export interface ScaleDriver {
   inspect(service: ScaledService): Promise<ServiceState>;
   /**
-   * Starts a change from `from` replicas to `to`; a step down removes one. New replicas are `starting` afterwards. A removed replica was
-   * told to stop, is `draining`, and takes at most its stop grace period. Throws `state_conflict` when the service is not in the expected
-   * state.
+   * Starts a change from `from` replicas to `to`; a step down removes one. New replicas are `starting` afterwards. A removed replica is
+   * `draining`, and takes at most its stop grace period to stop. Throws `state_conflict` when the service is not in the expected state.
    */
   scale(service: ScaledService, step: ScaleStep): Promise<void>;
   /** Finishes earlier changes, no matter which process started them. Returns the names of the removed containers. */

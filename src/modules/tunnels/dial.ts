@@ -28,9 +28,9 @@ const NO_TUNNEL_MS = 1_500;
 const ASK_MS = 5_000;
 
 /**
- * Connects to a node through the tunnel of its agent, whichever replica owns it. If the node has no tunnel, the call waits 1.5 s for one
- * (unless told not to). If the owning replica is gone, it waits as long as the caller does: that is the control plane's fault and not the
- * node's.
+ * Connects to a node through the tunnel of its agent, whichever replica owns it. If the node has no tunnel, the call waits 1.5 s for one,
+ * unless `awaitTunnel` is false. If the owning replica is gone, the call waits as long as its caller does: the fault is the control plane's
+ * and not the node's.
  */
 export function createTunnelDial(deps: TunnelDialDeps): Dial {
   const attempt = async (nodeId: number, signal: AbortSignal): Promise<Outcome> => {

@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { TunnelHolder } from './types';
 
-/** What a token must match: a node's tunnel at one owner, and one of the announcements that the owner accepts. */
+/** The values that a token must match: a node's tunnel at one owner, and one of the announcements that the owner accepts. */
 export interface Shown {
   holder: Pick<TunnelHolder, 'id' | 'key'>;
   nodeId: number;
@@ -11,7 +11,7 @@ export interface Shown {
 /**
  * Builds the bearer token for one node's tunnel. It proves to the owner of the tunnel that the caller belongs to the same control plane.
  * Callers read the owner's key and its latest announcement from the database. The key is new with each start of the owner, and the
- * announcement changes every few seconds, so a token's lifetime depends on no process's clock. A stolen token gives a stream to that node's
+ * announcement changes every few seconds. So a token's lifetime depends on no process's clock. A stolen token gives a stream to that node's
  * sshd for that time, and nothing else. Throws for an owner without a key.
  */
 export function relayToken({ id, key, announced }: Pick<TunnelHolder, 'id' | 'key' | 'announced'>, nodeId: number): string {

@@ -98,8 +98,8 @@ export async function settleRemoved(tx: Tx, { leaseId, token }: ClaimedCheckpoin
 }
 
 /**
- * Ends the backups of a lease that is over: its archives become due for removal, and any claim ends. Locks are taken lease first,
- * checkpoint last.
+ * Ends the backups of a lease that is over: its archives become due for removal, and any claim ends. Locks are taken in the order of the
+ * tables: `leases` first, `checkpoints` last.
  */
 export async function endCheckpoint(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET due_at = UTC_TIMESTAMP(3), claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1', [leaseId]);
@@ -127,7 +127,7 @@ export async function wantCheckpoint(tx: Tx, leaseId: number): Promise<void> {
 }
 
 /**
- * Forgets the request for a final backup when a planned move starts anew. A request from before there was an account to back up does not
+ * Forgets the request for a final backup when a planned move starts again. A request from before there was an account to back up does not
  * count.
  */
 export async function forgetFinalBackup(tx: Tx, leaseId: number): Promise<void> {

@@ -9,7 +9,7 @@ export interface PlayRequest {
   vars: Record<string, unknown>;
   /**
    * `own`: the play must use a new connection. `beside`: the play may use an open connection, but it only counts if a new login to the node
-   * works too. A one-off run always logs in anew.
+   * works too. A one-off run always makes a new login.
    */
   freshLogin?: 'own' | 'beside';
   deadlineMs: number;

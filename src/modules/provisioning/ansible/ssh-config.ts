@@ -21,9 +21,9 @@ export const hostAlias = (target: NodeTarget): string => `node-${String(target.n
 export const knownHosts = (target: NodeTarget): string => `${hostAlias(target)} ${target.hostKey}\n`;
 
 /**
- * Builds the ssh_config(5) of one run, which replaces the user's and the system's (`ssh -F`). ssh accepts only the pinned key, and
- * negotiates only keys of its type: another key of the same node counts as another machine. There is no ControlMaster. Each play is one
- * task and so one connection, and a master costs more than it saves (docs in playbooks/README.md).
+ * Builds the ssh_config(5) of one run, which replaces the user's and the system's files (`ssh -F`). It accepts only the pinned key, and
+ * negotiates only keys of its type, because another key of the same node counts as another machine. There is no ControlMaster. Each play is
+ * one task and so one connection, and a master costs more than it saves (docs in playbooks/README.md).
  */
 export function sshConfig(target: NodeTarget, files: { privateKey: string; knownHosts: string; proxy?: ProxyFiles }): string {
   const options: [string, string][] = [

@@ -9,7 +9,7 @@ import { createWarmWorkers, type WarmWorker, type WarmWorkersDeps } from './warm
 export interface WarmPlaysDeps extends WarmWorkersDeps {
   /** Pooled SSH sessions to nodes. */
   sessions: PooledSessions;
-  /** Opens a pool for one play that must log in anew; it is closed after the play. */
+  /** Opens a pool for one play that must make a new login; it is closed after the play. */
   openSessions: () => PooledSessions;
 }
 

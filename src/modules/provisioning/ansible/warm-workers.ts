@@ -13,9 +13,7 @@ export interface WarmWorker {
 }
 
 export interface WarmWorkers {
-  /**
-   * Takes an idle worker, or waits for the next one. Returns undefined when none is available for now; the first such failure is logged.
-   */
+  /** Takes an idle worker, or waits for the next one. Returns undefined when none is available for now; each failed start is logged. */
   take(): Promise<WarmWorker | undefined>;
   close(): Promise<void>;
 }

@@ -44,9 +44,9 @@ export interface Clone {
 }
 
 /**
- * Builds the options of a container that compose could have created as the next replica of `source`. Everything is the same except the
- * number, the name, and what the engine made for the source alone (its id as host name and alias, addresses). `image` is the image that the
- * source runs, by name or id. Pure.
+ * Builds the options of a container that compose could have created as the next replica of `source`. Only the number, the name, and what
+ * the engine made for the source alone (its id as host name and alias, addresses) differ. `image` is the image that the source runs, by
+ * name or id. Pure.
  */
 export function cloneOf(source: ContainerInfo, { number, image }: { number: number; image: string }): Clone {
   const name = replicaName(source, number);

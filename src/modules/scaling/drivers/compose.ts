@@ -20,7 +20,7 @@ const restarts = ({ HostConfig }: ContainerInfo): boolean => !['', 'no', undefin
 export interface Judged {
   serving: ContainerInfo[];
   /**
-   * Replicas that this driver told to stop. It first turned off their restart policy, unlike that of the others. This mark survives the
+   * Replicas that this driver is stopping. It first turned off their restart policy, unlike that of the others. This mark survives the
    * process that made it.
    */
   leaving: ContainerInfo[];
