@@ -3,29 +3,29 @@ import { join } from 'node:path';
 import { hasCode, readTextIfPresent, writeFileAtomic } from './files';
 import { isOrionAccount } from './passwd';
 
-/** What provisioning noted on this node about an account that it made. */
+/** The record that provisioning wrote on this node about an account that it made. */
 export interface AccountRecord {
   username: string;
   uid: number;
   /** Unix seconds by this node's clock. */
   endsAtSeconds: number;
-  /** This node holds the account: nobody can log in to it, and its processes are frozen. */
+  /** The agent suspended the account: nobody can log in to it, and its processes are stopped. */
   held: boolean;
-  /** This node ended the account by itself. */
+  /** The agent ended the account by itself (self-fencing). */
   ended: boolean;
 }
 
-/** The folder of records, which provisioning writes and removes and the agent only ever updates. */
+/** The folder of records. Provisioning writes and removes records; the agent updates them, and removes a record whose account is gone. */
 export interface AccountRecords {
-  /** The readable records; `faulty` names the files that are none. */
+  /** Lists the readable records. `faulty` names the files that are no valid record. */
   list(): Promise<{ records: AccountRecord[]; faulty: string[] }>;
-  /** Changes fields of an existing record; does nothing when it is gone. Never brings a removed one back. */
+  /** Changes fields of an existing record. Does nothing when the record is gone: a removed record never comes back. */
   update(username: string, change: { ends_at?: number; held?: boolean; ended?: boolean }): Promise<void>;
-  /** Forgets a record. "Already gone" is success. */
+  /** Removes a record. A record that is already gone counts as success. */
   remove(username: string): Promise<void>;
 }
 
-/** Never ends anything below: these are the machine's own accounts. */
+/** The agent never ends an account with a lower uid: those belong to the machine itself. */
 const FIRST_UID = 1000;
 /** (uid_t) -1 */
 const NO_UID = 2 ** 32 - 1;
@@ -64,7 +64,7 @@ export function createAccountRecords(stateDir: string): AccountRecords {
   };
 }
 
-/** A record out of the text of its file, or null when it is none that may be acted on. */
+/** Parses the text of a record file. Returns null when the text is no valid record; the agent does not act on such a file. */
 export function parseRecord(text: string, fileName: string): AccountRecord | null {
   let value: unknown;
   try {
@@ -84,7 +84,7 @@ function isPlacementUid(uid: unknown): uid is number {
   return typeof uid === 'number' && Number.isInteger(uid) && uid >= FIRST_UID && uid < NO_UID;
 }
 
-/** undefined: the file is gone. */
+/** Returns undefined when the file is gone, and null when it cannot be read or is no valid record. */
 async function readRecord(path: string, name: string): Promise<AccountRecord | null | undefined> {
   try {
     const text = await readTextIfPresent(path);

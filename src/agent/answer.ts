@@ -3,16 +3,22 @@ import { messageOf } from '../lib/errors';
 import type { HttpAnswer } from './http';
 import { parseProblem } from './wire';
 
-/** What came of a call. `failed`: no answer, or one that makes no sense, or one that anybody could have given. */
+/** The outcome of a call. `failed`: no answer came, the answer makes no sense, or the answer is not authenticated. */
 export type Answer<T> =
   | { kind: 'ok'; value: T }
   | { kind: 'refused'; status: number; code: string; detail: string; retryAfterSeconds: number | undefined }
   | { kind: 'failed'; reason: string };
 
-/** Something is done about a success, about being retired and about being a copy of another machine. Of any other answer nothing follows but another try. */
+/**
+ * Whether the agent acts on an answer: success, "node retired" (410), or "copy of another machine". After any other answer it only tries
+ * again.
+ */
 const isDecisive = ({ status, text }: HttpAnswer): boolean => (status >= 200 && status <= 299) || status === 410 || parseProblem(parseJson(text)).code === 'host_key_in_use';
 
-/** The same as `interpret`, but a decisive answer counts only when it is from who holds the node's key: anybody on the way can write one. */
+/**
+ * Like `interpret`, but a decisive answer must carry a MAC made with the node's credential. Without the MAC, anybody on the network path
+ * could forge the answer.
+ */
 export function interpretSealed<T>(answer: HttpAnswer, { credential, nonce }: { credential: string; nonce: string }, parse: (body: unknown) => T): Answer<T> {
   const { status, text, seal } = answer;
   if (isDecisive(answer) && !isSealed(credential, { nonce, status, text }, seal ?? '')) {
@@ -21,7 +27,7 @@ export function interpretSealed<T>(answer: HttpAnswer, { credential, nonce }: { 
   return interpret(answer, parse);
 }
 
-/** The meaning of an HTTP answer: 2xx must parse, a redirect is not followed, anything else is a refusal. */
+/** Interprets an HTTP answer. A 2xx body must parse. A redirect is a failure and is not followed. Any other status is a refusal. */
 export function interpret<T>(answer: HttpAnswer, parse: (body: unknown) => T): Answer<T> {
   const { status, retryAfterSeconds } = answer;
   if (status >= 300 && status < 400) {

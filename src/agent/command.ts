@@ -4,8 +4,8 @@ import { hasCode } from './files';
 const TIMEOUT_MS = 30_000;
 
 /**
- * Runs one of the system's account tools, without a shell. Resolves false when the tool is not installed, true when it succeeded;
- * rejects with what it said when it failed.
+ * Runs one of the system's account tools, without a shell. Resolves false when the tool is not installed, and true when it succeeded.
+ * Rejects with the tool's error output when it failed.
  */
 export function runIfInstalled(command: string, args: string[]): Promise<boolean> {
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };

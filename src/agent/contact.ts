@@ -4,28 +4,31 @@ import { join } from 'node:path';
 import type { AccountRecord } from './account-records';
 import { readTextIfPresent, writeFileAtomic } from './files';
 
-/** Time that goes on while the agent is down and while the machine sleeps, and that no setting of a clock moves. */
+/** A moment on a clock that counts on while the agent is down and while the machine sleeps. Setting the wall clock does not change it. */
 export interface BootMoment {
-  /** Names one run of the kernel; uptimes of two of them do not compare. */
+  /** Identifies one boot of the kernel. Uptimes of different boots cannot be compared. */
   bootId: string;
   uptimeSeconds: number;
 }
 
-/** An account and how long the control plane has not confirmed it. */
+/** An account, and how long no heartbeat answer has renewed it. */
 export interface ConfirmedAccount extends AccountRecord {
-  /** Since an accepted call last listed it as current here; Infinity when none did since the machine started. */
+  /** Seconds since an accepted heartbeat last listed the account as current here. Infinity when none did since the machine started. */
   unconfirmedSeconds: number;
-  /** The last call that this agent made and that was accepted listed it. */
+  /** Whether the answer to this agent's last accepted heartbeat listed the account. */
   listed: boolean;
 }
 
-/** What this node remembers of its calls home. It outlives the agent, so that one that crashes again and again does not count anew. */
+/** The record of this node's heartbeats. It is on disk, so an agent that crashes repeatedly does not start counting again. */
 export interface Contact {
-  /** How long an account may be unconfirmed; 0: for ever. */
+  /** Lease timeout: how long an account may be without renewal, in seconds. 0: no limit. */
   limitSeconds(): number;
-  /** The control plane accepted a call and listed these accounts as current here. */
+  /** Records that the control plane accepted a heartbeat and listed these accounts as current here. */
   note(answer: { limitSeconds: number; usernames: string[] }): Promise<void>;
-  /** One that was never listed counts from when it first was there: for one found by the first look, from the last call before. */
+  /**
+   * Computes for each record how long its account has been without renewal. An account that no answer ever listed counts from the call that
+   * first saw it. In the first call after a start, such an account counts from the last accepted heartbeat.
+   */
   judge(records: AccountRecord[]): ConfirmedAccount[];
 }
 
@@ -42,7 +45,7 @@ export const systemBoot = (): BootMoment => ({
 
 const NEVER = -Infinity;
 
-/** Keeps its notes beside the credential, in `stateDir`/agent, and goes with it. */
+/** Opens the record in `stateDir`/agent. The credential is in the same folder, so `leave` removes both. */
 export async function openContact(stateDir: string, boot: () => BootMoment = systemBoot): Promise<Contact> {
   const folder = join(stateDir, 'agent');
   const limitFile = join(folder, 'contact-limit');
@@ -64,12 +67,13 @@ export async function openContact(stateDir: string, boot: () => BootMoment = sys
       if (changed) {
         await writeFileAtomic(limitFile, `${limitSeconds}\n`, { mode: 0o600 });
       }
-      // Neither whole nor durable at any price: notes that cannot be read mean "never", which holds accounts too early rather than too late.
+      // This write is neither atomic nor synced to disk. Notes that cannot be read count as "never renewed", which suspends accounts too
+      // early rather than too late.
       await writeFile(notesFile, JSON.stringify({ bootId, lastAt, confirmedAt }), { mode: 0o600 });
     },
     judge: (records) => {
       const { uptimeSeconds } = boot();
-      // Whoever put it there is the control plane, which was in contact by that.
+      // Only the control plane creates accounts, so the creation itself was a contact.
       const since = looked ? uptimeSeconds : lastAt;
       looked = true;
       confirmedAt = Object.fromEntries(records.map(({ username }) => [username, confirmedAt[username] ?? since]));
@@ -89,7 +93,7 @@ function parseNotes(text: string, now: BootMoment): Notes {
       return { lastAt, confirmedAt: { ...confirmedAt } };
     }
   } catch {
-    // Cut short, or none yet.
+    // The file is truncated, or does not exist yet.
   }
   return { lastAt: NEVER, confirmedAt: {} };
 }

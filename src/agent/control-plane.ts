@@ -15,18 +15,18 @@ import {
   type Registration,
 } from './wire';
 
-/** The control plane as an agent sees it. No method rejects, and none takes longer than the timeout of each of its calls. */
+/** The agent's client of the control plane. No method rejects, and no HTTP call of a method takes longer than its timeout. */
 export interface ControlPlane {
-  /** Without a credential it agrees on one, which `Registration` has then. */
+  /** Registers this machine. Without a credential, the two sides agree on a new one; `Registration` then contains it. */
   register(body: RegisterBody, credential: string | undefined, signal?: AbortSignal): Promise<Answer<Registration>>;
   heartbeat(body: HeartbeatBody, credential: string, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Answer<HeartbeatAnswer>>;
   leave(credential: string, signal?: AbortSignal): Promise<Answer<LeaveAnswer>>;
-  /** What the next call has to answer that must not be made twice. */
+  /** Requests a challenge. A call that must not be replayed contains it. */
   challenge(signal?: AbortSignal): Promise<Answer<string>>;
 }
 
 export interface PostCall {
-  /** From the control plane's root. */
+  /** Path relative to the control plane's root URL. */
   path: string;
   body: string;
   headers: Record<string, string>;
@@ -62,7 +62,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         const nonce = randomBytes(16).toString('base64url');
         const call = (text: string): Promise<HttpAnswer> => send({ name: 'heartbeat', body: text, credential, nonce, signal, timeoutMs });
         const { self } = body;
-        // By the mark the control plane knows the machine at a new address.
+        // The control plane reads the mark over SSH, and so recognises this machine at a new address.
         const answer = await (self ? options.mark.around((mark) => call(JSON.stringify({ ...body, self: { ...self, mark } }))) : call(JSON.stringify(body)));
         return interpretSealed(answer, { credential, nonce }, parseHeartbeatAnswer);
       }),

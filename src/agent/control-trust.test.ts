@@ -71,7 +71,7 @@ describe('whom an agent trusts', () => {
     expect(await keysOf(trust, stolen)).toEqual(['ssh-ed25519 AAAA']);
     expect(await keysOf(trust, offerOf(thief, 2, { old: [thief] }))).toEqual(['ssh-ed25519 AAAA']);
     expect(await keysOf(trust, offerOf(next, 2, { keys: ['ssh-ed25519 CCCC'], old: [aKey(), old] }))).toEqual(['ssh-ed25519 CCCC']);
-    // The settings still name the old one, which is trusted no more.
+    // The settings still name the old key, which is no longer trusted.
     const restarted = pinned(old);
     expect(await keysOf(restarted, offerOf(old, 3))).toEqual(['ssh-ed25519 CCCC']);
     expect(await keysOf(restarted, offerOf(next, 4, { keys: ['ssh-ed25519 DDDD'] }))).toEqual(['ssh-ed25519 DDDD']);

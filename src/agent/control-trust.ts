@@ -5,15 +5,17 @@ import type { Logger } from '../lib/logger';
 import { openTrustStore, type Trusted } from './trust-store';
 import { type ControlOffer, type Management, parseStatement } from './wire';
 
-/** Which control plane this machine believes, and what it has believed of it so far. */
+/** Decides which control plane this machine trusts, and remembers it. */
 export interface ControlTrust {
-  /** Throws when nothing says which control plane this is and anybody on the way could answer for it. */
+  /** Throws when no setting names the control plane and calls use plain http, where anybody on the network path could answer for it. */
   demand(): Promise<void>;
-  /** Throws unless the control plane that this machine trusts signed this text. Moves on to a new key that the trusted one names. */
+  /**
+   * Throws unless the trusted control plane signed this text. Switches to a new control key if the trusted key names it as its successor.
+   */
   believe(offer: ControlOffer, context: ControlContext, signed: SignedText): Promise<void>;
   /**
-   * The keys that may open this machine: those of the newest statement that was ever believed. An older or a forged statement is logged and changes nothing.
-   * Without an offer the known statement stands.
+   * Returns the management account with the keys of the newest statement that was ever believed. An older or forged statement is logged and
+   * changes nothing. Without an offer, the known statement stays in force.
    */
   newest(offer: ControlOffer | undefined): Promise<Management | undefined>;
   /** SHA-256 of the newest statement that was believed. The control plane does not send that statement again. */
@@ -24,14 +26,14 @@ export interface TrustOptions {
   stateDir: string;
   /** Fingerprint from the settings or the join token. */
   configured: string | undefined;
-  /** Whether calls go over https: then the first answer is believed when nothing else says whom to trust. */
+  /** Whether calls use https. If so, and nothing else names the control plane, the first answer is believed. */
   secure: boolean;
   logger: Logger;
 }
 
 const UNKNOWN = 'this machine does not know which control plane to trust, and plain http does not tell: set ORION_CONTROL_FINGERPRINT, use a join token of this release, or an https endpoint';
 
-/** What it believes is kept beside the credential, and goes with it (./trust-store). */
+/** Keeps the state in the folder of the credential, so that `leave` removes both (./trust-store). */
 export function createControlTrust(options: TrustOptions): ControlTrust {
   const { configured, secure, logger } = options;
   const store = openTrustStore(options);
@@ -85,7 +87,7 @@ export function createControlTrust(options: TrustOptions): ControlTrust {
 }
 
 interface Taking {
-  /** Rejects for a statement that is not to be believed. */
+  /** Rejects when the statement must not be believed. */
   take: (offer: ControlOffer | undefined, current: string | undefined) => Promise<string>;
   current: () => Promise<string | undefined>;
   logger: Logger;
@@ -97,7 +99,7 @@ function createNewest({ take, current, logger }: Taking): ControlTrust['newest']
     const known = await current();
     const text = offer?.statement.text ?? known ?? '';
     const newest = text === known ? known : await take(offer, known).catch((error: unknown) => {
-      // The same statement comes with each heartbeat.
+      // Each heartbeat answer contains the same statement: log a refused one once.
       if (refused !== text) {
         refused = text;
         logger.error('management keys refused, those that are known stay', { reason: messageOf(error) });
@@ -108,7 +110,7 @@ function createNewest({ take, current, logger }: Taking): ControlTrust['newest']
   };
 }
 
-/** Whether the trusted control key names the one that is offered as its successor. */
+/** Whether the trusted control key names the offered key as its successor. */
 function isNamed({ controlKey, successors }: ControlOffer, trusted: string): boolean {
   return successors.some(
     ({ by, text, signature }) => controlFingerprint(by) === trusted && isSignedByControlKey(by, 'successor v1', { text, signature }) && text === JSON.stringify({ key: controlKey }),

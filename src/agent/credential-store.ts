@@ -4,19 +4,20 @@ import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { readTextIfPresent, writeFileAtomic } from './files';
 
-/** The node's credential on disk: whoever holds it is the node. */
+/** The node's credential on disk. Any program that has the credential can act as the node. */
 export interface CredentialStore {
   find(): Promise<string | undefined>;
   /**
-   * Keeps a new credential. The join token that it cost may be used up, so a disk that cannot take it now loses nothing: the credential stays in memory
-   * and each `find` tries to write it again. Until then another process finds none, and an agent that ends needs a new join token.
+   * Stores a new credential. If the disk cannot take it, the credential stays in memory, and each `find` tries to write it again. It must
+   * not be lost, because the join token may be used up. Until it is written, another process finds none, and an agent that ends needs a new
+   * join token.
    */
   save(credential: string): Promise<void>;
-  /** Forgets the credential and all else the agent keeps for itself. A running agent takes that as its order to end. */
+  /** Removes the credential and everything else that the agent stores for itself. A running agent ends when it notices this. */
   clear(): Promise<void>;
 }
 
-/** Keeps it in `stateDir`/agent, readable by root alone. */
+/** Stores the credential in `stateDir`/agent, readable by root alone. */
 export function createCredentialStore(stateDir: string, logger: Logger): CredentialStore {
   const folder = join(stateDir, 'agent');
   const file = join(folder, 'credential');

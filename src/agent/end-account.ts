@@ -14,13 +14,13 @@ export interface EndAccountDeps {
 }
 
 /**
- * Ends an account on this node: nobody can log in to it any more, and none of its processes lives. Files stay: removing them is the wipe's work.
+ * Ends an account on this node: removes its login keys, locks it, and kills its processes. Files stay, because the wipe removes them.
  * Repeating it is harmless. Throws when something survived; the record is then not marked.
  */
 export async function endAccount(record: AccountRecord, { stateDir, records, clock, logger }: EndAccountDeps): Promise<void> {
   const { username, uid } = record;
   const account = await findOwnAccount(record);
-  // New logins are shut out first: what is killed afterwards cannot come back.
+  // Block new logins first, so that no killed process can come back.
   await removeKeysFile(stateDir, username);
   const keys = account ? await shutOut(account) : [];
   const killed = await killProcessesOf({ uid, gid: account?.gid ?? uid }, clock);

@@ -8,26 +8,26 @@ import type { HttpAnswer } from './http';
 import type { RegistrationMark } from './registration-mark';
 import { parseRegistration, type RegisterBody, type Registration } from './wire';
 
-/** One call of an agent. */
+/** One request of an agent to the control plane. */
 export interface Call {
   name: 'challenge' | 'register' | 'heartbeat' | 'leave';
   body: string;
   headers?: Record<string, string>;
-  /** With it the call is authenticated, and so has to be the answer. */
+  /** With a credential, the request is authenticated, and the answer must be. */
   credential?: string | undefined;
   nonce?: string;
   signal: AbortSignal | undefined;
   timeoutMs?: number | undefined;
 }
 
-/** By what a machine shows who it is, and knows who answers. */
+/** How a machine proves its identity, and verifies the identity of the control plane. */
 export interface Proofs {
   trust: Pick<ControlTrust, 'demand' | 'believe'>;
-  /** By the private half of the host key; base64. */
+  /** Signs with the private half of the host key; returns base64. */
   signAsHost: (message: Buffer) => Promise<string>;
-  /** As it was given to this machine. */
+  /** As the settings contain it; not parsed yet. */
   joinToken: string | undefined;
-  /** By which the control plane tells this machine from a copy of it. */
+  /** Lets the control plane distinguish this machine from a copy of it. */
   mark: RegistrationMark;
 }
 
@@ -44,8 +44,9 @@ export interface Enrolment {
 }
 
 /**
- * Registers this machine, with proof of its host key. Without a credential one is agreed on with the control plane that this machine trusts; neither it nor the join
- * token is on the wire. Rejects when the machine cannot prove itself or the answer is not from that control plane.
+ * Registers this machine, with proof of its host key. Without a credential, the machine and the trusted control plane agree on one. Neither
+ * the credential nor the join token is sent. Rejects when the machine cannot prove its identity, or when the answer is not from that
+ * control plane.
  */
 export async function enrol({ send, challenge, proofs }: EnrolDeps, { body, credential, signal }: Enrolment): Promise<Answer<Registration>> {
   await proofs.trust.demand();
@@ -77,7 +78,7 @@ async function register({ send, proofs }: Pick<EnrolDeps, 'send' | 'proofs'>, { 
     }
     return { kind: 'ok', value: { ...registered.value, credential: made } };
   }
-  // Nobody who could be believed says that a machine without a credential is retired.
+  // A 410 to a machine without a credential is not authenticated, so it does not end the membership.
   return registered.kind === 'refused' && registered.status === 410 ? { kind: 'failed', reason: 'answered 410 to a machine that has no credential' } : registered;
 }
 
@@ -87,7 +88,7 @@ interface OwnHalf {
   trust: Proofs['trust'];
 }
 
-/** The credential, made with the half that the trusted control plane signed. */
+/** Computes the credential from the control plane's key share, which must be signed by the trusted control key. */
 async function agree({ serverKey, signature, offer }: Registration, { agreement, challenge, trust }: OwnHalf): Promise<string> {
   if (serverKey === undefined || signature === undefined || !offer) {
     throw new Error('the answer is not signed: bring the control plane up to date');

@@ -5,7 +5,7 @@ import { readTextIfPresent } from './files';
 import { normalisePublicKey } from './public-key';
 import { agentVersion } from './version';
 
-/** What a node says of itself at registration; the wire's names. */
+/** The facts that a node reports at registration. The field names are those of the API. */
 export interface Facts {
   cpus: number;
   memory_mb: number;
@@ -13,12 +13,12 @@ export interface Facts {
   os: string;
   arch: string;
   kernel: string;
-  /** Empty: none. */
+  /** Empty when there is no GPU. */
   gpu: string;
   agent_version: string;
 }
 
-/** What changes and goes with each heartbeat. */
+/** Values that change, and that heartbeats report. */
 export interface Vitals {
   load1: number;
   memory_free_mb: number;
@@ -59,7 +59,7 @@ const PCI = '/sys/bus/pci/devices';
 const VENDORS: Record<string, string> = { '0x10de': 'NVIDIA', '0x1002': 'AMD', '0x8086': 'Intel' };
 const MAX_GPU_TEXT = 200;
 
-/** Display and 3D controllers, as `NVIDIA 2204, NVIDIA 2204`. */
+/** Lists display and 3D controllers, as `NVIDIA 2204, NVIDIA 2204`. */
 async function readGpus(folder = PCI): Promise<string> {
   const names = await readdir(folder).catch(() => []);
   const read = async (device: string, file: string): Promise<string> => ((await readTextIfPresent(join(folder, device, file)).catch(() => undefined)) ?? '').trim();
@@ -72,13 +72,19 @@ async function readGpus(folder = PCI): Promise<string> {
   return found.flat().toSorted().join(', ').slice(0, MAX_GPU_TEXT);
 }
 
-/** Of the interfaces to other machines. Those of containers and bridges come and go, and do no harm: the control plane compares what it sees. */
+/**
+ * Lists the addresses of all interfaces except loopback and link-local ones. Addresses of containers and bridges come and go. This is
+ * harmless: the control plane compares the address that it sees itself.
+ */
 export function readAddresses(): string {
   const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return all.filter(({ internal, address }) => !internal && !address.startsWith('fe80:')).map(({ address }) => address).toSorted().join(' ');
 }
 
-/** The node's public host key as `type base64`; throws when the file holds none (yet). Read anew each time: it may be replaced. */
+/**
+ * Reads the node's public host key as `type base64`. Throws when the file contains none (yet). Reads the file each time, because the key
+ * may be replaced.
+ */
 export async function readHostKey(file: string): Promise<string> {
   const key = normalisePublicKey((await readTextIfPresent(file)) ?? '');
   if (key === undefined) {

@@ -1,16 +1,16 @@
 import type { AccountRecord } from './account-records';
 import type { ConfirmedAccount } from './contact';
 
-/** A record, and its end on the clock that never jumps, reckoned when the record was first seen with this end. */
+/** A record with its end on the monotonic clock, computed when the record was first seen with this end. */
 export interface FencedAccount extends AccountRecord {
   endsAtMonotonicMs: number;
 }
 
-/** The moment of the decision, on both clocks. */
+/** The time of the decision, on both clocks. */
 export interface FenceMoment {
   nowSeconds: number;
   monotonicMs: number;
-  /** When the control plane last accepted a heartbeat; the agent's start if it never did. Monotonic. */
+  /** When the control plane last accepted a heartbeat, on the monotonic clock. The agent's start if it never did. */
   lastContactMs: number;
 }
 
@@ -22,9 +22,10 @@ export interface FencePolicy {
 const MISSED_HEARTBEATS = 3;
 
 /**
- * Which accounts this node has to end by itself: those whose lease was over more than the grace ago, while the control plane, whose work it
- * is, has been out of reach for longer than the grace and three heartbeats. Both clocks have to agree, so that a wall clock that is set
- * while the agent runs ends nobody early; and none is ever chosen before its end.
+ * Chooses the accounts that this node must end by itself (self-fencing). An account qualifies when its lease ended more than the grace ago.
+ * The control plane must also have been silent for longer than the grace and longer than three heartbeat intervals. Until then, the control
+ * plane ends accounts itself. Both clocks must agree, so setting the wall clock while the agent runs ends no account early. No account is
+ * ever chosen before its end.
  */
 export function planFence(accounts: FencedAccount[], moment: FenceMoment, policy: FencePolicy): FencedAccount[] {
   const silentSeconds = (moment.monotonicMs - moment.lastContactMs) / 1000;
@@ -39,7 +40,7 @@ export function planFence(accounts: FencedAccount[], moment: FenceMoment, policy
   );
 }
 
-/** The end of each record on the monotonic clock: kept from `known` while the end is the same, reckoned anew where it moved. */
+/** Computes the end of each record on the monotonic clock. A value in `known` is reused while the record's end is the same. */
 export function withMonotonicEnds(records: AccountRecord[], known: FencedAccount[], at: { nowSeconds: number; monotonicMs: number }): FencedAccount[] {
   const before = new Map(known.map((account) => [account.username, account]));
   return records.map((record) => {
@@ -50,9 +51,10 @@ export function withMonotonicEnds(records: AccountRecord[], known: FencedAccount
 }
 
 /**
- * Which accounts this node has to hold, and which of those that it holds it has to release. One is held when the control plane has not
- * confirmed it for longer than the limit, be it out of reach or of another opinion: by then its lease may have an account elsewhere. It is
- * released when an answer lists it again, and only then; one that no answer lists waits, held, for its wipe.
+ * Chooses the accounts that this node must suspend, and the suspended accounts that it must release. It suspends an account that no answer
+ * has renewed for longer than the limit: its lease may already have an account on another node. It does not matter whether the control
+ * plane is out of reach or no longer lists the account. It releases an account only when an answer lists it again. Any other suspended
+ * account waits for its wipe.
  */
 export function planHolds(accounts: ConfirmedAccount[], limitSeconds: number): { hold: ConfirmedAccount[]; release: ConfirmedAccount[] } {
   const living = accounts.filter(({ ended }) => !ended);

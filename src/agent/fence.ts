@@ -7,36 +7,36 @@ import { planFence, planHolds, withMonotonicEnds, type FencedAccount, type Fence
 export interface FenceDeps {
   records: AccountRecords;
   contact: Contact;
-  /** What is done to one account: see holdAccount, releaseAccount and endAccount. */
+  /** The actions on one account: see holdAccount, releaseAccount and endAccount. */
   acts: Record<'hold' | 'release' | 'end', (record: AccountRecord) => Promise<void>>;
   clock: Clock;
   logger: Logger;
   graceSeconds: number;
-  /** An account has come since the last look. */
+  /** Called when an account appeared since the last run. */
   onNewAccount: () => void;
 }
 
-/** What the control plane says when it accepts a call. */
+/** The parts of an accepted heartbeat answer that matter here. */
 interface ContactAnswer {
   heartbeatIntervalSeconds: number;
   contactLimitSeconds: number;
-  /** The accounts that are current here, with the remaining times by its own clock. */
+  /** The accounts that are current here, with the remaining times by the control plane's clock. */
   accounts: { username: string; remainingSeconds: number }[];
 }
 
-/** Keeps accounts from going on beside their successors, and from outliving their leases, while nobody but this node can stop them. */
+/** Suspends accounts whose lease may have moved, and ends accounts whose lease is over, while the control plane cannot. */
 export interface Fence {
-  /** One look; holds, releases and ends what is due. Rejects when one of them failed, after having tried the others. */
+  /** Suspends, releases and ends the accounts that are due. Tries all of them, then rejects if an action failed. */
   runOnce(): Promise<void>;
-  /** The control plane accepted a call: it is in charge. */
+  /** Records that the control plane accepted a heartbeat and so is in charge of the accounts. */
   noteContact(answer: ContactAnswer): Promise<void>;
-  /** Holds every account. Never rejects: what fails is logged. */
+  /** Suspends every account. Never rejects; failures are logged. */
   holdAll(): Promise<void>;
-  /** Names of the accounts that this node ended by itself and that still wait for their wipe. */
+  /** Returns the names of the accounts that this node ended by itself and that still wait for their wipe. */
   listEnded(): Promise<string[]>;
 }
 
-/** Smaller differences than this are the network's, and not worth a write. */
+/** Smaller differences come from network delay and are not worth a write. */
 const TOLERANCE_SECONDS = 2;
 const FIRST_INTERVAL_SECONDS = 30;
 
@@ -45,7 +45,7 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
   let heartbeatIntervalSeconds = FIRST_INTERVAL_SECONDS;
   let known: FencedAccount[] = [];
   const listRecords = createLister(records, logger);
-  /** Held, but with a record that could not be marked. */
+  /** Suspended accounts, including those whose record could not be marked. */
   const held = new Set<string>();
   const moment = (): FenceMoment => ({ nowSeconds: clock.now().getTime() / 1000, monotonicMs: clock.monotonicMs(), lastContactMs });
 
@@ -65,7 +65,7 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
     known = withMonotonicEnds(found, known, moment());
     const silentSince = lastContactMs;
     for (const account of planFence(known, moment(), { graceSeconds, heartbeatIntervalSeconds })) {
-      // Ending one takes seconds; a control plane that came back meanwhile decides over the others.
+      // Ending one account takes seconds. If the control plane came back meanwhile, it decides about the others.
       if (lastContactMs !== silentSince) {
         break;
       }
@@ -101,7 +101,7 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
 
 type Act = (what: keyof FenceDeps['acts'], account: AccountRecord, failures: unknown[]) => Promise<void>;
 
-/** Adds what it throws to `failures`. */
+/** Runs one action on an account, and adds its error to `failures`. */
 const createAct =
   ({ acts, logger }: Pick<FenceDeps, 'acts' | 'logger'>): Act =>
   async (what, account, failures) => {
@@ -113,7 +113,10 @@ const createAct =
     }
   };
 
-/** Waits for every write, then reports those that failed: a full disk that takes no new end must not keep an account from being confirmed, which would hold it. */
+/**
+ * Waits for every write, then reports the failed ones. A full disk that cannot store a new end must not keep an account from being renewed:
+ * the agent would suspend it.
+ */
 async function writeAll(writes: Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(writes)).flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
   if (failed.length > 0) {
@@ -121,7 +124,7 @@ async function writeAll(writes: Promise<void>[]): Promise<void> {
   }
 }
 
-/** Lists the records, and tells of files that are none, once. */
+/** Lists the records. Logs unreadable files once per change of their list. */
 function createLister(records: AccountRecords, logger: Logger): () => Promise<AccountRecord[]> {
   let reported = '';
   return async () => {
@@ -134,7 +137,7 @@ function createLister(records: AccountRecords, logger: Logger): () => Promise<Ac
   };
 }
 
-/** To where the control plane says that they are, on this node's clock. */
+/** Moves the ends of records to the control plane's remaining times, converted to this node's clock. */
 async function moveEnds(records: AccountRecords, { accounts }: ContactAnswer, nowSeconds: number): Promise<void> {
   const remaining = new Map(accounts.map(({ username, remainingSeconds }) => [username, remainingSeconds]));
   for (const { username, ended, endsAtSeconds } of (await records.list()).records) {

@@ -5,11 +5,14 @@ import { basename, dirname, join } from 'node:path';
 export interface WriteOptions {
   mode: number;
   owner?: { uid: number; gid: number };
-  /** Asked last, just before the new content takes the name; false leaves everything as it was. */
+  /** Called last, just before the rename. If it returns false, the file stays as it was. */
   stillWanted?: () => Promise<boolean>;
 }
 
-/** Replaces a file so that after a crash it holds the old or the new content, whole. The folder must be writable by root alone. */
+/**
+ * Replaces a file atomically: after a crash it contains either the old or the new content, complete. Only root may be able to write to the
+ * folder.
+ */
 export async function writeFileAtomic(path: string, content: string, options: WriteOptions): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
@@ -45,7 +48,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** The content of a file, or undefined when there is none. Throws for any other fault. */
+/** Reads a file. Returns undefined when there is none; throws for any other error. */
 export async function readTextIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');

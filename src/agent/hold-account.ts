@@ -14,13 +14,13 @@ export interface HoldDeps {
   logger: Logger;
 }
 
-/** A day that is over. */
+/** Expiry day 1 (2 January 1970), which is always in the past. */
 const OVER = '1';
 const DAY_SECONDS = 86_400;
 
 /**
- * Holds an account: nobody can log in to it any more, and none of its processes runs on; nothing is lost. Looks again each time it is asked,
- * for a job may have been started meanwhile. Throws when something could not be held; the rest then is.
+ * Suspends an account: expires it, so that nobody can log in, and stops all its processes. No data is lost. Each call checks again, because
+ * a job may have started meanwhile. Tries every step, then throws if one failed.
  */
 export async function holdAccount(record: AccountRecord, deps: HoldDeps): Promise<void> {
   const account = await findOwnAccount(record);
@@ -28,7 +28,7 @@ export async function holdAccount(record: AccountRecord, deps: HoldDeps): Promis
     return;
   }
   const mark = (): Promise<void> => deps.records.update(record.username, { held: true });
-  // Once more at the end: provisioning, which takes the mark away, may have come between.
+  // Mark again at the end: provisioning, which removes the mark, may have run in between.
   const steps = [mark, () => setExpiry(account.name, OVER, deps.editor), () => freezeProcessesOf(account, deps.clock), mark];
   const failures: unknown[] = [];
   for (const step of steps) {
@@ -40,11 +40,11 @@ export async function holdAccount(record: AccountRecord, deps: HoldDeps): Promis
   deps.logger.warn('not confirmed by the control plane for longer than the limit: account held', { username: record.username, uid: record.uid });
 }
 
-/** Gives a held account back to its tenant as it was. */
+/** Releases a suspended account to its tenant, unchanged. */
 export async function releaseAccount(record: AccountRecord, { records, editor, logger }: HoldDeps): Promise<void> {
   const account = await findOwnAccount(record);
   if (account) {
-    // What goes on may look at its own account.
+    // Restore the expiry first: a process that runs again may check its own account.
     await setExpiry(account.name, expiryDay(record.endsAtSeconds), editor);
     await thawProcessesOf(account.uid);
   }
@@ -52,7 +52,7 @@ export async function releaseAccount(record: AccountRecord, { records, editor, l
   logger.warn('confirmed by the control plane again: account released', { username: record.username, uid: record.uid });
 }
 
-/** As provisioning reckons it (playbooks/node/orion_account.py), from an end that may have been moved meanwhile. */
+/** Computes the expiry day as provisioning does (playbooks/node/orion_account.py), from an end that may have moved meanwhile. */
 const expiryDay = (endsAtSeconds: number): string => String(Math.floor(endsAtSeconds / DAY_SECONDS) + 2);
 
 async function isExpired(name: string): Promise<boolean> {

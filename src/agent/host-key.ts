@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process';
 import { hasCode } from './files';
 
 const TIMEOUT_MS = 30_000;
-/** Part of what is signed, so that the signature is good for nothing else. */
+/** Namespace of the signature, so that it is valid for nothing else. */
 const NAMESPACE = 'orion-register';
 
 /**
- * Signs with the private half of the machine's host key, by ssh-keygen (OpenSSH 8.1 or newer), which reads every kind of it. Gives the signature in base64, on one line.
+ * Signs with the private half of the machine's host key. Uses ssh-keygen (OpenSSH 8.1 or newer), which reads every kind of host key.
+ * Returns the signature as one line of base64.
  *
- * @param publicKeyFile `….pub`; the private key lies beside it
+ * @param publicKeyFile `….pub`; the private key is beside it
  */
 export function signAsHost(publicKeyFile: string, message: Buffer): Promise<string> {
   const file = publicKeyFile.replace(/\.pub$/, '');

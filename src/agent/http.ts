@@ -11,7 +11,7 @@ export interface PostOptions {
   ca?: string;
   /** URL of the proxy to go through. */
   proxy?: string | undefined;
-  /** From dialling to the last byte of the answer. */
+  /** Covers everything from connecting to the last byte of the answer. */
   timeoutMs: number;
   maxBytes: number;
   signal?: AbortSignal;
@@ -19,10 +19,10 @@ export interface PostOptions {
 
 export interface HttpAnswer {
   status: number;
-  /** Seconds from Retry-After; only the delta form is understood. */
+  /** Seconds from Retry-After; only the delta form is parsed. */
   retryAfterSeconds: number | undefined;
   location: string | undefined;
-  /** The Orion-MAC header, by which an answer is known to be the control plane's. */
+  /** The Orion-MAC header, which proves that the answer is from the control plane. */
   seal: string | undefined;
   /** The Date header. */
   date?: string | undefined;
@@ -30,8 +30,8 @@ export interface HttpAnswer {
 }
 
 /**
- * One POST of JSON on a connection of its own (heartbeats are rarer than servers keep idle connections, and a new one reaches
- * whichever replica is alive). Follows no redirect. Rejects when nothing whole came back in time, or more than `maxBytes`.
+ * Sends one JSON POST on a connection of its own. Heartbeats are rarer than the idle timeout of servers, and a new connection reaches a
+ * replica that is alive. Follows no redirect. Rejects when the answer is incomplete at the timeout, or larger than `maxBytes`.
  */
 export async function postJson(url: string, options: PostOptions): Promise<HttpAnswer> {
   const send = url.startsWith('https:') ? await secureRequest(options.ca) : plainRequest;
@@ -44,7 +44,7 @@ export async function postJson(url: string, options: PostOptions): Promise<HttpA
 
 type Send = (url: string, options: RequestOptions, onResponse: (response: IncomingMessage) => void) => ReturnType<typeof plainRequest>;
 
-// Loaded only when needed: TLS costs megabytes in a process that is to stay small.
+// Loaded only when needed: TLS costs megabytes, and the agent's process must stay small.
 async function secureRequest(ca: string | undefined): Promise<Send> {
   const [{ request }, { rootCertificates }] = await Promise.all([import('node:https'), import('node:tls')]);
   const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };

@@ -29,13 +29,13 @@ describe('when the keys of an account expire', () => {
     expiries.note([{ username: 'orn-a', remainingSeconds: 185 }]);
     pass(5000);
     expect([await list(), await list()]).toEqual([[], []]);
-    // Extended, and not written yet; then written.
+    // The lease is extended: first before provisioning writes the keys, then after.
     expiries.note([{ username: 'orn-a', remainingSeconds: 3780 }]);
     expect(await list()).toEqual([]);
     await new Promise((resolve) => setTimeout(resolve, 20));
     write('20300102040405Z');
     expect([await list(), await list()]).toEqual([[], []]);
-    // The clock is set.
+    // Somebody sets the clock.
     now += 7_200_000;
     expect([await list(), await list()]).toEqual([[], [{ username: 'orn-a', ends_in_seconds: 3780 - 7200 }]]);
   });

@@ -3,27 +3,33 @@ import { join } from 'node:path';
 import type { Clock } from '../lib/clock';
 import { readTextIfPresent } from './files';
 
-/** When sshd takes the keys of an account no longer, by this machine's clock. */
+/** When sshd stops accepting the keys of an account, by this machine's clock. */
 interface KeyExpiry {
   username: string;
-  /** As provisioning means the end of the lease: without its grace. */
+  /** Seconds until the end of the lease that provisioning wrote, without its grace. */
   ends_in_seconds: number;
 }
 
-/** Finds accounts whose keys expire at another time than their lease ends, because this machine's clock was set since they were made. */
+/**
+ * Finds accounts whose keys expire at another time than their lease ends. This happens when somebody sets this machine's clock after the
+ * keys were written.
+ */
 export interface KeyExpiries {
-  /** The remaining times of an accepted heartbeat. */
+  /** Records the remaining times of an accepted heartbeat. */
   note(accounts: { username: string; remainingSeconds: number }[]): void;
-  /** Those that are wrong in the same way as at the last look. Once may be an extension that provisioning is at work on. */
+  /**
+   * Returns the accounts whose expiry was wrong in the same way in the last call too. A single difference may be an extension that
+   * provisioning is still writing.
+   */
   listAstray(usernames: string[]): Promise<KeyExpiry[]>;
 }
 
-/** Provisioning lets keys open for so much longer (playbooks/node/orion_account.py). */
+/** Provisioning lets keys expire this much after the lease (playbooks/node/orion_account.py). */
 const GRACE_SECONDS = 60;
 const TOLERANCE_SECONDS = 10;
 const EXPIRY = /\bexpiry-time="(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})(Z?)"/;
 
-/** The end of the lease in Unix seconds, out of root's file with an account's keys; undefined: no key expires. */
+/** Parses the end of the lease, in Unix seconds, from root's file with an account's keys. Returns undefined when no key expires. */
 export function endInKeys(text: string): number | undefined {
   const found = EXPIRY.exec(text);
   if (!found) {

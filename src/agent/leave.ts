@@ -16,8 +16,9 @@ export interface LeaveDeps {
 const PAUSE_MS = 3000;
 
 /**
- * Leaves the fleet: asks until the control plane has moved and wiped everything, then removes the management account and the agent's state.
- * Resolves true when this machine is free, false when it was told to stop before or the control plane does not know it.
+ * Leaves the fleet. Repeats the request until the control plane has moved and wiped everything, then removes the management account and the
+ * agent's state. Resolves true when this machine is free. Resolves false when `signal` aborted first, or when the control plane does not
+ * know this machine.
  */
 export async function leaveFleet(deps: LeaveDeps, signal: AbortSignal): Promise<boolean> {
   const credential = await deps.credentials.find();
@@ -50,7 +51,7 @@ export async function leaveFleet(deps: LeaveDeps, signal: AbortSignal): Promise<
   return false;
 }
 
-// The credential goes first: its absence tells an agent that still runs here to end, and not to bring the account back.
+// Remove the credential first: an agent that still runs here then ends, and does not create the account again.
 async function forget({ credentials, removeAccount }: LeaveDeps): Promise<void> {
   await credentials.clear();
   await removeAccount();

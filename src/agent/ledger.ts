@@ -5,27 +5,31 @@ import type { Answer } from './answer';
 import type { ControlPlane } from './control-plane';
 import { hasCode, writeFileAtomic } from './files';
 
-/** What both kinds of accepted calls tell of the node. */
+/** The fields that both kinds of accepted calls have. */
 interface Accepted {
   status: string;
   heartbeatIntervalSeconds: number;
 }
 
-/** The control plane's last word, on disk, for `orion-agent status` and the installer. */
+/** The control plane's last answer, on disk, for `orion-agent status` and the installer. */
 export interface Ledger {
-  /** Never rejects: nothing but those two reads it. Writes nothing where the agent has no folder, so that it brings none back that `leave` removed. */
+  /**
+   * Writes an answer. Never rejects, because only those two programs read the files. Writes nothing where the agent has no folder, so it
+   * does not recreate a folder that `leave` removed.
+   */
   note(answer: Answer<Accepted>): Promise<void>;
 }
 
-/** After one lost call the next one is still in time. */
+/** Number of heartbeat intervals after which `status` is stale. With 3, the retry after one lost call still comes in time. */
 const LIMIT_INTERVALS = 3;
 const MIN_LIMIT_SECONDS = 15;
 
 /**
- * Two files in `stateDir`/agent, whose times say when:
- * `status`: of the last accepted call: the node's status, and in the second line after how many seconds of silence it counts no more;
- * `refusal`: of the last call since then that was not accepted: the HTTP status (0: no answer), in the second line why, and in the third `retry` where the
- *   control plane asked to try again.
+ * Writes two files in `stateDir`/agent, whose modification times are the times of the calls.
+ *
+ * - `status`: the last accepted call. Line 1: the node's status. Line 2: after how many seconds without an answer the status is stale.
+ * - `refusal`: the last call since then that was not accepted. Line 1: the HTTP status (0: no answer). Line 2: the reason. Line 3: `retry`
+ *   if the control plane requested another try.
  */
 export function createLedger(stateDir: string, clock: Clock): Ledger {
   const file = (name: string): string => join(stateDir, 'agent', name);
@@ -47,14 +51,14 @@ export function createLedger(stateDir: string, clock: Clock): Ledger {
       try {
         await (answer.kind === 'ok' ? noteAccepted(answer.value) : answer.kind === 'refused' ? noteRefused(answer.status, answer.detail || answer.code || `it answered ${answer.status}`, answer.retryAfterSeconds !== undefined) : noteRefused(0, answer.reason));
       } catch (error) {
-        // Removed by somebody, or not there yet: written anew at the next call.
+        // Somebody removed the file, or it does not exist yet: the next call writes a new one.
         noted = hasCode(error, 'ENOENT') ? '' : noted;
       }
     },
   };
 }
 
-/** A control plane whose answers are noted. */
+/** Wraps a control plane so that the ledger records its answers. */
 export function withLedger(controlPlane: ControlPlane, ledger: Ledger): ControlPlane {
   const noted = async <T extends Accepted>(call: Promise<Answer<T>>): Promise<Answer<T>> => {
     const answer = await call;
@@ -68,5 +72,5 @@ export function withLedger(controlPlane: ControlPlane, ledger: Ledger): ControlP
   };
 }
 
-/** It is shown in a terminal. */
+/** Removes control characters and non-ASCII text, because a terminal shows the reason. */
 const printable = (text: string): string => text.replace(/[^\x20-\x7e]+/g, ' ').trim();

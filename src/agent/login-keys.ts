@@ -7,13 +7,17 @@ import { hasCode } from './files';
 const KEY_FILES = ['authorized_keys', 'authorized_keys2'];
 const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP'];
 
-/** Removes root's file with the keys of an account, which provisioning wrote (playbooks/node/orion_keys.py). "Already gone" is success. */
+/**
+ * Removes root's file with the keys of an account, which provisioning wrote (playbooks/node/orion_keys.py). A file that is already gone
+ * counts as success.
+ */
 export const removeKeysFile = (stateDir: string, username: string): Promise<void> => rm(join(stateDir, 'keys', username), { force: true });
 
 /**
- * Renames the key files in `home`/.ssh, where a control plane of an older release put them, so that no login finds them. The home belongs to somebody who may put a symbolic link anywhere in it
- * at any time: each folder is opened without following links, and the next step starts from the open folder. Links are left alone:
- * sshd's check of ownership does not accept what they lead to, and the account is locked besides.
+ * Renames the key files in `home`/.ssh, so that sshd does not find them. Control planes of older releases put keys there. The tenant can
+ * put a symbolic link anywhere in the home at any time. Each folder is therefore opened without following links, and the next step starts
+ * from the open folder. Links themselves are left alone: sshd's check of ownership rejects their targets, and the account is locked as
+ * well.
  */
 export async function moveLoginKeysAway(home: string): Promise<string[]> {
   const homeFolder = await openFolder(home);

@@ -7,17 +7,17 @@ import type { PasswdEditor } from './passwd-editor';
 import { normalisePublicKey } from './public-key';
 import type { Management } from './wire';
 
-/** The only name a management account may have: an answer that names another one could point at an account of the machine. */
+/** The only accepted name of a management account. An answer with another name could point at one of the machine's own accounts. */
 export const MANAGEMENT_USERNAME = 'orion-mgmt';
 
-/** The account through which the control plane works on this node: a second name of root with a plain shell and no password. */
+/** The account as which the control plane logs in to this node: a second name of root with a plain shell and no password. */
 export interface ManagementAccount {
   /**
-   * Makes the account exist with exactly these keys; writes only what differs. Throws, changing nothing, when the name or one of the
-   * keys is not acceptable, or when an account of that name is not ours.
+   * Makes the account exist with exactly these keys; writes only what differs. Throws, and changes nothing, when the name or a key is not
+   * acceptable, or when Orion did not make the account of that name.
    */
   ensure(management: Management): Promise<void>;
-  /** Removes the account and its keys. "Already gone" is success. */
+  /** Removes the account and its keys. An account that is already gone counts as success. */
   remove(): Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export function createManagementAccount(stateDir: string, editor: PasswdEditor):
   };
 }
 
-/** The authorized_keys file for these keys, each under `restrict`; throws when one of them is not a plain public key. */
+/** Builds the authorized_keys file for these keys, each under `restrict`. Throws when a key is not a plain public key. */
 export function authorizedKeys(publicKeys: string[]): string {
   const lines = publicKeys.map((key) => {
     const plain = normalisePublicKey(key);
@@ -95,7 +95,7 @@ async function addAccount(home: string, editor: PasswdEditor): Promise<void> {
 }
 
 async function removeAccount(editor: PasswdEditor): Promise<void> {
-  // Without -f userdel refuses: every process of root counts as one of this account.
+  // Without -f, userdel refuses: it counts every process of root as a process of this account.
   if (!(await runIfInstalled('userdel', ['-f', MANAGEMENT_USERNAME]))) {
     await editor.setEntry(MANAGEMENT_USERNAME, undefined);
   }

@@ -1,18 +1,18 @@
 import type { Clock } from '../lib/clock';
 import type { Vitals } from './facts';
 
-/** What the control plane was told of this machine, so that nothing is said twice. */
+/** Tracks which vitals the control plane already has, so that heartbeats contain only changed vitals. */
 export interface News {
-  /** Nothing, or all of it when something has changed noticeably since it was last accepted. */
+  /** Returns all vitals when they changed noticeably since they were last accepted, else nothing. */
   pick(now: Vitals): Partial<Vitals>;
-  /** What was picked last was accepted. */
+  /** Records that the control plane accepted the last picked vitals. */
   accepted(): void;
 }
 
 const LOAD_STEP = 0.5;
 const SHARE_STEP = 0.1;
 
-/** The control plane may have lost what it was told. */
+/** After this long, vitals are sent again unchanged: the control plane may have lost them. */
 const REPEAT_MS = 600_000;
 
 export function createNews({ monotonicMs }: Pick<Clock, 'monotonicMs'>): News {

@@ -7,13 +7,13 @@ const LOCK_ATTEMPTS = 100;
 const LOCK_PAUSE_MS = 100;
 
 /**
- * Changes one account where the shadow tools are missing (BusyBox). Takes the lock files that the shadow tools take, and replaces each
- * file whole.
+ * Changes one account where the shadow tools are missing (BusyBox). Takes the same lock files as the shadow tools, and replaces each file
+ * atomically.
  */
 export interface PasswdEditor {
-  /** Adds or replaces; `lines` undefined removes. */
+  /** Adds or replaces the entry; removes it when `lines` is undefined. */
   setEntry(name: string, lines: { passwd: string; shadow: string } | undefined): Promise<void>;
-  /** Sets the day, counted from 1970, with which the account expires; does nothing where there is no such account. */
+  /** Sets the day, counted from 1970, on which the account expires. Does nothing when there is no such account. */
   setExpiry(name: string, day: string): Promise<void>;
 }
 
@@ -33,7 +33,8 @@ export function createPasswdEditor(clock: Clock, etcDir = '/etc'): PasswdEditor 
   };
   return {
     setEntry: async (name, lines) => {
-      // An account without a shadow entry is harmless, one without a passwd entry is a stray: shadow first when adding, last when removing.
+      // A shadow entry without a passwd entry is harmless; the reverse is a half-made account. So add to shadow first, and remove from
+      // shadow last.
       const shadow = (): Promise<void> => edit('shadow', (content) => withEntry(content, name, lines?.shadow));
       const passwd = (): Promise<void> => edit('passwd', (content) => withEntry(content, name, lines?.passwd));
       for (const step of lines ? [shadow, passwd] : [passwd, shadow]) {
@@ -44,13 +45,13 @@ export function createPasswdEditor(clock: Clock, etcDir = '/etc'): PasswdEditor 
   };
 }
 
-/** A passwd or shadow file with the entry of `name` replaced by `line`, or removed. */
+/** Returns a passwd or shadow file with the entry of `name` replaced by `line`, or removed. */
 export function withEntry(content: string, name: string, line: string | undefined): string {
   const others = content.split('\n').filter((existing) => existing !== '' && !existing.startsWith(`${name}:`));
   return `${[...others, ...(line === undefined ? [] : [line])].join('\n')}\n`;
 }
 
-/** A shadow file in which the account `name` expires with `day`. */
+/** Returns a shadow file in which the account `name` expires on `day`. */
 export function withExpiry(content: string, name: string, day: string): string {
   return content
     .split('\n')
@@ -58,7 +59,7 @@ export function withExpiry(content: string, name: string, day: string): string {
     .join('\n');
 }
 
-/** The day with which the account `name` of a shadow file expires; empty for never, undefined when there is no such account. */
+/** Returns the day on which the account `name` of a shadow file expires. Empty: never. Undefined: there is no such account. */
 export function expiryOf(content: string, name: string): string | undefined {
   return content.split('\n').find((line) => line.startsWith(`${name}:`))?.split(':')[EXPIRY];
 }

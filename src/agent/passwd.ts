@@ -7,7 +7,7 @@ export interface PasswdEntry {
   home: string;
 }
 
-/** The entries of a passwd file; lines that are none are passed over. */
+/** Parses a passwd file; skips lines that are no valid entry. */
 export function parsePasswd(text: string): PasswdEntry[] {
   return text.split('\n').flatMap((line) => {
     const [name, , uid, gid, , home] = line.split(':');
@@ -27,8 +27,8 @@ export function isOrionAccount(name: string): boolean {
 }
 
 /**
- * The account of that name, or undefined when there is none. Throws when the machine's accounts say otherwise: then the uid might be somebody
- * else's, and nothing may be done to it.
+ * Finds the account of that name; undefined when there is none. Throws when the name has another uid, or the uid another name. The uid may
+ * then belong to somebody else, and nothing may be done to it.
  */
 export async function findOwnAccount({ username, uid }: { username: string; uid: number }): Promise<PasswdEntry | undefined> {
   const accounts = await listAccounts();

@@ -9,15 +9,15 @@ const PAUSE_MS = 50;
 const LIMIT_MS = 30_000;
 const SENDER_LIMIT_MS = 2000;
 
-/** Whether a /proc/PID/status is that of a living process with `uid` among its real, effective, saved and file system uid. */
+/** Whether a /proc/PID/status belongs to a living process with `uid` as its real, effective, saved or file system uid. */
 export function belongsTo(status: string, uid: number): boolean {
   const uids = /^Uid:\s+(.+)$/m.exec(status)?.[1]?.split(/\s+/).map(Number) ?? [];
-  // A process whose first thread has ended looks like a zombie while its other threads live on.
+  // A process whose first thread ended looks like a zombie while its other threads still run.
   const dead = /^State:\s+[ZX]/m.test(status) && Number(/^Threads:\s+(\d+)/m.exec(status)?.[1] ?? 0) <= 1;
   return uids.includes(uid) && !dead;
 }
 
-/** The ids of the living processes of a uid. */
+/** Lists the ids of the living processes of a uid. */
 export async function listProcessesOf(uid: number): Promise<number[]> {
   const pids: number[] = [];
   for (const name of await readdir('/proc')) {
@@ -33,14 +33,15 @@ async function readStatus(pid: string): Promise<string> {
   try {
     return (await readTextIfPresent(`/proc/${pid}/status`)) ?? '';
   } catch {
-    // A process that ends between open and read answers ESRCH.
+    // Reading fails with ESRCH when the process ends between open and read.
     return '';
   }
 }
 
 /**
- * Kills every process of a uid until two scans in a row find none; throws after 30 s. The signal is sent by a process of that very uid to
- * all it may reach: one system call, which a program that forks faster than anybody can list cannot outrun, and which cannot hit another uid.
+ * Kills every process of a uid until two scans in a row find none; throws after 30 s. A process with that very uid sends the signal to
+ * every process that it may signal, in one system call. A program that forks quickly cannot outrun that call, and the call cannot reach
+ * another uid.
  */
 export async function killProcessesOf(account: ProcessOwner, clock: Clock): Promise<number> {
   const killed = new Set<number>();
@@ -55,26 +56,29 @@ export async function killProcessesOf(account: ProcessOwner, clock: Clock): Prom
   return killed.size;
 }
 
-/** Stops every process of a uid, in the same way, until two scans in a row find none awake. */
+/** Stops every process of a uid in the same way, until two scans in a row find no runnable process. */
 export function freezeProcessesOf(account: ProcessOwner, clock: Clock): Promise<void> {
   return signalUntil(account, clock, { signal: 'SIGSTOP', survivors: () => listAwakeProcessesOf(account.uid) });
 }
 
-/** Lets them go on, the youngest first: a shell that sees its command still stopped would take it for suspended. */
+/** Continues the processes of a uid, the youngest first. A shell that finds its command still stopped would treat it as a suspended job. */
 export async function thawProcessesOf(uid: number): Promise<void> {
   const pids = await listProcessesOf(uid);
   const started = new Map(await Promise.all(pids.map(async (pid) => [pid, await startOf(pid)] as const)));
   signalEach(pids.toSorted((a, b) => (started.get(b) ?? 0) - (started.get(a) ?? 0) || b - a), uid, 'SIGCONT');
 }
 
-/** Of the processes of a uid those that can run. One that waits within the kernel cannot: it meets a signal before it goes on. */
+/**
+ * Lists the processes of a uid that can run. A process that waits inside the kernel (state D) does not count: it receives the signal before
+ * it continues.
+ */
 export async function listAwakeProcessesOf(uid: number): Promise<number[]> {
   const pids = await listProcessesOf(uid);
   const awake = await Promise.all(pids.map(async (pid) => (await readThreads(pid)).some(isAwake)));
   return pids.filter((_, index) => awake[index]);
 }
 
-/** Whether a status of a thread says that it runs, or will when what it sleeps for comes. */
+/** Whether the status of a thread shows that it runs, or will run when its sleep ends. */
 export function isAwake(status: string): boolean {
   return /^State:\s+[^TtZXD]/m.test(status);
 }
@@ -88,7 +92,7 @@ async function readThreads(pid: number): Promise<string[]> {
   }
 }
 
-/** In ticks since boot. */
+/** Reads the start time of a process, in ticks since boot. */
 async function startOf(pid: number): Promise<number> {
   const stat = await readTextIfPresent(`/proc/${pid}/stat`).catch(() => undefined);
   return Number(stat?.replace(/^.*\) /s, '').split(' ')[19] ?? 0);
@@ -101,7 +105,7 @@ interface ProcessOwner {
 
 interface Signalling {
   signal: 'SIGKILL' | 'SIGSTOP';
-  /** Those that the signal has not had its effect on yet. */
+  /** Lists the processes on which the signal has not taken effect yet. */
   survivors: () => Promise<number[]>;
 }
 
@@ -112,7 +116,7 @@ async function signalUntil(account: ProcessOwner, clock: Clock, { signal, surviv
     clean = pids.length === 0 ? clean + 1 : 0;
     if (pids.length > 0) {
       await signalAll(account, signal);
-      // What the tenant's processes may do to the sender, they cannot do to root.
+      // The tenant's processes may kill the sender. They cannot stop root, so root also signals each process.
       signalEach(pids, account.uid, signal);
     }
     if (clock.monotonicMs() > deadline) {
@@ -131,7 +135,7 @@ function signalAll({ uid, gid }: ProcessOwner, signal: NodeJS.Signals): Promise<
   });
 }
 
-/** One by one, each looked at once more just before: its pid may be another's by now. */
+/** Signals the processes one by one. Checks each again just before, because its pid may belong to another process by now. */
 function signalEach(pids: number[], uid: number, signal: NodeJS.Signals): void {
   for (const pid of pids) {
     try {
@@ -139,7 +143,7 @@ function signalEach(pids: number[], uid: number, signal: NodeJS.Signals): void {
         process.kill(pid, signal);
       }
     } catch {
-      // It has ended.
+      // The process has ended.
     }
   }
 }

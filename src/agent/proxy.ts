@@ -1,13 +1,13 @@
 import { request as plainRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** What `http.request` and `ws` take in place of their own way to open a connection. */
+/** The function that `http.request` and `ws` accept to open connections. */
 export type Connect = NonNullable<RequestOptions['createConnection']>;
 
 export interface ProxyOptions {
-  /** As `http_proxy` and its like have it; may hold a user and a password. */
+  /** In the form of `http_proxy`; may contain a user and a password. */
   proxy: string;
-  /** The server behind the proxy. With https, TLS is spoken with that server and not with the proxy. */
+  /** The server behind the proxy. With https, TLS ends at that server and not at the proxy. */
   url: string;
   /** PEM, trusted in addition to Node's own. */
   ca: string | undefined;
@@ -16,10 +16,10 @@ export interface ProxyOptions {
 const LIMIT_MS = 10_000;
 const PORTS: Record<string, number> = { 'http:': 80, 'ws:': 80, 'https:': 443, 'wss:': 443 };
 
-/** The proxy's address without user and password, for people. */
+/** Returns the proxy's address without user and password, for messages. */
 export const nameOfProxy = (proxy: string): string => `${new URL(proxy).protocol}//${new URL(proxy).host}`;
 
-/** Opens connections to the server of `url` by CONNECT (RFC 9110, section 9.3.6): the proxy passes on bytes, those of a WebSocket too. */
+/** Opens connections to the server of `url` by CONNECT (RFC 9110, section 9.3.6). The proxy forwards bytes, also those of a WebSocket. */
 export function connectThrough(options: ProxyOptions): Connect {
   return ({ signal }, done) => {
     open(options, signal ?? undefined).then(

@@ -10,8 +10,8 @@ const KEY_TYPES = new Set([
 const MAX_LENGTH = 16_384;
 
 /**
- * Takes one OpenSSH public key line to pieces, and gives `type base64`; undefined when it is anything but a single key of a known type:
- * several lines, options before the type, a blob that says it is of another type. A comment is dropped.
+ * Parses one OpenSSH public key line, and returns `type base64` without the comment. Returns undefined for anything but a single key of a
+ * known type: several lines, options before the type, or a blob that contains another type.
  */
 export function normalisePublicKey(line: string): string | undefined {
   const text = line.trim();

@@ -4,7 +4,7 @@ import { REGISTRATION_MARK_FILE } from '../lib/registration-mark';
 
 /** See lib/registration-mark. */
 export interface RegistrationMark {
-  /** Runs `work` while a new mark is on the machine; undefined: none could be written. The mark is gone afterwards. */
+  /** Runs `work` while a new mark is on the machine, and removes the mark afterwards. `mark` is undefined when it could not be written. */
   around<T>(work: (mark: string | undefined) => Promise<T>): Promise<T>;
 }
 

@@ -1,10 +1,10 @@
 import type { Clock } from '../lib/clock';
 
-/** The pause between two calls home, which may be cut short. */
+/** The pause between two requests to the control plane. It can be cut short. */
 export interface Rest {
-  /** Resolves after `ms`, or when `signal` aborts, or when it is cut: then true. */
+  /** Waits for `ms`, or until `signal` aborts or the pause is cut. Resolves true when it was cut. */
   take(ms: number, signal: AbortSignal): Promise<boolean>;
-  /** Ends the rest that is being taken, or else the next one: the call that is being made may have come too early. */
+  /** Ends the current pause, or else the next one: a request that is in flight may have been sent too early. */
   cut(): void;
 }
 

@@ -17,7 +17,7 @@ describe('what a machine says of itself', () => {
     const news = createSelfNews({ monotonicMs: () => nowMs });
     news.registered(self);
     news.pick(self, '10.0.0.1');
-    // One that got no answer is followed by one without: it may have been the news that took too long.
+    // After an unanswered report, the next heartbeat contains none: the report may have caused the timeout.
     expect([1, 2, 3].map(() => news.pick(changed, addresses))).toEqual([changed, undefined, changed]);
     news.answered(false);
     expect(news.pick(changed, addresses)).toBeUndefined();
@@ -26,7 +26,7 @@ describe('what a machine says of itself', () => {
     news.answered(true);
     expect(news.pick(changed, addresses)).toBeUndefined();
     expect(news.pick(self, '10.0.0.1')).toEqual(self);
-    // A control plane of the release before.
+    // A control plane of the previous release does not answer the report.
     news.answered(undefined);
     expect(news.pick(self, '10.0.0.1')).toBeUndefined();
   });

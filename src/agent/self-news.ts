@@ -1,19 +1,24 @@
 import type { Clock } from '../lib/clock';
 import type { SelfReport } from './wire';
 
-/** What the control plane was told of this machine, so that a heartbeat has it only when it changed. */
+/** Tracks which facts of this machine the control plane already has, so that a heartbeat contains them only when they changed. */
 export interface SelfNews {
-  /** This registration was accepted. */
+  /** Records that the control plane accepted this registration. */
   registered(self: SelfReport): void;
-  /** What a heartbeat has to tell, or undefined. `addresses`: of the machine's interfaces; with others the control plane may see it elsewhere. */
+  /**
+   * Returns what the next heartbeat must report, or undefined. `addresses` are those of the machine's interfaces: when they change, the
+   * control plane may see the machine at another address.
+   */
   pick(self: SelfReport, addresses: string): SelfReport | undefined;
-  /** Of the heartbeat that had it. Undefined: a control plane that knows nothing of it. */
+  /** Handles the answer to the heartbeat that reported the change. Undefined: the control plane does not support such reports. */
   answered(accepted: boolean | undefined): void;
 }
 
-/** What was not accepted (nobody answers at the new address yet) is told again after so long. */
+/** Pause before a report that was not accepted is sent again. Example: the machine cannot be reached at its new address yet. */
 const AGAIN_MS = 15_000;
-/** The size of some file systems (ZFS, btrfs) changes with what is stored beside them: a part of it that is smaller is no news. */
+/**
+ * Smallest relative change of the disk size that is reported. The size of some file systems (ZFS, btrfs) changes with the data beside them.
+ */
 const DISK_NEWS = 0.05;
 
 export function createSelfNews({ monotonicMs }: Pick<Clock, 'monotonicMs'>): SelfNews {
@@ -38,10 +43,11 @@ export function createSelfNews({ monotonicMs }: Pick<Clock, 'monotonicMs'>): Sel
       const text = textOf(self);
       picked = `${text} ${addresses}`;
       if (told === undefined && registeredAs === text) {
-        // The addresses are those of the registration.
+        // These addresses are those of the registration.
         told = picked;
       }
-      // Looking at a new address may take the control plane longer than this call may: then every second call goes without, or the contact would be lost.
+      // Checking a new address may take the control plane longer than the timeout of this call. So every second call omits the report, or
+      // contact would be lost.
       const isNews = told !== picked && monotonicMs() >= notBeforeMs && !isUnanswered;
       isUnanswered = isNews;
       picked = isNews ? picked : undefined;

@@ -5,10 +5,10 @@ import { readAddresses, readFacts, readHostKey } from './facts';
 import { createSelfNews } from './self-news';
 import type { RegisterBody, SelfReport } from './wire';
 
-/** What the settings say of the machine. */
+/** Settings that describe the machine. */
 export interface SelfSettings {
   hostname: string;
-  /** The name is the machine's own, and changes with it. */
+  /** The name comes from the operating system, and changes with it. */
   followsHostname: boolean;
   sshPort: number;
   address: string | undefined;
@@ -19,15 +19,15 @@ export interface SelfSettings {
   memoryMb: number | undefined;
 }
 
-/** This machine as the control plane is told of it. */
+/** Describes this machine to the control plane. */
 export interface Self {
   describe(): Promise<RegisterBody>;
-  /** As it was described last. */
+  /** Records that the control plane accepted a registration with the last description. */
   registered(): void;
-  /** What a heartbeat has to tell of it; undefined: nothing changed. */
+  /** Returns what the next heartbeat must report about the machine, or undefined when nothing changed. */
   news(): Promise<SelfReport | undefined>;
   answered(accepted: boolean | undefined): void;
-  /** Whether the addresses of its interfaces changed since this was asked last. */
+  /** Whether the addresses of the machine's interfaces changed since the last call of this method. */
   hasMoved(): boolean;
 }
 

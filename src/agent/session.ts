@@ -8,10 +8,10 @@ import type { Rest } from './rest';
 import { heartbeatPauseSeconds, judgeAnswer, type Pace, retrySeconds } from './verdict';
 import type { ControlOffer, HeartbeatAnswer, HeartbeatBody, RegisterBody } from './wire';
 
-/** Why a session ended: told to stop, retired by an operator, or `leave` was run beside it. */
+/** Why a session ended: the agent was stopped, an operator retired the node, or somebody ran `orion-agent leave` beside the agent. */
 export type SessionEnd = 'stopped' | 'retired' | 'left';
 
-/** The control plane answered that this machine is a copy of another one that is in use. Its message is the remedy. */
+/** The control plane answered that this machine is a copy of another machine that is in use. The message contains the remedy. */
 export class ClonedMachineError extends Error {
   override name = 'ClonedMachineError';
 }
@@ -23,37 +23,46 @@ export interface SessionDeps {
   logger: Logger;
   describeSelf: () => Promise<RegisterBody>;
   describeState: () => Promise<HeartbeatBody>;
-  /** The public host key that the machine has now. */
+  /** Reads the machine's current public host key. */
   readHostKey: () => Promise<string>;
-  /** Installs what the control plane has signed. A failure is logged and does not end the session. */
+  /** Installs the management keys that the control plane signed. The session logs a failure and goes on. */
   applyManagement: (offer: ControlOffer | undefined) => Promise<void>;
-  /** The control plane took this machine in: it is the one that its credential belongs to. Called at each registration. */
+  /** Called after each accepted registration: this machine is then the node that its credential belongs to. */
   onRegistered: () => void;
   onHeartbeat: (answer: HeartbeatAnswer) => Promise<void>;
-  /** Asked before each call, with the interval that was told. */
+  /** Called before each request, with the heartbeat interval of the last answer. */
   pace: (intervalSeconds: number) => Pace;
   rest: Rest;
-  /** It learns of accounts that come, and cuts the rest for them: it may be told to rest for longer than those may wait. */
+  /**
+   * The agent notices new accounts and ends the pause for them. The control plane may then prescribe a longer interval than new accounts
+   * may wait.
+   */
   watchful: boolean;
 }
 
 interface State {
   credential: string | undefined;
   registered: boolean;
-  /** That the machine registered with: another one it has to prove, by registering again. */
+  /** The host key of the last registration. When the machine has another key, it registers again to prove it. */
   hostKey: string;
-  /** Turns with each refusal: a credential that is refused may keep a good join token from being seen, and may be good again later. */
+  /**
+   * Flips with each 401. A registration with a credential contains no proof of the join token, so a refused credential would hide a good
+   * token. The credential may also become valid again later.
+   */
   presentCredential: boolean;
   status: string;
   failures: number;
-  /** Told by the last answer; undefined when an account came after it. */
+  /** The interval of the last answer; undefined when an account came after that answer. */
   keptSeconds: number | undefined;
   signal: AbortSignal;
 }
 
 type Step = { end: SessionEnd } | { pauseSeconds: number };
 
-/** Registers and then calls home until `signal` aborts or the membership is over. Never gives up, one call at a time. Rejects with ClonedMachineError alone. */
+/**
+ * Registers, then sends heartbeats until `signal` aborts or the membership ends. Sends one request at a time, and retries for ever. Rejects
+ * only with ClonedMachineError.
+ */
 export async function runSession(deps: SessionDeps, signal: AbortSignal): Promise<SessionEnd> {
   const state: State = { credential: await deps.credentials.find(), registered: false, hostKey: '', presentCredential: true, status: '', failures: 0, keptSeconds: undefined, signal };
   while (!signal.aborted) {
@@ -93,7 +102,7 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
   const presented = state.presentCredential ? state.credential : undefined;
   const self = await deps.describeSelf();
   const answer = await deps.controlPlane.register(self, presented, state.signal);
-  // A machine that has a credential believes nobody who does not know it.
+  // A machine that has a credential believes this answer only if it is authenticated with that credential.
   if (answer.kind === 'refused' && judgeAnswer(answer) === 'clone' && presented === state.credential) {
     throw new ClonedMachineError(answer.detail);
   }
@@ -106,7 +115,8 @@ async function register(deps: SessionDeps, state: State): Promise<Step> {
     state.credential = credential;
   }
   Object.assign(state, { registered: true, hostKey: self.host_key });
-  // A credential the server has just refused must not bring the two of us into a tight circle.
+  // Pause after a failure. Without it, a server that accepts the registration and then refuses the credential would cause a loop without
+  // pauses.
   const pauseSeconds = state.failures > 0 ? retrySeconds(answer, state.failures, { random: Math.random(), ...paceIn(deps, state) }) : 0;
   deps.onRegistered();
   deps.logger.info('registered', { nodeId, status });

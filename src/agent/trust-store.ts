@@ -4,25 +4,25 @@ import { messageOf } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { readTextIfPresent, writeFileAtomic } from './files';
 
-/** What a machine believes of its control plane. On disk, readable by root alone. */
+/** The control key that this machine trusts, and the newest statement of that key. Only root can read the file. */
 export interface Trusted {
-  /** What the settings said when it was written: other settings begin anew. */
+  /** The fingerprint that was configured when the file was written. If the setting changed since, the store ignores the old content. */
   configured: string | null;
   fingerprint: string;
-  /** The newest statement, as it was signed. */
+  /** The newest statement, as the control plane signed it. */
   statement?: string;
 }
 
 export interface TrustStore {
   load(): Promise<Trusted | undefined>;
   /**
-   * Holds from now on. Never rejects: a disk that cannot take it keeps no machine out of service. It is held in memory then, and each `load` tries to write it
-   * again; an agent that ends before believes what it believed before.
+   * Replaces what is trusted. Never rejects, so a full disk keeps no machine out of service. If the write fails, the value stays in memory
+   * and each `load` tries to write it again. An agent that ends before that trusts the old value after its restart.
    */
   save(trusted: Trusted): Promise<void>;
 }
 
-/** In `stateDir`/agent. */
+/** Opens the store in `stateDir`/agent. */
 export function openTrustStore({ stateDir, configured, logger }: { stateDir: string; configured: string | undefined; logger: Logger }): TrustStore {
   const folder = join(stateDir, 'agent');
   const file = join(folder, 'control-plane.json');
@@ -66,7 +66,7 @@ async function readTrusted(file: string, { configured, logger }: { configured: s
   return kept !== 'unreadable' && kept?.fingerprint === configured ? { ...kept, configured } : { configured, fingerprint: configured };
 }
 
-/** Another program, or a file system that lost its last writes, may have left anything there. */
+/** Parses the file. Its content can be anything: another program, or a file system that lost its last writes, may have damaged it. */
 function parse(text: string | undefined): Trusted | 'unreadable' | undefined {
   if (text === undefined) {
     return undefined;

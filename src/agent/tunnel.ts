@@ -18,10 +18,10 @@ export interface TunnelOptions {
   ca: string | undefined;
   /** URL of the proxy to go through. */
   proxy?: string | undefined;
-  /** This machine's own SSH server: the only thing that the tunnel leads to. */
+  /** This machine's own SSH server. The tunnel leads to nothing else. */
   sshd: { host: string; port: number };
   findCredential: () => Promise<string | undefined>;
-  /** What the control plane wants answered by whoever opens a tunnel. Rejects when it cannot be asked. */
+  /** Requests the challenge that the request for a tunnel must contain. Rejects when the control plane does not send one. */
   challenge: (signal: AbortSignal) => Promise<string>;
   clock: Clock;
   logger: Logger;
@@ -30,13 +30,13 @@ export interface TunnelOptions {
 const PATH = '/api/workers/tunnel';
 const RETRY = { firstSeconds: 1, maxSeconds: 10 };
 const HANDSHAKE_MS = 10_000;
-/** The control plane asks for a sign of life every few seconds; without any for so long the tunnel is taken to be broken. */
+/** Ping timeout. The control plane sends a ping every few seconds; after this long without one, the agent closes the tunnel as broken. */
 const SILENCE_MS = 20_000;
 const MAX_STREAMS = 64;
 const STREAM_WINDOW = 1024 * 1024;
-/** A tunnel that lasted for so long was a good one: the next is tried without waiting for longer than others do. */
+/** A tunnel that was open for longer than this resets the count of failures, so the next attempt starts without backoff. */
 const GOOD_MS = 10_000;
-/** After the end of a tunnel the agents of a whole fleet do not come back in the same moment. */
+/** Longest random pause before a new tunnel, so that the agents of a fleet do not all reconnect at once. */
 const SPREAD_MS = 1_000;
 const NO_CREDENTIAL_MS = 2_000;
 
@@ -75,12 +75,13 @@ function openTunnel(options: TunnelOptions, authorization: string, signal: Abort
     maxPayload: MAX_MESSAGE_BYTES,
     handshakeTimeout: HANDSHAKE_MS,
     followRedirects: false,
-    // Masks keep scripts in browsers from forging requests to proxies (RFC 6455, section 10.3). No script chooses these bytes, and masking them costs CPU.
+    // Masks keep scripts in browsers from forging requests to proxies (RFC 6455, section 10.3). No script chooses these bytes, and masking
+    // them costs CPU.
     generateMask: (mask) => mask.fill(0),
   });
   return new Promise((resolve, reject) => {
     socket.once('upgrade', ({ socket: tcp }) => tcp.setNoDelay(true));
-    // In this very call: what comes right behind the handshake would be lost on a stream made later.
+    // Create the session in this same call: a stream created later would lose the data that directly follows the handshake.
     socket.once('open', () => resolve(serve(socket, options, signal)));
     socket.once('unexpected-response', (_request, response) => {
       socket.terminate();
@@ -125,7 +126,7 @@ function serve(socket: WebSocket, { sshd, clock, logger }: TunnelOptions, signal
   return session;
 }
 
-/** Whatever the stream asks for, it gets this machine's sshd and nothing else. */
+/** Connects a stream to this machine's sshd, whatever target the stream requests. */
 function lead(stream: ServerHttp2Stream, method: string | undefined, sshd: TunnelOptions['sshd']): void {
   stream.on('error', () => undefined);
   if (method !== 'CONNECT') {
@@ -143,7 +144,10 @@ function lead(stream: ServerHttp2Stream, method: string | undefined, sshd: Tunne
   });
 }
 
-/** The replica that is about to stop says so first: the next tunnel then opens while this one still serves what is on it. */
+/**
+ * Waits until the session closes or the replica sends GOAWAY. A replica that stops sends GOAWAY first, so the next tunnel opens while this
+ * one still serves its streams.
+ */
 function untilOverOrDismissed(session: ServerHttp2Session): Promise<void> {
   return new Promise((resolve) => {
     session.once('goaway', () => resolve());

@@ -59,7 +59,7 @@ describe('the verdict on an answer', () => {
   it('comes back from a restart of the control plane over the interval, not as a herd', () => {
     const [agents, interval, awaySeconds] = [1000, 5, 10];
     const pace = paceOf(15, interval);
-    // Nobody listens from 0 on; each agent's first call in vain is where it was in its interval.
+    // No replica listens from time 0 on. The failed first calls of the agents are spread over the interval.
     const backAt = Array.from({ length: agents }, (_, agent) => {
       let at = (agent / agents) * interval;
       for (let failures = 1; at < awaySeconds; failures += 1) {

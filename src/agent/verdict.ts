@@ -1,11 +1,11 @@
 import { backoffSeconds } from '../lib/backoff';
 import type { Answer } from './answer';
 
-/** What an answer means for the agent's membership. */
+/** The meaning of an answer for the agent's membership. */
 export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'clone' | 'try_again';
 
 const FIRST_RETRY_SECONDS = 1;
-/** For refusals that only a person can lift. */
+/** Backoff for refusals that only a person can lift. */
 const SHUT_OUT = { firstSeconds: 10, maxSeconds: 300 };
 const MAX_RETRY_AFTER_SECONDS = 3600;
 
@@ -22,7 +22,7 @@ function judgeRefusal({ status, code, retryAfterSeconds }: Extract<Answer<unknow
     case 403:
       return 'unauthenticated';
     case 409:
-      // With Retry-After the control plane cannot tell yet.
+      // Retry-After means that the control plane does not know yet whether this machine is a copy.
       return code === 'host_key_in_use' && retryAfterSeconds === undefined ? 'clone' : 'try_again';
     case 410:
       return code === 'node_retired' ? 'retired' : 'try_again';
@@ -31,15 +31,17 @@ function judgeRefusal({ status, code, retryAfterSeconds }: Extract<Answer<unknow
   }
 }
 
-/** How long a call home may take, and how long the next one waits at most when it failed. */
+/** The timeout of a call, and the longest pause before the retry of a failed call. */
 export interface Pace {
   timeoutMs: number;
   maxRetrySeconds: number;
 }
 
 /**
- * Where accounts are held after some seconds without contact, one lost call must leave time for another, and they are given back as soon as
- * the control plane is back: then no agent calls more often than it does anyway. (One without accounts was told a longer interval.)
+ * Derives the pace from the lease timeout. A call times out after half the limit at most, so one lost call leaves time for another. Retries
+ * come at least every third of the limit, so that suspended accounts are released soon after the control plane is back. The limit counts as
+ * at least three intervals, so no agent retries more often than it sends heartbeats. (The control plane gives an agent without accounts a
+ * longer interval.)
  */
 export function paceOf(contactLimitSeconds: number, intervalSeconds = 0): Pace {
   const limit = Math.max(contactLimitSeconds, 3 * intervalSeconds);
@@ -48,8 +50,8 @@ export function paceOf(contactLimitSeconds: number, intervalSeconds = 0): Pace {
 }
 
 /**
- * Seconds until the next attempt after the `failures`-th failure in a row: jittered backoff, slower where a person has to act,
- * and never before the Retry-After that the control plane asked for.
+ * Computes the seconds until the next attempt after `failures` failures in a row. The backoff is jittered, and slower where a person has to
+ * act. The pause is never shorter than the control plane's Retry-After, which counts up to one hour.
  */
 export function retrySeconds(answer: Answer<unknown>, failures: number, { random, maxRetrySeconds }: { random: number; maxRetrySeconds: number }): number {
   const policy = judgeAnswer(answer) === 'unauthenticated' ? SHUT_OUT : { firstSeconds: FIRST_RETRY_SECONDS, maxSeconds: maxRetrySeconds };
@@ -57,7 +59,7 @@ export function retrySeconds(answer: Answer<unknown>, failures: number, { random
   return Math.max(backoffSeconds(policy, failures, random), asked);
 }
 
-/** Seconds to the next heartbeat: the interval ±10 %, so that a fleet that started together drifts apart. */
+/** Computes the seconds to the next heartbeat: the interval ±10 %, so that agents that started together drift apart. */
 export function heartbeatPauseSeconds(intervalSeconds: number, random: number): number {
   return intervalSeconds * (0.9 + 0.2 * random);
 }

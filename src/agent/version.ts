@@ -1,4 +1,4 @@
 import manifest from '../../package.json' with { type: 'json' };
 
-/** The release this agent was built from; the bundler writes it in. */
+/** The release of this agent. The bundler inlines it. */
 export const agentVersion = manifest.version;

@@ -2,30 +2,30 @@ import type { HeartbeatRequest, RegisterRequest } from '../contract';
 import type { SignedText } from '../lib/control-key';
 import type { Facts } from './facts';
 
-/** The account through which the control plane works on this node, and the keys that open it. Keys are not yet validated. */
+/** The account as which the control plane logs in to this node, and its SSH keys. The keys are not validated yet. */
 export interface Management {
   username: string;
   publicKeys: string[];
 }
 
-/** What a control plane says of itself; nothing of it is verified yet. */
+/** The keys of a control plane, as it sent them. Nothing of them is verified yet. */
 export interface ControlOffer {
   /** `ssh-ed25519 base64`. */
   controlKey: string;
-  /** Which keys open this node: see parseStatement. */
+  /** The management statement: the list of keys that may log in to this node. See parseStatement. */
   statement: SignedText;
-  /** By which control keys of before name the present one. */
+  /** Statements in which earlier control keys (`by`) name the present key as their successor. */
   successors: (SignedText & { by: string })[];
 }
 
 export interface Registration {
   nodeId: string;
   status: string;
-  /** Present only when a new one was agreed on. */
+  /** Present only when a new credential was agreed on. */
   credential: string | undefined;
   serverKey: string | undefined;
   signature: string | undefined;
-  /** Undefined: a control plane that signs nothing. */
+  /** Undefined when the control plane signs nothing. */
   offer: ControlOffer | undefined;
   heartbeatIntervalSeconds: number;
 }
@@ -34,10 +34,16 @@ export interface HeartbeatAnswer {
   status: string;
   heartbeatIntervalSeconds: number;
   offer: ControlOffer | undefined;
-  /** How long accounts may go on without an answer that lists them; 0 (also from a control plane that knows of none): for ever. */
+  /**
+   * Lease timeout: seconds that an account may go on without an answer that lists it. 0: no limit; a control plane without this field
+   * counts as 0.
+   */
   contactLimitSeconds: number;
   accounts: { username: string; remainingSeconds: number }[];
-  /** Undefined: the heartbeat did not say that the machine changed, or nobody looked. */
+  /**
+   * Whether the control plane accepted the reported change of the machine. Undefined when the heartbeat reported none, or the control plane
+   * did not check it.
+   */
   selfAccepted: boolean | undefined;
 }
 
@@ -47,15 +53,15 @@ export interface LeaveAnswer {
   detail: string;
 }
 
-/** What this agent sends of what the contract allows. */
+/** The part of the contract's request that this agent sends. */
 export type RegisterBody = RegisterRequest & { labels: Record<string, string>; facts: Facts };
 
-/** What a machine says of itself that may change while its agent runs. */
+/** The properties of a machine that may change while its agent runs. */
 export type SelfReport = Pick<RegisterBody, 'hostname' | 'ssh_port' | 'address' | 'labels' | 'facts'>;
 
-/** Of the vitals only what is news, and `self` when the machine changed. */
+/** Contains only changed vitals, and `self` only when the machine changed. */
 export type HeartbeatBody = HeartbeatRequest & {
-  /** Placements' accounts that exist here. */
+  /** Names of the placement accounts that exist here. */
   accounts: string[];
   self?: SelfReport | undefined;
 };
@@ -65,7 +71,7 @@ const MAX_INTERVAL_SECONDS = 3600;
 const MAX_REMAINING_SECONDS = 10 * 365 * 86_400;
 const MAX_CONTACT_LIMIT_SECONDS = 86_400;
 
-/** The parsers below throw for an answer that is not as agreed; what they return is safe to use, save for public keys. */
+/** The parsers below throw for an answer that violates the contract. Their results are safe to use, except for public keys. */
 export function parseRegistration(body: unknown): Registration {
   const answer = asObject(body);
   const { node_id: nodeId } = answer;
@@ -108,14 +114,14 @@ export function parseLeaveAnswer(body: unknown): LeaveAnswer {
   return { left: answer.left, status: text(answer.status), detail: text(answer.detail) };
 }
 
-/** `code` and `detail` of a problem document; empty where there is none. */
+/** Returns `code` and `detail` of a problem document; both are empty where there is none. */
 export function parseProblem(body: unknown): { code: string; detail: string } {
   const problem = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
   const text = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 500) : '');
   return { code: text(problem.code), detail: text(problem.detail) };
 }
 
-/** What a signed statement says, which the control plane's key vouches for. Throws for anything else. */
+/** Parses a signed statement; its signature must already be verified. Throws for any other text. */
 export function parseStatement(text: string): { management: Management; serial: number } {
   const statement = asObject(JSON.parse(text) as unknown);
   const keys = statement.public_keys;
@@ -127,7 +133,7 @@ export function parseStatement(text: string): { management: Management; serial: 
 
 export const parseChallenge = (body: unknown): string => asText(asObject(body), 'challenge');
 
-/** Undefined where nothing is signed: such keys are not looked at. */
+/** Undefined where nothing is signed: the agent ignores unsigned keys. */
 function parseOffer(value: unknown): ControlOffer | undefined {
   const { statement, control_key: controlKey, successors } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   if (statement === undefined || typeof controlKey !== 'string') {

@@ -1,7 +1,7 @@
 import { createOrionClient, type OrionClientOptions } from '../../src/client';
 
 export interface AnyAnswer {
-  /** Of a success, and `error` of any other answer. */
+  /** Body of a success; `error` is the body of any other answer. */
   data?: unknown;
   error?: unknown;
   response: Response;
@@ -15,7 +15,7 @@ export interface AnyCall {
   signal?: AbortSignal;
 }
 
-/** One call by the client that programs use, of a path that is put together while a test or the demo runs: its types do not hold there. */
+/** Sends one call with the public client. The path is built at run time by a test or the demo, so the client's types do not apply. */
 export function callAny(options: OrionClientOptions, { method, path }: { method: string; path: string }, { body, ...call }: AnyCall): Promise<AnyAnswer> {
   const orion = createOrionClient(options) as unknown as Record<string, Record<string, (call: AnyCall) => Promise<AnyAnswer>>>;
   const send = orion[path]?.[method];

@@ -2,13 +2,13 @@ import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from './lab';
 
-/** A process whose log goes where it cannot be written, as the command that starts it. */
+/** Ways in which the log of a process cannot be written. */
 export type BrokenLog = 'full disk' | '/dev/full' | 'unread pipe' | 'closed pipe' | 'stopped terminal';
 
-/** Puts a file of a full file system of its own (64 KiB, in a mount namespace that ends with the process) behind stderr. */
+/** Redirects stderr to a file on a full file system (64 KiB, in a mount namespace that ends with the process). */
 const FULL_DISK = 'mount -t tmpfs -o size=64k none "$1" && { head -c 1m /dev/zero >"$1/ballast" 2>/dev/null; exec 2>"$1/log"; } && shift && exec "$@"';
 
-/** Puts a pipe or terminal behind stderr that is full before the program starts, or whose reader is gone. */
+/** Redirects stderr to a pipe or terminal that is full before the program starts, or whose reader is gone. */
 const STREAM = `
 import os, sys
 kind, program = sys.argv[1], sys.argv[2:]
@@ -27,7 +27,10 @@ os.dup2(write, 2)
 os.execvp(program[0], program)
 `;
 
-/** What comes before a command, for its stderr to be like that. `disk` is the folder of the full disk, within the process's own mount namespace. */
+/**
+ * Returns the command prefix that breaks a program's stderr in this way. `disk` is the folder of the full disk, in the mount namespace of
+ * the process.
+ */
 export function breakLog(lab: Lab, kind: BrokenLog): { command: string[]; disk: string } {
   const disk = mkdtempSync(join(lab.dir, 'disk-'));
   switch (kind) {

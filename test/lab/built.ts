@@ -4,7 +4,10 @@ import { programDir } from './paths';
 
 const PARTS = ['main.js', 'orion-agent.js'];
 
-/** Says what to do and returns false when the program was not built: everything that starts it would fail one by one, as if the product were broken. */
+/**
+ * Checks that the program was built. If not, writes what to do and returns false: otherwise every test that starts the program would fail
+ * as if the product were broken.
+ */
 export function isBuilt(say: (line: string) => void): boolean {
   const missing = PARTS.find((part) => !existsSync(join(programDir, 'dist', part)));
   if (missing !== undefined) {

@@ -9,14 +9,14 @@ import { freePort } from './ports';
 import { startProcess, type LabProcess } from './process';
 
 export interface CaddyOptions {
-  /** `host:port` of each server behind it. */
+  /** `host:port` of each upstream server. */
   upstreams?: string[];
   /**
-   * A whole Caddyfile instead; it reads its ports as {$HTTP_PORT} and {$HTTPS_PORT}, and has `admin off` and `skip_install_trust`
-   * in its global options, since otherwise it would touch this machine.
+   * A complete Caddyfile instead. It must use the ports {$HTTP_PORT} and {$HTTPS_PORT}. Its global options must contain `admin off` and
+   * `skip_install_trust`, because otherwise Caddy would change this machine.
    */
   config?: string;
-  /** For further {$NAME} in the Caddyfile. */
+  /** Values of further {$NAME} in the Caddyfile. */
   env?: Record<string, string>;
 }
 
@@ -30,10 +30,10 @@ export interface Caddy extends LabProcess {
   caFile: string;
 }
 
-/** An API replica: its port, and the one for agents. */
+/** An API replica: URLs of its port, and of its port for agents. */
 export type Upstream = Pick<OrionProcess, 'url' | 'agentsUrl'>;
 
-/** The Caddyfile of the program under test, on 127.0.0.1, with a fixed list of API replicas. */
+/** Starts Caddy with the Caddyfile of the program under test, on 127.0.0.1, with a fixed list of API replicas. */
 export function startProjectCaddy(lab: Lab, replicas: Upstream[], env: Record<string, string> = {}): Promise<Caddy> {
   const listed = (urls: string[]): string => urls.map((url) => new URL(url).host).join(' ');
   return startCaddy(lab, {
@@ -48,7 +48,7 @@ export function startProjectCaddy(lab: Lab, replicas: Upstream[], env: Record<st
   });
 }
 
-/** A private Caddy on free ports of 127.0.0.1, with a certificate authority of its own. */
+/** Starts a private Caddy on free ports of 127.0.0.1, with its own certificate authority. */
 export async function startCaddy(lab: Lab, options: CaddyOptions): Promise<Caddy> {
   const config = options.config ?? defaultConfig(options.upstreams ?? []);
   if (!config.includes('skip_install_trust') || !config.includes('admin off')) {

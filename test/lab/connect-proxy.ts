@@ -4,23 +4,26 @@ import type { Duplex } from 'node:stream';
 import type { Lab } from './lab';
 import type { Place } from './relay';
 
-/** What the proxy does with a CONNECT. A number is the status of a refusal; `silent`: it never answers. */
+/** How the proxy answers a CONNECT. A number is the status of a refusal. `silent`: the proxy never answers. */
 export type ProxyMood = 'connects' | 'silent' | 407 | 503;
 
 export interface ConnectProxy {
   url: string;
   mood: ProxyMood;
-  /** Only with these credentials (`user:password`) does it connect; undefined: for everybody. */
+  /** The only accepted credentials (`user:password`). Undefined: the proxy accepts every client. */
   credentials: string | undefined;
-  /** `METHOD target`, one for each request that it was sent. */
+  /** `METHOD target` of each request that the proxy received. */
   asked: string[];
-  /** Bytes that it passed on through tunnels, both ways. */
+  /** Bytes that the proxy forwarded through tunnels, in both directions. */
   bytes: number;
-  /** Ends all tunnels. */
+  /** Closes all tunnels. */
   cut(): void;
 }
 
-/** An HTTP proxy with CONNECT, and forwarding of plain requests. Whatever name it is asked for, it leads to `to`. Ends with the lab. */
+/**
+ * Starts an HTTP proxy that supports CONNECT and forwards plain requests. It connects to `to`, whatever target a request names. Closes with
+ * the lab.
+ */
 export async function startConnectProxy(lab: Lab, { host, to }: { host: string; to: Place }): Promise<ConnectProxy> {
   const sockets = new Set<Duplex>();
   const server = createServer((req, res) => {

@@ -3,28 +3,28 @@ import { systemClock } from '../../src/lib/clock';
 import type { Lab } from './lab';
 
 /**
- * What becomes of one COMMIT. `cut_before`: it never reaches the server and both connections are reset; `cut_after`: the server commits, its
- * answer is dropped and the client's connection is reset, so that the client cannot know.
+ * The fate of one COMMIT. `cut_before`: it never reaches the server, and both connections are reset. `cut_after`: the server commits, the
+ * proxy drops the answer and resets the client's connection, so the client does not know the outcome.
  */
 export type CommitFate = 'pass' | 'cut_before' | 'cut_after';
 
-/** A TCP proxy between a role and MariaDB that understands just enough of the protocol to see a COMMIT. */
+/** A TCP proxy between a role and MariaDB. It parses just enough of the protocol to detect a COMMIT. */
 export interface DatabaseProxy {
   host: string;
   port: number;
-  /** Texts sent to the server so far: each is a round trip. */
+  /** Number of queries sent to the server so far; each is one round trip. */
   queries: number;
-  /** Told each of them. */
+  /** Called with the text of each query. */
   onQuery: (text: string) => void;
-  /** COMMITs seen so far; of these, the ones whose answer was dropped after the server had given it. */
+  /** Number of COMMITs so far. `lostAnswers` counts those whose answer was dropped after the server had sent it. */
   commits: number;
   lostAnswers: number;
   cutBefore: number;
-  /** Asked for every COMMIT. Default: all pass. */
+  /** Called for every COMMIT. By default all pass. */
   decide: () => CommitFate;
-  /** Holds back every piece in both directions for so long. */
+  /** Delays every chunk in both directions by this time. */
   delayMs: number;
-  /** Resets every connection there is. */
+  /** Resets every open connection. */
   cutAll(): void;
 }
 
@@ -41,7 +41,7 @@ export async function startDatabaseProxy(lab: Lab, upstream: { host: string; por
   const server = createServer((client) => relay(client, connect({ ...upstream, noDelay: true })));
   const reset = (socket: Socket): void => {
     if (socket.writableEnded) {
-      // Its end is on its way: libuv resets no such socket, and Node would wait for it for ever when the process ends.
+      // The socket is already closing. libuv does not reset such a socket, and Node would wait for it for ever at exit.
       socket.destroy();
     } else if (!socket.destroyed) {
       socket.resetAndDestroy();
@@ -113,7 +113,7 @@ function send(socket: Socket, chunk: Buffer): void {
   }
 }
 
-/** Runs what it is given in order, each after the delay that holds at that moment. */
+/** Runs actions in order, each after the delay that is configured at that moment. */
 function delayed(proxy: { delayMs: number }): (act: () => void) => void {
   let last: Promise<void> | undefined;
   return (act) => {
@@ -129,7 +129,10 @@ function delayed(proxy: { delayMs: number }): (act: () => void) => void {
   };
 }
 
-/** Counts and tells the texts of a client. Says whether a COMMIT ends within a piece: alone, or after the statements that travel with it. */
+/**
+ * Counts and reports the queries of a client. The returned function reports whether a COMMIT ends in a chunk, alone or after the statements
+ * that travel with it.
+ */
 const queryWatch = (proxy: Pick<DatabaseProxy, 'queries' | 'onQuery'>): ((chunk: Buffer) => boolean) =>
   packetWatch((payload, sequence) => {
     if (sequence !== 0 || payload[0] !== COM_QUERY) {
@@ -142,13 +145,13 @@ const queryWatch = (proxy: Pick<DatabaseProxy, 'queries' | 'onQuery'>): ((chunk:
   });
 
 /**
- * Says whether the answer to a COMMIT ends within a piece from the server: an OK (two numbers of one byte, then the status) that is the last of its
- * answers and leaves no transaction behind.
+ * Detects the answer to a COMMIT. The returned function reports whether it ends in a chunk from the server. The answer is an OK packet (two
+ * numbers of one byte, then the status) that is the last of its answers and leaves no transaction open.
  */
 const answerWatch = (): ((chunk: Buffer) => boolean) =>
   packetWatch((payload) => payload[0] === OK && payload.length >= OK_LENGTH && (payload.readUInt16LE(3) & (IN_TRANSACTION | MORE_RESULTS)) === 0);
 
-/** Follows the packets of one side: 3 bytes of length, 1 of sequence, then the payload. */
+/** Parses the packets of one direction: 3 bytes of length, 1 byte of sequence number, then the payload. */
 function packetWatch(isIt: (payload: Buffer, sequence: number) => boolean): (chunk: Buffer) => boolean {
   let pending: Buffer = Buffer.alloc(0);
   return (chunk) => {

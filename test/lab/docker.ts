@@ -5,23 +5,24 @@ import { runOrThrow } from './run';
 
 /** A Docker engine that has Orion's images. */
 export interface DockerEngine {
-  /** For DOCKER_HOST. */
+  /** Value for DOCKER_HOST. */
   host: string;
-  /** This process's environment with that DOCKER_HOST: for whatever talks to the engine. */
+  /** This process's environment with that DOCKER_HOST, for programs that use the engine. */
   env: NodeJS.ProcessEnv;
-  /** Runs the docker command to its end and returns what it printed. */
+  /** Runs a docker command and returns its output. Throws when it fails. */
   docker(...args: string[]): Promise<string>;
 }
 
-/** Its images, and what builds them anew, are kept for later runs. */
+/** Folder of the private engine. Its images and build cache are kept for later runs. */
 const ENGINE_DIR = join(projectDir, 'node_modules', '.cache', 'orion-docker');
 const BUILD_MS = 1_800_000;
 const STOP_MS = 120_000;
 const WAIT_MS = 1_260_000;
 
 /**
- * The engine that ORION_TEST_DOCKER_HOST names, which has the images already; or else a private one (see scripts/docker-engine.sh), in
- * which they are built first: that takes minutes the first time. One private engine runs at a time; the next one waits.
+ * Opens the engine that ORION_TEST_DOCKER_HOST names, which must have the images. Without that setting, it starts a private engine (see
+ * scripts/docker-engine.sh) and builds the images there, which takes minutes the first time. Only one private engine runs at a time; the
+ * next caller waits.
  */
 export async function openDocker(lab: Lab): Promise<DockerEngine> {
   const given = process.env['ORION_TEST_DOCKER_HOST'];

@@ -2,7 +2,7 @@ import { messageOf } from '../../src/lib/errors';
 import { systemClock } from '../../src/lib/clock';
 
 export interface EventuallyOptions {
-  /** What is waited for, for the message: "node 3 is dead". */
+  /** The condition, for the error message: "node 3 is dead". */
   what: string;
   timeoutMs?: number;
   everyMs?: number;
@@ -11,8 +11,8 @@ export interface EventuallyOptions {
 type Falsy = false | null | undefined | 0 | '';
 
 /**
- * Asks again and again until `fn` gives something truthy, and returns that. A throw counts as "not yet"; its message is part
- * of the error when the time is over (default 10 s, asked every 25 ms).
+ * Calls `fn` repeatedly until it returns something truthy, and returns that. An exception counts as "not yet"; the last message is part of
+ * the timeout error. Default: 10 s, with a call every 25 ms.
  */
 export async function eventually<T>(fn: () => T | Promise<T>, options: EventuallyOptions): Promise<Exclude<T, Falsy>> {
   const { what, timeoutMs = 10_000, everyMs = 25 } = options;

@@ -4,29 +4,29 @@ import type { Lab } from './lab';
 import { asRoot, type DatabaseAccess, type MariaDb, startMariaDb } from './mariadb';
 import { freePort } from './ports';
 
-/** Several MariaDB servers that are one database: a client may write to any of them. */
+/** Several MariaDB servers that form one database; a client may write to any of them. */
 export interface GaleraCluster {
   nodes: GaleraNode[];
-  /** An empty database, as each node offers it: in the order of the nodes. */
+  /** Creates an empty database. Returns the access through each node, in the order of the nodes. */
   createDatabase(): Promise<DatabaseAccess[]>;
 }
 
 export interface GaleraNode extends MariaDb {
-  /** Cuts it off from the others, with its clients still on it; resolves when it knows that it is alone. */
+  /** Isolates the node from the others, but not from its clients. Resolves when the node reports that it is alone. */
   cutOff(): Promise<void>;
-  /** Undoes that; resolves when it has caught up with the others. */
+  /** Ends the isolation. Resolves when the node is synced with the others. */
   rejoin(): Promise<void>;
 }
 
-/** Debian's package galera-4, on any architecture. */
+/** The file of Debian's package galera-4, on any architecture. */
 const PROVIDER = '/usr/lib/galera/libgalera_smm.so';
 
-/** On ports of 127.0.0.1. Ready in a few seconds. */
+/** Starts a cluster on ports of 127.0.0.1. It is ready in a few seconds. */
 export async function startGalera(lab: Lab, size = 3): Promise<GaleraCluster> {
   const ports = await Promise.all(Array.from({ length: size }, async () => ({ group: await freePort(), transfer: await freePort(), files: await freePort() })));
   const members = ports.map(({ group }) => `127.0.0.1:${group}`).join(',');
   const start = async (port: Port, known: string): Promise<GaleraNode> => toNode(await startMariaDb(lab, { args: nodeArguments(port, known), user: 'mysql' }));
-  // A node gets its files from another one by rsync, whose server gives up root's rights: hence the user.
+  // A node copies its files from another node by rsync, whose server drops root's rights. Hence the user `mysql`.
   const [first, ...others] = ports as [Port, ...Port[]];
   const founder = await start(first, '');
   const nodes = [founder];
@@ -51,7 +51,7 @@ interface Port {
   files: number;
 }
 
-/** Without members it begins a cluster of its own. */
+/** Builds the arguments of a node. Without members, the node starts a new cluster. */
 function nodeArguments({ group, transfer, files }: Port, members: string): string[] {
   const provider = [`gmcast.listen_addr=tcp://127.0.0.1:${group}`, `ist.recv_addr=127.0.0.1:${transfer}`, 'gcache.size=16M'];
   return [

@@ -3,18 +3,23 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { killGroup } from './run';
 import { reapScript } from './paths';
 
-/** What is to be undone when the process that made it vanishes without a word. */
+/** A leftover to clean up when the process that made it dies without cleaning up. */
 export type Leftover = { kind: 'process'; pid: number } | { kind: 'workers'; stateDir: string } | { kind: 'engine'; dir: string } | { kind: 'dir'; path: string };
 
-/** A process of its own that outlives its maker, even after kill -9, just long enough to clean up after it. */
+/** A separate process that cleans up after its parent, even after kill -9 of the parent, and then ends. */
 export interface Guard {
-  /** Synchronous, so that nothing can come between making a thing and noting it. */
+  /** Notes a leftover. Synchronous, so that nothing can happen between creating a thing and noting it. */
   note(leftover: Leftover): void;
-  /** For when everything was cleaned in the ordinary way. */
+  /** Ends the guard after an orderly cleanup. */
   dismiss(): void;
 }
 
-/** @param watchedPid the process whose end sets off the cleaning @param manifest a file that holds the notes */
+/**
+ * Starts the guard.
+ *
+ * @param watchedPid the process whose end starts the cleanup
+ * @param manifest the file with the notes
+ */
 export function startGuard(watchedPid: number, manifest: string): Guard {
   appendFileSync(manifest, '');
   const args = [reapScript, String(watchedPid), startTimeOf(watchedPid) ?? '0', manifest];
@@ -39,7 +44,7 @@ function describe(leftover: Leftover): string {
   }
 }
 
-/** Start time in ticks since boot: together with the pid it names a process for good. */
+/** Returns the start time of a process in ticks since boot. Together with the pid, it identifies a process for good. */
 export function startTimeOf(pid: number): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[19];

@@ -5,28 +5,28 @@ import { createCloser } from '../../src/lib/closer';
 import { createLogger, jsonLineSink } from '../../src/lib/logger';
 import { startGuard, type Leftover } from './guard';
 
-/** What a test opens and must not leave behind: a folder, and servers that are ended in reverse order. */
+/** Collects what a test opens and must not leave behind: a folder, and servers that are stopped in reverse order. */
 export interface Lab {
-  /** An own folder below os.tmpdir(), deleted at the end. */
+  /** A new folder below os.tmpdir(), deleted at the end. */
   dir: string;
-  /** Its processes do not keep this one from ending: they belong to the watched one. */
+  /** True: the lab's processes do not keep this process from ending, because they belong to the watched process. */
   background: boolean;
-  /** Registers a closing; they run in reverse order, each within its limit, and a failing one does not keep the others. */
+  /** Registers a closer. Closers run in reverse order, each with its own time limit. A failing one does not stop the others. */
   push(name: string, close: () => Promise<void> | void, limitMs?: number): void;
-  /** Notes what has to be undone if this process is killed before it can close the lab. */
+  /** Notes what must be cleaned up if this process is killed before it can close the lab. */
   note(leftover: Leftover): void;
   /** Idempotent; never rejects. */
   close(): Promise<void>;
 }
 
 export interface LabOptions {
-  /** The process with which the lab ends at the latest. Default: this one. */
+  /** The process whose end closes the lab at the latest. Default: this one. */
   watchedPid?: number;
 }
 
-/** Opens a lab. Every server of this folder takes one as its first argument and closes with it. */
+/** Opens a lab. Every server of this folder takes a lab as its first argument and closes with it. */
 export function createLab(options: LabOptions = {}): Lab {
-  // Servers that run as other users read what is made here, whatever the caller's umask keeps from them; secrets are given their mode.
+  // Servers that run as other users must read these files, whatever the caller's umask is. Secrets get a mode of their own.
   process.umask(0o022);
   const dir = mkdtempSync(join(tmpdir(), 'orion-lab-'));
   const guard = startGuard(options.watchedPid ?? process.pid, join(dir, 'guard.list'));

@@ -2,19 +2,22 @@ import { eventually } from './eventually';
 import { skewed } from './skewed';
 import type { Worker } from './workers';
 
-/** Of a worker: every program in it has this time. */
+/** The clock of one worker: every program in it reads this time. */
 export interface MachineClock {
-  /** Makes it so many seconds ahead of the host's, or behind. What measures durations goes on as it does. */
+  /** Sets the clock to so many seconds ahead of the host's, or behind if negative. Monotonic clocks do not change. */
   set(seconds: number): Promise<void>;
 }
 
-/** For the agent of such a worker. It looks at the clock's file once a second. */
+/** The environment for the agent of such a worker. The agent reads the clock's file once a second. */
 export function machineClockEnv(): Record<string, string> {
   const { LD_PRELOAD = '', FAKETIME_DONT_FAKE_MONOTONIC = '' } = skewed(1);
   return { LD_PRELOAD, FAKETIME_DONT_FAKE_MONOTONIC, FAKETIME_CACHE_DURATION: '1' };
 }
 
-/** Takes the place of sshd. Its children for logins may open no file, so its time comes from its environment, and another time takes another sshd. */
+/**
+ * A wrapper that replaces sshd. sshd's child processes for logins cannot open files, so they get the time from their environment. A new
+ * time therefore needs a new sshd.
+ */
 const SSHD = `#!/bin/sh
 exec env FAKETIME="$(cat /etc/faketimerc)" /run/lab/sshd "$@"
 `;
@@ -24,7 +27,7 @@ const INSTALL = (library: string): string => `mkdir -p /run/lab && cp /usr/sbin/
 const LISTENING = '^sshd: .*\\[listener\\]';
 const LISTENER = `pgrep -f '^sshd: /run/lab/.*\\[listener\\]'`;
 
-/** Gives a worker that was launched with machineClockEnv() a clock of its own, by libfaketime. */
+/** Gives a worker its own clock, by libfaketime. The worker must have been launched with machineClockEnv(). */
 export async function giveClock(worker: Worker): Promise<MachineClock> {
   const run = async (command: string, input = ''): Promise<string> => {
     const { code, stdout, stderr } = await worker.exec(command, { input });

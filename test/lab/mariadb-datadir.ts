@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { projectDir } from './paths';
 import { runOrThrow } from './run';
 
-/** Copies a freshly initialised data directory to `target`. Initialising takes seconds, so the first one is kept for later runs. */
+/** Copies a freshly initialised data directory to `target`. Initialising takes seconds, so the first result is cached for later runs. */
 export async function copyDataDir(target: string): Promise<void> {
   await runOrThrow('cp', ['-a', '--reflink=auto', await initialisedDataDir(), target]);
 }
@@ -35,7 +35,7 @@ async function initialisedDataDir(): Promise<string> {
   try {
     renameSync(fresh, kept);
   } catch {
-    // Another run was faster; its copy is as good.
+    // Another run was faster; its copy is equivalent.
     rmSync(fresh, { recursive: true, force: true });
   }
   return kept;

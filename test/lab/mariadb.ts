@@ -17,7 +17,7 @@ export interface DatabaseAccess {
   database: string;
 }
 
-/** Enough to reach a server: also what is passed from one process to another. */
+/** Address of a server. Processes also pass it to each other. */
 export interface MariaDbAddress {
   host: string;
   port: number;
@@ -27,31 +27,31 @@ export interface MariaDbAddress {
 export interface MariaDb extends MariaDbAddress {
   dir: string;
   process(): LabProcess;
-  /** An empty database with a user who may do everything in it. Without a name it gets one of its own. */
+  /** Creates an empty database, and a user with all rights in it. Without a name, the database gets a random one. */
   createDatabase(name?: string): Promise<DatabaseAccess>;
   createRoleUsers(database: string, roles: readonly string[]): Promise<string>;
-  /** A new user of that database, who may SELECT and nothing else. */
+  /** Creates a user of that database who may only SELECT. */
   createReader(database: string): Promise<DatabaseAccess>;
-  /** In order. */
+  /** Shuts the server down in order. */
   stop(): Promise<void>;
   kill9(): Promise<void>;
-  /** Starts again on the same port and files; stops it before if it runs. Resolves when it answers. */
+  /** Restarts the server on the same port and files; stops it first if it runs. Resolves when it answers. */
   restart(): Promise<void>;
-  /** SIGSTOP and SIGCONT: connections are taken and never answered. */
+  /** Sends SIGSTOP; `resume` sends SIGCONT. While the server is paused, the kernel accepts connections, but nothing answers. */
   pause(): void;
   resume(): void;
 }
 
 export interface MariaDbOptions {
-  /** Real fsyncs, for benchmarks. Without them what was committed survives kill -9, but not a power cut. */
+  /** Uses real fsyncs, for benchmarks. Without them, committed data survives kill -9, but not a power cut. */
   durable?: boolean;
-  /** Further arguments of mariadbd; the last of two wins. */
+  /** Further arguments of mariadbd. Of two equal ones, the last one wins. */
   args?: string[];
-  /** The UNIX user it runs as, who gets its files; default: root. */
+  /** The UNIX user that runs the server and owns its files. Default: root. */
   user?: string;
 }
 
-/** A private mariadbd on 127.0.0.1 with a data directory of its own. Ready in about a second. */
+/** Starts a private mariadbd on 127.0.0.1 with its own data directory. It is ready in about a second. */
 export async function startMariaDb(lab: Lab, options: MariaDbOptions = {}): Promise<MariaDb> {
   const dir = mkdtempSync(join(lab.dir, 'db-'));
   const address = { host: '127.0.0.1', port: await freePort(), socket: join(dir, 's') };
@@ -145,7 +145,10 @@ export async function createDatabase(address: MariaDbAddress, name?: string): Pr
   return { host: address.host, port: address.port, user: database, password, database };
 }
 
-/** The users of the roles, and the one that migrates and grants, as docs/operations.md says. Gives the password of all of them. */
+/**
+ * Creates the users of the roles, and the user that migrates and grants, as in docs/operations.md. Returns the password, which all of them
+ * share.
+ */
 export async function createRoleUsers(address: MariaDbAddress, database: string, roles: readonly string[]): Promise<string> {
   const password = randomBytes(12).toString('hex');
   await asRoot(address, async (connection) => {

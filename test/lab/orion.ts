@@ -6,14 +6,14 @@ import { freePort } from './ports';
 import { childCoverageEnv, childProfileArgs, startProcess, type LabProcess } from './process';
 
 export interface OrionOptions {
-  /** Its whole configuration; the caller also sets the port in it. */
+  /** The complete configuration. It must also contain the port. */
   env: Record<string, string>;
-  /** Where /readyz answers, on 127.0.0.1: the API's port, or the operations port of another role. */
+  /** Port of /readyz on 127.0.0.1: the API's port, or the operations port of another role. */
   port: number;
   readyTimeoutMs?: number;
-  /** Where the program is built; default: the program under test. */
+  /** Folder of the built program. Default: the program under test. */
   programDir?: string | undefined;
-  /** Of node itself: what is loaded before the program. */
+  /** Arguments of node itself, which load code before the program. */
   nodeArgs?: string[];
   /** A command that starts node with its arguments. */
   wrapper?: string[];
@@ -23,13 +23,13 @@ export interface OrionProcess extends LabProcess {
   role: string;
   /** `http://127.0.0.1:port`, no trailing slash. */
   url: string;
-  /** Of an API: its port for agents. */
+  /** URL of an API's port for agents. */
   agentsUrl: string;
-  /** Where /metrics answers: that of an API is another port. */
+  /** URL of /metrics, which an API serves on a separate port. */
   opsUrl: string;
 }
 
-/** Starts `node dist/main.js --role=<role>` and waits until it says that it is ready; throws with its log when it does not. */
+/** Starts `node dist/main.js --role=<role>` and waits until it reports ready. Throws with its log when it does not. */
 export async function startOrion(lab: Lab, role: string, options: OrionOptions): Promise<OrionProcess> {
   const url = `http://127.0.0.1:${options.port}`;
   const beside = await portsBeside(options.port);
@@ -59,7 +59,7 @@ export async function startOrion(lab: Lab, role: string, options: OrionOptions):
   return { ...child, role, url, agentsUrl: `http://127.0.0.1:${beside.agents}`, opsUrl: isApi ? `http://127.0.0.1:${beside.ops}` : url };
 }
 
-/** An API has two ports more: one for agents, one for operations. */
+/** The two further ports of an API: one for agents, one for operations. */
 export interface PortsBeside {
   agents: number;
   ops: number;
@@ -67,7 +67,7 @@ export interface PortsBeside {
 
 const known = new Map<number, Promise<PortsBeside>>();
 
-/** Those that belong to the API at `port`; the same after it was restarted there. */
+/** Returns the further ports of the API at `port`. They stay the same after a restart at that port. */
 export function portsBeside(port: number): Promise<PortsBeside> {
   const found = known.get(port) ?? Promise.all([freePort(), freePort()]).then(([agents, ops]) => ({ agents, ops }));
   known.set(port, found);

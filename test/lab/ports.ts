@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 const given = new Set<number>();
 
 /**
- * A TCP port that is free on 127.0.0.1 now, and not given before by this process. It lies below the range from which the kernel
- * takes the ports of outgoing connections, so that none of those can take it before its server listens.
+ * Finds a TCP port that is free on 127.0.0.1 and that this process has not returned before. The port is below the kernel's range for
+ * outgoing connections, so no such connection can take it before its server listens.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

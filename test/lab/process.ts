@@ -10,7 +10,7 @@ export interface ProcessSpec {
   name: string;
   command: string;
   args: string[];
-  /** Added to PATH, HOME, LANG and TMPDIR; nothing else of this process's environment is passed on. */
+  /** Added to PATH, HOME, LANG and TMPDIR. The process gets nothing else of this process's environment. */
   env?: Record<string, string>;
   cwd?: string;
 }
@@ -20,19 +20,19 @@ export interface ExitStatus {
   signal: NodeJS.Signals | null;
 }
 
-/** A server as a process: leader of its own group, output in a file, dead at the latest when the lab closes. */
+/** A server process. It leads its own process group, writes its output to a file, and is killed at the latest when the lab closes. */
 export interface LabProcess {
   pid: number;
   logFile: string;
   exited: Promise<ExitStatus>;
   running(): boolean;
-  /** What it has written so far. */
+  /** Returns its output so far. */
   log(): string;
-  /** SIGTERM, and SIGKILL to its group after `limitMs` (default 10 s). Resolves when it is gone. */
+  /** Sends SIGTERM, and SIGKILL to its group after `limitMs` (default 10 s). Resolves when the process has ended. */
   stop(limitMs?: number): Promise<ExitStatus>;
-  /** SIGKILL to it alone; its children stay, as they do in life, until the lab closes. */
+  /** Sends SIGKILL to this process alone. As in production, its children go on; the lab kills them when it closes. */
   kill9(): Promise<ExitStatus>;
-  /** SIGSTOP to its group, and SIGCONT. */
+  /** Sends SIGSTOP to its group; `resume` sends SIGCONT. */
   pause(): void;
   resume(): void;
 }
@@ -102,13 +102,16 @@ function baseEnv(): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
-/** The setting by which Node writes its coverage, when the test run collects that of child processes. */
+/** The setting with which Node writes coverage, when the test run collects that of child processes. */
 export function childCoverageEnv(): Record<string, string> {
   const dir = process.env['ORION_CHILD_COVERAGE'] ?? process.env['NODE_V8_COVERAGE'];
   return dir ? { NODE_V8_COVERAGE: dir } : {};
 }
 
-/** Where `ORION_CHILD_PROFILE` names a folder, each of Orion's processes leaves its CPU profile there when it ends, for a browser's tools to draw. */
+/**
+ * Node arguments for CPU profiles. If `ORION_CHILD_PROFILE` names a folder, each Orion process writes its CPU profile there when it ends,
+ * for a browser's developer tools.
+ */
 export function childProfileArgs(): string[] {
   const dir = process.env['ORION_CHILD_PROFILE'];
   return dir ? ['--cpu-prof', `--cpu-prof-dir=${dir}`] : [];

@@ -7,14 +7,14 @@ export interface Place {
 }
 
 export interface RelayOptions {
-  /** Where it listens; port 0: a free one. */
+  /** Where the relay listens; port 0 means a free port. */
   at: Place;
   to: Place;
-  /** How long what is said takes from one end to the other, as over a long line: as much as is said may be on its way. Default 0. */
+  /** Delay of each chunk in both directions, like a long line: any amount of data can be in flight. Default 0. */
   delayMs?: number;
 }
 
-/** Passes connections on, until the lab closes. Returns where it listens. */
+/** Forwards connections until the lab closes. Returns where it listens. */
 export async function startRelay(lab: Lab, { at, to, delayMs = 0 }: RelayOptions): Promise<Place> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (outer) => {
@@ -51,7 +51,7 @@ function carry(from: Socket, to: Socket, delayMs: number): void {
   from.on('end', () => later(delayMs, () => to.end()));
 }
 
-/** Those of one delay come in the order in which they were asked for. */
+/** Calls `what` after a delay. Calls with the same delay run in the order of their requests. */
 function later(ms: number, what: () => void): void {
   if (ms === 0) {
     what();

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 
 export interface RunResult {
-  /** Exit code; null when a signal or the deadline ended it. */
+  /** Exit code; null when a signal or the deadline ended the program. */
   code: number | null;
   stdout: string;
   stderr: string;
@@ -12,11 +12,11 @@ export interface RunOptions {
   input?: string;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** After this its process group is killed. Default 60 s. */
+  /** After this time the process group is killed. Default 60 s. */
   timeoutMs?: number;
 }
 
-/** Runs a program to its end and never throws for what it answers. */
+/** Runs a program to its end. Never rejects because of its exit code; rejects when it cannot be started. */
 export function run(command: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: options.cwd, env: options.env, detached: true, stdio: 'pipe' });
@@ -42,7 +42,7 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
   });
 }
 
-/** The same, but anything else than exit code 0 throws with what it wrote on stderr. Returns stdout. */
+/** Runs a program and returns its stdout. Throws with its stderr unless the exit code is 0. */
 export async function runOrThrow(command: string, args: string[], options: RunOptions = {}): Promise<string> {
   const result = await run(command, args, options);
   if (result.code !== 0) {
@@ -51,7 +51,7 @@ export async function runOrThrow(command: string, args: string[], options: RunOp
   return result.stdout;
 }
 
-/** SIGKILL to a whole process group; nothing when it is gone. */
+/** Sends SIGKILL to a whole process group. Does nothing when the group is gone. */
 export function killGroup(pid: number | undefined): void {
   if (pid === undefined) {
     return;
@@ -59,6 +59,6 @@ export function killGroup(pid: number | undefined): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // Gone already.
+    // The group is gone.
   }
 }

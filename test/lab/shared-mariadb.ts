@@ -12,15 +12,15 @@ export interface SharedMariaDb extends MariaDbAddress {
 }
 
 /**
- * The one server that all test files of a jest run share, whichever worker they run in: the first to ask starts it, and it ends by
- * itself with the run. Not for tests that stop it; those start one of their own.
+ * Returns the server that all test files of a jest run share, in whichever jest worker they run. The first caller starts it, and it ends
+ * with the run. A test that stops its server must start one of its own.
  */
 export async function sharedMariaDb(): Promise<SharedMariaDb> {
   const address = await findOrStart(runPid());
   return { ...address, createDatabase: (name) => createDatabase(address, name), createReader: (database) => createReader(address, database) };
 }
 
-/** The process that lives as long as the run: jest's own, which names itself in jest.config.mjs; elsewhere this one. */
+/** The pid of the process that lives as long as the run: jest's main process, which sets it in jest.config.mjs, or else this one. */
 const runPid = (): number => Number(process.env['ORION_LAB_RUN_PID'] ?? process.pid);
 
 async function findOrStart(pid: number): Promise<MariaDbAddress> {
@@ -45,7 +45,7 @@ async function findOrStart(pid: number): Promise<MariaDbAddress> {
   return JSON.parse(readFileSync(file, 'utf8')) as MariaDbAddress;
 }
 
-/** This lab is never closed by hand: its guard ends it when the run is over. */
+/** Starts the shared server. Nothing closes its lab; the lab's guard ends the server when the run is over. */
 async function startFor(pid: number, place: string, file: string): Promise<void> {
   const lab = createLab({ watchedPid: pid });
   lab.note({ kind: 'dir', path: place });

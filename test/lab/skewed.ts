@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 
-/** An environment that shifts the clock of one process, by libfaketime; what measures durations goes on as it does. */
+/** Returns an environment that shifts the wall clock of one process, by libfaketime. Monotonic clocks do not change. */
 export function skewed(seconds: number): Record<string, string> {
   const [library] = readdirSync('/usr/lib').map((dir) => `/usr/lib/${dir}/faketime/libfaketimeMT.so.1`).filter((file) => existsSync(file));
   if (library === undefined) {

@@ -5,7 +5,7 @@ import { sha256 } from '../../src/lib/ids';
 import { run, runOrThrow, type RunResult } from './run';
 
 export interface SshKeyPair {
-  /** File with the private key. */
+  /** Path of the file with the private key. */
   keyFile: string;
   /** One line: type, base64, comment. */
   publicKey: string;
@@ -26,7 +26,7 @@ export interface SshTarget {
   port: number;
   user: string;
   keyFile: string;
-  /** The one host key that is accepted: `type base64`. */
+  /** The only accepted host key, as `type base64`. */
   hostKey: string;
 }
 
@@ -34,22 +34,22 @@ export interface SshExecOptions {
   /** Default 15 s. */
   timeoutMs?: number;
   input?: string;
-  /** Asks for a terminal even though there is none here. */
+  /** Requests a terminal even though there is none here. */
   tty?: boolean;
   /** Further arguments of ssh, before the destination. */
   args?: string[];
 }
 
 /**
- * Runs a command through the OpenSSH client. `code` is the command's own, 255 when the connection failed or the host key is another
- * one, and null when `timeoutMs` was over.
+ * Runs a command with the OpenSSH client. `code` is the command's own exit code. It is 255 when the connection failed or the host key did
+ * not match, and null after `timeoutMs`.
  */
 export function sshExec(target: SshTarget, command: string, options: SshExecOptions = {}): Promise<RunResult> {
   const args = [...sshOptions(target), ...(options.tty ? ['-tt'] : []), ...(options.args ?? []), destination(target), command];
   return run('ssh', args, { timeoutMs: options.timeoutMs ?? 15_000, input: options.input });
 }
 
-/** Options for ssh, scp and sftp that pin the host key, use this key alone and read no file of the user who runs the tests. */
+/** Returns options for ssh, scp and sftp. They pin the host key, use only this key, and read no file of the user who runs the tests. */
 export function sshOptions(target: SshTarget): string[] {
   const settings = {
     BatchMode: 'yes',
@@ -69,9 +69,12 @@ function destination(target: SshTarget): string {
   return `${target.user}@${target.address}`;
 }
 
-/** The known_hosts file lies beside the key, so that it goes with it. It is put there whole: a client that was started a moment ago may be reading it. */
+/**
+ * Writes the known_hosts file beside the key, so that both are removed together. It is written atomically, because a client that was just
+ * started may be reading it.
+ */
 function pinHostKey({ address, port, hostKey, keyFile }: SshTarget): string {
-  // As OpenSSH writes and looks for it: the standard port is never named.
+  // OpenSSH's own form: it omits the standard port.
   const line = `${port === 22 ? address : `[${address}]:${port}`} ${hostKey}\n`;
   const file = `${keyFile}.known_hosts.${sha256(line).slice(0, 16)}`;
   if (!existsSync(file)) {

@@ -12,47 +12,47 @@ import { parseWorkers, type WorkerLine } from './worker-line';
 
 export interface StackOptions {
   engine: DockerEngine;
-  /** Settings of the control plane's roles beside those of compose.yaml. */
+  /** Settings of the control plane's roles, in addition to those of compose.yaml. */
   settings?: Record<string, string>;
-  /** Replicas to begin with, by service; services that are not named get what compose.yaml says. */
+  /** Initial number of replicas by service. Other services get the number in compose.yaml. */
   scale?: Record<string, number>;
 }
 
-/** A container as the engine tells it. */
+/** A container as the Docker engine describes it. */
 export interface Container {
   id: string;
   name: string;
   service: string;
-  /** On the network of the stack; empty while it is down. */
+  /** Address in the stack's network; empty while the container is down. */
   address: string;
-  /** Of its first process, as the host numbers it; 0 while it is down. */
+  /** Pid of its first process in the host's pid namespace; 0 while the container is down. */
   pid: number;
   running: boolean;
-  /** What its health check says; empty without one. */
+  /** Status of its health check; empty without one. */
   health: string;
   labels: Record<string, string>;
 }
 
-/** The project's own compose.yaml, brought up under a name and on ports of its own. */
+/** The project's own compose.yaml, started under a unique name and on unique ports. */
 export interface Stack {
   project: string;
   httpUrl: string;
   httpsUrl: string;
-  /** PEM file of the authority that Caddy made. */
+  /** PEM file of Caddy's certificate authority. */
   caFile: string;
-  /** For whatever is run beside: DOCKER_HOST, COMPOSE_PROJECT_NAME and the variables of compose.yaml. */
+  /** Environment for further programs: DOCKER_HOST, COMPOSE_PROJECT_NAME and the variables of compose.yaml. */
   env: NodeJS.ProcessEnv;
   compose(...args: string[]): Promise<string>;
   docker(...args: string[]): Promise<string>;
-  /** Of one service, in the order of their numbers; those that have ended too. */
+  /** Lists the containers of one service by their numbers, including stopped ones. */
   containers(service: string): Promise<Container[]>;
-  /** Writes a file that goes with the lab, and returns its path. */
+  /** Writes a file that is deleted with the lab, and returns its path. */
   keep(name: string, content: string): string;
   /** Runs `orion …` in a replica of the API. */
   orion(args: string[], input?: string): Promise<string>;
-  /** launch-workers.sh --docker with these arguments. */
+  /** Runs launch-workers.sh --docker with these arguments. */
   workers(...args: string[]): Promise<WorkerLine[]>;
-  /** A shell command as root in a worker. */
+  /** Runs a shell command as root in a worker. */
   look(worker: string, command: string): Promise<RunResult>;
   /** Removes containers, networks and volumes. */
   down(): Promise<void>;
@@ -86,7 +86,7 @@ async function isUp(stack: Stack): Promise<boolean> {
   return true;
 }
 
-/** Its name, ports and settings; nothing is started. */
+/** Chooses name, ports and settings of a stack. Starts nothing. */
 export async function describeStack(lab: Lab, { engine, settings = {} }: StackOptions): Promise<Stack> {
   const project = `orion-lab-${randomName(8)}`;
   const [http, https, gateway] = [await freePort(), await freePort(), await freePort()];
@@ -143,7 +143,7 @@ export async function describeStack(lab: Lab, { engine, settings = {} }: StackOp
   };
 }
 
-/** Compose v2 where it is there, 1.29 otherwise. */
+/** Runs Compose v2 where it is installed, else Compose 1.29. */
 async function runCompose(args: string[], env: NodeJS.ProcessEnv): Promise<string> {
   const { code } = await run('docker', ['compose', 'version'], { env });
   return code === 0 ? runOrThrow('docker', ['compose', ...args], { env, timeoutMs: UP_MS }) : runOrThrow('docker-compose', args, { env, timeoutMs: UP_MS });

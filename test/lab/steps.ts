@@ -6,17 +6,20 @@ import { eventually } from './eventually';
 import type { Lab } from './lab';
 import { runOrThrow } from './run';
 
-/** Steers one process at the steps of its flows. The process stands still at every step until it is told to go on. */
+/** Controls one process at the failpoints of its flows. The process stops at every failpoint until it is continued. */
 export interface StepControl {
-  /** For the process's environment; it also has to load preload/steps.mjs. */
+  /** Environment variables for the process, which must also load preload/steps.mjs. */
   env: Record<string, string>;
-  /** Every step so far, in order. */
+  /** Every failpoint that the process reached so far, in order. */
   seen: Step[];
-  /** The next time the process reaches `step` it stands there until `goOn` is called. Gives the order back when it is called off. */
+  /** Arms a failpoint: when the process next reaches `step`, it stops there until `goOn` is called. The returned function disarms it. */
   arm(step: Step, held: (goOn: () => void) => void): () => void;
 }
 
-/** Waits until one of the processes stands at `step`: says which, and what lets it go on. The others pass. Rejects after `timeoutMs`. */
+/**
+ * Waits until one of the processes stops at `step`. Returns its index, and the function that continues it. The other processes pass.
+ * Rejects after `timeoutMs`.
+ */
 export async function untilHeld(controls: StepControl[], step: Step, timeoutMs = 30_000): Promise<{ index: number; goOn: () => void }> {
   let first: { index: number; goOn: () => void } | undefined;
   const callOff = controls.map((control, index) => control.arm(step, (goOn) => (first === undefined ? (first = { index, goOn }) : goOn())));
@@ -27,12 +30,12 @@ export async function untilHeld(controls: StepControl[], step: Step, timeoutMs =
   }
 }
 
-/** Two named pipes: the process writes the step it has reached and reads one byte to go on. */
+/** Creates the control with two named pipes: the process writes the failpoint that it reached, and reads one byte to continue. */
 export async function createStepControl(lab: Lab): Promise<StepControl> {
   const dir = mkdtempSync(join(lab.dir, 'steps-'));
   const [reachedFile, goOnFile] = [join(dir, 'reached'), join(dir, 'go-on')];
   await runOrThrow('mkfifo', ['-m', '600', reachedFile, goOnFile]);
-  // Opened for both directions: neither side then waits for the other, nor sees an end when a process dies.
+  // Open each pipe in both directions. Then neither side waits for the other, and no side reads an end of file when a process dies.
   const flags = constants.O_RDWR | constants.O_NONBLOCK;
   const told = new Socket({ fd: openSync(reachedFile, flags), readable: true, writable: false });
   const answers = new Socket({ fd: openSync(goOnFile, flags), readable: false, writable: true });

@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process';
 import { eventually } from './eventually';
 import { sshOptions, type SshTarget } from './ssh';
 
-/** An OpenSSH client with a terminal, held open by the test. */
+/** An OpenSSH client with a terminal, which the test keeps open. */
 export interface Terminal {
   pid: number;
   type(text: string): void;
-  /** All that was shown so far. */
+  /** Returns everything that was shown so far. */
   screen(): string;
   untilShown(what: RegExp, timeoutMs?: number): Promise<void>;
-  /** Null while it runs. */
+  /** The exit code; null while the client runs. */
   exitCode(): number | null;
   untilExit(timeoutMs?: number): Promise<number>;
   close(): void;

@@ -1,11 +1,11 @@
 export type WorkerState = 'running' | 'frozen' | 'stopped';
 
-/** What launch-workers.sh says of a worker, one JSON document a line. */
+/** The output of launch-workers.sh for one worker, as one JSON document a line. */
 export interface WorkerLine {
   name: string;
   address: string;
   port: number;
-  /** Its init, as the host numbers it; null while it is down. */
+  /** Pid of its init in the host's pid namespace; null while the worker is down. */
   pid: number | null;
   state: WorkerState;
   host_key: string;

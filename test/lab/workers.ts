@@ -7,13 +7,16 @@ import { startRelay } from './relay';
 import { run, runOrThrow, type RunResult } from './run';
 import { parseWorkers, type WorkerLine, type WorkerState } from './worker-line';
 
-/** What is dropped: what the worker sends, what it is sent, or both. */
+/** Which packets are dropped: those to the worker, those from it, or both. */
 export type Cut = 'in' | 'out' | 'both';
 
 export interface LaunchOptions {
-  /** `host` (default): the host's own. `routed`: a network namespace each. `nat`: the same, and nobody can connect to the worker from outside. */
+  /**
+   * `host` (default): the worker shares the host's network. `routed`: each worker has a network namespace. `nat`: like `routed`, but
+   * nothing can connect to the worker from outside.
+   */
   network?: 'host' | 'routed' | 'nat';
-  /** The control plane that the agents call. Without it no agent is started unless `agent` says so. */
+  /** URL of the control plane that the agents call. Without it, no agent is started unless `agent` is true. */
   endpoint?: string;
   agent?: boolean;
   joinToken?: string;
@@ -21,33 +24,35 @@ export interface LaunchOptions {
   cpus?: number;
   /** Further settings of the agent. */
   agentEnv?: Record<string, string>;
-  /** Root file system of another Linux than this machine's (scripts/make-root.sh). Only its sshd is started. */
+  /** Root file system of another Linux distribution (scripts/make-root.sh). Only its sshd is started. */
   root?: string;
 }
 
-/** A machine of the test's own: namespaces with their own root, sshd and agent (see scripts/launch-workers.sh). */
+/** A simulated machine: namespaces with their own root, sshd and agent (see scripts/launch-workers.sh). */
 export interface Worker {
   name: string;
   address: string;
   port: number;
-  /** `type base64`; another one after `start({ fresh: true })`. */
+  /** Host key as `type base64`. It changes with `start({ fresh: true })`. */
   hostKey: string;
   /** Folder with sshd.log, agent.log and init.log. */
   logs: string;
-  /** As a power cut. */
+  /** Kills the worker at once, like a power cut. */
   kill(): Promise<void>;
-  /** As a shutdown. */
+  /** Stops the worker in order, like a shutdown. */
   stop(): Promise<void>;
-  /** With its old files, or with none and a new host key. Resolves when its sshd listens. */
+  /** Starts the worker again, with its old files, or with none and a new host key. Resolves when its sshd listens. */
   start(options?: { fresh?: boolean }): Promise<void>;
-  /** SIGSTOP to everything in it: connections are taken and never answered. */
+  /** Sends SIGSTOP to all its processes: the kernel still accepts connections, but nothing answers. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
-  /** A silent partition, of a worker in a network of its own; over at the latest when it starts again. */
+  /**
+   * Drops packets silently, like a network partition. Needs a worker with its own network. Ends at the latest when the worker starts again.
+   */
   cut(what?: Cut): Promise<void>;
   mend(): Promise<void>;
   state(): Promise<WorkerState>;
-  /** Runs a shell command in it as root, past sshd. */
+  /** Runs a shell command in the worker as root, without sshd. */
   exec(command: string, options?: { input?: string; timeoutMs?: number }): Promise<RunResult>;
   /** Lets a public key log in as root. */
   authorizeRoot(publicKey: string): Promise<void>;
@@ -56,9 +61,9 @@ export interface Worker {
 export interface WorkerFleet {
   stateDir: string;
   workers: Worker[];
-  /** Starts `n` more with the same options and returns them. */
+  /** Starts `n` more workers with the same options and returns them. */
   add(n: number): Promise<Worker[]>;
-  /** Ends and deletes all of them; the lab does so by itself. */
+  /** Stops and deletes all workers. The lab does this when it closes. */
   remove(): Promise<void>;
 }
 
@@ -90,7 +95,10 @@ export async function launchWorkers(lab: Lab, n: number, options: LaunchOptions 
   return fleet;
 }
 
-/** Servers of a lab listen on 127.0.0.1, which is another one in a network of its own: there the host's end of the links stands for it. */
+/**
+ * Makes the control plane reachable for workers with their own network. Servers of a lab listen on the host's 127.0.0.1, so a relay listens
+ * at the host's end of the links.
+ */
 async function relayEndpoint(lab: Lab, { workers }: WorkerFleet, { network = 'host', endpoint }: LaunchOptions): Promise<void> {
   if (network !== 'host' && endpoint !== undefined && workers[0]) {
     const host = workers[0].address.replace(/\d+$/, '254');
@@ -164,7 +172,7 @@ function createWorker(stateDir: string, call: Call, line: WorkerLine): Worker {
   return worker;
 }
 
-/** Node writes coverage when it ends in order, and a worker's files go with it. */
+/** Copies the coverage data out of the workers before they are deleted. Node writes coverage only when it exits in order. */
 async function saveCoverage(fleet: WorkerFleet): Promise<void> {
   const target = childCoverageEnv()['NODE_V8_COVERAGE'];
   if (!target) {

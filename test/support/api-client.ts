@@ -7,7 +7,7 @@ export interface Answer<T> {
   headers: Headers;
 }
 
-/** Typed calls to one replica of the API. Answers of any status are answers; only a broken connection rejects. */
+/** Typed calls to one replica of the API. An answer of any status resolves; only a broken connection rejects. */
 export interface ApiClient {
   /** `http://127.0.0.1:port` of the replica. */
   url: string;
@@ -15,7 +15,7 @@ export interface ApiClient {
   post<T>(path: string, body: object, headers?: Record<string, string>): Promise<Answer<T>>;
   patch<T>(path: string, body: object): Promise<Answer<T>>;
   delete(path: string): Promise<Answer<unknown>>;
-  /** The same caller at another replica. */
+  /** Returns a client with the same token for another replica. */
   at(url: string): ApiClient;
 }
 
@@ -39,7 +39,7 @@ export function createApiClient(url: string, token?: string): ApiClient {
   };
 }
 
-/** The body of an answer that has to have one of these statuses; throws with the whole answer otherwise. */
+/** Returns the body of an answer that must have one of these statuses. Throws with the complete answer otherwise. */
 export function expectStatus<T>(answer: Answer<T>, ...statuses: number[]): T {
   if (!statuses.includes(answer.status)) {
     throw new Error(`answered ${answer.status} instead of ${statuses.join(' or ')}: ${JSON.stringify(answer.body)}`);

@@ -21,7 +21,7 @@ import type { Reply } from './wire';
 export const JWT_KEY = 'a key of the tests that is long enough';
 
 export interface ApiOptions {
-  /** Connections for what only reads; default: the same pool. */
+  /** Pool for statements that only read. Default: the same pool. */
   reads?: Knex;
   provisioner?: FakeProvisioner;
   settings?: Partial<ApiSettings>;
@@ -29,7 +29,7 @@ export interface ApiOptions {
   flows?: Partial<FlowSettings>;
   enrolment?: 'token' | 'open';
   tokens?: Partial<TokenSettings>;
-  /** That agents are to install. */
+  /** SSH keys that agents must install. */
   managementKeys?: string[];
   oldControlKeys?: SigningKey[];
   /** Default: no machine answers. */
@@ -39,29 +39,29 @@ export interface ApiOptions {
 export type Method = 'get' | 'post' | 'patch' | 'delete' | 'put';
 
 export interface CallOptions {
-  /** A user, whose token is made; or any text to be sent as the bearer. */
+  /** A user, for whom a token is issued; or any text to send as the bearer token. */
   as?: User | string;
   body?: string | object;
   headers?: Record<string, string>;
 }
 
-/** The whole API on a port of 127.0.0.1, over a real database. */
+/** The complete API on a port of 127.0.0.1, over a real database. */
 export interface TestApi {
   url: string;
-  /** The port for agents, and the one for operations. */
+  /** URLs of the port for agents and of the operations port. */
   agentsUrl: string;
   opsUrl: string;
   provisioner: FakeProvisioner;
   readiness: Readiness;
-  /** Sends a request; any status is an answer. */
+  /** Sends a request, and returns the answer, whatever its status. */
   call<T = unknown>(method: Method, path: string, options?: CallOptions): Promise<Reply<T>>;
-  /** GET from the operations port. */
+  /** Sends a GET to the operations port. */
   ops(path: string): Promise<Reply<unknown>>;
   tokenOf(user: User): string;
   close(): Promise<void>;
 }
 
-/** Of the control plane of the tests. */
+/** The control key of the test's control plane. */
 export const CONTROL_KEY = signingKeyOf(anOpenSshKeyPair().private);
 
 const SETTINGS: Omit<ApiSettings, 'management'> = {

@@ -15,7 +15,7 @@ export interface UserOptions {
   maxLeaseHours?: number;
 }
 
-/** A user without a usable password: hashing is dear, and most tests log in by issuing a token. */
+/** Inserts a user without a usable password: hashing is slow, and most tests log in by issuing a token. */
 export function aUser(db: Knex, { username = `u${randomName(8)}`, role = 'user', maxLeases = 5, maxLeaseHours = 24 }: UserOptions = {}): Promise<User> {
   return insertUser(db, { username, passwordHash: 'none', role, maxLeases, maxLeaseHours });
 }
@@ -35,7 +35,7 @@ export interface TestNode {
   credential: string;
 }
 
-/** A node as it is after enrolling: alive, clean and free unless told otherwise, checked a moment ago. */
+/** Inserts a node as it is after enrolment: alive, clean and free by default, and checked a moment ago. */
 export async function aNode(db: Db, { status = 'alive', drained = false, dirty = false, cpus = 2, memoryMb = 2048, labels = {} }: NodeOptions = {}): Promise<TestNode> {
   const hostKey = anSshKey();
   const credential = randomSecret('orion_node_');
@@ -52,7 +52,7 @@ export async function aNode(db: Db, { status = 'alive', drained = false, dirty =
 
 const AT_ONCE = 50;
 
-/** By their ids: those of a batch register at once, so it is chance which gets which. */
+/** Inserts nodes, and returns them sorted by id. The nodes of a batch are inserted concurrently, so their ids come in random order. */
 export async function severalNodes(db: Knex, n: number, options: NodeOptions = {}): Promise<TestNode[]> {
   const nodes: TestNode[] = [];
   while (nodes.length < n) {
@@ -74,7 +74,7 @@ interface LeaseOptions {
   state?: Extract<LeaseState, 'provisioning' | 'active'>;
 }
 
-/** A lease with an account on the node, as it is after a rent. Its placement is claimed by nobody. */
+/** Inserts a lease with an account on the node, as it is after a rent. No process has claimed its placement. */
 export function aLease(db: Knex, options: LeaseOptions): Promise<TestLease> {
   return transaction(db, (tx) => aLeaseIn(tx, options));
 }
@@ -83,7 +83,7 @@ function never(): never {
   throw new Error('an INSERT gave no row');
 }
 
-/** The same in the caller's transaction. */
+/** Does the same in the caller's transaction. */
 export async function aLeaseIn(tx: Tx, { userId, nodeId, state = 'active' }: LeaseOptions): Promise<TestLease> {
   const [rentId = 0] = await insertRents(tx, [{ userId, idempotencyKey: null, requestHash: sha256('any') }]);
   const requirements = { cpus: 1, memoryMb: 0, labels: {} };

@@ -5,10 +5,10 @@ import type { Endpoint } from '../../src/contract';
 
 const endpoints: { endpoint: Endpoint; path: RegExp }[] = ENDPOINTS.map((endpoint) => ({ endpoint, path: new RegExp(`^${endpoint.path.replace(/\{\w+\}/g, '[^/]+')}$`) }));
 
-/** Made of objects of this realm: what `fetch` gives in a test is not. */
+/** Copies a value into objects of this realm; the objects that `fetch` returns in a test are of another realm. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value)) as unknown;
 
-/** Throws unless the body is what the contract promises of this answer, no member less and none more. Calls that the contract does not have are not looked at. */
+/** Throws unless the body has exactly the members that the contract promises for this answer. Skips calls that are not in the contract. */
 export function checkAnswer({ method, path, status, body }: { method: string; path: string; status: number; body: unknown }): void {
   const [address = ''] = path.split('?');
   const { endpoint } = endpoints.find((each) => each.endpoint.method === method.toLowerCase() && each.path.test(address)) ?? {};

@@ -5,7 +5,7 @@ import { silentLogger } from '../../src/lib/logger';
 import type { Provisioner } from '../../src/modules/provisioning';
 import { createMetrics } from '../../src/modules/telemetry';
 
-/** Claims that outlast any test, so that whatever expires was made to expire. */
+/** Settings of the flows. Claims outlast any test, so a claim expires only when a test makes it expire. */
 export const testSettings: FlowSettings = {
   claimSeconds: 30,
   rentWaitSeconds: 10,
@@ -23,7 +23,7 @@ export const testSettings: FlowSettings = {
   jobs: { watchSeconds: 2, expireSeconds: 5, workSeconds: 1, playsClaimed: 8, probesAtOnce: 32 },
 };
 
-/** What flows are given, without log lines. */
+/** Creates the context that flows get, with a silent logger. */
 export function createTestContext(db: Knex, provisioner: Provisioner, settings: Partial<FlowSettings> = {}): WorkContext {
   return {
     db,

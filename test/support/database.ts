@@ -9,18 +9,18 @@ export const migrationsDir = join(projectDir, 'migrations');
 
 export interface TestDatabase {
   access: DatabaseAccess;
-  /** A migrated database of the test's own. */
+  /** A migrated database that only this test uses. */
   db: Knex;
-  /** Another pool on the same database: what a second replica has. */
+  /** Opens another pool on the same database, as a second replica would. */
   secondPool(): Knex;
-  /** Empties every table but the one that holds the control plane's state, which begins anew. */
+  /** Empties all tables of the test data, and resets the state of the control plane. */
   reset(): Promise<void>;
   close(): Promise<void>;
 }
 
 const TABLES = ['events', 'checkpoints', 'extensions', 'placements', 'leases', 'rents', 'nodes', 'join_tokens', 'rate_limits', 'revoked_tokens', 'user_keys', 'users'];
 
-/** Opens a real, private database with the whole schema on the server that the run shares. */
+/** Opens a real, private database with the complete schema, on the server that the test run shares. */
 export async function openTestDatabase({ poolSize = 12 } = {}): Promise<TestDatabase> {
   const server = await sharedMariaDb();
   const access = await server.createDatabase();
@@ -57,7 +57,7 @@ async function empty(db: Knex): Promise<void> {
   });
 }
 
-/** One row by SQL; throws when there is none. For assertions on what was stored. */
+/** Selects one row; throws when there is none. For assertions about stored data. */
 export async function row<Row>(db: Knex, sql: string, bindings: Bindings = []): Promise<Row> {
   const found = await selectFirst<Row>(db, sql, bindings);
   if (!found) {
@@ -68,14 +68,14 @@ export async function row<Row>(db: Knex, sql: string, bindings: Bindings = []): 
 
 export const rows = selectRows;
 
-/** Makes rows older, or otherwise as a test needs them, instead of waiting. Throws when nothing was changed. */
+/** Changes rows instead of waiting, for example makes them older. Throws when no row changed. */
 export async function age(db: Knex, sql: string, bindings: Bindings = []): Promise<void> {
   if ((await execute(db, sql, bindings)) === 0) {
     throw new Error(`nothing was aged: ${sql}`);
   }
 }
 
-/** The first number of a query. */
+/** Returns the first number of a query. */
 export async function count(db: Knex, sql: string, bindings: Bindings = []): Promise<number> {
   return Number(Object.values(await row<Record<string, number>>(db, sql, bindings))[0]);
 }

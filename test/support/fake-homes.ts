@@ -1,21 +1,21 @@
 import { type Archive, bytesOf, type Home, type Homes, type SaveOrder } from '../../src/modules/checkpoints';
 
 export interface FakeHomes extends Homes {
-  /** What is stored, by lease. */
+  /** The stored archives, by lease. */
   stored: Map<number, Archive[]>;
   saves: { home: Home; order: SaveOrder }[];
   restores: { home: Home; leaseId: number; archives: Archive[] }[];
-  /** What happens before a home is saved: it may wait, or throw. */
+  /** Sets what happens before a home is saved: the function may wait, or throw. */
   onSave(behaviour: (order: SaveOrder, signal: AbortSignal) => Promise<void> | void): void;
-  /** What happens when a home is put back. */
+  /** Sets what happens when a home is restored. */
   onRestore(behaviour: (attempt: number) => Promise<void> | void): void;
-  /** No archive can be read to its end any more. */
+  /** From now on, no archive can be read to its end. */
   spoil(): void;
 }
 
 /**
- * Stands in for sshd, tar, age and a folder where the database is under test; that the real ones keep the same contract is what
- * test/integration/checkpoints shows.
+ * Replaces sshd, tar, age and a folder in tests of the database. test/integration/checkpoints shows that the real ones keep the same
+ * contract.
  */
 export function createFakeHomes(): FakeHomes {
   const stored = new Map<number, Archive[]>();

@@ -11,22 +11,22 @@ export interface ProvisionerCall {
 type Behaviour = (call: ProvisionerCall, signal?: AbortSignal) => Promise<void> | void;
 
 /**
- * Stands in for Ansible where the database and the API are under test; that real playbooks on real sshd keep the same contract is what
- * test/integration/provisioning shows.
+ * Replaces Ansible in tests of the database and the API. test/integration/provisioning shows that real playbooks on a real sshd keep the
+ * same contract.
  */
 export interface FakeProvisioner extends Provisioner {
   calls: ProvisionerCall[];
-  /** Names of the accounts that are on a node now. */
+  /** Returns the names of the accounts that are on a node now. */
   accountsOn(nodeId: number): string[];
-  /** What happens before a call succeeds: it may wait, or throw. Replaces what was said before. */
+  /** Sets what happens before a call succeeds: the function may wait, or throw. Replaces the previous behaviour. */
   behave(behaviour: Behaviour): void;
-  /** Every call of `verb` on these nodes (all of them without a list) fails. */
+  /** Makes every call of `verb` on these nodes fail (on all nodes without a list). */
   fail(failure: ProvisioningFailure, options?: { verb?: ProvisionerCall['verb']; nodes?: number[] }): void;
-  /** What a verification finds on any node. */
+  /** Sets the findings of a verification on any node. */
   leave(findings: string[]): void;
-  /** What wipe and verification report of file systems that they do not walk, on any node. */
+  /** Sets which file systems wipe and verification report as skipped, on any node. */
   share(notExamined: string[], home?: string): void;
-  /** As new. */
+  /** Resets the fake to its initial state. */
   reset(): void;
 }
 

@@ -3,7 +3,10 @@ import type { System } from './system';
 
 const COLUMNS = 'id, hostname, status, status_reason, probe_failures, drained, dirty, lease_id, wipe_failures, wiped_at, last_checked_at, probe_due_at, wipe_due_at';
 
-/** Waits until every node, or the given one, is free. What keeps the others from it is in the error: their state, their accounts, their last events. */
+/**
+ * Waits until every node, or the given one, is free. The error contains the reasons: the state of the other nodes, their accounts, and
+ * their last events.
+ */
 export async function untilNodesAreFree({ sql }: Pick<System, 'sql'>, { nodeId, timeoutMs }: { nodeId?: number | undefined; timeoutMs: number }): Promise<void> {
   const [among, values] = nodeId === undefined ? ['1 = 1', []] : ['id = ?', [nodeId]];
   const free = async (): Promise<boolean> => {

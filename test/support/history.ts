@@ -3,10 +3,12 @@ import type { Lease, Page, Problem, Rented } from '../../src/contract';
 import type { Answer } from './api-client';
 import type { RentOptions, Tenant } from './tenant';
 
-/** Writes down what clients asked and what they were told, for the checker. The times are this machine's, on which the database runs too. */
+/**
+ * Records the requests of clients and their answers, for the checker. The times are from this machine's clock, which the database uses too.
+ */
 export interface History {
   operations: Operation[];
-  /** The answer, or undefined when none came: then it may or may not have happened. */
+  /** Returns the answer, or undefined when none came: the operation may or may not have happened. */
   rent(tenant: Tenant, options?: RentOptions): Promise<Answer<Rented> | undefined>;
   extend(tenant: Tenant, order: { leaseId: number; seconds: number; key?: string; at?: string }): Promise<Answer<Lease> | undefined>;
   release(tenant: Tenant, order: { leaseId: number; at?: string }): Promise<Answer<Lease> | undefined>;
@@ -14,7 +16,7 @@ export interface History {
   list(tenant: Tenant): Promise<Answer<Page<Lease>> | undefined>;
 }
 
-/** Refusals that say for certain that nothing was done. */
+/** Error codes that mean for certain that nothing was done. */
 const CERTAIN = new Set(['no_node_free', 'provisioning_failed']);
 
 export function createHistory(): History {

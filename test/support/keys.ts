@@ -9,13 +9,13 @@ export const sshField = (content: Buffer | string): Buffer => {
   return Buffer.concat([length, bytes]);
 };
 
-/** An OpenSSH public key line of any type out of its wire fields (RFC 4253, section 6.6). */
+/** Builds an OpenSSH public key line of any type from its wire fields (RFC 4253, section 6.6). */
 export const sshKeyLine = (type: string, ...fields: (Buffer | string)[]): string =>
   `${type} ${Buffer.concat([sshField(type), ...fields.map(sshField)]).toString('base64')}`;
 
 const privateHalves = new Map<string, KeyObject>();
 
-/** An ed25519 public key that nobody else has. */
+/** Creates a unique ed25519 public key. */
 export function anSshKey(): string {
   const half = ed25519Private(randomBytes(32));
   const line = sshKeyLine('ssh-ed25519', rawPublicKey(createPublicKey(half)));
@@ -24,20 +24,20 @@ export function anSshKey(): string {
 }
 
 /**
- * An Ed25519 key pair in OpenSSH format. Of those that ssh2 makes one in about 250 is malformed (17 of 5,000; ssh-keygen refuses them too), so that the first
- * one that can be read is taken.
+ * Creates an Ed25519 key pair in OpenSSH format. About one in 250 of ssh2's key pairs is malformed (17 of 5,000; ssh-keygen rejects them
+ * too), so this takes the first readable one.
  */
 export function anOpenSshKeyPair(): { public: string; private: string } {
   const pair = ssh2.utils.generateKeyPairSync('ed25519');
   return ssh2.utils.parseKey(pair.private) instanceof Error ? anOpenSshKeyPair() : pair;
 }
 
-/** The private half of what anSshKey made here; undefined for any other key. */
+/** Returns the private half of a key from anSshKey; undefined for any other key. */
 export const privateHalfOf = (publicKey: string): KeyObject | undefined => privateHalves.get(publicKey.split(' ').slice(0, 2).join(' '));
 
 const curvePoint = (bytes: number): Buffer => Buffer.concat([Buffer.from([4]), randomBytes(2 * bytes)]);
 
-/** An RSA modulus as an SSH mpint: a leading zero, since its highest bit is set. */
+/** Creates an RSA modulus as an SSH mpint: with a leading zero, because its highest bit is set. */
 export const rsaModulus = (bits: number): Buffer => Buffer.concat([Buffer.from([0, 0x80]), randomBytes(bits / 8 - 1)]);
 
 /** One well-formed public key of each type that OpenSSH clients have. */

@@ -9,12 +9,12 @@ import { sshSignature } from './ssh-signature';
 import type { System } from './system';
 import type { RegisteredJson, Reply } from './wire';
 
-/** What a machine shows besides its registration; by default what an honest one shows. */
+/** The proofs that a machine sends with its registration. The defaults are those of an honest machine. */
 export interface Showing {
   joinToken?: string | undefined;
-  /** Then nothing is agreed on. */
+  /** If set, no new credential is agreed on. */
   credential?: string | undefined;
-  /** In OpenSSH format; by default the half of the host key in the body that anSshKey remembers. */
+  /** Private key in OpenSSH format. Default: the private half of the host key in the body, as anSshKey remembers it. */
   privateKey?: string | undefined;
   path?: string;
 }
@@ -28,7 +28,7 @@ export interface SignedRegistration {
   agreement: Agreement;
 }
 
-/** As the agent does it, step by step. */
+/** Signs a registration in the same way as the agent. */
 export async function signRegistration(url: string, body: object, { joinToken, credential, privateKey, path = '/api/workers/register' }: Showing = {}): Promise<SignedRegistration> {
   const challenge = await fetchChallenge(url);
   const agreement = createAgreement();
@@ -47,7 +47,7 @@ export async function fetchChallenge(url: string): Promise<string> {
   return (await post<{ challenge: string }>(`${url}/api/workers/challenge`, { text: '{}', headers: { 'Content-Type': 'application/json' } })).body.challenge;
 }
 
-/** The answer has the credential that both sides agreed on, as if it had been sent. */
+/** Sends a registration. The returned answer contains the credential that both sides agreed on, as if it had been sent. */
 export async function sendRegistration(url: string, { path, text, headers, challenge, agreement }: SignedRegistration): Promise<Reply<RegisteredJson>> {
   const answer = await post<RegisteredJson>(`${url}${path}`, { text, headers });
   const { server_key: serverKey } = answer.body;
@@ -59,10 +59,10 @@ export async function sendRegistration(url: string, { path, text, headers, chall
 
 export const registerMachine = async (url: string, body: object, showing: Showing = {}): Promise<Reply<RegisteredJson>> => sendRegistration(url, await signRegistration(url, body, showing));
 
-/** The content type that brings a call to each entrance: written in the usual way to the fast path, otherwise to Express. */
+/** The content type that selects the entrance of a call. The usual spelling leads to the fast path, any other to Express. */
 export const ENTRANCES = [['the fast path', 'application/json'], ['Express', 'application/json;charset="utf-8"']] as const;
 
-/** A call as an agent makes it, with a challenge where one is needed. */
+/** Sends a call in the same way as an agent, with a challenge where one is needed. */
 export async function callAsNode<T>(
   url: string,
   { credential, name, body = {}, nonce, contentType = 'application/json' }: { credential: string; name: 'heartbeat' | 'leave'; body?: object; nonce?: string; contentType?: string },
@@ -79,7 +79,7 @@ export async function post<T>(url: string, { text, headers }: { text: string; he
   return { status: response.status, body: JSON.parse(answered) as Reply<T>['body'], text: answered, headers: Object.fromEntries(response.headers) };
 }
 
-/** By somebody else's key when nobody here has the private half. */
+/** Signs as a host. When the private half of the key is unknown here, another key signs. */
 export function signAsHost(hostKey: string, message: Buffer, privateKey?: string): string {
   const half = privateHalfOf(hostKey) ?? privateHalfOf(anSshKey());
   if (!half) {
@@ -96,7 +96,7 @@ export async function enrolMachine({ admin, joinToken }: Pick<System, 'admin' | 
   }
 }
 
-/** Of a worker's host key, in OpenSSH format. */
+/** Reads the private half of a worker's host key, in OpenSSH format. */
 export async function privateKeyOf(worker: Worker): Promise<string> {
   return (await worker.exec('cat /etc/ssh/ssh_host_ed25519_key')).stdout;
 }

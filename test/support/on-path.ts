@@ -15,18 +15,18 @@ export interface PassedRequest {
   text: string;
 }
 
-/** Somebody on the way between agents and an API that they reach by plain http. */
+/** An attacker on the network path between agents and an API that they call over plain http. */
 export interface OnPath {
   url: string;
-  /** All requests, tunnels too, that were passed on. */
+  /** All forwarded requests, including those for tunnels. */
   requests: PassedRequest[];
-  /** The management keys of the last answer that had any, as the control plane sent them. */
+  /** Returns the management keys of the last answer with such keys, as the control plane sent them. */
   management(): Management | undefined;
-  /** All that was ever said, in both directions. */
+  /** Returns everything that was sent, in both directions. */
   recording(): string;
-  /** From now on each answer is changed so. */
+  /** Changes each answer with `by` from now on. */
   change(by: (answer: PassedAnswer, asked: PassedRequest) => PassedAnswer): void;
-  /** Answers that were changed so far. */
+  /** Returns the number of changed answers so far. */
   changed(): number;
 }
 
@@ -79,7 +79,7 @@ export async function startOnPath(lab: Lab, target: string): Promise<OnPath> {
   };
 }
 
-/** The same bytes once more. */
+/** Sends the same bytes again. */
 export function ask(target: string, { method, path, headers: given, text }: PassedRequest): Promise<PassedAnswer> {
   return new Promise((resolve, reject) => {
     const sent = request(`${target}${path}`, { method, headers: { ...given, connection: given.upgrade === undefined ? 'close' : 'upgrade' }, agent: false }, (response) => {
@@ -112,8 +112,8 @@ const managementIn = ({ headers, text }: PassedAnswer): Management | undefined =
   (String(headers['content-type']).includes('json') ? (JSON.parse(text || '{}') as { management?: Management }) : {}).management;
 
 /**
- * Puts a key among those that agents are to install, into each answer of a registration or a heartbeat. The statement says so too, as the newest, with the
- * signature of before.
+ * Adds a key to those that agents must install, in each answer to a registration or a heartbeat. The statement is changed too: it contains
+ * the key and a newer number, but still the old signature.
  */
 export const addManagementKey =
   (path: OnPath, publicKey: string) =>

@@ -4,30 +4,32 @@ import { pathToFileURL } from 'node:url';
 import { breakLog, type BrokenLog, createStepControl, type DatabaseProxy, freePort, type Lab, type OrionProcess, projectDir, startDatabaseProxy, startOrion, type StepControl } from '../lab';
 
 export interface ReplicaFaults {
-  /** A proxy of its own between the replica and the database. */
+  /** Puts a proxy between the replica and the database, for this replica alone. */
   proxy?: boolean;
-  /** It stands still at each step of its flows until it is told to go on; without being asked to hold it is told so at once. */
+  /** The replica stops at each failpoint until the test lets it continue. A failpoint that no test armed continues at once. */
   steps?: boolean;
-  /** Plays are answered at once, in the process, and leave files in a folder instead of accounts on nodes: see lab/preload/instant-plays.mjs. */
+  /**
+   * Plays return at once, inside the process, and leave files in a folder instead of accounts on nodes: see lab/preload/instant-plays.mjs.
+   */
   instantPlays?: boolean;
-  /** Its log cannot be written. */
+  /** Makes the replica's log unwritable. */
   log?: BrokenLog;
 }
 
 export interface ReplicaOptions {
-  /** Default: any that is free. */
+  /** Default: any free port. */
   port?: number | undefined;
   env: Record<string, string>;
   faults: ReplicaFaults;
-  /** Another program than the one under test: of the release before, or after. */
+  /** Another build of the program than the one under test: of the previous release, or the next. */
   programDir?: string | undefined;
 }
 
 export type ReplicaRole = 'api' | 'scheduler' | 'gateway';
 
-/** One process of the built program, with what was asked for to interfere with it. */
+/** A process of the built program, with the requested means of fault injection. */
 export interface Replica extends OrionProcess {
-  /** Folder of its full disk, as this process sees it. */
+  /** Folder of the replica's full disk, in the mount namespace of its process. */
   disk: string | undefined;
   proxy: DatabaseProxy | undefined;
   steps: StepControl | undefined;
@@ -35,7 +37,7 @@ export interface Replica extends OrionProcess {
 
 const preload = (name: string): string[] => ['--import', pathToFileURL(join(projectDir, 'test', 'lab', 'preload', name)).href];
 
-/** Where instant plays leave their nodes: a folder `node-<id>` each. */
+/** The folder of instant plays, with a folder `node-<id>` for each node. */
 export const instantNodesDir = (lab: Lab): string => join(lab.dir, 'instant-nodes');
 
 export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, faults, programDir }: ReplicaOptions): Promise<Replica> {

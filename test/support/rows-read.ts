@@ -3,9 +3,12 @@ import { createDatabase } from '../../src/db/connection';
 import { selectRows } from '../../src/db/sql';
 import type { DatabaseAccess } from '../lab';
 
-/** Counts what the server looks at, by its own Handler_read counters. */
+/** Counts the rows that the server reads, by its own Handler_read counters. */
 export interface RowCounter {
-  /** Rows and index entries that the statements of `work` read. It gets the one connection whose counters are looked at. */
+  /**
+   * Returns the number of rows and index entries that the statements of `work` read. `work` gets the only connection whose counters are
+   * read.
+   */
   rowsRead(work: (db: Knex) => Promise<unknown>): Promise<number>;
   close(): Promise<void>;
 }
@@ -18,7 +21,7 @@ export function openRowCounter(access: DatabaseAccess): RowCounter {
   };
   return {
     rowsRead: async (work) => {
-      // Looking at the counters counts too.
+      // Reading the counters counts too.
       const first = await total();
       const before = await total();
       await work(db);

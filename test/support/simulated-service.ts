@@ -4,12 +4,12 @@ export interface Simulation {
   policy: ScalePolicy;
   /** Replicas at the start. */
   replicas: number;
-  /** CPU that the work asks for at a time, in percent of one replica: 250 keeps two and a half of them busy. */
+  /** CPU that the work needs at a time, in percent of one replica: 250 keeps two and a half replicas busy. */
   loadAt: (second: number) => number;
-  /** How late the queues are, by what serves; undefined for a service without queues. */
+  /** Computes the lag of the queues from the serving replicas. Undefined for a service without queues. */
   queue?: { step(options: { seconds: number; replicas: number; second: number }): number };
   intervalSeconds: number;
-  /** A new replica serves after so long; one that goes takes as long. */
+  /** Seconds until a new replica serves. A removed one takes as long to stop. */
   startSeconds: number;
   seconds: number;
 }
@@ -21,8 +21,8 @@ export interface Moment {
 }
 
 /**
- * A service that is scaled by the policy alone: a replica gives 100 % at most, the work is spread evenly, a new one serves after a while and has
- * no sample at its first look. Gives every look with what was decided.
+ * Simulates a service that only the policy scales. A replica gives at most 100 %, and the work is spread evenly. A new replica serves after
+ * a while, and has no reading in its first sample. Returns every sample with its decision.
  */
 export function simulate({ policy, replicas: first, loadAt, queue, intervalSeconds, startSeconds, seconds }: Simulation): Moment[] {
   const moments: Moment[] = [];
@@ -48,5 +48,5 @@ export function simulate({ policy, replicas: first, loadAt, queue, intervalSecon
   return moments;
 }
 
-/** The looks at which something was changed. */
+/** Selects the samples at which the policy changed something. */
 export const changesOf = (moments: Moment[]): Moment[] => moments.filter(({ replicas, decision }) => decision.to !== replicas);

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { sshField } from './keys';
 
-/** A signature in the form of `ssh-keygen -Y sign -n orion-register`; `sign` makes the inner one, of the key's own type. */
+/**
+ * Builds a signature in the format of `ssh-keygen -Y sign -n orion-register`. `sign` makes the inner signature, in the format of the key's
+ * type.
+ */
 export function sshSignature(publicKey: string, message: Buffer, sign: (signed: Buffer) => Buffer): string {
   const [type = '', blob = ''] = publicKey.split(' ');
   const fields = [Buffer.from('orion-register'), Buffer.alloc(0), Buffer.from('sha512')];

@@ -19,53 +19,53 @@ type Env = Record<string, string>;
 export interface SystemOptions {
   apis: number;
   schedulers: number;
-  /** A MariaDB of its own, for tests that stop it, or that want it otherwise than it comes. */
+  /** Starts a MariaDB for this system alone, for tests that stop it or change its options. */
   ownDatabase?: boolean | MariaDbOptions;
-  /** Over FAST. */
+  /** Added to FAST. */
   env?: Env;
-  /** What every replica gets for being interfered with. */
+  /** Means of fault injection of every replica. */
   faults?: ReplicaFaults;
-  /** Each role logs in to the database as its own user with the least rights; needs `ownDatabase`. */
+  /** Each role logs in to the database as its own user with the least rights. Needs `ownDatabase`. */
   roleUsers?: boolean;
-  /** The accounts let gateways in, and leases say where one is: at `gatewayPort`, once it was started. */
+  /** Accounts admit gateways, and leases contain the address of a gateway: that of the first one that `startGateway` starts. */
   gateway?: boolean;
 }
 
-/** The whole control plane as processes of the built binary, on a database of its own. Everything ends with `close`. */
+/** The complete control plane as processes of the built program, on a database of its own. `close` ends everything. */
 export interface System {
   lab: Lab;
   apis: Replica[];
   schedulers: Replica[];
-  /** How the tests' own connections reach the database, past every proxy. */
+  /** Access of the tests' own connections to the database, without any proxy. */
   access: DatabaseAccess;
-  /** The same for a user who may SELECT and nothing else. */
+  /** Access as a user who may only SELECT. */
   reader: DatabaseAccess;
   /** Undefined when the server is shared with other tests. */
   mariadb: MariaDb | undefined;
   admin: ApiClient;
-  /** Good for any number of machines. */
+  /** Admits up to 1000 machines, for one hour. */
   joinToken: string;
-  /** Of all database users of the roles; undefined without `roleUsers`. */
+  /** Password of all database users of the roles; undefined without `roleUsers`. */
   rolePassword: string | undefined;
   env: Env;
-  /** Starts one more replica and adds it; `port` when it has to be a certain one. */
+  /** Starts and adds one more replica; `port` if it needs a certain port. */
   startApi(options?: { port?: number; env?: Env; programDir?: string }): Promise<Replica>;
   startScheduler(env?: Env, programDir?: string): Promise<Replica>;
-  /** One more gateway, with the same keys as the others; the first is at `gatewayPort`. */
+  /** Starts one more gateway, with the same keys as the others. The first one listens at the address that leases contain. */
   startGateway(env?: Env): Promise<RunningGateway>;
-  /** Workers whose agents enrol with the join token, at the first API unless told otherwise. */
+  /** Starts workers whose agents enrol with the join token; they call the first API by default. */
   launchWorkers(n: number, options?: LaunchOptions): Promise<WorkerFleet>;
-  /** Signs up a new user with a key pair of its own; it calls the first API. */
+  /** Signs up a new user with a new key pair. The user calls the first API. */
   tenant(name?: string): Promise<Tenant>;
-  /** As an admin sees them. */
+  /** Lists the nodes as an admin sees them. */
   nodes(): Promise<NodeForAdmin[]>;
-  /** Throws when there is none of that name. */
+  /** Finds a node; throws when none has that name. */
   node(hostname: string): Promise<NodeForAdmin>;
-  /** Waits until this many nodes could be leased. */
+  /** Waits until this many nodes are free. */
   untilFree(n: number, timeoutMs?: number): Promise<void>;
-  /** Looks into the database, past the API. */
+  /** Queries the database directly, without the API. */
   sql<T>(query: string, bindings?: (string | number)[]): Promise<T[]>;
-  /** What the checker of the invariants finds wrong in the tables now, and in what else it is given. */
+  /** Returns the violations that the checker of the invariants finds in the current tables and in `also`. */
   violations(also?: Partial<Pick<Evidence, 'history' | 'nodes' | 'hostKeys' | 'stored'>>): Promise<Violation[]>;
   close(): Promise<void>;
 }
@@ -77,7 +77,10 @@ export interface RunningGateway {
   hostKey: string;
 }
 
-/** Rhythms that make a test short. Deaths still take longer than one round of probes, so that a brake can see them together (I8). */
+/**
+ * Short intervals, for short tests. Deaths still take longer than one round of probes, so that the circuit breaker can see them together
+ * (I8).
+ */
 const FAST: Env = {
   ORION_HTTP_HOST: '127.0.0.1',
   ORION_OPS_HOST: '127.0.0.1',
@@ -103,7 +106,7 @@ const FAST: Env = {
   ORION_LIMIT_REGISTRATIONS_PER_ADDRESS: '10000',
 };
 
-/** Of every tenant that `tenant()` makes. */
+/** Password of every tenant that `tenant()` creates. */
 export const TENANT_PASSWORD = 'a password of a tenant';
 
 const ADMIN = { username: 'operator', password: 'a password of the tests' };
@@ -201,12 +204,12 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
 }
 
 interface Gateways {
-  /** For every process. */
+  /** Settings for every process. */
   env: Env;
-  /** For the gateways alone. */
+  /** Settings for the gateways alone. */
   secrets: Env;
   hostKey: string;
-  /** Those that clients are told of and that are not taken yet. */
+  /** Ports that clients know and that no gateway uses yet. */
   ports: number[];
 }
 
@@ -228,7 +231,7 @@ async function logIn(url: string, credentials: { username: string; password: str
   return expectStatus(await createApiClient(url).post<{ token: string }>('/api/login', credentials), 200).token;
 }
 
-/** A connection for each question: the server may be killed between two. */
+/** Runs one query on a new connection: the server may be killed between two queries. */
 async function queryOnce<T>(access: DatabaseAccess, query: string, bindings: (string | number)[]): Promise<T[]> {
   const connection = await mysql.createConnection({ ...access, timezone: 'Z' });
   try {
@@ -239,7 +242,7 @@ async function queryOnce<T>(access: DatabaseAccess, query: string, bindings: (st
   }
 }
 
-/** Brings the schema up; gives how each role logs in to the database beyond what `env` says. */
+/** Migrates the schema. Returns, for each role, the settings of its database login on top of `env`. */
 async function migrate(env: Env, mariadb: MariaDb | undefined): Promise<(role: ReplicaRole) => Env> {
   if (!mariadb) {
     await orion(['migrate', 'up'], env);
@@ -252,7 +255,7 @@ async function migrate(env: Env, mariadb: MariaDb | undefined): Promise<(role: R
   return loginAs;
 }
 
-/** As a database user that may only look. */
+/** Runs the checker as a database user who may only read. */
 async function findViolations(reader: DatabaseAccess, also: Partial<Evidence> = {}): Promise<Violation[]> {
   const connection = await mysql.createConnection({ ...reader, timezone: 'Z' });
   try {

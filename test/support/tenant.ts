@@ -9,26 +9,26 @@ export interface RentOptions {
   count?: number;
   key?: string;
   requirements?: object;
-  /** The replica to ask; default: the tenant's own. */
+  /** URL of the replica to call. Default: the tenant's own. */
   at?: string;
 }
 
-/** A user of the platform, with a key pair. */
+/** A platform user with a key pair. */
 export interface Tenant {
   userId: number;
   client: ApiClient;
   keyFile: string;
   publicKey: string;
-  /** The bare answer, whatever its status. */
+  /** Returns the answer, whatever its status. */
   rent(options?: RentOptions): Promise<Answer<Rented>>;
-  /** One lease, active; throws when it is not to be had. */
+  /** Rents one lease and returns it when it is active. Throws when that fails. */
   rentOne(options?: RentOptions): Promise<Lease>;
   lease(id: number): Promise<LeaseDetail>;
-  /** Polls the lease until `is` says yes, and returns it. */
+  /** Polls the lease until `is` returns true, and returns it. */
   untilLease(id: number, what: string, is: (lease: LeaseDetail) => boolean, timeoutMs?: number): Promise<LeaseDetail>;
-  /** Through OpenSSH, with the host key of the answer and no other. */
+  /** Logs in with OpenSSH, and accepts only the host key from the answer. */
   login(lease: Lease, command: string, options?: SshExecOptions): Promise<RunResult>;
-  /** A session that stays open on `sleep`. */
+  /** Opens a session that runs `sleep`. */
   openSession(lease: Lease): Promise<OpenSession>;
   extend(id: number, seconds: number): Promise<Lease>;
   release(id: number): Promise<Lease>;

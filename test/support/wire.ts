@@ -1,9 +1,9 @@
 import type { Problem, RegisterAnswer } from '../../src/contract';
 
-/** What a test gets from the API. */
+/** An answer of the API. */
 export interface Reply<T> {
   status: number;
-  /** What was asked for, and the members of a problem when it is one. */
+  /** The requested data; or, for an error, the members of a problem document. */
   body: T & Partial<Omit<Problem, 'status'>>;
   text: string;
   headers: Record<string, string>;
@@ -11,6 +11,6 @@ export interface Reply<T> {
 
 /** The answer to a registration. */
 export type RegisteredJson = RegisterAnswer & {
-  /** Put there by registerMachine: it is in no answer. */
+  /** Added by registerMachine; no answer contains it. */
   credential?: string;
 };

@@ -2,7 +2,7 @@ import { algorithmsFor, CIPHERS, KEY_EXCHANGES } from '../../lib/ssh-algorithms'
 import { fail, type Finding } from './check';
 import type { Settings } from './sshd';
 
-/** Whether sshd and the control plane have algorithms in common. A kind that sshd does not list is passed over. */
+/** Checks that sshd and the control plane have algorithms in common. A kind that sshd does not list is skipped. */
 export function algorithmFindings(settings: Settings, hostKeyType: string | undefined, config: string): Finding[] {
   const compare = (keyword: string, option: string, ours: readonly string[]): Finding[] => {
     const theirs = settings.get(keyword)?.[0]?.split(',');

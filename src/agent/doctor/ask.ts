@@ -7,11 +7,14 @@ export interface Reply {
   output: string;
 }
 
-/** What sshd gives root's commands on most systems. */
+/** The PATH that sshd sets for root's commands on most systems. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const TIMEOUT_MS = 8000;
 
-/** Runs a program without a shell and returns how it ended; undefined when it is not there or cannot be started. */
+/**
+ * Runs a program without a shell and returns its exit code and output. Undefined when it does not exist or cannot be started. Rejects after
+ * 8 s.
+ */
 export function ask(command: string, args: string[], signal: AbortSignal): Promise<Reply | undefined> {
   const options = { env: { PATH, LC_ALL: 'C' }, cwd: '/', timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 1024 * 1024, signal } as const;
   return new Promise((resolve, reject) => {

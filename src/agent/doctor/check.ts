@@ -1,7 +1,7 @@
 import { DeadlineError, withDeadline } from '../../lib/clock';
 import { messageOf } from '../../lib/errors';
 
-/** The same shape as the checks of a node in the API. */
+/** Has the same shape as the checks of a node in the API. */
 export interface Check {
   name: string;
   result: 'ok' | 'warn' | 'fail';
@@ -18,7 +18,7 @@ export interface Finding {
 
 export interface Examination {
   name: string;
-  /** Changes nothing on the machine. Returns what is wrong. */
+  /** Returns the problems it finds. Changes nothing on the machine. */
   examine: (signal: AbortSignal) => Promise<Finding[]>;
 }
 
@@ -27,7 +27,7 @@ export const fail = (cause: string, remedy: string): Finding => ({ result: 'fail
 
 const TIMEOUT_MS = 10_000;
 
-/** Never rejects. An examination that hangs is a fail: a tenant's login would hang there as well. One that breaks is a warning. */
+/** Runs one examination. Never rejects. A timeout is a fail, because a tenant's login would hang there as well. An error is a warning. */
 export async function runExamination({ name, examine }: Examination, timeoutMs = TIMEOUT_MS): Promise<Check> {
   try {
     return checkOf(name, await withDeadline(timeoutMs, examine));
@@ -39,7 +39,7 @@ export async function runExamination({ name, examine }: Examination, timeoutMs =
   }
 }
 
-/** Several findings make one check, which is as bad as the worst of them. */
+/** Combines findings into one check, which is as bad as its worst finding. */
 export function checkOf(name: string, findings: Finding[]): Check {
   const result = findings.some((finding) => finding.result === 'fail') ? 'fail' : findings.length > 0 ? 'warn' : 'ok';
   const joined = (of: (finding: Finding) => string): string => [...new Set(findings.map(of))].join('; ');
@@ -48,7 +48,7 @@ export function checkOf(name: string, findings: Finding[]): Check {
 
 const MARKS = { ok: '✓', warn: '!', fail: '✗' } as const;
 
-/** One line a check, and below it what to do. */
+/** Prints one line a check, and below it the remedy. */
 export function printChecks(checks: Check[]): string {
   const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
   return checks

@@ -7,9 +7,9 @@ import { fail, warn, type Examination, type Finding } from './check';
 
 export interface ContactDeps {
   endpoint: string;
-  /** As the agent calls. */
+  /** Sends requests in the same way as the agent. */
   post: Post;
-  /** Rejects when the agent would refuse to enrol: nothing says which control plane to trust. */
+  /** Rejects when the agent would refuse to enrol because no setting names the control plane to trust. */
   trust: () => Promise<void>;
   now: () => Date;
 }
@@ -18,7 +18,7 @@ const TIMEOUT_MS = 8000;
 const MAX_SKEW_SECONDS = 60;
 const REACH = 'look at API_ENDPOINT, DNS, the firewall and ORION_CA_FILE; the machine must reach the control plane, not the other way round';
 
-/** Two checks on one call, which every agent makes before it enrols and which changes nothing. */
+/** Makes two checks from one request. Every agent sends this request before it enrols, and it changes nothing. */
 export function contactExaminations(deps: ContactDeps): Examination[] {
   const { endpoint, post, trust, now } = deps;
   const called = post({ path: '/api/workers/challenge', body: '{}', headers: {}, timeoutMs: TIMEOUT_MS, signal: undefined }).then(
@@ -55,7 +55,7 @@ function answerFindings(endpoint: string, answer: HttpAnswer): Finding[] {
   return [passes ? warn(cause, 'the agent tries again by itself; look at the control plane if it lasts') : fail(cause, 'look at API_ENDPOINT: it is the base URL of the control plane')];
 }
 
-/** Orion measures by the control plane's clock alone; people and certificates do not. */
+/** Compares the clocks. Orion measures only by the control plane's clock, but people and certificates depend on this one. */
 export function clockFindings(date: string | undefined, now: Date): Finding[] {
   const skewSeconds = Math.round((now.getTime() - Date.parse(date ?? '')) / 1000);
   const direction = skewSeconds > 0 ? 'ahead of' : 'behind';

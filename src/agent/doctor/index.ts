@@ -20,23 +20,23 @@ export { printChecks, type Check } from './check';
 export type { ContactDeps } from './contact';
 
 export interface Subject {
-  /** On which sshd listens here. */
+  /** Port on which sshd listens here. */
   sshPort: number;
   stateDir: string;
   hostKeyFile: string;
-  /** What is wrong with the settings themselves, as `NAME: problem`. */
+  /** Problems of the settings themselves, as `NAME: problem`. */
   faults: string[];
   /** Undefined when the settings cannot be read. */
   hostname: string | undefined;
   contact: ContactDeps | undefined;
 }
 
-/** A name that a tenant's account could have. */
+/** A user name that a tenant's account could have. */
 const TENANT = { name: 'orn-check', groups: ['orion-keys', 'orn-check'], pattern: 'orn-*' };
 const MANAGEMENT = { name: MANAGEMENT_USERNAME, groups: ['root'], pattern: MANAGEMENT_USERNAME };
 const SSH_REMEDY = 'install OpenSSH 7.9 or newer (package openssh-server) and start it';
 
-/** What a machine needs before it can be a node. Changes nothing on it; never rejects. */
+/** Checks what a machine needs before it can be a node. Changes nothing on it; never rejects. */
 export async function examineMachine(subject: Subject): Promise<Check[]> {
   if (process.getuid?.() !== 0) {
     return [checkOf('root', [fail('this does not run as root, as the agent does', 'use sudo')])];
@@ -67,7 +67,10 @@ function hostNameFindings({ faults, hostname }: Subject): Finding[] {
 }
 
 function sshExaminations({ sshPort, stateDir, hostKeyFile }: Subject): Examination[] {
-  /** Without an sshd, or one that accepts its configuration, the check `sshd` says so and the others have nothing to look at. */
+  /**
+   * Runs `judge` with sshd's settings. Without an sshd with a valid configuration it returns nothing, because the check `sshd` reports that
+   * problem.
+   */
   const withSettings = async (user: string, signal: AbortSignal, judge: (settings: Settings, sshd: Sshd) => Finding[] | Promise<Finding[]>): Promise<Finding[]> => {
     const sshd = await findSshd(sshPort, signal);
     const settings = sshd && (await settingsFor(sshd, user, signal).catch(() => undefined));
@@ -117,7 +120,7 @@ async function examineHostKey(file: string): Promise<Finding[]> {
   return signAsHost(file, Buffer.from('orion-agent doctor')).then(() => [], (error: unknown) => [fail(messageOf(error), 'install OpenSSH 8.1 or newer (package openssh-client), and keep the private key beside the public one')]);
 }
 
-/** The control plane pins the key that the agent registers, so sshd has to show that one. */
+/** Checks that sshd offers the host key that the agent registers, because the control plane pins that key. */
 async function shownKeyFindings(settings: Settings, file: string): Promise<Finding[]> {
   const shown = await Promise.all((settings.get('hostkey') ?? []).map((path) => readTextIfPresent(`${path}.pub`)));
   const known = shown.map((text) => normalisePublicKey(text ?? ''));

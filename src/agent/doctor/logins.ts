@@ -4,11 +4,11 @@ import type { Settings } from './sshd';
 export interface Account {
   name: string;
   groups: string[];
-  /** What an operator adds to AllowUsers and AllowGroups. */
+  /** The pattern that an operator adds to AllowUsers and AllowGroups. */
   pattern: string;
 }
 
-/** What keeps any account of Orion from logging in with a key and running a command. `config` is named in the text. */
+/** Finds settings that keep an account of Orion from logging in with a key and running a command. The texts contain `config`. */
 export function loginFindings(settings: Settings, { name, groups, pattern }: Account, config: string): Finding[] {
   const first = (keyword: string): string => settings.get(keyword)?.[0] ?? '';
   const isSet = (keyword: string): boolean => !['', 'none'].includes(first(keyword));
@@ -22,7 +22,7 @@ export function loginFindings(settings: Settings, { name, groups, pattern }: Acc
   ];
 }
 
-/** Any one of the lists is enough; a list names methods that are all needed. */
+/** Any single list is enough; a list names methods that are all required. */
 const keyIsEnough = (methods: string): boolean => methods === '' || methods.split(' ').some((list) => list === 'any' || list === 'publickey');
 
 function admissionFindings(settings: Settings, { name, groups, pattern }: Account, config: string): Finding[] {
@@ -44,7 +44,10 @@ type Match = 'yes' | 'from some hosts' | 'no';
 
 const best = (matches: Match[]): Match => (matches.includes('yes') ? 'yes' : matches.includes('from some hosts') ? 'from some hosts' : 'no');
 
-/** As sshd matches users and groups: * and ?. `user@host` holds for some hosts, and the preflight does not know from where the control plane comes. */
+/**
+ * Matches users and groups as sshd does, with * and ?. `user@host` holds for some hosts only; the doctor does not know the control plane's
+ * address.
+ */
 export function matchName(patterns: string[], name: string): Match {
   const matches = patterns.map((pattern): Match => {
     const at = pattern.indexOf('@');
@@ -59,7 +62,7 @@ function isMatch(pattern: string, name: string): boolean {
   return new RegExp(`^${source}$`).test(name);
 }
 
-/** The management account is a second name of root, and its keys are in its home. */
+/** Checks the login of the management account, which is a second name of root and has its keys in its home. */
 export function managementFindings(settings: Settings, home: string, config: string): Finding[] {
   const permit = settings.get('permitrootlogin')?.[0] ?? 'yes';
   const files = (settings.get('authorizedkeysfile')?.[0] ?? '.ssh/authorized_keys').split(' ');
@@ -73,7 +76,7 @@ export function managementFindings(settings: Settings, home: string, config: str
   ];
 }
 
-/** sshd looks at /etc/nologin by itself only without PAM; pam_nologin looks at both. */
+/** Checks for nologin files. Without PAM, sshd reads only /etc/nologin; pam_nologin reads both. */
 export function nologinFindings(settings: Settings, present: string[]): Finding[] {
   const counts = settings.get('usepam')?.[0] === 'yes' ? present : present.filter((path) => path === '/etc/nologin');
   return counts.slice(0, 1).map((path) => fail(`${path} is there: nobody but root may log in`, `remove ${path} when the machine may be used`));

@@ -1,18 +1,18 @@
 export interface Mount {
   point: string;
   type: string;
-  /** Of the mount and of the file system. */
+  /** Options of the mount and of the file system. */
   options: Set<string>;
 }
 
 const NETWORK = new Set(['nfs', 'nfs4', 'cifs', 'smb3', 'smbfs', 'ncpfs', 'afs', 'ceph', 'lustre', 'glusterfs', '9p', 'beegfs', 'gpfs', 'gfs2', 'ocfs2', 'orangefs', 'autofs']);
 
-/** Whether other machines, or a program of somebody's, are behind a file system of this type: Orion wipes none of those. */
+/** Whether other machines, or a user's program (FUSE), are behind a file system of this type. Orion wipes no such file system. */
 export function isForeign(type: string): boolean {
   return NETWORK.has(type) || (type.startsWith('fuse.') && type !== 'fuse.fuse-overlayfs');
 }
 
-/** The lines of /proc/self/mountinfo: proc_pid_mountinfo(5). Lines that are none are passed over. */
+/** Parses /proc/self/mountinfo: proc_pid_mountinfo(5). Skips lines that are no valid entry. */
 export function parseMountinfo(text: string): Mount[] {
   return text.split('\n').flatMap((line) => {
     const fields = line.split(' ');
@@ -25,10 +25,10 @@ export function parseMountinfo(text: string): Mount[] {
   });
 }
 
-/** The kernel writes blanks and backslashes as octal numbers of three digits. */
+/** Decodes blanks and backslashes, which the kernel writes as octal numbers of three digits. */
 const unescape = (text: string): string => text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
-/** Where a path without symbolic links lies: of the mounts above it the nearest, and of several at one place the newest. */
+/** Finds the mount of a path without symbolic links: the nearest mount above it, and the newest of several at one place. */
 export function mountOf(mounts: Mount[], path: string): Mount | undefined {
   const above = mounts.filter(({ point }) => path === point || path.startsWith(point.endsWith('/') ? point : `${point}/`));
   return above.reduce<Mount | undefined>((nearest, mount) => (nearest && nearest.point.length > mount.point.length ? nearest : mount), undefined);

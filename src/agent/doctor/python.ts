@@ -1,14 +1,14 @@
 import { ask } from './ask';
 import { fail, type Finding } from './check';
 
-/** `str.isascii`, which the node programs use, came with it. */
+/** The first release with `str.isascii`, which the node programs use. */
 const MINIMUM = [3, 7] as const;
-/** Of the standard library; minimal packages of some distributions leave modules out. */
+/** Modules of the standard library. Minimal packages of some distributions leave modules out. */
 const MODULES = '_json, _signal, array, binascii, ctypes, fcntl, fnmatch, glob, itertools, json, marshal, re, select, stat, subprocess, tempfile, time';
 const PROGRAM = `import sys; print("Python %d.%d" % sys.version_info[:2]); import ${MODULES}`;
 const REMEDY = `install Python ${MINIMUM.join('.')} or newer with its standard library as python3 (package python3), where root's PATH has it`;
 
-/** By the command that the control plane runs over SSH. */
+/** Checks Python with the command that the control plane runs over SSH. */
 export async function examinePython(signal: AbortSignal): Promise<Finding[]> {
   const reply = await ask('python3', ['-I', '-S', '-c', PROGRAM], signal);
   if (!reply) {

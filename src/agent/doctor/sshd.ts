@@ -3,21 +3,21 @@ import { basename } from 'node:path';
 import { readTextIfPresent } from '../files';
 import { ask } from './ask';
 
-/** The sshd of this machine and the configuration that it goes by. */
+/** The sshd of this machine and the configuration that it uses. */
 export interface Sshd {
   program: string;
   config: string;
   port: number;
-  /** Whether an sshd listens on that port; false also where systemd listens for it. */
+  /** Whether an sshd process listens on that port. False also where systemd listens for it. */
   running: boolean;
 }
 
-/** Keyword in small letters to its values: AllowUsers and its like have a line for each. */
+/** Maps each keyword, in lower case, to its values. Keywords such as AllowUsers have one line for each value. */
 export type Settings = Map<string, string[]>;
 
 const CONFIG = '/etc/ssh/sshd_config';
 
-/** The sshd that listens on the port, else the one that is installed. Undefined: there is none. */
+/** Finds the sshd that listens on the port, else an installed one. Returns undefined when there is none. */
 export async function findSshd(port: number, signal: AbortSignal): Promise<Sshd | undefined> {
   const pid = await findListener(port);
   const program = pid === undefined ? await findInstalled(signal) : (await readlink(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, '');
@@ -25,7 +25,7 @@ export async function findSshd(port: number, signal: AbortSignal): Promise<Sshd 
   return program === undefined ? undefined : { program, config: configIn(words), port, running: pid !== undefined };
 }
 
-/** sshd may have been started with `-f FILE`. */
+/** Returns the configuration file of an sshd, which may have been started with `-f FILE`. */
 export function configIn(words: string[]): string {
   const at = words.indexOf('-f');
   return (at >= 0 ? words[at + 1] : undefined) || CONFIG;
@@ -53,7 +53,7 @@ async function findListener(port: number): Promise<number | undefined> {
   return undefined;
 }
 
-/** Of the kernel's table of TCP sockets: proc_net(5). */
+/** Lists the inodes of sockets that listen on the port, from the kernel's table of TCP sockets: proc_net(5). */
 export function listeningInodes(table: string, port: number): Set<string> {
   const rows = table.split('\n').map((line) => line.trim().split(/\s+/));
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
@@ -66,13 +66,13 @@ async function holdsOneOf(pid: number, inodes: Set<string>): Promise<boolean> {
   return links.some((link) => inodes.has(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? ''));
 }
 
-/** [major, minor]. Older releases do not know -V and print their version along with the complaint. */
+/** Returns [major, minor]. Older releases do not know -V, and print their version with the error message. */
 export function parseSshVersion(output: string): [number, number] | undefined {
   const match = /OpenSSH_(?:for_\w+_)?(\d+)\.(\d+)/.exec(output);
   return match ? [Number(match[1]), Number(match[2])] : undefined;
 }
 
-/** The output of `sshd -T`. */
+/** Parses the output of `sshd -T`. */
 export function parseSettings(output: string): Settings {
   const settings: Settings = new Map();
   for (const line of output.split('\n')) {
@@ -84,7 +84,7 @@ export function parseSettings(output: string): Settings {
   return settings;
 }
 
-/** As sshd applies them to a login of that account from here. Throws when sshd refuses its own configuration. */
+/** Returns the settings that sshd applies to a local login of that account. Throws when sshd rejects its own configuration. */
 export async function settingsFor(sshd: Sshd, user: string, signal: AbortSignal): Promise<Settings> {
   const connection = `user=${user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=${sshd.port}`;
   const reply = await ask(sshd.program, ['-T', '-f', sshd.config, '-C', connection], signal);

@@ -17,7 +17,7 @@ const readMounts = async (): Promise<Mount[]> => parseMountinfo(await readFile('
 
 export async function examineHome(): Promise<Finding[]> {
   const mounts = await readMounts();
-  // Before anything touches it: a file system whose server is gone never answers.
+  // Check the mount type before any access to the path: access to a file system whose server is gone hangs for ever.
   const above = foreignHome(mountOf(mounts, '/home'));
   if (above) {
     return [above];
@@ -47,7 +47,10 @@ export async function examineTmp(): Promise<Finding[]> {
   return noexec ? [warn('/tmp is mounted noexec: many programs of tenants will not start', 'mount /tmp without noexec')] : [];
 }
 
-/** Only the installer's command is executed. Node and Python read everything else, also below /var/lib/orion, so that noexec does not matter there. */
+/**
+ * Checks where the installer's command is. Only that file is executed; Node and Python read all other files, also below /var/lib/orion, so
+ * noexec does not matter there.
+ */
 export async function examinePrograms(): Promise<Finding[]> {
   const noexec = mountOf(await readMounts(), '/usr/local/bin')?.options.has('noexec');
   return noexec ? [fail('/usr/local/bin is mounted noexec: orion-agent cannot be started there', 'mount it without noexec')] : [];
@@ -55,7 +58,7 @@ export async function examinePrograms(): Promise<Finding[]> {
 
 const ACCOUNT_FILES = ['/etc/passwd', '/etc/shadow', '/etc/group'];
 
-/** Account tools write a new file and rename it over the old one. */
+/** Checks that account files can be replaced: account tools write a new file and rename it over the old one. */
 export async function examineAccountFiles(): Promise<Finding[]> {
   const mounts = await readMounts();
   const folder = await writeRefusal('/etc');
@@ -71,7 +74,10 @@ export async function examineAccountFiles(): Promise<Finding[]> {
   return findings;
 }
 
-/** By access(2), which knows of read-only mounts and of immutable files, and changes nothing. */
+/**
+ * Returns why a path cannot be written to, or undefined. Uses access(2), which detects read-only mounts and immutable files, and changes
+ * nothing.
+ */
 async function writeRefusal(path: string): Promise<string | undefined> {
   const reasons: Record<string, string> = { EROFS: 'it is read-only', EPERM: 'it is immutable', ENOENT: 'it is not there', EACCES: 'permission denied' };
   try {
@@ -82,7 +88,7 @@ async function writeRefusal(path: string): Promise<string | undefined> {
   }
 }
 
-/** Where homes, account files and the node's records lie. Names each file system once. */
+/** Checks the free space where homes, account files and the node's records are. Reports each file system once. */
 export async function examineDisk(): Promise<Finding[]> {
   const mounts = await readMounts();
   const seen = new Set<number>();
@@ -105,7 +111,7 @@ async function nearestThatExists(path: string): Promise<string> {
 export function spaceFindings(path: string, { bavail, bsize, files, ffree }: { bavail: number; bsize: number; files: number; ffree: number }): Finding[] {
   const freeMb = Math.floor((bavail * bsize) / MIB);
   const space = graded(freeMb, { failBelow: FAIL_MB, warnBelow: WARN_MB });
-  // Some file systems, btrfs among them, have no table of inodes and report 0.
+  // Some file systems, such as btrfs, have no table of inodes and report 0.
   const inodes = files === 0 ? undefined : graded(ffree, { failBelow: FAIL_INODES, warnBelow: WARN_INODES });
   return [
     ...(space ? [space(`${freeMb} MB are free on the file system of ${path}`, `free some space: at least ${FAIL_MB} MB, better ${WARN_MB} MB`)] : []),

@@ -2,16 +2,16 @@ import { spawn } from 'node:child_process';
 import { PassThrough, pipeline, type Readable, type Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
-/** A running `age`: what goes into `input` comes out of `output`, the other way round. */
+/** A running `age` process: it encrypts or decrypts what is written to `input`, and `output` returns the result. */
 export interface Filter {
   input: Writable;
-  /** Waits for its reader, for however long. */
+  /** Waits for its reader without a time limit. */
   output: Readable;
-  /** Rejects when it failed, whatever came out of `output`. */
+  /** Rejects when the process failed, whatever `output` returned. */
   done: Promise<void>;
 }
 
-/** Encryption at rest by age(1). The identity stays in its file: this process never reads it. */
+/** Encrypts archives at rest with age(1). The identity stays in its file: this process never reads it. */
 export interface Cipher {
   encrypt(signal: AbortSignal): Promise<Filter>;
   decrypt(signal: AbortSignal): Filter;
@@ -48,15 +48,16 @@ function start(command: string, args: string[], signal?: AbortSignal): Filter {
   const child = spawn(command, args, { env: ENV, signal });
   let complaint = '';
   child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(0, MAX_COMPLAINT)));
-  // It may end before it has read everything; `done` says so.
+  // The process may end before it has read everything; `done` reports that.
   child.stdin.on('error', () => undefined);
   const done = new Promise<void>((resolve, reject) => {
     child.once('error', (error) => reject(new Error(`${command} cannot be run: ${error.message}`)));
     child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ended with ${code ?? 'a signal'}: ${complaint.trim()}`))));
   });
-  // Whoever does not wait for it has failed already.
+  // A caller that does not await `done` has already failed for another reason.
   done.catch(() => undefined);
-  // A pipe of a child that is over is emptied, whether anybody reads it or not: what it printed would be gone before a slow node, or store, asks for it.
+  // Node drains the pipes of a child that ended, even if nothing reads them. Without this buffer, the output would be lost before a slow
+  // node or store reads it.
   const output = new PassThrough().on('error', () => undefined);
   pipeline(child.stdout, output, () => undefined);
   return { input: child.stdin, output, done };

@@ -1,4 +1,4 @@
-/** An account on a node, as far as its home is concerned. */
+/** An account on a node, with what backups of its home need. */
 export interface AccountOnNode {
   username: string;
   uid: number;
@@ -15,9 +15,10 @@ const ACCOUNT = /^orn-[a-z0-9-]+$/;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * Runs on the node as root, gives up all that is root's, and becomes the script. A uid alone is not enough: a process also inherits keyrings, limits, a
- * control group, descriptors and signals, and every process of the same uid may trace it. What keeps the tenant from that is one capability that it does
- * not have (wake_alarm, or what a container leaves instead): the kernel lets nobody trace a process that is permitted more.
+ * This program starts on the node as root, drops all rights of root, and then executes the script. Changing the uid alone is not enough. A
+ * process also inherits keyrings, limits, a control group, descriptors and signals, and every process of the same uid may trace it. To
+ * prevent tracing, the program keeps one capability that the tenant does not have (wake_alarm, or what a container leaves instead). The
+ * kernel lets no process trace another one that has more capabilities.
  */
 const BECOME = `
 import ctypes, os, resource, signal, sys
@@ -105,8 +106,9 @@ os.execve('/bin/sh', ['sh', '-c', script, 'orion'] + args, {'PATH': '${PATH}', '
 `;
 
 /**
- * A command line that runs a script as the tenant's own uid and nothing else of root's: no group, no privilege to be gained, no variable, keyring, limit or
- * control group. So neither reading nor restoring can touch what is not the tenant's, whatever the home is full of and whatever its owner does meanwhile.
+ * Builds a command line that runs a script with the tenant's uid and without anything of root's. The script has no group, no way to gain
+ * privileges, and no variable, keyring, limit or control group of root. So neither a backup nor a restore can touch what is not the
+ * tenant's, whatever the home contains and whatever the tenant does meanwhile.
  */
 export function tenantCommand({ username, uid }: AccountOnNode, { script, args = [], nice = false }: TenantScript): string {
   if (!ACCOUNT.test(username) || !Number.isSafeInteger(uid) || uid < 1000) {

@@ -33,7 +33,7 @@ describe('the next archive', () => {
       steps.forEach(({ bytes, moves }, number) => {
         generation += moves && number % 7 === 0 ? 1 : 0;
         const { base, roomBytes } = planNext(chain, { generation, maxBytes: 100 });
-        // What finds no room is not stored.
+        // An archive that does not fit is not stored.
         chain = bytes > roomBytes ? chain : chainWith(chain, archive(number, { full: base === null, generation, bytes }));
         expect(chain.map((each) => each.full)).toEqual(chain.map((_, index) => index === 0));
         expect(new Set(chain.map((each) => each.generation)).size).toBeLessThanOrEqual(1);

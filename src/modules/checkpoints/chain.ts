@@ -1,12 +1,12 @@
 import type { Archive } from './types';
 
-/** Full archives come at least this often: a restore takes them all, one after the other. */
+/** Maximum number of archives of changes after a full one, because a restore extracts all of them one after the other. */
 const MAX_INCREMENTS = 24;
 
 export interface Plan {
-  /** What changed since this one is stored; null: all of the home. */
+  /** The archive since which changes are stored; null: a full archive. */
   base: Archive | null;
-  /** How large the new archive may become. */
+  /** Maximum size of the new archive. */
   roomBytes: number;
 }
 
@@ -15,8 +15,14 @@ export const bytesOf = (archives: Archive[]): number => archives.reduce((sum, { 
 export const planFull = (maxBytes: number): Plan => ({ base: null, roomBytes: maxBytes });
 
 /**
- * What the next archive is made of. A full one when there is none yet, when the lease has moved since (the new node knows nothing of the old
- * one's), after so many increments, when they have outgrown the full one, or when there is no more room beside them. Pure.
+ * Plans the next archive. It is a full one in these cases:
+ *
+ * - There is none yet.
+ * - The lease moved since: the new node has no state of the old one.
+ * - MAX_INCREMENTS is reached, or the changes outgrew the full archive.
+ * - No room is left beside the existing archives.
+ *
+ * Pure.
  */
 export function planNext(archives: Archive[], { generation, maxBytes }: { generation: number; maxBytes: number }): Plan {
   const [full, ...increments] = archives;
@@ -27,15 +33,15 @@ export function planNext(archives: Archive[], { generation, maxBytes }: { genera
   return mustBeFull ? planFull(maxBytes) : { base, roomBytes };
 }
 
-/** What a restore takes once `next` is stored: a full one stands for all before it. Pure. */
+/** Returns the archives that a restore needs once `next` is stored. A full archive replaces all before it. Pure. */
 export const chainWith = (archives: Archive[], next: Archive): Archive[] => (next.full ? [next] : [...archives, next]);
 
-/** On the node and in the store. */
+/** The name of an archive, on the node and in the store. */
 export const nameOf = ({ number, full }: Pick<Archive, 'number' | 'full'>): string => `${String(number).padStart(10, '0')}-${full ? 'full' : 'changes'}`;
 
 /**
- * Which names of a lease's are of no use: written under the claim `number` or an earlier one, and not in `chain`. Those of later claims are
- * somebody else's: whoever asks may have been frozen for an hour. Pure.
+ * Chooses the names of a lease's archives that can be removed: written under the claim `number` or an earlier one, and not in `chain`.
+ * Archives of later claims belong to another process, because the caller may have been frozen for an hour. Pure.
  */
 export function planTidying(names: string[], { number, chain }: { number: number; chain: Archive[] }): string[] {
   const kept = new Set(chain.map(nameOf));

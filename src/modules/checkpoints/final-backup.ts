@@ -1,17 +1,17 @@
-/** What is known of the checkpoint that a planned move waits for. */
+/** The state of the final backup that a planned move waits for. */
 export interface FinalBackup {
-  /** Since when it is waited for; null: nobody has asked for it yet. */
+  /** For how many seconds the backup has been requested; null: not requested yet. */
   wantedSeconds: number | null;
-  /** Whether an attempt that was begun since then has come to its end, well or not. */
+  /** Whether an attempt that started after the request has ended, successfully or not. */
   tried: boolean;
 }
 
-/** A planned move does not wait any longer: the tenant keeps what the last checkpoint has. */
+/** Longest wait of a planned move. After that, the tenant keeps the content of the last backup. */
 const PATIENCE_SECONDS = 120;
-/** What was asked for longer ago is no fresh checkpoint any more: the lease found no node meanwhile. */
+/** A request older than this does not count: the lease found no node meanwhile, and the backup would be outdated. */
 const STALE_SECONDS = 180;
 
-/** Whether a lease that leaves a living node asks for a fresh checkpoint first, waits for it, or goes. Pure. */
+/** Decides whether a lease that leaves a living node requests a final backup, waits for it, or moves. Pure. */
 export function judgeFinalBackup({ wantedSeconds, tried }: FinalBackup): 'ask' | 'wait' | 'go' {
   if (wantedSeconds === null || wantedSeconds > STALE_SECONDS) {
     return 'ask';

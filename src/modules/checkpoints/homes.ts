@@ -10,7 +10,7 @@ import { archiveCommand, beginRestoreCommand, CHANGED_MEANWHILE, extractCommand,
 import type { CheckpointStore, Removed } from './store';
 import { type Archive, RestoreError, StateMissingError, TooLargeError } from './types';
 
-/** The home of an account, and how to get there. */
+/** The home of an account, and the node that it is on. */
 export interface Home extends AccountOnNode {
   target: SshTarget;
 }
@@ -18,31 +18,34 @@ export interface Home extends AccountOnNode {
 export interface SaveOrder {
   leaseId: number;
   generation: number;
-  /** Of the claim under which it is written. */
+  /** Number of the claim under which the archive is written. */
   number: number;
-  /** The archive before it, whose changes since are stored; null: all of the home. */
+  /** The previous archive: only changes since then are stored. Null: a full archive. */
   base: Archive | null;
   roomBytes: number;
 }
 
-/** Moves homes between nodes and the store, encrypted on the way. Nothing of it knows the database. */
+/** Transfers homes between nodes and the store, encrypted. This code does not use the database. */
 export interface Homes {
-  /** Throws StateMissingError, TooLargeError, or what else kept it from being stored; then nothing is. */
+  /** Stores one archive. Throws StateMissingError, TooLargeError or another error; then nothing is stored. */
   save(home: Home, order: SaveOrder, signal: AbortSignal): Promise<Archive>;
   /**
-   * Makes the home what the archives say. Throws RestoreError when that was possible in part or not at all, with everything put back that was
-   * to be had; anything else: the node could not be worked on.
+   * Replaces the home with the content of the archives. Throws RestoreError when that worked only in part or not at all; everything that
+   * could be restored is then in place. Any other error means that the node could not do the work.
    */
   restore(home: Home, from: { leaseId: number; archives: Archive[] }, signal: AbortSignal): Promise<void>;
-  /** Whether all of these can be read to their end: then what failed at a restore was the node's. Throws when it was called off. */
+  /**
+   * Whether all of these archives can be read to their end. If so, a restore that failed did so because of the node. Throws when the caller
+   * aborted.
+   */
   areReadable(from: { leaseId: number; archives: Archive[] }, signal: AbortSignal): Promise<boolean>;
-  /** Whether all of these are in the store. */
+  /** Whether all of these archives are in the store. */
   holds(leaseId: number, archives: Archive[]): Promise<boolean>;
-  /** Removes what attempts up to the one that is numbered so have left, but for what `chain` needs. */
+  /** Removes what attempts up to `number` left in the store, except what `chain` needs. */
   tidy(leaseId: number, order: { number: number; chain: Archive[] }): Promise<void>;
-  /** Removes whatever is stored of the lease. */
+  /** Removes everything that is stored of the lease. */
   remove(leaseId: number): Promise<Removed>;
-  /** Leases of which anything is stored. */
+  /** Lists the leases of which anything is stored. */
   listLeases(): Promise<number[]>;
 }
 
@@ -123,7 +126,7 @@ async function save({ store, cipher }: HomesDeps, { home, order, run, signal }: 
       }
       yield chunk;
     }
-    // Only now is it known whether that was all of it: were this to throw, the store keeps nothing.
+    // Only now is it known whether the archive is complete. If this throws, the store keeps nothing.
     await complete;
   })();
   await store.write(leaseId, nameOf(archive), counted);
@@ -156,7 +159,7 @@ interface Extracting {
   signal: AbortSignal;
 }
 
-/** Each that can be had, in order: after a corrupt one, what changed since is still worth having. Returns what went wrong. */
+/** Extracts every readable archive, in order: after a corrupt one, the later changes are still worth having. Returns what went wrong. */
 async function extractAll({ store, cipher }: HomesDeps, { home, leaseId, archives, run, signal }: Extracting): Promise<string[]> {
   const begun = await run({ command: beginRestoreCommand(home) });
   const faults = faultsOf('the home could not be made ready', begun);
@@ -165,7 +168,7 @@ async function extractAll({ store, cipher }: HomesDeps, { home, leaseId, archive
     const read = pipeline(store.read(leaseId, nameOf(archive)), age.input);
     const feed = { cut: true };
     const extracted = run({ command: extractCommand(home), input: Readable.from(untilItFails(age, feed)) });
-    // A node that does not even begin: nobody reads what age prints, and it would wait for its reader.
+    // If the node does not even start, nothing reads age's output, and age would wait for its reader.
     extracted.catch(() => age.output.destroy());
     const [, decrypted] = await Promise.allSettled([read, age.done]);
     const end = await extracted;
@@ -179,7 +182,10 @@ async function extractAll({ store, cipher }: HomesDeps, { home, leaseId, archive
   return faults;
 }
 
-/** Ends in order: the node is to keep what came before the fault, which `done` tells of. `feed.cut` stays true when the node takes no more before the end. */
+/**
+ * Passes on the decrypted bytes, and ends normally on a fault: the node must keep what came before it, and `done` reports the fault.
+ * `feed.cut` stays true when the node stops reading before the end.
+ */
 async function* untilItFails({ output, done }: Filter, feed: { cut: boolean }): AsyncGenerator<Buffer> {
   try {
     yield* output as AsyncIterable<Buffer>;
@@ -189,7 +195,7 @@ async function* untilItFails({ output, done }: Filter, feed: { cut: boolean }): 
   }
 }
 
-/** A node says what it likes: it is shown to people. */
+/** Describes a failed command. Removes control characters from the node's text, which can contain anything and is shown to people. */
 function faultsOf(what: string, { code, complaint }: StreamEnd): string[] {
   const said = complaint.replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 200);
   return code === 0 ? [] : [`${what} (${code ?? 'killed'}${said === '' ? '' : `: ${said}`})`];

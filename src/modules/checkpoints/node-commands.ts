@@ -1,11 +1,14 @@
 import { type AccountOnNode, tenantCommand } from './as-tenant';
 
-/** Exit code of `archiveCommand`: what `base` left on the node is not there any more. */
+/** Exit code of `archiveCommand`: the state that `base` left on the node is gone. */
 export const STATE_MISSING = 66;
-/** Exit code of tar when files changed under it, which is no fault: what it read is what was there. */
+/** Exit code of tar when files changed while it read them. This is no error: the archive contains what tar read. */
 export const CHANGED_MEANWHILE = 1;
 
-/** tar's record of the last archive lies in the home, so that it goes with it; it is the tenant's, who can spoil nothing but the own checkpoint. */
+/**
+ * tar's record of the last archive is in the home, so that it is removed with the home. The tenant can change it, but can only damage their
+ * own backup.
+ */
 const ARCHIVE = `
 set -eu; umask 077; cd "$HOME"
 state=.orion-checkpoint
@@ -26,14 +29,17 @@ rm -rf .orion-restore
 mkdir .orion-restore
 `;
 
-/** Folders that their owner may not write to are opened first: tar gives them their mode back at the end. */
+/** Folders that their owner cannot write to are made writable first. tar restores their mode at the end. */
 const EXTRACT = `
 set -eu; cd "$HOME/.orion-restore"
 find . -type d ! -perm -700 -exec chmod u+rwx -- {} \\;
 exec tar --extract --file=- --incremental --preserve-permissions
 `;
 
-/** The home becomes what was extracted beside it, but for the keys, which are the provisioning's. Done again after a crash, it comes to the same. */
+/**
+ * Replaces the home with what was extracted beside it, except the login keys, which provisioning manages. Repeating it after a crash has
+ * the same result.
+ */
 const FINISH_RESTORE = `
 set -eu; umask 077; cd "$HOME"
 from=.orion-restore
@@ -61,13 +67,13 @@ find "$from" -mindepth 1 -maxdepth 1 -exec sh -c '
 rmdir -- "$from"
 `;
 
-/** An archive of the home on stdout: of all, or of what changed since `base`. */
+/** Writes an archive of the home to stdout: a full archive, or the changes since `base`. */
 export const archiveCommand = (account: AccountOnNode, { name, base }: { name: string; base: string | null }): string =>
   tenantCommand(account, { script: ARCHIVE, args: [name, base ?? 'none'], nice: true });
 
 export const beginRestoreCommand = (account: AccountOnNode): string => tenantCommand(account, { script: BEGIN_RESTORE });
 
-/** Takes an archive on stdin; called for each in order. */
+/** Extracts an archive from stdin. Called for each archive, in order. */
 export const extractCommand = (account: AccountOnNode): string => tenantCommand(account, { script: EXTRACT });
 
 export const finishRestoreCommand = (account: AccountOnNode): string => tenantCommand(account, { script: FINISH_RESTORE });

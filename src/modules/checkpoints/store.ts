@@ -8,18 +8,18 @@ export interface Removed {
   bytes: number;
 }
 
-/** Where archives lie, by lease and name. What it is given is encrypted already. */
+/** Stores archives by lease and name. They are already encrypted. */
 export interface CheckpointStore {
-  /** Stores what `source` gives, durably and whole; when `source` throws, nothing is stored under that name. */
+  /** Stores the bytes of `source`, durably and completely. When `source` throws, nothing is stored under that name. */
   write(leaseId: number, name: string, source: AsyncIterable<Uint8Array>): Promise<void>;
   read(leaseId: number, name: string): Readable;
-  /** Names of the lease's, those of half-written ones too; none when nothing is known of it. */
+  /** Lists the names of a lease's archives, including half-written ones. Returns none when the lease is unknown. */
   list(leaseId: number): Promise<string[]>;
-  /** Already gone is fine. */
+  /** Removes these archives. An archive that is already gone counts as success. */
   remove(leaseId: number, names: string[]): Promise<void>;
-  /** Removes whatever there is of the lease, and says what it was once it is gone. */
+  /** Removes everything of the lease, then returns how much that was. */
   removeLease(leaseId: number): Promise<Removed>;
-  /** Leases of which anything is stored. */
+  /** Lists the leases of which anything is stored. */
   listLeases(): Promise<number[]>;
 }
 
@@ -27,7 +27,7 @@ const SUFFIX = '.tar.age';
 const UNFINISHED = '.new';
 const FOLDER = /^lease-([1-9]\d*)$/;
 
-/** A folder that all schedulers share, with one folder a lease. */
+/** Creates a store in a folder that all schedulers share, with one folder for each lease. */
 export function createDirectoryStore(root: string): CheckpointStore {
   const folderOf = (leaseId: number): string => join(root, `lease-${leaseId}`);
   const fileOf = (leaseId: number, name: string): string => join(folderOf(leaseId), `${name}${SUFFIX}`);
@@ -35,7 +35,7 @@ export function createDirectoryStore(root: string): CheckpointStore {
   return {
     write: async (leaseId, name, source) => {
       const folder = folderOf(leaseId);
-      // Not the folders above: where a network mount is missing nothing is to be written.
+      // Create this folder only, not the ones above it: where a network mount is missing, nothing may be written.
       await mkdir(folder, { mode: 0o700 }).then(() => syncFolder(root), passOver('EEXIST'));
       const file = fileOf(leaseId, name);
       await writeDurably(`${file}${UNFINISHED}`, source);
@@ -76,7 +76,7 @@ async function writeDurably(path: string, source: AsyncIterable<Uint8Array>): Pr
   }
 }
 
-/** A file that is durable in a folder that is not may be gone after a power cut. */
+/** Makes a folder durable. After a power cut, a durable file in a folder that is not durable may be gone. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

@@ -1,55 +1,55 @@
-/** One archive of a home: `full`, or what changed since the one before it. */
+/** One archive of a home: `full`, or the changes since the previous archive. */
 export interface Archive {
-  /** Grows with each claim of the lease's checkpoints, so no two attempts ever write the same one. */
+  /** Grows with each claim of the lease's backups, so two attempts never write the same archive. */
   number: number;
   full: boolean;
-  /** Of the placement whose home it was. */
+  /** Generation of the placement whose home it was. */
   generation: number;
-  /** As stored, encrypted. */
+  /** Size as stored, encrypted. */
   bytes: number;
 }
 
-/** What a lease's owner is shown. */
+/** The home backup of a lease, as its tenant sees it. */
 export interface Checkpoint {
   leaseId: number;
-  /** False: the rent asked for none. */
+  /** False: the rent requested none. */
   enabled: boolean;
-  /** What a restore takes, in order; empty before the first checkpoint and after the end. */
+  /** The archives that a restore needs, in order. Empty before the first backup and after the end of the lease. */
   archives: Archive[];
-  /** Whatever was written before this instant is in it. */
+  /** The backup contains everything that was written before this instant. */
   lastAt: Date | null;
-  /** By the database's clock, at the time of reading. */
+  /** Age by the database's clock, when the row was read. */
   ageSeconds: number | null;
   /** Why the last attempt failed, or what could not be restored. */
   error: string | null;
 }
 
-/** A lease whose checkpoints this process works on until its claim expires. */
+/** A lease whose home backup this process works on until its claim expires. */
 export interface ClaimedCheckpoint {
   leaseId: number;
   token: string;
-  /** What an archive that is written under this claim is called by. */
+  /** Number of the archive that is written under this claim. */
   number: number;
   archives: Archive[];
-  /** Attempts that failed in a row. */
+  /** Number of failed attempts in a row. */
   failures: number;
 }
 
-/** The account's home cannot be put back as it was: an archive is missing or corrupt, or there is no room for it, or it takes too long. */
+/** The home cannot be restored completely: an archive is missing or corrupt, there is no room, or it takes too long. */
 export class RestoreError extends Error {
   override name = 'RestoreError';
 
-  constructor(message: string, /** It took too long: another node is hardly faster. */ readonly late = false) {
+  constructor(message: string, /** It took too long; another node is hardly faster. */ readonly late = false) {
     super(message);
   }
 }
 
-/** There is more to store than a lease may. */
+/** The archive is larger than a lease may store. */
 export class TooLargeError extends Error {
   override name = 'TooLargeError';
 }
 
-/** The node does not have what the last archive left there, so what changed since then is unknown. */
+/** The node does not have the state that the last archive left there, so the changes since then are unknown. */
 export class StateMissingError extends Error {
   override name = 'StateMissingError';
 }

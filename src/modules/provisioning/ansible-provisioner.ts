@@ -12,41 +12,44 @@ import { createLoginCheck } from './login-check';
 import type { AccountName, AccountSpec, AccountToWipe, NodeTarget, PlayReport, Provisioner } from './types';
 
 export interface AnsibleProvisionerDeps {
-  /** The control plane's private key; must be readable by its owner only. */
+  /** File with the control plane's private key; only its owner may be able to read it. */
   privateKeyFile: string;
-  /** What is in it. */
+  /** The content of that file. */
   privateKey: string;
-  /** The account on the nodes that Orion works as; it needs root's rights. */
+  /** The account as which Orion logs in to nodes; it needs root's rights. */
   managementUser?: string;
   playbooksDir: string;
-  /** Plays at once in this process; the others wait. */
+  /** Concurrent plays in this process; further plays wait. */
   concurrency: number;
-  /** For each play, from its start; waiting for a free place does not count. */
+  /** Deadline of each play from its start, without the wait for its turn. */
   deadlineSeconds: number;
-  /** A play whose processes hold more is killed. One that is well holds 82 MB at its peak. */
+  /** A play is killed when its processes use more memory than this. A normal play uses at most 82 MB. */
   memoryLimitMb: number;
-  /** For nodes that are reached through their tunnels. */
+  /** Connects to nodes whose transport is their tunnel. */
   dial: Dial;
   clock: Clock;
   logger: Logger;
-  /** For plays in processes that have Ansible loaded; undefined: each is a process of ansible-playbook. */
+  /** Runs plays in prefork workers. Undefined: each play is a one-off run of ansible-playbook. */
   warm: { sessions: PooledSessions; openSessions: () => PooledSessions } | undefined;
   /** Name or path of ansible-playbook. */
   ansiblePlaybook?: string;
 }
 
 export interface AnsibleProvisioner extends Provisioner {
-  /** Ends what waits for plays; plays that are under way break. */
+  /** Ends the idle prefork workers; running plays fail. */
   close(): Promise<void>;
 }
 
 type Play = Omit<PlayRequest, 'deadlineMs' | 'vars'>;
 type Vars = (waitedSeconds: number) => Record<string, unknown>;
 
-/** What the module on the node leaves to the way back: it gives up itself before the play is killed over its head. */
+/**
+ * Time reserved for returning the result. The module on the node stops this long before the play's deadline, so it ends by itself before
+ * the play is killed.
+ */
 const WAY_BACK_SECONDS = 5;
 
-/** The provisioner that works with Ansible: one play and one task for each call. */
+/** Creates the provisioner that uses Ansible: each call is one play with one task. */
 export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleProvisioner {
   const { clock, deadlineSeconds } = deps;
   const executable = deps.ansiblePlaybook;
@@ -77,7 +80,7 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
     ensurePresent: async (target, spec, signal) => {
       const report = reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal }, (waited) => accountVars({ spec, checkKey, waited, limitSeconds })));
       const rules = rulesOf(report);
-      // A play that went to no machine tells none.
+      // A play that reached no machine reports no rules.
       if (spec.proveLogin === true && rules !== '' && !logins.isProved(target.nodeId, rules)) {
         await logins.prove(target, spec.username, { rules, signal });
       }
@@ -102,7 +105,7 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
   return provisioner;
 }
 
-/** For a login that only proves that one is possible. */
+/** Timeout of a login that only proves that logins work. */
 const LOGIN_MS = 10_000;
 
 const textOf = (play: PlayResult | undefined): string => (typeof play?.result['msg'] === 'string' ? play.result['msg'] : 'its configuration could not be read');
@@ -111,7 +114,7 @@ const rulesOf = ({ details: { login_rules: rules } }: PlayReport): string => (ty
 
 function accountVars({ spec, checkKey, waited, limitSeconds }: { spec: AccountSpec; checkKey: string; waited: number; limitSeconds: number }): Record<string, unknown> {
   return {
-    // An account that opens to nobody opens to the control plane neither.
+    // An account without login keys does not admit the control plane either.
     check_key: spec.proveLogin === true || spec.publicKeys.length > 0 ? checkKey : null,
     username: spec.username,
     ...(spec.alone === true && { alone: 1 }),
@@ -120,7 +123,7 @@ function accountVars({ spec, checkKey, waited, limitSeconds }: { spec: AccountSp
     generation: spec.generation,
     public_keys: spec.publicKeys,
     password_hash: spec.passwordHash,
-    // The lease did not stand still while the play waited for its turn.
+    // The lease's time goes on while the play waits for its turn.
     remaining_seconds: Math.ceil(spec.remainingSeconds - waited),
     limit_seconds: limitSeconds,
   };
@@ -164,7 +167,7 @@ function failureOf(result: PlayResult): ProvisioningFailure {
   }
 }
 
-/** What a program on the node refused to do. */
+/** Returns why a program on the node refused the work. */
 function refusalOf({ result: { stale, taken } }: PlayResult): ProvisioningFailure | undefined {
   return stale === true ? 'stale' : taken === true ? 'uid_taken' : undefined;
 }

@@ -1,12 +1,14 @@
 /**
- * `unreachable`: no SSH session (refused, timeout, login denied); the node's health is in doubt.
- * `host_key_changed`: somebody else answered; the node is quarantined.
- * `stale`: the node refused an account that was already wiped there, or a wipe that is older than an account (NewerAccountError); as a rule the caller lost
- *   its claim long ago.
- * `deadline`: the play was killed at its deadline; it may still have worked.
- * `login_refused`: the account is there, and the node does not let its tenant in; the message says why.
- * `uid_taken`: the number of the account is somebody else's on the node (UidTakenError); nothing was made.
- * `failed`: anything else: the node is reachable but cannot do it.
+ * Why a provisioning call failed.
+ *
+ * - `unreachable`: no SSH session (refused, timeout, login denied). The node's health is in doubt.
+ * - `host_key_changed`: another machine answered. The node is quarantined.
+ * - `stale`: the node refused an account that was already wiped there, or a wipe older than an account (NewerAccountError). Usually the
+ *   caller lost its claim long ago.
+ * - `deadline`: the play was killed at its deadline. It may still have worked.
+ * - `login_refused`: the account exists, but the node does not let its tenant log in. The message contains the cause.
+ * - `uid_taken`: the account's uid belongs to something else on the node (UidTakenError). Nothing was made.
+ * - `failed`: anything else. The node is reachable but cannot do the work.
  */
 export type ProvisioningFailure = 'unreachable' | 'host_key_changed' | 'stale' | 'uid_taken' | 'deadline' | 'login_refused' | 'failed';
 
@@ -22,11 +24,11 @@ export class ProvisioningError extends Error {
   }
 }
 
-/** A wipe was refused: nothing was done. */
+/** The node refused a wipe that is older than an account on it. Nothing was done. */
 export class NewerAccountError extends ProvisioningError {
   override name = 'NewerAccountError';
   constructor(
-    /** Of the newest account on the node, as it says. */
+    /** Uid of the newest account on the node, as the node reported it. */
     readonly newestUid: number,
     message: string,
     output?: string,
@@ -35,11 +37,11 @@ export class NewerAccountError extends ProvisioningError {
   }
 }
 
-/** The uid of a new account belongs to somebody or something else on the node: nothing was done. */
+/** The uid of a new account belongs to something else on the node. Nothing was done. */
 export class UidTakenError extends ProvisioningError {
   override name = 'UidTakenError';
   constructor(
-    /** The lowest number above it that the node thinks free, as it says. */
+    /** The lowest higher uid that the node considers free, as the node reported it. */
     readonly nextFree: number,
     message: string,
     output?: string,
@@ -48,7 +50,10 @@ export class UidTakenError extends ProvisioningError {
   }
 }
 
-/** The node wiped an account with this uid or a higher one: its fence is ahead of the database, or the order came late. Nothing was done. */
+/**
+ * The node has already wiped an account with this uid or a higher one. Its fencing token is ahead of the database, or the request came
+ * late. Nothing was done.
+ */
 export class StaleUidError extends ProvisioningError {
   override name = 'StaleUidError';
   constructor(
@@ -61,7 +66,7 @@ export class StaleUidError extends ProvisioningError {
   }
 }
 
-/** The time of a wipe was over before it had removed everything, and it had removed something: the next attempt goes on from there. */
+/** The time of a wipe ended before it had removed everything. It did remove something, and the next attempt continues from there. */
 export class UnfinishedWipeError extends ProvisioningError {
   override name = 'UnfinishedWipeError';
   constructor(message: string, output?: string) {

@@ -1,8 +1,9 @@
 const MAX_FINDINGS = 200;
 
 /**
- * Reads what files/verify_clean.sh printed: `FOUND <kind> <what>` and `UNEXAMINED <type> <path>` lines, and `VERIFIED <how many found>` at last. Undefined unless the
- * last line is there and fits: a look that was cut short proves nothing.
+ * Parses the output of files/verify_clean.sh: lines `FOUND <kind> <what>` and `UNEXAMINED <type> <path>`, and at the end `VERIFIED <how
+ * many found>`. Returns undefined unless the last line is there and its count matches, because a verification that was cut short proves
+ * nothing.
  */
 export function parseFindings(stdout: string): { findings: string[]; notExamined: string[] } | undefined {
   const lines = stdout.split(/\r?\n/).filter((line) => line !== '');

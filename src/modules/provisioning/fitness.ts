@@ -13,7 +13,7 @@ export interface FitnessJob {
   signal?: AbortSignal;
 }
 
-/** Long enough for the check, short for an account that a crash would leave until the next wipe. */
+/** Lifetime of the test account: long enough for the check, and short because a crash leaves the account until the next wipe. */
 const ACCOUNT_SECONDS = 300;
 
 const REMEDIES: Record<Check['name'], string> = {
@@ -24,7 +24,7 @@ const REMEDIES: Record<Check['name'], string> = {
 const OK = { result: 'ok', cause: '', remedy: '' } as const;
 const failed = (name: Check['name'], cause: string): Check => ({ name, result: 'fail', cause, remedy: REMEDIES[name] });
 
-/** See Provisioner. The account is made as a tenant's is, logged in to as a tenant would, and wiped and verified as a tenant's is. */
+/** See Provisioner. The account is created, logged in to, wiped and verified in the same way as a tenant's account. */
 export async function proveFitness({ provisioner, logins }: FitnessDeps, target: NodeTarget, { account, rules, signal }: FitnessJob): Promise<Fitness> {
   if (logins.isProved(target.nodeId, rules)) {
     return { checks: [], fence: undefined };
@@ -44,11 +44,11 @@ const ATTEMPTS = 3;
 
 interface Tried {
   checks: Check[];
-  /** With the number that was free. */
+  /** The test account, with the uid that was free. */
   made: AccountName;
 }
 
-/** A number that is somebody else's there is skipped. */
+/** Tries the account, and skips uids that belong to something else on the node. Gives up after 3 taken uids. */
 async function tryAccounts(job: Omit<Parameters<typeof tryAccount>[0], 'account'> & { account: AccountName }): Promise<Tried> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -2,24 +2,27 @@ import type { Prober, SshTarget } from '../../ssh';
 import { ProvisioningError } from './errors';
 
 export interface LoginCheckDeps {
-  /** Logs in as that account, with the control plane's key. */
+  /** Returns a prober that logs in as that account, with the control plane's key. */
   proberOf: (username: string) => Prober;
-  /** What the node's configuration says of a refusal. */
+  /** Finds the cause of a refusal in the node's configuration. */
   explain: (target: SshTarget, username: string, signal?: AbortSignal) => Promise<string>;
 }
 
 /** Whether tenants can log in to nodes. */
 export interface LoginCheck {
-  /** Whether this process has seen a tenant log in under these rules of the node. */
+  /** Whether this process has seen a login of a tenant account succeed under these login rules of the node. */
   isProved(nodeId: number, rules: string): boolean;
-  /** Logs in as `username` as its tenant would. Throws ProvisioningError `login_refused`, or `unreachable` and `host_key_changed` when that is not the reason. */
+  /**
+   * Logs in as `username`, as its tenant would. Throws ProvisioningError `login_refused`. Throws `unreachable` or `host_key_changed` when
+   * the login failed for such a reason.
+   */
   prove(target: SshTarget, username: string, options: { rules: string; signal?: AbortSignal | undefined }): Promise<void>;
 }
 
-/** What ssh2 says when a server takes none of the keys, and what a session tells in which something else ran. */
+/** Messages of ssh2 when a server accepts none of the keys, and messages of a session in which another command ran. */
 const REFUSED = /authentication methods|No response from server|not what it was asked|the command ended with|Unable to exec|the connection ended/;
 
-/** Rules that were proved are remembered for each node, some hundred bytes: a login costs both sides some 10 ms of processor time. */
+/** Remembers for each node the rules under which a login succeeded (some hundred bytes). A login costs both sides some 10 ms of CPU. */
 export function createLoginCheck({ proberOf, explain }: LoginCheckDeps): LoginCheck {
   const proved = new Map<number, string>();
   return {

@@ -2,7 +2,7 @@ import Docker from 'dockerode';
 import { DeadlineError, withDeadline } from '../../lib/clock';
 import type { CpuReading } from './types';
 
-/** A container as the engine describes it; the part of it that is used is the same from API 1.40 on. */
+/** A container as the engine describes it. The fields used here are the same from API 1.40 on. */
 export type ContainerInfo = Docker.ContainerInspectInfo & { Config: { StopTimeout?: number; MacAddress?: string } };
 export type ServiceInfo = Docker.Service & { Version: { Index: number } };
 export type Endpoint = Docker.EndpointSettings;
@@ -17,43 +17,46 @@ export interface NewContainer extends Docker.ContainerCreateOptions {
   name: string;
 }
 
-/** What is asked of a Docker engine. Every call has a deadline; all throw what dockerode throws (`statusCode`), or DeadlineError. */
+/** The calls to a Docker engine. Every call has a deadline. All throw the errors of dockerode (with `statusCode`), or DeadlineError. */
 export interface Engine {
   ping(): Promise<void>;
-  /** Undefined: there is none. */
+  /** Returns undefined when there is no such container. */
   findContainer(id: string): Promise<ContainerInfo | undefined>;
-  /** All containers with these labels (`name=value`), stopped ones too. */
+  /** Lists all containers with these labels (`name=value`), including stopped ones. */
   listContainers(labels: string[]): Promise<ContainerInfo[]>;
   readCpu(containerId: string): Promise<CpuReading>;
-  /** The id of the image that a name stands for now; undefined: none. */
+  /** Returns the id of the image that a name points to now; undefined when there is none. */
   findImageId(name: string): Promise<string | undefined>;
-  /** Gives the id. Starts nothing. */
+  /** Creates a container and returns its id. Does not start it. */
   createContainer(options: NewContainer): Promise<string>;
   connect(network: string, containerId: string, endpoint: Endpoint): Promise<void>;
   startContainer(id: string): Promise<void>;
-  /** The engine will not restart it whatever happens. */
+  /** Turns off the restart policy: the engine will not restart the container. */
   keepDown(id: string): Promise<void>;
-  /** SIGTERM, and SIGKILL after the container's own grace period. Resolves when it has stopped; "stopped already" is success. */
+  /**
+   * Sends SIGTERM, and SIGKILL after the container's own grace period. Resolves when the container has stopped. An already stopped
+   * container counts as success.
+   */
   stopContainer(id: string, graceSeconds: number): Promise<void>;
-  /** With its anonymous volumes. "Gone already" is success. */
+  /** Removes a container with its anonymous volumes. A container that is already gone counts as success. */
   removeContainer(id: string): Promise<void>;
-  /** A swarm service by its full name. */
+  /** Finds a swarm service by its full name. */
   findService(name: string): Promise<ServiceInfo | undefined>;
   updateService(id: string, version: number, spec: Docker.ServiceSpec): Promise<void>;
   listTasks(serviceId: string): Promise<TaskInfo[]>;
-  /** This engine's own id in the swarm, and those of the machines that are up. */
+  /** Returns this engine's id in the swarm, and the ids of the machines that are up. */
   findNodes(): Promise<{ own: string; ready: Set<string> }>;
 }
 
 const CALL_MS = 15_000;
 const STOP_SLACK_MS = 15_000;
 
-/** The status of the engine's refusal; undefined: it was none. */
+/** The HTTP status of the engine's refusal; undefined when the error is no refusal. */
 function statusOf(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined;
 }
 
-/** Why a call failed, without the text of the engine's answer, which may hold anything. */
+/** Returns why a call failed. Leaves out the text of the engine's answer, which can contain anything. */
 export function reasonOf(error: unknown): string {
   const status = statusOf(error);
   if (status !== undefined) {
@@ -81,7 +84,7 @@ async function done(call: Promise<unknown>): Promise<void> {
   await call;
 }
 
-/** The engine behind a socket. Connects to nothing by itself. */
+/** Opens the engine behind a socket. Connects only when it is called. */
 export function openEngine(socketPath: string): Engine {
   const docker = new Docker({ socketPath });
   return { ...containersOf(docker), ...servicesOf(docker) };

@@ -1,8 +1,8 @@
-/** What is known of a queue's lateness; see judgeLag. */
+/** The state of a queue's lag; see judgeLag. */
 export interface LagState {
-  /** At the last look; null before the first one. */
+  /** Lag of the last sample; null before the first one. */
   seconds: number | null;
-  /** Replicas that the lateness asked for; counts until `holdUntilMs`. */
+  /** Minimum number of replicas because of the lag; valid until `holdUntilMs`. */
   floor: number;
   holdUntilMs: number;
   holdSeconds: number;
@@ -15,21 +15,21 @@ export interface LagLook {
 }
 
 export interface LagPolicy {
-  /** Lateness up to this is no reason for anything. */
+  /** A lag up to this changes nothing. */
   lagSeconds: number;
-  /** How long the first remedy stays. */
+  /** How long the first added replica stays. */
   holdSeconds: number;
 }
 
-/** Lateness that comes back within as many times as it was held is the same one. */
+/** Lag that returns within this many hold times counts as the same lag. */
 const FORGET_AFTER_HOLDS = 10;
 
 export const NO_LAG: LagState = { seconds: null, floor: 0, holdUntilMs: -Infinity, holdSeconds: 0 };
 
 /**
- * A queue that is late and does not catch up asks for one replica more. Whether that one is still needed cannot be seen from a queue that is in time
- * again: work that waits for machines costs no CPU. So it is held for a while and then tried without; each time the lateness comes back, it is
- * held twice as long. Under a constant load the trials therefore die out. Pure.
+ * Adds one replica when a queue is late and does not catch up. A queue that is in time again does not show whether the replica is still
+ * needed, because work that waits for machines costs no CPU. So the replica stays for a while, and then one less is tried. Each time the
+ * lag returns, the replica stays twice as long. Under a constant load, the trials therefore die out. Pure.
  */
 export function judgeLag(before: LagState, { seconds, replicas, atMs }: LagLook, policy: LagPolicy): LagState {
   const late = seconds > policy.lagSeconds && before.seconds !== null && seconds >= before.seconds;
@@ -43,7 +43,7 @@ export function judgeLag(before: LagState, { seconds, replicas, atMs }: LagLook,
   return { seconds, floor, holdUntilMs: atMs + holdSeconds * 1000, holdSeconds };
 }
 
-/** The replicas that lateness asks for now; 0: none. */
+/** The minimum number of replicas because of lag now; 0: none. */
 export function lagFloor({ floor, holdUntilMs }: LagState, atMs: number): number {
   return atMs < holdUntilMs ? floor : 0;
 }

@@ -13,7 +13,7 @@ const loads = fc.double({ min: 0, max: 800, noNaN: true });
 const services = fc.record({ replicas: fc.integer({ min: 1, max: 14 }), startSeconds: fc.integer({ min: 0, max: 30 }) });
 const INTERVAL = 5;
 
-/** Seconds that one change may take at most: until it is seen, started, sampled, and the window and the cool-down are over. */
+/** The most seconds that one change may take: sampling, smoothing, start, stabilisation window and cool-down. */
 const changeSeconds = (policy: ScalePolicy, startSeconds: number): number => startSeconds + policy.stabilisationSeconds + policy.cooldownSeconds + 8 * policy.smoothingSeconds + 10 * INTERVAL;
 
 describe('under a constant load', () => {
@@ -96,9 +96,10 @@ describe('a step of the load', () => {
     fc.assert(
       fc.property(policies, fc.double({ min: 0, max: 50, noNaN: true }), loads, fc.integer({ min: 0, max: 30 }), (...[policy, before, after, startSeconds]) => {
         const at = 600;
-        // Less a thousandth: after eight of its time constants the smoothing still lacks e^-8 of a step, and a load may lie just past the band.
+        // Minus a thousandth. After eight of its time constants, the smoothing still lacks e^-8 of a step, and a load may be just past the
+        // band.
         const needed = Math.min(policy.max, Math.max(policy.min, Math.ceil(after / (policy.targetPercent * (1 + policy.tolerancePercent / 100)) - 1e-3)));
-        // Each change at most doubles; before it the smoothing, the cool-down, the start, and a first look without a sample.
+        // Each change at most doubles the replicas. Before each come smoothing, cool-down, start, and a first sample without a reading.
         const doublings = Math.ceil(Math.log2(needed / policy.min)) + 1;
         const perChange = Math.ceil((startSeconds + policy.cooldownSeconds + 8 * policy.smoothingSeconds) / INTERVAL) + 3;
         const moments = simulate({ policy, replicas: policy.min, startSeconds, loadAt: (second) => (second < at ? before : after), intervalSeconds: INTERVAL, seconds: at + (doublings + 2) * perChange * INTERVAL });

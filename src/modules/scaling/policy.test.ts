@@ -10,7 +10,7 @@ const policy: ScalePolicy = {
 };
 const look = (second: number, fields: Partial<Look> = {}): Look => ({ atMs: second * 1000, replicas: 1, obstacle: null, loadPercent: 50, lagSeconds: undefined, ...fields });
 
-/** What is decided at the last of these looks, 5 s apart, the first of them at 20 s. */
+/** Returns the decision at the last of these samples. They are 5 s apart, and the first is at 20 s. */
 function after(looks: Partial<Look>[], begin: ScaleState = beginScaling(0), by: ScalePolicy = policy) {
   let state = begin;
   let decision;

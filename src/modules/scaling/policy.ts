@@ -5,41 +5,41 @@ import type { Obstacle } from './types';
 export interface ScalePolicy {
   min: number;
   max: number;
-  /** Utilisation that is aimed at, of one replica. */
+  /** Target utilisation of one replica. */
   targetPercent: number;
   /** Half the width of the band around each threshold in which nothing changes, in percent of the threshold. */
   tolerancePercent: number;
-  /** A replica goes only if none of the looks of this time wanted it. */
+  /** A replica is removed only if no sample of this time wanted it. */
   stabilisationSeconds: number;
   /** From the end of one change to the next. */
   cooldownSeconds: number;
   /** Half-life of the smoothing. */
   smoothingSeconds: number;
-  /** Without a look for so long, what was seen before counts no more. */
+  /** After this long without a sample, earlier samples do not count any more. */
   staleSeconds: number;
-  /** Lateness of the queues from which a replica is added. */
+  /** Lag of the queues above which a replica is added. */
   lagSeconds: number;
 }
 
-/** One look at a service. Instants are of one process's monotonic clock. */
+/** One sample of a service. Times are from the monotonic clock of one process. */
 export interface Look {
   atMs: number;
   replicas: number;
   obstacle: Obstacle | null;
-  /** CPU of all replicas together, in percent of one replica's; null when any replica's sample is missing. */
+  /** CPU of all replicas together, in percent of one replica's CPU. Null when the reading of any replica is missing. */
   loadPercent: number | null;
-  /** How late the longest due work is; undefined for a service without queues. */
+  /** Lag of the longest due work; undefined for a service without queues. */
   lagSeconds: number | undefined;
 }
 
-/** What has to be remembered from look to look. */
+/** The state between two samples. */
 export interface ScaleState {
   load: Smoothed | null;
-  /** The load has been watched without a gap since then. */
+  /** Since when the load has been sampled without a gap. */
   watchedSinceMs: number;
-  /** What the looks of the last `stabilisationSeconds` wanted. */
+  /** The replicas that the samples of the last `stabilisationSeconds` wanted. */
   wanted: { atMs: number; replicas: number }[];
-  /** When the last change was over; whoever begins cannot know, so then. */
+  /** When the last change ended. A new leader does not know, so it uses its own start. */
   changedAtMs: number;
   lag: LagState;
 }
@@ -47,24 +47,26 @@ export interface ScaleState {
 type Reason = Obstacle | 'sample_missing' | 'load' | 'lag' | 'idle' | 'below_min' | 'above_max' | 'steady' | 'at_max' | 'cooling_down' | 'stabilising';
 
 export interface Decision {
-  /** Replicas to have now: one less at the least, twice as many at the most, or what there are. */
+  /** Number of replicas to have now: the current number, one less, or at most twice as many. */
   to: number;
-  /** Where it is heading. */
+  /** The number that the policy aims at. */
   wanted: number;
   reason: Reason;
-  /** Smoothed, of a replica on average; null when nothing is known. */
+  /** Smoothed average of the replicas; null when nothing is known. */
   utilisationPercent: number | null;
 }
 
 export const beginScaling = (atMs: number): ScaleState => ({ load: null, watchedSinceMs: atMs, wanted: [], changedAtMs: atMs, lag: NO_LAG });
 
-/** A change is over, whether it worked or not: the cool-down begins. */
+/** Starts the cool-down after a change, whether it worked or not. */
 export const endChange = (state: ScaleState, atMs: number): ScaleState => ({ ...state, changedAtMs: atMs });
 
 /**
- * Decides about one service: up at once, down when the whole window agrees, nothing while anything is unclear. What is smoothed is the load of all
- * replicas together, which a change of their number leaves as it is. From n - 1 replicas to n it takes a load above (n - 1) · target + tolerance,
- * back one below (n - 1) · target - tolerance: a load that varies by less never makes the number swing. Pure.
+ * Decides about one service. It scales up at once, scales down when the whole window agrees, and does nothing while anything is unclear.
+ * The smoothed value is the load of all replicas together, which does not change with their number.
+ *
+ * Going from n - 1 replicas to n needs a load above (n - 1) · target + tolerance; going back needs one below (n - 1) · target - tolerance.
+ * A load that varies by less never makes the number oscillate. Pure.
  */
 export function decideScale(before: ScaleState, look: Look, policy: ScalePolicy): { state: ScaleState; decision: Decision } {
   const { atMs } = look;
@@ -80,10 +82,10 @@ export function decideScale(before: ScaleState, look: Look, policy: ScalePolicy)
   return { state, decision: step(state, look, { want, policy }) };
 }
 
-/** While replicas come or go, the change is not over. */
+/** Whether replicas still come or go. Until they are done, the change has not ended. */
 const moves = (obstacle: Obstacle | null): boolean => obstacle === 'starting' || obstacle === 'draining' || obstacle === 'updating';
 
-/** Forgets what is older than the window, and everything when nobody looked for too long. */
+/** Forgets samples older than the window, and all of them after a gap longer than `staleSeconds`. */
 function watch(before: ScaleState, { atMs }: Look, { stabilisationSeconds, staleSeconds }: ScalePolicy): ScaleState {
   const gap = before.load === null || atMs - before.load.atMs > staleSeconds * 1000;
   if (gap) {

@@ -4,8 +4,8 @@ export interface Smoothed {
 }
 
 /**
- * Exponential smoothing over uneven intervals: after `halfLifeSeconds` a new value weighs as much as all that came before. The first one counts
- * whole. Pure.
+ * Smooths exponentially over uneven intervals: after `halfLifeSeconds`, a new value has the same weight as all earlier ones together. The
+ * first value is taken as it is. Pure.
  */
 export function smooth(before: Smoothed | null, sample: Smoothed, halfLifeSeconds: number): Smoothed {
   if (before === null) {

@@ -1,6 +1,9 @@
 import type { CpuReading, ServiceState } from './types';
 
-/** CPU between two readings in percent of `cores`; null when they tell nothing: no time between them, too much, or a restart. Pure. */
+/**
+ * Computes the CPU use between two readings, in percent of `cores`. Returns null when the readings cannot be compared: no time between
+ * them, too much time, or a restart. Pure.
+ */
 export function utilisationPercent([before, after]: [CpuReading | undefined, CpuReading], { cores, staleMs }: { cores: number; staleMs: number }): number | null {
   if (before === undefined) {
     return null;
@@ -10,20 +13,23 @@ export function utilisationPercent([before, after]: [CpuReading | undefined, Cpu
 }
 
 export interface SamplerDeps {
-  /** Readings farther apart than this are none. */
+  /** Longest time between two comparable readings. */
   staleMs: number;
 }
 
 /** Measures one service. */
 export interface Sampler {
   /**
-   * CPU of all replicas together since the last call, in percent of one; null when the sample of any that can be measured is missing, as that of a
-   * new one is at first. Replicas on other machines are taken to be as busy as those here.
+   * Returns the CPU of all replicas together since the last call, in percent of one replica. Null when the sample of any measurable replica
+   * is missing; a new replica has none at first. Replicas on other machines count as equally busy.
    */
   measure(state: Pick<ServiceState, 'actual' | 'replicas'>): number | null;
 }
 
-/** Keeps the last reading of each replica: the engine's own pair of readings is a second apart, which is less than it takes to tell load from noise. */
+/**
+ * Creates a sampler that keeps the last reading of each replica. The engine's own pair of readings is a second apart, which is too short to
+ * tell load from noise.
+ */
 export function createSampler({ staleMs }: SamplerDeps): Sampler {
   let last = new Map<string, CpuReading>();
   return {

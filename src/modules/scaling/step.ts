@@ -1,14 +1,15 @@
 import type { ScaledService, ScaleStep } from './types';
 
-/** Fewest and most replicas. */
+/** Minimum and maximum number of replicas. */
 export interface ScaleBounds {
   min: number;
   max: number;
 }
 
 /**
- * Why the scale driver refuses a step, or null. The policy removes one replica at a time and at most doubles their number: no other step is
- * allowed. A service outside of the bounds may come nearer to them: an operator may have started more replicas, or fewer. Pure.
+ * Returns why the scale driver refuses a step, or null. The policy removes one replica at a time and at most doubles their number; no other
+ * step is allowed. A service outside the bounds may come nearer to them, because an operator may have started more replicas, or fewer.
+ * Pure.
  */
 export function problemWithStep(service: ScaledService, { from, to }: ScaleStep, { min, max }: ScaleBounds): string | null {
   const setting = `ORION_SCALE_${service.toUpperCase()}`;

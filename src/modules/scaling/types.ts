@@ -1,57 +1,57 @@
-/** The services that are scaled, by their names in compose.yaml. */
+/** The services that Orion scales, by their names in compose.yaml. */
 export const SCALED_SERVICES = ['api', 'scheduler'] as const;
 
 export type ScaledService = (typeof SCALED_SERVICES)[number];
 
-/** Why a service may not be touched now. Each one passes, or waits for an operator. */
+/** Why a service must not be changed now. Each obstacle passes by itself, or waits for an operator. */
 export type Obstacle =
-  /** There is none to measure or to copy. */
+  /** There is no replica to measure or to copy. */
   | 'no_replica'
   /** A replica is not up yet. */
   | 'starting'
-  /** A replica was told to stop and finishes its work. */
+  /** A replica is stopping: it finishes its work. */
   | 'draining'
-  /** Its replicas are being replaced by others: not all are made of the same image and configuration. */
+  /** An update is replacing the replicas: not all have the same image and configuration. */
   | 'updating'
-  /** A replica is paused: somebody is at work on it. */
+  /** A replica is paused, because somebody is working on it. */
   | 'paused'
-  /** It is not the driver's to scale: a fixed name, a fixed port or address, not replicated. */
+  /** The driver cannot scale it: it has a fixed name, port or address, or is not replicated. */
   | 'foreign';
 
-/** CPU time that a container has used since it started, and when that was read, by the engine's clock. */
+/** The CPU time that a container has used since its start, and the time of the reading by the engine's clock. */
 export interface CpuReading {
   usedMs: number;
   atMs: number;
 }
 
-/** One container of a service that serves. */
+/** One serving container of a service. */
 export interface Replica {
   containerId: string;
   name: string;
-  /** Cores that it may use: its CPU limit, or one. */
+  /** Cores that the container may use: its CPU limit, or one. */
   cores: number;
-  /** Null: the engine gave no reading. */
+  /** Null when the engine gave no reading. */
   cpu: CpuReading | null;
 }
 
-/** What there is of a service now. */
+/** The current state of a service. */
 export interface ServiceState {
-  /** How many serve, wherever they run. */
+  /** Number of serving replicas, on all machines. */
   actual: number;
-  /** Those of them that this engine runs and can measure; all of them unless a swarm spreads over several machines. */
+  /** The replicas on this engine, which it can measure. These are all of them, unless a swarm uses several machines. */
   replicas: Replica[];
   obstacle: Obstacle | null;
 }
 
-/** Makes replicas come and go. Nothing here decides whether they should. */
+/** Adds and removes replicas. The driver does not decide whether to. */
 export interface ScaleDriver {
   inspect(service: ScaledService): Promise<ServiceState>;
   /**
-   * Begins to make `from` replicas `to`, which is one less at the least: those that come are `starting` afterwards, one that goes was told to stop, is
-   * `draining`, and takes its own stop grace period at the most. Throws `state_conflict` when the service is not as it was found.
+   * Starts a change from `from` replicas to `to`; a step down removes one. New replicas are `starting` afterwards. A removed replica is
+   * `draining`, and takes at most its stop grace period to stop. Throws `state_conflict` when the service is not in the expected state.
    */
   scale(service: ScaledService, step: ScaleStep): Promise<void>;
-  /** Finishes what an earlier change began, whoever began it. Gives the names of what it removed. */
+  /** Finishes earlier changes, no matter which process started them. Returns the names of the removed containers. */
   tidy(service: ScaledService): Promise<string[]>;
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Obstacle, ServiceState } from './types';
 
-/** The bodies between the autoscaler and the scale driver. Each side checks those of the other. */
+/** The bodies of requests and answers between the autoscaler and the scale driver. Each side validates those of the other. */
 
 const OBSTACLES: { [O in Obstacle]: O } = {
   no_replica: 'no_replica', starting: 'starting', draining: 'draining', updating: 'updating', paused: 'paused', foreign: 'foreign',
@@ -39,7 +39,7 @@ export function presentState({ actual, obstacle, replicas }: ServiceState): z.in
   };
 }
 
-/** The state as its driver gave it. Throws a ZodError for anything else. */
+/** Parses the state that a driver returned. Throws a ZodError for anything else. */
 export function parseState(body: unknown): ServiceState {
   const { actual, obstacle, replicas } = stateWire.parse(body);
   return {

@@ -13,23 +13,24 @@ import type { TunnelHolder } from './types';
 export interface TunnelDialDeps {
   db: Db;
   clock: Clock;
-  /** Of an API: for holders of the release before. */
+  /** Tokens for owners of the previous release; only in an API. */
   older?: OlderTokens | undefined;
-  /** The tunnels of this very process, if it holds any. */
+  /** The tunnels of this process, if it owns any. */
   own?: { holderId: string; hub: TunnelHub };
 }
 
-/** No tunnel on record, or one whose holder is gone. */
+/** `none`: the database has no tunnel of the node. `lost`: the owner of the tunnel is gone. */
 type Outcome = Duplex | 'none' | 'lost';
 
 const LOOK_AGAIN_MS = 200;
-/** An agent that lost its tunnel opens the next one within about a second. */
+/** How long to wait for a tunnel. An agent that lost its tunnel opens the next one within about a second. */
 const NO_TUNNEL_MS = 1_500;
 const ASK_MS = 5_000;
 
 /**
- * Dials a node through the tunnel of its agent, whichever replica holds it. While the node has none it waits a moment for the next (unless told not to),
- * and for as long as the caller does when the replica that held it is gone: that is the control plane's fault and not the node's.
+ * Connects to a node through the tunnel of its agent, whichever replica owns it. If the node has no tunnel, the call waits 1.5 s for one,
+ * unless `awaitTunnel` is false. If the owning replica is gone, the call waits as long as its caller does: the fault is the control plane's
+ * and not the node's.
  */
 export function createTunnelDial(deps: TunnelDialDeps): Dial {
   const attempt = async (nodeId: number, signal: AbortSignal): Promise<Outcome> => {
@@ -69,7 +70,7 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
   };
 }
 
-/** The holder cannot be reached, or has no such tunnel (any more). */
+/** The owner cannot be reached, or does not have the tunnel (any more). */
 class HolderGoneError extends Error {
   override name = 'HolderGoneError';
 }
@@ -81,7 +82,10 @@ interface Way {
   signal: AbortSignal;
 }
 
-/** Throws HolderGoneError for a holder of the release before, unless this process has what that one knows. */
+/**
+ * Returns the token for the tunnel's owner. Throws HolderGoneError for an owner of the previous release, unless this process can sign that
+ * release's tokens.
+ */
 function tokenFor({ nodeId, holder, older }: Way): string {
   if (holder.key === null && older === undefined) {
     throw new HolderGoneError('the replica that holds the tunnel is of an older release: update the APIs first');
@@ -114,7 +118,7 @@ function openThrough(way: Way): Promise<Duplex> {
   });
 }
 
-/** Whether the agent at the far end of a recorded tunnel gives a sign of life. */
+/** Whether the agent behind a recorded tunnel answers a ping. */
 export async function isTunnelAnswering(nodeId: number, { holder, older }: Pick<Way, 'holder' | 'older'>): Promise<boolean> {
   const status = await withDeadline(ASK_MS, (signal) => statusOf({ nodeId, holder, older, signal })).catch(() => 0);
   return status === 200;

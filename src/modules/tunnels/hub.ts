@@ -4,22 +4,22 @@ import type { Clock } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
 
-/** The tunnels that this process holds. */
+/** The tunnels that this process owns. */
 export interface TunnelHub {
   /**
-   * Takes charge of the stream that a node's agent opened, in place of an older one of that node here. `onClose` is called once when it is over.
-   * Returns the tunnel's own token.
+   * Takes ownership of the stream that a node's agent opened; replaces an older tunnel of that node here. `onClose` is called once, when
+   * the tunnel has closed. Returns the tunnel's own token.
    */
   hold(nodeId: number, stream: Duplex, onClose: (token: string) => void): string;
-  /** A stream to the node's sshd. Rejects when the node has no tunnel here or its sshd does not answer. */
+  /** Opens a stream to the node's sshd. Rejects when the node has no tunnel here or its sshd does not answer. */
   open(nodeId: number, signal: AbortSignal): Promise<Duplex>;
-  /** Whether the agent at the far end answers within `limitMs`. A tunnel that was told to go elsewhere does not count. */
+  /** Whether the agent answers a ping within `limitMs`. A tunnel whose agent was sent to another replica does not count. */
   answers(nodeId: number, limitMs: number): Promise<boolean>;
-  /** Ends the node's tunnel. */
+  /** Closes the node's tunnel. */
   drop(nodeId: number): void;
   holds(nodeId: number, token: string): boolean;
   list(): { nodeId: number; token: string }[];
-  /** Tells every agent to go to another replica; their streams go on until `close`. */
+  /** Sends every agent to another replica; their streams go on until `close`. */
   dismiss(): void;
   close(): void;
 }
@@ -33,13 +33,13 @@ interface Tunnel {
 export interface TunnelHubDeps {
   clock: Clock;
   logger: Logger;
-  /** How often the far end is asked for a sign of life; twice as long without one ends the tunnel. */
+  /** Interval of the pings. A ping that stays unanswered for twice as long ends the tunnel. */
   pingMs?: number;
 }
 
 const PING_MS = 5_000;
 const MAX_STREAMS = 64;
-/** What may be on its way to us for one stream, and for a tunnel as a whole: this bounds the memory that a stalled client can cost. */
+/** Flow-control windows: unread bytes of one stream, and of a whole tunnel. They bound the memory that a stalled client can cost. */
 const STREAM_WINDOW = 1024 * 1024;
 const TUNNEL_WINDOW = 4 * STREAM_WINDOW;
 
@@ -48,8 +48,8 @@ export class NoTunnelError extends Error {
 }
 
 /**
- * HTTP/2 over the agent's stream, with the control plane as its client: only this side can open streams, windows bound what is on its way, and frames that
- * are no frames end that one tunnel. (RFC 9113, section 8.5: CONNECT.)
+ * Creates the hub. It runs HTTP/2 over the agent's stream, with the control plane as the client (RFC 9113, section 8.5: CONNECT). So only
+ * this side can open streams, flow-control windows bound the bytes in flight, and malformed frames end only that one tunnel.
  */
 export function createTunnelHub({ clock, logger, pingMs = PING_MS }: TunnelHubDeps): TunnelHub {
   const tunnels = new Map<number, Tunnel>();
@@ -112,7 +112,7 @@ function askRegularly(session: ClientHttp2Session, clock: Clock, pingMs: number)
   const over = new AbortController();
   const ask = async (): Promise<void> => {
     for (let answered = true; answered; ) {
-      // Apart from each other, however many came at once.
+      // Spread the pings, even if many tunnels opened at once.
       await clock.sleep(pingMs * (0.75 + Math.random() / 2), over.signal);
       answered = !over.signal.aborted && (await ping(session, { clock, limitMs: 2 * pingMs }));
     }

@@ -11,7 +11,7 @@ describe('the token for a tunnel at another replica', () => {
     expect(isRelayToken(token, { ...shown, nodeId: 8 })).toBe(false);
     expect(isRelayToken(token, { ...shown, holder: { ...holder, id: 'another' } })).toBe(false);
     expect(isRelayToken(token, { ...shown, holder: { ...holder, key: 'another' } })).toBe(false);
-    // What is signed has one reading only.
+    // The signed text is unambiguous.
     expect(isRelayToken(relayToken({ ...holder, id: 'holder\n7' }, 1), { ...shown, nodeId: 71 })).toBe(false);
   });
 

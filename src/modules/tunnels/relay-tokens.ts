@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { TunnelHolder } from './types';
 
-/** What a token has to match: a node's tunnel at one holder, which takes its latest announcements. */
+/** The values that a token must match: a node's tunnel at one owner, and one of the announcements that the owner accepts. */
 export interface Shown {
   holder: Pick<TunnelHolder, 'id' | 'key'>;
   nodeId: number;
@@ -9,9 +9,10 @@ export interface Shown {
 }
 
 /**
- * What proves to a holder that a caller belongs to the same control plane: the bearer token for one node's tunnel. Callers read the holder's key and its latest
- * announcement in the database; the key is made anew with each start of the holder, and the announcement changes every few seconds, so the life of a token
- * needs no clock of a process. Whoever overhears a token gets a stream to that node's sshd for that time, and no more. Throws for a holder without a key.
+ * Builds the bearer token for one node's tunnel. It proves to the owner of the tunnel that the caller belongs to the same control plane.
+ * Callers read the owner's key and its latest announcement from the database. The key is new with each start of the owner, and the
+ * announcement changes every few seconds. So a token's lifetime depends on no process's clock. A stolen token gives a stream to that node's
+ * sshd for that time, and nothing else. Throws for an owner without a key.
  */
 export function relayToken({ id, key, announced }: Pick<TunnelHolder, 'id' | 'key' | 'announced'>, nodeId: number): string {
   if (key === null) {
@@ -24,8 +25,9 @@ export const isRelayToken = (token: string, { holder, nodeId, announcements }: S
   announcements.some((announced) => isSame(token, relayToken({ ...holder, announced }, nodeId)));
 
 /**
- * The tokens of the release before, which has no keys of holders and derives its tokens from the key of the access tokens. They do not end. An API takes them from
- * schedulers and gateways of that release, and shows them to APIs of that release, during an update. To be taken out with the next release.
+ * The tokens of the previous release, which has no keys of owners and derives its tokens from the key of the access tokens. They do not
+ * expire. During an update, an API accepts them from schedulers and gateways of that release, and sends them to APIs of that release. To be
+ * removed with the next release.
  */
 export interface OlderTokens {
   sign(holderId: string, nodeId: number): string;

@@ -6,10 +6,10 @@ import { NoTunnelError, type TunnelHub } from './hub';
 import { isRelayToken, type OlderTokens } from './relay-tokens';
 import type { TunnelHolder } from './types';
 
-/** Where the rest of the control plane reaches the tunnels that this process holds. */
+/** The server through which the rest of the control plane uses the tunnels of this process. */
 export interface Relay {
   url: string;
-  /** Takes tokens for this announcement of the holder too; those for the sixth one before it end. */
+  /** Accepts tokens for this announcement too. Tokens for the sixth announcement before it expire. */
   admit(announced: string): void;
   close(): Promise<void>;
 }
@@ -17,7 +17,7 @@ export interface Relay {
 export interface RelayDeps {
   holder: Pick<TunnelHolder, 'id' | 'key'>;
   hub: TunnelHub;
-  /** For callers of the release before. */
+  /** Tokens of callers of the previous release. */
   older: OlderTokens;
   /** An address that only the control plane can reach. */
   host: string;
@@ -28,18 +28,18 @@ export interface RelayDeps {
 /** The protocol's name in `Upgrade`. */
 export const RELAY_PROTOCOL = 'orion-tunnel';
 /**
- * So many announcements are accepted, 5 s apart: a token lives for 30 s. They are counted and not timed: while the database is away there is no new one, and
- * callers go on with the last.
+ * Number of accepted announcements. They are 5 s apart, so a token lives for 30 s. They are counted and not timed: while the database is
+ * away, there is no new announcement, and callers go on with the last.
  */
 const ANNOUNCEMENTS = 6;
 const OPEN_MS = 10_000;
 const KEEPALIVE_MS = 15_000;
-/** Shorter than a caller waits, see isTunnelAnswering. */
+/** Shorter than the caller's timeout; see isTunnelAnswering. */
 const ANSWER_MS = 3_000;
 
 /**
- * `GET /tunnels/{node}` with an upgrade gives a stream to the node's sshd; without one it says whether the node's agent answers (200 or 404).
- * Without the right token both are 404, like everything else.
+ * Starts the relay. `GET /tunnels/{node}` with an upgrade returns a stream to the node's sshd. Without an upgrade, it reports whether the
+ * node's agent answers (200 or 404). Without a valid token both return 404, like every other request.
  */
 export async function startRelay({ host, port, ...given }: RelayDeps): Promise<Relay> {
   const deps: Admission = { ...given, announcements: [] };
@@ -94,7 +94,7 @@ async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: 
       return deps.hub.open(nodeId, AbortSignal.any([signal, over.signal]));
     });
     socket.setNoDelay(true);
-    // A caller that has closed and one that has only ended look the same until something is sent to him.
+    // A caller that closed and one that only ended its side look the same until data is sent to it.
     socket.setKeepAlive(true, KEEPALIVE_MS);
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${RELAY_PROTOCOL}\r\n\r\n`);
     socket.unshift(head);

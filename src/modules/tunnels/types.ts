@@ -1,18 +1,20 @@
-/** A replica that holds tunnels. */
+/** A replica that owns tunnels. */
 export interface TunnelHolder {
   /** New with each start of the process. */
   id: string;
-  /** Its relay: `http://host:port`, for the rest of the control plane. */
+  /** URL of its relay, `http://host:port`, for the rest of the control plane. */
   url: string;
-  /** A secret of this holder and whoever reads the database; null: a replica of the release before, which has none. */
+  /**
+   * A secret that only this owner and processes with access to the database know. Null: a replica of the previous release, which has none.
+   */
   key: string | null;
-  /** Which of its announcements this is: another one every few seconds. */
+  /** Its latest announcement; a new one replaces it every few seconds. */
   announced: string;
 }
 
 export interface TunnelRecord {
   token: string;
   holder: TunnelHolder;
-  /** Whether the holder's time is not over. */
+  /** Whether the owner has not expired. */
   alive: boolean;
 }

@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Lab, projectDir, runOrThrow, type Worker } from '../../lab';
 
-/** Gives a worker a directory of people: a name service module of its own, since those of distributions cannot be installed below its read-only /usr. */
+/**
+ * Adds user accounts from outside /etc/passwd to a worker, by a name service module of the test's own. The modules of distributions cannot
+ * be installed, because the worker's /usr is read-only.
+ */
 export async function addNameService(lab: Lab, worker: Worker): Promise<void> {
   const library = join(lab.dir, 'libnss_people.so.2');
   await runOrThrow('g++', ['-xc', '-shared', '-fPIC', '-O1', '-Wl,-soname,libnss_people.so.2', '-o', library, join(projectDir, 'test', 'support', 'name-service', 'people.c')]);

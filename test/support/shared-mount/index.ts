@@ -4,22 +4,22 @@ import { join } from 'node:path';
 import { type Lab, projectDir, type Worker } from '../../lab';
 
 export interface SharedMount {
-  /** The server stops to answer: every look at the mount point hangs. */
+  /** Freezes the server: every access to the mount point hangs. */
   freeze(): void;
   thaw(): void;
 }
 
 export interface SharedMountOptions {
-  /** A folder of the host: what several workers mount is one thing. */
+  /** A folder of the host. Several workers that mount it share its content. */
   folder: string;
   point: string;
-  /** As mountinfo has it; it has to begin with `fuse`. */
+  /** File system type in mountinfo; it must begin with `fuse`. */
   type?: string;
-  /** Root of the worker may not look into it. */
+  /** Root of the worker has no access to the content. */
   squash?: boolean;
 }
 
-/** Mounts a file system in a worker that keeps the uids of those who write to it, as NFS does; it ends with the lab. */
+/** Mounts a file system in a worker. It stores the uids of the writers, as NFS does. It is unmounted when the lab closes. */
 export async function mountShared(lab: Lab, worker: Worker, { folder, point, type = 'fuse.shared', squash = false }: SharedMountOptions): Promise<SharedMount> {
   const [pid = ''] = readFileSync(join(worker.logs, '..', 'pid'), 'utf8').split(' ');
   const program = join(projectDir, 'test', 'support', 'shared-mount', 'passthrough.py');

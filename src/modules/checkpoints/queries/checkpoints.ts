@@ -22,7 +22,7 @@ const toCheckpoint = (row: CheckpointRow): Checkpoint => ({
   error: row.last_error,
 });
 
-/** Those of these leases that were rented while checkpoints were on. */
+/** Reads the home backups of those of these leases that were rented while backups were enabled. */
 export async function listCheckpoints(db: Db, leaseIds: number[]): Promise<Checkpoint[]> {
   if (leaseIds.length === 0) {
     return [];
@@ -36,7 +36,7 @@ export async function listCheckpoints(db: Db, leaseIds: number[]): Promise<Check
   return rows.map(toCheckpoint);
 }
 
-/** With their leases, in their transaction. The first ones are due `seconds` from now. */
+/** Inserts the rows of new leases, in the transaction of the rent. The first backups are due `seconds` from now. */
 export async function insertCheckpoints(tx: Tx, leases: { leaseId: Id; enabled: boolean }[], seconds: number): Promise<void> {
   await execute(
     tx,
@@ -45,23 +45,23 @@ export async function insertCheckpoints(tx: Tx, leases: { leaseId: Id; enabled: 
   );
 }
 
-/** Leases whose checkpoints are due. */
+/** Leases whose home backups are due. */
 export const CHECKPOINTS: WorkQueue = { table: 'checkpoints', key: 'lease_id', dueAt: 'due_at', token: 'claim_token' };
 
-/** Claims up to `limit` leases whose checkpoints are due, the longest due first. */
+/** Claims up to `limit` leases whose backups are due, the longest due first. */
 export async function claimDueCheckpoints(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedCheckpoint[]> {
   const claiming = { columns: 'lease_id, claims, archives, failures', limit, claimSeconds, sets: 'claims = claims + 1, begun_at = UTC_TIMESTAMP(3)' };
   const { rows, token } = await claimDue<{ lease_id: number; claims: number; archives: unknown; failures: number }>(tx, CHECKPOINTS, claiming);
   return rows.map((row) => ({ leaseId: row.lease_id, token, number: row.claims + 1, archives: fromJson<Archive[]>(row.archives), failures: row.failures }));
 }
 
-/** Prolongs a checkpoint's claim. False: it was lost; stop, change nothing. */
+/** Renews the claim of a backup. False: the claim was lost; the caller must stop and change nothing. */
 export const renewCheckpoint = (db: Db, { leaseId, token }: ClaimedCheckpoint, claimSeconds: number): Promise<boolean> => renewClaim(db, CHECKPOINTS, { id: leaseId, token, claimSeconds });
 
-/** Due at once when a fresh one was asked for after this one was begun. */
+/** The next backup is due at once if somebody requested a fresh one after this one began. */
 const NEXT = `IF(wanted_at > begun_at, UTC_TIMESTAMP(3), ${IN_SECONDS})`;
 
-/** Settles: this is now what a restore takes. False: the claim was lost; nothing changed. */
+/** Completes the claim: these archives are now what a restore needs. False: the claim was lost; nothing changed. */
 export async function settleCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { archives, seconds }: { archives: Archive[]; seconds: number }): Promise<boolean> {
   const changed = await execute(
     tx,
@@ -72,7 +72,7 @@ export async function settleCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckp
   return changed === 1;
 }
 
-/** Settles a failure: what was stored before stays. False: the claim was lost. */
+/** Fails the claim: what was stored before stays. False: the claim was lost. */
 export async function settleCheckpointFailed(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { message, seconds }: { message: string; seconds: number }): Promise<boolean> {
   const changed = await execute(
     tx,
@@ -82,12 +82,12 @@ export async function settleCheckpointFailed(tx: Tx, { leaseId, token }: Claimed
   return changed === 1;
 }
 
-/** Gives a claim back: there is no account to be saved now. */
+/** Gives a claim back, because there is no account to back up now. */
 export async function postponeCheckpoint(db: Db, { leaseId, token }: ClaimedCheckpoint, seconds: number): Promise<void> {
   await execute(db, `UPDATE checkpoints SET claim_token = NULL, due_at = ${IN_SECONDS} WHERE lease_id = ? AND claim_token = ?`, [seconds, leaseId, token]);
 }
 
-/** Settles the removal of a lease's files. False: the claim was lost. */
+/** Completes the removal of a lease's archives. False: the claim was lost. */
 export async function settleRemoved(tx: Tx, { leaseId, token }: ClaimedCheckpoint): Promise<boolean> {
   const changed = await execute(
     tx,
@@ -97,17 +97,20 @@ export async function settleRemoved(tx: Tx, { leaseId, token }: ClaimedCheckpoin
   return changed === 1;
 }
 
-/** The lease is over: whatever is stored of it is to be removed, and any claim ends. Locks are taken lease first, checkpoint last. */
+/**
+ * Ends the backups of a lease that is over: its archives become due for removal, and any claim ends. Locks are taken in the order of the
+ * tables: `leases` first, `checkpoints` last.
+ */
 export async function endCheckpoint(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET due_at = UTC_TIMESTAMP(3), claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1', [leaseId]);
 }
 
-/** The lease has moved: any claim ends, what it takes comes from a home that is not current any more. */
+/** Ends any claim after a move of the lease, because that claim saves a home that is no longer current. */
 export async function moveCheckpoint(tx: Tx, leaseId: number, seconds: number): Promise<void> {
   await execute(tx, `UPDATE checkpoints SET due_at = ${IN_SECONDS}, claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1`, [seconds, leaseId]);
 }
 
-/** What a planned move waits for; undefined when the lease has no checkpoints. */
+/** Reads the state of the final backup of a planned move. Undefined: the lease has no backups. */
 export async function findFinalBackup(tx: Tx, leaseId: number): Promise<FinalBackup | undefined> {
   const row = await selectFirst<{ wanted: string | number | null; tried: number }>(
     tx,
@@ -118,22 +121,27 @@ export async function findFinalBackup(tx: Tx, leaseId: number): Promise<FinalBac
   return row && { wantedSeconds: row.wanted === null ? null : Number(row.wanted), tried: row.tried === 1 };
 }
 
-/** Asks for a checkpoint now. One under way was begun too early to count: it is followed by another. */
+/** Requests a backup now. A running backup began too early to count: another one follows it. */
 export async function wantCheckpoint(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET wanted_at = UTC_TIMESTAMP(3), due_at = IF(claim_token IS NULL, UTC_TIMESTAMP(3), due_at) WHERE lease_id = ?', [leaseId]);
 }
 
-/** A planned move begins anew: what was asked for before there was an account to be saved is none. */
+/**
+ * Forgets the request for a final backup when a planned move starts again. A request from before there was an account to back up does not
+ * count.
+ */
 export async function forgetFinalBackup(tx: Tx, leaseId: number): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET wanted_at = NULL WHERE lease_id = ?', [leaseId]);
 }
 
-/** Shown to the lease's owner until the next checkpoint is complete. */
+/** Stores a message that the tenant sees until the next backup is complete. */
 export async function tellCheckpointError(tx: Tx, leaseId: number, message: string): Promise<void> {
   await execute(tx, 'UPDATE checkpoints SET last_error = ? WHERE lease_id = ?', [message.slice(0, 500), leaseId]);
 }
 
-/** Those of these leases of which nothing may be stored any more: they are over and were tidied up, or nobody knows them. */
+/**
+ * Selects those of these leases of which nothing may be stored any more: they ended and their archives were removed, or they are unknown.
+ */
 export async function selectForgotten(db: Db, leaseIds: number[]): Promise<number[]> {
   if (leaseIds.length === 0) {
     return [];

@@ -1,6 +1,9 @@
 import type { Readable } from 'node:stream';
 
-/** Collects what a stream says, at most its last `limit` bytes; call the result for the text so far. Reading never stops, so the writer never blocks. */
+/**
+ * Collects the last `limit` bytes of a stream. The returned function gives the text so far. Reading never stops, so the writer never
+ * blocks.
+ */
 export function createCapture(stream: Readable, limit: number): () => string {
   let chunks: Buffer[] = [];
   let size = 0;

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import type { PlayDirectory } from './play-directory';
 
-/** Marks every process of a play, wherever it went: see process-group. */
+/** Environment variable that marks every process of a play, even one that left the process group: see process-group. */
 export const PLAY_MARK = 'ORION_PLAY';
 
 export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * The whole environment of a process of Ansible's with a private folder: nothing of the control plane's own, so no secret of its and no setting of an
- * operator's leaks in.
+ * The complete environment of an Ansible process with a private folder. It contains nothing of the control plane's own environment, so no
+ * secret and no setting of an operator leaks in.
  */
 export function ansibleEnvironment(folder: string, playbooksDir: string): Record<string, string> {
   return {
@@ -27,7 +27,7 @@ export function ansibleEnvironment(folder: string, playbooksDir: string): Record
   };
 }
 
-/** The environment of one ansible-playbook. */
+/** The environment of one ansible-playbook process. */
 export const playEnvironment = (directory: PlayDirectory, playbooksDir: string): Record<string, string> => ({
   ...ansibleEnvironment(directory.path, playbooksDir),
   ANSIBLE_SSH_ARGS: `-F '${directory.sshConfig}'`,

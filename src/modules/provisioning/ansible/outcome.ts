@@ -1,4 +1,4 @@
-/** One line of callback_plugins/orion_result.py. */
+/** The JSON in one line of callback_plugins/orion_result.py. */
 export interface TaskResult {
   event: 'ok' | 'failed' | 'unreachable';
   result: Record<string, unknown>;
@@ -9,17 +9,17 @@ type PlayStatus = 'ok' | 'failed' | 'unreachable' | 'host_key_changed' | 'deadli
 export interface Outcome {
   status: PlayStatus;
   changed: boolean;
-  /** What the module reported. */
+  /** The result of the module on the node. */
   result: Record<string, unknown>;
-  /** Why it is not `ok`; empty if it is. */
+  /** Why the status is not `ok`; empty if it is. */
   message: string;
 }
 
 const MARK = 'ORION_RESULT ';
-/** What OpenSSH says when somebody else answers; the last one, as ssh2 does, when the server has no key of the pinned type at all. */
+/** Messages of OpenSSH when another machine answers. OpenSSH and ssh2 give the last one when the server has no key of the pinned type. */
 const FOREIGN_HOST_KEY = /REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key/;
 
-/** The last result that a play printed, or undefined if it came to none. */
+/** Returns the last result that a play printed, or undefined if it printed none. */
 function lastResult(stdout: string): TaskResult | undefined {
   const line = stdout.split('\n').findLast((candidate) => candidate.startsWith(MARK));
   if (line === undefined) {
@@ -33,7 +33,7 @@ function lastResult(stdout: string): TaskResult | undefined {
   }
 }
 
-/** What a play that ended by itself came to. Without a result of the node's it has failed, whatever its exit status. */
+/** Interprets a play that ended by itself. Without a result of the node, the play failed, whatever its exit status. */
 export function outcomeOf(exitCode: number | null, stdout: string, stderr: string): Outcome {
   const last = lastResult(stdout);
   if (last === undefined) {
@@ -44,7 +44,7 @@ export function outcomeOf(exitCode: number | null, stdout: string, stderr: strin
   return outcomeOfResult(last, exitCode);
 }
 
-/** What a play came to whose last result is known. */
+/** Interprets the last result of a play. */
 export function outcomeOfResult(last: TaskResult, exitCode: number | null): Outcome {
   const status = statusOf(last, exitCode);
   const message = status === 'ok' ? '' : messageOf(last) || 'the task failed';
@@ -67,7 +67,7 @@ function statusOf(last: TaskResult, exitCode: number | null): PlayStatus {
   return last.event === 'ok' && exitCode === 0 ? 'ok' : 'failed';
 }
 
-/** A module that ended without an answer (no Python there, a bug in it) says why on its stderr only. */
+/** Returns the message of a result. A module that ended without a result (no Python, a bug) explains that only on its standard error. */
 function messageOf({ result }: TaskResult): string {
   const texts = [result['msg'], result['module_stderr']].filter((text) => typeof text === 'string');
   return texts.map((text) => text.trim().slice(-1500)).join(': ');

@@ -13,20 +13,20 @@ export interface PlayFiles {
   playbooksDir: string;
 }
 
-/** The private directory (0700) of one run: everything that a play needs and nobody else may see. */
+/** The private directory (0700) of one run. It contains everything that a play needs and no other user may read. */
 export interface PlayDirectory {
   path: string;
   inventory: string;
   vars: string;
   sshConfig: string;
-  /** Where a node that is reached through its tunnel is to be had: see play-socket. */
+  /** Path of the socket that leads to a node whose transport is its tunnel: see play-socket. */
   socket: string;
   remove(): Promise<void>;
 }
 
 const PREFIX = 'orion-play-';
 
-/** A folder (0700) of this process; sweepStalePlays removes it when the process was killed. */
+/** Creates a folder (0700) for this process. If the process is killed, sweepStalePlays removes the folder. */
 export const createPrivateFolder = async (): Promise<string> => mkdtemp(join(await realpath(tmpdir()), `${PREFIX}${process.pid}-`));
 
 export async function createPlayDirectory(files: PlayFiles): Promise<PlayDirectory> {
@@ -72,7 +72,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Removes what processes that were killed outright left of their runs: those folders hold password hashes. Returns how many. */
+/** Removes the folders of runs whose process was killed, because they contain password hashes. Returns how many it removed. */
 export async function sweepStalePlays(): Promise<number> {
   const folder = await realpath(tmpdir());
   const stale = (await readdir(folder)).filter((name) => {

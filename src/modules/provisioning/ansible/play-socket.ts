@@ -4,12 +4,14 @@ import { joinStreams } from '../../../lib/join-streams';
 import type { Dial, SshTarget } from '../../../ssh';
 import { listenIn } from './listen-in';
 
-/** A UNIX socket in the private folder of a play; what connects to it is connected to the node. */
+/** A UNIX socket in the private folder of a play. Each connection to it is connected to the node. */
 export interface PlaySocket {
   close(): Promise<void>;
 }
 
-/** Listens at `path` until closed. A node that cannot be dialled closes the connection, which ssh tells as one that was refused. */
+/**
+ * Listens at `path` until closed. If the node cannot be reached, the connection is closed, and ssh reports that as a refused connection.
+ */
 export async function openPlaySocket(path: string, dial: Dial, target: SshTarget): Promise<PlaySocket> {
   const over = new AbortController();
   const sockets = new Set<Socket>();

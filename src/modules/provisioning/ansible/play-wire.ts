@@ -1,16 +1,16 @@
 import type { Socket } from 'node:net';
 
-/** One JSON text a line, both ways, between this process and one that plays. */
+/** Exchanges messages between this process and a prefork worker: one JSON text a line, in both directions. */
 export interface PlayWire {
   say(message: unknown): void;
-  /** The next message. Rejects when the other side is gone. */
+  /** Reads the next message. Rejects when the other side is gone. */
   hear(): Promise<unknown>;
   /** Aborts when the other side is gone. */
   readonly over: AbortSignal;
   close(): void;
 }
 
-/** A play says its command or its result, and both are bounded by what a node may answer. */
+/** Longest line. A play sends its command or its result, and the limit on a node's output bounds both. */
 const MAX_LINE_CHARACTERS = 16 * 1024 * 1024;
 
 export function openWire(socket: Socket): PlayWire {

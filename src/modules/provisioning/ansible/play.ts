@@ -5,11 +5,11 @@ export interface PlayRequest {
   /** File name in the playbooks directory. */
   playbook: string;
   target: NodeTarget;
-  /** Passed by a private file, never on a command line and never rendered as templates. */
+  /** Variables of the play. They are passed in a private file, never on a command line, and Ansible never renders them as templates. */
   vars: Record<string, unknown>;
   /**
-   * `own`: it has to work over a connection of its own. `beside`: it may use one that is open, but only counts when the node can be logged in to anew.
-   * A play that is a process of its own always logs in.
+   * `own`: the play must use a new connection. `beside`: the play may use an open connection, but it only counts if a new login to the node
+   * works too. A one-off run always makes a new login.
    */
   freshLogin?: 'own' | 'beside';
   deadlineMs: number;
@@ -18,9 +18,9 @@ export interface PlayRequest {
 
 export interface PlayResult extends Outcome {
   durationMs: number;
-  /** Tail of what it printed, at most 64 KiB, redacted. */
+  /** Tail of the play's output, at most 64 KiB, redacted. */
   output: string;
 }
 
-/** Runs one playbook against one node. Never rejects for what the node or Ansible does: that is in the result's status. */
+/** Runs one playbook against one node. Never rejects because of the node or Ansible: such failures are in the result's status. */
 export type RunPlay = (request: PlayRequest) => Promise<PlayResult>;

@@ -6,9 +6,9 @@ const ROUNDS = 50;
 const PAUSE_MS = 20;
 
 /**
- * Kills a whole play: its process group, then, until none is found, whatever carries its mark in the environment. The second part
- * is for children that left the group: Ansible's workers and ssh masters may call setsid.
- * Returns the pids that are still there in the end; normally none.
+ * Kills a whole play. It kills the process group, then every process with the play's mark in its environment, until it finds none. The
+ * second part is for children that left the group: Ansible's workers and ssh masters may call setsid. Returns the pids that survived;
+ * normally none.
  */
 export async function killPlay(groupId: number, mark: string, clock: Clock): Promise<number[]> {
   signal(-groupId);
@@ -27,7 +27,7 @@ export async function killPlay(groupId: number, mark: string, clock: Clock): Pro
 const KIB = 1024;
 
 /**
- * Bytes of memory that the processes of a play hold for themselves, without files and libraries; what a fork still shares with its parent
+ * Computes the private memory of a play's processes in bytes, without files and libraries. Memory that a fork still shares with its parent
  * counts for both.
  */
 export async function memoryOfPlay(mark: string): Promise<number> {
@@ -35,7 +35,7 @@ export async function memoryOfPlay(mark: string): Promise<number> {
   return texts.reduce((sum, text) => sum + KIB * Number(/^RssAnon:\s+(\d+) kB/m.exec(text)?.[1] ?? 0), 0);
 }
 
-/** Pids of the processes whose environment carries the mark of the play. A zombie has no environment any more. */
+/** Lists the pids of the processes whose environment contains the mark of the play. A zombie has no environment any more. */
 async function markedProcesses(mark: string): Promise<number[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
   const entry = `\0${PLAY_MARK}=${mark}\0`;
@@ -49,6 +49,6 @@ function signal(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // gone already
+    // The process has ended.
   }
 }

@@ -19,15 +19,15 @@ export interface PlayRunnerDeps {
   privateKeyFile: string;
   managementUser: string;
   playbooksDir: string;
-  /** A play whose processes hold more is killed. */
+  /** A play is killed when its processes use more memory than this. */
   memoryLimitMb: number;
-  /** For nodes that are reached through their tunnels; ssh dials the others itself. */
+  /** Connects to nodes whose transport is their tunnel; ssh connects to the others itself. */
   dial: Dial;
   clock: Clock;
   logger: Logger;
   /** Name or path of ansible-playbook. */
   executable?: string | undefined;
-  /** Where plays run while there are any; undefined: each is a process of ansible-playbook. */
+  /** Prefork workers, which run plays while any are available. Undefined: each play is a one-off run of ansible-playbook. */
   warm: WarmPlays | undefined;
 }
 
@@ -43,7 +43,10 @@ interface Finished {
 
 const MAX_OUTPUT = 64 * 1024;
 const MAX_RESULT = 1024 * 1024;
-/** Most plays are over by then and are never weighed. Ansible copies what it has with each piece that comes, so it grows ever more slowly. */
+/**
+ * Interval of the memory checks. Most plays end before the first check. Ansible copies its output with each new piece, so its memory grows
+ * ever more slowly.
+ */
 const WEIGH_MS = 2_000;
 const MIB = 1024 * 1024;
 
@@ -134,7 +137,7 @@ async function runProcess(deps: PlayRunnerDeps, request: PlayRequest, directory:
   }
 }
 
-/** Waits until the play has to be cut short; undefined when it ended before that. */
+/** Waits until the play must be cut short. Returns undefined when the play ended before that. */
 async function untilCut({ clock, memoryLimitMb }: PlayRunnerDeps, { deadlineMs, signal }: PlayRequest, { mark, ended }: { mark: string; ended: AbortSignal }): Promise<Cut | undefined> {
   const wake = signal ? AbortSignal.any([ended, signal]) : ended;
   const deadline = clock.monotonicMs() + deadlineMs;

@@ -4,7 +4,7 @@ const HOST_KEY = /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-[a-z0
 const ADDRESS = /^[A-Za-z0-9:][A-Za-z0-9._:%-]*$/;
 const CONNECT_TIMEOUT_SECONDS = 10;
 
-/** What is wrong with a target, or undefined. Address and key come from the node itself and go into configuration files. */
+/** Returns what is wrong with a target, or undefined. Address and key come from the node itself and are written to configuration files. */
 export function faultOfTarget(target: NodeTarget): string | undefined {
   if (!ADDRESS.test(target.address)) {
     return 'the address of the node is not a host name or an IP address';
@@ -17,13 +17,13 @@ export function faultOfTarget(target: NodeTarget): string | undefined {
 
 export const hostAlias = (target: NodeTarget): string => `node-${String(target.nodeId)}`;
 
-/** The one line of the known_hosts file of a run. */
+/** The only line of a run's known_hosts file. */
 export const knownHosts = (target: NodeTarget): string => `${hostAlias(target)} ${target.hostKey}\n`;
 
 /**
- * The ssh_config(5) of one run, used instead of the user's and the system's (`ssh -F`). The pinned key is the only one that is
- * accepted, and only keys of its type are negotiated: another key of the node's would be as foreign as another node's.
- * There is no ControlMaster: each play is one task and so one connection, a master costs more than it saves (docs in playbooks/README.md).
+ * Builds the ssh_config(5) of one run, which replaces the user's and the system's files (`ssh -F`). It accepts only the pinned key, and
+ * negotiates only keys of its type, because another key of the same node counts as another machine. There is no ControlMaster. Each play is
+ * one task and so one connection, and a master costs more than it saves (docs in playbooks/README.md).
  */
 export function sshConfig(target: NodeTarget, files: { privateKey: string; knownHosts: string; proxy?: ProxyFiles }): string {
   const options: [string, string][] = [
@@ -44,13 +44,16 @@ export function sshConfig(target: NodeTarget, files: { privateKey: string; known
     ['ServerAliveCountMax', '3'],
     ['ControlMaster', 'no'],
     ['ControlPath', 'none'],
-    ['LogLevel', 'INFO'], // at ERROR it does not say that no host key type fits
+    ['LogLevel', 'INFO'], // at ERROR, ssh does not report that no host key type matches
     ...(files.proxy ? proxyOptions(files.proxy) : []),
   ];
   return `Host *\n${options.map(([name, value]) => `  ${name} ${value}\n`).join('')}`;
 }
 
-/** A command that connects to a UNIX socket and hands the connection over: ssh then talks to the socket itself, and nothing stands in between. */
+/**
+ * A command that connects to a UNIX socket and passes the descriptor to ssh. ssh then uses the socket directly, without a process in
+ * between.
+ */
 export interface ProxyFiles {
   command: string;
   socket: string;
@@ -69,7 +72,7 @@ function hostKeyAlgorithms(hostKey: string): string {
   return type === 'ssh-rsa' ? 'rsa-sha2-512,rsa-sha2-256' : type;
 }
 
-/** A path for ssh_config: blanks inside quotes, `%` doubled because ssh expands it. */
+/** Quotes a path for ssh_config: blanks inside quotes, `%` doubled because ssh expands it. */
 function quoted(path: string): string {
   if (/["\n]/.test(path)) {
     throw new Error('a path with a quote or a newline cannot be given to ssh');

@@ -7,23 +7,23 @@ import { faultOfTarget } from './ssh-config';
 import { createWarmWorkers, type WarmWorker, type WarmWorkersDeps } from './warm-workers';
 
 export interface WarmPlaysDeps extends WarmWorkersDeps {
-  /** Connections to nodes, kept from play to play. */
+  /** Pooled SSH sessions to nodes. */
   sessions: PooledSessions;
-  /** For one play that has to log in anew; closed after it. */
+  /** Opens a pool for one play that must make a new login; it is closed after the play. */
   openSessions: () => PooledSessions;
 }
 
-/** Plays in processes that have Ansible loaded, over connections that this process keeps: no ssh process, no key and no login there. */
+/** Runs plays in prefork workers, over pooled SSH sessions of this process. A worker needs no ssh process, no key and no login. */
 export interface WarmPlays {
-  /** Undefined: it was not begun, since there is no such process for now. */
+  /** Runs a play. Returns undefined when no prefork worker is available for now; the play was then not started. */
   play(request: PlayRequest): Promise<Outcome | undefined>;
   close(): Promise<void>;
 }
 
-/** What a play asks for, or what it came to. */
+/** A message of a worker: a command to run on the node, or the result of the play. */
 type Said = { command: string; input: string } | TaskResult;
 
-/** What the node did, or why it could not be asked: the words of ssh(1) where they matter. */
+/** The result of a command on the node, or why the node was unreachable. Where the text matters, it is that of ssh(1). */
 type Answer = CommandResult | { unreachable: string };
 
 /** The exit status of a command that was killed. */
@@ -64,11 +64,14 @@ function sessionsFor({ sessions, openSessions }: WarmPlaysDeps, { freshLogin, ta
     const anew = openSessions();
     return { anew, sessions: anew };
   }
-  // Where none is open the play's own login is a new one.
+  // Where no session is open, the play's own login is a new one.
   return { anew: freshLogin === 'beside' && sessions.has(target) ? openSessions() : undefined, sessions };
 }
 
-/** Undefined when the node can be logged in to; else why not. A tenant will have to, and a connection from before says nothing of that. */
+/**
+ * Tests a new login to the node. Returns undefined when it works, else the failure. A tenant will need a new login, and a pooled session
+ * does not prove that it works.
+ */
 async function knock(sessions: PooledSessions, target: SshTarget, signal: AbortSignal): Promise<Outcome | undefined> {
   try {
     await sessions.keep(target, signal);
@@ -87,7 +90,7 @@ interface Stage {
 
 async function playOnce(taking: Promise<WarmWorker | undefined>, stage: Stage): Promise<Outcome | undefined> {
   const { request: { playbook, vars, target }, sessions, signal } = stage;
-  // Where none is open it is by the time that the play asks for it.
+  // If no session is open, connect now: the session is ready when the play sends its first command.
   sessions.keep(target, signal).catch(() => undefined);
   const worker = await taking;
   if (!worker) {
@@ -130,7 +133,10 @@ async function answer({ request: { target }, sessions, signal, clock }: Stage, {
 
 const whyUnreachable = (error: unknown): string => `${error instanceof HostKeyChangedError ? 'Host key verification failed: ' : ''}${messageOf(error)}`;
 
-/** Cuts the connection to a node that is silent even when it is only asked whether it is there, long before the deadline of what it works on. */
+/**
+ * Pings the node while it runs a command. A node that does not answer loses its connection after 15 s, long before the deadline of the
+ * play.
+ */
 async function watchOver(sessions: PooledSessions, target: SshTarget, { clock, over }: { clock: Clock; over: AbortSignal }): Promise<void> {
   for (;;) {
     await clock.sleep(ALIVE_EVERY_MS, over);

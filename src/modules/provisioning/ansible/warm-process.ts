@@ -11,29 +11,29 @@ import { killPlay } from './process-group';
 
 export interface WarmProcessSettings {
   playbooksDir: string;
-  /** How many forks wait for a play at the same time. */
+  /** How many prefork workers wait for a play at the same time. */
   concurrency: number;
-  /** For the data of each. */
+  /** Limit for the data of each worker. */
   memoryLimitMb: number;
-  /** Name or path of ansible-playbook: its interpreter is the one that finds Ansible. */
+  /** Name or path of ansible-playbook. The process uses the interpreter of that script, which finds Ansible. */
   executable?: string | undefined;
   clock: Clock;
 }
 
-/** A process that has Ansible loaded and forks: see playbooks/warm/warm_plays.py. */
+/** The prefork process: it has Ansible loaded and forks the prefork workers. See playbooks/warm/warm_plays.py. */
 export interface WarmProcess {
-  /** Resolves with its last words, when it has ended. */
+  /** Resolves when the process has ended, with the last line of its standard error. */
   ended: Promise<string>;
-  /** Ends it and all of its forks. */
+  /** Kills the process and all of its workers. */
   close(): Promise<void>;
-  /** For one that has ended by itself: takes away what it left. Forks that play go on. */
+  /** Removes what a process left that ended by itself. Workers that run a play go on. */
   forget(): Promise<void>;
 }
 
 const MAX_WORDS = 4096;
 const SOCKET = 'plays';
 
-/** Starts one. `onFork` gets the connection of each fork. */
+/** Starts the prefork process. `onFork` receives the connection of each worker. */
 export async function startWarmProcess(settings: WarmProcessSettings, onFork: (socket: Socket) => void): Promise<WarmProcess> {
   const interpreter = await interpreterOf(settings.executable ?? 'ansible-playbook');
   const folder = await createPrivateFolder();
@@ -65,7 +65,9 @@ export async function startWarmProcess(settings: WarmProcessSettings, onFork: (s
   return { ended, close, forget };
 }
 
-/** What the first line of an installed ansible-playbook names: Ansible may live in an environment of its own. */
+/**
+ * Returns the interpreter in the first line of the installed ansible-playbook, because Ansible may be installed in a virtual environment.
+ */
 async function interpreterOf(executable: string): Promise<string> {
   const candidates = isAbsolute(executable) ? [executable] : PATH.split(':').map((folder) => join(folder, executable));
   for (const candidate of candidates) {

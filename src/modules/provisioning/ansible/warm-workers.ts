@@ -5,15 +5,15 @@ import type { Logger } from '../../../lib/logger';
 import { openWire, type PlayWire } from './play-wire';
 import { startWarmProcess, type WarmProcess, type WarmProcessSettings } from './warm-process';
 
-/** A process that has Ansible loaded and waits for its one play. */
+/** A prefork worker: a process that has Ansible loaded and waits for its one play. */
 export interface WarmWorker {
   wire: PlayWire;
-  /** Kills it, whatever it does; nothing when it has ended. */
+  /** Kills the worker, whatever it does. Does nothing when the worker has ended. */
   end: () => void;
 }
 
 export interface WarmWorkers {
-  /** One of those that wait, or the next that will. Undefined: there are none to be had for now, which is logged when it begins. */
+  /** Takes an idle worker, or waits for the next one. Returns undefined when none is available for now; each failed start is logged. */
   take(): Promise<WarmWorker | undefined>;
   close(): Promise<void>;
 }
@@ -22,11 +22,11 @@ export interface WarmWorkersDeps extends WarmProcessSettings {
   logger: Logger;
 }
 
-/** Loading Ansible takes a second of CPU. */
+/** Start limit. Loading Ansible takes a second of CPU. */
 const START_LIMIT_MS = 60_000;
 const RETRY_MS = 60_000;
 
-/** Starts at once, so that the first play finds somebody who waits. */
+/** Starts the prefork process at once, so that the first play finds an idle worker. */
 export const createWarmWorkers = (deps: WarmWorkersDeps): WarmWorkers => new Workers(deps);
 
 class Workers implements WarmWorkers {
@@ -61,7 +61,7 @@ class Workers implements WarmWorkers {
     this.dismiss();
   }
 
-  /** Undefined, and told once, when it cannot be had. */
+  /** Starts the prefork process. Returns undefined, and logs why, when that fails. */
   private async start(): Promise<WarmProcess | undefined> {
     let started: WarmProcess | undefined;
     try {
@@ -87,7 +87,7 @@ class Workers implements WarmWorkers {
     }
   }
 
-  /** Each says first who it is. */
+  /** Registers a worker. The first message of each worker contains its pid. */
   private async greet(socket: Socket): Promise<void> {
     const wire = openWire(socket);
     const { pid } = (await wire.hear()) as { pid: number };
@@ -108,7 +108,7 @@ class Workers implements WarmWorkers {
     }
   }
 
-  /** It ended by itself: the next play starts another. */
+  /** Handles a prefork process that ended by itself. The next play starts another one. */
   private lose(lost: WarmProcess, reason: string): void {
     this.dismiss();
     if (!this.closed) {
@@ -128,6 +128,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // gone already
+    // The process has ended.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `value` as YAML in flow style, every text tagged `!unsafe`: Ansible renders texts of variables as Jinja templates on the control
- * plane, so an untagged key comment such as `{{ lookup('pipe', …) }}` would run there.
+ * Writes `value` as YAML in flow style, with every text tagged `!unsafe`. Ansible renders texts of variables as Jinja templates on the
+ * control plane. An untagged key comment such as `{{ lookup('pipe', …) }}` would run there.
  */
 export function toUnsafeYaml(value: unknown): string {
   if (typeof value === 'string') {

@@ -13,14 +13,17 @@ export const numberOf = ({ Config }: ContainerInfo): number => Number(Config.Lab
 
 export const nameOf = ({ Name }: ContainerInfo): string => Name.replace(/^\//, '');
 
-/** Compose 1 writes project_service_1, compose 2 project-service-1; undefined: a name that no second replica can have. Pure. */
+/**
+ * Returns the name of replica `number`. Compose 1 writes project_service_1, compose 2 project-service-1. Undefined: the source has a name
+ * that no second replica can have. Pure.
+ */
 export function replicaName(source: ContainerInfo, number: number): string | undefined {
   const { [LABEL.project]: project = '', [LABEL.service]: service = '' } = source.Config.Labels;
   const separator = ['_', '-'].find((each) => nameOf(source).startsWith(`${project}${each}${service}${each}`));
   return separator && [project, service, number].join(separator);
 }
 
-/** Why nothing else can be made like it, or null: two containers cannot share a port of the host or an address. Pure. */
+/** Returns why the container cannot be cloned, or null. Two containers cannot share a port of the host or an address. Pure. */
 export function whyNotCloned(source: ContainerInfo): string | null {
   const ports = Object.values((source.HostConfig.PortBindings ?? {}) as Record<string, { HostPort?: string }[] | null>).flat();
   if (ports.some((port) => !['', '0', undefined].includes(port?.HostPort))) {
@@ -36,13 +39,14 @@ const hasAddress = (config: unknown): boolean => typeof config === 'object' && c
 
 export interface Clone {
   options: NewContainer;
-  /** Further networks, which can only be joined once the container is there. */
+  /** Further networks, which a container can join only after it was created. */
   networks: [string, Endpoint][];
 }
 
 /**
- * What to create so that it is to `source` as compose's next replica would be: the same in all but number, name and what the engine made up
- * for the source alone (its id as host name and alias, addresses). `image` is the one that the source runs, by name or id. Pure.
+ * Builds the options of a container that compose could have created as the next replica of `source`. Only the number, the name, and what
+ * the engine made for the source alone (its id as host name and alias, addresses) differ. `image` is the image that the source runs, by
+ * name or id. Pure.
  */
 export function cloneOf(source: ContainerInfo, { number, image }: { number: number; image: string }): Clone {
   const name = replicaName(source, number);
@@ -69,7 +73,7 @@ export function cloneOf(source: ContainerInfo, { number, image }: { number: numb
   };
 }
 
-/** The engine adds the new container's own id by itself. */
+/** Leaves out the source's id as an alias: the engine adds the new container's own id. */
 function cloneEndpoint(source: ContainerInfo, { Aliases, Links, DriverOpts }: Endpoint, name: string): Endpoint {
   const aliases = (Aliases ?? []).filter((alias) => !source.Id.startsWith(alias)).map((alias) => (alias === nameOf(source) ? name : alias));
   return { Aliases: [...new Set(aliases)], Links: Links ?? undefined, DriverOpts: DriverOpts ?? undefined };

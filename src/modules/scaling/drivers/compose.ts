@@ -19,12 +19,18 @@ const restarts = ({ HostConfig }: ContainerInfo): boolean => !['', 'no', undefin
 
 export interface Judged {
   serving: ContainerInfo[];
-  /** Told to go by this driver, which first forbade the engine to restart them, unlike the others: that mark outlives whoever made it. */
+  /**
+   * Replicas that this driver is stopping. It first turned off their restart policy, unlike that of the others. This mark survives the
+   * process that made it.
+   */
   leaving: ContainerInfo[];
   obstacle: Obstacle | null;
 }
 
-/** What the containers of a service are. Those that somebody stopped count for nothing. Pure. */
+/**
+ * Sorts the containers of a service into serving and leaving ones, and finds the obstacle. Containers that somebody stopped do not count.
+ * Pure.
+ */
 export function judgeContainers(containers: ContainerInfo[]): Judged {
   const marked = containers.some(restarts) ? containers.filter((container) => !restarts(container)) : [];
   const others = containers.filter((container) => !marked.includes(container));
@@ -45,14 +51,14 @@ function findObstacle(serving: ContainerInfo[], { restarting, draining }: { rest
   return found.find(([, holds]) => holds)?.[0] ?? null;
 }
 
-/** Replicas as compose makes them: `docker-compose ps` shows them, `up` takes them for its own. */
+/** Creates the driver for compose. It makes replicas as compose does: `docker-compose ps` shows them, and `up` treats them as its own. */
 export function createComposeDriver({ engine, project, clock, logger }: DriverDeps): ScaleDriver {
   const list = (service: ScaledService): Promise<ContainerInfo[]> =>
     engine.listContainers([`${LABEL.project}=${project}`, `${LABEL.service}=${service}`, `${LABEL.oneOff}=False`]);
   const departures = createDepartures({ engine, clock, logger });
 
   const add = async (source: ContainerInfo, number: number): Promise<void> => {
-    // The name may stand for a newer image by now.
+    // The image name may point to a newer image by now.
     const image = (await engine.findImageId(source.Config.Image)) === source.Image ? source.Config.Image : source.Image;
     const { options, networks } = cloneOf(source, { number, image });
     const id = await engine.createContainer(options);

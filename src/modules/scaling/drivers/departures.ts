@@ -4,7 +4,7 @@ import type { Logger } from '../../../lib/logger';
 import type { ContainerInfo, Engine } from '../engine';
 import { nameOf } from './clone';
 
-/** Docker's own when the container has none. */
+/** Docker's default stop grace period when the container has none. */
 const DEFAULT_GRACE_SECONDS = 10;
 const SLACK_SECONDS = 15;
 
@@ -12,11 +12,11 @@ export const isUp = ({ State }: ContainerInfo): boolean => State.Running && Stat
 
 const graceOf = ({ Config }: ContainerInfo): number => Config.StopTimeout ?? DEFAULT_GRACE_SECONDS;
 
-/** How containers go for good: told to stop, which takes as long as their work, and removed when they have. Nobody waits for it. */
+/** Stops containers and then removes them. A stop takes as long as the container's work, and no caller waits for it. */
 export interface Departures {
-  /** Marks the container, so that whoever comes after knows that it goes, and tells it. */
+  /** Marks the container as leaving, so that any later process knows it, and stops it. */
   begin(container: ContainerInfo): Promise<void>;
-  /** Removes those that have stopped, and gives their names. */
+  /** Removes the containers that have stopped, and returns their names. */
   finish(leaving: ContainerInfo[]): Promise<string[]>;
 }
 
@@ -30,7 +30,10 @@ export function createDepartures({ engine, clock, logger }: { engine: Engine; cl
     });
   };
 
-  /** One signal only: a second one would cut its work short. But whoever marked it may have died before telling it. */
+  /**
+   * Whether a marked container must be stopped again. It gets one signal only, because a second one would cut its work short. But the
+   * process that marked it may have died before it sent the signal.
+   */
   const wasForgotten = (container: ContainerInfo): boolean => {
     const sinceMs = toldAtMs.get(container.Id) ?? clock.monotonicMs();
     toldAtMs.set(container.Id, sinceMs);

@@ -17,7 +17,7 @@ interface Made {
   image?: string;
 }
 
-/** As the engine describes one that compose made; only what is looked at. */
+/** Describes a container that compose made, as the engine does. Contains only the fields that the code reads. */
 function aContainer({ name = 'shop_api_1', id = `${'a'.repeat(12)}ffff`, state = {}, host = {}, labels = {}, networks, image = 'sha256:1' }: Made = {}): ContainerInfo {
   return {
     Id: id,

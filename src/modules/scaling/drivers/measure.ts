@@ -17,7 +17,7 @@ interface MeasureDeps {
   logger: Logger;
 }
 
-/** Reads the CPU time of all these containers at once. A reading that fails is logged and null: the replicas are counted all the same. */
+/** Reads the CPU time of all these containers at once. A failed reading is logged and null; the replica still counts. */
 export function measureReplicas(containers: ContainerInfo[], deps: MeasureDeps): Promise<Replica[]> {
   return Promise.all(
     containers.map(async (container) => ({
@@ -32,7 +32,7 @@ export function measureReplicas(containers: ContainerInfo[], deps: MeasureDeps):
 async function readCpu(container: ContainerInfo, { engine, logger }: MeasureDeps): Promise<CpuReading | null> {
   try {
     const { usedMs, atMs } = await engine.readCpu(container.Id);
-    // The engine leaves members out for a container that is just ending.
+    // The engine omits fields for a container that is just ending.
     return Number.isFinite(usedMs) && Number.isFinite(atMs) ? { usedMs, atMs } : null;
   } catch (error) {
     logger.warn('replica not measured', { replica: nameOf(container), reason: messageOf(error) });

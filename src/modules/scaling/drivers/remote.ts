@@ -4,17 +4,17 @@ import { messageOf } from '../../../lib/errors';
 import type { ScaleDriver, ScaledService } from '../types';
 import { parseState, removedWire } from '../wire';
 
-/** The driver in the process that has the Docker socket. */
+/** A driver that calls the process with the Docker socket. */
 export interface RemoteDriver extends ScaleDriver {
   /** Why the scale driver cannot be used now, or null. Never rejects. */
   whyNotReady(): Promise<string | null>;
 }
 
-/** Deadlines in milliseconds, of whole calls. */
+/** Deadlines of whole calls, in milliseconds. */
 export interface RemoteLimits {
   ready: number;
   call: number;
-  /** More for each replica that a step adds. */
+  /** Added for each replica that a step adds. */
   replica: number;
 }
 
@@ -39,11 +39,11 @@ interface Call {
 
 interface Answer {
   status: number;
-  /** Undefined: it is no JSON. */
+  /** Undefined when the answer is no JSON. */
   body: unknown;
 }
 
-/** A client of the role scale-driver at `url`. Connects to nothing by itself. */
+/** Creates a client of the role scale-driver at `url`. Connects only when it is called. */
 export function createRemoteDriver(url: string, limits: RemoteLimits = LIMITS): RemoteDriver {
   const act = async (call: Call): Promise<unknown> => {
     const { status, body } = await send(url, call);
@@ -82,7 +82,7 @@ async function send(url: string, { method, path, body, limitMs }: Call): Promise
       return { status: response.status, body: parseJson(await response.text()) };
     });
   } catch (error) {
-    // The reason of a failed fetch is in its cause.
+    // fetch puts the reason of a failure into `cause`.
     const reason = error instanceof Error ? (error.cause ?? error) : error;
     throw new Error(`the scale driver does not answer: ${messageOf(reason)}`, { cause: error });
   }

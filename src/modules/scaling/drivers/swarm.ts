@@ -12,7 +12,7 @@ const serves = ({ DesiredState, Status }: TaskInfo): boolean => DesiredState ===
 const goes = ({ DesiredState, Status }: TaskInfo): boolean => (DesiredState === 'shutdown' || DesiredState === 'remove') && !ENDED.has(Status.State);
 const replicasOf = ({ Spec }: ServiceInfo): number | undefined => Spec?.Mode?.Replicated?.Replicas;
 
-/** What stands in the way of scaling a swarm service. Tasks of machines that are away do not. Pure. */
+/** Returns what prevents scaling of a swarm service, or null. Tasks on machines that are down do not count. Pure. */
 export function judgeService(service: ServiceInfo | undefined, tasks: TaskInfo[], ready: Set<string>): Obstacle | null {
   if (service === undefined) {
     return 'no_replica';
@@ -31,7 +31,7 @@ export function judgeService(service: ServiceInfo | undefined, tasks: TaskInfo[]
   return found.find(([obstacle, holds]) => obstacle !== undefined && holds)?.[0] ?? null;
 }
 
-/** Replicas as the swarm makes them: this driver only says how many. It has to talk to a manager. */
+/** Creates the driver for a swarm. The swarm makes the replicas; this driver only sets their number. The engine must be a manager. */
 export function createSwarmDriver({ engine, project, logger }: DriverDeps): ScaleDriver {
   const find = (service: ScaledService): Promise<ServiceInfo | undefined> => engine.findService(`${project}_${service}`);
   return {
@@ -55,7 +55,7 @@ export function createSwarmDriver({ engine, project, logger }: DriverDeps): Scal
           await engine.updateService(service.ID, service.Version.Index, { ...service.Spec, Mode: { Replicated: { Replicas: to } } });
           return;
         } catch (error) {
-          // Somebody else changed it in between; what they did decides whether ours still makes sense.
+          // Somebody else changed the service in between. Read it again: their change decides whether this step still makes sense.
           if (attempt === ATTEMPTS || !/out of sequence/.test(String(error))) {
             throw error;
           }

@@ -1,7 +1,7 @@
 import { execute, IN_SECONDS } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 
-/** Takes the lead in `name`, or keeps it, for so long. False: another one has it. */
+/** Becomes the leader `name`, or renews the leadership, for `seconds`. False: another process is the leader. */
 export async function takeLeadership(db: Db, { name, token }: LeadershipClaim, seconds: number): Promise<boolean> {
   const changed = await execute(
     db,
@@ -11,12 +11,12 @@ export async function takeLeadership(db: Db, { name, token }: LeadershipClaim, s
   return changed === 1;
 }
 
-/** Whether the lead is still ours; locks the row, so that within a transaction nobody else takes it before the end. */
+/** Whether this process is still the leader. Locks the row, so that no other process becomes the leader before the transaction ends. */
 export async function holdsLeadership(db: Db, { name, token }: LeadershipClaim): Promise<boolean> {
   return (await execute(db, 'UPDATE leaders SET token = token WHERE name = ? AND token = ? AND expires_at > UTC_TIMESTAMP(3)', [name, token])) === 1;
 }
 
-/** Hands the lead back, so that another one need not wait for it to expire. Nothing when it is not ours. */
+/** Gives the leadership up, so that another process need not wait for it to expire. Does nothing when this process is not the leader. */
 export async function handBackLeadership(db: Db, { name, token }: LeadershipClaim): Promise<void> {
   await execute(db, 'UPDATE leaders SET token = NULL WHERE name = ? AND token = ?', [name, token]);
 }

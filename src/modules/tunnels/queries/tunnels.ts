@@ -2,13 +2,16 @@ import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 import type { TunnelHolder, TunnelRecord } from '../types';
 
-/** An announcement that holds for `seconds`: what others read, so that a holder can know it before any of them does. */
+/**
+ * Computes an announcement that is valid for `seconds`. Other processes read it from the database, so the owner must know it before it
+ * writes it.
+ */
 export async function nextAnnouncement(db: Db, seconds: number): Promise<string> {
   const row = await selectFirst<{ announced: string }>(db, `SELECT CAST(CAST(${IN_SECONDS} AS DATETIME(3)) AS CHAR) AS announced`, [seconds]);
   return row?.announced ?? '';
 }
 
-/** Makes this holder known, or keeps it so, for as long as its announcement says. */
+/** Publishes this tunnel owner, or renews it, until the time in its announcement. */
 export async function announceHolder(db: Db, { id, url, key, announced }: TunnelHolder): Promise<void> {
   await execute(
     db,
@@ -18,13 +21,13 @@ export async function announceHolder(db: Db, { id, url, key, announced }: Tunnel
   );
 }
 
-/** The holder goes, and its tunnels with it. */
+/** Removes an owner and its tunnels. */
 export async function withdrawHolder(db: Db, id: string): Promise<void> {
   await execute(db, 'DELETE FROM tunnels WHERE holder_id = ?', [id]);
   await execute(db, 'DELETE FROM tunnel_holders WHERE id = ?', [id]);
 }
 
-/** Forgets holders that have been silent for `seconds`, and their tunnels. Returns how many. */
+/** Removes owners that expired more than `seconds` ago, and their tunnels. Returns how many owners. */
 export async function sweepHolders(db: Db, seconds: number): Promise<number> {
   const gone = await selectRows<{ id: string }>(
     db,
@@ -37,7 +40,7 @@ export async function sweepHolders(db: Db, seconds: number): Promise<number> {
   return gone.length;
 }
 
-/** The tunnel of a node; undefined: it has none. `alive` is false when its holder's time is over. */
+/** Finds the tunnel of a node; undefined when it has none. `alive` is false when the owner's announcement expired. */
 export async function findTunnel(db: Db, nodeId: number): Promise<TunnelRecord | undefined> {
   const row = await selectFirst<{ token: string; holder_id: string; url: string; relay_key: string | null; announced: string; alive: number }>(
     db,
@@ -48,13 +51,13 @@ export async function findTunnel(db: Db, nodeId: number): Promise<TunnelRecord |
   return row && { token: row.token, holder: { id: row.holder_id, url: row.url, key: row.relay_key, announced: row.announced }, alive: row.alive === 1 };
 }
 
-/** The tokens of the tunnels on record as this holder's, without those of nodes that were shut out since. */
+/** Lists the tokens of this owner's recorded tunnels, without those of nodes that are quarantined or retired. */
 export async function listTunnels(db: Db, holderId: string): Promise<string[]> {
   const sql = "SELECT t.token FROM tunnels t JOIN nodes n ON n.id = t.node_id WHERE t.holder_id = ? AND n.status NOT IN ('quarantined', 'retired')";
   return (await selectRows<{ token: string }>(db, sql, [holderId])).map(({ token }) => token);
 }
 
-/** This tunnel is the node's from now on. */
+/** Records this tunnel as the node's only one. */
 export async function recordTunnel(db: Db, nodeId: number, { token, holderId }: { token: string; holderId: string }): Promise<void> {
   await execute(
     db,
@@ -64,17 +67,17 @@ export async function recordTunnel(db: Db, nodeId: number, { token, holderId }: 
   );
 }
 
-/** Forgets this tunnel. False: the node has another one by now, or none. */
+/** Removes this tunnel. False: the node has another tunnel by now, or none. */
 export async function removeTunnel(db: Db, nodeId: number, token: string): Promise<boolean> {
   return (await execute(db, 'DELETE FROM tunnels WHERE node_id = ? AND token = ?', [nodeId, token])) === 1;
 }
 
-/** Forgets whatever tunnel the node has. */
+/** Removes the node's tunnel, whichever it is. */
 export async function forgetTunnel(db: Db, nodeId: number): Promise<void> {
   await execute(db, 'DELETE FROM tunnels WHERE node_id = ?', [nodeId]);
 }
 
-/** The address from which this process reaches the database: on the network that all of the control plane share. */
+/** Finds the address from which this process connects to the database. It is on the network that the whole control plane shares. */
 export async function findOwnAddress(db: Db): Promise<string> {
   const row = await selectFirst<{ host: string }>(db, "SELECT SUBSTRING_INDEX(USER(), '@', -1) AS host");
   const host = row?.host ?? '';
