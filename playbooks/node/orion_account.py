@@ -230,7 +230,8 @@ def main(args):
         if params['uid'] <= fence:
             return {'failed': True, 'msg': 'uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), 'stale': True, 'fence': fence}
         if params['alone'] and any(is_account_name(fields[0]) and fields[0] != params['username'] for fields in entries('/etc/passwd')):
-            return {'failed': True, 'msg': 'another account of Orion is here: this one was asked for too late', 'stale': True, 'fence': fence}
+            # Without the fence: another uid would not do either.
+            return {'failed': True, 'msg': 'another account of Orion is here: this one was asked for too late', 'stale': True}
         account = Account(params)
         account.refuse_foreign()
         for step in (account.write_record, account.make_entries, account.drop_groups, account.make_home,

@@ -4,6 +4,7 @@ import type { CallAccess } from '../contract';
 import { createBatcher, fulfilled } from '../lib/batcher';
 import type { Clock } from '../lib/clock';
 import { OrionError } from '../lib/errors';
+import type { Logger } from '../lib/logger';
 import { findUsersOfTokens, type Principal, type TokenOfUser, type TokenSettings, type User } from '../modules/accounts';
 import { createTokenReader } from './access-token';
 import { bytesOfBody } from './body';
@@ -29,7 +30,7 @@ const LOOKUP_MAX = 64;
  */
 export interface AuthSources {
   reads: Knex;
-  ctx: { db: Knex; clock: Clock };
+  ctx: { db: Knex; clock: Clock; logger: Logger };
 }
 
 /**

@@ -4,6 +4,7 @@ import { createSeal, isCallOf, keyIdOf, type MacCall, parseAuthorization, type S
 import { type Clock, withDeadline } from '../lib/clock';
 import { OrionError } from '../lib/errors';
 import { sha256 } from '../lib/ids';
+import type { Logger } from '../lib/logger';
 import { type Caller, type CallerHints, listCallers } from '../modules/nodes';
 
 /** The node that made a call. */
@@ -50,7 +51,12 @@ const RETRY_WITHIN_SECONDS = 10;
  * Creates a finder that looks up calls which arrive together in one statement. It throws `unavailable` when the database fails or does not
  * answer within 5 s.
  */
-export function createNodeFinder({ db, clock }: { db: Knex; clock: Clock }): FindNodeCaller {
+export function createNodeFinder({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): FindNodeCaller {
+  /** Throws `unavailable` with a random retry time, so that agents do not all return at once after an outage. Logs once for all calls of a batch. */
+  const tryLater = (cause: unknown): never => {
+    logger.error('nodes of calls not looked up', { error: cause });
+    throw new OrionError('unavailable', 'The database does not answer. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause, isLogged: true });
+  };
   const hints: CallerHints = new Map();
   const lookups = createBatcher<string, Caller | undefined>({
     max: MAX_BATCH,
@@ -67,9 +73,4 @@ export function createNodeFinder({ db, clock }: { db: Knex; clock: Clock }): Fin
     }
     return { ...caller, mac: nonce === undefined ? undefined : { nonce, seal: createSeal(caller.credentialHash, nonce) } };
   };
-}
-
-/** Throws `unavailable` with a random retry time, so that agents do not all return at once after an outage. */
-function tryLater(cause: unknown): never {
-  throw new OrionError('unavailable', 'The database does not answer. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause });
 }

@@ -12,13 +12,13 @@ const EXPECTED: Record<ErrorCode, number> = {
   internal: 500, no_node_free: 503, provisioning_failed: 503, unavailable: 503,
 };
 
-async function answerTo(error: unknown): Promise<request.Response> {
+async function answerTo(error: unknown, logger = silentLogger): Promise<request.Response> {
   const app = express();
   app.use((_req, res) => {
     res.locals['requestId'] = 'r1';
     throw error;
   });
-  app.use(createErrorHandler(silentLogger));
+  app.use(createErrorHandler(logger));
   return request(app).get('/');
 }
 
@@ -37,6 +37,13 @@ describe('errors on the wire', () => {
     expect(answer.status).toBe(500);
     expect(answer.text).not.toContain('SELECT');
     expect(answer.text).not.toContain('problem.ts');
+  });
+
+  it.each([[true, 0], [false, 1]])('R40: a failure that many requests share is logged by whoever found it alone (%s)', async (isLogged, times) => {
+    const lines: string[] = [];
+    const logger = { ...silentLogger, error: (message: string) => void lines.push(message) };
+    await answerTo(new OrionError('unavailable', 'Try again.', { isLogged }), logger);
+    expect(lines).toHaveLength(times);
   });
 
   it.each(['PROTOCOL_CONNECTION_LOST', 'ECONNREFUSED', 'ER_SERVER_SHUTDOWN'])('I8: a database that is gone (%s) is 503, to be repeated', async (code) => {

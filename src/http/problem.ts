@@ -97,7 +97,7 @@ interface FailedCall {
 export function answerError(logger: Logger, { req, res, path, first }: FailedCall, error: unknown): void {
   const { requestId } = res.locals;
   const problem = toOrionError(error);
-  if (problem.code === 'internal' || problem.code === 'unavailable') {
+  if (!problem.isLogged && (problem.code === 'internal' || problem.code === 'unavailable')) {
     logger.error('request failed', { requestId, method: req.method ?? '', path, error: problem.cause ?? problem });
   }
   if (res.headersSent) {
@@ -151,7 +151,7 @@ function endWithProblem(socket: Duplex, { title, status, code, detail }: Problem
   const body = JSON.stringify({ type: `urn:orion:problem:${code}`, title, status, code, detail, request_id: requestId });
   const head = ['Connection: close', 'Content-Type: application/problem+json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, `X-Request-Id: ${requestId}`];
   if (retryAfterSeconds !== undefined) {
-    head.push(`Retry-After: ${retryAfterSeconds}`);
+    head.push(`Retry-After: ${Math.ceil(retryAfterSeconds)}`);
   }
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head.join('\r\n')}\r\n\r\n${body}`);
 }

@@ -35,6 +35,8 @@ export interface ErrorExtras {
   /** Further members of the problem document; snake_case, never a secret. */
   details?: Record<string, unknown>;
   cause?: unknown;
+  /** The error is in the log already, once for many requests that failed together. */
+  isLogged?: boolean;
 }
 
 /** An error with a code to which callers can react, and a message that names the next step. Any other thrown error is a bug. */
@@ -42,6 +44,7 @@ export class OrionError extends Error {
   override name = 'OrionError';
   readonly retryAfterSeconds: number | undefined;
   readonly details: Record<string, unknown>;
+  readonly isLogged: boolean;
 
   constructor(
     readonly code: ErrorCode,
@@ -51,6 +54,7 @@ export class OrionError extends Error {
     super(message, { cause: extras.cause });
     this.retryAfterSeconds = extras.retryAfterSeconds;
     this.details = extras.details ?? {};
+    this.isLogged = extras.isLogged ?? false;
   }
 }
 

@@ -56,7 +56,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   });
   const keeper = await startTunnelKeeper({ ...ctx, db: agentsDb, tunnels: { ...plane.tunnels, older } }, config.relay);
   const [listening, forAgents] = await listenOnBoth(apps, { ...http, clock });
-  const findNodeCaller = createNodeFinder({ db: agentsDb, clock });
+  const findNodeCaller = createNodeFinder({ db: agentsDb, clock, logger });
   for (const { server } of [listening, forAgents]) {
     acceptTunnels(server, { db: agentsDb, findNodeCaller, challenges, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
   }

@@ -60,7 +60,7 @@ export function createHeartbeatLog({ db, logger, uses }: Pick<FlowContext, 'db' 
       await withDeadline(DEADLINE_MS, () => recordHeartbeats(db, [...latest.values()])).catch((cause: unknown) => {
         logger.error('heartbeats not written', { heartbeats: rows.length, error: cause });
         // Nothing is lost: each agent repeats its heartbeat after a random time.
-        throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause });
+        throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause, isLogged: true });
       });
       uses.note([...latest.values()].filter(({ vitals }) => isNews(vitals)).map(({ nodeId }) => nodeId));
       return fulfilled(rows.map(() => undefined));

@@ -90,9 +90,9 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
 }
 
 /**
- * Returns the lowest uid that the node may accept after it refused one. A fencing token on the node that is ahead of the database is no
- * failure of the node. Either a late login check wiped its account there, or the database was restored from a backup. A late request of
- * this process has lost its claim, so it gets no other uid.
+ * Returns the lowest uid that the node may accept, when it refused one. A fence that is ahead of the database is no failure: a late check of
+ * logins wiped its account there, or the database was restored from a backup. A late order has lost its claim, so it gets no other uid; and
+ * the node refuses every uid while an account of another lease is there.
  */
 function nextUidAfter(error: ProvisioningError): number | undefined {
   if (error instanceof StaleUidError) {
@@ -172,7 +172,9 @@ function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, n
     ctx,
     () => renewPlacement(ctx.db, placement, ctx.settings.claimSeconds),
     async (signal) => {
-      const report = await ctx.provisioner.ensurePresent(target, { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds, proveLogin: placement.state === 'creating' }, signal);
+      const account = { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds, proveLogin: placement.state === 'creating' };
+      // The node may have a tenant that a restored database does not know: a new account never comes beside another one (I1).
+      const report = await ctx.provisioner.ensurePresent(target, { ...account, ...(placement.untouched && { alone: true }) }, signal);
       return { report, restored: await restoreHome(ctx, { placement, target }, signal) };
     },
   );

@@ -35,7 +35,7 @@ const DATABASE_DEADLINE_MS = 1_500;
 export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise<string> {
   let reading: Promise<Figures> | undefined;
   const read = (): Promise<Figures> => {
-    reading ??= readFigures(db).finally(() => (reading = undefined));
+    reading ??= readFigures(db, logger).finally(() => (reading = undefined));
     return reading;
   };
   return async () => {
@@ -49,9 +49,14 @@ export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise
 }
 
 /** Reads the figures one after the other, over one connection. */
-async function readFigures(db: Knex): Promise<Figures> {
+async function readFigures(db: Knex, logger: Logger): Promise<Figures> {
   const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBreaker(db) };
-  return { ...fleet, jobs: await viewJobs(db) };
+  // Their table may lack its grants, before `orion migrate grant`. The fleet is shown all the same.
+  const jobs = await viewJobs(db).catch((error: unknown) => {
+    logger.warn('jobs not read from the database', { reason: messageOf(error) });
+    return [];
+  });
+  return { ...fleet, jobs };
 }
 
 function show(metrics: Metrics, figures: Figures | undefined): void {

@@ -92,6 +92,7 @@ describe('a uid that the machine refuses', () => {
     });
     expect(await rent()).toMatchObject({ status: 201, body: { leases: [{ state: 'active', generation: 1, node: { id } }] } });
     expect(uidsAsked()).toEqual([70_016, 70_019]);
+    expect(api.provisioner.calls.filter(({ verb }) => verb === 'ensurePresent').map(({ spec }) => spec?.alone)).toEqual([true, true]);
     expect(await row(database.db, 'SELECT status, provision_failures FROM nodes WHERE id = ?', [id])).toEqual({ status: 'alive', provision_failures: 0 });
   });
 

@@ -53,6 +53,18 @@ describe('a scrape', () => {
     }
   });
 
+  it('R40: shows the fleet while the reports of the jobs cannot be read', async () => {
+    await system.sql('RENAME TABLE job_reports TO job_reports_away');
+    try {
+      const text = await scrape(system.apis[0]?.opsUrl);
+      expect(text).toContain('\norion_database_up 1\n');
+      expect(text.match(FROM_DATABASE)).toHaveLength(ALL);
+      expect(text).not.toContain('\norion_job_replicas{');
+    } finally {
+      await system.sql('RENAME TABLE job_reports_away TO job_reports');
+    }
+  });
+
   it('R40: tells the same of the same fleet each time', async () => {
     for (const url of Array.from({ length: 3 }, () => system.apis[0]?.opsUrl)) {
       const text = await scrape(url);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { StaleUidError } from '../../../src/modules/provisioning';
 import { sshExec, type Worker } from '../../lab';
 import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
 
@@ -91,6 +92,15 @@ describe('ensurePresent', () => {
     await expect(present({ ...second, uid: first.uid })).rejects.toMatchObject({ failure: 'uid_taken', nextFree: expect.any(Number) });
     await expect(present({ ...second, username: first.username })).rejects.toMatchObject({ failure: 'failed' });
     await expect(present({ ...first, generation: 2 })).rejects.toMatchObject({ failure: 'failed' });
+    await expect(asRoot(worker, `id ${second.username}`)).rejects.toThrow();
+  }, 30_000);
+
+  it('I1: refuses a new account beside another one, whatever its uid', async () => {
+    const [first, second] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
+    await present(first);
+    const refusal = await present({ ...second, alone: true }).then(() => undefined, (error: unknown) => error);
+    expect(refusal).toMatchObject({ failure: 'stale', message: expect.stringContaining('another account of Orion is here') });
+    expect(refusal).not.toBeInstanceOf(StaleUidError);
     await expect(asRoot(worker, `id ${second.username}`)).rejects.toThrow();
   }, 30_000);
 

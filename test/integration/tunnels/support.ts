@@ -45,7 +45,7 @@ export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Ho
   const { url: relayUrl } = await row<{ url: string }>(db, 'SELECT url FROM tunnel_holders WHERE id = ?', [id]);
   const server = createServer((_req, res) => res.writeHead(404).end());
   const stopping = new AbortController();
-  acceptTunnels(server, { db, findNodeCaller: createNodeFinder({ db, clock: systemClock }), challenges: CHALLENGES, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
+  acceptTunnels(server, { db, findNodeCaller: createNodeFinder({ db, clock: systemClock, logger: silentLogger }), challenges: CHALLENGES, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
   const url = `http://127.0.0.1:${await listening(server)}`;
   return {
     id, url, relayUrl, server, hub, keeper, stopping,
