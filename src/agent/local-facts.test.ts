@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { osName, readFacts, readVitals, usableCpus, usableMemory } from './facts';
@@ -57,7 +57,9 @@ describe('the passwd editor', () => {
   it('adds and removes an account whole, keeps modes, and leaves no lock behind', async () => {
     const etc = await mkdtemp(join(tmpdir(), 'orion-etc-'));
     await writeFile(join(etc, 'passwd'), 'root:x:0:0:root:/root:/bin/sh\n', { mode: 0o644 });
-    await writeFile(join(etc, 'shadow'), 'root:*::0:99999:7:::\n', { mode: 0o640 });
+    await writeFile(join(etc, 'shadow'), 'root:*::0:99999:7:::\n');
+    // Whatever the umask of the test command is.
+    await chmod(join(etc, 'shadow'), 0o640);
     const editor = createPasswdEditor(systemClock, etc);
     await editor.setEntry('orion-mgmt', { passwd: 'orion-mgmt:x:0:0::/h:/bin/sh', shadow: 'orion-mgmt:*::0:99999:7:::' });
     expect(await readFile(join(etc, 'passwd'), 'utf8')).toBe('root:x:0:0:root:/root:/bin/sh\norion-mgmt:x:0:0::/h:/bin/sh\n');
