@@ -84,16 +84,18 @@ export class Transaction extends Tx {
 
   /**
    * Sends several statements in one round trip: those that `work` sends through the batch before it returns its promise, in that order.
-   * With `commit`, COMMIT is the last. The server stops at the first statement that fails. Then all statements of the batch are rejected
-   * with its error, and so is all that the transaction sends later. The server may have rolled back, and would run these statements outside
-   * of the transaction.
+   * The server stops at the first statement that fails. Then all statements of the batch are rejected with its error, and so is all that the
+   * transaction sends later. The server may have rolled back, and would run these statements outside of the transaction.
+   *
+   * With `commit`, COMMIT is the last. If `work` fails before it waits for an answer, nothing is sent: the statements that it did send would
+   * be committed without the ones that it did not.
    *
    * On a connection that takes one statement per round trip, the statements are sent one after the other, up to the first that fails.
    */
   async batch<T>(work: (batch: Batch) => Promise<T>, { commit = false }: { commit?: boolean } = {}): Promise<T> {
     const batch = new Batch(this);
     const result = work(batch);
-    const sent = this.#sendHeld(batch.close(), commit);
+    const sent = this.#sendHeld(batch.close(), commit, commit ? failureBeforeAnswers(result) : undefined);
     await Promise.allSettled([result, sent]);
     await sent;
     return result;
@@ -102,7 +104,7 @@ export class Transaction extends Tx {
   /** Sends COMMIT, unless a batch sent it or nothing was sent. `transaction` calls this at the end of its work. */
   async commit(): Promise<void> {
     if (this.#isBegun && !this.#isCommitted) {
-      await this.batch(() => Promise.resolve(), { commit: true });
+      await this.#sendHeld([], true);
     }
   }
 
@@ -125,11 +127,14 @@ export class Transaction extends Tx {
     return this.#isCommitted;
   }
 
-  async #sendHeld(held: Held[], commit: boolean): Promise<void> {
+  async #sendHeld(held: Held[], commit: boolean, failure?: Promise<void>): Promise<void> {
     if (held.length === 0 && !commit) {
       return;
     }
     try {
+      if (failure) {
+        await failure;
+      }
       const answers = await this.#sendTogether(held, commit);
       held.forEach(({ resolve }, at) => resolve(answers[at]));
     } catch (error) {
@@ -186,6 +191,12 @@ export class Transaction extends Tx {
 }
 
 const OVER = 'the transaction is over';
+
+/** Rejects if `work` fails before it waits for an answer. A turn of the event loop is enough for all that needs no answer. */
+async function failureBeforeAnswers(work: Promise<unknown>): Promise<void> {
+  const turn = new Promise((resolve) => setImmediate(resolve));
+  await Promise.race([work, turn]);
+}
 
 export const frameOf = (connection: Connection): Frame => (isClustered(connection) ? GUARDED : PLAIN);
 

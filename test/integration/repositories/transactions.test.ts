@@ -146,6 +146,17 @@ describe.each([
     }
   });
 
+  it('with COMMIT is not sent when its work fails before it has sent all', async () => {
+    const one = async (batch: Batch): Promise<number> => insert(batch, 'ada');
+    const other = async (batch: Batch): Promise<number> => {
+      await Promise.resolve();
+      throw new Error(`no row for ${batch.isClustered ? 'a cluster' : 'a server'}`);
+    };
+    const broken = failing((tx) => tx.batch((batch) => Promise.all([one(batch), other(batch)]), { commit: true }));
+    expect(await broken).toMatchObject({ message: 'no row for a server' });
+    expect(await users()).toBe(0);
+  });
+
   it('that failed ends the transaction: the server may have rolled back, and would keep what is sent later', async () => {
     await insert(db, 'ada');
     const told: unknown[] = [];
