@@ -111,7 +111,7 @@ async function checkJobs(api: ApiClient): Promise<Check[]> {
       return [good('jobs', `all ${items.length} run`)];
     }
     const what = idle.length > 0 ? `no replica runs ${idle.join(', ')}` : 'no replica has reported any';
-    return [bad('jobs', what, 'Start a scheduler, or look at its log. When each job last ran: orion jobs')];
+    return [bad('jobs', what, 'Start a scheduler, update it to this release, or look at its log. When each job last ran: orion jobs')];
   } catch (error) {
     return error instanceof ApiError && error.status === NOT_FOUND ? [] : [bad('jobs', messageOf(error), 'Look at the log of the API.')];
   }

@@ -82,6 +82,13 @@ describe('reports of two replicas', () => {
     expect(await count(database.db, "SELECT COUNT(*) FROM job_reports WHERE role = 'scheduler'")).toBe(1);
   });
 
+  it('R40: of a role that is gone for good are removed after a week, whatever the role of who reports', async () => {
+    await createReportWriter(database.db, 'autoscaler')([newsOf('lead')]);
+    await age(database.db, 'UPDATE job_reports SET reported_at = reported_at - INTERVAL 8 DAY');
+    await createReportWriter(database.db, 'scheduler')([newsOf('tidy')]);
+    expect((await viewJobs(database.db)).map(({ name }) => name)).toEqual(['tidy']);
+  });
+
   it('R40: of many replicas are written at once, and none is lost', async () => {
     const writers = Array.from({ length: 8 }, () => createReportWriter(database.db, 'scheduler'));
     const news = ['a', 'b', 'c', 'd'].map((name) => newsOf(name));

@@ -7,6 +7,8 @@ import type { JobReport } from '../state';
 
 /** The reports of a replica that did not report for this long are deleted once another replica of its role reports. */
 const FORGOTTEN_SECONDS = 3_600;
+/** … and after this long once any replica reports, because the role may be gone for good. */
+const GONE_DAYS = 7;
 const FORGOTTEN_AT_ONCE = 100;
 /** Maximum number of rows that `listJobReports` reads: the newest reports of some hundred replicas. */
 const MAX_READ = 2_000;
@@ -28,8 +30,8 @@ export function createReportWriter(db: Knex, role: string): WriteReports {
          ON DUPLICATE KEY UPDATE reported_at = VALUES(reported_at), ${NEWS.map(unlessNull).join(', ')}`,
         news.flatMap((each) => [replicaId, role, ...valuesOf(each)]),
       );
-      const forgotten = 'reported_at < UTC_TIMESTAMP(3) - INTERVAL ? SECOND AND role = ?';
-      await execute(tx, `DELETE FROM job_reports WHERE ${forgotten} LIMIT ?`, [FORGOTTEN_SECONDS, role, FORGOTTEN_AT_ONCE]);
+      const forgotten = 'reported_at < UTC_TIMESTAMP(3) - INTERVAL ? SECOND AND (role = ? OR reported_at < UTC_TIMESTAMP(3) - INTERVAL ? DAY)';
+      await execute(tx, `DELETE FROM job_reports WHERE ${forgotten} LIMIT ?`, [FORGOTTEN_SECONDS, role, GONE_DAYS, FORGOTTEN_AT_ONCE]);
     });
 }
 
