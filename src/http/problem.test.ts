@@ -39,7 +39,7 @@ describe('errors on the wire', () => {
     expect(answer.text).not.toContain('problem.ts');
   });
 
-  it.each([[true, 0], [false, 1]])('R40: a failure that many requests share is logged by whoever found it alone (%s)', async (isLogged, times) => {
+  it.each([[true, 0], [false, 1]])('R40: logs an error that its batch has logged (%s) so many times more: %d', async (isLogged, times) => {
     const lines: string[] = [];
     const logger = { ...silentLogger, error: (message: string) => void lines.push(message) };
     await answerTo(new OrionError('unavailable', 'Try again.', { isLogged }), logger);

@@ -2,7 +2,7 @@ import { ConfigError } from '../config/env';
 import { type CheckpointContext, checkpointJob, checkpointSweepJob } from '../flows/placements/checkpoint-home';
 import type { WorkContext } from '../flows/support/context';
 import { expireJob } from '../flows/leases/expire-leases';
-import { createKeepaliveProbes, keptProbeJob, type KeepaliveProbes, shardsJob } from '../flows/health/keepalive-probes';
+import { createKeepaliveProbes, keepaliveProbeJob, type KeepaliveProbes, shardsJob } from '../flows/health/keepalive-probes';
 import { migrateJob } from '../flows/migration/migrate-leases';
 import { outdatedAccountsJob } from '../flows/placements/outdated-accounts';
 import { pendingJob } from '../flows/enrolment/pending-nodes';
@@ -29,7 +29,7 @@ function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: stri
   const timeoutMs = probe.timeoutSeconds * 1000;
   const sessions = createPooledSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
   ofPlays.borrowFrom(sessions);
-  const wakes = { onSuspect: () => wake(probeJob), onLost: () => wake(keptProbeJob) };
+  const wakes = { onSuspect: () => wake(probeJob), onLost: () => wake(keepaliveProbeJob) };
   return createKeepaliveProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, ...wakes });
 }
 
@@ -53,7 +53,7 @@ export function startScheduler(plane: WorkPlane): RunningRole {
     bind(outdatedAccountsJob, ctx),
     bind(migrateJob, ctx),
     bind(probeJob, { ...ctx, prober, onDeath: () => wake(migrateJob) }),
-    ...(kept ? [bind(shardsJob, kept), bind(keptProbeJob, kept)] : []),
+    ...(kept ? [bind(shardsJob, kept), bind(keepaliveProbeJob, kept)] : []),
     ...(saving ? [bind(checkpointJob, saving), bind(checkpointSweepJob, saving)] : []),
   ]);
   logger.info('scheduling', { probeIntervalSeconds: probe.intervalSeconds });

@@ -58,7 +58,7 @@ export const shardsJob: SweepJob<KeepaliveProbes> = {
   sweep: (kept) => kept.look().then(() => 'done' as const),
 };
 
-export const keptProbeJob: SweepJob<KeepaliveProbes> = {
+export const keepaliveProbeJob: SweepJob<KeepaliveProbes> = {
   name: 'kept-probe',
   description: 'probes nodes over kept connections, so that a probe needs no login',
   period: ({ beatSeconds }) => beatSeconds,

@@ -17,7 +17,7 @@ interface Figures {
   nodes: Awaited<ReturnType<typeof countNodes>>;
   leases: Awaited<ReturnType<typeof countLeases>>;
   lag: Awaited<ReturnType<typeof findQueueLag>>;
-  brake: Awaited<ReturnType<typeof findBreaker>>;
+  breaker: Awaited<ReturnType<typeof findBreaker>>;
   jobs: JobView[];
 }
 
@@ -50,7 +50,7 @@ export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise
 
 /** Reads the figures one after the other, over one connection. */
 async function readFigures(db: Knex, logger: Logger): Promise<Figures> {
-  const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), brake: await findBreaker(db) };
+  const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), breaker: await findBreaker(db) };
   // Their table may lack its grants, before `orion migrate grant`. The fleet is shown all the same.
   const jobs = await viewJobs(db).catch((error: unknown) => {
     logger.warn('jobs not read from the database', { reason: messageOf(error) });
@@ -70,14 +70,14 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
     [metrics.nodesLeasable, metrics.nodesDirty, metrics.migrationBreaker].forEach((gauge) => gauge.remove());
     return;
   }
-  const { nodes, leases, lag, brake, jobs } = figures;
+  const { nodes, leases, lag, breaker, jobs } = figures;
   const sum = (rows: typeof nodes): number => rows.reduce((total, { count }) => total + count, 0);
   nodes.forEach(({ status, count }) => metrics.nodes.inc({ status }, count));
   leases.forEach(({ state, count }) => metrics.leases.set({ state }, count));
   Object.entries(lag).forEach(([queue, seconds]) => metrics.queueLagSeconds.set({ queue }, seconds));
   metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied && !n.short)));
   metrics.nodesDirty.set(sum(nodes.filter((n) => n.dirty && n.status !== 'retired')));
-  metrics.migrationBreaker.set(brake === null ? 0 : 1);
+  metrics.migrationBreaker.set(breaker === null ? 0 : 1);
   jobs.forEach((job) => showJob(metrics.jobs, job));
 }
 
