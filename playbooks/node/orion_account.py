@@ -20,6 +20,7 @@ from orion_skeleton import Copy
 from orion_sshd import sshd_version
 from orion_uids import Taken, refuse_taken
 
+CHECK = 'orn-check-'  # accounts of checks of logins (src/flows/placements/wipe-node.ts)
 GRACE_SECONDS = 60
 SAME_END_SECONDS = 5
 DAY = 86400
@@ -218,6 +219,11 @@ def check(params):
         raise Trouble('the lease is over')
 
 
+def is_in_the_way(name, own):
+    """Another tenant's account; for a check of logins any other account. A late check must meet no tenant. A tenant may meet a check's account, which has no tenant."""
+    return is_account_name(name) and name != own and (own.startswith(CHECK) or not name.startswith(CHECK))
+
+
 def main(args):
     os.umask(0o077)
     try:
@@ -229,7 +235,7 @@ def main(args):
         fence = read_fence()
         if params['uid'] <= fence:
             return {'failed': True, 'msg': 'uid %d is stale: accounts up to %d were wiped here' % (params['uid'], fence), 'stale': True, 'fence': fence}
-        if params['alone'] and any(is_account_name(fields[0]) and fields[0] != params['username'] for fields in entries('/etc/passwd')):
+        if params['alone'] and any(is_in_the_way(fields[0], params['username']) for fields in entries('/etc/passwd')):
             # Without the fence: another uid would not do either.
             return {'failed': True, 'msg': 'another account of Orion is here: this one was asked for too late', 'stale': True}
         account = Account(params)

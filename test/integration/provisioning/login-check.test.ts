@@ -106,6 +106,15 @@ describe('whether a tenant can log in', () => {
   }, 60_000);
 });
 
+it('I1: the account of a check that broke off keeps no tenant away; another tenant does', async () => {
+  const [check, tenant, next] = [{ ...aSpec(bench.tenantKey), username: 'orn-check-left' }, aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
+  await bench.provisioner.ensurePresent(nodeOf(worker), check);
+  await bench.provisioner.ensurePresent(nodeOf(worker), { ...tenant, alone: true });
+  await expect(bench.provisioner.ensurePresent(nodeOf(worker), { ...next, alone: true })).rejects.toMatchObject({ failure: 'stale' });
+  expect(await asRoot(worker, 'grep -o ^orn-[^:]* /etc/passwd')).toBe(`${check.username}\n${tenant.username}`);
+  await bench.provisioner.wipe(nodeOf(worker), [check, tenant]);
+}, 60_000);
+
 it('I7: a check that comes too late, when the next tenant is on the machine, makes no account and touches nothing', async () => {
   const tenant = aSpec(bench.tenantKey);
   await bench.provisioner.ensurePresent(nodeOf(worker), tenant);
