@@ -14,10 +14,10 @@ export async function inside(worker: Worker, command: string): Promise<string> {
 /** For `inside`: a power cut for the agent alone. The brackets keep it from finding the shell that runs it. */
 export const KILL_AGENT = "pkill -KILL -f '[o]rion-agent.js'";
 
-/** Names of Orion's accounts of tenants in the worker's own passwd. */
+/** Names of tenants' accounts in the worker's own passwd. The account of a check of logins (`orn-check-*`) is no tenant's. */
 export async function tenantAccounts(worker: Worker): Promise<string[]> {
   const names = await inside(worker, "grep -o '^orn-[^:]*' /etc/passwd || true");
-  return names === '' ? [] : names.split('\n');
+  return names.split('\n').filter((name) => name !== '' && !name.startsWith('orn-check-'));
 }
 
 export async function untilNoAccount(worker: Worker, timeoutMs = 30_000): Promise<void> {
