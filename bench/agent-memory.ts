@@ -2,7 +2,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../src/lib/clock';
 import { programDir, runOrThrow, startProcess, type Worker } from '../test/lab';
-import { startSystem, type System } from '../test/support/system';
+import { fastConstants, startSystem, type System } from '../test/support/system';
 import type { Benchmark, BenchRun, Row } from './benchmark';
 import { figure, ratioOf } from './measure';
 
@@ -27,7 +27,10 @@ export const agentMemory: Benchmark = {
 async function measureMemory({ short, say }: BenchRun): Promise<Row[]> {
   await runOrThrow('node', [join(programDir, 'scripts', 'build-agent.mjs'), 'x64'], { timeoutMs: 300_000 });
   await runOrThrow('python3', ['-c', UNPACK, PACKED, PROGRAM]);
-  const system = await startSystem({ apis: 1, schedulers: 0, ownDatabase: true, env: { ORION_HEARTBEAT_INTERVAL_SECONDS: '0.1' } });
+  const system = await startSystem({
+    apis: 1, schedulers: 0, ownDatabase: true,
+    env: fastConstants({ heartbeatIntervalSeconds: 0.1, overdueIntervals: 50 }),
+  });
   try {
     const bare = startProcess(system.lab, { name: 'bare-node', command: process.execPath, args: ['-e', 'setInterval(() => undefined, 1000)'] });
     const { workers } = await system.launchWorkers(2 * AGENTS);

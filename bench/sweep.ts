@@ -3,7 +3,7 @@ import { systemClock } from '../src/lib/clock';
 import { fingerprintOf } from '../src/lib/host-key';
 import type { SshTarget } from '../src/ssh';
 import type { Worker } from '../test/lab';
-import { startSystem, type System } from '../test/support/system';
+import { fastConstants, startSystem, type System } from '../test/support/system';
 import { bareProbe } from './bare-ssh';
 import type { Benchmark, BenchRun, Row } from './benchmark';
 import { figure, perSecond, ratioOf } from './measure';
@@ -23,7 +23,10 @@ export const sweep: Benchmark = {
 async function measureSweep({ short, say }: BenchRun): Promise<Row[]> {
   const system = await startSystem({
     apis: 1, schedulers: 0, ownDatabase: true,
-    env: { ORION_MANAGEMENT_USER: 'root', ORION_KEPT_PROBES: 'false', ORION_WARM_PLAYS: 'false', ORION_PROBE_INTERVAL_SECONDS: '0.05', ORION_PROBE_CONCURRENCY: String(WORKERS), ORION_PROBE_TIMEOUT_SECONDS: '10', ORION_CLAIM_SECONDS: '30' },
+    env: {
+      ...fastConstants({ managementUser: 'root', probeConcurrency: WORKERS, probeTimeoutSeconds: 10, claimSeconds: 30 }),
+      ORION_KEPT_PROBES: 'false', ORION_WARM_PLAYS: 'false', ORION_PROBE_INTERVAL_SECONDS: '0.05',
+    },
   });
   try {
     const { workers } = await system.launchWorkers(WORKERS, { agent: false });

@@ -2,7 +2,7 @@
 // An agent listens nowhere: its container lives as long as it does.
 import { readFileSync } from 'node:fs';
 
-const { ORION_OPS_PORT = '9464', ORION_SCALE_DRIVER_PORT = '9466' } = process.env;
+const { ORION_OPS_PORT = '9464', ORION_HTTP_PORT = '9466', ORION_SCALE_DRIVER_PORT = ORION_HTTP_PORT } = process.env;
 const [, role] = /--role[=\0]([^\0]*)\0/.exec(readFileSync('/proc/1/cmdline', 'latin1')) ?? [];
 if (role !== 'agent') {
   const port = role === 'scale-driver' ? ORION_SCALE_DRIVER_PORT : ORION_OPS_PORT;

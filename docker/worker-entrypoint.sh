@@ -3,7 +3,7 @@
 # the agent's credential are files of the container and live through a restart. An agent that ends with 0 was told to leave and stays down.
 # `worker-entrypoint.sh check` is the health check.
 set -u
-TOKEN=/etc/orion/join-token STATE=${ORION_STATE_DIR:-/var/lib/orion}
+TOKEN=/etc/orion/join-token STATE=/var/lib/orion
 
 # Listening on port 22, by the kernel's table: connecting would leave lines in the log.
 if [ "${1-}" = check ]; then

@@ -20,9 +20,11 @@ SCRIPT_SHA256='@AGENT_SHA256@'
 X64_SHA256='@AGENT_X64_SHA256@'
 ARM64_SHA256='@AGENT_ARM64_SHA256@'
 CONTROL='@CONTROL_FINGERPRINT@'
-SETTINGS='API_ENDPOINT MY_HOST_PORT MY_HOSTNAME MY_ADDRESS ORION_TUNNEL ORION_LOCAL_SSH ORION_LABELS ORION_UID_RANGE ORION_STATE_DIR ORION_HOST_KEY_FILE ORION_FENCE_GRACE_SECONDS
-  ORION_CA_FILE ORION_CONTROL_FINGERPRINT ORION_MANAGE_ACCOUNTS ORION_CPUS ORION_MEMORY_MB LOG_LEVEL ORION_NODE
-  http_proxy https_proxy no_proxy'
+# The last line has settings of earlier releases: the agent gets them, and says that they have no effect.
+SETTINGS='API_ENDPOINT MY_HOST_PORT MY_HOSTNAME MY_ADDRESS ORION_TUNNEL ORION_LOCAL_SSH ORION_LABELS ORION_UID_RANGE ORION_HOST_KEY_FILE
+  ORION_CA_FILE ORION_CONTROL_FINGERPRINT LOG_LEVEL ORION_NODE http_proxy https_proxy no_proxy
+  ORION_STATE_DIR ORION_FENCE_GRACE_SECONDS ORION_MANAGE_ACCOUNTS ORION_CPUS ORION_MEMORY_MB'
+STATE=/var/lib/orion
 PROGRAM=/opt/orion-agent/orion-agent
 COMMAND=/usr/local/bin/orion-agent
 CONFIG=/etc/orion-agent
@@ -171,7 +173,6 @@ read_settings() {
   # shellcheck disable=SC2034
   ORION_NODE=$NODE
   API_ENDPOINT=${API_ENDPOINT:-$URL}
-  STATE=${ORION_STATE_DIR:-/var/lib/orion}
   CA=$ORION_CA_FILE
   if [ -n "$CA" ]; then
     [ -r "$CA" ] || die "ORION_CA_FILE: $CA cannot be read"
@@ -435,6 +436,7 @@ set -eu
 PROGRAM=/opt/orion-agent/orion-agent
 COMMAND=/usr/local/bin/orion-agent
 CONFIG=/etc/orion-agent
+STATE=/var/lib/orion
 UNIT=/etc/systemd/system/orion-agent.service
 INIT_SCRIPT=/etc/init.d/orion-agent
 PID_FILE=/run/orion-agent.pid
@@ -464,7 +466,6 @@ die() { printf 'orion-agent: %s\n' "$*" >&2; exit 1; }
 load_settings() {
   # shellcheck disable=SC2163
   while IFS= read -r line; do export "$line"; done <"$CONFIG/env"
-  STATE=${ORION_STATE_DIR:-/var/lib/orion}
   if [ -n "$(find "$STATE/agent/credential" -newer "$CONFIG/token" 2>/dev/null)" ]; then rm -f -- "$CONFIG/token"; fi
   if [ -s "$CONFIG/token" ]; then export ORION_JOIN_TOKEN_FILE="$CONFIG/token"; fi
   if [ -e "$PROGRAM.js" ] && [ ! -x "${ORION_NODE-}" ]; then ORION_NODE=$(command -v node) || die 'Node.js is not there any more'; fi
@@ -625,8 +626,7 @@ uninstall() {
     rc-update --quiet delete orion-agent default
     rm -f -- "$INIT_SCRIPT"
   fi
-  rm -rf -- "$CONFIG" "${PROGRAM%/*}" "$PID_FILE" "$LOG" "$LOG.1" "$STATE/accounts" /var/lib/orion
-  rmdir -- "$STATE" 2>/dev/null || :
+  rm -rf -- "$CONFIG" "${PROGRAM%/*}" "$PID_FILE" "$LOG" "$LOG.1" "$STATE"
   forget_keys
   rm -f -- "$COMMAND"
   echo 'nothing of Orion remains on this machine'

@@ -111,8 +111,8 @@ write_agent_files() {
     umask 077
     if [[ -n $TOKEN_FILE ]]; then cat -- "$TOKEN_FILE" >"$dir/join-token"; else file=''; fi
     printf '%s\n' "API_ENDPOINT=${ENDPOINT/127.0.0.1/"$(host_address)"}" "MY_HOST_PORT=$PORT" "MY_HOSTNAME=$1" "MY_ADDRESS=$ADDRESS" \
-      "ORION_LOCAL_SSH=$LISTEN:$PORT" ORION_STATE_DIR=/var/lib/orion ${file:+"ORION_JOIN_TOKEN_FILE=$file"} ${LABELS:+"ORION_LABELS=$LABELS"} \
-      ${CPUS:+"ORION_CPUS=$CPUS"} "${AGENT_ENV[@]}" >"$dir/agent.env"
+      "ORION_LOCAL_SSH=$LISTEN:$PORT" ${file:+"ORION_JOIN_TOKEN_FILE=$file"} ${LABELS:+"ORION_LABELS=$LABELS"} \
+      ${CPUS:+"ORION_TEST_CONSTANTS={\"cpus\":$CPUS}"} "${AGENT_ENV[@]}" >"$dir/agent.env"
   )
 }
 

@@ -4,6 +4,7 @@ import { agentVersion } from './agent/version';
 import { ClonedMachineError } from './agent/session';
 import { loadAgentConfig, type AgentConfig } from './config/agent';
 import { ConfigError } from './config/env';
+import { warnOfSettings } from './config/retired';
 import { systemClock } from './lib/clock';
 import { messageOf } from './lib/errors';
 import { createLogger, jsonLineSink } from './lib/logger';
@@ -18,9 +19,9 @@ const HELP = `orion-agent: makes this machine a node of an Orion fleet
   orion-agent --version
 
 Environment: API_ENDPOINT (required), ORION_JOIN_TOKEN or ORION_JOIN_TOKEN_FILE, ORION_CONTROL_FINGERPRINT (which
-control plane to trust; a join token says it too), MY_HOST_PORT (22), MY_HOSTNAME, MY_ADDRESS, ORION_LABELS (k=v,k=v), ORION_STATE_DIR (/var/lib/orion), ORION_HOST_KEY_FILE,
-ORION_FENCE_GRACE_SECONDS (60), ORION_CA_FILE, ORION_MANAGE_ACCOUNTS (true), ORION_CPUS, ORION_MEMORY_MB, LOG_LEVEL,
-https_proxy, http_proxy, no_proxy.
+control plane to trust; a join token says it too), MY_HOST_PORT (22), MY_HOSTNAME, MY_ADDRESS, ORION_LABELS (k=v,k=v),
+ORION_UID_RANGE, ORION_TUNNEL (true), ORION_LOCAL_SSH, ORION_HOST_KEY_FILE, ORION_CA_FILE, LOG_LEVEL, https_proxy,
+http_proxy, no_proxy. docs/settings.md describes them.
 `;
 
 /** Exit code (EX_CONFIG) that keeps what started the agent from starting it again: a person has to change the machine first. */
@@ -96,6 +97,7 @@ async function main(args: string[]): Promise<number> {
 async function work(leaving: boolean): Promise<number> {
   const config = loadAgentConfig(process.env);
   const deps: AgentDeps = { logger: createLogger(config.logLevel, jsonLineSink, { role: 'agent' }), clock: systemClock };
+  warnOfSettings(process.env, deps.logger);
   const signal = stopSignal();
   if (leaving) {
     return (await leaveAsAgent(config, deps, signal)) ? 0 : 1;

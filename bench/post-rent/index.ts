@@ -4,7 +4,9 @@ import type { Knex } from 'knex';
 import { createDatabase } from '../../src/db/connection';
 import { selectFirst } from '../../src/db/sql';
 import { issueAccessToken } from '../../src/modules/accounts';
-import { createLab, type DatabaseAccess, eventually, type Lab, projectDir, startMariaDb, startProcess } from '../../test/lab';
+import {
+  createLab, type DatabaseAccess, eventually, type Lab, projectDir, startMariaDb, startProcess, testConstants,
+} from '../../test/lab';
 import { anSshKey } from '../../test/support/keys';
 import type { Benchmark, BenchRun, Figure, Row } from '../benchmark';
 import { createFleet, type Fleet } from '../claim/fleet';
@@ -22,7 +24,7 @@ const REQUESTS = { ours: 3000, base: 600 };
 export const postRent: Benchmark = {
   name: 'post-rent',
   method:
-    `\`POST /api/rent\` of one API process until the lease is committed, ${CLIENTS} clients over kept connections, each call by the next of 1,000 users and with an Idempotency-Key of its own; no account is made: every \`ansible-playbook\` is held at its start (bench/post-rent/held-plays.mjs), and \`ORION_RENT_WAIT_SECONDS=0\` answers without waiting for it. Everything else is as it is delivered: token, user, limits, validation, quota, claim, answer, log. ` +
+    `\`POST /api/rent\` of one API process until the lease is committed, ${CLIENTS} clients over kept connections, each call by the next of 1,000 users and with an Idempotency-Key of its own; no account is made: every \`ansible-playbook\` is held at its start (bench/post-rent/held-plays.mjs), and \`rentWaitSeconds: 0\` answers without waiting for it. Everything else is as it is delivered: token, user, limits, validation, quota, claim, answer, log. ` +
     `Against an Express handler that parses the same body, verifies the same token by jsonwebtoken and reads its user in the same SELECT, and writes the same rows in a transaction of 12 statements of its own by bare mysql2 (bench/claim). Both with a pool of ${POOL_SIZE}, on the same MariaDB (every commit flushed) and the same ${NODES.toLocaleString('en')} nodes, the same small client in a third process. Rounds of ${REQUESTS.ours} requests, or ${REQUESTS.base} of the base, by turns; after each, untimed, the leases are counted, all nodes freed and the purge waited for.`,
   run: (run) => measurePosts(run),
 };
@@ -103,9 +105,9 @@ function startApi(lab: Lab, access: DatabaseAccess): Promise<Pick<Side, 'url' | 
   return startRole(lab, 'api', access, {
     env: {
       ORION_DB_POOL: String(POOL_SIZE),
-      ORION_RENT_WAIT_SECONDS: '0',
       // Nothing comes of a held play, so nothing has to be renewed either.
-      ORION_WARM_PLAYS: 'false', ORION_PLAY_CONCURRENCY: '1', ORION_PLAY_TIMEOUT_SECONDS: '3600', ORION_CLAIM_SECONDS: '3600',
+      ...testConstants({ rentWaitSeconds: 0, claimSeconds: 3600 }),
+      ORION_WARM_PLAYS: 'false', ORION_PLAY_CONCURRENCY: '1', ORION_PLAY_TIMEOUT_SECONDS: '3600',
     },
     nodeArgs: ['--import', pathToFileURL(join(projectDir, 'bench', 'post-rent', 'held-plays.mjs')).href],
   });

@@ -1,5 +1,5 @@
 import { parseJoinToken } from '../../src/lib/join-token';
-import type { Lab } from '../../test/lab';
+import { type Lab, testConstants } from '../../test/lab';
 import type { Narrator } from './narrator';
 
 /** Where the play takes place. The chapters know nothing else of it. */
@@ -60,21 +60,23 @@ export interface Fleet {
   look(hostname: string, command: string): Promise<string>;
 }
 
-/** Rhythms for a short show. The defaults stand beside them. */
+/** Constants and settings for a short show. The defaults stand beside them. */
 export const FASTER: Record<string, string> = {
+  ...testConstants({
+    suspectIntervalSeconds: 0.5, // 2
+    probeTimeoutSeconds: 3, // 5
+    heartbeatIntervalSeconds: 2, // 5
+    overdueIntervals: 4, // 2.5
+    migrateIntervalSeconds: 1, // 10
+    expireIntervalSeconds: 0.5, // 5
+    workIntervalSeconds: 0.2, // 1
+    watchIntervalSeconds: 0.5, // 2
+    claimSeconds: 5, // 30
+    retryFirstSeconds: 1, // 5
+    minLeaseSeconds: 1, // 60
+  }),
   ORION_PROBE_INTERVAL_SECONDS: '2', // 30
-  ORION_SUSPECT_INTERVAL_SECONDS: '0.5', // 2
-  ORION_PROBE_TIMEOUT_SECONDS: '3', // 5
-  ORION_HEARTBEAT_INTERVAL_SECONDS: '2', // 5
-  ORION_HEARTBEAT_OVERDUE_SECONDS: '8', // 12.5
-  ORION_MIGRATE_INTERVAL_SECONDS: '1', // 10
-  ORION_EXPIRE_INTERVAL_SECONDS: '0.5', // 5
-  ORION_WORK_INTERVAL_SECONDS: '0.2', // 1
-  ORION_WATCH_INTERVAL_SECONDS: '0.5', // 2
-  ORION_CLAIM_SECONDS: '5', // 30
   ORION_CHECKPOINT_INTERVAL_SECONDS: '2', // 300
-  ORION_RETRY_FIRST_SECONDS: '1', // 5
-  ORION_MIN_LEASE_SECONDS: '1', // 60
   ORION_MAX_LEASES: '20', // 5
 };
 

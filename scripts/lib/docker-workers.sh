@@ -29,7 +29,7 @@ docker_api() {
 # The token goes in as a file, for what a container was started with can be read by whoever may ask the engine.
 docker_create() {
   local name=$COMPOSE-$1 setting settings=()
-  for setting in ${LABELS:+"ORION_LABELS=$LABELS"} ${CPUS:+"ORION_CPUS=$CPUS"} "${AGENT_ENV[@]}"; do settings+=(--env "$setting"); done
+  for setting in ${LABELS:+"ORION_LABELS=$LABELS"} ${CPUS:+"ORION_TEST_CONSTANTS={\"cpus\":$CPUS}"} "${AGENT_ENV[@]}"; do settings+=(--env "$setting"); done
   docker create --name "$name" --hostname "$1" --network "${COMPOSE}_workers" --label "orion.worker=$1" --label "orion.project=$COMPOSE" \
     --init --restart unless-stopped --stop-timeout 20 --pids-limit 4096 --cap-drop ALL "${RIGHTS[@]}" --log-opt max-size=10m --log-opt max-file=3 \
     --env "API_ENDPOINT=$ENDPOINT" --env "MY_HOSTNAME=$1" "${settings[@]}" "$WORKER_IMAGE" >/dev/null

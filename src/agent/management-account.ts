@@ -33,7 +33,7 @@ export function createManagementAccount(stateDir: string, editor: PasswdEditor):
       const content = authorizedKeys(publicKeys);
       const existing = await find();
       if (existing && (existing.uid !== 0 || existing.home !== home)) {
-        throw new Error(`the account ${MANAGEMENT_USERNAME} is not the agent's own: remove it, or set ORION_STATE_DIR to the parent of its home`);
+        throw new Error(`the account ${MANAGEMENT_USERNAME} is not the agent's own: remove it`);
       }
       await installKeys(home, content);
       if (!existing) {

@@ -53,11 +53,21 @@ describe('the configuration of the agent', () => {
     expect(loadAgentConfig({ API_ENDPOINT, MY_ADDRESS: 'fe80::1' }).address).toBe('fe80::1');
   });
 
+  it('refuses the state directory of an earlier release, which moved a half of the state, unless it is the one in use', () => {
+    expect(loadAgentConfig({ API_ENDPOINT, ORION_STATE_DIR: '/var/lib/orion/' }).stateDir).toBe('/var/lib/orion');
+    expect(() => loadAgentConfig({ API_ENDPOINT, ORION_STATE_DIR: '/data/orion' })).toThrow('ORION_STATE_DIR: has no effect any more: move the folder to /var/lib/orion');
+  });
+
+  it('declares what it measures, unless a test gives other values', () => {
+    expect(loadAgentConfig({ API_ENDPOINT })).toMatchObject({ cpus: undefined, memoryMb: undefined });
+    expect(loadAgentConfig({ API_ENDPOINT, ORION_TEST_CONSTANTS: '{"cpus":7,"memoryMb":512}' })).toMatchObject({ cpus: 7, memoryMb: 512 });
+  });
+
   it('names every faulty variable', () => {
     const load = (): unknown =>
-      loadAgentConfig({ MY_HOST_PORT: '0', MY_HOSTNAME: 'a b', ORION_LABELS: '=x', ORION_STATE_DIR: 'relative', LOG_LEVEL: 'loud', ORION_CPUS: '0' });
+      loadAgentConfig({ MY_HOST_PORT: '0', MY_HOSTNAME: 'a b', ORION_LABELS: '=x', ORION_HOST_KEY_FILE: 'relative', LOG_LEVEL: 'loud', ORION_TUNNEL: 'perhaps' });
     expect(load).toThrow(ConfigError);
-    for (const name of ['API_ENDPOINT', 'MY_HOST_PORT', 'MY_HOSTNAME', 'ORION_LABELS', 'ORION_STATE_DIR', 'LOG_LEVEL', 'ORION_CPUS']) {
+    for (const name of ['API_ENDPOINT', 'MY_HOST_PORT', 'MY_HOSTNAME', 'ORION_LABELS', 'ORION_HOST_KEY_FILE', 'LOG_LEVEL', 'ORION_TUNNEL']) {
       expect(load).toThrow(new RegExp(`^ +${name}: `, 'm'));
     }
   });

@@ -6,7 +6,9 @@ import { HOST_NAME, HOST_NAME_RULE } from '../lib/host-name';
 import { parseJoinToken } from '../lib/join-token';
 import type { LogLevel } from '../lib/logger';
 import { parseUidRange, UID_RANGE_RULE } from '../lib/uid-range';
+import { readConstants } from './constants';
 import { createEnvReader, type EnvReader } from './env';
+import { readLogLevel } from './log-level';
 
 /** The agent's configuration, from its environment. Frozen. */
 export interface AgentConfig {
@@ -47,41 +49,74 @@ export interface AgentConfig {
 const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
 const LABEL_VALUE = /^[A-Za-z0-9._/:@=+ -]{0,128}$/;
 
+const roles = ['agent'] as const;
+const LABELS_DOC = '`name=value,name=value`: labels of the machine, for which rents ask as `node/name` ([labels](enrolment.md#labels)).';
+
 /** Reads the agent's configuration. Throws one ConfigError that lists every fault. */
 export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   const reader = createEnvReader(env);
-  const ssh = readHostPort(reader, 'MY_HOST_PORT', '22');
-  const joinToken = reader.optionalText('ORION_JOIN_TOKEN', { secret: true })?.trim();
-  const endpoint = reader.url('API_ENDPOINT');
-  const config: AgentConfig = {
-    endpoint,
-    proxy: readProxy(reader, endpoint),
-    hostname: readHostName(reader),
-    followsHostname: reader.optionalText('MY_HOSTNAME') === undefined,
-    sshPort: ssh.port,
-    address: readAddress(reader) ?? ssh.host,
-    localSsh: readLocalSsh(reader, ssh),
-    tunnel: reader.boolean('ORION_TUNNEL', { default: true }),
-    joinToken,
-    controlFingerprint: readControlFingerprint(reader) ?? parseJoinToken(joinToken ?? '')?.fingerprint,
-    labels: readLabels(reader),
-    uidRange: readUidRange(reader),
-    stateDir: readAbsolute(reader, 'ORION_STATE_DIR', '/var/lib/orion'),
-    hostKeyFile: readAbsolute(reader, 'ORION_HOST_KEY_FILE', '/etc/ssh/ssh_host_ed25519_key.pub'),
-    fenceGraceSeconds: reader.integer('ORION_FENCE_GRACE_SECONDS', { default: 60, min: 0, max: 86_400 }),
-    caFile: reader.optionalText('ORION_CA_FILE'),
-    manageAccounts: reader.boolean('ORION_MANAGE_ACCOUNTS', { default: true }),
-    cpus: reader.optionalInteger('ORION_CPUS', { min: 1, max: 65_536 }),
-    memoryMb: reader.optionalInteger('ORION_MEMORY_MB', { min: 1 }),
-    logLevel: reader.choice<LogLevel>('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], { default: 'info' }),
-  };
+  const config = readAgent(reader);
   reader.finish();
   Object.freeze(config.labels);
   return Object.freeze(config);
 }
 
+export function readAgent(reader: EnvReader): AgentConfig {
+  const { fenceGraceSeconds, manageAccounts, stateDir, cpus, memoryMb } = readConstants(reader);
+  const endpoint = reader.url('API_ENDPOINT', { roles, doc: 'URL of the control plane; the installer sets it.' });
+  const ssh = readHostPort(reader, 'MY_HOST_PORT', {
+    default: '22', doc: 'Port, or `host:port`, at which the control plane reaches the sshd of the machine.',
+  });
+  const joinToken = reader.optionalText('ORION_JOIN_TOKEN', {
+    secret: true, roles,
+    doc: 'Admits the machine. Without it the machine waits for an operator.',
+  })?.trim();
+  refuseStateDir(reader, stateDir);
+  return {
+    endpoint,
+    proxy: readProxy(reader, endpoint),
+    ...readHostName(reader),
+    sshPort: ssh.port,
+    address: readAddress(reader) ?? ssh.host,
+    localSsh: readLocalSsh(reader, ssh),
+    tunnel: reader.boolean('ORION_TUNNEL', {
+      default: true, roles,
+      doc: 'The agent keeps a tunnel to the control plane, for a machine that accepts no connection ([how](gateway.md)).',
+    }),
+    joinToken,
+    controlFingerprint: readControlFingerprint(reader) ?? parseJoinToken(joinToken ?? '')?.fingerprint,
+    labels: readLabels(reader),
+    uidRange: readUidRange(reader),
+    stateDir,
+    hostKeyFile: readAbsolute(reader, 'ORION_HOST_KEY_FILE', {
+      default: '/etc/ssh/ssh_host_ed25519_key.pub', doc: 'Public host key that identifies the machine; the private key lies beside it.',
+    }),
+    fenceGraceSeconds,
+    caFile: reader.optionalText('ORION_CA_FILE', {
+      roles,
+      doc: "File with certificates that the agent trusts for https, in addition to Node's own.",
+    }),
+    manageAccounts,
+    cpus: cpus || undefined,
+    memoryMb: memoryMb || undefined,
+    logLevel: readLogLevel(reader),
+  };
+}
+
+/** The setting moved what the agent writes. What provisioning writes stayed, so that the agent knew no account and suspended none. */
+function refuseStateDir(reader: EnvReader, stateDir: string): void {
+  const configured = reader.undocumented('ORION_STATE_DIR');
+  if (configured !== undefined && configured.replace(/\/+$/, '') !== stateDir) {
+    const problem = `has no effect any more: move the folder to ${stateDir} and remove the setting`;
+    reader.fault('ORION_STATE_DIR', `${problem} (it is ${JSON.stringify(configured)})`);
+  }
+}
+
 function readUidRange(reader: EnvReader): string | undefined {
-  const text = reader.optionalText('ORION_UID_RANGE')?.trim();
+  const text = reader.optionalText('ORION_UID_RANGE', {
+    defaultDoc: "the fleet's", roles,
+    doc: '`first-last`: the uids that tenants get on this machine, where those of the fleet do not suit ([which](enrolment.md#uids)).',
+  })?.trim();
   if (text !== undefined && parseUidRange(text) === undefined) {
     reader.fault('ORION_UID_RANGE', `${UID_RANGE_RULE} (it is ${JSON.stringify(text)})`);
   }
@@ -100,9 +135,11 @@ function readProxy(reader: EnvReader, endpoint: string): string | undefined {
   return proxy || undefined;
 }
 
+type Described = { default: string; defaultDoc?: string; doc: string };
+
 /** Reads `22`, `:22`, `host:22` or `[v6]:22`. */
-function readHostPort(reader: EnvReader, name: string, fallback: string): { host: string | undefined; port: number } {
-  const text = reader.text(name, { default: fallback }).trim();
+function readHostPort(reader: EnvReader, name: string, about: Described): { host: string | undefined; port: number } {
+  const text = reader.text(name, { ...about, roles }).trim();
   const match = /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))?:)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (!match || !(port >= 1 && port <= 65_535)) {
@@ -114,12 +151,18 @@ function readHostPort(reader: EnvReader, name: string, fallback: string): { host
 
 /** Reads where the agent finds its own sshd. It is a separate setting, because the advertised port may be mapped to another on the way. */
 function readLocalSsh(reader: EnvReader, advertised: { port: number }): { host: string; port: number } {
-  const { host, port } = readHostPort(reader, 'ORION_LOCAL_SSH', String(advertised.port));
+  const { host, port } = readHostPort(reader, 'ORION_LOCAL_SSH', {
+    default: String(advertised.port), defaultDoc: '`127.0.0.1` and the port of `MY_HOST_PORT`',
+    doc: "Where the agent finds the machine's own sshd.",
+  });
   return { host: host ?? '127.0.0.1', port };
 }
 
 function readControlFingerprint(reader: EnvReader): string | undefined {
-  const text = reader.optionalText('ORION_CONTROL_FINGERPRINT');
+  const text = reader.optionalText('ORION_CONTROL_FINGERPRINT', {
+    defaultDoc: 'that of the join token', roles,
+    doc: 'Fingerprint of the control key: which control plane the agent trusts. The installer sets it.',
+  });
   const fingerprint = text === undefined ? undefined : parseControlFingerprint(text);
   if (text !== undefined && fingerprint === undefined) {
     reader.fault('ORION_CONTROL_FINGERPRINT', `must be the fingerprint of the control key, as ssh-keygen -l prints it (it is ${JSON.stringify(text)})`);
@@ -128,25 +171,29 @@ function readControlFingerprint(reader: EnvReader): string | undefined {
 }
 
 /** Reads the machine's name. The control plane has the same rule, so a machine with another name could never register. */
-function readHostName(reader: EnvReader): string {
-  const set = reader.optionalText('MY_HOSTNAME')?.trim();
+function readHostName(reader: EnvReader): Pick<AgentConfig, 'hostname' | 'followsHostname'> {
+  const set = reader.optionalText('MY_HOSTNAME', { defaultDoc: "the machine's own", roles, doc: 'Name of the node.' })?.trim();
   const name = set ?? hostname();
   if (!HOST_NAME.test(name)) {
-    reader.fault('MY_HOSTNAME', `must be a host name: ${HOST_NAME_RULE} (${set === undefined ? 'it is not set, and this machine is called' : 'it is'} ${JSON.stringify(name)})`);
+    const source = set === undefined ? 'it is not set, and this machine is called' : 'it is';
+    reader.fault('MY_HOSTNAME', `must be a host name: ${HOST_NAME_RULE} (${source} ${JSON.stringify(name)})`);
   }
-  return name;
+  return { hostname: name, followsHostname: set === undefined };
 }
 
 function readAddress(reader: EnvReader): string | undefined {
-  const address = reader.optionalText('MY_ADDRESS')?.trim();
+  const address = reader.optionalText('MY_ADDRESS', {
+    defaultDoc: 'the host of `MY_HOST_PORT`, or the address that the agent calls from', roles,
+    doc: 'Name or address at which the control plane reaches the machine.',
+  })?.trim();
   if (address !== undefined && !HOST_NAME.test(address) && !isIPv6(address)) {
     reader.fault('MY_ADDRESS', `must be a host name or an IP address (it is ${JSON.stringify(address)})`);
   }
   return address;
 }
 
-function readAbsolute(reader: EnvReader, name: string, fallback: string): string {
-  const path = reader.text(name, { default: fallback });
+function readAbsolute(reader: EnvReader, name: string, about: Described): string {
+  const path = reader.text(name, { ...about, roles });
   if (!path.startsWith('/') || path.split('/').includes('..')) {
     reader.fault(name, `must be an absolute path (it is ${JSON.stringify(path)})`);
   }
@@ -154,7 +201,7 @@ function readAbsolute(reader: EnvReader, name: string, fallback: string): string
 }
 
 function readLabels(reader: EnvReader): Record<string, string> {
-  const pairs = (reader.optionalText('ORION_LABELS') ?? '').split(',').map((pair) => pair.trim());
+  const pairs = (reader.optionalText('ORION_LABELS', { roles, doc: LABELS_DOC }) ?? '').split(',').map((pair) => pair.trim());
   const labels: Record<string, string> = {};
   for (const pair of pairs.filter((text) => text !== '')) {
     const [, name = '', value = ''] = /^([^=]*)=(.*)$/.exec(pair) ?? [];

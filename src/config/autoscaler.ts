@@ -1,19 +1,19 @@
 import type { LogLevel } from '../lib/logger';
+import { readConstants } from './constants';
 import { type DatabaseConfig, readDatabase } from './database';
-import { createEnvReader } from './env';
+import { createEnvReader, type EnvReader } from './env';
+import { type OpsConfig, readOps } from './http';
+import { readLogLevel } from './log-level';
 import { readServiceBounds, type ServiceBounds } from './scale-bounds';
-import { readSeconds } from './seconds';
 
 export interface AutoscalerConfig {
   logLevel: LogLevel;
   database: DatabaseConfig;
-  ops: { host: string; port: number };
+  ops: OpsConfig;
   /** URL of the scale driver. */
   driverUrl: string;
   services: ServiceBounds;
   targetPercent: number;
-  tolerancePercent: number;
-  lagSeconds: number;
   intervalSeconds: number;
   stabilisationSeconds: number;
   cooldownSeconds: number;
@@ -28,21 +28,29 @@ export interface AutoscalerConfig {
  */
 export function loadAutoscalerConfig(source: NodeJS.ProcessEnv): Readonly<AutoscalerConfig> {
   const env = createEnvReader(source);
-  const config: AutoscalerConfig = {
-    logLevel: env.choice<LogLevel>('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], { default: 'info' }),
-    database: readDatabase(env),
-    ops: { host: env.text('ORION_OPS_HOST', { default: '0.0.0.0' }), port: env.integer('ORION_OPS_PORT', { default: 9464, min: 0, max: 65535 }) },
-    driverUrl: env.url('ORION_SCALE_DRIVER_URL'),
-    services: readServiceBounds(env),
-    targetPercent: env.integer('ORION_SCALE_TARGET_PERCENT', { default: 60, min: 1, max: 100 }),
-    tolerancePercent: env.integer('ORION_SCALE_TOLERANCE_PERCENT', { default: 10, min: 1, max: 50 }),
-    lagSeconds: readSeconds(env, 'ORION_SCALE_LAG_SECONDS', { default: 5 }),
-    intervalSeconds: readSeconds(env, 'ORION_SCALE_INTERVAL_SECONDS', { default: 5, max: 300 }),
-    stabilisationSeconds: readSeconds(env, 'ORION_SCALE_STABILISATION_SECONDS', { default: 60 }),
-    cooldownSeconds: readSeconds(env, 'ORION_SCALE_COOLDOWN_SECONDS', { default: 15, min: 0 }),
-    leaderSeconds: readSeconds(env, 'ORION_SCALE_LEADER_SECONDS', { default: 15, min: 1, max: 600 }),
-    dryRun: env.boolean('ORION_SCALE_DRY_RUN', { default: false }),
-  };
+  const config = readAutoscaler(env);
   env.finish();
   return Object.freeze(config);
+}
+
+const roles = ['autoscaler'] as const;
+
+export function readAutoscaler(env: EnvReader): AutoscalerConfig {
+  const constants = readConstants(env);
+  return {
+    logLevel: readLogLevel(env),
+    database: readDatabase(env),
+    ops: readOps(env),
+    driverUrl: env.url('ORION_SCALE_DRIVER_URL', { roles, doc: 'The scale driver, such as `http://scale-driver:9466`.' }),
+    services: readServiceBounds(env),
+    targetPercent: env.integer('ORION_SCALE_TARGET_PERCENT', {
+      default: 60, min: 1, max: 100, unit: '%', roles,
+      doc: 'CPU of a replica that is aimed at, of its limit or of one core ([how](adr/0012-autoscaling.md)).',
+    }),
+    intervalSeconds: constants.scaleIntervalSeconds,
+    stabilisationSeconds: constants.scaleStabilisationSeconds,
+    cooldownSeconds: constants.scaleCooldownSeconds,
+    leaderSeconds: constants.scaleLeaderSeconds,
+    dryRun: env.boolean('ORION_SCALE_DRY_RUN', { default: false, roles, doc: 'Log decisions, change nothing.' }),
+  };
 }

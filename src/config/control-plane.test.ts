@@ -36,8 +36,16 @@ describe('the configuration of the control plane', () => {
 
   it('takes a range of uids in which a block fits', () => {
     expect(load(good).uids).toEqual({ first: 70_000, last: 2_000_000_000 });
+    expect(load({ ...good, ORION_UID_RANGE: '500000-500127' }).uids).toEqual({ first: 500_000, last: 500_127 });
+    for (const range of ['500000-500126', '9999-70000', '500000']) {
+      const faults = faultsOf({ ...good, ORION_UID_RANGE: range });
+      expect(faults).toEqual([expect.stringContaining('ORION_UID_RANGE: must be first-last with at least 128 numbers')]);
+    }
+  });
+
+  it('takes the range of uids from the two settings that an earlier release had', () => {
+    expect(load({ ...good, ORION_FIRST_UID: '500000' }).uids).toEqual({ first: 500_000, last: 2_000_000_000 });
     expect(load({ ...good, ORION_FIRST_UID: '500000', ORION_LAST_UID: '500127' }).uids).toEqual({ first: 500_000, last: 500_127 });
-    expect(faultsOf({ ...good, ORION_FIRST_UID: '500000', ORION_LAST_UID: '500126' })).toEqual([expect.stringContaining('ORION_LAST_UID: must be at least 127 above ORION_FIRST_UID (500000)')]);
   });
 
   it('takes a public URL that a script may hold, and no other', () => {
@@ -47,7 +55,7 @@ describe('the configuration of the control plane', () => {
 
   it('R20, R21, R22: an API needs four things and has the documented schedule by default', () => {
     const config = load(good);
-    expect(config.probe).toMatchObject({ intervalSeconds: 30, deadAfterFailures: 3 });
+    expect(config.probe).toMatchObject({ intervalSeconds: 30, suspectIntervalSeconds: 2 });
     expect(config.intervals.migrateSeconds).toBe(10);
     expect(config.intervals.expireSeconds).toBeLessThanOrEqual(60);
     expect(config).toMatchObject({ enrolment: 'token', ssh: { privateKey: 'the private key' }, http: { trustProxy: false }, heartbeat: { intervalSeconds: 5, overdueSeconds: 12.5, contactLimitSeconds: 15 } });
@@ -55,9 +63,11 @@ describe('the configuration of the control plane', () => {
   });
 
   it('I8: lets agents call three times within the contact limit, whatever the interval; without a limit the interval alone counts', () => {
-    const schedule = (limit: string, interval: string): unknown =>
-      load({ ...good, ORION_CONTACT_LIMIT_SECONDS: limit, ORION_HEARTBEAT_INTERVAL_SECONDS: interval }).heartbeat.intervalSeconds;
-    expect([schedule('6', '5'), schedule('60', '5'), schedule('0', '30')]).toEqual([2, 5, 30]);
+    const rhythm = (limit: string, heartbeatIntervalSeconds: number): unknown => {
+      const constants = JSON.stringify({ heartbeatIntervalSeconds });
+      return load({ ...good, ORION_CONTACT_LIMIT_SECONDS: limit, ORION_TEST_CONSTANTS: constants }).heartbeat.intervalSeconds;
+    };
+    expect([rhythm('6', 5), rhythm('60', 5), rhythm('0', 30)]).toEqual([2, 5, 30]);
   });
 
   it('R44: each role needs its own keys, and looks at no other', () => {
@@ -85,13 +95,19 @@ describe('the configuration of the control plane', () => {
   it('R44: tells every fault at once, each by its variable, and no secret', () => {
     const faults = faultsOf({
       ORION_JWT_KEY: 'too-short-secret', ORION_SSH_KEY_FILE: '/nowhere/key', ORION_DB_PORT: '70000', ORION_ENROLMENT: 'everybody', ORION_PROBE_INTERVAL_SECONDS: 'often',
-      ORION_EXPIRE_INTERVAL_SECONDS: '61', ORION_DEAD_AFTER_FAILURES: '0', ORION_KEPT_PROBES: 'perhaps', LOG_LEVEL: 'loud',
+      ORION_PLAY_CONCURRENCY: '0', ORION_KEPT_PROBES: 'perhaps', LOG_LEVEL: 'loud',
     });
     expect(faults.map((fault) => fault.split(':')[0]).toSorted()).toEqual([
-      'LOG_LEVEL', 'ORION_CONTROL_KEY', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_DEAD_AFTER_FAILURES', 'ORION_ENROLMENT', 'ORION_EXPIRE_INTERVAL_SECONDS', 'ORION_JWT_KEY', 'ORION_KEPT_PROBES',
+      'LOG_LEVEL', 'ORION_CONTROL_KEY', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_ENROLMENT', 'ORION_JWT_KEY', 'ORION_KEPT_PROBES', 'ORION_PLAY_CONCURRENCY',
       'ORION_PROBE_INTERVAL_SECONDS', 'ORION_SSH_KEY_FILE',
     ]);
     expect(faults.join()).not.toContain('too-short-secret');
+  });
+
+  it('multiplies what one address may do, and nothing else', () => {
+    const { limits } = load(good);
+    const thrice = { ...limits, loginsPerAddress: 180, signupsPerAddress: 60, registrationsPerAddress: 180 };
+    expect(load({ ...good, ORION_ADDRESS_LIMIT_FACTOR: '3' }).limits).toEqual(thrice);
   });
 
   it.each(['NaN', 'Infinity', '-1', '1e308', '0'])('refuses %s as seconds', (value) => {

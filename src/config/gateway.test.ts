@@ -21,7 +21,7 @@ describe('the settings of a gateway', () => {
     expect(read({})).toEqual({
       faults: '',
       config: {
-        host: '0.0.0.0', port: 2222, hostKeys: [], privateKey: undefined, publicKey: undefined, address: undefined, forwarding: 'local', warnSeconds: [600, 60], maxConnectionsPerLease: 20,
+        host: '0.0.0.0', port: 2222, hostKeys: [], privateKey: undefined, publicKey: undefined, address: undefined, forwarding: 'local',
       },
     });
   });
@@ -41,13 +41,5 @@ describe('the settings of a gateway', () => {
   it('several host keys, one key of its own, and nothing that stands around them', () => {
     const { config } = read({ ORION_GATEWAY_HOST_KEY: `# ours\n${block('one')}\n${block('two')}`, ORION_GATEWAY_KEY: `${block('own')}${block('another')}`, ORION_GATEWAY_PUBLIC_KEY: 'ssh-ed25519 CCCC gateway' });
     expect(config).toMatchObject({ hostKeys: [block('one'), block('two')], privateKey: block('own'), publicKey: 'ssh-ed25519 CCCC' });
-  });
-
-  it.each([['60, 600,0', [600, 60]], ['0', []], ['5', [5]]])('warnings %j come the longest first', (text, seconds) => {
-    expect(read({ ORION_GATEWAY_WARN_SECONDS: text })).toMatchObject({ faults: '', config: { warnSeconds: seconds } });
-  });
-
-  it.each(['soon', '60;600', '-1', '1,x'])('warnings %j are a fault', (text) => {
-    expect(read({ ORION_GATEWAY_WARN_SECONDS: text }).faults).toContain('ORION_GATEWAY_WARN_SECONDS');
   });
 });

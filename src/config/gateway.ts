@@ -1,4 +1,5 @@
 import type { EnvReader } from './env';
+import { NODE_ROLES } from './setting';
 
 /** Settings of the gateways. Only the role gateway has the private keys. */
 export interface GatewayConfig {
@@ -13,8 +14,6 @@ export interface GatewayConfig {
   /** Address of the gateway for clients, and its public host keys. Undefined: clients do not get it. */
   address: { host: string; port: number; hostKeys: string[] } | undefined;
   forwarding: 'none' | 'local' | 'all';
-  warnSeconds: number[];
-  maxConnectionsPerLease: number;
 }
 
 const lines = (text: string | undefined): string[] => (text ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '');
@@ -23,25 +22,41 @@ const withoutComment = (line: string): string => line.split(/\s+/).slice(0, 2).j
 const ADDRESS = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
 
 export function readGateway(env: EnvReader): GatewayConfig {
-  const hostKeys = [...(env.optionalText('ORION_GATEWAY_HOST_KEY', { secret: true }) ?? '').matchAll(KEY_BLOCK)].map(([block]) => `${block}\n`);
-  const [privateKey] = [...(env.optionalText('ORION_GATEWAY_KEY', { secret: true }) ?? '').matchAll(KEY_BLOCK)].map(([block]) => `${block}\n`);
-  const [publicKey] = lines(env.optionalText('ORION_GATEWAY_PUBLIC_KEY')).map(withoutComment);
+  const hostKey = env.optionalText('ORION_GATEWAY_HOST_KEY', {
+    secret: true, roles: ['gateway'], doc: 'Required by a gateway: private keys by which clients know it. All gateways have the same.',
+  });
+  const key = env.optionalText('ORION_GATEWAY_KEY', {
+    secret: true, roles: ['gateway'], doc: 'Required by a gateway: private key with which it logs in to accounts.',
+  });
+  const publicKey = env.optionalText('ORION_GATEWAY_PUBLIC_KEY', {
+    roles: [...NODE_ROLES, 'gateway'],
+    doc: 'The public half of `ORION_GATEWAY_KEY`, installed for every account. Without it there is no gateway.',
+  });
+  const [privateKey] = blocksOf(key);
   return {
-    host: env.text('ORION_GATEWAY_HOST', { default: '0.0.0.0' }),
-    port: env.integer('ORION_GATEWAY_PORT', { default: 2222, min: 0, max: 65_535 }),
-    hostKeys,
+    host: env.text('ORION_GATEWAY_HOST', { default: '0.0.0.0', roles: ['gateway'], doc: 'Address at which the gateway listens.' }),
+    port: env.integer('ORION_GATEWAY_PORT', {
+      default: 2222, min: 0, max: 65_535, unit: 'port', roles: ['gateway'],
+      doc: 'Port of the gateway.',
+    }),
+    hostKeys: blocksOf(hostKey),
     privateKey,
-    publicKey,
+    publicKey: lines(publicKey).map(withoutComment)[0],
     address: readAddress(env),
-    forwarding: env.choice('ORION_GATEWAY_FORWARDING', ['local', 'none', 'all'], { default: 'local' }),
-    warnSeconds: readWarnings(env),
-    maxConnectionsPerLease: env.integer('ORION_GATEWAY_MAX_CONNECTIONS', { default: 20, min: 1, max: 1000 }),
+    forwarding: env.choice('ORION_GATEWAY_FORWARDING', ['local', 'none', 'all'], {
+      default: 'local', roles: ['gateway'],
+      doc: "Where forwardings lead: to the node's own loopback and sockets (`local`), nowhere, or wherever the node lets them.",
+    }),
   };
 }
 
+const blocksOf = (keys: string | undefined): string[] => [...(keys ?? '').matchAll(KEY_BLOCK)].map(([block]) => `${block}\n`);
+
 function readAddress(env: EnvReader): GatewayConfig['address'] {
-  const text = env.optionalText('ORION_GATEWAY_ADDRESS');
-  const hostKeys = lines(env.optionalText('ORION_GATEWAY_HOST_PUBLIC_KEY')).map(withoutComment);
+  const text = env.optionalText('ORION_GATEWAY_ADDRESS', { roles: ['api'], doc: '`host:port` at which clients reach the gateway.' });
+  const hostKeys = lines(env.optionalText('ORION_GATEWAY_HOST_PUBLIC_KEY', {
+    roles: ['api'], doc: 'Required with the address: public halves of `ORION_GATEWAY_HOST_KEY`, for clients to know the gateway by.',
+  })).map(withoutComment);
   if (text === undefined) {
     return undefined;
   }
@@ -53,14 +68,4 @@ function readAddress(env: EnvReader): GatewayConfig['address'] {
     env.fault('ORION_GATEWAY_HOST_PUBLIC_KEY', 'is required with ORION_GATEWAY_ADDRESS: clients have to know the gateway when they see it');
   }
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port), hostKeys };
-}
-
-/** Reads `600,60`, in any order. Empty: no warnings. */
-function readWarnings(env: EnvReader): number[] {
-  const text = env.text('ORION_GATEWAY_WARN_SECONDS', { default: '600,60' });
-  const seconds = text.split(',').map((part) => Number(part.trim()));
-  if (seconds.some((value) => !(value >= 0))) {
-    env.fault('ORION_GATEWAY_WARN_SECONDS', `must be numbers of seconds separated by commas (it is ${JSON.stringify(text)})`);
-  }
-  return seconds.filter((value) => value > 0).sort((a, b) => b - a);
 }

@@ -8,7 +8,7 @@ export interface UidRange {
 const MIN_UID = 1_000;
 export const MAX_UID = 2_000_000_000;
 /** Nodes get uids in blocks of 64. A range of this size contains at least one whole block, wherever it begins. */
-export const MIN_UIDS = 128;
+const MIN_UIDS = 128;
 export const UID_RANGE_RULE = `must be first-last with at least ${MIN_UIDS} numbers from ${MIN_UID} to ${MAX_UID}`;
 
 /** Parses `70000-79999`. Undefined for any other text, and for a range that is too small or out of bounds. */

@@ -11,6 +11,11 @@ const WAIT_MS = 1_000;
 /** Number of failed samples in a row after which earlier samples no longer count. */
 const STALE_LOOKS = 3;
 
+/** Half the width of the band around the target in which nothing changes, so that a noisy load does not make replicas come and go. */
+const TOLERANCE_PERCENT = 10;
+/** Lateness of the oldest due probe or placement at which a scheduler is added: as long as one probe that gets no answer takes. */
+const LAG_SECONDS = 5;
+
 /**
  * Starts the closed loop (R31). A single autoscaler is the leader: it takes samples of each service and starts and stops replicas. The
  * others wait to take over.
@@ -45,8 +50,10 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
 }
 
 function toPolicy(config: AutoscalerConfig, { min, max }: Bounds): ScalePolicy {
-  const { targetPercent, tolerancePercent, stabilisationSeconds, cooldownSeconds, intervalSeconds, lagSeconds } = config;
-  return { min, max, targetPercent, tolerancePercent, stabilisationSeconds, cooldownSeconds, lagSeconds, smoothingSeconds: intervalSeconds, staleSeconds: STALE_LOOKS * intervalSeconds };
+  const { targetPercent, stabilisationSeconds, cooldownSeconds, intervalSeconds } = config;
+  const thresholds = { targetPercent, tolerancePercent: TOLERANCE_PERCENT, lagSeconds: LAG_SECONDS };
+  const times = { stabilisationSeconds, cooldownSeconds, smoothingSeconds: intervalSeconds, staleSeconds: STALE_LOOKS * intervalSeconds };
+  return { min, max, ...thresholds, ...times };
 }
 
 /** Waits until the scale driver is ready. Meanwhile readiness reports the reason. False: `signal` aborted first. */

@@ -77,6 +77,9 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
   return { ...plane, config, tunnels, olderTokens: older, dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })) };
 }
 
+/** A play that holds more is ended: its node answers without end. A play on a healthy node holds 82 MB. */
+const PLAY_MEMORY_MB = 256;
+
 /** Opens the resources for work on nodes. Throws if the configuration was read for roles that do no such work. */
 export function openWorkPlane(plane: ControlPlane): WorkPlane {
   const { clock, logger, config, dial } = plane;
@@ -94,7 +97,7 @@ export function openWorkPlane(plane: ControlPlane): WorkPlane {
     playbooksDir: join(packageRoot(), 'playbooks'),
     concurrency: config.work.playConcurrency,
     deadlineSeconds: config.work.playTimeoutSeconds,
-    memoryLimitMb: config.work.playMemoryMb,
+    memoryLimitMb: PLAY_MEMORY_MB,
     warm: config.work.warmPlays ? { sessions, openSessions: () => createPooledSessions(keeping) } : undefined,
     dial,
     clock,
@@ -123,23 +126,32 @@ export function createWorkContext(plane: WorkPlane, actor: string): WorkContext 
   return { ...createFlowContext(plane, actor), provisioner, homes };
 }
 
+/** Failures in a row until a node is quarantined. With the pauses between them a node has minutes to recover by itself. */
+const MAX_FAILURES = { maxWipeFailures: 5, maxProvisionFailures: 3 };
+/** Failed probes in a row that are a death (R20). */
+const DEAD_AFTER_FAILURES = 3;
+/** Machines that wait for an approval; an eighth of them from one network. An operator compares each fingerprint: more use a join token. */
+const MAX_PENDING_NODES = 200;
 /** Claims for each play that can run. More work is claimed than can run at once, so that no play slot stays empty. */
 const CLAIMED_PER_PLAY = 2;
 
 function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
-  const { probe, work, heartbeat, retry, intervals, maxWipeFailures, maxProvisionFailures, checkpoints } = config;
+  const { probe, work, heartbeat, retry, intervals, checkpoints } = config;
   return {
     claimSeconds: work.claimSeconds,
     rentWaitSeconds: work.rentWaitSeconds,
     outageSeconds: work.outageSeconds,
     uids: config.uids,
-    health: { deadAfterFailures: probe.deadAfterFailures, intervalSeconds: probe.intervalSeconds, suspectIntervalSeconds: probe.suspectIntervalSeconds },
+    health: {
+      deadAfterFailures: DEAD_AFTER_FAILURES,
+      intervalSeconds: probe.intervalSeconds,
+      suspectIntervalSeconds: probe.suspectIntervalSeconds,
+    },
     heartbeatOverdueSeconds: heartbeat.overdueSeconds,
     migrateIntervalSeconds: intervals.migrateSeconds,
-    maxPendingNodes: config.maxPendingNodes,
+    maxPendingNodes: MAX_PENDING_NODES,
     retry,
-    maxWipeFailures,
-    maxProvisionFailures,
+    ...MAX_FAILURES,
     gatewayKey: config.gateway.publicKey ?? null,
     checkpoints: checkpoints && { intervalSeconds: checkpoints.intervalSeconds, maxBytes: checkpoints.maxBytes },
     jobs: {

@@ -7,12 +7,18 @@ import type { RunningRole } from './role';
 /** Time for open gateway sessions (a copy, a command) to finish when the process stops. A shell must be opened again. */
 const CLOSE_LIMIT_MS = 20_000;
 
+/** Seconds before the end of a lease at which its shells are warned: time to save work, and to log out. */
+const WARN_SECONDS = [600, 60];
+/** Connections to one lease through one gateway, of ten channels each: far more than a person opens, and too few to fill the gateway. */
+const MAX_CONNECTIONS_PER_LEASE = 20;
+
 /** Starts an SSH server in front of all leases. Any number of gateways may run, with the same keys. */
 export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
   const { clock, config: { gateway }, dial, logger, metrics, readiness } = plane;
   const meter: GatewayMeter = { login: (result) => metrics.gatewayLogins.inc({ result }), connections: (change) => metrics.gatewayConnections.inc(change) };
   const directory = createLeaseDirectory(createFlowContext(plane, 'gateway'));
-  const running = await openGateway({ settings: { ...gateway, ...keysOf(gateway) }, directory, dial, clock, logger, meter }, gateway);
+  const settings = { ...gateway, ...keysOf(gateway), warnSeconds: WARN_SECONDS, maxConnectionsPerLease: MAX_CONNECTIONS_PER_LEASE };
+  const running = await openGateway({ settings, directory, dial, clock, logger, meter }, gateway);
   directory.start();
   logger.info('gateway listening', { host: gateway.host, port: running.port });
   return {

@@ -1,6 +1,7 @@
 import { loadAgentConfig } from '../config/agent';
 import { loadAutoscalerConfig } from '../config/autoscaler';
-import { type ControlPlaneConfig, loadControlPlaneConfig } from '../config/control-plane';
+import { loadControlPlaneConfig } from '../config/control-plane';
+import { warnOfSettings } from '../config/retired';
 import { loadScaleDriverConfig } from '../config/scale-driver';
 import { systemClock } from '../lib/clock';
 import { createLogger, jsonLineSink, type Logger } from '../lib/logger';
@@ -55,12 +56,13 @@ export async function startRoles(names: string[], env: NodeJS.ProcessEnv): Promi
   if (names.includes('scale-driver')) {
     return runScaleDriver(env, stop);
   }
-  return names.includes('autoscaler') ? runAutoscaler(env, stop) : runControlPlane(names, loadControlPlaneConfig(env, names), stop);
+  return names.includes('autoscaler') ? runAutoscaler(env, stop) : runControlPlane(names, env, stop);
 }
 
 async function runAgent(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
   const config = loadAgentConfig(env);
   const logger = createLogger(config.logLevel, jsonLineSink, { role: 'agent' });
+  warnOfSettings(env, logger);
   const { startAgent } = await import('./agent');
   const role = await startAgent(config, { logger, clock: systemClock });
   const code = await untilOver([role], { stop, logger });
@@ -72,15 +74,18 @@ async function runScaleDriver(env: NodeJS.ProcessEnv, stop: AbortSignal): Promis
   const config = loadScaleDriverConfig(env);
   const [{ startScaleDriver }, { createWinstonSink }] = await Promise.all([import('./scale-driver'), import('../lib/winston-sink')]);
   const logger = createLogger(config.logLevel, createWinstonSink(), { role: 'scale-driver' });
+  warnOfSettings(env, logger);
   const role = await startScaleDriver(config, { logger, clock: systemClock }, stop);
   const code = await untilOver([role], { stop, logger });
   await role.stop();
   return code;
 }
 
-async function runControlPlane(names: string[], config: Readonly<ControlPlaneConfig>, stop: AbortSignal): Promise<number> {
+async function runControlPlane(names: string[], env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
+  const config = loadControlPlaneConfig(env, names);
   const { openControlPlane, openWorkPlane } = await import('./control-plane');
   const plane = openControlPlane(config, names);
+  warnOfSettings(env, plane.logger);
   let work: WorkPlane | undefined;
   const planes: Planes = { plane, workPlane: () => (work ??= openWorkPlane(plane)) };
   const serves = names.includes('api');
@@ -98,6 +103,7 @@ async function runAutoscaler(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise
   const config = loadAutoscalerConfig(env);
   const { openPlane } = await import('./control-plane');
   const plane = openPlane(config, ['autoscaler']);
+  warnOfSettings(env, plane.logger);
   const start = async (): Promise<RunningRole> => (await import('./autoscaler')).startAutoscaler(plane, config, stop);
   return runOnPlane(plane, { names: ['autoscaler'], ops: config.ops, drainSeconds: 0, start, stop });
 }

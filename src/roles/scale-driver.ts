@@ -29,7 +29,7 @@ export async function startScaleDriver(config: ScaleDriverConfig, deps: ScaleDri
   let driver: ScaleDriver | undefined;
   const { services: bounds } = config;
   const app = createScaleDriverApp({ driver: () => driver, ping: () => engine.ping(), reasonOf, bounds, readiness, logger });
-  const listening = await listen(app, { ...config.http, setting: 'ORION_SCALE_DRIVER_PORT', clock });
+  const listening = await listen(app, { ...config.http, setting: 'ORION_HTTP_PORT', clock });
   const project = await waitForProject({ ...deps, readiness }, { engine, configured: config.project }, signal);
   if (project !== undefined) {
     driver = SCALE_DRIVERS[config.driver]({ engine, project, clock, logger });

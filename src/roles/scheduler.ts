@@ -15,22 +15,29 @@ import { createPooledSessions, createProber } from '../ssh';
 import { createWorkContext, runJobs, type WorkPlane } from './control-plane';
 import type { RunningRole } from './role';
 
+/** Home backups at once in one scheduler. They can wait: few of them leave CPU and network to probes and plays. */
+const CHECKPOINTS_AT_ONCE = 2;
+/** Sessions that one scheduler keeps, at about 40 KB of memory each. It logs in to further nodes. */
+const MAX_KEEPALIVE_PROBES = 10_000;
+/** Probe intervals after which a scheduler logs in to a node anew: ten minutes by default. */
+const DEEP_CHECK_INTERVALS = 20;
+
 /** Creates the context of the home backups. Null: they are off. Throws if they are on and their key is missing. */
-function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, ctx: WorkContext): (CheckpointContext & { concurrency: number }) | null {
+function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, ctx: WorkContext): CheckpointContext | null {
   if (checkpoints && !homes) {
     throw new ConfigError(['ORION_CHECKPOINT_KEY_FILE: a scheduler needs it when ORION_CHECKPOINT_DIR is set']);
   }
-  return checkpoints && homes && { ...ctx, homes, checkpoints, concurrency: checkpoints.concurrency };
+  return checkpoints && homes && { ...ctx, homes, checkpoints };
 }
 
 /** Creates the keepalive probes, which save full-login probes. Plays may borrow their pooled sessions. */
 function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: string }) => void): KeepaliveProbes {
   const { config: { probe }, session, sessions: ofPlays, clock } = plane;
   const timeoutMs = probe.timeoutSeconds * 1000;
-  const sessions = createPooledSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: probe.maxKept });
+  const sessions = createPooledSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: MAX_KEEPALIVE_PROBES });
   ofPlays.borrowFrom(sessions);
   const wakes = { onSuspect: () => wake(probeJob), onLost: () => wake(keepaliveProbeJob) };
-  return createKeepaliveProbes({ ...ctx, sessions }, { max: probe.maxKept, timeoutMs, deepCheckSeconds: probe.deepCheckSeconds, ...wakes });
+  return createKeepaliveProbes({ ...ctx, sessions }, { max: MAX_KEEPALIVE_PROBES, timeoutMs, deepCheckSeconds: probe.intervalSeconds * DEEP_CHECK_INTERVALS, ...wakes });
 }
 
 /**
@@ -54,7 +61,7 @@ export function startScheduler(plane: WorkPlane): RunningRole {
     bind(migrateJob, ctx),
     bind(probeJob, { ...ctx, prober, onDeath: () => wake(migrateJob) }),
     ...(kept ? [bind(shardsJob, kept), bind(keepaliveProbeJob, kept)] : []),
-    ...(saving ? [bind(checkpointJob, saving), bind(checkpointSweepJob, saving)] : []),
+    ...(saving ? [bind(checkpointJob, { ...saving, concurrency: CHECKPOINTS_AT_ONCE }), bind(checkpointSweepJob, saving)] : []),
   ]);
   logger.info('scheduling', { probeIntervalSeconds: probe.intervalSeconds });
   return {

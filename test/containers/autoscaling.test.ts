@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { type Container, createLab, eventually, type Lab, openDocker, run, type Stack, startStack } from '../lab';
+import { type Container, createLab, eventually, type Lab, openDocker, run, type Stack, startStack, testConstants } from '../lab';
 import { type Load, startLoad } from './support/load';
 import { countServed, signUp } from './support/people';
 
@@ -8,9 +8,8 @@ import { countServed, signUp } from './support/people';
 const SETTINGS = {
   ORION_SCALE_API_MAX: '3', // 4
   ORION_SCALE_TARGET_PERCENT: '30', // 60: the load, the proxy and the database share two cores with the replicas
-  ORION_SCALE_INTERVAL_SECONDS: '2', // 5
-  ORION_SCALE_STABILISATION_SECONDS: '10', // 60
-  ORION_SCALE_COOLDOWN_SECONDS: '4', // 15
+  // 5, 60, 15
+  ...testConstants({ scaleIntervalSeconds: 2, scaleStabilisationSeconds: 10, scaleCooldownSeconds: 4 }),
 };
 
 // Commands in containers take seconds where many run.

@@ -6,17 +6,17 @@ import { get } from 'node:https';
 import { join } from 'node:path';
 import type { Lease, Page } from '../../src/contract';
 import { type Client, createClient, expectStatus } from '../../scripts/demo/api';
-import { type Container, createLab, eventually, type Lab, projectDir, run, runOrThrow, type RunResult, type Stack, openDocker, startStack } from '../lab';
+import {
+  type Container, createLab, eventually, type Lab, openDocker, projectDir, run, runOrThrow, type RunResult, type Stack,
+  startStack, testConstants,
+} from '../lab';
 import { type Load, type LoadRequest, startLoad } from './support/load';
 import { countServed, listRunning, logInAsOperator, openDoor, rent, signUp, untilFree, type User } from './support/people';
 
 const WORKERS = 3;
 const SETTINGS = {
   ORION_PROBE_INTERVAL_SECONDS: '2',
-  ORION_SUSPECT_INTERVAL_SECONDS: '0.5',
-  ORION_EXPIRE_INTERVAL_SECONDS: '0.5',
-  ORION_WORK_INTERVAL_SECONDS: '0.5',
-  ORION_MIN_LEASE_SECONDS: '1',
+  ...testConstants({ suspectIntervalSeconds: 0.5, expireIntervalSeconds: 0.5, workIntervalSeconds: 0.5, minLeaseSeconds: 1 }),
   ORION_SCALE_DRY_RUN: 'true',
 };
 

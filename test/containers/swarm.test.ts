@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createLab, describeStack, type DockerEngine, eventually, type Lab, openDocker, projectDir, run, runOrThrow, type Stack } from '../lab';
+import {
+  createLab, describeStack, type DockerEngine, eventually, type Lab, openDocker, projectDir, run, runOrThrow, type Stack,
+  testConstants,
+} from '../lab';
 import { startLoad } from './support/load';
 import { signUp } from './support/people';
 
@@ -9,9 +12,7 @@ import { signUp } from './support/people';
 const SETTINGS = {
   ORION_SCALE_API_MAX: '3',
   ORION_SCALE_TARGET_PERCENT: '30',
-  ORION_SCALE_INTERVAL_SECONDS: '2',
-  ORION_SCALE_STABILISATION_SECONDS: '10',
-  ORION_SCALE_COOLDOWN_SECONDS: '4',
+  ...testConstants({ scaleIntervalSeconds: 2, scaleStabilisationSeconds: 10, scaleCooldownSeconds: 4 }),
 };
 
 let lab: Lab;

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { systemClock } from '../../src/lib/clock';
-import { createLab, type DockerEngine, eventually, freePort, type Lab, openDocker, type OrionProcess, startOrion } from '../lab';
+import {
+  createLab, type DockerEngine, eventually, freePort, type Lab, openDocker, type OrionProcess, startOrion, testConstants,
+} from '../lab';
 import { openTestDatabase, row, type TestDatabase } from '../support/database';
 
 const LIMIT_SECONDS = 6;
@@ -27,7 +29,7 @@ async function startDriver(port: number): Promise<OrionProcess> {
   return startOrion(lab, 'scale-driver', {
     port,
     env: {
-      ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: String(port), ORION_DOCKER_SOCKET: docker.host.replace('unix://', ''),
+      ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String(port), ORION_DOCKER_SOCKET: docker.host.replace('unix://', ''),
       ORION_SCALE_PROJECT: 'orion-nobody',
     },
   });
@@ -42,7 +44,7 @@ async function startAutoscaler(driverUrl = driver.url): Promise<OrionProcess> {
     env: {
       ORION_DB_HOST: access.host, ORION_DB_PORT: String(access.port), ORION_DB_USER: access.user, ORION_DB_PASSWORD: access.password, ORION_DB_NAME: access.database,
       ORION_OPS_HOST: '127.0.0.1', ORION_OPS_PORT: String(port), ORION_SCALE_DRIVER_URL: driverUrl,
-      ORION_SCALE_INTERVAL_SECONDS: '0.5', ORION_SCALE_LEADER_SECONDS: String(LIMIT_SECONDS),
+      ...testConstants({ scaleIntervalSeconds: 0.5, scaleLeaderSeconds: LIMIT_SECONDS }),
     },
   });
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type OrionProcess, run, type Worker, type WorkerFleet } from '../lab';
 import type { Lease } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { startSystem, type System } from '../support/system';
+import { fastConstants, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tenantAccounts, workerOf } from './support/inside';
 
@@ -15,7 +15,10 @@ describe('parts of the control plane die in the middle of their work', () => {
 
   beforeAll(async () => {
     // Plays that take long enough to be met half way.
-    system = await startSystem({ apis: 2, schedulers: 2, ownDatabase: true, env: { ORION_CLAIM_SECONDS: '3', ORION_WARM_PLAYS: 'false' } });
+    system = await startSystem({
+      apis: 2, schedulers: 2, ownDatabase: true,
+      env: { ...fastConstants({ claimSeconds: 3 }), ORION_WARM_PLAYS: 'false' },
+    });
     ada = await system.tenant();
     fleet = await system.launchWorkers(WORKERS);
     await system.untilFree(WORKERS);

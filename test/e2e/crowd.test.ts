@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type WorkerFleet } from '../lab';
 import { enrolMachine, privateKeyOf } from '../support/machine';
-import { startSystem, type System } from '../support/system';
+import { fastConstants, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tenantAccounts } from './support/inside';
 
@@ -17,7 +17,10 @@ describe('a crowd rents at once', () => {
 
   beforeAll(async () => {
     // The accounts follow the answers: a play takes about a second of a core, and the claims are what is watched here.
-    const env = { ORION_RENT_WAIT_SECONDS: '0', ORION_PLAY_CONCURRENCY: '1', ORION_PROBE_INTERVAL_SECONDS: '20', ORION_MANAGEMENT_USER: 'root' };
+    const env = {
+      ...fastConstants({ rentWaitSeconds: 0, managementUser: 'root' }),
+      ORION_PLAY_CONCURRENCY: '1', ORION_PROBE_INTERVAL_SECONDS: '20',
+    };
     system = await startSystem({ apis: 3, schedulers: 1, env });
     tenants = await Promise.all(Array.from({ length: TENANTS }, () => system.tenant()));
     fleet = await system.launchWorkers(NODES, { agent: false });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type StepControl, untilHeld } from '../lab';
-import { startSystem, type System } from '../support/system';
+import { fastConstants, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 
 describe('a wipe that comes late', () => {
@@ -8,7 +8,7 @@ describe('a wipe that comes late', () => {
   let ada: Tenant;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: { ORION_CLAIM_SECONDS: '3' } });
+    system = await startSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: fastConstants({ claimSeconds: 3 }) });
     ada = await system.tenant();
     await system.launchWorkers(1);
     await system.untilFree(1);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, runOrThrow, type Worker, type WorkerFleet } from '../lab';
 import type { Lease } from '../../src/contract';
-import { startSystem, type System } from '../support/system';
+import { fastConstants, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
 
@@ -16,7 +16,7 @@ describe('a leased machine in the field', () => {
   let worker: Worker;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_SUSPECT_INTERVAL_SECONDS: '5' } });
+    system = await startSystem({ apis: 1, schedulers: 1, env: fastConstants({ suspectIntervalSeconds: 5 }) });
     ada = await system.tenant();
     // The control plane takes the address from the calls of the agent, as for a machine whose owner set none.
     fleet = await system.launchWorkers(2, { network: 'routed', agentEnv: { MY_ADDRESS: '', ORION_TUNNEL: 'false' } });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type WorkerFleet } from '../lab';
 import type { Lease } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { startSystem, type System } from '../support/system';
+import { fastConstants, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { inside, KILL_AGENT, workerOf } from './support/inside';
 
@@ -15,7 +15,10 @@ describe('most of the fleet fails at once', () => {
   let ada: Tenant;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 2, env: { ORION_PROBE_INTERVAL_SECONDS: '6', ORION_SUSPECT_INTERVAL_SECONDS: '1.5', ORION_PROBE_TIMEOUT_SECONDS: '2' } });
+    system = await startSystem({
+      apis: 1, schedulers: 2,
+      env: { ...fastConstants({ suspectIntervalSeconds: 1.5, probeTimeoutSeconds: 2 }), ORION_PROBE_INTERVAL_SECONDS: '6' },
+    });
     ada = await system.tenant();
     fleet = await system.launchWorkers(NODES);
     await system.untilFree(NODES);

@@ -1,14 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { WorkerFleet } from '../lab';
-import { startSystem, type System } from '../support/system';
+import { fastConstants, startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
 
 const WORKERS = 3;
 /** Transactions statement by statement; a cold ansible-playbook for each play; a login for each probe. */
 const PLAIN = {
-  ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false', ORION_KEPT_PROBES: 'false', ORION_HEARTBEAT_IDLE_SECONDS: '1',
+  ...fastConstants({ heartbeatIdleSeconds: 1 }),
+  ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false', ORION_KEPT_PROBES: 'false',
 };
 
 describe('with every fast path turned off', () => {

@@ -23,7 +23,7 @@ describe('two machines that mount one file system', () => {
   };
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_FIRST_UID: String(FIRST_UID) } });
+    system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_UID_RANGE: `${FIRST_UID}-2000000000` } });
     fleet = await system.launchWorkers(2);
     await system.untilFree(2, 60_000);
     folder = join(system.lab.dir, 'scratch');

@@ -3,6 +3,7 @@ export { callAny } from './any-call';
 export { breakLog, type BrokenLog } from './broken-logs';
 export { isBuilt } from './built';
 export { startCaddy, startProjectCaddy, type Caddy, type CaddyOptions, type Upstream } from './caddy';
+export { testConstants } from './constants';
 export { startDatabaseProxy, type CommitFate, type DatabaseProxy } from './database-proxy';
 export { openDocker, type DockerEngine } from './docker';
 export { eventually, type EventuallyOptions } from './eventually';

@@ -15,7 +15,7 @@ export const NODE_MOVES = {
   stayUnknown: { from: ['unknown'], to: 'unknown', cause: 'probe failed' },
   fail: { from: ['alive', 'suspect'], to: 'suspect', cause: 'probe failed' },
   suspect: { from: ['alive'], to: 'suspect', cause: 'agent silent, or account failed' },
-  die: { from: WATCHED, to: 'dead', cause: '3rd failure in a row (ORION_DEAD_AFTER_FAILURES)' },
+  die: { from: WATCHED, to: 'dead', cause: '3rd failure in a row' },
   quarantine: { from: ENROLLED, to: 'quarantined', cause: 'host key changed, wipes or provisioning kept failing, or operator' },
   retire: { from: ENROLLED, to: 'retired', cause: 'left, or operator' },
 } as const satisfies Moves<NodeStatus>;

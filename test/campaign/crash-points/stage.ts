@@ -4,7 +4,7 @@ import { type ApiClient, expectStatus } from '../../support/api-client';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import { createTenant, type Tenant } from '../../support/tenant';
 import { appointJudge, type Judge } from '../verdict';
 
@@ -43,7 +43,7 @@ export async function setStage(real: boolean): Promise<Stage> {
     schedulers: 2,
     faults: { proxy: true, steps: true, instantPlays: !real },
     // A killed API takes the agents' heartbeats with it for a while: that is not what is tried here.
-    env: { ORION_CLAIM_SECONDS: String(CLAIM_SECONDS), ORION_HEARTBEAT_OVERDUE_SECONDS: '60' },
+    env: fastConstants({ claimSeconds: CLAIM_SECONDS, overdueIntervals: 60 }),
   });
   try {
     return await furnish(system, real);

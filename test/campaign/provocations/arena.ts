@@ -5,7 +5,7 @@ import type { Lease, NodeForAdmin } from '../../../src/contract';
 import { expectStatus } from '../../support/api-client';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import { createTenant, type Tenant } from '../../support/tenant';
 import { broken } from '../scenario';
 import { appointJudge, type Judge } from '../verdict';
@@ -55,14 +55,14 @@ export async function openArena({ real, nodes }: { real: boolean; nodes: number 
     apis: 2,
     schedulers: 2,
     faults: { proxy: true, steps: true, instantPlays: !real },
-    env: {
-      ORION_CLAIM_SECONDS: String(CLAIM_SECONDS),
-      ORION_OUTAGE_SECONDS: String(OUTAGE_SECONDS),
+    env: fastConstants({
+      claimSeconds: CLAIM_SECONDS,
+      outageSeconds: OUTAGE_SECONDS,
       // The first API is held for seconds, and with it the heartbeats that it takes.
-      ORION_HEARTBEAT_OVERDUE_SECONDS: '60',
+      overdueIntervals: 60,
       // Between a failed wipe and the next there is time to look.
-      ...(real ? { ORION_RETRY_FIRST_SECONDS: '5', ORION_RETRY_MAX_SECONDS: '5' } : {}),
-    },
+      ...(real ? { retryFirstSeconds: 5, retryMaxSeconds: 5 } : {}),
+    }),
   });
   try {
     return await furnish(system, { real, nodes });

@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/lib/clock';
 import type { Violation } from '../../checker/evidence';
 import { type Caddy, startProjectCaddy, type Worker } from '../../lab';
 import { createApiClient, expectStatus } from '../../support/api-client';
-import { startSystem, type System, TENANT_PASSWORD } from '../../support/system';
+import { fastConstants, startSystem, type System, TENANT_PASSWORD } from '../../support/system';
 import { sendBrokenBody } from '../http/broken-bodies';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
 
@@ -29,7 +29,10 @@ interface Stage {
   doors: Caddy[];
 }
 
-const ENV = { ORION_CONTACT_LIMIT_SECONDS: String(CONTACT_SECONDS), ORION_TRUST_PROXY: 'loopback', ORION_PROBE_TIMEOUT_SECONDS: '10', ORION_HEARTBEAT_IDLE_SECONDS: '1' };
+const ENV = {
+  ...fastConstants({ probeTimeoutSeconds: 10, heartbeatIdleSeconds: 1 }),
+  ORION_CONTACT_LIMIT_SECONDS: String(CONTACT_SECONDS), ORION_TRUST_PROXY: 'loopback',
+};
 
 async function setStage(system: System): Promise<Stage> {
   const { lab, apis } = system;

@@ -1,7 +1,7 @@
 import { systemClock } from '../../../src/lib/clock';
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
-import { eventually, giveClock, machineClockEnv, type OrionProcess, skewed, type Worker } from '../../lab';
+import { eventually, giveClock, machineClockEnv, type OrionProcess, skewed, testConstants, type Worker } from '../../lab';
 import type { Lease, LeaseDetail, Rented } from '../../../src/contract';
 import { type Answer, createApiClient, expectStatus } from '../../support/api-client';
 import { startSystem, type System } from '../../support/system';
@@ -60,7 +60,7 @@ async function withSkew(system: System, run: ScenarioRun): Promise<Outcome> {
   const workers = new Map<string, Worker>();
   for (const [name, seconds] of [['ahead', SKEW_SECONDS], ['behind', -SKEW_SECONDS]] as const) {
     for (const n of [1, 2]) {
-      const agentEnv = { ...machineClockEnv(), ORION_FENCE_GRACE_SECONDS: String(FENCE_GRACE_SECONDS), MY_HOSTNAME: `${name}-${n}` };
+      const agentEnv = { ...machineClockEnv(), ...testConstants({ fenceGraceSeconds: FENCE_GRACE_SECONDS }), MY_HOSTNAME: `${name}-${n}` };
       const { workers: launched } = await system.launchWorkers(1, { labels: { clock: name }, agentEnv });
       for (const worker of launched) {
         await (await giveClock(worker)).set(seconds);

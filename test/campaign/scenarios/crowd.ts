@@ -9,7 +9,7 @@ import type { Answer } from '../../support/api-client';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import { enrolMachine, privateKeyOf } from '../../support/machine';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
@@ -24,12 +24,10 @@ const APIS = 3;
 
 const ENV = {
   // The machines have no agents: fifty would be a load of their own, and the probes alone say whether a node is well.
-  ORION_MANAGEMENT_USER: 'root',
-  ORION_HEARTBEAT_OVERDUE_SECONDS: '86400',
+  ...fastConstants({
+    managementUser: 'root', overdueIntervals: 86_400, workIntervalSeconds: 0.05, migrateIntervalSeconds: 0.5, expireIntervalSeconds: 0.2,
+  }),
   ORION_PROBE_INTERVAL_SECONDS: '20',
-  ORION_WORK_INTERVAL_SECONDS: '0.05',
-  ORION_MIGRATE_INTERVAL_SECONDS: '0.5',
-  ORION_EXPIRE_INTERVAL_SECONDS: '0.2',
   ORION_PLAY_CONCURRENCY: '16',
 };
 /** A wipe that is answered at once waits for a claim and two plays of a runner; 50 of them on a busy machine need seconds, not this. */

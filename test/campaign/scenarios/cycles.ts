@@ -4,7 +4,7 @@ import { eventually, type WorkerFleet } from '../../lab';
 import type { Lease } from '../../../src/contract';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
@@ -30,12 +30,8 @@ interface Round {
 
 /** Health checks are not what this is about: logins cost the very cores that the rents need, and on a busy machine they would declare nodes dead. */
 const ENV = {
+  ...fastConstants({ probeTimeoutSeconds: 20, overdueIntervals: 60, workIntervalSeconds: 0.05, expireIntervalSeconds: 0.1 }),
   ORION_PROBE_INTERVAL_SECONDS: '5',
-  ORION_PROBE_TIMEOUT_SECONDS: '20',
-  ORION_HEARTBEAT_OVERDUE_SECONDS: '60',
-  ORION_WORK_INTERVAL_SECONDS: '0.05',
-  ORION_EXPIRE_INTERVAL_SECONDS: '0.1',
-  ORION_LIMIT_RENTS_PER_USER: '1000000',
 };
 
 async function runCycles(run: ScenarioRun, size: Size): Promise<Outcome> {

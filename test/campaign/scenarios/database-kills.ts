@@ -5,7 +5,7 @@ import { eventually } from '../../lab';
 import type { Problem } from '../../../src/contract';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
@@ -57,7 +57,7 @@ async function giveBack(system: System, tenants: Tenant[]): Promise<void> {
 }
 
 async function run(scenario: ScenarioRun): Promise<Outcome> {
-  const env = { ORION_CLAIM_SECONDS: '2', ORION_WORK_INTERVAL_SECONDS: '0.1', ORION_PLAY_CONCURRENCY: '8' };
+  const env = { ...fastConstants({ claimSeconds: 2, workIntervalSeconds: 0.1 }), ORION_PLAY_CONCURRENCY: '8' };
   const system = await startSystem({ apis: 2, schedulers: 2, ownDatabase: true, faults: { instantPlays: true }, env });
   try {
     await system.launchWorkers(NODES);

@@ -1,7 +1,7 @@
 import { messageOf } from '../../../src/lib/errors';
 import type { Violation } from '../../checker/evidence';
 import { expectStatus } from '../../support/api-client';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import { createCast } from '../http/cast';
 import { createHttpClient, type HttpAnswer, inParallel } from '../http/client';
 import { type OpenApi, operationsOf } from '../http/document';
@@ -16,9 +16,7 @@ const SAY_EVERY = 10_000;
 /** Enough to see what is wrong. */
 const MOST_VIOLATIONS = 200;
 
-const NO_LIMITS = {
-  ORION_LIMIT_LOGINS_PER_ADDRESS: '1000000000', ORION_LIMIT_LOGINS_PER_NAME: '1000000000', ORION_LIMIT_SIGNUPS_PER_ADDRESS: '1000000000', ORION_LIMIT_REGISTRATIONS_PER_ADDRESS: '1000000000',
-};
+const NO_LIMITS = { ...fastConstants({ loginsPerName: 1_000_000_000 }), ORION_ADDRESS_LIMIT_FACTOR: '1000000' };
 
 export const httpRequests: Scenario = {
   name: 'http-requests',

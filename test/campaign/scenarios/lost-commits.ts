@@ -6,7 +6,7 @@ import type { Answer } from '../../support/api-client';
 import { untilNodesAreFree } from '../../support/free-nodes';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
@@ -71,7 +71,7 @@ function endanger(replicas: Replica[], random: Random): () => void {
 }
 
 async function run(scenario: ScenarioRun): Promise<Outcome> {
-  const env = { ORION_CLAIM_SECONDS: '2', ORION_WORK_INTERVAL_SECONDS: '0.05', ORION_PLAY_CONCURRENCY: '8', ORION_HEARTBEAT_OVERDUE_SECONDS: '120' };
+  const env = { ...fastConstants({ claimSeconds: 2, workIntervalSeconds: 0.05, overdueIntervals: 120 }), ORION_PLAY_CONCURRENCY: '8' };
   const system = await startSystem({ apis: 3, schedulers: 2, faults: { proxy: true, instantPlays: true }, env });
   try {
     await system.launchWorkers(NODES);

@@ -1,6 +1,6 @@
 import { eventually, type Worker } from '../../lab';
 import { expectStatus } from '../../support/api-client';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { messageOf } from '../../../src/lib/errors';
 import { systemClock } from '../../../src/lib/clock';
@@ -19,7 +19,7 @@ export const residues: Scenario = {
   unit: 'wipes',
   operations: { short: 6, long: 300 },
   run: async (run) => {
-    const env = { ORION_PLAY_CONCURRENCY: '3', ORION_PLAY_TIMEOUT_SECONDS: '90', ORION_CLAIM_SECONDS: '15' };
+    const env = { ...fastConstants({ claimSeconds: 15 }), ORION_PLAY_CONCURRENCY: '3', ORION_PLAY_TIMEOUT_SECONDS: '90' };
     const system = await startSystem({ apis: 1, schedulers: 1, env });
     try {
       return await wipeMany(system, run);

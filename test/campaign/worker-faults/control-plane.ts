@@ -28,7 +28,7 @@ function rentMeanwhile(stage: Stage, random: Random, at: string): { answered: Pr
   };
 }
 
-/** Longer and shorter than ORION_OUTAGE_SECONDS, after which health is judged anew. */
+/** Longer and shorter than `outageSeconds`, after which health is judged anew. */
 const OUTAGE_MS = [300, 3_000, 12_000];
 
 async function stopDatabase({ system }: Stage, random: Random): Promise<void> {

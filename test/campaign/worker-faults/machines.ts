@@ -83,7 +83,7 @@ async function untilRegistered(stage: Stage, { nodeId, worker }: Struck, mark: n
   await eventually(registered, { what: `the agent of ${worker.name} has registered again`, timeoutMs: WITHIN.answer, everyMs: 50 });
 }
 
-/** More than the limit of ORION_HEARTBEAT_OVERDUE_SECONDS. */
+/** More than after what a silent agent's node is suspect. */
 const SILENT_SECONDS = 7;
 
 const agentDies: Fault = {

@@ -5,7 +5,7 @@ import type { Lease, LeaseDetail, NodeForAdmin } from '../../../src/contract';
 import { type Answer, expectStatus } from '../../support/api-client';
 import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { appointJudge } from '../verdict';
@@ -75,13 +75,12 @@ export interface Struck {
 }
 
 const ENV = {
+  ...fastConstants({
+    suspectIntervalSeconds: SUSPECT_SECONDS, probeTimeoutSeconds: PROBE_TIMEOUT_SECONDS, claimSeconds: CLAIM_SECONDS, rentWaitSeconds: 20,
+  }),
   ORION_PROBE_INTERVAL_SECONDS: String(PROBE_SECONDS),
-  ORION_SUSPECT_INTERVAL_SECONDS: String(SUSPECT_SECONDS),
-  ORION_PROBE_TIMEOUT_SECONDS: String(PROBE_TIMEOUT_SECONDS),
-  ORION_CLAIM_SECONDS: String(CLAIM_SECONDS),
   ORION_PLAY_TIMEOUT_SECONDS: String(PLAY_SECONDS),
   ORION_PLAY_CONCURRENCY: '2',
-  ORION_RENT_WAIT_SECONDS: '20',
 };
 
 export async function setStage(random: Random): Promise<Stage> {

@@ -1,13 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { breakLog, type BrokenLog, childCoverageEnv, createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, startProcess } from '../../lab';
+import {
+  breakLog, type BrokenLog, childCoverageEnv, createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, startProcess,
+  testConstants,
+} from '../../lab';
 import { agentFile, createFakeControlPlane, type FakeControlPlane, heartbeatAnswer } from './fake-control-plane';
 
 /** Puts a full file system of its own where the state directory will be. */
 const FULL_STATE = 'mount -t tmpfs -o size=16k none "$1" && { head -c 1m /dev/zero >"$1/ballast" 2>/dev/null || :; } && shift && exec "$@"';
 
-// No account of this machine is touched here (ORION_MANAGE_ACCOUNTS=false).
+// No account of this machine is touched here (`manageAccounts`).
 describe('the agent on a machine whose disk is full', () => {
   let lab: Lab;
   let control: FakeControlPlane;
@@ -23,8 +26,8 @@ describe('the agent on a machine whose disk is full', () => {
     const { keyFile } = await generateSshKeyPair(lab.dir);
     env = {
       API_ENDPOINT: control.endpoint, ORION_JOIN_TOKEN: `orion_join_${'T'.repeat(43)}`, ORION_CONTROL_FINGERPRINT: control.fingerprint,
-      ORION_STATE_DIR: join(lab.dir, 'state'), ORION_HOST_KEY_FILE: `${keyFile}.pub`,
-      ORION_MANAGE_ACCOUNTS: 'false', ORION_TUNNEL: 'false', MY_HOST_PORT: '127.0.10.9:2222',
+      ...testConstants({ manageAccounts: false, stateDir: join(lab.dir, 'state') }), ORION_HOST_KEY_FILE: `${keyFile}.pub`,
+      ORION_TUNNEL: 'false', MY_HOST_PORT: '127.0.10.9:2222',
     };
   });
   afterEach(() => lab.close(), 60_000);
@@ -39,7 +42,8 @@ describe('the agent on a machine whose disk is full', () => {
 
   it('enrols with a full state directory, uses up no second join token, and keeps its credential as soon as there is room', async () => {
     const disk = mkdtempSync(join(lab.dir, 'state-'));
-    const agent = start(['unshare', '--mount', 'sh', '-c', FULL_STATE, 'sh', disk], { ORION_STATE_DIR: join(disk, 'orion') });
+    const constants = testConstants({ manageAccounts: false, stateDir: join(disk, 'orion') });
+    const agent = start(['unshare', '--mount', 'sh', '-c', FULL_STATE, 'sh', disk], constants);
     await heartbeats(3);
     expect(control.of('register')).toHaveLength(1);
     expect(control.of('heartbeat').at(-1)?.by).toBe('first');

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createLab, eventually, generateSshKeyPair, launchWorkers, sshExec, type Lab, type SshKeyPair, type SshTarget, type Worker } from '../../lab';
+import {
+  createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, sshExec, type SshKeyPair, type SshTarget, testConstants,
+  type Worker,
+} from '../../lab';
 import { createFakeControlPlane, heartbeatAnswer, registration, type FakeControlPlane } from './fake-control-plane';
 
 const LIMIT_SECONDS = 4;
@@ -51,7 +54,10 @@ describe('the agent out of contact', () => {
     control.reply('register', registration());
     control.reply('heartbeat', listed(USER));
     await control.open();
-    const fleet = await launchWorkers(lab, 1, { endpoint: control.endpoint, agentEnv: { ORION_FENCE_GRACE_SECONDS: '1', ORION_CONTROL_FINGERPRINT: control.fingerprint } });
+    const fleet = await launchWorkers(lab, 1, {
+      endpoint: control.endpoint,
+      agentEnv: { ...testConstants({ fenceGraceSeconds: 1 }), ORION_CONTROL_FINGERPRINT: control.fingerprint },
+    });
     worker = fleet.workers[0] as Worker;
     const made = await worker.exec(`
       useradd -m -e 2100-01-01 -u ${UID} ${USER} && install -d -m 700 -o ${UID} /home/${USER}/.ssh && mkdir -p /var/lib/orion/accounts &&

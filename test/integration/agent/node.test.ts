@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createLab, eventually, generateSshKeyPair, launchWorkers, sshExec, type Lab, type SshKeyPair, type Worker } from '../../lab';
+import {
+  createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, sshExec, type SshKeyPair, testConstants, type Worker,
+} from '../../lab';
 import { agentFile, createFakeControlPlane, heartbeatAnswer, problem, registration, type FakeControlPlane } from './fake-control-plane';
 
 // Everything here happens inside a worker of the test's own; the agent is the built file, sshd and the accounts are real.
@@ -26,7 +28,10 @@ describe('the agent on its node', () => {
     control.reply('register', registration(managed(key.publicKey)));
     control.reply('heartbeat', heartbeatAnswer(managed(key.publicKey)));
     await control.open();
-    const fleet = await launchWorkers(lab, 1, { endpoint: control.endpoint, agentEnv: { ORION_FENCE_GRACE_SECONDS: '1', ORION_CONTROL_FINGERPRINT: control.fingerprint } });
+    const fleet = await launchWorkers(lab, 1, {
+      endpoint: control.endpoint,
+      agentEnv: { ...testConstants({ fenceGraceSeconds: 1 }), ORION_CONTROL_FINGERPRINT: control.fingerprint },
+    });
     worker = fleet.workers[0] as Worker;
     await eventually(() => control.of('heartbeat').length > 0, { what: 'a heartbeat' });
   }, 60_000);

@@ -5,7 +5,7 @@ import { signText } from '../../../src/flows/enrolment/management-statement';
 import { inside } from '../../e2e/support/inside';
 import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type Worker } from '../../lab';
 import { addManagementKey, ask, type OnPath, type PassedAnswer, type PassedRequest, startOnPath } from '../../support/on-path';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import { agentFile, aControlKey } from './fake-control-plane';
 
 const AUTHORIZED = '/var/lib/orion/mgmt/.ssh/authorized_keys';
@@ -18,7 +18,10 @@ describe('whoever is on the path of plain http', () => {
   let own: SshKeyPair;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_HEARTBEAT_INTERVAL_SECONDS: '0.3', ORION_HEARTBEAT_IDLE_SECONDS: '0.3' } });
+    system = await startSystem({
+      apis: 1, schedulers: 1,
+      env: fastConstants({ heartbeatIntervalSeconds: 0.3, overdueIntervals: 17, heartbeatIdleSeconds: 0.3 }),
+    });
     path = await startOnPath(system.lab, system.apis[0]?.url ?? '');
     own = await generateSshKeyPair(system.lab.dir, 'on the path');
     worker = (await system.launchWorkers(1, { endpoint: path.url })).workers[0] as Worker;

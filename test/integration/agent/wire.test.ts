@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { childCoverageEnv, createLab, eventually, generateSshKeyPair, run, startProcess, type Lab, type LabProcess } from '../../lab';
+import {
+  childCoverageEnv, createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, run, startProcess, testConstants,
+} from '../../lab';
 import { sha256 } from '../../../src/lib/ids';
 import { agentFile, createFakeControlPlane, heartbeatAnswer, problem, type FakeControlPlane } from './fake-control-plane';
 
-// No account of this machine is touched here (ORION_MANAGE_ACCOUNTS=false); node.test.ts does that inside a worker.
+// No account of this machine is touched here (`manageAccounts`); node.test.ts does that inside a worker.
 const TOKEN = `orion_join_${'T'.repeat(43)}`;
 
 describe('the agent on the wire', () => {
@@ -28,10 +30,9 @@ describe('the agent on the wire', () => {
     hostKey = `${type} ${blob}`;
     env = {
       API_ENDPOINT: control.endpoint,
-      ORION_STATE_DIR: join(lab.dir, 'state'),
+      ...testConstants({ manageAccounts: false, stateDir: join(lab.dir, 'state') }),
       ORION_HOST_KEY_FILE: `${keyFile}.pub`,
       ORION_CONTROL_FINGERPRINT: control.fingerprint,
-      ORION_MANAGE_ACCOUNTS: 'false',
       MY_HOSTNAME: 'worker-9',
       MY_HOST_PORT: '127.0.10.9:2222',
     };
@@ -40,7 +41,8 @@ describe('the agent on the wire', () => {
 
   it('says who it is and what it has', async () => {
     await control.open();
-    start({ ORION_JOIN_TOKEN: TOKEN, ORION_LABELS: 'zone=a', ORION_CPUS: '7', ORION_MEMORY_MB: '512' });
+    const constants = testConstants({ manageAccounts: false, stateDir: join(lab.dir, 'state'), cpus: 7, memoryMb: 512 });
+    start({ ORION_JOIN_TOKEN: TOKEN, ORION_LABELS: 'zone=a', ...constants });
     await heartbeats(1);
     const [register] = control.of('register');
     expect(register).toMatchObject({ by: undefined, proved: true, token: sha256(TOKEN) });

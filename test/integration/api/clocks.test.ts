@@ -3,7 +3,7 @@ import jwt from 'jsonwebtoken';
 import { skewed } from '../../lab';
 import { createApiClient, expectStatus } from '../../support/api-client';
 import type { Replica } from '../../support/replica';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 
 const TTL_SECONDS = 60;
 const SKEW_SECONDS = 600;
@@ -13,7 +13,7 @@ describe('replicas whose clocks are ten minutes ahead and behind', () => {
   let replicas: Replica[];
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 0, env: { ORION_JWT_TTL_SECONDS: String(TTL_SECONDS) } });
+    system = await startSystem({ apis: 1, schedulers: 0, env: fastConstants({ tokenSeconds: TTL_SECONDS }) });
     const ahead = await system.startApi({ env: skewed(SKEW_SECONDS) });
     const behind = await system.startApi({ env: skewed(-SKEW_SECONDS) });
     replicas = [ahead, behind];

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RETIRED } from '../../../src/config/retired';
 import { generateSshKeyPair, projectDir, run } from '../../lab';
 
 const orion = (args: string[], env: Record<string, string> = {}): ReturnType<typeof run> =>
@@ -24,9 +25,9 @@ describe('orion as a service', () => {
   });
 
   it('names every setting that is missing or wrong at once, and shows no secret', async () => {
-    const { code, stderr } = await orion(['--role=api'], { ORION_JWT_KEY: 'hush', ORION_HTTP_PORT: 'many', ORION_CLAIM_SECONDS: '-1' });
+    const { code, stderr } = await orion(['--role=api'], { ORION_JWT_KEY: 'hush', ORION_HTTP_PORT: 'many', ORION_DRAIN_SECONDS: '-1' });
     expect(code).toBe(1);
-    for (const name of ['ORION_DB_PASSWORD', 'ORION_JWT_KEY', 'ORION_SSH_KEY_FILE', 'ORION_HTTP_PORT', 'ORION_CLAIM_SECONDS']) {
+    for (const name of ['ORION_DB_PASSWORD', 'ORION_JWT_KEY', 'ORION_SSH_KEY_FILE', 'ORION_HTTP_PORT', 'ORION_DRAIN_SECONDS']) {
       expect(stderr).toContain(name);
     }
     expect(stderr).not.toContain('hush');
@@ -36,13 +37,23 @@ describe('orion as a service', () => {
     const other = createServer().listen(0, '127.0.0.1');
     try {
       await once(other, 'listening');
-      const taken = { ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: String((other.address() as AddressInfo).port) };
+      const taken = { ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String((other.address() as AddressInfo).port) };
       const { code, stderr } = await orion(['--role=scale-driver'], taken);
       expect(code).toBe(1);
-      expect(stderr).toContain('ORION_SCALE_DRIVER_PORT: another process of this machine listens on 127.0.0.1:');
+      expect(stderr).toContain('ORION_HTTP_PORT: another process of this machine listens on 127.0.0.1:');
     } finally {
       other.close();
     }
+  }, 30_000);
+
+  it.each(['gateway', 'autoscaler', 'scale-driver'])('%s warns of a setting that has no effect any more', async (role) => {
+    const [setting = ''] = RETIRED.keys();
+    // No machine has this address, so that the process ends when it wants to listen.
+    const nowhere = { ORION_HTTP_HOST: '192.0.2.1', ORION_OPS_HOST: '192.0.2.1' };
+    const required = { ORION_DB_PORT: '1', ORION_DB_PASSWORD: 'hush', ORION_SCALE_DRIVER_URL: 'http://192.0.2.1' };
+    const { stderr } = await orion([`--role=${role}`], { ...nowhere, ...required, [setting]: '5' });
+    expect(stderr.match(/setting has no effect/g)).toHaveLength(1);
+    expect(stderr).toContain(setting);
   }, 30_000);
 
   it.each(['scheduler', 'api'])('%s tells which setting to change when another process has its port', async (role) => {

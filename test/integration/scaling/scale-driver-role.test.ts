@@ -31,7 +31,7 @@ afterEach(async () => {
 /** The role in this process, at an engine that may not be there. */
 async function start(settings: Record<string, string> = {}): Promise<RemoteDriver> {
   const port = await freePort();
-  const own = { ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: String(port) };
+  const own = { ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String(port) };
   const config = loadScaleDriverConfig({ ...own, ORION_DOCKER_SOCKET: join(dir, 'docker.sock'), ...settings });
   started = startScaleDriver(config, { logger: silentLogger, clock: systemClock }, stopping.signal);
   return createRemoteDriver(`http://127.0.0.1:${port}`);

@@ -67,7 +67,7 @@ async function setup({ driver = {}, unready = null, ping = () => Promise.resolve
     bounds: { api: { min: 2, max: 4 }, scheduler: { min: 1, max: 2 } },
     logger: createLogger('info', (level, message, fields) => void lines.push({ level, message, ...fields })),
   });
-  const listening = await listen(app, { host: '127.0.0.1', port: 0, setting: 'ORION_SCALE_DRIVER_PORT', clock: systemClock });
+  const listening = await listen(app, { host: '127.0.0.1', port: 0, setting: 'ORION_HTTP_PORT', clock: systemClock });
   closings.push(() => listening.close({ limitMs: 0 }));
   const url = `http://127.0.0.1:${listening.port}`;
   const send: Setup['send'] = async (method, path, ...[body, type = 'application/json']) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateSshKeyPair, startDatabaseProxy, type Worker } from '../../lab';
 import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
-import { startSystem, type System } from '../../support/system';
+import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Lease, Rented } from '../../../src/contract';
 import { watchProcesses, type ProcessWatch } from './watch-processes';
 
@@ -40,7 +40,10 @@ async function ask<T>(method: string, path: string, { token, body, url = system.
 }
 
 beforeAll(async () => {
-  system = await startSystem({ apis: 1, schedulers: 1, env: { LOG_LEVEL: 'debug', ORION_CLAIM_SECONDS: '30', ORION_PLAY_TIMEOUT_SECONDS: '120' } });
+  system = await startSystem({
+    apis: 1, schedulers: 1,
+    env: { ...fastConstants({ claimSeconds: 30 }), LOG_LEVEL: 'debug', ORION_PLAY_TIMEOUT_SECONDS: '120' },
+  });
   watch = watchProcesses();
   const { workers } = await system.launchWorkers(1, { agentEnv: { LOG_LEVEL: 'debug' } });
   worker = workers[0] as Worker;

@@ -76,7 +76,7 @@ export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe, wiped: V
 
 function reasonForNoUid(row: UidRow, { fleet, fence }: VerifiedWipe): string {
   const own = ownRangeOf(row);
-  const whose = own ? 'the range that the machine asks for (ORION_UID_RANGE)' : 'the range of the fleet (ORION_FIRST_UID to ORION_LAST_UID)';
+  const whose = own ? 'the range that the machine asks for (ORION_UID_RANGE)' : 'the range of the fleet (ORION_UID_RANGE of the control plane)';
   const behind = fence > 0 ? `, behind uid ${fence}, up to which accounts were wiped there` : '';
   return `no uid is left for it in ${whose}, ${formatUidRange(own ?? fleet)}${behind}; set a larger range`;
 }
