@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
+import { alertsTable, readAlerts } from '../../scripts/lib/alerts-table';
 import { ROLE_NAMES } from '../../src/roles';
 import { readProjectFile } from './files';
 
@@ -15,6 +16,11 @@ interface Targets {
 interface Routing {
   route: { receiver: string };
   receivers: object[];
+}
+
+/** A case of alerts.test.yml: moments, and what the expression gives then. */
+interface Case {
+  promql_expr_test: { expr: string; exp_samples: unknown[] }[];
 }
 
 const readYaml = (file: string): unknown => parse(readProjectFile(file));
@@ -35,5 +41,34 @@ describe('Prometheus', () => {
     expect(services).toHaveProperty('alertmanager');
     const { route, receivers } = readYaml('docker/monitoring/alertmanager.yml') as Routing;
     expect(receivers).toContainEqual({ name: route.receiver });
+  });
+});
+
+describe('alerts', () => {
+  const alerts = readAlerts();
+  const names = alerts.map(({ alert }) => alert);
+  const operations = readProjectFile('docs/operations.md');
+
+  it('R40: each have a moment at which they fire and one at which they do not', () => {
+    const { tests } = readYaml('docker/monitoring/alerts.test.yml') as { tests: Case[] };
+    const moments = tests.flatMap(({ promql_expr_test: of }) => of);
+    const tested = (fires: boolean): Set<string | undefined> =>
+      new Set(moments.filter(({ exp_samples: samples }) => samples.length > 0 === fires).map(({ expr }) => /alertname="(\w+)"/.exec(expr)?.[1]));
+    expect(names.filter((name) => !tested(true).has(name))).toEqual([]);
+    expect(names.filter((name) => !tested(false).has(name))).toEqual([]);
+  });
+
+  it('R40: each name a meaning, a first action, a severity and a runbook of docs/operations.md', () => {
+    for (const { alert, labels, annotations } of alerts) {
+      expect(annotations).toEqual({
+        summary: expect.stringMatching(/\.$/), do: expect.stringMatching(/\.$/), runbook: `docs/operations.md#${alert.toLowerCase()}`,
+      });
+      expect(['warning', 'critical']).toContain(labels.severity);
+    }
+    expect([...operations.matchAll(/^#### (Orion\w+)$/gm)].map(([, heading]) => heading)).toEqual(names);
+  });
+
+  it('R40: are in the table of docs/operations.md as alerts.yml has them', () => {
+    expect(operations).toContain(`\n${alertsTable()}\n`);
   });
 });
