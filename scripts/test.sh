@@ -76,10 +76,11 @@ tests() {
     --json --outputFile="$RUN/jest.json" "$@" >"$RUN/jest.out"
 }
 
-# Configuration, rules and their cases, with the programs that will read them.
+# Configuration, rules, their cases, and the queries of the dashboards, with the programs that will read them.
 alerts() {
   promtool check config docker/monitoring/prometheus.yml && promtool test rules docker/monitoring/alerts.test.yml &&
-    amtool check-config docker/monitoring/alertmanager.yml
+    amtool check-config docker/monitoring/alertmanager.yml &&
+    node --import tsx scripts/dashboards.ts --rules >"$RUN/panels.yml" && promtool check rules "$RUN/panels.yml"
 }
 
 # The whole scenario on real servers: it counts as one test more.
