@@ -14,8 +14,8 @@ const WORDS = new Set(['and', 'or', 'unless', 'offset', 'bool']);
 /** What an expression reads: each identifier that is no function, no operator and no label. */
 export function selectorsOf(expr: string): Selector[] {
   const found = [...expr.replace(LABEL_LISTS, ' ').replace(RANGES, ' ').matchAll(SELECTOR)].filter(([, metric = '']) => !WORDS.has(metric));
-  return found.map(([, metric = '', braces = '']) => ({
-    metric,
-    matchers: [...braces.matchAll(MATCHER)].map(([, label = '', operator = '', value = '']) => ({ label, operator, value: value.slice(1, -1) })),
-  }));
+  return found.map(([, metric = '', braces = '']) => ({ metric, matchers: matchersOf(braces) }));
 }
+
+const matchersOf = (braces: string): Selector['matchers'] =>
+  [...braces.matchAll(MATCHER)].map(([, label = '', operator = '', value = '']) => ({ label, operator, value: value.slice(1, -1) }));
