@@ -80,7 +80,7 @@ db_users() {
 keep_empty() { [[ -e $DIR/$1 ]] || install -m 444 /dev/null "$DIR/$1"; }
 
 # Mounted into containers whose users have other numbers; a checkout that was made under a strict umask is closed to them.
-open_configuration() { chmod a+r -- Caddyfile docker/prometheus.yml; }
+open_configuration() { chmod -R a+rX -- Caddyfile docker/monitoring; }
 
 set_in_env() { grep -qs "^$1=" .env || printf '%s=%s\n' "$1" "$2" >>.env; }
 

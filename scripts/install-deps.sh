@@ -9,7 +9,7 @@ umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$PROJECT"
 PACKAGES=(mariadb-server galera-4 rsync ansible-core openssh-server openssh-client caddy jq iproute2 iptables cron at age busybox faketime procps util-linux python3 openssl make g++ debootstrap
-  git putty-tools dropbear-bin sshfs)
+  git putty-tools dropbear-bin sshfs prometheus prometheus-alertmanager)
 DOCKER_PACKAGES=(docker.io docker-compose)
 PEER_PACKAGES=(postgresql redis-server)
 POLICY=/usr/sbin/policy-rc.d

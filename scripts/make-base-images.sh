@@ -3,13 +3,14 @@
 # the npm registry with the npm of this machine, MariaDB and Caddy from Debian's packages. Makes only what the engine lacks. Needs root, debootstrap and a Debian mirror
 # (the one of this machine's apt, or ORION_DEBIAN_MIRROR).
 #
-# Usage: scripts/make-base-images.sh [--force] [--monitoring]     --force replaces what is there; --monitoring adds Prometheus
+# Usage: scripts/make-base-images.sh [--force] [--monitoring]     --force replaces what is there; --monitoring adds Prometheus and Alertmanager
 set -euo pipefail
 # Each user of the images reads their root.
 umask 022
 PROJECT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 RELEASE=bookworm
 DEBIAN=debian:$RELEASE-slim NODE=node:24-$RELEASE-slim MARIADB=mariadb:10.11 CADDY=caddy:2 PROMETHEUS=prom/prometheus:latest
+ALERTMANAGER=prom/alertmanager:latest
 FORCE=0 MONITORING=0
 STAND_INS=$(cat -- "$PROJECT"/docker/stand-ins/* "$PROJECT/scripts/node-runtime.json" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-16)
 
@@ -132,6 +133,18 @@ CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prome
 DOCKERFILE
 }
 
+make_alertmanager() {
+  build "$ALERTMANAGER" "$PROJECT/docker/stand-ins" <<DOCKERFILE
+FROM $DEBIAN
+RUN $INSTALL prometheus-alertmanager && $CLEAN && mkdir -p /alertmanager && chown nobody: /alertmanager
+USER nobody
+WORKDIR /alertmanager
+EXPOSE 9093
+ENTRYPOINT ["/usr/bin/prometheus-alertmanager"]
+CMD ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"]
+DOCKERFILE
+}
+
 for option; do
   case $option in
     --force) FORCE=1 ;;
@@ -149,4 +162,7 @@ make_image "$DEBIAN" make_debian
 make_image "$NODE" make_node
 make_image "$MARIADB" make_mariadb
 make_image "$CADDY" make_caddy
-if ((MONITORING)); then make_image "$PROMETHEUS" make_prometheus; fi
+if ((MONITORING)); then
+  make_image "$PROMETHEUS" make_prometheus
+  make_image "$ALERTMANAGER" make_alertmanager
+fi

@@ -76,6 +76,13 @@ tests() {
     --json --outputFile="$RUN/jest.json" "$@" >"$RUN/jest.out"
 }
 
+# Configuration, rules, their cases, and the queries of the dashboards, with the programs that will read them.
+alerts() {
+  promtool check config docker/monitoring/prometheus.yml && promtool test rules docker/monitoring/alerts.test.yml &&
+    amtool check-config docker/monitoring/alertmanager.yml &&
+    node --import tsx scripts/dashboards.ts --rules >"$RUN/panels.yml" && promtool check rules "$RUN/panels.yml"
+}
+
 # The whole scenario on real servers: it counts as one test more.
 demo() {
   if in_group scripts/demo.sh "$@"; then ((++DEMO_PASSED)); else ((++DEMO_FAILED)); return 1; fi
@@ -141,6 +148,7 @@ elif stage 'install' scripts/install-deps.sh; then
   stage 'types' npm run --silent typecheck
   stage 'lint' npm run --silent lint
   stage 'docs' npm run --silent docs:check
+  stage 'alerts' alerts
   stage 'tests' tests "$@"
   if ((!$#)); then
     stage 'demo' demo

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/lib/package-root';
 
@@ -14,7 +14,7 @@ interface Page {
 /** Writes a generated page. With `--check` among the arguments it changes nothing, and fails when the page is not up to date. */
 export function keepPage({ page, command, write }: Page): void {
   const file = join(packageRoot(), page);
-  const before = readFileSync(file, 'utf8');
+  const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const text = write(before);
   if (!process.argv.includes('--check')) {
     writeFileSync(file, text);

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/lib/package-root';
 
-const FOLDERS = ['src', 'test', 'bench', 'scripts', 'docs', 'migrations'];
+const FOLDERS = ['src', 'test', 'bench', 'scripts', 'docs', 'migrations', 'docker'];
 
 /** What people write here, as paths from the project's root. */
 export const projectFiles: string[] = [
