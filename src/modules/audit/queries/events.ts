@@ -1,19 +1,38 @@
-import { execute, fromJson, rowsOf, selectFirst, selectRows } from '../../../db/sql';
+import { type Bindings, execute, fromJson, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
-import type { EventType, NewEvent, RecordedEvent } from '../types';
+import type { EventOutcome, EventType } from '../../../lib/event-types';
+import { currentOrigin } from '../../../lib/origin';
+import type { EventFilter, NewEvent, RecordedEvent } from '../types';
 
 /** Writes an event; in the same transaction as what it tells of. */
 export function recordEvent(db: Db, event: NewEvent): Promise<void> {
   return recordEvents(db, [event]);
 }
 
+/** The owner of the lease stands in for a missing user, so that the log tells of whose lease each event is. */
+const ROW = '(?, ?, ?, ?, ?, COALESCE(?, (SELECT l.user_id FROM leases l WHERE l.id = ?)), ?, ?, ?, ?)';
+
 /** Writes several at once: at least one. */
 export async function recordEvents(db: Db, events: NewEvent[]): Promise<void> {
   await execute(
     db,
-    `INSERT INTO events (type, actor, lease_id, node_id, user_id, data) VALUES ${rowsOf(events, '(?, ?, ?, ?, ?, ?)')}`,
-    events.flatMap(({ type, actor, leaseId, nodeId, userId, data }) => [type, actor, leaseId ?? null, nodeId ?? null, userId ?? null, JSON.stringify(data ?? {})]),
+    `INSERT INTO events (type, outcome, actor, lease_id, node_id, user_id, address, request_id, token_id, data) VALUES ${rowsOf(events, ROW)}`,
+    events.flatMap(valuesOf),
   );
+}
+
+function valuesOf({ type, actor, leaseId, nodeId, userId, data, origin = currentOrigin() }: NewEvent): Bindings {
+  const { address, requestId, tokenId } = origin ?? {};
+  const owned = userId === undefined ? leaseId : undefined;
+  const values = [type, outcomeOf(type), actor, leaseId, nodeId, userId, owned, address, requestId, tokenId, JSON.stringify(data ?? {})];
+  return values.map((value) => value ?? null);
+}
+
+function outcomeOf(type: EventType): EventOutcome {
+  if (type === 'access.refused' || type === 'user.login_failed' || type === 'node.clone_refused') {
+    return 'refused';
+  }
+  return type.endsWith('failed') ? 'failed' : 'done';
 }
 
 interface EventRow {
@@ -21,8 +40,13 @@ interface EventRow {
   at: Date;
   type: EventType;
   actor: string;
+  outcome: EventOutcome | null;
   lease_id: number | null;
   node_id: number | null;
+  user_id: number | null;
+  address: string | null;
+  request_id: string | null;
+  token_id: string | null;
   data: unknown;
 }
 
@@ -31,12 +55,30 @@ const toEvent = (row: EventRow): RecordedEvent => ({
   at: row.at,
   type: row.type,
   actor: row.actor,
+  outcome: row.outcome,
   leaseId: row.lease_id,
   nodeId: row.node_id,
+  userId: row.user_id,
+  address: row.address,
+  requestId: row.request_id,
+  tokenId: row.token_id,
   data: fromJson<Record<string, unknown>>(row.data),
 });
 
-const COLUMNS = 'id, at, type, actor, lease_id, node_id, data';
+const COLUMNS = 'id, at, type, actor, outcome, lease_id, node_id, user_id, address, request_id, token_id, data';
+
+/** A page of the audit log, newest first. */
+export async function listEvents(db: Db, filter: EventFilter): Promise<RecordedEvent[]> {
+  const { type, actor, userId, nodeId, leaseId, from, to, beforeId, limit } = filter;
+  const conditions: [sql: string, value: string | number | Date | undefined][] = [
+    ['type = ?', type], ['actor = ?', actor], ['user_id = ?', userId], ['node_id = ?', nodeId], ['lease_id = ?', leaseId],
+    ['at >= ?', from], ['at < ?', to], ['id < ?', beforeId],
+  ];
+  const given = conditions.filter((each): each is [string, string | number | Date] => each[1] !== undefined);
+  const where = given.map(([sql]) => sql).join(' AND ') || 'TRUE';
+  const rows = await selectRows<EventRow>(db, `SELECT ${COLUMNS} FROM events WHERE ${where} ORDER BY id DESC LIMIT ?`, [...given.map(([, value]) => value), limit]);
+  return rows.map(toEvent);
+}
 
 /** The timeline of a lease, oldest first. */
 export async function listLeaseEvents(db: Db, leaseId: number, limit: number): Promise<RecordedEvent[]> {
