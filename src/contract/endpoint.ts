@@ -8,7 +8,7 @@ export type Access = 'public' | 'user' | 'admin' | 'node' | 'machine';
  * What a call leaves in the audit log. `reads`: it changes nothing. Otherwise the types of its own events: each change leaves one event. A
  * call that finds everything as it should be leaves none. Other events may follow from the change.
  */
-export type Audit = 'reads' | readonly [EventType, ...EventType[]];
+type Audit = 'reads' | readonly [EventType, ...EventType[]];
 
 interface AnswerSpec {
   description: string;

@@ -44,14 +44,19 @@ function isSignedBy(token: string, key: KeyObject): boolean {
 /** What a verified token carries. The role is not among it: it is read from the database at each request. */
 export const tokenClaims = z.object({ sub: z.string().regex(/^\d{1,15}$/), jti: z.uuid(), iat: z.number(), exp: z.number().int() });
 
+interface NewToken extends Omit<TokenSettings, 'extraKeys'> {
+  /** Default: a new one. */
+  tokenId?: string;
+}
+
 /** @param now by the database's clock, which also decides when the token is over */
-export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds }: Omit<TokenSettings, 'extraKeys'>, now: Date): string {
+export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds, tokenId = randomUUID() }: NewToken, now: Date): string {
   const issuedAt = now.getTime() / 1000;
   return jwt.sign({ iat: issuedAt, exp: Math.floor(issuedAt + ttlSeconds) }, key, {
     algorithm: TOKEN_ALGORITHM,
     subject: String(user.id),
     issuer: TOKEN_ISSUER,
     audience: TOKEN_AUDIENCE,
-    jwtid: randomUUID(),
+    jwtid: tokenId,
   });
 }

@@ -3,7 +3,7 @@ import { type Clock, withDeadline } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import { currentOrigin, withOrigin } from '../../lib/origin';
 import { recordEvents } from './queries/events';
-import type { NewEvent } from './types';
+import { ANONYMOUS, type NewEvent } from './types';
 
 /** A call that Orion refused. */
 export interface Refusal extends Pick<NewEvent, 'actor' | 'userId' | 'origin'> {
@@ -77,8 +77,9 @@ const keyOf = ({ type, kind }: Refusal): string => `${type} ${kind}`;
 const withoutKind = ({ type }: Refusal): Refusal => ({
   type,
   kind: '',
-  actor: 'anonymous',
+  actor: ANONYMOUS,
   data: { note: `callers beyond the first ${MAX_KINDS} of this minute` },
 });
 
-const toEvent = ({ type, actor, userId, origin, data }: Refusal, count: number): NewEvent => ({ type, actor, userId, origin, data: { ...data, count } });
+const toEvent = ({ type, actor, userId, origin, data }: Refusal, count: number): NewEvent =>
+  ({ type, actor, userId, origin, data: { ...data, count } });

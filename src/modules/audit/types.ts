@@ -2,6 +2,11 @@ import type { Id } from '../../db/sql';
 import type { EventOutcome, EventType } from '../../lib/event-types';
 import type { Origin } from '../../lib/origin';
 
+/** The actor of `orion admin`: a person with the database password. */
+export const OPERATOR = 'operator';
+/** The actor of a call that shows no valid token or credential. */
+export const ANONYMOUS = 'anonymous';
+
 export interface NewEvent {
   type: EventType;
   /** Who did it: `user:7`, `admin:1`, `node:3`, `operator`, `anonymous`, `scheduler`, `api`. */
