@@ -82,7 +82,7 @@ function operationRow(path: string, method: string, operation: Operation): strin
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query').map(({ name }) => `\`${name}\``);
   const ref = operation.requestBody?.content['application/json'].schema.$ref;
   const input = [...(ref ? [`[${nameOf(ref)}](#${nameOf(ref).toLowerCase()})`] : []), ...query].join(', ');
-  const admin = '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|jobs|nodes\/\{id\})/.test(path);
+  const admin = '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|jobs|audit|nodes\/\{id\})/.test(path);
   return `| \`${method.toUpperCase()} ${path}\` | ${operation.summary} | ${admin ? 'an admin' : accessOf(operation)} | ${input} | ${Object.keys(operation.responses).join(' ')} |`;
 }
 

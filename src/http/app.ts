@@ -6,6 +6,7 @@ import { createHeartbeatSchedule } from '../flows/heartbeats/heartbeat-schedule'
 import { createUseJudge } from '../flows/heartbeats/judge-use';
 import type { Readiness } from '../lib/readiness';
 import { addAccountRoutes } from './accounts/router';
+import { addAuditRoutes } from './audit/router';
 import { createAuthenticator } from './auth';
 import { BODY_LIMIT_BYTES, requireUtf8 } from './body';
 import type { ApiDeps } from './deps';
@@ -66,6 +67,7 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   addLeaseRoutes(routes, { ...api, rent: createRent(api) });
   addNodeRoutes(routes, api, stopping);
   addJobRoutes(routes, api);
+  addAuditRoutes(routes, api);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const schedule = createHeartbeatSchedule(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
   const heartbeats = createHeartbeatLog({ ...agentCtx, uses: createUseJudge(agentCtx) });
