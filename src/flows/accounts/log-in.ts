@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { OrionError } from '../../lib/errors';
-import { actorOf, checkPassword, findUserForLogin, issueAccessToken, type LoginCandidate, type TokenSettings, type User, usernameKey } from '../../modules/accounts';
+import {
+  actorOf,
+  checkPassword,
+  findUserForLogin,
+  issueAccessToken,
+  type LoginCandidate,
+  type TokenSettings,
+  type User,
+  usernameKey,
+} from '../../modules/accounts';
 import { ANONYMOUS, recordEvent, type Refusal, type RefusalLog } from '../../modules/audit';
 import type { FlowContext } from '../support/context';
 

@@ -24,7 +24,8 @@ export interface JoinTokenOrder extends Decided {
 export async function issueJoinToken(ctx: Pick<FlowContext, 'db'>, { by, controlKey, ...order }: JoinTokenOrder): Promise<{ token: JoinToken; secret: string }> {
   const secret = randomSecret('orion_join_');
   const token = await transaction(ctx.db, async (tx) => {
-    const issued = await insertJoinToken(tx, { ...order, tokenHash: sha256(secret), publicKey: joinPublicKey(secret), createdBy: by?.id ?? null });
+    const secrets = { tokenHash: sha256(secret), publicKey: joinPublicKey(secret) };
+    const issued = await insertJoinToken(tx, { ...order, ...secrets, createdBy: by?.id ?? null });
     const { id, name, maxUses, expiresAt } = issued;
     const data = { join_token_id: id, name, max_uses: maxUses, expires_at: expiresAt.toISOString() };
     await recordEvent(tx, { type: 'token.issued', actor: by ? actorOf(by) : OPERATOR, data });

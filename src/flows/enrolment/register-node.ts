@@ -117,7 +117,8 @@ async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { reques
   const token = await useJoinToken(tx, proof);
   const admitted = token !== undefined || ctx.enrolment === 'open';
   const decided = decidedWith(decisionsOf(twin), token ?? UNDECIDED);
-  return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided, agreed: agreeOnCredential(ctx, proof), token });
+  const agreed = agreeOnCredential(ctx, proof);
+  return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided, agreed, token });
 }
 
 /** Returns the status of the node. A quarantined node stays quarantined, even with a token or under open enrolment. */
@@ -189,7 +190,8 @@ async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, 
     await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data });
   }
   if (token && token.uses >= token.maxUses) {
-    await recordEvent(tx, { type: 'token.used_up', actor: `node:${nodeId}`, nodeId, data: { join_token_id: token.id, name: token.name, uses: token.uses } });
+    const { id, name, uses } = token;
+    await recordEvent(tx, { type: 'token.used_up', actor: `node:${nodeId}`, nodeId, data: { join_token_id: id, name, uses } });
   }
   return { nodeId, status, agreed };
 }

@@ -72,7 +72,13 @@ export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start
     connected: ({ leaseId, address, publicKey }) =>
       recordEvent(db, { type: 'lease.connected', actor, leaseId, origin: from(address), data: { address, key: fingerprintOf(publicKey) } }),
     disconnected: ({ leaseId, address }, seconds) =>
-      recordEvent(db, { type: 'lease.disconnected', actor, leaseId, origin: from(address), data: { address, seconds: Math.round(seconds) } }),
+      recordEvent(db, {
+        type: 'lease.disconnected',
+        actor,
+        leaseId,
+        origin: from(address),
+        data: { address, seconds: Math.round(seconds) },
+      }),
   };
 }
 

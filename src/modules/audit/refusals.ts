@@ -1,4 +1,4 @@
-import type { Knex } from 'knex';
+import type { Db } from '../../db/transaction';
 import { type Clock, withDeadline } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import { currentOrigin, withOrigin } from '../../lib/origin';
@@ -37,7 +37,7 @@ const DEADLINE_MS = 2_000;
  * Writes the first refusal of each kind at once. Counts the following ones, and writes them as one event with their `count` when the minute
  * is over. A process that is killed loses the counts of its minute, but no first refusal.
  */
-export function createRefusalLog({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): RefusalLog {
+export function createRefusalLog({ db, clock, logger }: { db: Db; clock: Pick<Clock, 'after'>; logger: Pick<Logger, 'error'> }): RefusalLog {
   let minute = new Map<string, Counted>();
   let stopWaiting: (() => void) | undefined;
   const write = async (events: NewEvent[]): Promise<void> => {
