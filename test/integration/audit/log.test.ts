@@ -5,7 +5,7 @@ import { createLeaseDirectory } from '../../../src/flows/leases/lease-directory'
 import { drain } from '../../../src/flows/nodes/operate-node';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
-import { recordEvent } from '../../../src/modules/audit';
+import { listEvents, recordEvent } from '../../../src/modules/audit';
 import { createAdmin } from '../../../src/roles/admin';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
@@ -15,6 +15,7 @@ import { aMachine } from '../../support/enrol';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
 import { anSshKey } from '../../support/keys';
 import { registerMachine } from '../../support/machine';
+import { openRowCounter } from '../../support/rows-read';
 
 jest.setTimeout(60_000);
 
@@ -71,6 +72,24 @@ describe('the audit log', () => {
     expect(await types('?from=2026-01-01T00:00:00.001Z')).toEqual(['lease.active']);
     expect(await types('?from=2026-01-01T00:00:00.000Z&to=2026-01-01T00:00:01.000Z')).toEqual(['node.drained']);
     expect(await types('?node=999999')).toEqual([]);
+  });
+
+  it('R41: reads about as many rows as it shows, whatever the filter and however long the log', async () => {
+    const [from, to] = ['2026-02-01T00:00:00.000Z', '2026-02-01T00:00:20.000Z'];
+    await database.db.raw(
+      `INSERT INTO events (at, type, actor, user_id, node_id, lease_id, data)
+       SELECT '2026-01-31 23:00:00.000' + INTERVAL seq SECOND, IF(seq % 100, 'node.alive', 'node.dead'), IF(seq % 100, 'scheduler', 'api'),
+              seq % 100, seq % 100, seq % 100, '{}' FROM seq_1_to_20000`);
+    const counter = openRowCounter(database.access);
+    const filters = [
+      {}, { type: 'node.dead' as const }, { actor: 'api' }, { userId: 7 }, { nodeId: 7 }, { leaseId: 7 }, { from: new Date(from), to: new Date(to) },
+    ];
+    for (const filter of filters) {
+      let found = 0;
+      const read = await counter.rowsRead(async (db) => (found = (await listEvents(db, { ...filter, limit: 20 })).length));
+      expect([filter, found, read < 2_500]).toEqual([filter, 20, true]);
+    }
+    await counter.close();
   });
 
   it.each(['?type=node.flown', '?user=0', '?from=yesterday', '?limit=501'])('R41: has no filter %s', async (query) => {
