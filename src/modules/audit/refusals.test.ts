@@ -13,8 +13,8 @@ class Inserted extends Tx {
     if (this.isAway) {
       return Promise.reject(new Error('the database is away'));
     }
-    const [type, outcome, actor, , , , , , requestId] = bindings;
-    this.events.push({ type, outcome, actor, requestId, data: JSON.parse(String(bindings[10])) as { count: number } });
+    const [type, outcome, actor, , , , , requestId] = bindings;
+    this.events.push({ type, outcome, actor, requestId, data: JSON.parse(String(bindings[9])) as { count: number } });
     return Promise.resolve({ affectedRows: 1 });
   }
 }

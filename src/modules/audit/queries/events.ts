@@ -1,4 +1,4 @@
-import { type Bindings, execute, fromJson, rowsOf, selectFirst, selectRows } from '../../../db/sql';
+import { type Bindings, execute, fromJson, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
 import type { EventOutcome, EventType } from '../../../lib/event-types';
 import { currentOrigin } from '../../../lib/origin';
@@ -9,22 +9,27 @@ export function recordEvent(db: Db, event: NewEvent): Promise<void> {
   return recordEvents(db, [event]);
 }
 
-/** The owner of the lease stands in for a missing user, so that the log tells of whose lease each event is. */
-const ROW = '(?, ?, ?, ?, ?, COALESCE(?, (SELECT l.user_id FROM leases l WHERE l.id = ?)), ?, ?, ?, ?)';
-
 /** Writes several at once: at least one. */
 export async function recordEvents(db: Db, events: NewEvent[]): Promise<void> {
-  await execute(
-    db,
-    `INSERT INTO events (type, outcome, actor, lease_id, node_id, user_id, address, request_id, token_id, data) VALUES ${rowsOf(events, ROW)}`,
-    events.flatMap(valuesOf),
-  );
+  const rows = events.map(rowOf);
+  // A SELECT reads the lease without a lock. A subquery in VALUES would lock the row, out of the order of locks.
+  const source = events.some(needsOwner)
+    ? rows.map((row) => `SELECT ${row}`).join(' UNION ALL ')
+    : `VALUES ${rows.map((row) => `(${row})`).join(',')}`;
+  const columns = 'type, outcome, actor, lease_id, node_id, user_id, address, request_id, token_id, data';
+  await execute(db, `INSERT INTO events (${columns}) ${source}`, events.flatMap(valuesOf));
 }
+
+/** The owner of the lease stands in for a missing user, so that the log tells whose lease each event is about. */
+const needsOwner = ({ userId, leaseId }: NewEvent): boolean => userId === undefined && leaseId !== undefined;
+
+const OWNER = '(SELECT user_id FROM leases WHERE id = ?)';
+const rowOf = (event: NewEvent): string => `?, ?, ?, ?, ?, ${needsOwner(event) ? OWNER : '?'}, ?, ?, ?, ?`;
 
 function valuesOf({ type, actor, leaseId, nodeId, userId, data, origin = currentOrigin() }: NewEvent): Bindings {
   const { address, requestId, tokenId } = origin ?? {};
-  const owned = userId === undefined ? leaseId : undefined;
-  const values = [type, outcomeOf(type), actor, leaseId, nodeId, userId, owned, address, requestId, tokenId, JSON.stringify(data ?? {})];
+  const subject = userId ?? leaseId;
+  const values = [type, outcomeOf(type), actor, leaseId, nodeId, subject, address, requestId, tokenId, JSON.stringify(data ?? {})];
   return values.map((value) => value ?? null);
 }
 
