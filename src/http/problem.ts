@@ -123,14 +123,14 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex & 
     return;
   }
   const [status, detail] = UNREADABLE[error.code ?? ''] ?? ([400, 'That is not HTTP/1.1.'] as const);
-  endWithProblem(socket, { ...PROBLEMS.invalid_request, status, code: 'invalid_request', detail });
+  endWithProblem(socket, { ...PROBLEMS.invalid_request, status, code: 'invalid_request', detail }, { requestId: randomUUID() });
 }
 
 /** The same for a request that Node hands over as a bare socket: an upgrade. The connection is over with it, whatever the other side does. */
-export function refuseUpgrade(socket: Duplex, { code, message, retryAfterSeconds }: OrionError): void {
+export function refuseUpgrade(socket: Duplex, { code, message, retryAfterSeconds }: OrionError, requestId = randomUUID() as string): void {
   // Whoever keeps his own half open would keep the socket otherwise.
   socket.once('finish', () => socket.destroy());
-  endWithProblem(socket, { ...PROBLEMS[code], code, detail: message }, retryAfterSeconds);
+  endWithProblem(socket, { ...PROBLEMS[code], code, detail: message }, { requestId, retryAfterSeconds });
 }
 
 interface Problem {
@@ -140,8 +140,12 @@ interface Problem {
   detail: string;
 }
 
-function endWithProblem(socket: Duplex, { title, status, code, detail }: Problem, retryAfterSeconds?: number): void {
-  const requestId = randomUUID();
+interface Ending {
+  requestId: string;
+  retryAfterSeconds?: number | undefined;
+}
+
+function endWithProblem(socket: Duplex, { title, status, code, detail }: Problem, { requestId, retryAfterSeconds }: Ending): void {
   const body = JSON.stringify({ type: `urn:orion:problem:${code}`, title, status, code, detail, request_id: requestId });
   const head = ['Connection: close', 'Content-Type: application/problem+json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, `X-Request-Id: ${requestId}`];
   if (retryAfterSeconds !== undefined) {

@@ -64,7 +64,8 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const [listening, forAgents] = await listenOnBoth(apps, { ...http, clock });
   const findNodeCaller = createNodeFinder({ db: agentsDb, clock });
   for (const { server } of [listening, forAgents]) {
-    acceptTunnels(server, { db: agentsDb, findNodeCaller, challenges, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
+    const { stopping } = readiness;
+    acceptTunnels(server, { db: agentsDb, findNodeCaller, challenges, refusals, logger, stopping, take: (node, stream) => keeper.take(node, stream) });
   }
   readiness.stopping.addEventListener('abort', () => keeper.dismiss(), { once: true });
   feed.start();
