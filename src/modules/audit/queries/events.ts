@@ -72,25 +72,35 @@ const toEvent = (row: EventRow): RecordedEvent => ({
 
 const COLUMNS = 'id, at, type, actor, outcome, lease_id, node_id, user_id, address, request_id, token_id, data';
 
-/** Ids follow the times of events, except that events recorded at once may be this far out of order. */
-const OUT_OF_ORDER = 1_000;
-const SINCE = `at >= ? AND id >= (SELECT CAST(id AS SIGNED) FROM events WHERE at >= ? ORDER BY at, id LIMIT 1) - ${OUT_OF_ORDER}`;
-const BEFORE = `at < ? AND id <= (SELECT id FROM events WHERE at < ? ORDER BY at DESC, id DESC LIMIT 1) + ${OUT_OF_ORDER}`;
-
 /**
  * A page of the audit log, newest first. The query names the index of its most selective filter, because the server by itself may walk over
- * every event that is newer than the page. Times are turned into ids for the same reason.
+ * every event that is newer than the page.
  */
 export async function listEvents(db: Db, filter: EventFilter): Promise<RecordedEvent[]> {
   const { type, actor, userId, nodeId, leaseId, from, to, beforeId, limit } = filter;
-  const conditions: [sql: string, ...values: (string | number | Date | undefined)[]][] = [
+  const { firstId, lastId } = await findBounds(db, filter);
+  const conditions: [sql: string, value: string | number | Date | undefined][] = [
     ['lease_id = ?', leaseId], ['node_id = ?', nodeId], ['user_id = ?', userId], ['actor = ?', actor], ['type = ?', type],
-    [SINCE, from, from], [BEFORE, to, to], ['id < ?', beforeId],
+    ['at >= ?', from], ['id >= ?', firstId], ['at < ?', to], ['id <= ?', lastId], ['id < ?', beforeId],
   ];
-  const given = conditions.filter(([, value]) => value !== undefined);
+  const given = conditions.filter((each): each is [string, string | number | Date] => each[1] !== undefined);
   const where = given.map(([sql]) => sql).join(' AND ') || 'TRUE';
   const sql = `SELECT ${COLUMNS} FROM events FORCE INDEX (${indexFor(filter)}) WHERE ${where} ORDER BY id DESC LIMIT ?`;
-  return (await selectRows<EventRow>(db, sql, [...given.flatMap(([, ...values]) => values as Bindings), limit])).map(toEvent);
+  return (await selectRows<EventRow>(db, sql, [...given.map(([, value]) => value), limit])).map(toEvent);
+}
+
+/** Ids follow the times of events, except that events recorded at once may be this far out of order. */
+const OUT_OF_ORDER = 1_000;
+
+/** The ids that events of these times may have, so that a page does not walk over newer ones. */
+async function findBounds(db: Db, { from, to }: EventFilter): Promise<{ firstId: number | undefined; lastId: number | undefined }> {
+  const idOf = async (sql: string, at: Date): Promise<number | undefined> => (await selectFirst<{ id: number }>(db, sql, [at]))?.id;
+  const first = from && ((await idOf('SELECT id FROM events WHERE at >= ? ORDER BY at, id LIMIT 1', from)) ?? Number.MAX_SAFE_INTEGER);
+  const last = to && ((await idOf('SELECT id FROM events WHERE at < ? ORDER BY at DESC, id DESC LIMIT 1', to)) ?? 0);
+  return {
+    firstId: first === undefined ? undefined : Math.max(0, first - OUT_OF_ORDER),
+    lastId: last === undefined ? undefined : last + OUT_OF_ORDER,
+  };
 }
 
 function indexFor({ leaseId, nodeId, userId, actor, type }: EventFilter): string {
