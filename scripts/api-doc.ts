@@ -48,6 +48,7 @@ async function fetchDocument(): Promise<Document> {
       reads: db,
       ctx: { ...base, actor: 'api', settings: {} as never, homes: null, provisioner: none, challenges: none, controlKey: none, findMark: none, enrolment: 'token', tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
       feed: createNodeFeed(base),
+      refusals: none,
       limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, lateLogins: { waiting: 0, everySeconds: 1 }, signupsPerAddress: 1, registrationsPerAddress: 1, registrationsPerNode: 1 }, systemClock),
       settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, heartbeatIdleSeconds: 1, heartbeatsPerSecond: 1, contactLimitSeconds: 1, management: { username: '', publicKeys: [], controlKey: '', statement: { text: '', signature: '' }, successors: [] }, trustProxy: false, gateway: null },
     },
@@ -81,7 +82,7 @@ function operationRow(path: string, method: string, operation: Operation): strin
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query').map(({ name }) => `\`${name}\``);
   const ref = operation.requestBody?.content['application/json'].schema.$ref;
   const input = [...(ref ? [`[${nameOf(ref)}](#${nameOf(ref).toLowerCase()})`] : []), ...query].join(', ');
-  const admin = '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|jobs|nodes\/\{id\})/.test(path);
+  const admin = '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|jobs|audit|nodes\/\{id\})/.test(path);
   return `| \`${method.toUpperCase()} ${path}\` | ${operation.summary} | ${admin ? 'an admin' : accessOf(operation)} | ${input} | ${Object.keys(operation.responses).join(' ')} |`;
 }
 

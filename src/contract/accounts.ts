@@ -52,46 +52,52 @@ export type UserChange = z.input<typeof userChange>;
 export type Key = z.output<typeof keyAnswer>;
 
 export const signUp = endpoint({
-  method: 'post', path: '/api/signup', summary: 'Create an account', access: 'public', body: credentials, problems: [403, 409, 429],
+  method: 'post', path: '/api/signup', summary: 'Create an account',
+  access: 'public', audit: ['user.created'], body: credentials, problems: [403, 409, 429],
   answers: { 201: { description: 'Created', schema: meAnswer } },
 });
 
 export const logIn = endpoint({
-  method: 'post', path: '/api/login', summary: 'Get an access token', access: 'public', body: loginBody, problems: [401, 429],
+  method: 'post', path: '/api/login', summary: 'Get an access token',
+  access: 'public', audit: ['user.login'], body: loginBody, problems: [401, 429],
   answers: { 200: { description: 'The token', schema: loginAnswer } },
 });
 
 export const logOut = endpoint({
-  method: 'post', path: '/api/logout', summary: 'Make the token good for nothing', access: 'user',
+  method: 'post', path: '/api/logout', summary: 'Make the token good for nothing', access: 'user', audit: ['user.logout'],
   answers: { 204: { description: 'Logged out' } },
 });
 
 export const showMe = endpoint({
-  method: 'get', path: '/api/me', summary: 'Who am I', access: 'user',
+  method: 'get', path: '/api/me', summary: 'Who am I', access: 'user', audit: 'reads',
   answers: { 200: { description: 'The account', schema: meAnswer } },
 });
 
 export const listKeys = endpoint({
-  method: 'get', path: '/api/keys', summary: 'Keys of the account', access: 'user',
+  method: 'get', path: '/api/keys', summary: 'Keys of the account', access: 'user', audit: 'reads',
   answers: { 200: { description: 'Keys', schema: z.object({ items: z.array(keyAnswer) }) } },
 });
 
 export const addKey = endpoint({
-  method: 'post', path: '/api/keys', summary: 'Add a public key: it opens running leases within seconds, and later ones', access: 'user', body: keyBody, problems: [409, 422],
+  method: 'post', path: '/api/keys', summary: 'Add a public key: it opens running leases within seconds, and later ones',
+  access: 'user', audit: ['key.added'], body: keyBody, problems: [409, 422],
   answers: { 201: { description: 'Added', schema: keyAnswer } },
 });
 
 export const removeKey = endpoint({
-  method: 'delete', path: '/api/keys/{id}', summary: 'Remove a key: it opens no lease any more, and sessions on running leases are ended within seconds', access: 'user', params: idParam, problems: [404],
+  method: 'delete', path: '/api/keys/{id}',
+  summary: 'Remove a key: it opens no lease any more, and sessions on running leases are ended within seconds',
+  access: 'user', audit: ['key.removed'], params: idParam, problems: [404],
   answers: { 204: { description: 'Removed' } },
 });
 
 export const listUsers = endpoint({
-  method: 'get', path: '/api/users', summary: 'All accounts', access: 'admin', query: pageQuery,
+  method: 'get', path: '/api/users', summary: 'All accounts', access: 'admin', audit: 'reads', query: pageQuery,
   answers: { 200: { description: 'A page', schema: pageOf(userAnswer) } },
 });
 
 export const changeUser = endpoint({
-  method: 'patch', path: '/api/users/{id}', summary: 'Change quotas or role, disable (nothing opens the leases, sessions end) or enable', access: 'admin', params: idParam, body: userChange, problems: [404, 409],
+  method: 'patch', path: '/api/users/{id}', summary: 'Change quotas or role, disable (nothing opens the leases, sessions end) or enable',
+  access: 'admin', audit: ['user.changed', 'user.disabled', 'user.enabled'], params: idParam, body: userChange, problems: [404, 409],
   answers: { 200: { description: 'Changed', schema: userAnswer } },
 });

@@ -1,10 +1,17 @@
 import type { z } from 'zod';
+import type { EventType } from '../lib/event-types';
 
 /**
  * The callers that an endpoint accepts. `node`: an agent with its node's credential. `machine`: an agent, with the credential or before it
  * has one.
  */
 export type Access = 'public' | 'user' | 'admin' | 'node' | 'machine';
+
+/**
+ * What a call leaves in the audit log. `reads`: it changes nothing. Otherwise the types of its own events: each change leaves one event. A
+ * call that finds everything as it should be leaves none. Other events may follow from the change.
+ */
+type Audit = 'reads' | readonly [EventType, ...EventType[]];
 
 interface AnswerSpec {
   description: string;
@@ -19,6 +26,7 @@ export interface Endpoint {
   path: string;
   summary: string;
   access: Access;
+  audit: Audit;
   body?: z.ZodType;
   query?: z.ZodType;
   params?: z.ZodType;

@@ -1,4 +1,5 @@
 import * as accounts from './accounts';
+import * as audit from './audit';
 import * as jobs from './jobs';
 import * as leases from './leases';
 import * as nodes from './nodes';
@@ -11,6 +12,6 @@ export const ENDPOINTS = [
   leases.rentNodes, leases.extendLease, leases.releaseLease, leases.listLeases, leases.showLease,
   nodes.listNodes, nodes.streamNodes, nodes.approveNode, nodes.drainNode, nodes.undrainNode, nodes.quarantineNode, nodes.retireNode, nodes.labelNode, nodes.limitNode, nodes.decideSharedStorage,
   tokens.issueToken, tokens.listTokens, tokens.revokeToken,
-  jobs.listJobs,
+  jobs.listJobs, audit.listEvents,
   workers.challengeMachine, workers.registerMachine, workers.register, workers.heartbeat, workers.leaveFleet,
 ] as const;

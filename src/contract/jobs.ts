@@ -33,5 +33,6 @@ export const listJobs = endpoint({
   path: '/api/jobs',
   summary: 'Background jobs: what each last did, and what waits for it',
   access: 'admin',
+  audit: 'reads',
   answers: { 200: { description: 'By name. Replicas report every 5 s', schema: z.object({ items: z.array(jobAnswer) }) } },
 });

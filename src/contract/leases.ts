@@ -146,26 +146,30 @@ export type Gateway = z.output<typeof gateway>;
 export type Checkpoint = z.output<typeof checkpoint>;
 
 export const rentNodes = endpoint({
-  method: 'post', path: '/api/rent', summary: 'Lease nodes, all or nothing', access: 'user', fast: true, body: rentBody, problems: [403, 404, 422, 503],
+  method: 'post', path: '/api/rent', summary: 'Lease nodes, all or nothing',
+  access: 'user', audit: ['lease.requested'], fast: true, body: rentBody, problems: [403, 404, 422, 503],
   answers: { 201: { description: 'The leases with their access', schema: rentAnswer }, 200: { description: 'A repetition of an earlier request', schema: rentAnswer }, 202: { description: 'Leased; accounts are still being made: look at the leases', schema: rentAnswer } },
 });
 
 export const extendLease = endpoint({
-  method: 'post', path: '/api/extend', summary: 'Move the end of a lease', access: 'user', body: extendBody, problems: [404, 422, 503],
+  method: 'post', path: '/api/extend', summary: 'Move the end of a lease',
+  access: 'user', audit: ['lease.extended'], body: extendBody, problems: [404, 422, 503],
   answers: { 200: { description: 'Extended', schema: leaseAnswer } },
 });
 
 export const releaseLease = endpoint({
-  method: 'post', path: '/api/release', summary: 'End a lease now', access: 'user', body: releaseBody, problems: [404],
+  method: 'post', path: '/api/release', summary: 'End a lease now',
+  access: 'user', audit: ['lease.ending', 'lease.ended'], body: releaseBody, problems: [404],
   answers: { 200: { description: 'Its account is being removed', schema: leaseAnswer } },
 });
 
 export const listLeases = endpoint({
-  method: 'get', path: '/api/leases', summary: 'Leases, newest first', access: 'user', query: leaseQuery, problems: [403],
+  method: 'get', path: '/api/leases', summary: 'Leases, newest first', access: 'user', audit: 'reads', query: leaseQuery, problems: [403],
   answers: { 200: { description: 'A page', schema: pageOf(leaseAnswer) } },
 });
 
 export const showLease = endpoint({
-  method: 'get', path: '/api/leases/{id}', summary: 'A lease with its timeline', access: 'user', params: idParam, problems: [404],
+  method: 'get', path: '/api/leases/{id}', summary: 'A lease with its timeline',
+  access: 'user', audit: 'reads', params: idParam, problems: [404],
   answers: { 200: { description: 'The lease', schema: leaseDetail } },
 });

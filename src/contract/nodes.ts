@@ -83,22 +83,43 @@ export type NodeStatus = Node['status'];
 export type NodeForAdmin = z.output<typeof nodeForAdmin>;
 
 export const listNodes = endpoint({
-  method: 'get', path: '/api/nodes', summary: 'Nodes: for users what is free and their own, for admins all', access: 'user', query: pageQuery.extend({ status: z.enum(STATUSES).optional() }),
+  method: 'get', path: '/api/nodes', summary: 'Nodes: for users what is free and their own, for admins all',
+  access: 'user', audit: 'reads', query: pageQuery.extend({ status: z.enum(STATUSES).optional() }),
   answers: { 200: { description: 'A page', schema: pageOf(nodeAnswer) } },
 });
 
 export const streamNodes = endpoint({
-  method: 'get', path: '/api/nodes/stream', summary: 'The fleet and its changes as server-sent events: snapshot, nodes (the snapshot goes on), node, gone', access: 'user', problems: [429, 503],
+  method: 'get', path: '/api/nodes/stream',
+  summary: 'The fleet and its changes as server-sent events: snapshot, nodes (the snapshot goes on), node, gone',
+  access: 'user', audit: 'reads', problems: [429, 503],
   answers: { 200: { description: 'text/event-stream' } },
 });
 
 const order = { method: 'post', access: 'admin', params: idParam, problems: [404, 409], answers: { 200: { description: 'The node as it is now', schema: nodeForAdmin } } } as const;
 
-export const approveNode = endpoint({ ...order, path: '/api/nodes/{id}/approve', summary: 'Let a pending or quarantined node in', body: approveBody });
-export const drainNode = endpoint({ ...order, path: '/api/nodes/{id}/drain', summary: 'No new leases; with "move", its lease goes elsewhere', body: drainBody });
-export const undrainNode = endpoint({ ...order, path: '/api/nodes/{id}/undrain', summary: 'New leases again' });
-export const quarantineNode = endpoint({ ...order, path: '/api/nodes/{id}/quarantine', summary: 'Out of service until approved', body: quarantineBody });
-export const retireNode = endpoint({ ...order, path: '/api/nodes/{id}/retire', summary: 'Out for good' });
-export const labelNode = endpoint({ ...order, path: '/api/nodes/{id}/label', summary: 'Change the labels that operators gave', body: labelBody });
-export const limitNode = endpoint({ ...order, path: '/api/nodes/{id}/limit', summary: 'Let less of it count than it declares', body: limitBody });
-export const decideSharedStorage = endpoint({ ...order, path: '/api/nodes/{id}/shared-storage', summary: 'Whether it is leased although it has storage that other machines share', body: sharedStorageBody });
+export const approveNode = endpoint({
+  ...order, path: '/api/nodes/{id}/approve', audit: ['node.approved', 'node.retired'],
+  summary: 'Let a pending or quarantined node in', body: approveBody,
+});
+export const drainNode = endpoint({
+  ...order, path: '/api/nodes/{id}/drain', audit: ['node.drained'],
+  summary: 'No new leases; with "move", its lease goes elsewhere', body: drainBody,
+});
+export const undrainNode = endpoint({ ...order, path: '/api/nodes/{id}/undrain', audit: ['node.undrained'], summary: 'New leases again' });
+export const quarantineNode = endpoint({
+  ...order, path: '/api/nodes/{id}/quarantine', audit: ['node.quarantined'],
+  summary: 'Out of service until approved', body: quarantineBody,
+});
+export const retireNode = endpoint({ ...order, path: '/api/nodes/{id}/retire', audit: ['node.retired'], summary: 'Out for good' });
+export const labelNode = endpoint({
+  ...order, path: '/api/nodes/{id}/label', audit: ['node.labelled'],
+  summary: 'Change the labels that operators gave', body: labelBody,
+});
+export const limitNode = endpoint({
+  ...order, path: '/api/nodes/{id}/limit', audit: ['node.limited'],
+  summary: 'Let less of it count than it declares', body: limitBody,
+});
+export const decideSharedStorage = endpoint({
+  ...order, path: '/api/nodes/{id}/shared-storage', audit: ['node.shared_storage'],
+  summary: 'Whether it is leased although it has storage that other machines share', body: sharedStorageBody,
+});

@@ -34,16 +34,17 @@ export type JoinToken = z.output<typeof tokenAnswer>;
 export type IssuedJoinToken = z.output<typeof newTokenAnswer>;
 
 export const issueToken = endpoint({
-  method: 'post', path: '/api/tokens', summary: 'Issue a join token', access: 'admin', body: tokenBody,
+  method: 'post', path: '/api/tokens', summary: 'Issue a join token', access: 'admin', audit: ['token.issued'], body: tokenBody,
   answers: { 201: { description: 'The token, shown this once', schema: newTokenAnswer } },
 });
 
 export const listTokens = endpoint({
-  method: 'get', path: '/api/tokens', summary: 'Join tokens, without their secrets', access: 'admin', query: pageQuery,
+  method: 'get', path: '/api/tokens', summary: 'Join tokens, without their secrets', access: 'admin', audit: 'reads', query: pageQuery,
   answers: { 200: { description: 'A page', schema: pageOf(tokenAnswer) } },
 });
 
 export const revokeToken = endpoint({
-  method: 'delete', path: '/api/tokens/{id}', summary: 'Revoke a join token', access: 'admin', params: idParam, problems: [404],
+  method: 'delete', path: '/api/tokens/{id}', summary: 'Revoke a join token',
+  access: 'admin', audit: ['token.revoked'], params: idParam, problems: [404],
   answers: { 200: { description: 'Revoked', schema: tokenAnswer } },
 });

@@ -111,12 +111,15 @@ export type HeartbeatAnswer = z.output<typeof heartbeatAnswer>;
 export type RegisterAnswer = z.output<typeof registerAnswer>;
 
 export const challengeMachine = endpoint({
-  method: 'post', path: '/api/workers/challenge', summary: 'What an agent answers in its next call: so that none is any good a second time', access: 'public',
+  method: 'post', path: '/api/workers/challenge', summary: 'What an agent answers in its next call: so that none is any good a second time',
+  access: 'public', audit: 'reads',
   answers: { 200: { description: 'A challenge', schema: challengeAnswer } },
 });
 
 export const registerMachine = endpoint({
-  method: 'post', path: '/api/workers/register', summary: 'A machine announces itself', access: 'machine', body: registerBody, problems: [401, 409, 410, 429],
+  method: 'post', path: '/api/workers/register', summary: 'A machine announces itself',
+  access: 'machine', audit: ['node.registered', 'node.quarantined', 'node.clone_refused'],
+  body: registerBody, problems: [401, 409, 410, 429],
   answers: { 200: { description: 'Known, updated', schema: registerAnswer }, 201: { description: 'Enrolled', schema: registerAnswer }, 202: { description: 'Waits for an operator', schema: registerAnswer } },
 });
 
@@ -124,11 +127,14 @@ export const registerMachine = endpoint({
 export const register = endpoint({ ...registerMachine, path: '/api/register' });
 
 export const heartbeat = endpoint({
-  method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home', access: 'node', fast: true, body: heartbeatBody, problems: [410, 503],
+  method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home',
+  access: 'node', audit: ['node.changed', 'node.quarantined', 'node.clock_jumped', 'node.short', 'node.roomy'],
+  fast: true, body: heartbeatBody, problems: [410, 503],
   answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } },
 });
 
 export const leaveFleet = endpoint({
-  method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`', access: 'node', problems: [409, 410],
+  method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`',
+  access: 'node', audit: ['node.leaving', 'node.retired'], problems: [409, 410],
   answers: { 200: { description: 'How far it is', schema: leaveAnswer } },
 });

@@ -6,6 +6,7 @@ import { createHeartbeatSchedule } from '../flows/heartbeats/heartbeat-schedule'
 import { createUseJudge } from '../flows/heartbeats/judge-use';
 import type { Readiness } from '../lib/readiness';
 import { addAccountRoutes } from './accounts/router';
+import { addAuditRoutes } from './audit/router';
 import { createAuthenticator } from './auth';
 import { BODY_LIMIT_BYTES, requireUtf8 } from './body';
 import type { ApiDeps } from './deps';
@@ -61,22 +62,23 @@ export interface Apps {
  * agents call the API's own port.
  */
 export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readiness }): Apps {
-  const { ctx, settings } = api;
+  const { ctx, settings, refusals } = api;
   const { stopping } = readiness;
   const agentCtx = { ...ctx, db: api.agentsDb };
   const routers = { own: createStrictRouter(), workers: createStrictRouter() };
   const registry = createRegistry();
   const fast: { own: Route[]; workers: Route[] } = { own: [], workers: [] };
-  const routes = createRouteMaker({ router: routers.own, registry, auth: createAuthenticator(api, ctx.tokens), fast: fast.own });
+  const routes = createRouteMaker({ router: routers.own, registry, auth: createAuthenticator(api, ctx.tokens), fast: fast.own, refusals });
   addAccountRoutes(routes, api);
   addLeaseRoutes(routes, { ...api, rent: createRent(api) });
   addNodeRoutes(routes, api, stopping);
   addJobRoutes(routes, api);
+  addAuditRoutes(routes, api);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const schedule = createHeartbeatSchedule(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
   const heartbeats = createHeartbeatLog({ ...agentCtx, uses: createUseJudge(agentCtx) });
   const workerAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db }, ctx.tokens);
-  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: workerAuth, fast: fast.workers }), { ...api, ctx: agentCtx, schedule, heartbeats });
+  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: workerAuth, fast: fast.workers, refusals }), { ...api, ctx: agentCtx, schedule, heartbeats });
 
   const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
   const full = createListener(api, { db: api.reads, readiness }, [routers.own, routers.workers, ...pages]);

@@ -3,6 +3,7 @@ import type { WorkContext } from '../flows/support/context';
 import type { SignedManagement } from '../flows/enrolment/management-statement';
 import type { EnrolmentContext } from '../flows/enrolment/register-node';
 import type { TokenSettings } from '../modules/accounts';
+import type { RefusalLog } from '../modules/audit';
 import type { GatewayAddress } from './leases/presenter';
 import type { NodeFeed } from './nodes/feed';
 import type { Limits } from './limits';
@@ -40,5 +41,6 @@ export interface ApiDeps {
   reads: Knex;
   settings: ApiSettings;
   limits: Limits;
+  refusals: RefusalLog;
   feed: NodeFeed;
 }

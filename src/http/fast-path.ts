@@ -48,13 +48,15 @@ async function serve(ctx: FastPath, { route, req, res: bare, security }: { route
     return;
   }
   const first = [...security, 'X-Request-Id', requestId];
+  const call = asExpressHasIt(req, ctx.app);
   try {
     const body = parseJsonBody(req, bytes);
     await route.identify(req, locals);
-    const answer = await route.run({ req: asExpressHasIt(req, ctx.app), res, body });
+    const answer = await route.run({ req: call, res, body });
     endAfterThis(res, ctx.stopping);
     sendAnswer(res, answer, first);
   } catch (error) {
+    await route.noteFailure(error, { req: call, locals });
     endAfterThis(res, ctx.stopping);
     answerError(ctx.logger, { req, res, path: route.endpoint.path, first }, error);
   }

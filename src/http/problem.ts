@@ -129,14 +129,14 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex & 
     return;
   }
   const [status, detail] = UNREADABLE[error.code ?? ''] ?? ([400, 'That is not HTTP/1.1.'] as const);
-  endWithProblem(socket, { ...PROBLEMS.invalid_request, status, code: 'invalid_request', detail });
+  endWithProblem(socket, { ...PROBLEMS.invalid_request, status, code: 'invalid_request', detail }, { requestId: randomUUID() });
 }
 
 /** Refuses an upgrade, which Node passes on as a bare socket, with a problem. Then it closes the connection, whatever the peer does. */
-export function refuseUpgrade(socket: Duplex, { code, message, retryAfterSeconds }: OrionError): void {
+export function refuseUpgrade(socket: Duplex, { code, message, retryAfterSeconds }: OrionError, requestId = randomUUID() as string): void {
   // Otherwise, a peer that does not close its half would keep the socket open.
   socket.once('finish', () => socket.destroy());
-  endWithProblem(socket, { ...PROBLEMS[code], code, detail: message }, retryAfterSeconds);
+  endWithProblem(socket, { ...PROBLEMS[code], code, detail: message }, { requestId, retryAfterSeconds });
 }
 
 interface Problem {
@@ -146,8 +146,12 @@ interface Problem {
   detail: string;
 }
 
-function endWithProblem(socket: Duplex, { title, status, code, detail }: Problem, retryAfterSeconds?: number): void {
-  const requestId = randomUUID();
+interface Ending {
+  requestId: string;
+  retryAfterSeconds?: number | undefined;
+}
+
+function endWithProblem(socket: Duplex, { title, status, code, detail }: Problem, { requestId, retryAfterSeconds }: Ending): void {
   const body = JSON.stringify({ type: `urn:orion:problem:${code}`, title, status, code, detail, request_id: requestId });
   const head = ['Connection: close', 'Content-Type: application/problem+json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, `X-Request-Id: ${requestId}`];
   if (retryAfterSeconds !== undefined) {

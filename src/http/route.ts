@@ -1,13 +1,17 @@
 import type { OpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RequestHandler, Router } from 'express';
+import type { ErrorRequestHandler, RequestHandler, Router } from 'express';
 import type { z } from 'zod';
 import { type AnswerOf, type BodyOf, type CallAccess, type Endpoint, type ParamsOf, problem, type QueryOf } from '../contract';
 import { OrionError } from '../lib/errors';
+import { withOrigin } from '../lib/origin';
 import type { Principal } from '../modules/accounts';
+import type { RefusalLog } from '../modules/audit';
 import type { Authenticator } from './auth';
 import { type Answer, type CallLocals, type CallRequest, type CallResponse, sendAnswer } from './call';
 import type { NodeCaller } from './node-caller';
+import { originOf } from './origin';
+import { refusalOf } from './refusals';
 
 /** The caller of an endpoint, by the endpoint's access. */
 type CallerOf<E extends Endpoint> = { user: Principal; admin: Principal; node: NodeCaller; machine: NodeCaller | undefined; public: undefined }[E['access']];
@@ -37,8 +41,10 @@ interface RawCall {
 export interface Route {
   endpoint: Endpoint;
   identify: (req: IncomingMessage, locals: CallLocals) => Promise<void>;
-  /** Throws invalid_request, and any error of the handler. */
+  /** Throws invalid_request, and any error of the handler. Events that the handler records carry the origin of the call. */
   run: (call: RawCall) => Promise<Answer>;
+  /** Records the refusal, if the error of a failed call is one. Never rejects. */
+  noteFailure: (error: unknown, call: { req: CallRequest; locals: CallLocals }) => Promise<void>;
 }
 
 /** Adds routes to an Express router, to the OpenAPI document and, where the endpoint is `fast`, to the fast path. */
@@ -56,9 +62,10 @@ interface RouteTargets {
   auth: Authenticator;
   /** Routes of endpoints that are `fast`. */
   fast: Route[];
+  refusals: RefusalLog;
 }
 
-export function createRouteMaker({ router, registry, auth, fast }: RouteTargets): RouteMaker {
+export function createRouteMaker({ router, registry, auth, fast, refusals }: RouteTargets): RouteMaker {
   return {
     on: (endpoint, ...guards) => ({
       answer: (handle) => {
@@ -67,10 +74,13 @@ export function createRouteMaker({ router, registry, auth, fast }: RouteTargets)
         const run: Route['run'] = async ({ req, res, body, query, params }) => {
           const { principal, caller } = res.locals;
           const input = { body: parse(endpoint.body, body, 'body'), query: parse(endpoint.query, query, 'query'), params: parse(endpoint.params, params, 'path') };
-          return (await handle({ ...input, by: principal ?? caller, req, res } as never)) as Answer;
+          return withOrigin(originOf(req, res.locals), () => handle({ ...input, by: principal ?? caller, req, res } as never) as Promise<Answer>);
         };
-        router[endpoint.method](
-          endpoint.path.replace(/\{(\w+)\}/g, ':$1'),
+        const noteFailure: Route['noteFailure'] = async (error, call) => {
+          const refusal = refusalOf(error, { ...call, path: endpoint.path });
+          await (refusal && refusals.note(refusal));
+        };
+        const handlers: RequestHandler[] = [
           async (req, res, next) => {
             await identify(req, res.locals as CallLocals);
             next();
@@ -78,17 +88,27 @@ export function createRouteMaker({ router, registry, auth, fast }: RouteTargets)
           ...guards,
           requireJson(endpoint.body !== undefined),
           async (req, res) => sendAnswer(res as never, await run({ req, res: res as never, body: req.body, query: req.query, params: req.params })),
-        );
+        ];
+        router[endpoint.method](endpoint.path.replace(/\{(\w+)\}/g, ':$1'), ...handlers, passOn(noteFailure));
         if (endpoint.fast && guards.length > 0) {
           throw new Error(`${endpoint.path} is fast: no guard runs there`);
         }
         if (endpoint.fast) {
-          fast.push({ endpoint, identify, run });
+          fast.push({ endpoint, identify, run, noteFailure });
         }
       },
     }),
   };
 }
+
+const passOn =
+  (noteFailure: Route['noteFailure']): ErrorRequestHandler =>
+  // Express knows an error handler by its four parameters.
+  // eslint-disable-next-line @typescript-eslint/max-params
+  async (error: unknown, req, res, next) => {
+    await noteFailure(error, { req, locals: res.locals as CallLocals });
+    next(error);
+  };
 
 /** Creates a handler that refuses a body that is not JSON. A request without a body passes. */
 export const requireJson =

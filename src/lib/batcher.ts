@@ -1,4 +1,5 @@
 import type { Clock } from './clock';
+import { withOrigin } from './origin';
 
 /** Works on items together that arrive at about the same time. */
 export interface Batcher<T, R> {
@@ -139,9 +140,10 @@ function createQueue<T, R>({ max, weightOf, ownerOf }: Required<Pick<BatcherOpti
   };
 }
 
+/** The batch is not a part of the call that happens to start it. */
 async function runOne<T, R>(batch: Waiting<T, R>[], work: BatcherOptions<T, R>['work']): Promise<void> {
   try {
-    const results = await work(batch.map(({ item }) => item));
+    const results = await withOrigin(null, () => work(batch.map(({ item }) => item)));
     for (const [at, { resolve, reject }] of batch.entries()) {
       const result = results[at];
       if (result?.status === 'fulfilled') {

@@ -3,6 +3,7 @@ import { loadControlKey, loadDatabaseConfig } from '../config/control-plane';
 import { createDatabase } from '../db/connection';
 import { issueJoinToken } from '../flows/enrolment/issue-join-token';
 import { signUp } from '../flows/accounts/sign-up';
+import { OPERATOR } from '../modules/audit';
 import { signingKeyOf } from '../ssh';
 
 /** Quota of an admin that is created on the command line. It can be changed like any other quota. */
@@ -16,7 +17,7 @@ export async function createAdmin(
 ): Promise<number> {
   const db = createDatabase(loadDatabaseConfig(env));
   try {
-    const user = await signUp({ db }, { username, password, role: 'admin', ...ADMIN_QUOTA });
+    const user = await signUp({ db }, { username, password, role: 'admin', ...ADMIN_QUOTA, actor: OPERATOR });
     io.stdout.write(`admin ${user.username} (id ${user.id}) created\n`);
     return 0;
   } finally {

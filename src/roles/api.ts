@@ -11,6 +11,7 @@ import { createNodeFinder } from '../http/node-caller';
 import { listen, type Listening } from '../http/server';
 import { acceptTunnels } from '../http/workers/tunnel';
 import { messageOf } from '../lib/errors';
+import { createRefusalLog } from '../modules/audit';
 import { createChallenges } from '../modules/nodes';
 import type { OlderTokens } from '../modules/tunnels';
 import { createMarkFinder, publicKeyOf, signingKeyOf, type SigningKey } from '../ssh';
@@ -36,6 +37,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
   const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, findMark: createMarkFinder(plane.session, MARK_TIMEOUT_MS), enrolment: config.enrolment, tokens: jwt };
   const feed = createNodeFeed({ db: reads, clock, logger });
+  const refusals = createRefusalLog({ db, clock, logger });
   const apps = createApps({
     readiness,
     api: {
@@ -44,6 +46,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
       reads,
       feed,
       limits: createLimits(db, config.limits, clock),
+      refusals,
       settings: {
         ...accounts,
         heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,
@@ -61,7 +64,8 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const [listening, forAgents] = await listenOnBoth(apps, { ...http, clock });
   const findNodeCaller = createNodeFinder({ db: agentsDb, clock, logger });
   for (const { server } of [listening, forAgents]) {
-    acceptTunnels(server, { db: agentsDb, findNodeCaller, challenges, logger, stopping: readiness.stopping, take: (node, stream) => keeper.take(node, stream) });
+    const { stopping } = readiness;
+    acceptTunnels(server, { db: agentsDb, findNodeCaller, challenges, refusals, logger, stopping, take: (node, stream) => keeper.take(node, stream) });
   }
   readiness.stopping.addEventListener('abort', () => keeper.dismiss(), { once: true });
   feed.start();
@@ -71,6 +75,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
       await Promise.all([listening, forAgents].map((each) => each.close({ limitMs: CLOSE_LIMIT_MS, keepIdleMs: http.drainSeconds * 1000 })));
       await keeper.stop();
       await feed.stop();
+      await refusals.flush();
     },
   };
 }

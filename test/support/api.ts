@@ -10,6 +10,7 @@ import type { FlowSettings } from '../../src/flows/support/context';
 import { systemClock } from '../../src/lib/clock';
 import { createReadiness, type Readiness } from '../../src/lib/readiness';
 import { issueAccessToken, type TokenSettings, type User } from '../../src/modules/accounts';
+import { createRefusalLog, type RefusalLog } from '../../src/modules/audit';
 import { createChallenges } from '../../src/modules/nodes';
 import { type FindMark, signingKeyOf, type SigningKey } from '../../src/ssh';
 import { checkAnswer } from './check-answer';
@@ -53,6 +54,7 @@ export interface TestApi {
   opsUrl: string;
   provisioner: FakeProvisioner;
   readiness: Readiness;
+  refusals: RefusalLog;
   /** Sends a request, and returns the answer, whatever its status. */
   call<T = unknown>(method: Method, path: string, options?: CallOptions): Promise<Reply<T>>;
   /** Sends a GET to the operations port. */
@@ -93,9 +95,10 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), tokens, challenges: createChallenges([tokens.key, ...tokens.extraKeys]), controlKey: CONTROL_KEY, findMark: options.findMark ?? ((): Promise<'no_answer'> => Promise.resolve('no_answer')) };
   const management = options.settings?.management ?? await signManagement({ db }, { username: 'orion-mgmt', publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'], controlKey: CONTROL_KEY, oldControlKeys: options.oldControlKeys ?? [] });
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
+  const refusals = createRefusalLog({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({
     readiness,
-    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
+    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, refusals, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
   });
   const opsApp = createOpsApp({ db: options.reads ?? db, readiness, metrics: ctx.metrics, logger: ctx.logger });
   const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock })));
@@ -108,12 +111,14 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
     opsUrl,
     provisioner,
     readiness,
+    refusals,
     tokenOf,
     call: (method, path, { as, ...sent } = {}) => send(`${url}${path}`, { ...sent, method, bearer: typeof as === 'object' ? tokenOf(as) : as }),
     ops: (path) => send(`${opsUrl}${path}`, { method: 'get', bearer: undefined }),
     close: async () => {
       await Promise.all(listening.map((each) => each.close({ limitMs: 200 })));
       await feed.stop();
+      await refusals.flush();
     },
   };
 }

@@ -1,5 +1,6 @@
 import { Argument, type Command, Option } from 'commander';
 import { addLabel, addLabelChange, type LabelChange, positiveNumber, wholeNumber } from '../arguments';
+import type { AuditOptions } from '../commands/audit';
 import type { NodeOptions, NodeVerb } from '../commands/node';
 import type { TokenOptions } from '../commands/tokens';
 import type { UserOptions } from '../commands/users';
@@ -14,6 +15,7 @@ export function declareFleet(program: Command, declaration: Declaration): void {
   declareTokens(program, declaration);
   declareUsers(program, declaration);
   declareJobs(program, declaration);
+  declareAudit(program, declaration);
 }
 
 function declareNodes(program: Command, { action }: Declaration): void {
@@ -111,4 +113,22 @@ function declareJobs(program: Command, { action }: Declaration): void {
     .command('jobs')
     .description('background jobs: what each last did, and what waits for it (admins)')
     .action(action(async (context) => (await import('../commands/jobs')).jobs(context)));
+}
+
+function declareAudit(program: Command, { action }: Declaration): void {
+  const audit = program.command('audit').description('who did what, when and from where (admins)');
+  audit
+    .command('list', { isDefault: true })
+    .description('show the events, newest first')
+    .option('--type <type>', 'only of this type, such as node.approved')
+    .option('--actor <actor>', 'only by this one, such as admin:1, node:3 or operator')
+    .option('--user <id>', 'only about this user or the leases of this user', wholeNumber(1))
+    .option('--node <id>', 'only about this node', wholeNumber(1))
+    .option('--lease <id>', 'only about this lease', wholeNumber(1))
+    .option('--from <time>', 'only since then, such as 2026-01-31T00:00:00Z')
+    .option('--to <time>', 'only before then')
+    .option('--before <id>', 'only older ones than this event', wholeNumber(1))
+    .option('--limit <n>', 'how many at most (default: 100)', wholeNumber(1))
+    .addHelpText('after', '\nExample: orion audit list --type access.refused --from 2026-01-31T00:00:00Z')
+    .action(action(async (context, options: AuditOptions) => (await import('../commands/audit')).listEvents(context, options)));
 }

@@ -28,6 +28,7 @@ export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leavi
     }
     if (node.status === 'pending') {
       await forgetPending(tx, nodeId);
+      await recordRetired(tx, node, 'it was never approved, and is forgotten');
       return { left: true, status: 'retired', detail: 'The machine was never approved, and is forgotten.' };
     }
     if (!node.leaving) {
@@ -45,9 +46,12 @@ const canGo = (node: Node): boolean =>
 async function retire(tx: Tx, node: Node): Promise<Leaving> {
   await abandonNode(tx, { id: node.id, leaseId: null, actor: `node:${node.id}` });
   await retireNode(tx, node.id, 'it left');
-  await recordEvent(tx, { type: 'node.retired', actor: `node:${node.id}`, nodeId: node.id });
+  await recordRetired(tx, node, 'it left');
   return { left: true, status: 'retired', detail: 'The node is retired.' };
 }
+
+const recordRetired = (tx: Tx, { id, hostname, status }: Node, reason: string): Promise<void> =>
+  recordEvent(tx, { type: 'node.retired', actor: `node:${id}`, nodeId: id, data: { hostname, before: status, reason } });
 
 async function waitForLease(tx: Tx, ctx: FlowContext, node: Node): Promise<Leaving> {
   if (node.leaseId === null) {

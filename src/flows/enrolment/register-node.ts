@@ -5,7 +5,7 @@ import { sha256 } from '../../lib/ids';
 import type { UidRange } from '../../lib/uid-range';
 import { recordEvent } from '../../modules/audit';
 import {
-  type Decided, decidedWith, decisionsOf, expectFirstHeartbeat, type Facts, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode,
+  type Decided, decidedWith, decisionsOf, expectFirstHeartbeat, type Facts, type JoinToken, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode,
 } from '../../modules/nodes';
 import { admitPending, isWorthAnEvent } from './pending-nodes';
 import { agreeOnCredential, type AgreedCredential, checkHostKey, type MachineProof, type ProofContext, readChallenge, spendChallenge, useJoinToken } from './prove-machine';
@@ -116,7 +116,9 @@ async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { reques
   }
   const token = await useJoinToken(tx, proof);
   const admitted = token !== undefined || ctx.enrolment === 'open';
-  return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided: decidedWith(decisionsOf(twin), token ?? UNDECIDED), agreed: agreeOnCredential(ctx, proof) });
+  const decided = decidedWith(decisionsOf(twin), token ?? UNDECIDED);
+  const agreed = agreeOnCredential(ctx, proof);
+  return upsert(tx, ctx, { request, status: statusOf(twin, admitted), before: twin, decided, agreed, token });
 }
 
 /** Returns the status of the node. A quarantined node stays quarantined, even with a token or under open enrolment. */
@@ -165,9 +167,11 @@ interface Upsert {
   before: Node | undefined;
   decided: Decided;
   agreed: AgreedCredential | null;
+  /** The join token that the registration has used. */
+  token?: JoinToken | undefined;
 }
 
-async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, decided, agreed }: Upsert): Promise<Registered> {
+async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, decided, agreed, token }: Upsert): Promise<Registered> {
   const enrolledFrom = await admitPending(tx, ctx, { before, status, from: request.from });
   const { hostname, address, sshPort, hostKey, facts, challengedAt } = request;
   const nodeId = await upsertNode(tx, {
@@ -182,7 +186,12 @@ async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, 
     await spendChallenge(tx, nodeId, challengedAt);
   }
   if (isWorthAnEvent(before, { status })) {
-    await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data: { hostname, address, status } });
+    const data = { hostname, address, status, hostKeyFingerprint: fingerprintOf(hostKey), ...(token && { join_token_id: token.id }) };
+    await recordEvent(tx, { type: 'node.registered', actor: `node:${nodeId}`, nodeId, data });
+  }
+  if (token && token.uses >= token.maxUses) {
+    const { id, name, uses } = token;
+    await recordEvent(tx, { type: 'token.used_up', actor: `node:${nodeId}`, nodeId, data: { join_token_id: id, name, uses } });
   }
   return { nodeId, status, agreed };
 }

@@ -1,6 +1,7 @@
 import type { Db } from '../../db/transaction';
 import { fingerprintOf } from '../../lib/host-key';
 import { createLoop, type Loop } from '../../lib/loop';
+import type { Origin } from '../../lib/origin';
 import { recordEvent } from '../../modules/audit';
 import { listCheckpoints } from '../../modules/checkpoints';
 import { findLease, isRunning, listWhereabouts, type LeaseWhereabouts } from '../../modules/leases';
@@ -68,10 +69,20 @@ export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start
     suspect: (nodeId) => {
       probeSoon(db, nodeId).catch((error: unknown) => logger.warn('a node could not be marked for a probe', { nodeId, error }));
     },
-    connected: ({ leaseId, address, publicKey }) => recordEvent(db, { type: 'lease.connected', actor, leaseId, data: { address, key: fingerprintOf(publicKey) } }),
-    disconnected: ({ leaseId, address }, seconds) => recordEvent(db, { type: 'lease.disconnected', actor, leaseId, data: { address, seconds: Math.round(seconds) } }),
+    connected: ({ leaseId, address, publicKey }) =>
+      recordEvent(db, { type: 'lease.connected', actor, leaseId, origin: from(address), data: { address, key: fingerprintOf(publicKey) } }),
+    disconnected: ({ leaseId, address }, seconds) =>
+      recordEvent(db, {
+        type: 'lease.disconnected',
+        actor,
+        leaseId,
+        origin: from(address),
+        data: { address, seconds: Math.round(seconds) },
+      }),
   };
 }
+
+const from = (address: string): Origin => ({ address, requestId: undefined, tokenId: undefined });
 
 /** Returns where these leases are and which keys open them. A lease without keys has a disabled owner. Leases that are over are missing. */
 async function locate(db: Db, ids: number[]): Promise<Map<number, { at: Whereabouts; keys: string[] | undefined }>> {

@@ -17,7 +17,8 @@ export async function label(ctx: FlowContext, order: Labelling): Promise<Node> {
     const labels = { ...Object.fromEntries(kept), ...order.set };
     checkOperatorLabels(node.operatorLabels, labels);
     await setOperatorLabels(tx, node, labels);
-    await recordEvent(tx, { type: 'node.labelled', actor: actorOf(order.by), nodeId: node.id, data: { set: order.set, remove: order.remove } });
+    const data = { before: node.operatorLabels, after: labels };
+    await recordEvent(tx, { type: 'node.labelled', actor: actorOf(order.by), nodeId: node.id, data });
   });
 }
 
@@ -26,7 +27,8 @@ export async function limit(ctx: FlowContext, order: NodeOrder & Caps): Promise<
   return operate(ctx, order, async (tx, node) => {
     const { maxCpus, maxMemoryMb } = order;
     await limitNode(tx, node.id, { maxCpus, maxMemoryMb });
-    await recordEvent(tx, { type: 'node.limited', actor: actorOf(order.by), nodeId: node.id, data: { maxCpus, maxMemoryMb } });
+    const data = { before: { maxCpus: node.maxCpus, maxMemoryMb: node.maxMemoryMb }, after: { maxCpus, maxMemoryMb } };
+    await recordEvent(tx, { type: 'node.limited', actor: actorOf(order.by), nodeId: node.id, data });
   });
 }
 
@@ -37,6 +39,7 @@ export async function limit(ctx: FlowContext, order: NodeOrder & Caps): Promise<
 export async function decideSharedStorage(ctx: FlowContext, order: NodeOrder & { policy: SharedStoragePolicy }): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
     await setSharedStorage(tx, node.id, order.policy);
-    await recordEvent(tx, { type: 'node.shared_storage', actor: actorOf(order.by), nodeId: node.id, data: { policy: order.policy } });
+    const data = { before: node.sharedStorage, after: order.policy };
+    await recordEvent(tx, { type: 'node.shared_storage', actor: actorOf(order.by), nodeId: node.id, data });
   });
 }

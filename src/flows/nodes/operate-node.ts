@@ -129,6 +129,6 @@ export async function retire(ctx: FlowContext, order: NodeOrder): Promise<Node> 
   return operate(ctx, order, async (tx, node) => {
     await abandonNode(tx, { id: node.id, leaseId: node.leaseId, actor: actorOf(order.by) });
     await retireNode(tx, node.id, `retired by ${actorOf(order.by)}`);
-    await recordEvent(tx, { type: 'node.retired', actor: actorOf(order.by), nodeId: node.id });
+    await recordEvent(tx, { type: 'node.retired', actor: actorOf(order.by), nodeId: node.id, data: { before: node.status } });
   });
 }

@@ -26,7 +26,7 @@ export async function quarantine(tx: Tx, ctx: FlowContext, { nodeId, reason, off
     await abandonNode(tx, { ...node, actor });
   }
   await quarantineNode(tx, nodeId, { reason, offeredHostKey });
-  await recordEvent(tx, { type: 'node.quarantined', actor, nodeId, data: { reason: reason.slice(0, 300) } });
+  await recordEvent(tx, { type: 'node.quarantined', actor, nodeId, data: { before: node.status, reason: reason.slice(0, 300) } });
   ctx.logger.error('node quarantined', { nodeId, reason });
 }
 

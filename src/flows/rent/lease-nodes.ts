@@ -101,10 +101,11 @@ const toLease = ({ request, node, rentId }: Pair): NewLease => ({
   passwordHash: request.passwordHash,
 });
 
-const toEvent = ({ user, requestedBy, durationSeconds }: SecretRequest, where: { leaseId: Id; nodeId: number }): NewEvent => ({
+const toEvent = ({ user, requestedBy, durationSeconds, origin }: SecretRequest, where: { leaseId: Id; nodeId: number }): NewEvent => ({
   type: 'lease.requested',
   actor: actorOf(requestedBy),
   ...where,
   userId: user.id,
   data: { duration_seconds: durationSeconds },
+  origin,
 });

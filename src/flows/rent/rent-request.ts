@@ -1,5 +1,6 @@
 import { OrionError } from '../../lib/errors';
 import { sha256 } from '../../lib/ids';
+import type { Origin } from '../../lib/origin';
 import type { User } from '../../modules/accounts';
 import type { ClaimedPlacement, Lease, Rent } from '../../modules/leases';
 import type { Node, ReachableNode, Requirements } from '../../modules/nodes';
@@ -24,7 +25,11 @@ export interface RentRequest {
 }
 
 /** A request with what is stored of its secret. */
-export type SecretRequest = RentRequest & { passwordHash: string | null };
+export type SecretRequest = RentRequest & {
+  passwordHash: string | null;
+  /** For its events: a batch holds requests of several calls. Default: the call that reserves. */
+  origin?: Origin | null;
+};
 
 /** A request that is in the database, with its leases and placements all claimed by this process. */
 export interface Reservation {

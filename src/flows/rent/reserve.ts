@@ -1,6 +1,7 @@
 import { type Batch, isDuplicate, type Transaction, transaction, type Tx } from '../../db/transaction';
 import { messageOf, OrionError } from '../../lib/errors';
 import { createBatcher } from '../../lib/batcher';
+import { currentOrigin } from '../../lib/origin';
 import { lockUsers } from '../../modules/accounts';
 import { countRunningLeases, findRentsByKeys } from '../../modules/leases';
 import { countFreeNodes } from '../../modules/nodes';
@@ -58,7 +59,7 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
     }
   };
   return (request) =>
-    reserve(request).catch(async (error: unknown) => {
+    reserve({ origin: currentOrigin(), ...request }).catch(async (error: unknown) => {
       throw error instanceof NothingFreeError || looksAgain(error) ? await noNodeFree(ctx, request) : error;
     });
 }

@@ -1,16 +1,17 @@
 import * as calls from '../../contract/accounts';
 import { changeUser } from '../../flows/accounts/change-user';
 import { logIn } from '../../flows/accounts/log-in';
+import { logOut } from '../../flows/accounts/log-out';
 import { addKey, removeKey } from '../../flows/accounts/manage-keys';
 import { signUp } from '../../flows/accounts/sign-up';
 import { OrionError } from '../../lib/errors';
-import { listUserKeys, listUsers, revokeToken } from '../../modules/accounts';
+import { listUserKeys, listUsers } from '../../modules/accounts';
 import type { ApiDeps } from '../deps';
 import { nextCursor, type RouteMaker } from '../route';
 import { presentKey, presentUser } from './presenter';
 
 /** Adds the routes of accounts: sign-up, login, logout, keys, and the administration of users. */
-export function addAccountRoutes(routes: RouteMaker, { ctx, reads, settings, limits }: ApiDeps): void {
+export function addAccountRoutes(routes: RouteMaker, { ctx, reads, settings, limits, refusals }: ApiDeps): void {
   routes.on(calls.signUp, ...limits.signup).answer(async ({ body }) => {
     if (settings.signup === 'closed') {
       throw new OrionError('forbidden', 'Accounts are made by an operator here.');
@@ -19,12 +20,12 @@ export function addAccountRoutes(routes: RouteMaker, { ctx, reads, settings, lim
     return { status: 201, body: { user: presentUser(await signUp(ctx, { ...body, role: 'user', maxLeases, maxLeaseHours })) } };
   });
   routes.on(calls.logIn, ...limits.login).answer(async ({ body, req }) => {
-    const { user, token } = await logIn(ctx, body);
+    const { user, token } = await logIn({ ...ctx, refusals }, body);
     await limits.loggedIn(req);
     return { status: 200, body: { token, token_type: 'Bearer', expires_in_seconds: ctx.tokens.ttlSeconds, user: presentUser(user) }, headers: { 'Cache-Control': 'no-store' } };
   });
-  routes.on(calls.logOut).answer(async ({ by: { token } }) => {
-    await revokeToken(ctx.db, token.tokenId, token.expiresAtSeconds);
+  routes.on(calls.logOut).answer(async ({ by }) => {
+    await logOut(ctx, by);
     return { status: 204 };
   });
   routes.on(calls.showMe).answer(({ by: { user } }) => Promise.resolve({ status: 200, body: { user: presentUser(user) } }));

@@ -3,8 +3,8 @@ import * as calls from '../../contract/nodes';
 import * as tokens from '../../contract/tokens';
 import { approve, drain, quarantineByOrder, retire, undrain } from '../../flows/nodes/operate-node';
 import { issueJoinToken } from '../../flows/enrolment/issue-join-token';
-import { OrionError } from '../../lib/errors';
-import { type JoinToken, listJoinTokens, listNodes, listPairings, revokeJoinToken } from '../../modules/nodes';
+import { revokeToken } from '../../flows/enrolment/revoke-join-token';
+import { type JoinToken, listJoinTokens, listNodes, listPairings } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
 import { nextCursor, type RouteMaker } from '../route';
 import { addDecisions } from './decisions';
@@ -78,11 +78,8 @@ function addTokenRoutes(routes: RouteMaker, { ctx, reads, settings }: Pick<ApiDe
     const found = await listJoinTokens(reads, Number(query.cursor ?? 0), query.limit);
     return { status: 200, body: { items: found.map(presentToken), next_cursor: nextCursor(found, query.limit) } };
   });
-  routes.on(tokens.revokeToken).answer(async ({ params }) => {
-    const token = await revokeJoinToken(ctx.db, params.id);
-    if (!token) {
-      throw new OrionError('not_found', 'There is no such join token. `GET /api/tokens` lists them.');
-    }
-    return { status: 200, body: presentToken(token) };
-  });
+  routes.on(tokens.revokeToken).answer(async ({ params, by: { user } }) => ({
+    status: 200,
+    body: presentToken(await revokeToken(ctx, { tokenId: params.id, by: user })),
+  }));
 }

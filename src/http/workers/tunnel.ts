@@ -7,13 +7,17 @@ import type { Logger } from '../../lib/logger';
 import { MAX_MESSAGE_BYTES, streamOverWebSocket } from '../../lib/websocket-stream';
 import { readChallenge, spendChallenge } from '../../flows/enrolment/prove-machine';
 import { type Challenges, findNode, type Node } from '../../modules/nodes';
+import type { RefusalLog } from '../../modules/audit';
 import { type FindNodeCaller, readShownNode } from '../node-caller';
+import { newRequestId } from '../observe';
 import { refuseUpgrade } from '../problem';
+import { refusalOf } from '../refusals';
 
 export interface TunnelEntrance {
   db: Knex;
   findNodeCaller: FindNodeCaller;
   challenges: Challenges;
+  refusals: RefusalLog;
   logger: Logger;
   /** Aborts when the replica begins to stop. After that, it accepts no tunnel. */
   stopping: AbortSignal;
@@ -39,15 +43,18 @@ const SHUT_OUT = ['retired', 'quarantined', 'pending'] as const satisfies (keyof
 
 /**
  * Accepts `GET /api/workers/tunnel` as a WebSocket. It is the transport to a machine that accepts no connections from outside. Every other
- * upgrade is refused.
+ * upgrade is refused. The audit log records refusals, except those of machines that wait for approval, which come again every few seconds.
  */
-export function acceptTunnels(server: Server, { logger, stopping, take, ...deps }: TunnelEntrance): void {
+export function acceptTunnels(server: Server, { logger, stopping, take, refusals, ...deps }: TunnelEntrance): void {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   let pending = 0;
   const accept = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const node = stopping.aborted || pending > MAX_PENDING ? 'busy' : await findCaller(deps, req);
     if (typeof node === 'string') {
-      refuseUpgrade(socket, REFUSALS[node]());
+      const [error, requestId] = [REFUSALS[node](), newRequestId()];
+      const refusal = node === 'pending' ? undefined : refusalOf(error, { req, locals: { requestId }, path: PATH });
+      await (refusal && refusals.note(refusal));
+      refuseUpgrade(socket, error, requestId);
       return;
     }
     sockets.handleUpgrade(req, socket, head, (opened) => {

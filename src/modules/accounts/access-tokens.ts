@@ -50,14 +50,19 @@ function isSignedBy(token: string, key: KeyObject): boolean {
 /** The claims of a verified token. The role is not a claim: each request reads it from the database. */
 export const tokenClaims = z.object({ sub: z.string().regex(/^\d{1,15}$/), jti: z.uuid(), iat: z.number(), exp: z.number().int() });
 
+interface NewToken extends Omit<TokenSettings, 'extraKeys'> {
+  /** Default: a new one. */
+  tokenId?: string;
+}
+
 /** @param now time by the database's clock, which also decides when the token expires */
-export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds }: Omit<TokenSettings, 'extraKeys'>, now: Date): string {
+export function issueAccessToken(user: Pick<User, 'id'>, { key, ttlSeconds, tokenId = randomUUID() }: NewToken, now: Date): string {
   const issuedAt = now.getTime() / 1000;
   return jwt.sign({ iat: issuedAt, exp: Math.floor(issuedAt + ttlSeconds) }, key, {
     algorithm: TOKEN_ALGORITHM,
     subject: String(user.id),
     issuer: TOKEN_ISSUER,
     audience: TOKEN_AUDIENCE,
-    jwtid: randomUUID(),
+    jwtid: tokenId,
   });
 }

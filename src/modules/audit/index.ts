@@ -1,3 +1,4 @@
 export * from './types';
 export * from './follow-events';
+export * from './refusals';
 export * from './queries/events';

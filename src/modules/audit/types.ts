@@ -1,27 +1,23 @@
 import type { Id } from '../../db/sql';
-/** Types of events: everything that happens to a lease, a node or a user and that people may want to read later; see docs/glossary.md. */
-export type EventType =
-  | 'lease.requested' | 'lease.active' | 'lease.migrating' | 'lease.waiting' | 'lease.moved' | 'lease.resumed' | 'lease.extended'
-  | 'lease.ending' | 'lease.ended' | 'lease.failed'
-  | 'lease.connected' | 'lease.disconnected'
-  | 'uid.taken'
-  | 'placement.present' | 'placement.refreshed' | 'placement.failed' | 'placement.wiped'
-  | 'checkpoint.failed' | 'checkpoint.restored' | 'checkpoint.restore_failed' | 'checkpoint.removed'
-  | 'node.registered' | 'node.changed' | 'node.clone_refused' | 'node.approved' | 'node.alive' | 'node.suspect' | 'node.dead' | 'node.quarantined' | 'node.retired'
-  | 'node.drained' | 'node.undrained' | 'node.labelled' | 'node.limited' | 'node.expired' | 'node.clock_jumped' | 'node.short' | 'node.roomy' | 'node.leaving' | 'node.wiped' | 'node.wipe_failed' | 'node.withheld' | 'node.shared_storage'
-  | 'fleet.brake_on' | 'fleet.brake_off' | 'fleet.judged_anew' | 'fleet.restored'
-  | 'user.disabled' | 'user.enabled' | 'user.changed' | 'key.added' | 'key.removed'
-  | 'service.scaled';
+import type { EventOutcome, EventType } from '../../lib/event-types';
+import type { Origin } from '../../lib/origin';
+
+/** The actor of `orion admin`: a person with the database password. */
+export const OPERATOR = 'operator';
+/** The actor of a call that shows no valid token or credential. */
+export const ANONYMOUS = 'anonymous';
 
 export interface NewEvent {
   type: EventType;
-  /** The user or process that caused the event: `user:7`, `admin:1`, `node:3`, `scheduler`, `api`. */
+  /** The user or process that caused the event: `user:7`, `admin:1`, `node:3`, `operator`, `anonymous`, `scheduler`, `api`. */
   actor: string;
   leaseId?: Id | undefined;
   nodeId?: number | undefined;
-  /** The user of the lease, or the user that the event is about. */
+  /** The subject: the user that the event is about. Default: the owner of the lease. */
   userId?: number | undefined;
   data?: Record<string, unknown>;
+  /** Default: the call that the recording code is a part of. */
+  origin?: Origin | null | undefined;
 }
 
 export interface RecordedEvent {
@@ -29,7 +25,28 @@ export interface RecordedEvent {
   at: Date;
   type: EventType;
   actor: string;
+  /** Null: recorded by a release that did not know it. */
+  outcome: EventOutcome | null;
   leaseId: number | null;
   nodeId: number | null;
+  userId: number | null;
+  address: string | null;
+  requestId: string | null;
+  tokenId: string | null;
   data: Record<string, unknown>;
+}
+
+/** Which events a page of the audit log contains. Undefined: any. */
+export interface EventFilter {
+  type?: EventType | undefined;
+  actor?: string | undefined;
+  userId?: number | undefined;
+  nodeId?: number | undefined;
+  leaseId?: number | undefined;
+  from?: Date | undefined;
+  /** Exclusive. */
+  to?: Date | undefined;
+  /** The page contains events with lower ids. */
+  beforeId?: number | undefined;
+  limit: number;
 }

@@ -98,9 +98,10 @@ describe('what operators say of a node', () => {
     expect(await order(node.id, 'label', { set: { room: 'lab-1' }, remove: ['zone', 'never-there'] })).toMatchObject({ status: 200, body: { labels: { room: 'lab-1', 'node/gpu': 'a100' } } });
     expect((await rentWith({ room: 'lab-1' })).status).toBe(201);
     const events = await rows<{ type: string; actor: string; data: object }>(database.db, "SELECT type, actor, data FROM events WHERE type = 'node.labelled'");
-    expect(events).toEqual([{ type: 'node.labelled', actor: `admin:${admin.id}`, data: { set: { room: 'lab-1' }, remove: ['zone', 'never-there'] } }]);
+    expect(events).toEqual([{ type: 'node.labelled', actor: `admin:${admin.id}`, data: { before: { zone: 'a' }, after: { room: 'lab-1' } } }]);
     await order(node.id, 'limit', { max_memory_mb: 512 });
-    expect(await rows(database.db, "SELECT actor, data FROM events WHERE type = 'node.limited'")).toEqual([{ actor: `admin:${admin.id}`, data: { maxCpus: null, maxMemoryMb: 512 } }]);
+    const limits = { before: { maxCpus: null, maxMemoryMb: null }, after: { maxCpus: null, maxMemoryMb: 512 } };
+    expect(await rows(database.db, "SELECT actor, data FROM events WHERE type = 'node.limited'")).toEqual([{ actor: `admin:${admin.id}`, data: limits }]);
   });
 
   it('R45: are no more than 32 labels, whatever orders and tokens come together', async () => {

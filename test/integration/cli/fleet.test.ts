@@ -174,6 +174,30 @@ describe('jobs', () => {
   });
 });
 
+describe('the audit log', () => {
+  const event = {
+    id: 41, at: '2026-05-04T10:00:00.000Z', type: 'node.approved', outcome: 'done', actor: 'admin:1', user_id: null, lease_id: null, node_id: 3,
+    address: '192.0.2.7', request_id: null, token_id: null, data: { before: 'pending\u001b[2J' },
+  };
+
+  it('R41: is listed page by page, with filters', async () => {
+    bench.api.on('GET /api/audit', { body: { items: [event], next_cursor: '41' } });
+    const { code, stdout, stderr } = await bench.call(['audit', 'list', '--type', 'node.approved', '--node', '3', '--before', '50', '--limit', '1']);
+    expect(code).toBe(0);
+    const { searchParams } = new URL(bench.api.seenAt('GET /api/audit')[0]?.path ?? '', bench.api.url);
+    expect(Object.fromEntries(searchParams)).toEqual({ type: 'node.approved', node: '3', cursor: '50', limit: '1' });
+    expect(stdout).toMatch(/^41 +2026-05-04 10:00:00 UTC +node\.approved +done +admin:1 +- +- +3 +192\.0\.2\.7 +\{"before":"pending\\u001b\[2J"\}$/m);
+    expect(stderr).toContain('orion audit list --before 41');
+  });
+
+  it('R41: is the API\'s own document with --json', async () => {
+    bench.api.on('GET /api/audit', { body: { items: [event], next_cursor: null } });
+    expect(JSON.parse((await bench.call(['audit', 'list', '--json'])).stdout)).toEqual({ items: [event], next_cursor: null });
+    bench.api.on('GET /api/audit', problem(403, 'forbidden', 'Only an admin may.'));
+    expect((await bench.call(['audit'])).code).toBe(3);
+  });
+});
+
 describe('keys', () => {
   const key = { id: 2, name: 'laptop', public_key: 'ssh-ed25519 AAAA', fingerprint: 'SHA256:abc', created_at: '2026-05-04T00:00:00.000Z' };
 

@@ -103,6 +103,7 @@ const ROUTES: Row[] = [
   ['post', '/api/nodes/{id}/shared-storage', 'pending', () => ({ policy: 'allow' }), FOR_ADMINS],
   ['post', '/api/tokens', null, () => ({ name: 'lab' }), [401, 401, 401, 403, 403, 201]],
   ['get', '/api/jobs', null, null, FOR_ADMINS],
+  ['get', '/api/audit', null, null, FOR_ADMINS],
   ['get', '/api/tokens', null, null, FOR_ADMINS],
   ['delete', '/api/tokens/{id}', 'token', null, FOR_ADMINS],
   ['post', '/api/workers/challenge', null, nothing, [200, 200, 200, 200, 200, 200]],

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { eventually, run } from '../../lab';
 import { aNode } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
 import { checksums } from '../security/support';
 import { type Holder, startHolder } from './support';
 
@@ -61,6 +61,9 @@ describe('the entrance for tunnels', () => {
     expectProblem(await ask(PATH, bearer(quarantined.credential)), 403, 'forbidden');
     expectProblem(await ask(PATH, bearer(pending.credential)), 403, 'forbidden');
     expect(await checksums(database.db)).toEqual({ ...before, tunnel_holders: expect.any(String) });
+    const refused = await rows<{ data: unknown }>(database.db, "SELECT data FROM events WHERE type = 'access.refused' ORDER BY id");
+    const of = (code: string): object => ({ data: { method: 'GET', path: PATH, code, count: 1 } });
+    expect(refused).toEqual([of('unauthenticated'), of('forbidden')]);
   });
 
   it('every other upgrade is refused, and says what to do', async () => {

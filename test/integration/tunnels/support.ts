@@ -11,6 +11,7 @@ import { acceptTunnels } from '../../../src/http/workers/tunnel';
 import { systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
 import { silentLogger } from '../../../src/lib/logger';
+import { createRefusalLog } from '../../../src/modules/audit';
 import { createChallenges } from '../../../src/modules/nodes';
 import { createTunnelDial, createTunnelHub, olderTokens, type TunnelHub } from '../../../src/modules/tunnels';
 import type { SshTarget } from '../../../src/ssh';
@@ -45,13 +46,15 @@ export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Ho
   const { url: relayUrl } = await row<{ url: string }>(db, 'SELECT url FROM tunnel_holders WHERE id = ?', [id]);
   const server = createServer((_req, res) => res.writeHead(404).end());
   const stopping = new AbortController();
-  acceptTunnels(server, { db, findNodeCaller: createNodeFinder({ db, clock: systemClock, logger: silentLogger }), challenges: CHALLENGES, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
+  const refusals = createRefusalLog({ db, clock: systemClock, logger: silentLogger });
+  acceptTunnels(server, { db, findNodeCaller: createNodeFinder({ db, clock: systemClock, logger: silentLogger }), challenges: CHALLENGES, refusals, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
   const url = `http://127.0.0.1:${await listening(server)}`;
   return {
     id, url, relayUrl, server, hub, keeper, stopping,
     close: async () => {
       server.close();
       await keeper.stop();
+      await refusals.flush();
       server.closeAllConnections();
     },
   };

@@ -58,11 +58,16 @@ export async function insertJoinToken(db: Db, token: NewJoinToken): Promise<Join
      VALUES (?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND, ?)`,
     [token.name, token.tokenHash, token.publicKey, token.maxUses, JSON.stringify(token.labels), token.maxCpus, token.maxMemoryMb, token.ttlSeconds, token.createdBy],
   );
-  const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);
-  if (!row) {
+  const issued = await findJoinToken(db, id);
+  if (!issued) {
     throw new Error('a join token vanished');
   }
-  return toJoinToken(row);
+  return issued;
+}
+
+export async function findJoinToken(db: Db, id: number): Promise<JoinToken | undefined> {
+  const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);
+  return row && toJoinToken(row);
 }
 
 /** Returns the key that verifies a proof of the token with this hash. Undefined: there is no such token, or it is older than proofs. */
@@ -88,9 +93,7 @@ export async function listJoinTokens(db: Db, afterId: number, limit: number): Pr
   return (await selectRows<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id > ? ORDER BY id LIMIT ?`, [afterId, limit])).map(toJoinToken);
 }
 
-/** Revokes a join token. Undefined: there is no such token. A second call changes nothing. */
-export async function revokeJoinToken(db: Db, id: number): Promise<JoinToken | undefined> {
-  await execute(db, 'UPDATE join_tokens SET revoked_at = COALESCE(revoked_at, UTC_TIMESTAMP(3)) WHERE id = ?', [id]);
-  const row = await selectFirst<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id = ?`, [id]);
-  return row && toJoinToken(row);
+/** Revokes a join token. False: there is no such token, or it is revoked already. */
+export async function revokeJoinToken(db: Db, id: number): Promise<boolean> {
+  return (await execute(db, 'UPDATE join_tokens SET revoked_at = UTC_TIMESTAMP(3) WHERE id = ? AND revoked_at IS NULL', [id])) === 1;
 }
