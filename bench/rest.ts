@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { createDatabase } from '../src/db/connection';
 import { systemClock } from '../src/lib/clock';
-import { createLab, type DatabaseAccess, type Lab, type MariaDb, startMariaDb } from '../test/lab';
+import { createLab, type DatabaseAccess, type Lab, type MariaDb, startMariaDb, testConstants } from '../test/lab';
 import type { Benchmark, BenchRun, Row } from './benchmark';
 import { createFleet } from './claim/fleet';
 import { cpuSecondsOf } from './measure';
@@ -18,7 +18,7 @@ export const rest: Benchmark = {
   name: 'rest',
   method:
     `What an API and a scheduler, default settings, cost while nothing happens: user and system time of MariaDB and of both over ${SECONDS} s, with ${MANY.toLocaleString('en')} nodes registered and with ${FEW.toLocaleString('en')}. ` +
-    'No agent calls home, no probe is due and no connection is kept (`ORION_KEPT_PROBES=false`): **load**, **heartbeat** and **kept-probes** have those, whose cost grows with the fleet. What is left is the loops that look for something to do: one that goes through all nodes to find nothing shows here.',
+    'No agent calls home, no probe is due and no connection is kept: **load**, **heartbeat** and **kept-probes** have those, whose cost grows with the fleet. What is left is the loops that look for something to do: one that goes through all nodes to find nothing shows here.',
   run: (run) => measureRest(run),
 };
 
@@ -53,7 +53,7 @@ async function coresAtRest(nodes: number, seconds: number): Promise<number[]> {
 async function startResting(lab: Lab, mariadb: MariaDb, nodes: number): Promise<number[]> {
   const { access } = await createFleet(lab, mariadb, nodes);
   await layToRest(lab, access);
-  const roles = [await startRole(lab, 'api', access), await startRole(lab, 'scheduler', access, { env: { ORION_KEPT_PROBES: 'false' } })];
+  const roles = [await startRole(lab, 'api', access), await startRole(lab, 'scheduler', access, { env: testConstants({ keepaliveProbes: false }) })];
   return [mariadb.process().pid, ...roles.map(({ pid }) => pid)];
 }
 

@@ -11,6 +11,8 @@ export const CONSTANTS = {
   probeTimeoutSeconds: 5,
   /** Logins to nodes at once in one scheduler: with all of them silent it still tries six nodes a second. */
   probeConcurrency: 32,
+  /** Schedulers keep connections to nodes and probe over them (docs/adr/0019-kept-probes.md). False: each probe is a login. */
+  keepaliveProbes: true,
 
   /** Pause between heartbeats of a node that has accounts: a third of the default contact limit, so that one call may get lost. */
   heartbeatIntervalSeconds: 5,
@@ -18,7 +20,6 @@ export const CONSTANTS = {
   overdueIntervals: 2.5,
   /** Longest interval of a node without accounts and without changed vitals. */
   heartbeatIdleSeconds: 60,
-  /** Time that a heartbeat waits for others, to be written in one statement (docs/adr/0020-heartbeats.md). 0: each by itself. */
 
   /** A claim expires after this time without a renewal, and is renewed at a third of it. So long the work of a dead process stands still. */
   claimSeconds: 30,

@@ -95,11 +95,11 @@ describe('the configuration of the control plane', () => {
   it('R44: tells every fault at once, each by its variable, and no secret', () => {
     const faults = faultsOf({
       ORION_JWT_KEY: 'too-short-secret', ORION_SSH_KEY_FILE: '/nowhere/key', ORION_DB_PORT: '70000', ORION_ENROLMENT: 'everybody', ORION_PROBE_INTERVAL_SECONDS: 'often',
-      ORION_PLAY_CONCURRENCY: '0', ORION_KEPT_PROBES: 'perhaps', LOG_LEVEL: 'loud',
+      ORION_PLAY_CONCURRENCY: '0', ORION_WARM_PLAYS: 'perhaps', LOG_LEVEL: 'loud',
     });
     expect(faults.map((fault) => fault.split(':')[0]).toSorted()).toEqual([
-      'LOG_LEVEL', 'ORION_CONTROL_KEY', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_ENROLMENT', 'ORION_JWT_KEY', 'ORION_KEPT_PROBES', 'ORION_PLAY_CONCURRENCY',
-      'ORION_PROBE_INTERVAL_SECONDS', 'ORION_SSH_KEY_FILE',
+      'LOG_LEVEL', 'ORION_CONTROL_KEY', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_ENROLMENT', 'ORION_JWT_KEY', 'ORION_PLAY_CONCURRENCY',
+      'ORION_PROBE_INTERVAL_SECONDS', 'ORION_SSH_KEY_FILE', 'ORION_WARM_PLAYS',
     ]);
     expect(faults.join()).not.toContain('too-short-secret');
   });

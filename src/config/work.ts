@@ -35,10 +35,7 @@ export function readWork(env: EnvReader, constants: Constants): WorkConfig {
       suspectIntervalSeconds: constants.suspectIntervalSeconds,
       timeoutSeconds: constants.probeTimeoutSeconds,
       concurrency: constants.probeConcurrency,
-      kept: env.boolean('ORION_KEPT_PROBES', {
-        default: true, roles: ['scheduler'],
-        doc: 'Schedulers keep connections to nodes and probe over them ([how](adr/0019-kept-probes.md)). `false`: each probe is a login.',
-      }),
+      kept: constants.keepaliveProbes,
     },
     work: {
       claimSeconds: constants.claimSeconds,

@@ -8,8 +8,8 @@ import { workerOf } from './support/inside';
 const WORKERS = 3;
 /** Transactions statement by statement; a cold ansible-playbook for each play; a login for each probe. */
 const PLAIN = {
-  ...fastConstants({ heartbeatIdleSeconds: 1 }),
-  ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false', ORION_KEPT_PROBES: 'false',
+  ...fastConstants({ heartbeatIdleSeconds: 1, keepaliveProbes: false }),
+  ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false',
 };
 
 describe('with every fast path turned off', () => {

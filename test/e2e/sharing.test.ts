@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../lab';
-import { startSystem, type System } from '../support/system';
+import { fastConstants, startSystem, type System } from '../support/system';
 
 const NODES = 12;
 const INTERVAL_SECONDS = 2;
@@ -10,7 +10,7 @@ describe('two schedulers share the work', () => {
 
   beforeAll(async () => {
     // Over kept connections a node is asked well before its probe would be due: see kept-probes.test.ts.
-    const env = { ORION_KEPT_PROBES: 'false', ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS), ORION_PLAY_CONCURRENCY: '2' };
+    const env = { ...fastConstants({ keepaliveProbes: false }), ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS), ORION_PLAY_CONCURRENCY: '2' };
     system = await startSystem({ apis: 1, schedulers: 2, env });
     await system.launchWorkers(NODES);
     await system.untilFree(NODES, 80_000);
