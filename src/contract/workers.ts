@@ -97,7 +97,7 @@ const heartbeatAnswer = z
     heartbeat_interval_seconds: z.number(),
     contact_limit_seconds: contactLimit,
     management: management.optional().meta({ description: 'Left out when `statement` names the present one' }),
-    self_accepted: z.boolean().optional().meta({ description: 'Whether `self` counts now. False: it is not valid, or the machine does not answer at its new address' }),
+    self_accepted: z.boolean().optional().meta({ description: 'Whether `self` counts now. False: it is not valid, the machine does not answer at its new address, or it changed too often' }),
     accounts: z.array(z.object({ username: z.string(), remaining_seconds: z.number() })),
   })
   .meta({ id: 'HeartbeatAnswer' });

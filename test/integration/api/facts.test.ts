@@ -72,6 +72,17 @@ describe('a node that says in a heartbeat that it changed', () => {
     expect(await stored()).toEqual(before);
   });
 
+  it('R2: that changes with each heartbeat fills no audit log: 30 changes count in an hour', async () => {
+    const accepted: boolean[] = [];
+    for (let n = 0; n < 33; n += 1) {
+      accepted.push((await beat({ ...SELF, hostname: `edge-${n + 2}` })).body.self_accepted === true);
+    }
+    expect(accepted.filter(Boolean)).toHaveLength(30);
+    expect((await stored())['hostname']).toBe('edge-31');
+    await age(database.db, "UPDATE events SET at = at - INTERVAL 1 HOUR WHERE type = 'node.changed'");
+    expect((await beat({ ...SELF, hostname: 'edge-40' })).body.self_accepted).toBe(true);
+  });
+
   it('R2: has no answer about it when it says nothing of it', async () => {
     expect((await beat(undefined)).body.self_accepted).toBeUndefined();
   });

@@ -121,22 +121,25 @@ export interface SoughtEvent {
   type: EventType;
   of: 'node' | 'lease';
   id: number;
-  is: (data: Record<string, unknown>) => boolean;
+  /** Default: any event of the type matches. */
+  is?: (data: Record<string, unknown>) => boolean;
   seconds: number;
 }
 
-/** How many of the newest events of a node or a lease `hasEventLately` reads. */
+/** How many of the newest events of a node or a lease `countEventsLately` reads, however long its history is. */
 const LATELY = 50;
 
-/** Returns whether a matching event is among the newest of the node or the lease, and not older than `seconds`. */
-export async function hasEventLately(db: Db, { type, of, id, is, seconds }: SoughtEvent): Promise<boolean> {
-  const rows = await selectRows<{ type: EventType; data: unknown }>(
+/** Counts the matching events that are among the 50 newest of the node or the lease, and not older than `seconds`. */
+export async function countEventsLately(db: Db, { type, of, id, is = () => true, seconds }: SoughtEvent): Promise<number> {
+  const rows = await selectRows<{ type: EventType; data: unknown; isRecent: number }>(
     db,
-    `SELECT type, data FROM events WHERE ${of}_id = ? AND at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND ORDER BY id DESC LIMIT ?`,
-    [id, seconds, LATELY],
+    `SELECT type, data, at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND AS isRecent FROM events WHERE ${of}_id = ? ORDER BY id DESC LIMIT ?`,
+    [seconds, id, LATELY],
   );
-  return rows.some((row) => row.type === type && is(fromJson<Record<string, unknown>>(row.data)));
+  return rows.filter((row) => row.isRecent === 1 && row.type === type && is(fromJson<Record<string, unknown>>(row.data))).length;
 }
+
+export const hasEventLately = async (db: Db, sought: SoughtEvent): Promise<boolean> => (await countEventsLately(db, sought)) > 0;
 
 /** The fields that are needed to follow events: the id of an event, and the node that it is about. */
 export interface EventMark {
