@@ -144,8 +144,7 @@ describe('probes over kept connections', () => {
     const { suspected } = await keepOne();
     await worker.kill();
     try {
-      await eventually(isDue, { what: 'it is due' });
-      expect(suspected()).toBe(1);
+      await eventually(async () => (await isDue()) && suspected() === 1, { what: 'it is due, and the scheduler is woken once' });
       await probeDue();
       expect(await status()).toBe('suspect');
     } finally {
