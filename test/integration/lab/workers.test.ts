@@ -13,7 +13,7 @@ describe('a worker sandbox', () => {
   const target = (user = 'root'): SshTarget => ({ ...worker, user, keyFile: key.keyFile });
   const ssh = async (command: string): Promise<string> => (await sshExec(target(), command)).stdout.trim();
 
-  beforeAll(() => worker.authorizeRoot(key.publicKey));
+  beforeAll(() => worker.authorizeRoot(key.publicKey), 60_000);
 
   it('is a machine of its own: name, processes, files and accounts', async () => {
     expect(await ssh('hostname')).toBe('worker-1');

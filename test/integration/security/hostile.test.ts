@@ -14,7 +14,7 @@ const admin = useForAll(() => aUser(database.db, { role: 'admin' }));
 const node = useForAll(() => aNode(database.db));
 const lease = useForAll(() => aLease(database.db, { userId: user.id, nodeId: node.id }));
 const client = useForAll(() => createHttpClient(8), close);
-beforeAll(() => aNode(database.db));
+beforeAll(() => aNode(database.db), 60_000);
 
 let before: Record<string, string>;
 beforeEach(async () => {
