@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { type Container, createLab, eventually, type Lab, openDocker, run, type Stack, startStack, testConstants } from '../lab';
+import { type Container, eventually, openDocker, run, type Stack, startStack, testConstants } from '../lab';
+import { useLab } from '../support/hooks';
 import { type Load, startLoad } from './support/load';
 import { countServed, signUp } from './support/people';
 
@@ -15,16 +16,14 @@ const SETTINGS = {
 // Commands in containers take seconds where many run.
 jest.setTimeout(60_000);
 
-let lab: Lab;
+const lab = useLab();
 let stack: Stack;
 let token: string;
 
 beforeAll(async () => {
-  lab = createLab();
   stack = await startStack(lab, { engine: await openDocker(lab), settings: SETTINGS, scale: { api: 1, scheduler: 1 } });
   ({ token } = await signUp(lab, stack, 'ada'));
 }, 600_000);
-afterAll(() => lab.close(), 180_000);
 
 const running = async (): Promise<Container[]> => (await stack.containers('api')).filter((container) => container.running);
 

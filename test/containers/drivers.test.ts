@@ -5,7 +5,8 @@ import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { createSampler, type ScaleDriver } from '../../src/modules/scaling';
 import { type Engine, openEngine, SCALE_DRIVERS } from '../../src/modules/scaling/docker';
-import { createLab, type DockerEngine, eventually, type Lab, openDocker, runOrThrow } from '../lab';
+import { type DockerEngine, eventually, openDocker, runOrThrow } from '../lab';
+import { useLab } from '../support/hooks';
 
 /** Sleepers that take two seconds to stop, as if they had work in hand. */
 const COMPOSE = `
@@ -32,20 +33,18 @@ volumes: { data: {} }
 secrets: { password: { file: ./password } }
 `;
 
-let lab: Lab;
+const lab = useLab();
 let docker: DockerEngine;
 let engine: Engine;
 let file: string;
 
 beforeAll(async () => {
-  lab = createLab();
   docker = await openDocker(lab);
   engine = openEngine(docker.host.replace('unix://', ''));
   file = join(lab.dir, 'compose.yaml');
   writeFileSync(join(lab.dir, 'password'), 'hush\n');
   writeFileSync(file, COMPOSE);
 }, 3_600_000);
-afterAll(() => lab.close(), 180_000);
 
 const driverOf = (name: 'compose' | 'swarm', project: string): ScaleDriver => SCALE_DRIVERS[name]({ engine, project, clock: systemClock, logger: silentLogger });
 

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomName } from '../../src/lib/ids';
-import { createLab, type DockerEngine, eventually, type Lab, launchScript, openDocker, projectDir, run, runOrThrow } from '../lab';
+import { type DockerEngine, eventually, launchScript, openDocker, projectDir, run, runOrThrow } from '../lab';
 import { parseWorkers, type WorkerLine } from '../lab/worker-line';
+import { useLab } from '../support/hooks';
 
 interface Inspected {
   Size: number;
@@ -13,13 +14,11 @@ interface Inspected {
 // Starting a container takes seconds where many run.
 jest.setTimeout(120_000);
 
-let lab: Lab;
+const lab = useLab();
 let engine: DockerEngine;
 beforeAll(async () => {
-  lab = createLab();
   engine = await openDocker(lab);
 }, 3_600_000);
-afterAll(() => lab.close(), 180_000);
 
 const inspect = async (image: string): Promise<Inspected> => {
   const [found] = JSON.parse(await engine.docker('image', 'inspect', image)) as Inspected[];

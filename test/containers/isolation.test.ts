@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Container, createLab, eventually, type Lab, openDocker, type RunResult, run, type Stack, startStack } from '../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { type Container, eventually, openDocker, type RunResult, run, type Stack, startStack } from '../lab';
+import { useLab } from '../support/hooks';
 import { logInAsOperator, untilFree } from './support/people';
 
 /** What each service can read of the secrets, and no more. */
@@ -18,16 +19,14 @@ const NET_BIND_SERVICE = 1n << 10n;
 const NET_RAW = 1n << 13n;
 const SYS_ADMIN = 1n << 21n;
 
-let lab: Lab;
+const lab = useLab();
 let stack: Stack;
 beforeAll(async () => {
-  lab = createLab();
   stack = await startStack(lab, { engine: await openDocker(lab), settings: { ORION_SCALE_DRY_RUN: 'true', ORION_PROBE_INTERVAL_SECONDS: '2' }, scale: { api: 1, scheduler: 1 } });
   const operator = await logInAsOperator(stack);
   await stack.workers('1');
   await untilFree(operator, 1);
 }, 600_000);
-afterAll(() => lab.close(), 180_000);
 
 const one = async (service: string): Promise<Container> => {
   const [container] = (await stack.containers(service)).filter(({ running }) => running);

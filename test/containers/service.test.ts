@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import type { Lease, Page } from '../../src/contract';
 import { type Client, createClient, expectStatus } from '../../scripts/demo/api';
 import {
-  type Container, createLab, eventually, type Lab, openDocker, projectDir, run, runOrThrow, type RunResult, type Stack,
-  startStack, testConstants,
+  type Container, eventually, openDocker, projectDir, run, runOrThrow, type RunResult, type Stack, startStack, testConstants,
 } from '../lab';
+import { useLab } from '../support/hooks';
 import { type Load, type LoadRequest, startLoad } from './support/load';
 import { countServed, listRunning, logInAsOperator, openDoor, rent, signUp, untilFree, type User } from './support/people';
 
@@ -20,14 +20,13 @@ const SETTINGS = {
   ORION_SCALE_DRY_RUN: 'true',
 };
 
-let lab: Lab;
+const lab = useLab();
 let stack: Stack;
 let operator: Client;
 let ada: User;
 let adas: Lease;
 
 beforeAll(async () => {
-  lab = createLab();
   stack = await startStack(lab, { engine: await openDocker(lab), settings: SETTINGS, scale: { api: 3 } });
   operator = await logInAsOperator(stack);
   await stack.workers(String(WORKERS));
@@ -35,7 +34,6 @@ beforeAll(async () => {
   await untilFree(operator, WORKERS);
   adas = await rent(ada, randomUUID());
 }, 600_000);
-afterAll(() => lab.close(), 180_000);
 
 const loads: Load[] = [];
 /** However a test ends, its load does. */

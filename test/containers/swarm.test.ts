@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  createLab, describeStack, type DockerEngine, eventually, type Lab, openDocker, projectDir, run, runOrThrow, type Stack,
-  testConstants,
-} from '../lab';
+import { describeStack, type DockerEngine, eventually, openDocker, projectDir, run, runOrThrow, type Stack, testConstants } from '../lab';
+import { useLab } from '../support/hooks';
 import { startLoad } from './support/load';
 import { signUp } from './support/people';
 
@@ -15,7 +13,7 @@ const SETTINGS = {
   ...testConstants({ scaleIntervalSeconds: 2, scaleStabilisationSeconds: 10, scaleCooldownSeconds: 4 }),
 };
 
-let lab: Lab;
+const lab = useLab();
 let engine: DockerEngine;
 let stack: Stack;
 
@@ -24,7 +22,6 @@ const tasks = async (): Promise<string[]> =>
   (await engine.docker('ps', '-q', '--filter', `label=com.docker.swarm.service.name=${stack.project}_api`, '--filter', 'health=healthy')).split('\n').filter((id) => id !== '');
 
 beforeAll(async () => {
-  lab = createLab();
   engine = await openDocker(lab);
   await engine.docker('swarm', 'init', '--advertise-addr', '127.0.0.1');
   lab.push('swarm', () => engine.docker('swarm', 'leave', '--force').then(() => undefined), 60_000);
@@ -40,7 +37,6 @@ beforeAll(async () => {
   writeFileSync(stack.caFile, await eventually(caddy, { what: 'Caddy has a certificate', timeoutMs: 180_000, everyMs: 500 }));
   await eventually(async () => (await tasks()).length === 1, { what: 'one API is healthy', timeoutMs: 180_000, everyMs: 500 });
 }, 900_000);
-afterAll(() => lab.close(), 180_000);
 
 it('R31: on a swarm, real load brings a second API within a minute; after the load it goes, and no request fails', async () => {
   const { token } = await eventually(() => signUp(lab, stack, 'ada'), { what: 'the door is open', timeoutMs: 60_000, everyMs: 500 });

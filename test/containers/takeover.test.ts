@@ -1,28 +1,21 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { systemClock } from '../../src/lib/clock';
-import {
-  createLab, type DockerEngine, eventually, freePort, type Lab, openDocker, type OrionProcess, startOrion, testConstants,
-} from '../lab';
-import { openTestDatabase, row, type TestDatabase } from '../support/database';
+import { type DockerEngine, eventually, freePort, openDocker, type OrionProcess, startOrion, testConstants } from '../lab';
+import { row } from '../support/database';
+import { useLab, useTestDatabase } from '../support/hooks';
 
 const LIMIT_SECONDS = 6;
 /** Until the metrics of a process on a busy machine tell. */
 const SLACK_SECONDS = 2;
 
-let lab: Lab;
+const lab = useLab();
 let docker: DockerEngine;
-let database: TestDatabase;
+const database = useTestDatabase();
 let driver: OrionProcess;
 beforeAll(async () => {
-  lab = createLab();
   docker = await openDocker(lab);
-  database = await openTestDatabase();
   driver = await startDriver(await freePort());
 }, 3_600_000);
-afterAll(async () => {
-  await lab.close();
-  await database.close();
-}, 180_000);
 
 /** Over a project that nobody has. Nothing but the socket is given to it. */
 async function startDriver(port: number): Promise<OrionProcess> {

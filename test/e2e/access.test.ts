@@ -1,22 +1,22 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type SshTarget, type WorkerFleet } from '../lab';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type SshTarget } from '../lab';
 import type { Lease } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
 import { throughGateway } from '../support/gateway-client';
-import { type RunningGateway, startSystem, type System } from '../support/system';
-import { openSession, type OpenSession, type Tenant } from '../support/tenant';
+import { useFleet, useForAll, useForEach, useGateway, useSystem } from '../support/hooks';
+import { openSession, type OpenSession } from '../support/tenant';
 import { inside, workerOf } from './support/inside';
 
 /** What was promised: a right that was taken away opens nothing after this time. */
 const LIMIT_MS = 5_000;
 
 describe('access ends with its right', () => {
-  let system: System;
-  let gateway: RunningGateway;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1, gateway: true });
+  const gateway = useGateway(system);
+  const fleet = useFleet(system, 1);
+  const ada = useForEach(() => system.tenant());
   let lease: Lease;
-  let second: SshKeyPair;
+  const second = useForAll(() => generateSshKeyPair(system.lab.dir));
   const sessions: OpenSession[] = [];
 
   const directly = ({ keyFile }: { keyFile: string }): SshTarget => {
@@ -35,18 +35,9 @@ describe('access ends with its right', () => {
   const remove = async (id: number): Promise<void> => void expectStatus(await ada.client.delete(`/api/keys/${id}`), 204);
   const disable = async (disabled: boolean): Promise<void> => void expectStatus(await system.admin.patch(`/api/users/${ada.userId}`, { disabled }), 200);
 
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
-    gateway = await system.startGateway();
-    fleet = await system.launchWorkers(1);
-    second = await generateSshKeyPair(system.lab.dir);
-  }, 120_000);
-  afterAll(() => system.close(), 60_000);
-
   beforeEach(async () => {
     sessions.splice(0).forEach((opened) => opened.close());
     await system.untilFree(1, 60_000);
-    ada = await system.tenant();
     lease = await ada.rentOne();
   }, 90_000);
   afterEach(async () => {

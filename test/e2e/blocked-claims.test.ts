@@ -1,19 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import mysql from 'mysql2/promise';
 import { eventually } from '../lab';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useSystem, useTenant } from '../support/hooks';
 
 const POOL = 4;
 const LIMIT_MS = 1_000;
 
-let system: System;
-let tenant: Tenant;
-beforeAll(async () => {
-  system = await startSystem({ apis: 1, schedulers: 0, env: { ORION_DB_POOL: String(POOL) } });
-  tenant = await system.tenant();
-}, 60_000);
-afterAll(() => system.close());
+const system = useSystem({ apis: 1, schedulers: 0, env: { ORION_DB_POOL: String(POOL) } });
+const tenant = useTenant(system);
 
 /** Keeps the user's row, for which every rent of that user waits, until `work` is done. */
 async function whileLocked(work: () => Promise<void>): Promise<void> {

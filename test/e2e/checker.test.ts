@@ -1,39 +1,30 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Operation, Violation } from '../checker/evidence';
-import { generateSshKeyPair, projectDir, run, type RunResult, type Worker } from '../lab';
+import { generateSshKeyPair, projectDir, run, type RunResult } from '../lab';
 import { createHistory, type History } from '../support/history';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
-import { inside, workerOf } from './support/inside';
+import { useFirstWorker, useFleet, useSystem, useTenant } from '../support/hooks';
+import { inside } from './support/inside';
 
 /** The program that anyone can point at a fleet: `npm run check:invariants`. */
 describe('the checker of the invariants', () => {
-  let system: System;
-  let worker: Worker;
-  let ada: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1 });
+  const worker = useFirstWorker(useFleet(system, 1));
+  const ada = useTenant(system);
   let history: History;
   let keyFile: string;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1 });
-    const fleet = await system.launchWorkers(1);
-    await system.untilFree(1);
-    ada = await system.tenant();
     history = createHistory();
     const answer = await history.rent(ada, { key: 'checked' });
-    const lease = answer?.body.leases[0];
-    if (!lease) {
+    if (answer?.body.leases.length !== 1) {
       throw new Error('no lease');
     }
-    worker = workerOf(fleet, lease);
     const key = await generateSshKeyPair(system.lab.dir, 'checker');
     await worker.authorizeRoot(key.publicKey);
     keyFile = key.keyFile;
   }, 60_000);
-
-  afterAll(() => system.close(), 60_000);
 
   const check = async (operations: Operation[]): Promise<RunResult & { violations: Violation[] }> => {
     const { reader, lab } = system;

@@ -1,36 +1,24 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { fromJson } from '../../src/db/sql';
 import { readStore } from '../checker/read-store';
-import { eventually, untilHeld, type WorkerFleet } from '../lab';
+import { eventually, untilHeld } from '../lab';
 import type { Lease, LeaseDetail, Rented } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { close, useFleet, useForAll, useTenant } from '../support/hooks';
+import { startSystem } from '../support/system';
 import { workerOf } from './support/inside';
-import { createStoreOfHomes, type StoreOfHomes } from './support/store';
+import { createStoreOfHomes } from './support/store';
 
 const LIMIT_MS = 180_000;
 const INTERVAL_SECONDS = 2;
 
 describe('homes survive', () => {
-  let store: StoreOfHomes;
-  let system: System;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    store = await createStoreOfHomes(INTERVAL_SECONDS);
-    system = await startSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: store.env });
-    ada = await system.tenant();
-    fleet = await system.launchWorkers(2);
-    await system.untilFree(2, LIMIT_MS);
-  }, LIMIT_MS);
-  afterAll(async () => {
-    await system.close();
-    store.remove();
-  }, LIMIT_MS);
+  const store = useForAll(() => createStoreOfHomes(INTERVAL_SECONDS), (store) => store.remove());
+  const system = useForAll(() => startSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: store.env }), close);
+  const fleet = useFleet(system, 2);
+  const ada = useTenant(system);
 
   const folderOf = ({ id }: Lease): string => join(store.folder, `lease-${id}`);
   /** Waits for a checkpoint that was begun after now. */

@@ -1,30 +1,21 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type OrionProcess, run, type Worker, type WorkerFleet } from '../lab';
+import { describe, expect, it } from '@jest/globals';
+import { eventually, type OrionProcess, run, type Worker } from '../lab';
 import type { Lease } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { fastConstants, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useFleet, useSystem, useTenant } from '../support/hooks';
+import { fastConstants, type System } from '../support/system';
 import { tenantAccounts, workerOf } from './support/inside';
 
 const WORKERS = 3;
 
 describe('parts of the control plane die in the middle of their work', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    // Plays that take long enough to be met half way.
-    system = await startSystem({
-      apis: 2, schedulers: 2, ownDatabase: true,
-      env: { ...fastConstants({ claimSeconds: 3 }), ORION_WARM_PLAYS: 'false' },
-    });
-    ada = await system.tenant();
-    fleet = await system.launchWorkers(WORKERS);
-    await system.untilFree(WORKERS);
-  }, 90_000);
-
-  afterAll(() => system.close(), 60_000);
+  // Plays that take long enough to be met half way.
+  const system = useSystem({
+    apis: 2, schedulers: 2, ownDatabase: true,
+    env: { ...fastConstants({ claimSeconds: 3 }), ORION_WARM_PLAYS: 'false' },
+  });
+  const fleet = useFleet(system, WORKERS);
+  const ada = useTenant(system);
 
   const running = (all: OrionProcess[]): OrionProcess[] => all.filter((each) => each.running());
   const secondApi = (): OrionProcess => lastOf(running(system.apis));

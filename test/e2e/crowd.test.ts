@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type WorkerFleet } from '../lab';
+import { useSystem } from '../support/hooks';
 import { enrolMachine, privateKeyOf } from '../support/machine';
-import { fastConstants, startSystem, type System } from '../support/system';
+import { fastConstants } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { tenantAccounts } from './support/inside';
 
@@ -11,17 +12,16 @@ const RENTS = 200;
 const TENANTS = 10;
 
 describe('a crowd rents at once', () => {
-  let system: System;
+  // The accounts follow the answers: a play takes about a second of a core, and the claims are what is watched here.
+  const env = {
+    ...fastConstants({ rentWaitSeconds: 0, managementUser: 'root' }),
+    ORION_PLAY_CONCURRENCY: '1', ORION_PROBE_INTERVAL_SECONDS: '20',
+  };
+  const system = useSystem({ apis: 3, schedulers: 1, env });
   let fleet: WorkerFleet;
   let tenants: Tenant[];
 
   beforeAll(async () => {
-    // The accounts follow the answers: a play takes about a second of a core, and the claims are what is watched here.
-    const env = {
-      ...fastConstants({ rentWaitSeconds: 0, managementUser: 'root' }),
-      ORION_PLAY_CONCURRENCY: '1', ORION_PROBE_INTERVAL_SECONDS: '20',
-    };
-    system = await startSystem({ apis: 3, schedulers: 1, env });
     tenants = await Promise.all(Array.from({ length: TENANTS }, () => system.tenant()));
     fleet = await system.launchWorkers(NODES, { agent: false });
     const { workers } = fleet;
@@ -37,8 +37,6 @@ describe('a crowd rents at once', () => {
     await system.sql('UPDATE nodes SET dirty = 0, wipe_due_at = NULL, wipe_token = NULL, next_uid = 1700000000');
     await system.untilFree(NODES);
   }, 120_000);
-
-  afterAll(() => system.close(), 60_000);
 
   const anyTenant = (i: number): Tenant => {
     const tenant = tenants[i % TENANTS];

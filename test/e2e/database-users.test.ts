@@ -1,20 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import mysql from 'mysql2/promise';
 import { ROLE_GRANTS } from '../../src/flows/accounts/grant-roles';
-import { sshExec, type WorkerFleet } from '../lab';
+import { sshExec } from '../lab';
 import { expectStatus } from '../support/api-client';
 import { throughGateway } from '../support/gateway-client';
-import { type RunningGateway, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useFleet, useGateway, useSystem, useTenant } from '../support/hooks';
 
 /** Refused by the server: this user may not. */
 const DENIED = /denied/;
 
 describe('each role with its own database user', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let gateway: RunningGateway;
-  let ada: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1, gateway: true, ownDatabase: true, roleUsers: true });
+  const gateway = useGateway(system);
+  const fleet = useFleet(system, 3);
+  const ada = useTenant(system);
   let password: string;
   const as = async (user: string, statement: string): Promise<unknown> => {
     const { host, port, database } = system.access;
@@ -26,15 +25,9 @@ describe('each role with its own database user', () => {
     }
   };
 
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, gateway: true, ownDatabase: true, roleUsers: true });
+  beforeAll(() => {
     password = system.rolePassword ?? '';
-    gateway = await system.startGateway();
-    fleet = await system.launchWorkers(3);
-    ada = await system.tenant();
-    await system.untilFree(3, 60_000);
-  }, 180_000);
-  afterAll(() => system.close(), 60_000);
+  });
 
   it('plays the life of a lease: rented, visited, extended, moved, released, wiped', async () => {
     expectStatus(await ada.client.post('/api/keys', { name: 'laptop', public_key: ada.publicKey }), 201);

@@ -1,36 +1,27 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startRelay, type WorkerFleet } from '../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { startRelay } from '../lab';
 import type { Lease, LeaseDetail } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { close, useFleet, useForAll, useTenant } from '../support/hooks';
+import { startSystem } from '../support/system';
 import { tracesOf, workerOf } from './support/inside';
-import { createStoreOfHomes, type StoreOfHomes } from './support/store';
+import { createStoreOfHomes } from './support/store';
 
 const LIMIT_MS = 180_000;
 /** Each way: a round trip is that of a machine on another continent. */
 const DELAY_MS = 75;
 
 describe('machines that are far away', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let store: StoreOfHomes;
-  let ada: Tenant;
+  const store = useForAll(() => createStoreOfHomes(2), (store) => store.remove());
+  const system = useForAll(() => startSystem({ apis: 1, schedulers: 2, env: store.env }), close);
+  const fleet = useFleet(system, 2);
+  const ada = useTenant(system);
 
   beforeAll(async () => {
-    store = await createStoreOfHomes(2);
-    system = await startSystem({ apis: 1, schedulers: 2, env: store.env });
-    ada = await system.tenant();
-    fleet = await system.launchWorkers(2);
-    await system.untilFree(2, LIMIT_MS);
     for (const { name, address, port } of fleet.workers) {
       const far = await startRelay(system.lab, { at: { host: '127.0.0.1', port: 0 }, to: { host: address, port }, delayMs: DELAY_MS });
       await system.sql('UPDATE nodes SET address = ?, ssh_port = ? WHERE hostname = ?', [far.host, far.port, name]);
     }
-  }, LIMIT_MS);
-  afterAll(async () => {
-    await system.close();
-    store.remove();
   }, LIMIT_MS);
 
   const inHome = async (lease: Lease, command: string): Promise<string> => {

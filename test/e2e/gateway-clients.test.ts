@@ -1,13 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { rootOf } from '../campaign/rogue/workers';
 import { renderKnownHosts, renderSshConfig } from '../../src/cli/ssh-config';
-import { eventually, freePort, type LabProcess, run, runOrThrow, type RunResult, sshExec, sshOptions, type SshTarget, startProcess, type Worker } from '../lab';
+import {
+  eventually, freePort, type LabProcess, run, runOrThrow, type RunResult,
+  sshExec, sshOptions, type SshTarget, startProcess,
+} from '../lab';
 import type { Lease } from '../../src/contract';
 import { openTerminal, throughGateway } from '../support/gateway-client';
-import { startSystem, type System } from '../support/system';
+import { useFirstWorker, useFleet, useGateway, useSystem, useTenant } from '../support/hooks';
 
 /** Text, because the test passes it as a string. More than the windows of every client here. */
 const LONG = randomBytes(1_500_000).toString('hex');
@@ -48,9 +51,11 @@ print(got.decode())
 `;
 
 describe('the clients that people use, through the gateway', () => {
-  let system: System;
+  const system = useSystem({ apis: 1, schedulers: 1, gateway: true });
+  const gateway = useGateway(system);
+  const worker = useFirstWorker(useFleet(system, 1));
+  const ada = useTenant(system);
   let lease: Lease;
-  let worker: Worker;
   let to: SshTarget;
   let direct: SshTarget;
   let remote: string;
@@ -70,11 +75,6 @@ describe('the clients that people use, through the gateway', () => {
     eventually(async () => (await run('python3', ['-c', CALL, String(where)], { timeoutMs: 10_000 })).stdout.trim(), { what: 'the forwarded server greets', timeoutMs: 15_000 });
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
-    const gateway = await system.startGateway();
-    worker = (await system.launchWorkers(1)).workers[0] as Worker;
-    const ada = await system.tenant();
-    await system.untilFree(1);
     lease = await ada.rentOne({ seconds: 1800 });
     to = throughGateway(ada, lease, gateway);
     const { access } = lease;
@@ -95,8 +95,6 @@ describe('the clients that people use, through the gateway', () => {
     writeFileSync(config, sshOptions(to).filter((word) => word.includes('=')).map((line) => `${line}\n`).join(''));
     openssh = `ssh -F ${config}`;
   }, 120_000);
-
-  afterAll(() => system.close(), 60_000);
 
   it.each(['OpenSSH', 'plink', 'dbclient'] as const)('%s: exit code, three megabytes in and out, and both outputs filled by turns', async (name) => {
     const exec = (command: string, input?: string): Promise<RunResult> => {

@@ -2,20 +2,20 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, freePort, run, sshExec, sshOptions, type SshTarget, startProcess, type WorkerFleet } from '../lab';
+import { eventually, freePort, run, sshExec, sshOptions, type SshTarget, startProcess } from '../lab';
 import type { Lease } from '../../src/contract';
 import { openTerminal, type Terminal, throughGateway } from '../support/gateway-client';
-import { type RunningGateway, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useFleet, useGateway, useSystem, useTenant } from '../support/hooks';
 import { inside, workerOf } from './support/inside';
 
 const MIB = 1024 * 1024;
 
 describe('the gateway', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let gateway: RunningGateway;
-  let ada: Tenant;
+  afterAll(() => terminals.forEach((terminal) => terminal.close()));
+  const system = useSystem({ apis: 1, schedulers: 1, gateway: true });
+  const gateway = useGateway(system);
+  const fleet = useFleet(system, 3);
+  const ada = useTenant(system);
   let lease: Lease;
   let to: SshTarget;
   let here: string;
@@ -46,21 +46,11 @@ describe('the gateway', () => {
   };
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
-    gateway = await system.startGateway();
-    fleet = await system.launchWorkers(3);
-    ada = await system.tenant();
-    await system.untilFree(3);
     lease = await ada.rentOne({ seconds: 1800 });
     to = throughGateway(ada, lease, gateway);
     here = join(system.lab.dir, 'here');
     mkdirSync(here);
   }, 120_000);
-
-  afterAll(async () => {
-    terminals.forEach((terminal) => terminal.close());
-    await system.close();
-  }, 60_000);
 
   it('the lease says where it is, with a host key that is the gateway\'s own', () => {
     expect(lease.gateway).toEqual({

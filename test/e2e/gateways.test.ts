@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, openTerminal, run, sshExec, sshOptions, type SshTarget, type Terminal, type WorkerFleet } from '../lab';
+import { eventually, openTerminal, run, sshExec, sshOptions, type SshTarget, type Terminal } from '../lab';
 import type { Lease } from '../../src/contract';
 import { throughGateway } from '../support/gateway-client';
-import { type RunningGateway, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useFleet, useGateway, useSystem, useTenant } from '../support/hooks';
+import type { RunningGateway } from '../support/system';
 import { inside, workerOf } from './support/inside';
 
 /** What the control plane knows of these machines leads nowhere: everything goes through their tunnels. */
@@ -21,11 +21,15 @@ const SENT_MIB = 1024;
 const residentMb = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 describe('several gateways before machines that nobody can call', () => {
-  let system: System;
-  let fleet: WorkerFleet;
+  afterAll(() => terminals.forEach((terminal) => terminal.close()));
+  const system = useSystem({ apis: 1, schedulers: 1, gateway: true });
   let first: RunningGateway;
-  let second: RunningGateway;
-  let ada: Tenant;
+  beforeAll(async () => {
+    first = await system.startGateway();
+  }, WAIT_MS);
+  const second = useGateway(system);
+  const fleet = useFleet(system, 1, { agentEnv: { MY_ADDRESS: NOWHERE } });
+  const ada = useTenant(system);
   let lease: Lease;
   const terminals: Terminal[] = [];
   const by = (gateway: RunningGateway): SshTarget => throughGateway(ada, lease, gateway);
@@ -39,18 +43,8 @@ describe('several gateways before machines that nobody can call', () => {
   };
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
-    [first, second] = [await system.startGateway(), await system.startGateway()];
-    fleet = await system.launchWorkers(1, { agentEnv: { MY_ADDRESS: NOWHERE } });
-    ada = await system.tenant();
-    await system.untilFree(1, WAIT_MS);
     lease = await ada.rentOne({ seconds: 1800 });
   }, 2 * WAIT_MS);
-
-  afterAll(async () => {
-    terminals.forEach((terminal) => terminal.close());
-    await system.close();
-  }, WAIT_MS);
 
   it('a gibibyte for a client that does not read costs nobody the memory, and arrives when it does', async () => {
     const target = by(first);

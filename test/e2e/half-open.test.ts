@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { rootOf } from '../campaign/rogue/workers';
-import { eventually, type Worker } from '../lab';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { eventually } from '../lab';
+import { useFirstWorker, useFleet, useSystem, useTenant } from '../support/hooks';
 
 /** Opens connections to the sshd of its own machine that never log in, each anew when it is dropped. */
 const HOLD = `import os, selectors, socket
@@ -22,17 +21,9 @@ while True:
             open_one()`;
 
 describe('a tenant who holds every place of those that have not logged in yet', () => {
-  let system: System;
-  let ada: Tenant;
-  let worker: Worker;
-
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_PROBE_INTERVAL_SECONDS: '2' } });
-    ada = await system.tenant();
-    worker = (await system.launchWorkers(1)).workers[0] as Worker;
-    await system.untilFree(1);
-  }, 90_000);
-  afterAll(() => system.close(), 60_000);
+  const system = useSystem({ apis: 1, schedulers: 1, env: { ORION_PROBE_INTERVAL_SECONDS: '2' } });
+  const ada = useTenant(system);
+  const worker = useFirstWorker(useFleet(system, 1));
 
   it('R55: keeps nobody from wiping the node: the scheduler has a connection already', async () => {
     await rootOf(worker, `sed -i 's/^MaxStartups .*/MaxStartups 10:30:100/' /etc/ssh/sshd_config && kill -HUP "$(pgrep -o -x sshd)"`);

@@ -1,28 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type Worker, type WorkerFleet } from '../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type Worker } from '../lab';
 import type { Lease, LeaseDetail, NodeForAdmin } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useForAll, useSystem, useTenant } from '../support/hooks';
 import { agentLog, inside, KILL_AGENT, tenantAccounts, untilNoAccount, workerOf } from './support/inside';
 
 const WORKERS = 3;
 
 describe('the system heals itself', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 2 });
-    ada = await system.tenant();
+  const system = useSystem({ apis: 1, schedulers: 2 });
+  const fleet = useForAll(async () => {
     // As many uses as there are machines, the one that joins later included.
     const token = await system.admin.post<{ token: string }>('/api/tokens', { name: 'counted', max_uses: WORKERS + 1 });
-    fleet = await system.launchWorkers(WORKERS, { joinToken: expectStatus(token, 201).token });
-    await system.untilFree(WORKERS);
-  }, 90_000);
+    return system.launchWorkers(WORKERS, { joinToken: expectStatus(token, 201).token });
+  });
+  const ada = useTenant(system);
 
-  afterAll(() => system.close(), 60_000);
+  beforeAll(() => system.untilFree(WORKERS), 90_000);
 
   const untilNode = (worker: Worker, what: string, is: (node: NodeForAdmin) => boolean, timeoutMs = 30_000): Promise<NodeForAdmin> =>
     eventually(

@@ -1,20 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { eventually, type StepControl, untilHeld } from '../lab';
-import { fastConstants, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useFleet, useSystem, useTenant } from '../support/hooks';
+import { fastConstants } from '../support/system';
 
 describe('a wipe that comes late', () => {
-  let system: System;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: fastConstants({ claimSeconds: 3 }) });
-    ada = await system.tenant();
-    await system.launchWorkers(1);
-    await system.untilFree(1);
-  }, 90_000);
-
-  afterAll(() => system.close(), 60_000);
+  const system = useSystem({ apis: 1, schedulers: 2, faults: { steps: true }, env: fastConstants({ claimSeconds: 3 }) });
+  useFleet(system, 1);
+  const ada = useTenant(system);
 
   it('I7: a scheduler that stood still before its wipe, until the node was the next tenant\'s, touches nothing of his', async () => {
     const controls = system.schedulers.flatMap(({ steps }): StepControl[] => (steps ? [steps] : []));

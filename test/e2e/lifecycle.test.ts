@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { eventually, freePort, type WorkerFleet } from '../lab';
 import type { Lease, Problem } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useSystem, useTenant } from '../support/hooks';
 import { agentLog, inside, tenantAccounts, tracesOf, untilNoAccount, workerOf } from './support/inside';
 
 const WORKERS = 3;
@@ -17,16 +16,9 @@ const PLANTS = [
 ].join('\n');
 
 describe('the life of a lease', () => {
-  let system: System;
+  const system = useSystem({ apis: 1, schedulers: 1 });
   let fleet: WorkerFleet;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1 });
-    ada = await system.tenant();
-  }, 60_000);
-
-  afterAll(() => system.close(), 60_000);
+  const ada = useTenant(system);
 
   const accountEnd = async (lease: Lease): Promise<number> => {
     const record = await inside(workerOf(fleet, lease), `cat /var/lib/orion/accounts/${lease.access?.username ?? ''}.json`);

@@ -1,23 +1,21 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, runOrThrow, type Worker, type WorkerFleet } from '../lab';
 import type { Lease } from '../../src/contract';
-import { fastConstants, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useSystem, useTenant } from '../support/hooks';
+import { fastConstants } from '../support/system';
 import { workerOf } from './support/inside';
 
 const WAIT_MS = 60_000;
 
 /** Machines in networks of their own, at the default schedule of probes, for what happens to a machine must be shorter than a death. */
 describe('a leased machine in the field', () => {
-  let system: System;
+  const system = useSystem({ apis: 1, schedulers: 1, env: fastConstants({ suspectIntervalSeconds: 5 }) });
   let fleet: WorkerFleet;
-  let ada: Tenant;
+  const ada = useTenant(system);
   let lease: Lease;
   let worker: Worker;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: fastConstants({ suspectIntervalSeconds: 5 }) });
-    ada = await system.tenant();
     // The control plane takes the address from the calls of the agent, as for a machine whose owner set none.
     fleet = await system.launchWorkers(2, { network: 'routed', agentEnv: { MY_ADDRESS: '', ORION_TUNNEL: 'false' } });
     // Past the relay of the lab, behind which every machine has the same address.
@@ -30,7 +28,6 @@ describe('a leased machine in the field', () => {
     lease = await ada.rentOne({ seconds: 1800 });
     worker = workerOf(fleet, lease);
   }, 120_000);
-  afterAll(() => system.close(), WAIT_MS);
 
   const stays = async (): Promise<void> => {
     expect(await ada.lease(lease.id)).toMatchObject({ state: 'active', generation: 1, ends_at: lease.ends_at, node: { hostname: worker.name } });

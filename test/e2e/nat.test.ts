@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, launchWorkers, run, runOrThrow, sshExec, sshOptions, type SshTarget, type WorkerFleet } from '../lab';
+import { describe, expect, it } from '@jest/globals';
+import { eventually, launchWorkers, run, runOrThrow, sshExec, sshOptions, type SshTarget } from '../lab';
 import type { Lease, NodeForAdmin } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
 import { openTerminal, throughGateway } from '../support/gateway-client';
+import { useForAll, useGateway, useSystem, useTenant } from '../support/hooks';
 import { parseJoinToken } from '../../src/lib/join-token';
-import { type RunningGateway, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
 import { inside, tracesOf, workerOf } from './support/inside';
 
 const WAIT_MS = 90_000;
@@ -22,20 +21,12 @@ async function sha256Of(file: string): Promise<string> {
 }
 
 describe('machines behind a firewall that lets nothing in', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let gateway: RunningGateway;
-  let ada: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1, gateway: true });
+  const gateway = useGateway(system);
+  const fleet = useForAll(() => system.launchWorkers(2, { network: 'nat' }));
+  const ada = useTenant(system);
   let lease: Lease;
   let to: SshTarget;
-
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, gateway: true });
-    gateway = await system.startGateway();
-    ada = await system.tenant();
-    fleet = await system.launchWorkers(2, { network: 'nat' });
-  }, 2 * WAIT_MS);
-  afterAll(() => system.close(), WAIT_MS);
 
   const account = (): string => lease.access?.username ?? '';
 

@@ -1,7 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, giveClock, machineClockEnv, type MachineClock, type Worker } from '../lab';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useSystem, useTenant } from '../support/hooks';
 
 const HOURS = 3600;
 const DAYS = 24 * HOURS;
@@ -9,19 +8,16 @@ const DAYS = 24 * HOURS;
 const WAIT_MS = 60_000;
 
 describe('a machine whose clock is set while an account is there', () => {
-  let system: System;
-  let ada: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1 });
+  const ada = useTenant(system);
   let worker: Worker;
   let clock: MachineClock;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1 });
-    ada = await system.tenant();
     worker = (await system.launchWorkers(1, { agentEnv: machineClockEnv() })).workers[0] as Worker;
     clock = await giveClock(worker);
     await system.untilFree(1);
   }, 90_000);
-  afterAll(() => system.close(), 60_000);
 
   const clockOf = async (): Promise<number> => Number((await worker.exec('date +%s')).stdout) - Date.now() / 1000;
 

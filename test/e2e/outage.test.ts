@@ -1,30 +1,21 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type WorkerFleet } from '../lab';
+import { describe, expect, it } from '@jest/globals';
+import { eventually } from '../lab';
 import type { Lease } from '../../src/contract';
 import { expectStatus } from '../support/api-client';
-import { fastConstants, startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useFleet, useSystem, useTenant } from '../support/hooks';
+import { fastConstants, type System } from '../support/system';
 import { inside, KILL_AGENT, workerOf } from './support/inside';
 
 describe('most of the fleet fails at once', () => {
   const NODES = 6;
   /** By default. */
   const DEAD_AFTER = 3;
-  let system: System;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    system = await startSystem({
-      apis: 1, schedulers: 2,
-      env: { ...fastConstants({ suspectIntervalSeconds: 1.5, probeTimeoutSeconds: 2 }), ORION_PROBE_INTERVAL_SECONDS: '6' },
-    });
-    ada = await system.tenant();
-    fleet = await system.launchWorkers(NODES);
-    await system.untilFree(NODES);
-  }, 90_000);
-
-  afterAll(() => system.close(), 60_000);
+  const system = useSystem({
+    apis: 1, schedulers: 2,
+    env: { ...fastConstants({ suspectIntervalSeconds: 1.5, probeTimeoutSeconds: 2 }), ORION_PROBE_INTERVAL_SECONDS: '6' },
+  });
+  const fleet = useFleet(system, NODES);
+  const ada = useTenant(system);
 
   const dead = async (): Promise<boolean> => (await system.nodes()).every(({ status }) => status === 'dead');
   const placesOf = async (leases: Lease[]): Promise<unknown[]> =>

@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type Cut, type Worker, type WorkerFleet } from '../lab';
+import { describe, expect, it } from '@jest/globals';
+import { eventually, type Cut, type Worker } from '../lab';
 import type { Lease } from '../../src/contract';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useFleet, useSystem, useTenant } from '../support/hooks';
 import { inside, tenantAccounts, workerOf } from './support/inside';
 import { watchLogins } from './support/logins';
 
@@ -19,17 +18,9 @@ const WAIT_MS = 90_000;
 const JOB = "nohup setsid sh -c 'while :; do echo $$ $(date +%s%3N); sleep 0.1; done >> job.log' >/dev/null 2>&1 & true";
 
 describe('a node that is cut off but alive', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_CONTACT_LIMIT_SECONDS: String(LIMIT_SECONDS) } });
-    ada = await system.tenant();
-    fleet = await system.launchWorkers(2, { network: 'routed' });
-    await system.untilFree(2, WAIT_MS);
-  }, 2 * WAIT_MS);
-  afterAll(() => system.close(), WAIT_MS);
+  const system = useSystem({ apis: 1, schedulers: 1, env: { ORION_CONTACT_LIMIT_SECONDS: String(LIMIT_SECONDS) } });
+  const fleet = useFleet(system, 2, { network: 'routed' });
+  const ada = useTenant(system);
 
   const lastOfJob = async (worker: Worker, user: string): Promise<{ pid: number; atMs: number }> => {
     const [pid = NaN, atMs = NaN] = (await inside(worker, `tail -n 1 /home/${user}/job.log`)).split(' ').map(Number);

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { WorkerFleet } from '../lab';
-import { fastConstants, startSystem, type System } from '../support/system';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { useFleet, useSystem } from '../support/hooks';
+import { fastConstants } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
 
@@ -13,18 +13,13 @@ const PLAIN = {
 };
 
 describe('with every fast path turned off', () => {
-  let system: System;
-  let fleet: WorkerFleet;
+  const system = useSystem({ apis: 1, schedulers: 1, env: PLAIN });
+  const fleet = useFleet(system, WORKERS);
   let tenants: Tenant[];
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: PLAIN });
     tenants = await Promise.all([system.tenant(), system.tenant(), system.tenant()]);
-    fleet = await system.launchWorkers(WORKERS);
-    await system.untilFree(WORKERS, 60_000);
   }, 120_000);
-
-  afterAll(() => system.close(), 60_000);
 
   it('three who rent at once get a machine each, a dead one\'s lease moves with its end unchanged, and all of it is wiped', async () => {
     const leases = await Promise.all(tenants.map((tenant) => tenant.rentOne()));

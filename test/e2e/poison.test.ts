@@ -1,28 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, freePort, generateSshKeyPair, type Worker, type WorkerFleet } from '../lab';
+import { describe, expect, it } from '@jest/globals';
+import { eventually, freePort, generateSshKeyPair, type Worker } from '../lab';
+import { useFleet, useSystem, useTenant } from '../support/hooks';
 import { enrolMachine } from '../support/machine';
 import type { NodeForAdmin } from '../../src/contract';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
 import { inside, workerOf } from './support/inside';
 
 const WORKERS = 4;
 
 describe('one poisoned node does not block the others', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
-
-  beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1 });
-    ada = await system.tenant();
-    fleet = await system.launchWorkers(WORKERS);
-    await system.untilFree(WORKERS);
-  }, 90_000);
-
-  afterAll(() => system.close(), 60_000);
+  const system = useSystem({ apis: 1, schedulers: 1 });
+  const fleet = useFleet(system, WORKERS);
+  const ada = useTenant(system);
 
   /** A machine that enrols like any other and whose SSH port does `onConnect`. */
   const enrolPoison = async (hostname: string, onConnect: (socket: Socket) => void): Promise<{ connections: () => number }> => {

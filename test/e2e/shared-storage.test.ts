@@ -1,17 +1,17 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type Worker, type WorkerFleet } from '../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type Worker } from '../lab';
 import type { Lease } from '../../src/contract';
+import { useFleet, useSystem } from '../support/hooks';
 import { mountShared } from '../support/shared-mount';
-import { startSystem, type System } from '../support/system';
 
 /** Machines that never were in a fleet, as in the field. The kernel keeps keys by uid for all workers of all runs: the fleet's range is this run's own. */
 const FIRST_UID = 1_985_000_000 + (process.pid % 30_000) * 400;
 
 describe('two machines that mount one file system', () => {
-  let system: System;
-  let fleet: WorkerFleet;
+  const system = useSystem({ apis: 1, schedulers: 1, env: { ORION_UID_RANGE: `${FIRST_UID}-2000000000` } });
+  const fleet = useFleet(system, 2);
   let folder: string;
   const uidOf = async ({ id }: Lease): Promise<number> => (await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [id]))[0]?.uid ?? 0;
   const workerOf = ({ node }: Lease): Worker => {
@@ -23,9 +23,6 @@ describe('two machines that mount one file system', () => {
   };
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_UID_RANGE: `${FIRST_UID}-2000000000` } });
-    fleet = await system.launchWorkers(2);
-    await system.untilFree(2, 60_000);
     folder = join(system.lab.dir, 'scratch');
     mkdirSync(folder);
     for (const worker of fleet.workers) {
@@ -36,7 +33,6 @@ describe('two machines that mount one file system', () => {
     await system.sql('UPDATE nodes SET next_uid = ?, uid_end = NULL, dirty = 1, wipe_due_at = UTC_TIMESTAMP(3)', [FIRST_UID]);
     await system.untilFree(2, 60_000);
   }, 150_000);
-  afterAll(() => system.close(), 60_000);
 
   it('give their tenants different uids: neither reads what the other keeps there, and the end of one lease leaves the other\'s files', async () => {
     const [ada, bob] = [await system.tenant(), await system.tenant()];

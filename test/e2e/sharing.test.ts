@@ -1,22 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { eventually } from '../lab';
-import { fastConstants, startSystem, type System } from '../support/system';
+import { useFleet, useSystem } from '../support/hooks';
+import { fastConstants } from '../support/system';
 
 const NODES = 12;
 const INTERVAL_SECONDS = 2;
 
 describe('two schedulers share the work', () => {
-  let system: System;
-
-  beforeAll(async () => {
-    // Over kept connections a node is asked well before its probe would be due: see kept-probes.test.ts.
-    const env = { ...fastConstants({ keepaliveProbes: false }), ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS), ORION_PLAY_CONCURRENCY: '2' };
-    system = await startSystem({ apis: 1, schedulers: 2, env });
-    await system.launchWorkers(NODES);
-    await system.untilFree(NODES, 80_000);
-  }, 120_000);
-
-  afterAll(() => system.close(), 60_000);
+  // Over kept connections a node is asked well before its probe would be due: see kept-probes.test.ts.
+  const env = { ...fastConstants({ keepaliveProbes: false }), ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS), ORION_PLAY_CONCURRENCY: '2' };
+  const system = useSystem({ apis: 1, schedulers: 2, env });
+  useFleet(system, NODES);
 
   const counter = async (pattern: RegExp): Promise<number[]> =>
     Promise.all(system.schedulers.map(async ({ url }) => Number(pattern.exec(await (await fetch(`${url}/metrics`)).text())?.[1] ?? 0)));

@@ -1,25 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, startProjectCaddy, type WorkerFleet } from '../lab';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
+import { useSystem, useTenant } from '../support/hooks';
 import { tenantAccounts, untilNoAccount, workerOf } from './support/inside';
 
 /** Nobody listens there: what the control plane knows of these machines leads nowhere. */
 const NOWHERE = '127.0.99.99';
 
 describe('a fleet that nobody can call', () => {
-  let system: System;
+  const system = useSystem({ apis: 2, schedulers: 1 });
   let fleet: WorkerFleet;
-  let ada: Tenant;
+  const ada = useTenant(system);
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 2, schedulers: 1 });
-    ada = await system.tenant();
     const door = await startProjectCaddy(system.lab, system.apis);
     fleet = await system.launchWorkers(3, { endpoint: door.httpUrl, agentEnv: { MY_ADDRESS: NOWHERE } });
   }, 90_000);
-
-  afterAll(() => system.close(), 60_000);
 
   const tunnels = (): Promise<{ node_id: number; holder_id: string; token: string }[]> => system.sql('SELECT node_id, holder_id, token FROM tunnels ORDER BY node_id');
 

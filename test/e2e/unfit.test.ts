@@ -1,23 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type Worker } from '../lab';
 import type { NodeForAdmin } from '../../src/contract';
+import { useSystem, useTenant } from '../support/hooks';
 import { givenSshdLine } from '../support/sshd';
-import { startSystem, type System } from '../support/system';
-import type { Tenant } from '../support/tenant';
 
 describe('a machine whose sshd lets no tenant in', () => {
-  let system: System;
-  let ada: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1 });
+  const ada = useTenant(system);
   let small: Worker;
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1 });
-    ada = await system.tenant();
     [small] = (await system.launchWorkers(1, { cpus: 1, labels: { size: 'small' } })).workers as [Worker];
     await system.launchWorkers(1, { cpus: 2, labels: { size: 'large' } });
     await system.untilFree(2);
   }, 90_000);
-  afterAll(() => system.close(), 60_000);
 
   const theSmall = async (): Promise<NodeForAdmin> => (await system.nodes()).find(({ cpus }) => cpus === 1) as NodeForAdmin;
   const untilSmall = (what: string, is: (node: NodeForAdmin) => boolean): Promise<NodeForAdmin> => eventually(async () => {

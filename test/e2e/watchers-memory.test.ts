@@ -1,24 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { issueAccessToken } from '../../src/modules/accounts';
 import { eventually } from '../lab';
-import { startSystem, type System } from '../support/system';
+import { useSystem } from '../support/hooks';
 
 const USERS = 60;
 const PER_USER = 20;
 const NODES = 100;
 
-let system: System;
+const system = useSystem({ apis: 1, schedulers: 0 });
 beforeAll(async () => {
-  system = await startSystem({ apis: 1, schedulers: 0 });
   await system.sql(`INSERT INTO users (username, password_hash, max_leases, max_lease_hours) SELECT CONCAT('watcher', seq), 'x', 5, 24 FROM seq_1_to_${USERS}`);
   await system.sql(
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, dirty, cpus, memory_mb, labels, facts, next_uid, last_checked_at)
      SELECT CONCAT('n', seq), '127.0.0.1', 22, 'ssh-ed25519 AAAA', CONCAT('f', seq), 'alive', 0, 1, 1024, '{}', '{}', 70000, UTC_TIMESTAMP(3) FROM seq_1_to_${NODES}`,
   );
 }, 60_000);
-afterAll(() => system.close(), 60_000);
 
 /** What the API's process has in memory, in MB. */
 const residentMb = (): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${system.apis[0]?.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024;

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { messageOf } from '../../src/lib/errors';
 import { programDir } from '../lab';
 import type { Problem } from '../../src/contract';
+import { useFleet, useSystem } from '../support/hooks';
 import type { Replica } from '../support/replica';
-import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';
 import { makeNextRelease, migrate, NEXT_MIGRATION_NAME } from './support/releases';
 
@@ -11,19 +11,14 @@ const WORKERS = 6;
 const TENANTS = 3;
 const ENV = { ORION_CONTACT_LIMIT_SECONDS: '15', ORION_PLAY_CONCURRENCY: '8' };
 
-let system: System;
-let next: string;
 let load: Load | undefined;
-beforeAll(async () => {
-  system = await startSystem({ apis: 2, schedulers: 1, faults: { instantPlays: true }, env: ENV });
+afterAll(() => load?.stop());
+const system = useSystem({ apis: 2, schedulers: 1, faults: { instantPlays: true }, env: ENV });
+let next: string;
+useFleet(system, WORKERS);
+beforeAll(() => {
   next = makeNextRelease(system.lab);
-  await system.launchWorkers(WORKERS);
-  await system.untilFree(WORKERS);
 }, 120_000);
-afterAll(async () => {
-  await load?.stop();
-  await system.close();
-});
 
 /** Tenants who rent, look and release without a pause, at replicas that take work. */
 interface Load {

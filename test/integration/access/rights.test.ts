@@ -1,40 +1,26 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { addKey, removeKey } from '../../../src/flows/accounts/manage-keys';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
-import type { WorkContext } from '../../../src/flows/support/context';
 import { findLease, refreshOutdatedAccounts } from '../../../src/modules/leases';
 import { findUser, type User } from '../../../src/modules/accounts';
-import { startTestApi, type TestApi } from '../../support/api';
-import { aLease, aNode, aUser, type TestLease } from '../../support/builders';
+import { aLease, aNode, type TestLease } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { count, openTestDatabase, rows, type TestDatabase } from '../../support/database';
-import { createFakeProvisioner, type FakeProvisioner } from '../../support/fake-provisioner';
+import { count, rows } from '../../support/database';
+import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useForAll, useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { aRequest, replicaOn } from '../rents/support';
 
-let database: TestDatabase;
-let api: TestApi;
-let provisioner: FakeProvisioner;
-let ctx: WorkContext;
-let ada: User;
-let admin: User;
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const provisioner = createFakeProvisioner();
+const ctx = useForAll(() => createTestContext(database.db, provisioner, { gatewayKey: 'ssh-ed25519 gateway' }));
+const ada = useUser(database);
+const admin = useUser(database, { role: 'admin' });
 let lease: TestLease;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-  provisioner = createFakeProvisioner();
-  ctx = createTestContext(database.db, provisioner, { gatewayKey: 'ssh-ed25519 gateway' });
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
 beforeEach(async () => {
-  await database.reset();
   provisioner.reset();
-  ada = await aUser(database.db);
-  admin = await aUser(database.db, { role: 'admin' });
   lease = await aLease(database.db, { userId: ada.id, nodeId: (await aNode(database.db)).id });
   await carryOut();
   provisioner.reset();

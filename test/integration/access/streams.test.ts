@@ -1,29 +1,21 @@
 import { get } from 'node:http';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
 import { eventually } from '../../lab';
-import { startTestApi, type TestApi } from '../../support/api';
+import type { TestApi } from '../../support/api';
 import { aUser } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 
 const LIMIT_MS = 6_000;
 const SHORT_SECONDS = 12;
 
-let database: TestDatabase;
-let api: TestApi;
-let shortLived: TestApi;
-let root: User;
+const database = useTestDatabase();
+const api = useTestApi(database);
+const shortLived = useTestApi(database, { tokens: { ttlSeconds: SHORT_SECONDS } });
+const root = useUser(database, { role: 'admin' });
 let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  [api, shortLived] = [await startTestApi(database.db), await startTestApi(database.db, { tokens: { ttlSeconds: SHORT_SECONDS } })];
-}, 60_000);
-afterAll(async () => {
-  await Promise.all([api.close(), shortLived.close()]);
-  await database.close();
-});
 beforeEach(async () => {
-  [root, user] = [await aUser(database.db, { role: 'admin' }), await aUser(database.db, { role: 'admin' })];
+  user = await aUser(database.db, { role: 'admin' });
 });
 
 interface Watching {

@@ -1,21 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createLab, freePort, type Lab, launchWorkers, type RunResult, type Worker } from '../../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { freePort, type RunResult } from '../../lab';
+import { useForAll, useLab, useWorker } from '../../support/hooks';
 import { givenSshdLine } from '../../support/sshd';
-import { agentFile, createFakeControlPlane, type FakeControlPlane } from './fake-control-plane';
+import { agentFile, createFakeControlPlane } from './fake-control-plane';
 
 /** The built file on a real worker, whose owner has done something to it. */
 describe('orion-agent doctor', () => {
-  let lab: Lab;
-  let control: FakeControlPlane;
-  let worker: Worker;
+  const lab = useLab();
+  const control = useForAll(() => createFakeControlPlane(lab));
+  const worker = useWorker(lab);
 
-  beforeAll(async () => {
-    lab = createLab();
-    control = await createFakeControlPlane(lab);
-    await control.open();
-    worker = (await launchWorkers(lab, 1)).workers[0] as Worker;
-  }, 60_000);
-  afterAll(() => lab.close(), 60_000);
+  beforeAll(() => control.open());
 
   const doctor = (settings: Record<string, string> = {}, { prepare = ':', json = true } = {}): Promise<RunResult> => {
     const env = { API_ENDPOINT: control.endpoint, ORION_CONTROL_FINGERPRINT: control.fingerprint, MY_HOST_PORT: String(worker.port), ...settings };

@@ -1,27 +1,25 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  breakLog, type BrokenLog, childCoverageEnv, createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, startProcess,
-  testConstants,
+  breakLog, type BrokenLog, childCoverageEnv, createLab, eventually, generateSshKeyPair, type LabProcess, startProcess, testConstants,
 } from '../../lab';
-import { agentFile, createFakeControlPlane, type FakeControlPlane, heartbeatAnswer } from './fake-control-plane';
+import { close, useForEach } from '../../support/hooks';
+import { agentFile, createFakeControlPlane, heartbeatAnswer } from './fake-control-plane';
 
 /** Puts a full file system of its own where the state directory will be. */
 const FULL_STATE = 'mount -t tmpfs -o size=16k none "$1" && { head -c 1m /dev/zero >"$1/ballast" 2>/dev/null || :; } && shift && exec "$@"';
 
 // No account of this machine is touched here (`manageAccounts`).
 describe('the agent on a machine whose disk is full', () => {
-  let lab: Lab;
-  let control: FakeControlPlane;
+  const lab = useForEach(createLab, close);
+  const control = useForEach(() => createFakeControlPlane(lab));
   let env: Record<string, string>;
   const start = (wrapper: string[], extra: Record<string, string> = {}): LabProcess =>
     startProcess(lab, { name: 'agent', command: 'env', args: [...wrapper, process.execPath, agentFile], env: { ...env, ...childCoverageEnv(), ...extra } });
   const heartbeats = (count: number): Promise<unknown> => eventually(() => control.of('heartbeat').length >= count, { what: `${count} heartbeats`, timeoutMs: 15_000 });
 
   beforeEach(async () => {
-    lab = createLab();
-    control = await createFakeControlPlane(lab);
     await control.open();
     const { keyFile } = await generateSshKeyPair(lab.dir);
     env = {
@@ -30,7 +28,6 @@ describe('the agent on a machine whose disk is full', () => {
       ORION_TUNNEL: 'false', MY_HOST_PORT: '127.0.10.9:2222',
     };
   });
-  afterEach(() => lab.close(), 60_000);
 
   it.each<[BrokenLog]>([['full disk'], ['/dev/full'], ['unread pipe'], ['closed pipe'], ['stopped terminal']])('calls home although its log cannot be written: %s', async (log) => {
     const agent = start(breakLog(lab, log).command, { LOG_LEVEL: 'debug' });

@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, sshExec, type SshKeyPair, type SshTarget, testConstants,
-  type Worker,
-} from '../../lab';
-import { createFakeControlPlane, heartbeatAnswer, registration, type FakeControlPlane } from './fake-control-plane';
+import { eventually, generateSshKeyPair, launchWorkers, sshExec, type SshTarget, testConstants, type Worker } from '../../lab';
+import { useForAll, useLab } from '../../support/hooks';
+import { createFakeControlPlane, heartbeatAnswer, registration } from './fake-control-plane';
 
 const LIMIT_SECONDS = 4;
 const USER = 'orn-a';
@@ -21,10 +19,10 @@ const AS_TENANT = `setpriv --reuid ${UID} --regid ${UID} --clear-groups`;
 
 // Everything here happens inside a worker of the test's own; the agent is the built file, sshd and the accounts are real.
 describe('the agent out of contact', () => {
-  let lab: Lab;
-  let control: FakeControlPlane;
+  const lab = useLab();
+  const control = useForAll(() => createFakeControlPlane(lab));
   let worker: Worker;
-  let key: SshKeyPair;
+  const key = useForAll(() => generateSshKeyPair(lab.dir));
   const sh = async (command: string): Promise<string> => (await worker.exec(command)).stdout.trim();
   const target = (): SshTarget => ({ ...worker, user: USER, keyFile: key.keyFile });
   const login = async (): Promise<number | null> => (await sshExec(target(), 'true')).code;
@@ -48,9 +46,6 @@ describe('the agent out of contact', () => {
     eventually(async () => (await record()).held === false && (await login()) === 0, { what: 'the account is released', timeoutMs: WAIT_MS });
 
   beforeAll(async () => {
-    lab = createLab();
-    key = await generateSshKeyPair(lab.dir);
-    control = await createFakeControlPlane(lab);
     control.reply('register', registration());
     control.reply('heartbeat', listed(USER));
     await control.open();
@@ -67,7 +62,6 @@ describe('the agent out of contact', () => {
     await sshExec(target(), `nohup setsid sh -c '${JOB}' >/dev/null 2>&1 & true`);
     await eventually(async () => (await progress()).count > 2, { what: 'the job runs', timeoutMs: WAIT_MS });
   }, TEST_MS);
-  afterAll(() => lab.close(), TEST_MS);
 
   it('holds the account after the limit, whoever restarts meanwhile, and gives it back where it was, open sessions included', async () => {
     const session = sshExec(target(), 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1; done; echo still here', { timeoutMs: TEST_MS });

@@ -1,17 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, sshExec, type SshKeyPair, testConstants, type Worker,
-} from '../../lab';
-import { agentFile, createFakeControlPlane, heartbeatAnswer, problem, registration, type FakeControlPlane } from './fake-control-plane';
+import { eventually, generateSshKeyPair, launchWorkers, sshExec, type SshKeyPair, testConstants, type Worker } from '../../lab';
+import { useForAll, useForEach, useLab } from '../../support/hooks';
+import { agentFile, createFakeControlPlane, heartbeatAnswer, problem, registration } from './fake-control-plane';
 
 // Everything here happens inside a worker of the test's own; the agent is the built file, sshd and the accounts are real.
 describe('the agent on its node', () => {
-  let lab: Lab;
-  let control: FakeControlPlane;
+  const lab = useLab();
+  const control = useForEach(() => createFakeControlPlane(lab));
   let worker: Worker;
-  let key: SshKeyPair;
+  const key = useForAll(() => generateSshKeyPair(lab.dir));
   const sh = async (command: string): Promise<string> => (await worker.exec(command)).stdout.trim();
   const managed = (...publicKeys: string[]): object => ({ management: { username: 'orion-mgmt', public_keys: publicKeys } });
   const login = async (user: string, pair: SshKeyPair, command = 'id -u'): Promise<string> =>
@@ -19,12 +18,7 @@ describe('the agent on its node', () => {
   const agentLog = (): string => readFileSync(join(worker.logs, 'agent.log'), 'utf8');
   const authorizedKeys = (): Promise<string> => sh('cat /var/lib/orion/mgmt/.ssh/authorized_keys');
 
-  beforeAll(async () => {
-    lab = createLab();
-    key = await generateSshKeyPair(lab.dir);
-  });
   beforeEach(async () => {
-    control = await createFakeControlPlane(lab);
     control.reply('register', registration(managed(key.publicKey)));
     control.reply('heartbeat', heartbeatAnswer(managed(key.publicKey)));
     await control.open();
@@ -35,7 +29,6 @@ describe('the agent on its node', () => {
     worker = fleet.workers[0] as Worker;
     await eventually(() => control.of('heartbeat').length > 0, { what: 'a heartbeat' });
   }, 60_000);
-  afterAll(() => lab.close(), 60_000);
 
   /** As provisioning does it: an account with a key and a record; returns when a process of it runs. */
   const addAccount = async (username: string, uid: number, seconds: number): Promise<void> => {

@@ -1,33 +1,26 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { signText } from '../../../src/flows/enrolment/management-statement';
 import { inside } from '../../e2e/support/inside';
-import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type Worker } from '../../lab';
-import { addManagementKey, ask, type OnPath, type PassedAnswer, type PassedRequest, startOnPath } from '../../support/on-path';
-import { fastConstants, startSystem, type System } from '../../support/system';
+import { eventually, generateSshKeyPair, sshExec, type Worker } from '../../lab';
+import { useForAll, useSystem } from '../../support/hooks';
+import { addManagementKey, ask, type PassedAnswer, type PassedRequest, startOnPath } from '../../support/on-path';
+import { fastConstants } from '../../support/system';
 import { agentFile, aControlKey } from './fake-control-plane';
 
 const AUTHORIZED = '/var/lib/orion/mgmt/.ssh/authorized_keys';
 
 /** Real agents on real machines, over plain http, with somebody between them and a real control plane. */
 describe('whoever is on the path of plain http', () => {
-  let system: System;
-  let path: OnPath;
-  let worker: Worker;
-  let own: SshKeyPair;
-
-  beforeAll(async () => {
-    system = await startSystem({
-      apis: 1, schedulers: 1,
-      env: fastConstants({ heartbeatIntervalSeconds: 0.3, overdueIntervals: 17, heartbeatIdleSeconds: 0.3 }),
-    });
-    path = await startOnPath(system.lab, system.apis[0]?.url ?? '');
-    own = await generateSshKeyPair(system.lab.dir, 'on the path');
-    worker = (await system.launchWorkers(1, { endpoint: path.url })).workers[0] as Worker;
-    await system.untilFree(1, 120_000);
-  }, 200_000);
-  afterAll(() => system.close(), 60_000);
+  const system = useSystem({
+    apis: 1, schedulers: 1,
+    env: fastConstants({ heartbeatIntervalSeconds: 0.3, overdueIntervals: 17, heartbeatIdleSeconds: 0.3 }),
+  });
+  const path = useForAll(() => startOnPath(system.lab, system.apis[0]?.url ?? ''));
+  const own = useForAll(() => generateSshKeyPair(system.lab.dir, 'on the path'));
+  const worker = useForAll(async () => (await system.launchWorkers(1, { endpoint: path.url })).workers[0] as Worker);
+  beforeAll(() => system.untilFree(1, 120_000), 200_000);
 
   const logOf = ({ logs }: Worker): string => readFileSync(join(logs, 'agent.log'), 'utf8');
   const login = async (to: Worker, user: string): Promise<number | null> => (await sshExec({ ...to, user, keyFile: own.keyFile }, 'id -u')).code;

@@ -1,18 +1,17 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  childCoverageEnv, createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, run, startProcess, testConstants,
-} from '../../lab';
+import { childCoverageEnv, createLab, eventually, generateSshKeyPair, type LabProcess, run, startProcess, testConstants } from '../../lab';
 import { sha256 } from '../../../src/lib/ids';
-import { agentFile, createFakeControlPlane, heartbeatAnswer, problem, type FakeControlPlane } from './fake-control-plane';
+import { close, useForEach } from '../../support/hooks';
+import { agentFile, createFakeControlPlane, heartbeatAnswer, problem } from './fake-control-plane';
 
 // No account of this machine is touched here (`manageAccounts`); node.test.ts does that inside a worker.
 const TOKEN = `orion_join_${'T'.repeat(43)}`;
 
 describe('the agent on the wire', () => {
-  let lab: Lab;
-  let control: FakeControlPlane;
+  const lab = useForEach(createLab, close);
+  const control = useForEach(() => createFakeControlPlane(lab));
   let env: Record<string, string>;
   let hostKey: string;
   const credentialFile = (): string => join(lab.dir, 'state', 'agent', 'credential');
@@ -23,8 +22,6 @@ describe('the agent on the wire', () => {
     eventually(() => control.of('heartbeat').length >= count, { what: `${count} heartbeats`, timeoutMs });
 
   beforeEach(async () => {
-    lab = createLab();
-    control = await createFakeControlPlane(lab);
     const { publicKey, keyFile } = await generateSshKeyPair(lab.dir);
     const [type = '', blob = ''] = publicKey.split(' ');
     hostKey = `${type} ${blob}`;
@@ -37,7 +34,6 @@ describe('the agent on the wire', () => {
       MY_HOST_PORT: '127.0.10.9:2222',
     };
   });
-  afterEach(() => lab.close(), 60_000);
 
   it('says who it is and what it has', async () => {
     await control.open();

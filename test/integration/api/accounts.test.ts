@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { row } from '../../support/database';
 import { aUser } from '../../support/builders';
-import { startTestApi, type TestApi } from '../../support/api';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { startTestApi } from '../../support/api';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 import { anSshKey, sshKeyLine, rsaModulus } from '../../support/keys';
 import type { Page, User } from '../../../src/contract';
 
@@ -13,16 +13,8 @@ interface KeyJson {
   fingerprint: string;
 }
 
-let database: TestDatabase;
-let api: TestApi;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
+const database = useTestDatabase();
+const api = useTestApi(database);
 
 describe('signing up, in and out', () => {
   const credentials = { username: 'ada', password: 'correct horse battery' };

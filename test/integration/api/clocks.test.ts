@@ -1,24 +1,23 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { skewed } from '../../lab';
 import { createApiClient, expectStatus } from '../../support/api-client';
+import { useSystem } from '../../support/hooks';
 import type { Replica } from '../../support/replica';
-import { fastConstants, startSystem, type System } from '../../support/system';
+import { fastConstants } from '../../support/system';
 
 const TTL_SECONDS = 60;
 const SKEW_SECONDS = 600;
 
 describe('replicas whose clocks are ten minutes ahead and behind', () => {
-  let system: System;
+  const system = useSystem({ apis: 1, schedulers: 0, env: fastConstants({ tokenSeconds: TTL_SECONDS }) });
   let replicas: Replica[];
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 0, env: fastConstants({ tokenSeconds: TTL_SECONDS }) });
     const ahead = await system.startApi({ env: skewed(SKEW_SECONDS) });
     const behind = await system.startApi({ env: skewed(-SKEW_SECONDS) });
     replicas = [ahead, behind];
   }, 90_000);
-  afterAll(() => system.close(), 60_000);
 
   const now = async (): Promise<number> => (await system.sql<{ now: number }>('SELECT UNIX_TIMESTAMP() AS now'))[0]?.now ?? 0;
   const answersTo = async (token: string): Promise<number[]> => Promise.all(replicas.map(async ({ url }) => (await createApiClient(url, token).get('/api/me')).status));

@@ -1,37 +1,23 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { PassThrough } from 'node:stream';
 import { controlFingerprint } from '../../../src/lib/control-key';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import { sha256 } from '../../../src/lib/ids';
-import type { User } from '../../../src/modules/accounts';
 import { createJoinToken } from '../../../src/roles/admin';
-import { createLab, generateSshKeyPair, type Lab } from '../../lab';
+import { generateSshKeyPair } from '../../lab';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
 import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
-import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { age, count, row } from '../../support/database';
+import { useLab, useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { registerMachine } from '../../support/machine';
 import type { IssuedJoinToken, Node } from '../../../src/contract';
 import type { RegisteredJson, Reply } from '../../support/wire';
 
-let lab: Lab;
-let database: TestDatabase;
-let api: TestApi;
-let admin: User;
-beforeAll(async () => {
-  lab = createLab();
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-  await lab.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const lab = useLab();
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const admin = useUser(database, { role: 'admin' });
 
 const aMachine = (change: object = {}): Record<string, unknown> & { join_token?: string } => ({ hostname: 'edge-1', ssh_port: 2222, host_key: anSshKey(), facts: { cpus: 4, memory_mb: 8000, os: 'Debian' }, ...change });
 /** As a machine does it that holds the private half of the host key in `body`; `join_token` is what it proves to hold. */

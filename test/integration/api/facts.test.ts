@@ -1,30 +1,22 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { FindMark, MarkAnswer } from '../../../src/ssh';
-import { startTestApi, type TestApi } from '../../support/api';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { MarkAnswer } from '../../../src/ssh';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
-import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { age, row, rows } from '../../support/database';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 import { callAsNode, ENTRANCES } from '../../support/machine';
 import type { Reply } from '../../support/wire';
 
-let database: TestDatabase;
-let api: TestApi;
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database, {
+  findMark: ({ address, port }, mark) => {
+    asked.push([address, port, mark]);
+    return Promise.resolve(shown);
+  },
+});
 let shown: MarkAnswer;
 let asked: unknown[];
 let node: TestNode;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  const findMark: FindMark = ({ address, port }, mark) => {
-    asked.push([address, port, mark]);
-    return Promise.resolve(shown);
-  };
-  api = await startTestApi(database.db, { findMark });
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
 beforeEach(async () => {
-  await database.reset();
   [shown, asked] = ['shown', []];
   node = await aNode(database.db);
   await age(database.db, "UPDATE nodes SET hostname = 'edge-1', ssh_port = 22, facts = '{\"os\":\"Debian 12\"}', operator_labels = '{\"room\":\"a\"}', labels = '{\"room\":\"a\",\"node/gpu\":\"no\"}', max_cpus = 8 WHERE id = ?", [node.id]);

@@ -1,20 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Job } from '../../../src/contract';
 import { createReportWriter } from '../../../src/modules/jobs';
-import { startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser } from '../../support/builders';
-import { age, openTestDatabase, type TestDatabase } from '../../support/database';
+import { age } from '../../support/database';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 
-let database: TestDatabase;
-let api: TestApi;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
+const database = useTestDatabase();
+const api = useTestApi(database);
 
 const jobs = async (): Promise<Job[]> => {
   const admin = await aUser(database.db, { role: 'admin' });

@@ -1,30 +1,18 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { User } from '../../../src/modules/accounts';
+import { describe, expect, it, jest } from '@jest/globals';
 import { startTestApi, type TestApi } from '../../support/api';
-import { aNode, aUser } from '../../support/builders';
-import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { aNode } from '../../support/builders';
+import { age, row, rows } from '../../support/database';
 import { aMachine, enrol, type MachineBody } from '../../support/enrol';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { IssuedJoinToken, Node } from '../../../src/contract';
 import type { Reply } from '../../support/wire';
 
 jest.setTimeout(60_000);
 
-let database: TestDatabase;
-let api: TestApi;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const admin = useUser(database, { role: 'admin' });
 
 const aToken = async (body: object = {}): Promise<string> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 100, ...body } })).body.token;
 const many = (n: number, prefix = 'l'): Record<string, string> => Object.fromEntries(Array.from({ length: n }, (_, i) => [`${prefix}${i}`, 'x'.repeat(63)]));

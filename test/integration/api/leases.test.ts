@@ -1,32 +1,18 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
-import { aLease, aNode, aUser, type TestLease } from '../../support/builders';
-import { startTestApi, type TestApi } from '../../support/api';
-import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { aLease, aNode, type TestLease } from '../../support/builders';
+import { age, count, row, rows } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { Lease, LeaseDetail, Page, Rented } from '../../../src/contract';
 import type { Reply } from '../../support/wire';
 
-let database: TestDatabase;
-let api: TestApi;
-let user: User;
-let stranger: User;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  api.provisioner.reset();
-  user = await aUser(database.db);
-  stranger = await aUser(database.db);
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+beforeEach(() => api.provisioner.reset());
+const user = useUser(database);
+const stranger = useUser(database);
+const admin = useUser(database, { role: 'admin' });
 
 const leased = async (owner = user): Promise<TestLease> => aLease(database.db, { userId: owner.id, nodeId: (await aNode(database.db)).id });
 const endOf = async (id: number): Promise<number> => (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases WHERE id = ?', [id])).ends_at.getTime();

@@ -1,13 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { expirePending } from '../../../src/flows/enrolment/pending-nodes';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import type { User } from '../../../src/modules/accounts';
-import { startTestApi, type TestApi } from '../../support/api';
-import { aNode, aUser } from '../../support/builders';
+import type { TestApi } from '../../support/api';
+import { aNode } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { age, count, row, rows } from '../../support/database';
 import { aMachine, enrol, type MachineBody } from '../../support/enrol';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { RegisteredJson, Reply } from '../../support/wire';
 
@@ -16,23 +16,11 @@ jest.setTimeout(60_000);
 /** Room for 24 machines: 3 of one network, 12 of one customer with many IPv6 networks. */
 const ROOM = 24;
 
-let database: TestDatabase;
-let replicas: TestApi[];
-let api: TestApi;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  replicas = await Promise.all([database.db, database.secondPool()].map((db) => startTestApi(db, { settings: { trustProxy: 'loopback' }, flows: { maxPendingNodes: ROOM } })));
-  [api] = replicas as [TestApi];
-}, 60_000);
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const database = useTestDatabase({ resetEach: true });
+const options = { settings: { trustProxy: 'loopback' }, flows: { maxPendingNodes: ROOM } };
+const api = useTestApi(database, options);
+const replicas = [api, useTestApi(database, { ...options, ownPool: true })];
+const admin = useUser(database, { role: 'admin' });
 
 /** Strangers' machines, that come at once over all replicas. */
 const comeFrom = (n: number, addressOf: (i: number) => string): Promise<Reply<RegisteredJson>[]> =>

@@ -1,31 +1,21 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
 import { eventually } from '../../lab';
 import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
-import { startTestApi, type TestApi } from '../../support/api';
-import { count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import type { TestApi } from '../../support/api';
+import { count, row, rows } from '../../support/database';
+import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { Lease, Rented } from '../../../src/contract';
 import type { Reply } from '../../support/wire';
 
-let database: TestDatabase;
-let api: TestApi;
-let replica: TestApi;
-let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-  replica = await startTestApi(database.secondPool(), { provisioner: api.provisioner });
-}, 60_000);
-afterAll(async () => {
-  await Promise.all([api.close(), replica.close()]);
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  api.provisioner.reset();
-  user = await aUser(database.db);
-});
+const database = useTestDatabase({ resetEach: true });
+const provisioner = createFakeProvisioner();
+const api = useTestApi(database, { provisioner });
+const replica = useTestApi(database, { provisioner, ownPool: true });
+beforeEach(() => provisioner.reset());
+const user = useUser(database);
 
 const wish = { duration_hours: 2, ssh_public_key: anSshKey() };
 const rent = (body: object, { by = user, key, on = api }: { by?: User; key?: string; on?: TestApi } = {}): Promise<Reply<Rented>> =>

@@ -1,28 +1,17 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import type { User } from '../../../src/modules/accounts';
 import type { MarkAnswer } from '../../../src/ssh';
-import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser, type NodeOptions, type TestNode } from '../../support/builders';
-import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { age, row, rows } from '../../support/database';
 import type { Node } from '../../../src/contract';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import type { Reply } from '../../support/wire';
 
-let database: TestDatabase;
-let api: TestApi;
-let admin: User;
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database, { findMark: () => Promise.resolve(shown) });
+const admin = useUser(database, { role: 'admin' });
 let shown: MarkAnswer;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db, { findMark: () => Promise.resolve(shown) });
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
+beforeEach(() => {
   shown = 'no_answer';
 });
 

@@ -1,38 +1,25 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { fromJson } from '../../../src/db/sql';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { claimWipes, wipeNode } from '../../../src/flows/placements/wipe-node';
-import type { User } from '../../../src/modules/accounts';
 import { StaleUidError, UidTakenError } from '../../../src/modules/provisioning';
-import { startTestApi, type TestApi } from '../../support/api';
-import { aNode, aUser } from '../../support/builders';
+import { aNode } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { age, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { age, row, rows } from '../../support/database';
 import { aMachine, enrol } from '../../support/enrol';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { IssuedJoinToken, Lease, Rented } from '../../../src/contract';
 import type { Reply } from '../../support/wire';
 
 jest.setTimeout(60_000);
 
-let database: TestDatabase;
-let api: TestApi;
-let user: User;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-});
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  await database.db.raw('DELETE FROM uid_blocks');
-  api.provisioner.reset();
-  [user, admin] = [await aUser(database.db), await aUser(database.db, { role: 'admin' })];
-});
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const user = useUser(database);
+const admin = useUser(database, { role: 'admin' });
+beforeEach(() => api.provisioner.reset());
+beforeEach(() => database.db.raw('DELETE FROM uid_blocks'));
 
 const rent = (): Promise<Reply<Rented>> => api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
 const nodeAsAdmin = async (id: number): Promise<Record<string, unknown>> => {

@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { Endpoint, IssuedJoinToken, Key } from '../../../src/contract';
 import { ENDPOINTS } from '../../../src/contract/endpoints';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import type { User } from '../../../src/modules/accounts';
-import { type CallOptions, type Method, startTestApi, type TestApi } from '../../support/api';
-import { aLease, aNode, aUser } from '../../support/builders';
-import { count, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import type { CallOptions, Method } from '../../support/api';
+import { aLease, aNode } from '../../support/builders';
+import { count, rows } from '../../support/database';
 import { aMachine } from '../../support/enrol';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { registerMachine } from '../../support/machine';
 import type { Reply } from '../../support/wire';
@@ -26,24 +26,14 @@ interface EventRow {
   data: Record<string, unknown>;
 }
 
-let database: TestDatabase;
-let api: TestApi;
-let admin: User;
-let ada: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
+const database = useTestDatabase();
+const api = useTestApi(database);
 beforeEach(async () => {
   await api.refusals.flush();
   await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
-  ada = await aUser(database.db);
 });
+const admin = useUser(database, { role: 'admin' });
+const ada = useUser(database);
 
 const lastId = (): Promise<number> => count(database.db, 'SELECT COALESCE(MAX(id), 0) FROM events');
 const eventsAfter = (id: number): Promise<EventRow[]> => rows<EventRow>(database.db, 'SELECT * FROM events WHERE id > ? ORDER BY id', [id]);

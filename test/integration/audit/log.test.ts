@@ -1,42 +1,32 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Writable } from 'node:stream';
 import type { Event, Page } from '../../../src/contract';
 import { createLeaseDirectory } from '../../../src/flows/leases/lease-directory';
 import { drain } from '../../../src/flows/nodes/operate-node';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import type { User } from '../../../src/modules/accounts';
 import { listEvents, recordEvent } from '../../../src/modules/audit';
 import { createAdmin } from '../../../src/roles/admin';
-import { startTestApi, type TestApi } from '../../support/api';
+import { startTestApi } from '../../support/api';
 import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { count, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { count, rows } from '../../support/database';
 import { aMachine } from '../../support/enrol';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { registerMachine } from '../../support/machine';
 import { openRowCounter } from '../../support/rows-read';
 
 jest.setTimeout(60_000);
 
-let database: TestDatabase;
-let api: TestApi;
-let admin: User;
-let ada: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
+const database = useTestDatabase();
+const api = useTestApi(database);
 beforeEach(async () => {
   await api.refusals.flush();
   await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
-  ada = await aUser(database.db);
 });
+const admin = useUser(database, { role: 'admin' });
+const ada = useUser(database);
 
 const listed = async (query = ''): Promise<Page<Event>> => (await api.call<Page<Event>>('get', `/api/audit${query}`, { as: admin })).body;
 const only = async (type: string): Promise<Event[]> => (await listed(`?type=${type}`)).items;

@@ -1,20 +1,15 @@
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Cipher, createAge } from '../../../src/modules/checkpoints';
-import { createLab, type Lab } from '../../lab';
+import { describe, expect, it } from '@jest/globals';
+import { createAge } from '../../../src/modules/checkpoints';
+import { useForAll, useLab } from '../../support/hooks';
 import { makeIdentity } from './support';
 
 const never = new AbortController().signal;
 
 describe('age', () => {
-  let lab: Lab;
-  let cipher: Cipher;
-  beforeAll(async () => {
-    lab = createLab();
-    cipher = createAge(await makeIdentity(lab));
-  });
-  afterAll(() => lab.close(), 30_000);
+  const lab = useLab();
+  const cipher = useForAll(async () => createAge(await makeIdentity(lab)));
 
   it('keeps what it printed for whoever comes after its end', async () => {
     const sealed = await cipher.encrypt(never);

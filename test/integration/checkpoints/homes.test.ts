@@ -1,29 +1,22 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { messageOf } from '../../../src/lib/errors';
 import { type Archive, type Cipher, type Home, RestoreError, type SaveOrder, StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
-import { eventually, startRelay, type Worker } from '../../lab';
-import { asRoot, type Bench, createBench } from '../provisioning/support';
-import { anAccount, type Archivist, asOwner, createArchivist, describeHome, KEYS, type Store } from './support';
+import { eventually, startRelay } from '../../lab';
+import { asRoot, useBench } from '../provisioning/support';
+import { useForAll } from '../../support/hooks';
+import { anAccount, asOwner, createArchivist, describeHome, KEYS, type Store } from './support';
 
 const MIB = 2 ** 20;
 const LIMIT_MS = 120_000;
 const never = new AbortController().signal;
 
 describe('homes, over real sshd, tar and age', () => {
-  let bench: Bench;
-  let worker: Worker;
-  let archivist: Archivist;
+  const { bench, worker } = useBench();
+  const archivist = useForAll(() => createArchivist(bench));
   let leases = 0;
-
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-    archivist = await createArchivist(bench);
-  }, LIMIT_MS);
-  afterAll(() => bench.lab.close(), LIMIT_MS);
 
   const newLease = (): number => (leases += 1);
   const orderFor = (leaseId: number, number: number, base: Archive | null = null, roomBytes = 64 * MIB): SaveOrder => ({ leaseId, generation: 1, number, base, roomBytes });

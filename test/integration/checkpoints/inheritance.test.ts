@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { tenantCommand } from '../../../src/modules/checkpoints/as-tenant';
-import { eventually, sshExec, type SshTarget, type Worker } from '../../lab';
-import { type Bench, aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf } from '../provisioning/support';
+import { eventually, sshExec, type SshTarget } from '../../lab';
+import { aSpec, asRoot, asTenant, nodeOf, tenantOf, useBench } from '../provisioning/support';
 
 const LIMIT_MS = 60_000;
 
@@ -48,21 +48,17 @@ while time.monotonic() < end:
 print('met nobody')`;
 
 describe('a program of ours that runs as a tenant', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench();
   let spec: ReturnType<typeof aSpec>;
   let tenant: SshTarget;
   let management: SshTarget;
 
   beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
     spec = aSpec(bench.tenantKey);
     await bench.provisioner.ensurePresent(nodeOf(worker), spec);
     tenant = tenantOf(worker, spec.username, bench.tenantKey);
     management = tenantOf(worker, 'orion-mgmt', bench.managementKey);
   }, LIMIT_MS);
-  afterAll(() => bench.lab.close(), LIMIT_MS);
 
   /** As a home backup runs it. */
   const asOurs = (script: string): Promise<string> => asTenant(management, tenantCommand(spec, { script }));

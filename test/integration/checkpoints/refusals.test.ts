@@ -4,13 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Server } from 'ssh2';
 import { createAge, createDirectoryStore, createHomes, type Home, RestoreError } from '../../../src/modules/checkpoints';
 import { dialDirectly } from '../../../src/ssh';
-import { createLab, generateSshKeyPair, type Lab } from '../../lab';
+import { generateSshKeyPair } from '../../lab';
+import { useLab } from '../../support/hooks';
 import { makeIdentity } from './support';
 
 const ARCHIVE = { number: 1, full: true, generation: 1, bytes: 3_000_000 };
 
 describe('a home that is put back on a node that lets nothing begin', () => {
-  let lab: Lab;
+  const lab = useLab();
   let server: Server;
   let home: Home;
   let homes: ReturnType<typeof createHomes>;
@@ -18,7 +19,6 @@ describe('a home that is put back on a node that lets nothing begin', () => {
   let then: 'refused' | 'cut';
 
   beforeAll(async () => {
-    lab = createLab();
     const [hostKey, own] = [await generateSshKeyPair(lab.dir), await generateSshKeyPair(lab.dir)];
     server = new Server({ hostKeys: [readFileSync(hostKey.keyFile)] }, (client) => {
       let commands = 0;
@@ -51,7 +51,6 @@ describe('a home that is put back on a node that lets nothing begin', () => {
   }, 30_000);
   afterAll(async () => {
     await new Promise<void>((closed) => { server.close(() => closed()); });
-    await lab.close();
   });
 
   it.each(['refused', 'cut'] as const)('I10: is the failure of that node alone, and at once, when the next command is %s', async (how) => {

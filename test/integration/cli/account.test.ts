@@ -1,14 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Bench, createBench } from './support/cli';
+import { createBench, useBench } from './support/cli';
 import { problem, user } from './support/fake-api';
 
-let bench: Bench;
-beforeEach(async () => {
-  bench = await createBench();
-});
-afterEach(() => bench.close());
+const bench = useBench();
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 const stored = (): unknown => JSON.parse(readFileSync(join(bench.configDir, 'config.json'), 'utf8'));

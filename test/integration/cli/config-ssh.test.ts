@@ -1,21 +1,19 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runOrThrow } from '../../lab';
-import { type Bench, createBench } from './support/cli';
+import { useBench } from './support/cli';
 import { aGateway, aLease, page } from './support/fake-api';
 
 /** What is written is read by the real ssh, which prints what it would do (`-G`). */
-let bench: Bench;
+const bench = useBench();
 let userConfig: string;
-beforeEach(async () => {
-  bench = await createBench();
+beforeEach(() => {
   bench.logIn();
   userConfig = join(bench.home, '.ssh', 'config');
   writeFileSync(join(bench.configDir, 'leases.json'), JSON.stringify({ [bench.api.url]: { 7: { private_key: '/keys/of 100%/id', ends_at: '2026-05-04T10:00:00.000Z' } } }));
   bench.api.on('GET /api/leases', page(aLease({ gateway: aGateway() })));
 });
-afterEach(() => bench.close());
 
 /** `-F` because ssh asks the system, and not HOME, where the user's configuration is. */
 async function settingsFor(host: string): Promise<Record<string, string>> {

@@ -1,15 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Bench, createBench } from './support/cli';
+import { useBench } from './support/cli';
 import { page, problem, user } from './support/fake-api';
 
-let bench: Bench;
-beforeEach(async () => {
-  bench = await createBench();
-  bench.logIn();
-});
-afterEach(() => bench.close());
+const bench = useBench();
+beforeEach(() => bench.logIn());
 
 const node = (changes: Record<string, unknown> = {}): Record<string, unknown> => ({
   id: 3, hostname: 'worker-3', status: 'alive', cpus: 2, memory_mb: 2048, labels: { zone: 'b' }, free: true, lease_id: null, ...changes,

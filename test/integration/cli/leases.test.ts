@@ -1,15 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { projectDir, run } from '../../lab';
-import { type Bench, createBench } from './support/cli';
+import { useBench } from './support/cli';
 import { aGateway, aLease, page, problem } from './support/fake-api';
 
-let bench: Bench;
-beforeEach(async () => {
-  bench = await createBench();
-  bench.logIn();
-});
-afterEach(() => bench.close());
+const bench = useBench();
+beforeEach(() => bench.logIn());
 
 describe('leases', () => {
   it('lists the running ones as a table, without colours where there is no terminal', async () => {

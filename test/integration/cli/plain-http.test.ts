@@ -4,18 +4,17 @@ import { createServer, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../../lab';
-import { type Bench, createBench } from './support/cli';
+import { useBench } from './support/cli';
 
 /** This machine by an address that is not loopback, or a name that is nobody's: nothing may be sent there. */
 const elsewhere = (): string => Object.values(networkInterfaces()).flat().find((address) => address?.internal === false && address.family === 'IPv4')?.address ?? '192.0.2.1';
 
 describe('a server without TLS on another machine', () => {
-  let bench: Bench;
+  const bench = useBench();
   let server: Server;
   let connections: number;
   let url: string;
   beforeEach(async () => {
-    bench = await createBench();
     connections = 0;
     server = createServer((socket) => {
       connections += 1;
@@ -25,10 +24,7 @@ describe('a server without TLS on another machine', () => {
     await eventually(() => server.listening, { what: 'the listener' });
     url = `http://${elsewhere()}:${(server.address() as { port: number }).port}`;
   });
-  afterEach(async () => {
-    server.close();
-    await bench.close();
-  });
+  afterEach(() => void server.close());
 
   it.each([
     ['a password', ['login', '--username', 'ada', '--password-stdin'], {}],

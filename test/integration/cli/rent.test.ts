@@ -1,16 +1,14 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Bench, createBench } from './support/cli';
+import { useBench } from './support/cli';
 import { aLease, problem, type SeenRequest } from './support/fake-api';
 
-let bench: Bench;
-beforeEach(async () => {
-  bench = await createBench();
+const bench = useBench();
+beforeEach(() => {
   bench.logIn();
   bench.api.on('GET /api/keys', { body: { items: [] } });
 });
-afterEach(() => bench.close());
 
 const rented = (changes: Record<string, unknown> = {}): Record<string, unknown> => ({ leases: [aLease()], password: null, ...changes });
 const rents = (): SeenRequest[] => bench.api.seenAt('POST /api/rent');

@@ -1,31 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import { createLab, generateSshKeyPair, type Lab, launchWorkers, projectDir, run, type RunResult, type SshKeyPair, type Worker } from '../../lab';
-import { type Bench, createBench } from './support/cli';
+import { generateSshKeyPair, projectDir, run, type RunResult } from '../../lab';
+import { close, useForAll, useLab, useWorker } from '../../support/hooks';
+import { createBench } from './support/cli';
 import { aGateway, aLease } from './support/fake-api';
 
 /** A real machine with a real sshd behind a fake API, and the program as a process of its own. */
-let lab: Lab;
-let worker: Worker;
-let key: SshKeyPair;
-let bench: Bench;
-
+const lab = useLab();
+const bench = useForAll(createBench, close);
+const worker = useWorker(lab);
+const key = useForAll(() => generateSshKeyPair(lab.dir));
 beforeAll(async () => {
-  lab = createLab();
-  bench = await createBench();
-  const fleet = await launchWorkers(lab, 1);
-  [worker] = fleet.workers as [Worker];
-  key = await generateSshKeyPair(lab.dir);
   await worker.authorizeRoot(key.publicKey);
   bench.logIn();
   remember(7, key.keyFile);
 }, 60_000);
-afterAll(async () => {
-  await bench.close();
-  await lab.close();
-});
 
 function remember(leaseId: number, file: string): void {
   mkdirSync(bench.configDir, { recursive: true });

@@ -1,23 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Caddy, createLab, type Lab, startCaddy } from '../../lab';
-import { type Bench, createBench } from './support/cli';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { startCaddy } from '../../lab';
+import { close, useForAll, useLab } from '../../support/hooks';
+import { createBench } from './support/cli';
 import { user } from './support/fake-api';
 
 /** A real Caddy with a certificate authority that this machine does not trust, before a fake API. */
-let lab: Lab;
-let bench: Bench;
-let caddy: Caddy;
-
-beforeAll(async () => {
-  lab = createLab();
-  bench = await createBench();
-  caddy = await startCaddy(lab, { upstreams: [bench.api.url.replace('http://', '')] });
-  bench.api.on('GET /api/me', { body: { user } });
-}, 60_000);
-afterAll(async () => {
-  await bench.close();
-  await lab.close();
-});
+const lab = useLab();
+const bench = useForAll(createBench, close);
+const caddy = useForAll(() => startCaddy(lab, { upstreams: [bench.api.url.replace('http://', '')] }));
+beforeAll(() => bench.api.on('GET /api/me', { body: { user } }));
 
 const env = (extra: Record<string, string> = {}): Record<string, string> => ({ ORION_SERVER: caddy.httpsUrl, ORION_TOKEN: 'a-token', ...extra });
 

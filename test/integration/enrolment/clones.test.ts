@@ -1,21 +1,17 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, launchWorkers, type Worker } from '../../lab';
 import type { Lease, NodeForAdmin } from '../../../src/contract';
-import { startSystem, type System } from '../../support/system';
-import type { Tenant } from '../../support/tenant';
+import { useSystem, useTenant } from '../../support/hooks';
 import { get, install, makeInstallable } from './support';
 
 /** Machines that were made from one image: the host key, and also the agent's state where the test says so. Real sshd, accounts and installer. */
-let system: System;
+const system = useSystem({ apis: 1, schedulers: 1 });
 let script: string;
-let ada: Tenant;
+const ada = useTenant(system);
 
 beforeAll(async () => {
-  system = await startSystem({ apis: 1, schedulers: 1 });
   script = (await get(`${apiUrl()}/install.sh`)).body.toString();
-  ada = await system.tenant();
 }, 120_000);
-afterAll(() => system.close(), 60_000);
 
 const apiUrl = (): string => system.apis[0]?.url ?? '';
 /** The machines of several launches have the same names. */

@@ -1,29 +1,27 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Caddy, eventually, freePort, launchWorkers, programDir, run, startProjectCaddy, type Worker } from '../../lab';
 import { expectStatus } from '../../support/api-client';
+import { useSystem } from '../../support/hooks';
 import { givenSshdLine } from '../../support/sshd';
-import { startSystem, type System } from '../../support/system';
 import { buildAgent, filesOf, get, install, makeInstallable, startTamperer } from './support';
 
 /** The real script in machines that have sshd and nothing of Orion, against a real control plane, behind the project's own Caddyfile. */
-let system: System;
+beforeAll(buildAgent, 300_000);
+const system = useSystem({ apis: 1, schedulers: 1, env: { ORION_TRUST_PROXY: 'loopback' } });
 let caddy: Caddy;
 let ca: string;
 let workers: [Worker, Worker];
 
 beforeAll(async () => {
-  await buildAgent();
-  system = await startSystem({ apis: 1, schedulers: 1, env: { ORION_TRUST_PROXY: 'loopback' } });
   caddy = await startProjectCaddy(system.lab, system.apis);
   ca = readFileSync(caddy.caFile, 'utf8');
   await eventually(async () => (await get(`${caddy.httpsUrl}/install.sh`, { ca })).status === 200, { what: 'Caddy finds the API', timeoutMs: 30_000 });
   workers = (await launchWorkers(system.lab, 2)).workers as [Worker, Worker];
   await Promise.all(workers.map(makeInstallable));
 }, 300_000);
-afterAll(() => system.close(), 60_000);
 
 const apiUrl = (): string => system.apis[0]?.url ?? '';
 const settingsOf = ({ name, address, port }: Worker): Record<string, string> => ({ MY_HOSTNAME: name, MY_ADDRESS: address, MY_HOST_PORT: String(port) });

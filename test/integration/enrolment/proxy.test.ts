@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type ConnectProxy, eventually, launchWorkers, type ProxyMood, sshExec, startConnectProxy, type Worker } from '../../lab';
 import { throughGateway } from '../../support/gateway-client';
-import { type RunningGateway, startSystem, type System } from '../../support/system';
+import { useGateway, useSystem } from '../../support/hooks';
 import { buildAgent, get, install, makeInstallable } from './support';
 
 /** A name that nobody but the proxy knows: without the proxy the machine cannot call. */
@@ -9,15 +9,13 @@ const NAME = 'control.orion.invalid:8080';
 const URL_OF_CONTROL = `http://${NAME}`;
 
 describe('a machine that reaches the control plane only through an HTTP proxy', () => {
-  let system: System;
-  let gateway: RunningGateway;
+  beforeAll(buildAgent, 300_000);
+  const system = useSystem({ apis: 1, schedulers: 1, gateway: true, env: { ORION_PUBLIC_URL: URL_OF_CONTROL } });
+  const gateway = useGateway(system);
   let proxy: ConnectProxy;
   let worker: Worker;
 
   beforeAll(async () => {
-    await buildAgent();
-    system = await startSystem({ apis: 1, schedulers: 1, gateway: true, env: { ORION_PUBLIC_URL: URL_OF_CONTROL } });
-    gateway = await system.startGateway();
     [worker] = (await launchWorkers(system.lab, 1, { network: 'nat' })).workers as [Worker];
     await makeInstallable(worker);
     // No name server: a name is not found at once.
@@ -26,7 +24,6 @@ describe('a machine that reaches the control plane only through an HTTP proxy', 
     proxy = await startConnectProxy(system.lab, { host: worker.address.replace(/\d+$/, '254'), to: { host: hostname, port: Number(port) } });
     proxy.credentials = 'room:lab 1';
   }, 300_000);
-  afterAll(() => system.close(), 60_000);
 
   const installWith = async (settings: Record<string, string>): Promise<{ code: number | null; stdout: string; stderr: string }> =>
     install(worker, (await get(`${system.apis[0]?.url ?? ''}/install.sh`)).body, { env: { MY_HOSTNAME: worker.name, MY_ADDRESS: worker.address, MY_HOST_PORT: '2222', ORION_LOCAL_SSH: '192.168.0.2:2222', ORION_TOKEN: system.joinToken, ...settings } });

@@ -1,30 +1,21 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createLab, type Lab, launchWorkers, type RunResult, type Worker } from '../../lab';
-import { startTestApi, type TestApi } from '../../support/api';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { launchWorkers, type RunResult, type Worker } from '../../lab';
+import { useLab, useTestApi, useTestDatabase } from '../../support/hooks';
 import { filesOf, get, install, makeInstallable } from './support';
 
 /**
  * What the installer does where systemd or OpenRC runs. Neither can run in a worker: their commands are stand-ins that note how they were
  * called and start what the unit or the init script says. The machines wait for an operator, so nothing has to be wiped.
  */
-let lab: Lab;
-let database: TestDatabase;
-let api: TestApi;
+const lab = useLab();
+const database = useTestDatabase();
+const api = useTestApi(database);
 let workers: [Worker, Worker];
 
 beforeAll(async () => {
-  lab = createLab();
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
   workers = (await launchWorkers(lab, 2)).workers as [Worker, Worker];
   await Promise.all(workers.map(makeInstallable));
 }, 120_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-  await lab.close();
-}, 60_000);
 
 const SYSTEMCTL = `#!/bin/sh
 echo "systemctl $*" >>/run/lab/calls

@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { launchWorkers, projectDir, runOrThrow, type Worker, type WorkerFleet } from '../../lab';
 import type { Lease } from '../../../src/contract';
 import { expectStatus } from '../../support/api-client';
-import { startSystem, type System } from '../../support/system';
-import type { Tenant } from '../../support/tenant';
 import { tracesOf, workerOf } from '../../e2e/support/inside';
+import { useSystem, useTenant } from '../../support/hooks';
 import { buildAgent, filesOf, get, install } from './support';
 
 /**
@@ -16,20 +15,17 @@ const ALL = ['debian11', 'debian12', 'debian13', 'ubuntu24', 'busybox'];
 const systems = process.env['ORION_MATRIX'] === 'all' ? ALL : (process.env['ORION_MATRIX'] ?? 'debian13').split(',');
 
 describe.each(systems)('a machine with %s', (name) => {
-  let system: System;
+  beforeAll(buildAgent, 300_000);
+  const system = useSystem({ apis: 1, schedulers: 1 });
   let fleet: WorkerFleet;
   let before: string[][];
-  let ada: Tenant;
+  const ada = useTenant(system);
   let lease: Lease;
 
   beforeAll(async () => {
-    await buildAgent();
     const root = (await runOrThrow(join(projectDir, 'scripts', 'make-root.sh'), [name], { timeoutMs: 600_000 })).trim();
-    system = await startSystem({ apis: 1, schedulers: 1 });
     fleet = await launchWorkers(system.lab, 2, { root });
-    ada = await system.tenant();
   }, 900_000);
-  afterAll(() => system.close(), 60_000);
 
   const login = async (): Promise<string> => {
     const { stdout, stderr } = await ada.login(lease, 'id -un; echo left >/tmp/left; (sleep 7777 >/dev/null 2>&1 &)');

@@ -1,24 +1,17 @@
 import { pathToFileURL } from 'node:url';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { createOrionClient as Create } from '../../../src/client';
 import { packageRoot } from '../../../src/lib/package-root';
-import { startTestApi, type TestApi } from '../../support/api';
 import { aUser } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 
-let database: TestDatabase;
-let api: TestApi;
+const database = useTestDatabase();
+const api = useTestApi(database);
 let createOrionClient: typeof Create;
 beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
   ({ createOrionClient } = (await import(pathToFileURL(join(packageRoot(), 'dist', 'client.js')).href)) as { createOrionClient: typeof Create });
 }, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
 
 it('R16: the client that programs import makes typed calls, and has a problem as an answer', async () => {
   const user = await aUser(database.db);

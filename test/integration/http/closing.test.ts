@@ -1,12 +1,11 @@
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import express from 'express';
 import { systemClock } from '../../../src/lib/clock';
 import { listen, type Listening } from '../../../src/http/server';
-import { startTestApi, type TestApi } from '../../support/api';
 import { aUser } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 afterAll(() => agent.destroy());
@@ -63,16 +62,8 @@ describe('a server that closes', () => {
 });
 
 describe('a replica that stops', () => {
-  let database: TestDatabase;
-  let api: TestApi;
-  beforeAll(async () => {
-    database = await openTestDatabase();
-    api = await startTestApi(database.db);
-  }, 60_000);
-  afterAll(async () => {
-    await api.close();
-    await database.close();
-  });
+  const database = useTestDatabase();
+  const api = useTestApi(database);
 
   it('R36: says goodbye on each connection, is not ready, and ends what would last for ever', async () => {
     const headers = { Authorization: `Bearer ${api.tokenOf(await aUser(database.db))}` };

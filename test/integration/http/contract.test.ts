@@ -1,21 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { ENDPOINTS } from '../../../src/contract/endpoints';
-import { startTestApi, type TestApi } from '../../support/api';
 import { aUser } from '../../support/builders';
 import { checkAnswer } from '../../support/check-answer';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 
 describe('the contract', () => {
-  let database: TestDatabase;
-  let api: TestApi;
-  beforeAll(async () => {
-    database = await openTestDatabase();
-    api = await startTestApi(database.db);
-  }, 60_000);
-  afterAll(async () => {
-    await api.close();
-    await database.close();
-  });
+  const database = useTestDatabase();
+  const api = useTestApi(database);
 
   it('has every call that the API answers, and no other', async () => {
     const { body } = await api.call<{ paths: Record<string, object> }>('get', '/api/openapi.json');

@@ -1,32 +1,20 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { issueAccessToken, type User } from '../../../src/modules/accounts';
 import { eventually } from '../../lab';
-import { JWT_KEY, startTestApi, type TestApi } from '../../support/api';
+import { JWT_KEY, startTestApi } from '../../support/api';
 import { aUser, severalNodes } from '../../support/builders';
-import { count, openTestDatabase, type TestDatabase } from '../../support/database';
+import { count } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { Lease, Rented } from '../../../src/contract';
 
 const CHECKPOINTS = { intervalSeconds: 300, maxBytes: 2 ** 20 };
 
-let database: TestDatabase;
-let quick: TestApi;
-let impatient: TestApi;
-let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  quick = await startTestApi(database.db);
-  impatient = await startTestApi(database.db, { flows: { rentWaitSeconds: 0, checkpoints: CHECKPOINTS } });
-}, 60_000);
-afterAll(async () => {
-  await Promise.all([quick, impatient].map((api) => api.close()));
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  user = await aUser(database.db, { maxLeases: 50 });
-  await severalNodes(database.db, 40);
-});
+const database = useTestDatabase({ resetEach: true });
+const quick = useTestApi(database);
+const impatient = useTestApi(database, { flows: { rentWaitSeconds: 0, checkpoints: CHECKPOINTS } });
+const user = useUser(database, { maxLeases: 50 });
+beforeEach(() => severalNodes(database.db, 40));
 
 const wish = { duration_hours: 1, ssh_public_key: anSshKey() };
 const JSON_TYPE = { 'Content-Type': 'application/json' };

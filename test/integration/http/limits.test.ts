@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { findUserForLogin, usernameKey } from '../../../src/modules/accounts';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aUser } from '../../support/builders';
-import { age, count, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { age, count, rows } from '../../support/database';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 import type { Reply } from '../../support/wire';
 
 jest.setTimeout(60_000);
@@ -11,18 +12,9 @@ jest.setTimeout(60_000);
 /** How long a login waits for its turn, and how often there is one. */
 const TURN_SECONDS = 3;
 
-let database: TestDatabase;
-let replicas: TestApi[];
-beforeAll(async () => {
-  database = await openTestDatabase();
-  const limits = { loginsPerAddress: 8, loginsPerName: 4, signupsPerAddress: 3 };
-  replicas = await Promise.all([database.db, database.secondPool()].map((db) => startTestApi(db, { limits, settings: { trustProxy: 'loopback' } })));
-}, 60_000);
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await database.close();
-});
-beforeEach(() => database.reset());
+const database = useTestDatabase({ resetEach: true });
+const options = { limits: { loginsPerAddress: 8, loginsPerName: 4, signupsPerAddress: 3 }, settings: { trustProxy: 'loopback' } };
+const replicas = [useTestApi(database, options), useTestApi(database, { ...options, ownPool: true })];
 
 const onAll = (n: number, path: string, sent: (attempt: number) => { body: object; from?: string }): Promise<Reply<unknown>[]> =>
   Promise.all(

@@ -1,18 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, generateSshKeyPair, sshExec } from '../../lab';
-import { type RunningGateway, startSystem, type System } from '../../support/system';
+import { useGateway, useSystem } from '../../support/hooks';
 
 /** Prometheus waits for 10 s by default, many set-ups for less. */
 const LIMIT_MS = 4_000;
 
-let system: System;
-let gateway: RunningGateway;
-beforeAll(async () => {
-  system = await startSystem({ apis: 1, schedulers: 1, gateway: true, ownDatabase: true });
-  gateway = await system.startGateway();
-  await aFleetThatNobodyTouches();
-}, 120_000);
-afterAll(() => system.close(), 60_000);
+const system = useSystem({ apis: 1, schedulers: 1, gateway: true, ownDatabase: true });
+const gateway = useGateway(system);
+beforeAll(() => aFleetThatNobodyTouches(), 120_000);
 
 /** Three machines that wait for approval, so that no scheduler looks at them, one of them with a lease. */
 async function aFleetThatNobodyTouches(): Promise<void> {

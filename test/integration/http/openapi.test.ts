@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startTestApi, type TestApi } from '../../support/api';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { useTestApi, useTestDatabase } from '../../support/hooks';
 
 interface Operation {
   summary: string;
@@ -9,20 +8,14 @@ interface Operation {
   responses: Record<string, { description: string; content?: Record<string, unknown> }>;
 }
 
-let database: TestDatabase;
-let api: TestApi;
+const database = useTestDatabase();
+const api = useTestApi(database);
 let document: { openapi: string; info: object; paths: Record<string, Record<string, Operation>>; components: Record<string, Record<string, unknown>> };
 let operations: [string, Operation][];
 beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
   document = (await api.call<typeof document>('get', '/api/openapi.json')).body;
   operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]): [string, Operation] => [`${method} ${path}`, operation]));
 }, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
 
 /** Every `$ref` in it, however deep. */
 const refsOf = (value: unknown): string[] =>

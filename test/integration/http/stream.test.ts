@@ -1,31 +1,17 @@
 import { type ClientRequest, get } from 'node:http';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
 import { aLease, aNode, aUser } from '../../support/builders';
-import { startTestApi, type TestApi } from '../../support/api';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { Node, Page } from '../../../src/contract';
 import { eventually } from '../../lab';
 
-let database: TestDatabase;
-let api: TestApi;
-let user: User;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  user = await aUser(database.db);
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const user = useUser(database);
+const admin = useUser(database, { role: 'admin' });
 
 interface ServerSent {
   event: string;

@@ -1,7 +1,7 @@
 import { type ClientRequest, createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { createNodeFeed } from '../../../src/http/nodes/feed';
 import { createOutlet } from '../../../src/http/nodes/outlet';
 import { createWatchers } from '../../../src/http/nodes/watchers';
@@ -10,29 +10,17 @@ import { silentLogger } from '../../../src/lib/logger';
 import type { User } from '../../../src/modules/accounts';
 import { recordEvent } from '../../../src/modules/audit';
 import { eventually } from '../../lab';
-import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser } from '../../support/builders';
-import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { rows } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import type { Node, Page } from '../../../src/contract';
 
 const NODES = 1_200;
 const PER_USER = 20;
 
-let database: TestDatabase;
-let api: TestApi;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const admin = useUser(database, { role: 'admin' });
 const open: ClientRequest[] = [];
 afterEach(() => open.splice(0).forEach((request) => request.destroy()));
 

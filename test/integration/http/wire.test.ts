@@ -1,28 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { User } from '../../../src/modules/accounts';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { signManagement } from '../../../src/flows/enrolment/management-statement';
 import { createDatabase } from '../../../src/db/connection';
 import { aLease, aNode, aUser } from '../../support/builders';
-import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { CONTROL_KEY, startTestApi } from '../../support/api';
+import { useForAll, useTestApi, useTestDatabase } from '../../support/hooks';
 import { freePort } from '../../lab';
 
-let database: TestDatabase;
-let api: TestApi;
-let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-  user = await aUser(database.db, { username: 'grace' });
-}, 60_000);
+const database = useTestDatabase();
+const api = useTestApi(database);
+const user = useForAll(() => aUser(database.db, { username: 'grace' }));
 const opened: (() => Promise<void>)[] = [];
 afterAll(async () => {
   for (const close of opened) {
     await close();
   }
-  await api.close();
-  await database.close();
 });
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };

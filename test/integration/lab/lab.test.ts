@@ -1,16 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createLab, eventually, freePort, projectDir, startCaddy, startProcess, type Caddy, type Lab } from '../../lab';
+import { createLab, eventually, freePort, projectDir, startCaddy, startProcess, type Caddy } from '../../lab';
+import { close, useForEach } from '../../support/hooks';
 
-let lab: Lab;
-beforeEach(() => {
-  lab = createLab();
-});
-afterEach(() => lab.close(), 60_000);
+const lab = useForEach(createLab, close);
 
 describe('a lab', () => {
   it('ends its processes and deletes its folder when it closes', async () => {

@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import mysql from 'mysql2/promise';
-import { createLab, sharedMariaDb, startMariaDb, type DatabaseAccess, type Lab, type MariaDb } from '../../lab';
+import { sharedMariaDb, startMariaDb } from '../../lab';
+import { useForAll, useLab } from '../../support/hooks';
 
 describe('a private MariaDB', () => {
-  let lab: Lab;
-  let server: MariaDb;
-  let access: DatabaseAccess;
+  const lab = useLab();
+  const server = useForAll(() => startMariaDb(lab));
+  const access = useForAll(() => server.createDatabase());
   const query = async (sql: string): Promise<unknown> => {
     const connection = await mysql.createConnection({ ...access });
     try {
@@ -14,13 +15,6 @@ describe('a private MariaDB', () => {
       await connection.end();
     }
   };
-
-  beforeAll(async () => {
-    lab = createLab();
-    server = await startMariaDb(lab);
-    access = await server.createDatabase();
-  }, 60_000);
-  afterAll(() => lab.close(), 60_000);
 
   it('keeps what was committed through kill -9', async () => {
     await query('CREATE TABLE kept (id INT PRIMARY KEY)');

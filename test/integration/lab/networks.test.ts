@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createLab, eventually, launchWorkers, run, runOrThrow, type Lab, type Worker, type WorkerFleet } from '../../lab';
+import { createLab, eventually, launchWorkers, run, runOrThrow, type Worker, type WorkerFleet } from '../../lab';
+import { useLab } from '../../support/hooks';
 
 const TAKEN = 0;
 /** Of `timeout`: neither taken nor refused. */
@@ -13,7 +14,7 @@ const LIMIT_MS = 60_000;
 const dial = (address: string, port: number, say = ''): string => `exec 3<>/dev/tcp/${address}/${port}; printf '${say}' >&3; head -n 1 <&3`;
 
 describe.each(['routed', 'nat'] as const)('workers in a network of their own: %s', (network) => {
-  let lab: Lab;
+  const lab = useLab();
   let fleet: WorkerFleet;
   let worker: Worker;
   let port: number;
@@ -28,7 +29,6 @@ describe.each(['routed', 'nat'] as const)('workers in a network of their own: %s
   };
 
   beforeAll(async () => {
-    lab = createLab();
     const server = createServer((request, response) => {
       callers.push(request.socket.remoteAddress);
       response.end();
@@ -39,7 +39,6 @@ describe.each(['routed', 'nat'] as const)('workers in a network of their own: %s
     fleet = await launchWorkers(lab, 2, { network, endpoint: `http://127.0.0.1:${port}`, agent: false });
     worker = fleet.workers[0] as Worker;
   }, LIMIT_MS);
-  afterAll(() => lab.close(), LIMIT_MS);
 
   it('reach the servers of the lab, which listen on 127.0.0.1', async () => {
     expect(await toServer(TAKEN)).toBe(TAKEN);

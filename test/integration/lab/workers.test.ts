@@ -1,37 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync } from 'node:fs';
 import {
-  createLab,
-  eventually,
-  generateSshKeyPair,
-  launchScript,
-  launchWorkers,
-  projectDir,
-  run,
-  sshExec,
-  type Lab,
-  type SshKeyPair,
-  type SshTarget,
-  type Worker,
-  type WorkerFleet,
+  createLab, eventually, generateSshKeyPair, launchScript, launchWorkers, projectDir, run, sshExec, type SshTarget, type Worker,
 } from '../../lab';
+import { useFirstWorker, useForAll, useLab } from '../../support/hooks';
 
 describe('a worker sandbox', () => {
-  let lab: Lab;
-  let fleet: WorkerFleet;
-  let worker: Worker;
-  let key: SshKeyPair;
+  const lab = useLab();
+  const fleet = useForAll(() => launchWorkers(lab, 2));
+  const worker = useFirstWorker(fleet);
+  const key = useForAll(() => generateSshKeyPair(lab.dir));
   const target = (user = 'root'): SshTarget => ({ ...worker, user, keyFile: key.keyFile });
   const ssh = async (command: string): Promise<string> => (await sshExec(target(), command)).stdout.trim();
 
-  beforeAll(async () => {
-    lab = createLab();
-    key = await generateSshKeyPair(lab.dir);
-    fleet = await launchWorkers(lab, 2);
-    worker = fleet.workers[0] as Worker;
-    await worker.authorizeRoot(key.publicKey);
-  }, 60_000);
-  afterAll(() => lab.close(), 60_000);
+  beforeAll(() => worker.authorizeRoot(key.publicKey), 60_000);
 
   it('is a machine of its own: name, processes, files and accounts', async () => {
     expect(await ssh('hostname')).toBe('worker-1');

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type Worker, type WorkerFleet } from '../../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type Worker } from '../../lab';
 import { inside, tenantAccounts, tracesOf, workerOf } from '../../e2e/support/inside';
 import type { Lease, LeaseDetail } from '../../../src/contract';
 import { expectStatus } from '../../support/api-client';
-import { startSystem, type System } from '../../support/system';
+import { useFleet, useSystem, useTenant } from '../../support/hooks';
 import type { OpenSession, Tenant } from '../../support/tenant';
 import { runScript } from './support';
 
@@ -15,10 +15,10 @@ const PATIENCE_MS = 120_000;
  * backup: bob signs up and rents two machines, one that was free in the backup, and one that was carol's.
  */
 describe('after the restore of an older state', () => {
-  let system: System;
-  let fleet: WorkerFleet;
-  let ada: Tenant;
-  let carol: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1 });
+  const fleet = useFleet(system, 3);
+  const ada = useTenant(system, 'ada');
+  const carol = useTenant(system, 'carol');
   let bob: Tenant;
   let adas: Lease;
   let carols: Lease;
@@ -35,10 +35,6 @@ describe('after the restore of an older state', () => {
   const workerOfCarol = (): Worker => workerOf(fleet, carols);
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1 });
-    fleet = await system.launchWorkers(3);
-    [ada, carol] = [await system.tenant('ada'), await system.tenant('carol')];
-    await system.untilFree(3, PATIENCE_MS);
     [adas, carols] = [await ada.rentOne(), await carol.rentOne()];
     adasSession = await ada.openSession(adas);
     formerlyFree = fleet.workers.find((worker) => worker !== workerOfAda() && worker !== workerOfCarol()) as Worker;
@@ -65,7 +61,6 @@ describe('after the restore of an older state', () => {
     await system.untilFree(1, PATIENCE_MS);
     carolsNow = await carol.lease(carols.id);
   }, 400_000);
-  afterAll(() => system.close(), 60_000);
 
   it('I3, I8: the lease that the backup knows goes on where it was, its session uncut, its end the same', async () => {
     const lease = await ada.untilLease(adas.id, 'is active', ({ state }) => state === 'active');

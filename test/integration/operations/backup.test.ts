@@ -1,18 +1,19 @@
 import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 import type { Operation } from '../../checker/evidence';
 import { checkInvariants } from '../../checker/invariants';
 import { readTables } from '../../checker/read-tables';
 import { createDatabase } from '../../../src/db/connection';
 import { createMigrator } from '../../../src/db/migrate';
-import { createLab, type DatabaseAccess, eventually, type Lab, type MariaDb, startMariaDb } from '../../lab';
+import { type DatabaseAccess, eventually, type MariaDb, startMariaDb } from '../../lab';
 import { asRoot } from '../../lab/mariadb';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aUser, severalNodes } from '../../support/builders';
 import { migrationsDir } from '../../support/database';
+import { useLab } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { IssuedJoinToken, Rented } from '../../../src/contract';
 import { watchProcesses } from '../security/watch-processes';
@@ -23,7 +24,7 @@ const CLIENTS = 4;
 /** Everything that means something in an option file or in a shell. */
 const AWKWARD = 'a "b\' \\c\\ #d $(e) `f` ;%s=';
 
-let lab: Lab;
+const lab = useLab();
 let source: MariaDb;
 let target: MariaDb;
 let from: DatabaseAccess;
@@ -60,7 +61,6 @@ async function ask<T>(access: DatabaseAccess, sql: string): Promise<T[]> {
 }
 
 beforeAll(async () => {
-  lab = createLab();
   [source, target] = await Promise.all([startMariaDb(lab), startMariaDb(lab)]);
   from = await source.createDatabase();
   file = join(lab.dir, 'backup.sql.gz');
@@ -88,7 +88,6 @@ beforeAll(async () => {
   expect([code, stderr]).toEqual([0, expect.stringContaining(file)]);
   expect(during).toBeGreaterThan(0);
 }, 180_000);
-afterAll(() => lab.close(), 60_000);
 
 /** An empty database on the second server, with a password that has to be quoted. */
 async function anEmptyDatabase(): Promise<DatabaseAccess> {

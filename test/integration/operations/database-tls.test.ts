@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDatabase } from '../../../src/db/connection';
-import { createLab, type DatabaseAccess, type Lab, projectDir, run, type RunResult, runOrThrow, startMariaDb } from '../../lab';
+import { type DatabaseAccess, projectDir, run, type RunResult, runOrThrow, startMariaDb } from '../../lab';
+import { useLab } from '../../support/hooks';
 
 /** A certificate authority of its own, and a key with a certificate of it for one name. */
 async function makeCertificate(dir: string, name: string, subject: string): Promise<{ ca: string; cert: string; key: string }> {
@@ -17,7 +18,7 @@ async function makeCertificate(dir: string, name: string, subject: string): Prom
 }
 
 describe('TLS to MariaDB', () => {
-  let lab: Lab;
+  const lab = useLab();
   let access: DatabaseAccess;
   let ca: string;
   let strangerCa: string;
@@ -29,7 +30,6 @@ describe('TLS to MariaDB', () => {
     });
 
   beforeAll(async () => {
-    lab = createLab();
     // Names and no addresses: the driver checks a certificate against the name that it connects to.
     const start = async (name: string): Promise<[string, DatabaseAccess]> => {
       const made = await makeCertificate(lab.dir, name, `DNS:${name}`);
@@ -39,7 +39,6 @@ describe('TLS to MariaDB', () => {
     [ca, access] = await start('localhost');
     [strangerCa, elsewhere] = await start('elsewhere');
   }, 60_000);
-  afterAll(() => lab.close(), 60_000);
 
   it('encrypts every connection of the pool', async () => {
     const db = createDatabase({ ...access, poolSize: 2, tlsCa: readFileSync(ca, 'utf8') });

@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Job } from '../../../src/contract';
 import { eventually } from '../../lab';
 import { expectStatus } from '../../support/api-client';
-import { startSystem, type System } from '../../support/system';
+import { useSystem } from '../../support/hooks';
 
-let system: System;
-beforeAll(async () => {
-  system = await startSystem({ apis: 1, schedulers: 2 });
-}, 120_000);
-afterAll(() => system.close(), 60_000);
+const system = useSystem({ apis: 1, schedulers: 2 });
 
 const jobs = async (): Promise<Job[]> => expectStatus(await system.admin.get<{ items: Job[] }>('/api/jobs'), 200).items;
 const allRunOn = (replicas: number): Promise<unknown> =>

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { inside } from '../../e2e/support/inside';
-import { eventually, generateSshKeyPair, type SshKeyPair, type Worker } from '../../lab';
+import { eventually, generateSshKeyPair } from '../../lab';
 import { asRoot, type MariaDbAddress } from '../../lab/mariadb';
 import type { Lease } from '../../../src/contract';
 import { createApiClient, expectStatus } from '../../support/api-client';
-import { startSystem, type System } from '../../support/system';
+import { useFirstWorker, useFleet, useForAll, useSystem, useTenant } from '../../support/hooks';
 import { createTenant, type Tenant } from '../../support/tenant';
 
 const AUTHORIZED = '/var/lib/orion/mgmt/.ssh/authorized_keys';
@@ -13,25 +13,18 @@ const NEW_PASSWORD = 'the "new" pass\\word';
 
 /** The steps of docs/operations.md for three secrets at once, each rolled before the next, while somebody has a lease. */
 describe('rotating the database\'s password, the key of the access tokens and the SSH key', () => {
-  let system: System;
-  let worker: Worker;
-  let ada: Tenant;
+  const system = useSystem({ apis: 1, schedulers: 1, ownDatabase: true });
+  const worker = useFirstWorker(useFleet(system, 1));
+  const ada = useTenant(system, 'ada');
   let lease: Lease;
   let oldKey: string;
-  let newKey: SshKeyPair;
+  const newKey = useForAll(() => generateSshKeyPair(system.lab.dir, 'next'));
   const newJwtKey = randomBytes(32).toString('hex');
 
   beforeAll(async () => {
-    system = await startSystem({ apis: 1, schedulers: 1, ownDatabase: true });
-    const fleet = await system.launchWorkers(1);
-    worker = fleet.workers[0] as Worker;
-    ada = await system.tenant('ada');
-    newKey = await generateSshKeyPair(system.lab.dir, 'next');
-    await system.untilFree(1, 200_000);
     lease = await ada.rentOne();
     oldKey = blobOf(await inside(worker, `cat ${AUTHORIZED}`));
   }, 300_000);
-  afterAll(() => system.close(), 60_000);
 
   const blobOf = (line: string): string => /AAAA\S+/.exec(line)?.[0] ?? '';
   const asDatabaseRoot = (sql: string, passwords: string[]): Promise<unknown> =>

@@ -1,21 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { StaleUidError } from '../../../src/modules/provisioning';
-import { sshExec, type Worker } from '../../lab';
-import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { sshExec } from '../../lab';
+import { aSpec, asRoot, asTenant, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 describe('ensurePresent', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench();
   const present = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['ensurePresent']> =>
     bench.provisioner.ensurePresent(nodeOf(worker), spec);
   const record = async (username: string): Promise<Record<string, number>> =>
     JSON.parse(await asRoot(worker, `cat /var/lib/orion/accounts/${username}.json`)) as Record<string, number>;
-
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-  }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
 
   it('makes an account that its key opens, without any right of root', async () => {
     const spec = aSpec(bench.tenantKey);

@@ -1,20 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { sshExec, type Worker } from '../../lab';
+import { describe, expect, it } from '@jest/globals';
+import { sshExec } from '../../lab';
 import { type AccountSpec } from '../../../src/modules/provisioning';
-import { aSpec, asRoot, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { aSpec, asRoot, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 /** Files and names on a machine are bytes. Those here are in no encoding that anybody agreed on. */
 describe.each([['over prefork workers', true], ['over ansible-playbook', false]])('a machine with odd bytes in its files, %s', (_way, warm) => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench({ warm });
   const present = (spec: AccountSpec): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), spec);
   const absent = (spec: AccountSpec): ReturnType<Bench['provisioner']['wipe']> => bench.provisioner.wipe(nodeOf(worker), [spec]);
-
-  beforeAll(async () => {
-    bench = await createBench({ warm });
-    worker = bench.workers[0] as Worker;
-  }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
 
   it('copies its skeleton as useradd -m does, byte by byte', async () => {
     await asRoot(worker, `cd /etc/skel && printf 'caf\\351\\0\\377\\n' >profile-latin1 && printf x >"$(printf 'na\\357ve\\nname')" && mkdir -p -m 750 "$(printf 'dir\\377')/deep"

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ProvisioningError } from '../../../src/modules/provisioning';
 import { openTrap } from '../../campaign/rogue/traps';
-import { eventually, generateSshKeyPair, type Worker } from '../../lab';
-import { aSpec, asRoot, createBench, nodeOf, provisionerWith, type Bench } from './support';
+import { eventually, generateSshKeyPair } from '../../lab';
+import { aSpec, asRoot, nodeOf, provisionerWith, useBench } from './support';
 
 const read = (path: string): string => {
   try {
@@ -29,21 +29,17 @@ const WAYS = [
 ];
 
 describe.each(WAYS)('when a node is not as it should be, and the play runs $way', ({ warm, flooded, command }) => {
-  let bench: Bench;
-  let worker: Worker;
+  afterAll(() => {
+    held.forEach((socket) => socket.destroy());
+    silent.close();
+  });
+  const { bench, worker } = useBench({ warm });
   let silent: Server;
   const held = new Set<Socket>();
 
   beforeAll(async () => {
-    bench = await createBench({ warm });
-    worker = bench.workers[0] as Worker;
     silent = createServer((socket) => held.add(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  }, 60_000);
-  afterAll(async () => {
-    held.forEach((socket) => socket.destroy());
-    silent.close();
-    await bench.lab.close();
   }, 60_000);
 
   const failureOf = async (work: Promise<unknown>): Promise<ProvisioningError> => {

@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Worker } from '../../lab';
-import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { describe, expect, it } from '@jest/globals';
+import { aSpec, asRoot, asTenant, nodeOf, tenantOf, useBench } from './support';
 
 const TEST_MS = 180_000;
 
@@ -9,8 +8,7 @@ const hold = ({ username, uid }: { username: string; uid: number }): string => `
   sed -i 's/}$/, "held": true}/' /var/lib/orion/accounts/${username}.json && chage -E 1 ${username} && pkill -STOP -U ${uid}`;
 
 describe('provisioning of a held account', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench();
   const held = async (): Promise<ReturnType<typeof aSpec>> => {
     const spec = aSpec(bench.tenantKey);
     await bench.provisioner.ensurePresent(nodeOf(worker), spec);
@@ -20,12 +18,6 @@ describe('provisioning of a held account', () => {
     return spec;
   };
   const states = (uid: number): Promise<string> => asRoot(worker, `ps -o stat= -U ${uid} | cut -c 1 | sort -u`);
-
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-  }, TEST_MS);
-  afterAll(() => bench.lab.close(), TEST_MS);
 
   it('gives it back: the order to have it there is a confirmation', async () => {
     const spec = await held();

@@ -1,31 +1,21 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type SshTarget, type Worker } from '../../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, generateSshKeyPair, sshExec, type SshKeyPair, type SshTarget } from '../../lab';
+import { useForAll, useForEach } from '../../support/hooks';
 import { changeSshd, SSHD_CONFIG } from '../../support/sshd';
 import { openSession } from '../../support/tenant';
 import { type AccountSpec } from '../../../src/modules/provisioning';
-import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { aSpec, asRoot, asTenant, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 describe('the keys of an account', () => {
-  let bench: Bench;
-  let worker: Worker;
-  let own: SshKeyPair;
-  let spec: AccountSpec;
+  const { bench, worker } = useBench();
+  const own = useForAll(() => generateSshKeyPair(bench.lab.dir));
+  const spec = useForEach(() => aSpec(bench.tenantKey));
   const root = (command: string, input?: string): Promise<string> => asRoot(worker, command, input);
   const present = (change: Partial<AccountSpec> = {}): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), { ...spec, ...change });
   const as = (key: SshKeyPair): SshTarget => tenantOf(worker, spec.username, key);
   const setPam = (value: 'yes' | 'no'): Promise<void> => changeSshd(worker, `sed -i 's/^UsePAM .*/UsePAM ${value}/' ${SSHD_CONFIG}`);
   const opens = async (key: SshKeyPair): Promise<boolean> => (await sshExec(as(key), 'true')).code === 0;
   const actionsOf = async (change: Partial<AccountSpec> = {}): Promise<unknown> => (await present(change)).details['actions'];
-
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-    own = await generateSshKeyPair(bench.lab.dir);
-  }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
-  beforeEach(() => {
-    spec = aSpec(bench.tenantKey);
-  });
 
   it('are root\'s alone: whatever the tenant writes into its home lets nobody in', async () => {
     await present();
@@ -107,8 +97,7 @@ describe('the keys of an account', () => {
 });
 
 describe('sshd', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench();
   let plain: string;
   const root = (command: string, input?: string): Promise<string> => asRoot(worker, command, input);
   const make = async (): Promise<AccountSpec> => {
@@ -121,11 +110,8 @@ describe('sshd', () => {
   const OURS = 'authorizedkeysfile /var/lib/orion/keys/%u';
 
   beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
     plain = `${await root(`cat ${SSHD_CONFIG}`)}\n`;
   }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
 
   it('is told by a block before the first Match, once, and is not asked again while nothing changes', async () => {
     await configure(`${plain}Match User orn-*\n  AuthorizedKeysFile .ssh/theirs\n`);

@@ -1,18 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Worker } from '../../lab';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { AccountSpec, Check, Fitness, ProvisioningError } from '../../../src/modules/provisioning';
 import { givenSshdLine } from '../../support/sshd';
-import { aSpec, asRoot, type Bench, createBench, nodeOf } from './support';
+import { aSpec, asRoot, type Bench, nodeOf, useBench } from './support';
 
-let bench: Bench;
-let worker: Worker;
+const { bench, worker } = useBench();
 const undo: (() => Promise<unknown>)[] = [];
 
-beforeAll(async () => {
-  bench = await createBench();
-  worker = bench.workers[0] as Worker;
-}, 60_000);
-afterAll(() => bench.lab.close(), 60_000);
 afterEach(async () => {
   for (const back of undo.splice(0).toReversed()) {
     await back();

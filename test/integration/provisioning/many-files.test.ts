@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Worker } from '../../lab';
-import { aSpec, asRoot, createBench, nodeOf, type Bench } from './support';
+import { describe, expect, it } from '@jest/globals';
+import { aSpec, asRoot, nodeOf, useBench } from './support';
 
 const LIMIT_MS = 180_000;
 const MANY = 200_000;
@@ -21,13 +20,7 @@ from orion_wipe import main
 print(told(main({'accounts': [{'username': sys.argv[2], 'uid': int(sys.argv[3])}], 'limit_seconds': 1})))`;
 
 describe('a tenant who left very many files', () => {
-  let bench: Bench;
-  let worker: Worker;
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-  }, LIMIT_MS);
-  afterAll(() => bench.lab.close(), LIMIT_MS);
+  const { bench, worker } = useBench();
 
   const plant = (uid: number, count: number, folder: string): Promise<string> =>
     asRoot(worker, `mkdir -p ${folder} && chmod 1777 ${folder} && exec setpriv --reuid=${uid} --regid=${uid} --clear-groups python3 -`, `

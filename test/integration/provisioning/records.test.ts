@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Worker } from '../../lab';
-import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { describe, expect, it } from '@jest/globals';
+import { aSpec, asRoot, asTenant, nodeOf, tenantOf, useBench } from './support';
 
 const LIMIT_MS = 60_000;
 const OF_MACHINE = 'root 198.51.100.9';
@@ -38,13 +37,7 @@ print(sqlite3.connect('/var/lib/lastlog/lastlog2.db').execute('SELECT * FROM Las
 print(oct(os.stat('/var/log/auth.log').st_mode)[-3:], open('/var/log/auth.log').read().strip()[:22])`;
 
 describe('what a machine notes about its accounts', () => {
-  let bench: Bench;
-  let worker: Worker;
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-  }, LIMIT_MS);
-  afterAll(() => bench.lab.close(), LIMIT_MS);
+  const { bench, worker } = useBench();
 
   const lease = async (): Promise<ReturnType<typeof aSpec>> => {
     const spec = aSpec(bench.tenantKey);

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type Worker } from '../../lab';
-import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../../lab';
+import { aSpec, asRoot, asTenant, nodeOf, tenantOf, useBench } from './support';
 
 /** Of each kind. */
 const ROUNDS = 5;
@@ -25,15 +25,11 @@ run()`)],
 ];
 
 describe('the first wipe is enough', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench();
   beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
     // As busy as a machine is: a list of its processes is old by the time that it is read to its end.
     await asRoot(worker, 'for i in $(seq 400); do sleep 900 >/dev/null 2>&1 </dev/null & done');
   }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
 
   it.each(RELAYS)('for a relay of processes, each of which %s', async (_, program, text) => {
     for (let round = 0; round < ROUNDS; round += 1) {

@@ -1,17 +1,13 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Worker } from '../../lab';
+import { useForAll } from '../../support/hooks';
 import { mountShared } from '../../support/shared-mount';
-import { aSpec, asRoot, asTenant, type Bench, createBench, nodeOf, tenantOf } from './support';
+import { aSpec, asRoot, asTenant, type Bench, nodeOf, tenantOf, useBench } from './support';
 
-let bench: Bench;
-let workers: [Worker, Worker];
-beforeAll(async () => {
-  bench = await createBench({ workers: 2 });
-  workers = bench.workers as [Worker, Worker];
-}, 60_000);
-afterAll(() => bench.lab.close(), 60_000);
+const { bench } = useBench({ workers: 2 });
+const workers = useForAll(() => bench.workers as [Worker, Worker]);
 
 const folderFor = (name: string): string => {
   const folder = join(bench.lab.dir, name);

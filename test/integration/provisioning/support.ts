@@ -8,6 +8,7 @@ import {
   createLab, generateSshKeyPair, launchWorkers, projectDir, sshExec,
   type Lab, type RunResult, type SshExecOptions, type SshKeyPair, type SshTarget, type Worker,
 } from '../../lab';
+import { useFirstWorker, useForAll } from '../../support/hooks';
 
 export interface Bench {
   lab: Lab;
@@ -43,6 +44,12 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
     await lab.close();
     throw error;
   }
+}
+
+/** A bench for all tests of the enclosing block, and its first worker. */
+export function useBench(options?: BenchOptions): { bench: Bench; worker: Worker } {
+  const bench = useForAll(() => createBench(options), ({ lab }) => lab.close());
+  return { bench, worker: useFirstWorker(bench) };
 }
 
 /** A provisioner that ends with the lab. */

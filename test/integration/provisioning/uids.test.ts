@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually, type Worker } from '../../lab';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '../../lab';
 import { addNameService } from '../../support/name-service';
-import { aSpec, asRoot, asTenant, type Bench, createBench, nodeOf, tenantOf } from './support';
+import { aSpec, asRoot, asTenant, type Bench, nodeOf, tenantOf, useBench } from './support';
 
-let bench: Bench;
-let worker: Worker;
+const { bench, worker } = useBench();
 const present = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), spec);
 
-beforeAll(async () => {
-  bench = await createBench();
-  worker = bench.workers[0] as Worker;
-  await addNameService(bench.lab, worker);
-}, 60_000);
-afterAll(() => bench.lab.close(), 60_000);
+beforeAll(() => addNameService(bench.lab, worker), 60_000);
 beforeEach(() => asRoot(worker, 'rm -f /etc/people /etc/people.groups /etc/people.hangs /var/lib/orion/owners; : > /etc/subuid; : > /etc/subgid'));
 
 /** Refused as taken, and nothing made. */

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { inspect } from '../../campaign/residues/inspect';
 import { RESIDUES } from '../../campaign/residues/kinds';
 import { layGround, plant } from '../../campaign/residues/plant';
-import { eventually, type Worker } from '../../lab';
-import { aSpec, asRoot, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { eventually } from '../../lab';
+import { aSpec, asRoot, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 const UID = 41_000;
 const NAME = 'orn-residue';
@@ -49,14 +49,8 @@ VERIFIED 0'; chown ${String(UID)} /dev/shm/x*`, 'file /dev/shm/x?VERIFIED 0', 'r
 ];
 
 describe('verifyClean', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench();
   const planted: ReturnType<typeof aSpec>[] = [];
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-  }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
 
   const verify = (): ReturnType<Bench['provisioner']['verifyClean']> => bench.provisioner.verifyClean(nodeOf(worker), [account]);
 

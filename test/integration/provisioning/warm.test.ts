@@ -1,9 +1,9 @@
 import { chmodSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { createLogger, type Logger, silentLogger } from '../../../src/lib/logger';
 import { eventually, generateSshKeyPair, projectDir, type Worker } from '../../lab';
-import { aSpec, asRoot, createBench, nodeOf, provisionerWith, type Bench } from './support';
+import { aSpec, asRoot, createBench, nodeOf, provisionerWith, useBench } from './support';
 
 const read = (path: string): string => {
   try {
@@ -25,16 +25,12 @@ const isPlaying = (pid: number): boolean => read(`/proc/${pid}/comm`).trim() ===
 const anonymousKb = (pid: number): number => Number(/^RssAnon:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
 
 describe('plays in warm processes', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench({ workers: 2 });
   let source: number;
   beforeAll(async () => {
-    bench = await createBench({ workers: 2 });
-    worker = bench.workers[0] as Worker;
     await bench.provisioner.verifyClean(nodeOf(worker), []);
     source = sources()[0] as number;
   }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
 
   /** A play that waits on the node, for the lock that it takes there. */
   const startWaiting = async (signal?: AbortSignal): Promise<{ outcome: Promise<unknown>; fork: number; unlock: () => Promise<void> }> => {

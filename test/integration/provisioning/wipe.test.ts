@@ -1,26 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { fillDisk, shrinkDisk } from '../../campaign/rogue/workers';
-import { eventually, sshExec, type Worker } from '../../lab';
+import { eventually, sshExec } from '../../lab';
 import { inspect } from '../../campaign/residues/inspect';
 import { RESIDUES } from '../../campaign/residues/kinds';
 import { judgeGround, layGround, plant } from '../../campaign/residues/plant';
-import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
+import { aSpec, asRoot, asTenant, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 describe('wipe', () => {
-  let bench: Bench;
-  let worker: Worker;
+  const { bench, worker } = useBench();
   const lease = async (): Promise<ReturnType<typeof aSpec>> => {
     const spec = aSpec(bench.tenantKey);
     await bench.provisioner.ensurePresent(nodeOf(worker), spec);
     return spec;
   };
   const verify = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['verifyClean']> => bench.provisioner.verifyClean(nodeOf(worker), [spec]);
-
-  beforeAll(async () => {
-    bench = await createBench();
-    worker = bench.workers[0] as Worker;
-  }, 60_000);
-  afterAll(() => bench.lab.close(), 60_000);
 
   it('leaves nothing of a tenant that left everything', async () => {
     const spec = await lease();

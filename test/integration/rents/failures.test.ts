@@ -1,36 +1,30 @@
 import type { Knex } from 'knex';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createDatabase } from '../../../src/db/connection';
 import { selectFirst } from '../../../src/db/sql';
 import type { Reserved } from '../../../src/flows/rent/rent-request';
 import { type Reserve, reserveAlone } from '../../../src/flows/rent/reserve';
 import { runPlacement } from '../../../src/flows/placements/run-placement';
 import type { User } from '../../../src/modules/accounts';
-import { type CommitFate, createLab, type DatabaseProxy, startDatabaseProxy } from '../../lab';
+import { type CommitFate, startDatabaseProxy } from '../../lab';
 import { aUser, severalNodes } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { count, openTestDatabase, type TestDatabase } from '../../support/database';
+import { count } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useForAll, useLab, useTestDatabase } from '../../support/hooks';
 import { aRequest, askAtOnce, countOf, replicaOn, type Told } from './support';
 
-const lab = createLab();
-let database: TestDatabase;
-let proxy: DatabaseProxy;
+const lab = useLab();
+const database = useTestDatabase({ resetEach: true });
+const proxy = useForAll(() => startDatabaseProxy(lab, database.access));
 let db: Knex;
 let reserve: Reserve;
 let users: User[];
-beforeAll(async () => {
-  database = await openTestDatabase();
-  proxy = await startDatabaseProxy(lab, database.access);
+beforeAll(() => {
   db = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 8 });
-}, 60_000);
-afterAll(async () => {
-  await db.destroy();
-  await lab.close();
-  await database.close();
+  lab.push('pool', () => db.destroy());
 });
 beforeEach(async () => {
-  await database.reset();
   reserve = replicaOn(db);
   await severalNodes(database.db, 20);
   users = await Promise.all(Array.from({ length: 5 }, () => aUser(database.db)));

@@ -1,21 +1,19 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Reserve } from '../../../src/flows/rent/reserve';
 import type { User } from '../../../src/modules/accounts';
 import { fitOf, type Labels } from '../../../src/modules/nodes';
 import { aNode, aUser, severalNodes } from '../../support/builders';
-import { age, count, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { age, count, rows } from '../../support/database';
+import { useTestDatabase } from '../../support/hooks';
 import { anything, aRequest, askAtOnce, countOf, replicaOn, type Told } from './support';
 
-let database: TestDatabase;
+const database = useTestDatabase({ resetEach: true });
 let one: Reserve;
 let other: Reserve;
-beforeAll(async () => {
-  database = await openTestDatabase();
+beforeAll(() => {
   [one, other] = [replicaOn(database.db), replicaOn(database.secondPool())];
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(() => database.reset());
+});
 
 const several = (n: number, each: (i: number) => [Reserve, ReturnType<typeof aRequest>]): Promise<Told[]> => askAtOnce(Array.from({ length: n }, (_, i) => each(i)));
 

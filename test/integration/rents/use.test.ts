@@ -1,29 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { User } from '../../../src/modules/accounts';
+import { describe, expect, it } from '@jest/globals';
 import { eventually } from '../../lab';
-import { startTestApi, type TestApi } from '../../support/api';
-import { aNode, aUser, type TestNode } from '../../support/builders';
-import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import type { TestApi } from '../../support/api';
+import { aNode, type TestNode } from '../../support/builders';
+import { age, count, row, rows } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { callAsNode } from '../../support/machine';
 import type { Node } from '../../../src/contract';
 
-let database: TestDatabase;
-let api: TestApi;
-let user: User;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  user = await aUser(database.db);
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const user = useUser(database);
+const admin = useUser(database, { role: 'admin' });
 
 const ROOMY = { load1: 0.1, memory_free_mb: 1800, disk_free_mb: 50_000 };
 const say = async (node: TestNode, vitals: object): Promise<void> => {

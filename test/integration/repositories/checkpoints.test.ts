@@ -1,21 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { checkpointHome, claimCheckpoints, sweepCheckpoints } from '../../../src/flows/placements/checkpoint-home';
 import { drain } from '../../../src/flows/nodes/operate-node';
 import { releaseLease } from '../../../src/flows/leases/release-lease';
 import { StateMissingError, TooLargeError } from '../../../src/modules/checkpoints';
 import { aNode, type TestLease } from '../../support/builders';
-import { age, count, openTestDatabase, type TestDatabase } from '../../support/database';
+import { age, count } from '../../support/database';
+import { useForEach, useTestDatabase } from '../../support/hooks';
 import { CheckpointStage } from './checkpoint-stage';
 
-let database: TestDatabase;
-let stage: CheckpointStage;
-beforeAll(async () => {
-  database = await openTestDatabase();
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  stage = await CheckpointStage.open(database);
-});
+const database = useTestDatabase();
+const stage = useForEach(() => CheckpointStage.open(database));
 
 describe('checkpoints', () => {
   it('are due at an interval, full at first and then what changed, and the lease shows how old the last one is', async () => {

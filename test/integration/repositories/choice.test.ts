@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { transaction } from '../../../src/db/transaction';
 import { fitOf, lockFreeNodes, type Requirements } from '../../../src/modules/nodes';
 import { aNode } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { useTestDatabase } from '../../support/hooks';
 
 interface Shape {
   cpus: number;
@@ -20,11 +20,7 @@ const wanted: fc.Arbitrary<Requirements> = fc.record({ cpus: fc.integer({ min: 1
 const satisfies = (node: Shape, { cpus, memoryMb, labels: named }: Requirements): boolean =>
   node.cpus >= cpus && node.memoryMb >= memoryMb && Object.entries(named).every(([name, value]) => node.labels[name] === value);
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await openTestDatabase();
-}, 60_000);
-afterAll(() => database.close());
+const database = useTestDatabase();
 
 async function given(nodes: Shape[]): Promise<(Shape & { id: number })[]> {
   await database.reset();

@@ -1,24 +1,15 @@
 import type { Knex } from 'knex';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { type Tx, transaction } from '../../../src/db/transaction';
-import type { User } from '../../../src/modules/accounts';
 import { claimDuePlacements, insertLeases, insertRents, lockDueMigration, lockExpiredLeases, renewPlacement, settlePlacementFailed, settlePresent } from '../../../src/modules/leases';
 import { claimDueProbes, claimDueWipes, claimFreeNode, lockProbedNode, occupyNodes, renewWipe, settleStillAlive, settleWiped, settleWipeFailed } from '../../../src/modules/nodes';
-import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
-import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { aLease, aNode, severalNodes } from '../../support/builders';
+import { age, count, row } from '../../support/database';
+import { useForAll, useTestDatabase, useUser } from '../../support/hooks';
 
-let database: TestDatabase;
-let pools: [Knex, Knex];
-let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  pools = [database.db, database.secondPool()];
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  user = await aUser(database.db);
-});
+const database = useTestDatabase({ resetEach: true });
+const pools = useForAll((): [Knex, Knex] => [database.db, database.secondPool()]);
+const user = useUser(database);
 
 const either = (n: number): Knex => (n % 2 ? pools[0] : pools[1]);
 const inParallel = <T>(n: number, work: (db: Knex) => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: n }, (_, each) => work(either(each))));

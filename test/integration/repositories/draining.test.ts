@@ -1,35 +1,24 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { WorkContext } from '../../../src/flows/support/context';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { leaveNode } from '../../../src/flows/enrolment/leave-node';
 import { migrateNextLease } from '../../../src/flows/migration/migrate-leases';
 import { drain, undrain } from '../../../src/flows/nodes/operate-node';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { transaction } from '../../../src/db/transaction';
-import type { User } from '../../../src/modules/accounts';
 import { markMigrating } from '../../../src/modules/leases';
 import { drainNode } from '../../../src/modules/nodes';
 import { eventually } from '../../lab';
-import { aLease, aNode, aUser, type TestLease } from '../../support/builders';
+import { aLease, aNode, type TestLease } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { age, count, row } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useForAll, useTestDatabase, useUser } from '../../support/hooks';
 
 const provisioner = createFakeProvisioner();
-let database: TestDatabase;
-let ctx: WorkContext;
-let other: WorkContext;
-let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  ctx = createTestContext(database.db, provisioner);
-  other = createTestContext(database.secondPool(), provisioner);
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  provisioner.reset();
-  user = await aUser(database.db);
-});
+const database = useTestDatabase({ resetEach: true });
+const ctx = useForAll(() => createTestContext(database.db, provisioner));
+const other = useForAll(() => createTestContext(database.secondPool(), provisioner));
+const user = useUser(database);
+beforeEach(() => provisioner.reset());
 
 const lease = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT state, generation, occupied_node_id AS node FROM leases WHERE id = ?', [id]);
 const orderDrain = (nodeId: number, move = true): Promise<unknown> => drain(other, { nodeId, move, by: user });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { WorkContext } from '../../../src/flows/support/context';
 import { expireLeases } from '../../../src/flows/leases/expire-leases';
 import { migrateNextLease } from '../../../src/flows/migration/migrate-leases';
@@ -6,29 +6,20 @@ import { claimProbes, probeNode } from '../../../src/flows/health/probe-node';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { watchFleet } from '../../../src/flows/migration/watch-fleet';
 import { claimWipes, wipeNode } from '../../../src/flows/placements/wipe-node';
-import type { User } from '../../../src/modules/accounts';
 import { probeSoon } from '../../../src/modules/nodes';
 import { NewerAccountError, UnfinishedWipeError } from '../../../src/modules/provisioning';
 import type { ProbeResult } from '../../../src/ssh';
-import { aLease, aNode, aUser, severalNodes, type TestLease, type TestNode } from '../../support/builders';
+import { aLease, aNode, severalNodes, type TestLease, type TestNode } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { age, count, row, rows } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useForAll, useTestDatabase, useUser } from '../../support/hooks';
 
 const provisioner = createFakeProvisioner();
-let database: TestDatabase;
-let ctx: WorkContext;
-let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  ctx = createTestContext(database.db, provisioner);
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  provisioner.reset();
-  user = await aUser(database.db);
-});
+const database = useTestDatabase({ resetEach: true });
+const ctx = useForAll(() => createTestContext(database.db, provisioner));
+const user = useUser(database);
+beforeEach(() => provisioner.reset());
 
 const lease = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT state, generation, occupied_node_id, ends_at, waiting_since, end_reason FROM leases WHERE id = ?', [id]);
 const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT status, dirty, leasable, lease_id, wipe_failures, wipe_due_at FROM nodes WHERE id = ?', [id]);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { viewJobs } from '../../../src/flows/jobs/view-jobs';
 import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
@@ -6,16 +6,12 @@ import { bind, createReportWriter, type RunningJobs, startJobs, type SweepJob } 
 import { createMetrics } from '../../../src/modules/telemetry';
 import { eventually } from '../../lab';
 import { aLease, aNode, aUser } from '../../support/builders';
-import { age, count, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { age, count, rows } from '../../support/database';
+import { useTestDatabase } from '../../support/hooks';
 import { openRowCounter } from '../../support/rows-read';
 
-let database: TestDatabase;
+const database = useTestDatabase({ resetEach: true });
 const running: RunningJobs[] = [];
-beforeAll(async () => {
-  database = await openTestDatabase();
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(() => database.reset());
 
 const jobOf = (name: string, sweep: () => Promise<'done'> = () => Promise.resolve('done')): SweepJob<null> => ({
   name,

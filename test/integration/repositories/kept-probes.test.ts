@@ -1,16 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { transaction } from '../../../src/db/transaction';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import { handBackShards, holdShards, listKeepableNodes, settleAnswers, SHARDS } from '../../../src/modules/nodes';
 import { aNode, severalNodes, type TestNode } from '../../support/builders';
-import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
+import { age, count, row, rows } from '../../support/database';
+import { useTestDatabase } from '../../support/hooks';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await openTestDatabase();
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(() => database.reset());
+const database = useTestDatabase({ resetEach: true });
 
 const hold = (id: string): Promise<number> => transaction(database.db, (tx) => holdShards(tx, { id, seconds: 15 }));
 const owned = (id: string): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM probe_shards WHERE owner_id = ?', [id]);

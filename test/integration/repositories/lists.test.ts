@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Knex } from 'knex';
 import { viewLeases } from '../../../src/flows/leases/view-lease';
 import { listUserKeys, listUsers } from '../../../src/modules/accounts';
@@ -6,8 +6,9 @@ import { listEventsAfter, listLeaseEvents } from '../../../src/modules/audit';
 import { countLeases, type LeaseFilter, listLeases, listPlacementsOfLease } from '../../../src/modules/leases';
 import { listFreeNodes, listJoinTokens, listNodes } from '../../../src/modules/nodes';
 import { aUser } from '../../support/builders';
-import { count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
-import { openRowCounter, type RowCounter } from '../../support/rows-read';
+import { count, row, rows } from '../../support/database';
+import { close, useForAll, useTestDatabase } from '../../support/hooks';
+import { openRowCounter } from '../../support/rows-read';
 
 /** With twice as many of each, every page reads the same: what is counted does not depend on these numbers. */
 const PAST_LEASES = 120_000;
@@ -15,24 +16,18 @@ const NODES = 40_000;
 const OTHERS = 50_000;
 const PAGE = 100;
 
-let database: TestDatabase;
-let counter: RowCounter;
+const database = useTestDatabase();
+const counter = useForAll(() => openRowCounter(database.access), close);
 let db: Knex;
 /** Has half of all leases that are over, and some of those that run. */
 let tenantId: number;
 let lastLeaseId: number;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
   ({ db } = database);
   await fill();
   lastLeaseId = await count(db, 'SELECT MAX(id) FROM leases');
-  counter = openRowCounter(database.access);
 }, 120_000);
-afterAll(async () => {
-  await counter.close();
-  await database.close();
-});
 
 /** Half of the nodes are leased; one in fifty is dead. Some running leases are as old as the history, the rest are new. */
 async function fill(): Promise<void> {

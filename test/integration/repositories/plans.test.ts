@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { selectRows } from '../../../src/db/sql';
 import { transaction } from '../../../src/db/transaction';
 import { lockFreeNodes } from '../../../src/modules/nodes';
 import { aUser } from '../../support/builders';
-import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { rows } from '../../support/database';
+import { useTestDatabase } from '../../support/hooks';
 
-let database: TestDatabase;
+const database = useTestDatabase();
 
 interface Plan {
   table: string;
@@ -17,7 +18,6 @@ interface Plan {
 
 describe('with thousands of rows, what is due is found by its index', () => {
   beforeAll(async () => {
-    database = await openTestDatabase();
     const raw = (sql: string, bindings: number[] = []): Promise<unknown> => database.db.raw(sql, bindings);
     const { id } = await aUser(database.db);
     await raw(
@@ -34,7 +34,6 @@ describe('with thousands of rows, what is due is found by its index', () => {
     await raw("INSERT INTO checkpoints (lease_id, enabled, archives, due_at) SELECT id, 1, '[]', IF(id % 50, NULL, UTC_TIMESTAMP(3)) FROM leases");
     await rows(database.db, 'ANALYZE TABLE nodes, leases, placements, checkpoints');
   }, 60_000);
-  afterAll(() => database.close());
 
   it('R25: a claim that goes on from a place does not walk over what lies before it', async () => {
     const search = { wanted: { cpus: 1, memoryMb: 0, labels: {} }, limit: 2, after: { fit: 5_120, band: 0 as const, id: 3_000 } };

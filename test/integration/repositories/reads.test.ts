@@ -1,17 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Knex } from 'knex';
 import { findNextEnd } from '../../../src/modules/leases';
 import { countFleet, couldEverSatisfy, lookAround, listFreeNodes, listNodes, listNodesOfUser } from '../../../src/modules/nodes';
 import { aUser } from '../../support/builders';
-import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
-import { openRowCounter, type RowCounter } from '../../support/rows-read';
+import { rows } from '../../support/database';
+import { close, useForAll, useTestDatabase } from '../../support/hooks';
+import { openRowCounter } from '../../support/rows-read';
 
 const NODES = 10_000;
 const FREE = 200;
 const PAGE = 100;
 
-let database: TestDatabase;
-let counter: RowCounter;
+const database = useTestDatabase();
+const counter = useForAll(() => openRowCounter(database.access), close);
 let tenantId: number;
 
 /** All nodes are leased but the last ones; the tenant has one lease in fifty of those that run, and a long history. One node in fifty has been dead for long, some have just begun to fail. */
@@ -34,15 +35,7 @@ async function fill(db: Knex): Promise<void> {
   await rows(db, 'ANALYZE TABLE nodes, leases');
 }
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-  await fill(database.db);
-  counter = openRowCounter(database.access);
-}, 60_000);
-afterAll(async () => {
-  await counter.close();
-  await database.close();
-});
+beforeAll(() => fill(database.db), 60_000);
 
 describe(`with ${NODES} nodes, what is asked often looks at few of them`, () => {
   it.each<[string, number, (db: Knex) => Promise<unknown>]>([

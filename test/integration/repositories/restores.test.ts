@@ -1,22 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { drain } from '../../../src/flows/nodes/operate-node';
 import { releaseLease } from '../../../src/flows/leases/release-lease';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { RestoreError } from '../../../src/modules/checkpoints';
 import { findLease } from '../../../src/modules/leases';
 import { aNode, severalNodes, type TestLease } from '../../support/builders';
-import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { age, count, row } from '../../support/database';
+import { useForEach, useTestDatabase } from '../../support/hooks';
 import { CheckpointStage } from './checkpoint-stage';
 
-let database: TestDatabase;
-let stage: CheckpointStage;
-beforeAll(async () => {
-  database = await openTestDatabase();
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  stage = await CheckpointStage.open(database);
-});
+const database = useTestDatabase();
+const stage = useForEach(() => CheckpointStage.open(database));
 
 describe('restoring', () => {
   it('a lease that moves finds its home on the next node before it is active, and the next checkpoint there is a full one', async () => {

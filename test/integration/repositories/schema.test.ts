@@ -1,18 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { User } from '../../../src/modules/accounts';
-import { aLease, aNode, aUser } from '../../support/builders';
-import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { describe, expect, it } from '@jest/globals';
+import { aLease, aNode } from '../../support/builders';
+import { age, row } from '../../support/database';
+import { useTestDatabase, useUser } from '../../support/hooks';
 
-let database: TestDatabase;
-let user: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  user = await aUser(database.db);
-});
+const database = useTestDatabase({ resetEach: true });
+const user = useUser(database);
 
 /** MariaDB's own number; the driver knows MySQL's names alone. */
 const CONSTRAINT_FAILED = 4025;

@@ -1,21 +1,16 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { transaction } from '../../../src/db/transaction';
 import { type Round, watchFleet } from '../../../src/flows/migration/watch-fleet';
 import { suspectSilentNodes } from '../../../src/modules/nodes';
 import { severalNodes } from '../../support/builders';
 import { createTestContext } from '../../support/context';
-import { age, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { age, rows } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useTestDatabase } from '../../support/hooks';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await openTestDatabase();
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  await age(database.db, 'UPDATE control_plane SET judged_since = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, last_tick_at = UTC_TIMESTAMP(3)');
-});
+const database = useTestDatabase({ resetEach: true });
+beforeEach(() =>
+  age(database.db, 'UPDATE control_plane SET judged_since = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, last_tick_at = UTC_TIMESTAMP(3)'));
 
 /** Nodes of which these (by their place in the list) have not called for two minutes, nor been logged in to. */
 async function aFleet(size: number, silent: number[]): Promise<number[]> {

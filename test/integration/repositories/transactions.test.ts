@@ -3,20 +3,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { createDatabase } from '../../../src/db/connection';
 import { execute, selectFirst, selectRows } from '../../../src/db/sql';
 import { type Batch, isDatabaseGone, isDuplicate, type Transaction, transaction, type Tx } from '../../../src/db/transaction';
-import { createLab, type DatabaseProxy, eventually, startDatabaseProxy } from '../../lab';
-import { count, openTestDatabase, type TestDatabase } from '../../support/database';
+import { eventually, startDatabaseProxy } from '../../lab';
+import { count } from '../../support/database';
+import { useForAll, useLab, useTestDatabase } from '../../support/hooks';
 
-let database: TestDatabase;
+const database = useTestDatabase({ resetEach: true });
 let db: Knex;
-beforeAll(async () => {
-  database = await openTestDatabase();
+beforeAll(() => {
   db = createDatabase({ ...database.access, poolSize: 1 });
-}, 60_000);
-afterAll(async () => {
-  await db.destroy();
-  await database.close();
 });
-beforeEach(() => database.reset());
+afterAll(() => db.destroy());
 
 const INSERT = "INSERT INTO users (username, password_hash, max_leases, max_lease_hours) VALUES (?, 'a secret hash', 1, 1)";
 const insert = (to: Knex | Tx, name: string): Promise<number> => execute(to, INSERT, [name]);
@@ -98,15 +94,13 @@ describe.each([
   { how: 'in one round trip', multiStatements: true, trips: { batch: 1, plain: 3, failed: 1 } },
   { how: 'one by one, where the connection takes no more', multiStatements: false, trips: { batch: 6, plain: 4, failed: 3 } },
 ])('a batch, sent $how', ({ multiStatements, trips }) => {
-  const lab = createLab();
-  let proxy: DatabaseProxy;
+  const lab = useLab();
+  const proxy = useForAll(() => startDatabaseProxy(lab, database.access));
   let far: Knex;
-  beforeAll(async () => {
-    proxy = await startDatabaseProxy(lab, database.access);
+  beforeAll(() => {
     far = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1, multiStatements });
     lab.push('pool', () => far.destroy());
   });
-  afterAll(() => lab.close());
   beforeEach(() => selectFirst(far, 'SELECT 1'));
   const names = (tx: Tx): Promise<{ username: string }[]> => selectRows(tx, 'SELECT username FROM users ORDER BY id');
   const insertAll = (...all: string[]) => (batch: Batch): Promise<unknown> => Promise.all(all.map((name) => insert(batch, name)));

@@ -2,27 +2,23 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Knex } from 'knex';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Statements } from '../../../src/db/migrations/statements';
 import { selectRows } from '../../../src/db/sql';
 import { type Tx, transaction } from '../../../src/db/transaction';
 import { BLOCK, type BlockWish, claimDueWipes, findNode, giveBlock, settleWiped, takeUid } from '../../../src/modules/nodes';
 import { projectDir, run } from '../../lab';
 import { aLease, aNode, aUser } from '../../support/builders';
-import { age, migrationsDir, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { age, migrationsDir, row } from '../../support/database';
+import { useTestDatabase } from '../../support/hooks';
 
 const FLEET = { first: 70_000, last: 2_000_000_000 };
-let database: TestDatabase;
+const database = useTestDatabase({ resetEach: true });
 let db: Knex;
-beforeAll(async () => {
-  database = await openTestDatabase();
+beforeAll(() => {
   ({ db } = database);
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  await db.raw('DELETE FROM uid_blocks');
 });
+beforeEach(() => db.raw('DELETE FROM uid_blocks'));
 
 const give = (wish: Partial<BlockWish> = {}, pool = db): Promise<number | null> => transaction(pool, (tx) => giveBlock(tx, { nodeId: 1, own: null, fleet: FLEET, above: 0, ...wish }));
 

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createLeaderElection } from '../../../src/flows/support/leader-election';
 import { type ScaleContext, type ScaledTarget, scaleService, watchService } from '../../../src/flows/scaling/scale-service';
 import { type Clock, systemClock } from '../../../src/lib/clock';
@@ -8,19 +8,12 @@ import { createLogger, type LogFields, silentLogger } from '../../../src/lib/log
 import { handBackLeadership, holdsLeadership, type LeadershipClaim, type Obstacle, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleStep, takeLeadership } from '../../../src/modules/scaling';
 import { createMetrics } from '../../../src/modules/telemetry';
 import { aNode } from '../../support/builders';
-import { age, openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { age, rows } from '../../support/database';
+import { useForAll, useTestDatabase } from '../../support/hooks';
 
-let database: TestDatabase;
-let pools: [Knex, Knex];
-beforeAll(async () => {
-  database = await openTestDatabase();
-  pools = [database.db, database.secondPool()];
-}, 60_000);
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  await database.db.raw('UPDATE leaders SET token = NULL, expires_at = UTC_TIMESTAMP(3)');
-});
+const database = useTestDatabase({ resetEach: true });
+const pools = useForAll((): [Knex, Knex] => [database.db, database.secondPool()]);
+beforeEach(() => database.db.raw('UPDATE leaders SET token = NULL, expires_at = UTC_TIMESTAMP(3)'));
 
 const aClaim = (): LeadershipClaim => ({ name: 'autoscaler', token: newClaimToken() });
 const lapse = (): Promise<void> => age(database.db, 'UPDATE leaders SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND');

@@ -1,29 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { signUp } from '../../../src/flows/accounts/sign-up';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
 import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
-import { JWT_KEY, startTestApi, type Method, type TestApi } from '../../support/api';
+import { JWT_KEY, type Method } from '../../support/api';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { close, useForAll, useTestApi, useTestDatabase } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { checksums, expectRefusal } from './support';
 
-let database: TestDatabase;
-let api: TestApi;
-const client = createHttpClient(4);
+const database = useTestDatabase();
+const api = useTestApi(database);
+const client = useForAll(() => createHttpClient(4), close);
 const CREDENTIALS = { username: 'grace', password: 'a password of grace' };
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-  await signUp({ db: database.db }, { ...CREDENTIALS, role: 'user', maxLeases: 5, maxLeaseHours: 24 });
-}, 60_000);
-afterAll(async () => {
-  client.close();
-  await api.close();
-  await database.close();
-});
+beforeAll(() => signUp({ db: database.db }, { ...CREDENTIALS, role: 'user', maxLeases: 5, maxLeaseHours: 24 }), 60_000);
 
 /** What a request is about. `user` owns the lease and the key. */
 interface Scene {

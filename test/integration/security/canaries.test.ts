@@ -1,12 +1,13 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { generateSshKeyPair, startDatabaseProxy, type Worker } from '../../lab';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { generateSshKeyPair, startDatabaseProxy } from '../../lab';
 import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
-import { fastConstants, startSystem, type System } from '../../support/system';
+import { close, useFirstWorker, useFleet, useForAll, useSystem } from '../../support/hooks';
+import { fastConstants } from '../../support/system';
 import type { Lease, Rented } from '../../../src/contract';
-import { watchProcesses, type ProcessWatch } from './watch-processes';
+import { watchProcesses } from './watch-processes';
 
 /** Everything that must be nowhere but where it belongs, by name; each is told from all else by its own random letters. */
 const canaries = new Map<string, string>();
@@ -14,10 +15,13 @@ const PASSWORD = 'canary-password-8f1d2c7be93a';
 const WRONG = 'canary-wrong-5a0e97d41c66';
 const said: { path: string; answer: HttpAnswer }[] = [];
 const logs: [string, () => string][] = [];
-const client = createHttpClient(4);
-let system: System;
-let worker: Worker;
-let watch: ProcessWatch;
+const system = useSystem({
+  apis: 1, schedulers: 1,
+  env: { ...fastConstants({ claimSeconds: 30 }), LOG_LEVEL: 'debug', ORION_PLAY_TIMEOUT_SECONDS: '120' },
+});
+const client = useForAll(() => createHttpClient(4), close);
+const watch = useForAll(watchProcesses, (watching) => watching.stop());
+const worker = useFirstWorker(useFleet(system, 1, { agentEnv: { LOG_LEVEL: 'debug' } }));
 let plays: string[];
 let tenantKey: string;
 
@@ -40,14 +44,6 @@ async function ask<T>(method: string, path: string, { token, body, url = system.
 }
 
 beforeAll(async () => {
-  system = await startSystem({
-    apis: 1, schedulers: 1,
-    env: { ...fastConstants({ claimSeconds: 30 }), LOG_LEVEL: 'debug', ORION_PLAY_TIMEOUT_SECONDS: '120' },
-  });
-  watch = watchProcesses();
-  const { workers } = await system.launchWorkers(1, { agentEnv: { LOG_LEVEL: 'debug' } });
-  worker = workers[0] as Worker;
-  await system.untilFree(1, 120_000);
   const { env } = system;
   const own = await generateSshKeyPair(system.lab.dir, 'tenant');
   tenantKey = own.keyFile;
@@ -64,11 +60,6 @@ beforeAll(async () => {
   await failWithoutDatabase();
   plays = watch.stop();
 }, 400_000);
-afterAll(async () => {
-  watch.stop();
-  client.close();
-  await system.close();
-}, 60_000);
 
 /** A life of a lease, with everything that may go wrong on the way. */
 async function useIt(publicKey: string): Promise<void> {

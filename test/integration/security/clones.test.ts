@@ -1,35 +1,26 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { User } from '../../../src/modules/accounts';
-import type { FindMark, MarkAnswer } from '../../../src/ssh';
-import { startTestApi, type TestApi } from '../../support/api';
-import { aLease, aNode, aUser, type NodeOptions, type TestNode } from '../../support/builders';
-import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { MarkAnswer } from '../../../src/ssh';
+import { startTestApi } from '../../support/api';
+import { aLease, aNode, type NodeOptions, type TestNode } from '../../support/builders';
+import { age, count, row } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { registerMachine, sendRegistration, signRegistration } from '../../support/machine';
 import type { IssuedJoinToken } from '../../../src/contract';
 import type { RegisteredJson, Reply } from '../../support/wire';
 
-let database: TestDatabase;
-let watching: TestApi;
-let admin: User;
+const database = useTestDatabase({ resetEach: true });
+const watching = useTestApi(database, {
+  findMark: (target, mark) => {
+    asked.push([target.nodeId, target.address, target.hostKey, mark]);
+    return Promise.resolve(shown);
+  },
+});
+const admin = useUser(database, { role: 'admin' });
 /** What the machine at a node's address answers, and which were asked. */
 let shown: MarkAnswer;
 let asked: unknown[];
-beforeAll(async () => {
-  database = await openTestDatabase();
-  const findMark: FindMark = (target, mark) => {
-    asked.push([target.nodeId, target.address, target.hostKey, mark]);
-    return Promise.resolve(shown);
-  };
-  watching = await startTestApi(database.db, { findMark });
-}, 60_000);
-afterAll(async () => {
-  await watching.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
+beforeEach(() => {
   asked = [];
   shown = 'no_answer';
 });

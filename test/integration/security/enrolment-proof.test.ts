@@ -1,41 +1,28 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { createControlTrust } from '../../../src/agent/control-trust';
 import { parseHeartbeatAnswer } from '../../../src/agent/wire';
 import { authorizeCall, isSealed } from '../../../src/lib/call-mac';
 import { controlFingerprint, isSignedByControlKey, registrationText } from '../../../src/lib/control-key';
 import { sha256 } from '../../../src/lib/ids';
 import { silentLogger } from '../../../src/lib/logger';
-import type { User } from '../../../src/modules/accounts';
 import { signingKeyOf } from '../../../src/ssh';
-import { CONTROL_KEY, startTestApi, type TestApi } from '../../support/api';
-import { aLease, aNode, aUser } from '../../support/builders';
-import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { CONTROL_KEY, startTestApi } from '../../support/api';
+import { aLease, aNode } from '../../support/builders';
+import { age, row } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anOpenSshKeyPair, anSshKey, privateHalfOf } from '../../support/keys';
 import { callAsNode, ENTRANCES, fetchChallenge, post, registerMachine, sendRegistration, signRegistration, type SignedRegistration } from '../../support/machine';
 import type { IssuedJoinToken } from '../../../src/contract';
 import type { RegisteredJson, Reply } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
 
-let database: TestDatabase;
-let replicas: [TestApi, TestApi];
-let api: TestApi;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  replicas = [await startTestApi(database.db), await startTestApi(database.db)];
-  api = replicas[0];
-}, 60_000);
-afterAll(async () => {
-  await Promise.all(replicas.map((each) => each.close()));
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  admin = await aUser(database.db, { role: 'admin' });
-});
+const database = useTestDatabase({ resetEach: true });
+const api = useTestApi(database);
+const replicas = [api, useTestApi(database)] as const;
+const admin = useUser(database, { role: 'admin' });
 
 const aToken = async (body: object = {}): Promise<IssuedJoinToken> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5, ...body } })).body;
 const stored = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);

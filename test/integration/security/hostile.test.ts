@@ -1,35 +1,20 @@
 import { connect } from 'node:net';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { User } from '../../../src/modules/accounts';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHttpClient, type HttpAnswer, type HttpRequest } from '../../campaign/http/client';
-import { startTestApi, type TestApi } from '../../support/api';
-import { aLease, aNode, aUser, type TestLease, type TestNode } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { aLease, aNode, aUser } from '../../support/builders';
+import { close, useForAll, useTestApi, useTestDatabase } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { checksums, expectRefusal } from './support';
 
-let database: TestDatabase;
-let api: TestApi;
-let user: User;
-let admin: User;
-let node: TestNode;
-let lease: TestLease;
-const client = createHttpClient(8);
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db, { settings: { trustProxy: 'loopback' } });
-  user = await aUser(database.db);
-  admin = await aUser(database.db, { role: 'admin' });
-  node = await aNode(database.db);
-  lease = await aLease(database.db, { userId: user.id, nodeId: node.id });
-  await aNode(database.db);
-}, 60_000);
-afterAll(async () => {
-  client.close();
-  await api.close();
-  await database.close();
-});
+const database = useTestDatabase();
+const api = useTestApi(database, { settings: { trustProxy: 'loopback' } });
+const user = useForAll(() => aUser(database.db));
+const admin = useForAll(() => aUser(database.db, { role: 'admin' }));
+const node = useForAll(() => aNode(database.db));
+const lease = useForAll(() => aLease(database.db, { userId: user.id, nodeId: node.id }));
+const client = useForAll(() => createHttpClient(8), close);
+beforeAll(() => aNode(database.db), 60_000);
 
 let before: Record<string, string>;
 beforeEach(async () => {

@@ -1,31 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Caddy, createLab, eventually, type Lab, startProjectCaddy } from '../../lab';
-import { startTestApi, type TestApi } from '../../support/api';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { type Caddy, eventually, startProjectCaddy } from '../../lab';
+import { useLab, useTestApi, useTestDatabase } from '../../support/hooks';
 
 /** A real Caddy with the project's Caddyfile before a real API. */
-let lab: Lab;
-let database: TestDatabase;
-let api: TestApi;
+const lab = useLab();
+const database = useTestDatabase();
+const api = useTestApi(database);
 let caddy: Caddy;
 let agent: Agent;
 beforeAll(async () => {
-  lab = createLab();
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
   api.readiness.set(null);
   caddy = await startProjectCaddy(lab, [api]);
   agent = new Agent({ ca: readFileSync(caddy.caFile), keepAlive: true });
   await eventually(async () => (await statusOf('/api/openapi.json')) === 200, { what: 'Caddy finds the API', timeoutMs: 20_000 });
 }, 90_000);
-afterAll(async () => {
-  agent.destroy();
-  await api.close();
-  await database.close();
-  await lab.close();
-});
+afterAll(() => agent.destroy());
 
 /** Sends the path as it is written: `fetch` would resolve its dot segments. */
 function statusOf(path: string): Promise<number> {

@@ -2,31 +2,23 @@ import { readFileSync } from 'node:fs';
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { Agent, request, type RequestOptions } from 'node:https';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Caddy, createLab, eventually, type Lab, startProjectCaddy } from '../../lab';
-import { startTestApi, type TestApi } from '../../support/api';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { type Caddy, eventually, startProjectCaddy } from '../../lab';
+import type { TestApi } from '../../support/api';
+import { useLab, useTestApi, useTestDatabase } from '../../support/hooks';
 
 /** A real Caddy with the project's Caddyfile before two APIs. */
-let lab: Lab;
-let database: TestDatabase;
-let apis: [TestApi, TestApi];
+const lab = useLab();
+const database = useTestDatabase();
+const apis: [TestApi, TestApi] = [useTestApi(database), useTestApi(database)];
 let caddy: Caddy;
 let agent: Agent;
 beforeAll(async () => {
-  lab = createLab();
-  database = await openTestDatabase();
-  apis = [await startTestApi(database.db), await startTestApi(database.db)];
   apis.forEach((api) => api.readiness.set(null));
   caddy = await startProjectCaddy(lab, apis);
   agent = new Agent({ ca: readFileSync(caddy.caFile) });
   await eventually(async () => (await send({ method: 'GET', path: '/api/docs' })) === 200, { what: 'Caddy finds the APIs', timeoutMs: 20_000 });
 }, 90_000);
-afterAll(async () => {
-  agent.destroy();
-  await Promise.all(apis.map((api) => api.close()));
-  await database.close();
-  await lab.close();
-});
+afterAll(() => agent.destroy());
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 

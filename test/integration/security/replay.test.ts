@@ -1,25 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import type { User } from '../../../src/modules/accounts';
-import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser, type NodeOptions, type TestNode } from '../../support/builders';
-import { age, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { age, row } from '../../support/database';
+import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import type { Reply } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
 
-let database: TestDatabase;
-let api: TestApi;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  api = await startTestApi(database.db);
-  admin = await aUser(database.db, { role: 'admin' });
-}, 60_000);
-afterAll(async () => {
-  await api.close();
-  await database.close();
-});
+const database = useTestDatabase();
+const api = useTestApi(database);
+const admin = useUser(database, { role: 'admin' });
 
 interface Beat {
   status: string;

@@ -1,34 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
-import type { User } from '../../../src/modules/accounts';
 import { createHttpClient, inParallel } from '../../campaign/http/client';
 import { createForger } from '../../campaign/http/forge';
 import { createRandom } from '../../campaign/random';
 import { JWT_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser, type TestNode } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
+import { useForAll, useTestApi, useTestDatabase } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';
 import { registerMachine } from '../../support/machine';
 import type { IssuedJoinToken } from '../../../src/contract';
 import type { RegisteredJson, Reply } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
 
-let database: TestDatabase;
-let replicas: TestApi[];
-let api: TestApi;
-let user: User;
-let admin: User;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  replicas = await Promise.all([database.db, database.secondPool()].map((db) => startTestApi(db)));
-  api = replicas[0] as TestApi;
-  user = await aUser(database.db);
-  admin = await aUser(database.db, { role: 'admin' });
-}, 60_000);
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await database.close();
-});
+const database = useTestDatabase();
+const api = useTestApi(database);
+const replicas = [api, useTestApi(database, { ownPool: true })];
+const user = useForAll(() => aUser(database.db));
+const admin = useForAll(() => aUser(database.db, { role: 'admin' }));
 
 const FORGED = 2_000;
 

@@ -5,17 +5,23 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import ssh2, { type Client, type ConnectConfig, type ServerChannel } from 'ssh2';
 import type { Forwarding, Whereabouts } from '../../../src/ssh/gateway';
 import { admitFullPackets } from '../../../src/ssh/gateway/ssh2-patch';
-import { createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, launchWorkers, run, runOrThrow, type RunResult, sshExec, sshOptions, type SshKeyPair, type SshTarget, startProcess } from '../../lab';
+import {
+  eventually, generateSshKeyPair, type LabProcess, run, runOrThrow, type RunResult,
+  sshExec, sshOptions, type SshTarget, startProcess,
+} from '../../lab';
+import { useForAll, useLab, useWorker } from '../../support/hooks';
 import { startGatewayProcess } from './start-gateway-process';
 
 const KIB = 1024;
 /** Served by a real sshd; by one that does not know the account; by a server of this process, for what no shell would run. */
 const [GOOD, REFUSED, COUNTING] = [42, 43, 44];
 
-let lab: Lab;
+afterAll(() => closers.forEach((close) => close()));
+const lab = useLab();
+const worker = useWorker(lab, { agent: false });
 let gateway: LabProcess;
 let ports: Record<Forwarding, number>;
-let ada: SshKeyPair;
+const ada = useForAll(() => generateSshKeyPair(lab.dir));
 let hostKey = '';
 let direct: SshTarget;
 const counting = { banner: 'a banner of a machine\n'.repeat(11_000) };
@@ -49,13 +55,7 @@ async function startCounting(key: string): Promise<number> {
 const closers: (() => void)[] = [];
 
 beforeAll(async () => {
-  lab = createLab();
   const [own, host] = await Promise.all([generateSshKeyPair(lab.dir), generateSshKeyPair(lab.dir)]);
-  ada = await generateSshKeyPair(lab.dir);
-  const { workers: [worker] } = await launchWorkers(lab, 1, { agent: false });
-  if (!worker) {
-    throw new Error('no worker');
-  }
   await worker.authorizeRoot(own.publicKey);
   direct = { address: worker.address, port: worker.port, hostKey: worker.hostKey, user: 'root', keyFile: own.keyFile };
   hostKey = host.publicKey.split(' ').slice(0, 2).join(' ');
@@ -70,10 +70,6 @@ beforeAll(async () => {
   gateway = (local as { process: LabProcess }).process;
   ports = { none: none?.port ?? 0, local: local?.port ?? 0, all: all?.port ?? 0 };
 }, 90_000);
-afterAll(async () => {
-  closers.forEach((close) => close());
-  await lab.close();
-}, 30_000);
 afterEach(async () => {
   clients.splice(0).forEach((client) => client.destroy());
   // Whatever was done to it, it serves the next one, and it is the process that it was.

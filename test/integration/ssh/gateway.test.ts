@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import type { Whereabouts } from '../../../src/ssh/gateway';
 import { openTrap, type OpenTrap } from '../../campaign/rogue/traps';
-import { createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, launchWorkers, sshExec, type SshKeyPair, type SshTarget } from '../../lab';
+import { eventually, generateSshKeyPair, type LabProcess, sshExec, type SshTarget } from '../../lab';
+import { useForAll, useLab, useWorker } from '../../support/hooks';
 import type { GatewayPlan } from './gateway-process';
 import { startGatewayProcess } from './start-gateway-process';
 
@@ -13,11 +14,12 @@ const MIB = 1024 * 1024;
 const MEMORY_BOUND = 300 * MIB;
 const TRAPS = ['endless-banner', 'banner-without-end-of-line', 'silent', 'garbage', 'login-without-end'];
 
-let lab: Lab;
+const lab = useLab();
+const worker = useWorker(lab, { agent: false });
 let gateway: LabProcess;
 let port = 0;
-let ada: SshKeyPair;
-let eve: SshKeyPair;
+const ada = useForAll(() => generateSshKeyPair(lab.dir));
+const eve = useForAll(() => generateSshKeyPair(lab.dir));
 let hostKey = '';
 const traps: OpenTrap[] = [];
 
@@ -26,13 +28,7 @@ const GOOD = 42;
 const CHANGED = 43;
 
 beforeAll(async () => {
-  lab = createLab();
   const [own, host] = await Promise.all([generateSshKeyPair(lab.dir), generateSshKeyPair(lab.dir)]);
-  [ada, eve] = await Promise.all([generateSshKeyPair(lab.dir), generateSshKeyPair(lab.dir)]);
-  const { workers: [worker] } = await launchWorkers(lab, 1, { agent: false });
-  if (!worker) {
-    throw new Error('no worker');
-  }
   await worker.authorizeRoot(own.publicKey);
   const at = (target: { address: string; port: number; hostKey: string }): Whereabouts => ({
     state: 'present', generation: 1, nodeName: 'node', username: 'root', target: { nodeId: 1, address: target.address, port: target.port, hostKey: target.hostKey }, endsInSeconds: 3600, homeAgeSeconds: null,
@@ -54,7 +50,6 @@ beforeAll(async () => {
   };
   ({ process: gateway, port } = await startGatewayProcess(lab, plan));
 }, 90_000);
-afterAll(() => lab.close(), 30_000);
 
 const sockets: Socket[] = [];
 const clients: Client[] = [];

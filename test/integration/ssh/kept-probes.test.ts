@@ -1,49 +1,41 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { claimProbes, probeNode, type ProbeContext } from '../../../src/flows/health/probe-node';
 import { createKeepaliveProbes, type KeepaliveProbes } from '../../../src/flows/health/keepalive-probes';
 import { systemClock } from '../../../src/lib/clock';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import { createPooledSessions, createProber, type Dial, dialDirectly, type PooledSessions } from '../../../src/ssh';
 import { openTrap } from '../../campaign/rogue/traps';
-import { createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, type Worker } from '../../lab';
+import { eventually, generateSshKeyPair } from '../../lab';
 import { aNode } from '../../support/builders';
 import { createTestContext, testSettings } from '../../support/context';
-import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
+import { age, count, row } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { useForAll, useLab, useTestDatabase, useWorker } from '../../support/hooks';
 
 jest.setTimeout(60_000);
 
 const TIMEOUT_MS = 2_000;
 const health = { ...testSettings.health, intervalSeconds: 3 };
 
-let lab: Lab;
-let database: TestDatabase;
+const lab = useLab();
+const database = useTestDatabase({ resetEach: true });
 let login: { username: string; privateKey: string; dial: Dial };
-let publicKey: string;
-let worker: Worker;
+const worker = useWorker(lab);
+const managementKey = useForAll(() => generateSshKeyPair(lab.dir));
 /** Connections that were opened, by whomever. */
 let dialled = 0;
 beforeAll(async () => {
-  lab = createLab();
-  database = await openTestDatabase();
-  const key = await generateSshKeyPair(lab.dir);
-  publicKey = key.publicKey;
   login = {
     username: 'root',
-    privateKey: readFileSync(key.keyFile, 'utf8'),
+    privateKey: readFileSync(managementKey.keyFile, 'utf8'),
     dial: (...args) => {
       dialled += 1;
       return dialDirectly(...args);
     },
   };
-  worker = (await launchWorkers(lab, 1)).workers[0] as Worker;
-  await worker.authorizeRoot(publicKey);
+  await worker.authorizeRoot(managementKey.publicKey);
 }, 60_000);
-afterAll(async () => {
-  await database.close();
-  await lab.close();
-}, 30_000);
 
 /** A scheduler's part, beating by itself; `suspected` counts how often it woke the probes. */
 interface Keeper {
@@ -77,8 +69,7 @@ function startKeeper(): Keeper {
   return keeper;
 }
 
-beforeEach(async () => {
-  await database.reset();
+beforeEach(() => {
   const base = createTestContext(database.db, createFakeProvisioner(), { health });
   ctx = { ...base, prober: createProber({ ...login, timeoutMs: TIMEOUT_MS, clock: systemClock }) };
 });
@@ -182,7 +173,7 @@ describe('probes over kept connections', () => {
     expect(sessions.size).toBe(0);
     await probeDue();
     expect(await status()).toBe('quarantined');
-    await worker.authorizeRoot(publicKey);
+    await worker.authorizeRoot(managementKey.publicKey);
   });
 });
 

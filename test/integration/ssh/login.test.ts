@@ -5,10 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Server, utils } from 'ssh2';
 import { systemClock } from '../../../src/lib/clock';
 import { createPooledSessions, dialDirectly, type SshTarget } from '../../../src/ssh';
-import { createLab, generateSshKeyPair, type Lab } from '../../lab';
+import { generateSshKeyPair } from '../../lab';
+import { useLab } from '../../support/hooks';
 
 describe('a login to a node', () => {
-  let lab: Lab;
+  const lab = useLab();
   let server: Server;
   let ed25519: string;
   let target: SshTarget;
@@ -17,7 +18,6 @@ describe('a login to a node', () => {
   let accepts = true;
 
   beforeAll(async () => {
-    lab = createLab();
     const [hostKey, own] = [await generateSshKeyPair(lab.dir), await generateSshKeyPair(lab.dir)];
     ed25519 = readFileSync(own.keyFile, 'utf8');
     server = new Server({ hostKeys: [readFileSync(hostKey.keyFile)] }, (client) => {
@@ -43,7 +43,6 @@ describe('a login to a node', () => {
   });
   afterAll(async () => {
     await new Promise<void>((closed) => { server.close(() => closed()); });
-    await lab.close();
   });
 
   const logIn = async (privateKey: string): Promise<string[]> => {

@@ -1,20 +1,19 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createLab, type Lab, projectDir, run, type RunResult } from '../../lab';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { createLab, projectDir, run, type RunResult } from '../../lab';
+import { close, useForEach } from '../../support/hooks';
 
 /** A project of its own that has the library as npm installs it, without the patch. */
-let lab: Lab;
+const lab = useForEach(createLab, close);
 let library: string;
 beforeEach(() => {
-  lab = createLab();
   library = join(lab.dir, 'node_modules', 'ssh2');
   mkdirSync(join(lab.dir, 'scripts'));
   cpSync(join(projectDir, 'scripts', 'patch-ssh2.mjs'), join(lab.dir, 'scripts', 'patch-ssh2.mjs'));
   cpSync(join(projectDir, 'node_modules', 'ssh2'), library, { recursive: true, filter: (file) => !/ssh2\/(node_modules|test|examples)/.test(file) });
   FILES.forEach((file) => renameSync(join(library, `${file}.orig`), join(library, file)));
 });
-afterEach(() => lab.close());
 
 const FILES = ['lib/server.js', 'lib/Channel.js', ...['crypto', 'kex', 'Protocol', 'zlib', 'handlers.misc', 'utils'].map((name) => `lib/protocol/${name}.js`)];
 const patch = (): Promise<RunResult> => run(process.execPath, [join(lab.dir, 'scripts', 'patch-ssh2.mjs')]);

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../../src/lib/clock';
 import { createPooledSessions, dialDirectly, HostKeyChangedError, type PooledSessions, type SshTarget } from '../../../src/ssh';
 import { openTrap } from '../../campaign/rogue/traps';
 import { eventually } from '../../lab';
-import { type Bench, createBench, nodeOf } from '../provisioning/support';
+import { nodeOf, useBench } from '../provisioning/support';
 
 const LIMIT_MS = 120_000;
 const soon = (ms = 10_000): AbortSignal => AbortSignal.timeout(ms);
 
 describe('connections that are kept', () => {
-  let bench: Bench;
+  const { bench } = useBench();
   let logins: number;
   let lost: number[];
   let sessions: PooledSessions;
@@ -30,10 +30,6 @@ describe('connections that are kept', () => {
       idleMs,
     });
 
-  beforeAll(async () => {
-    bench = await createBench();
-  }, LIMIT_MS);
-  afterAll(() => bench.lab.close(), LIMIT_MS);
   beforeEach(() => {
     logins = 0;
     lost = [];

@@ -1,22 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../../src/lib/clock';
 import { createProber, dialDirectly, type Prober } from '../../../src/ssh';
 import { BAITS, openTrap } from '../../campaign/rogue/traps';
-import { createLab, generateSshKeyPair, type Lab } from '../../lab';
+import { generateSshKeyPair } from '../../lab';
+import { useLab } from '../../support/hooks';
 
 const TIMEOUT_MS = 1500;
 
 describe('a probe of a machine that is a trap', () => {
-  let lab: Lab;
+  const lab = useLab();
   let prober: Prober;
 
   beforeAll(async () => {
-    lab = createLab();
     const { keyFile } = await generateSshKeyPair(lab.dir);
     prober = createProber({ dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(keyFile, 'utf8'), timeoutMs: TIMEOUT_MS, clock: systemClock });
   });
-  afterAll(() => lab.close(), 30_000);
 
   // A machine that passes every probe is the wipe's to find out.
   it.each(Object.keys(BAITS).filter((kind) => !kind.startsWith('sly-')))('I10: %s: fails in time, three at once too, and ends nothing but itself', async (kind) => {

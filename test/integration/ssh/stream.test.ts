@@ -1,19 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { dialDirectly, type SshTarget, streamOnNode, type StreamOnNode } from '../../../src/ssh';
 import { openTrap } from '../../campaign/rogue/traps';
-import { type Bench, createBench, nodeOf } from '../provisioning/support';
+import { nodeOf, useBench } from '../provisioning/support';
 
 const LIMIT_MS = 120_000;
 
 describe('streams to and from a node', () => {
-  let bench: Bench;
-  beforeAll(async () => {
-    bench = await createBench();
-  }, LIMIT_MS);
-  afterAll(() => bench.lab.close(), LIMIT_MS);
+  const { bench } = useBench();
 
   function onNode<T>(work: (run: StreamOnNode) => Promise<T>, to?: SshTarget): Promise<T> {
     const target = to ?? bench.workers.map((worker) => nodeOf(worker))[0];

@@ -1,10 +1,11 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { eventually, run } from '../../lab';
 import { aNode } from '../../support/builders';
-import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
+import { rows } from '../../support/database';
+import { useTestDatabase } from '../../support/hooks';
 import { checksums } from '../security/support';
-import { type Holder, startHolder } from './support';
+import { startHolder, useHolder } from './support';
 
 jest.setTimeout(30_000);
 
@@ -12,17 +13,8 @@ const PATH = '/api/workers/tunnel';
 const HANDSHAKE = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': Buffer.alloc(16, 'k').toString('base64') };
 
 describe('the entrance for tunnels', () => {
-  let database: TestDatabase;
-  let holder: Holder;
-
-  beforeAll(async () => {
-    database = await openTestDatabase();
-    holder = await startHolder(database.db);
-  }, 60_000);
-  afterAll(async () => {
-    await holder.close();
-    await database.close();
-  });
+  const database = useTestDatabase();
+  const holder = useHolder(database);
 
   /** Sends a request and never ends its own half: the answer is complete when the server has closed. */
   const ask = (path: string, headers: Record<string, string>): Promise<string> =>

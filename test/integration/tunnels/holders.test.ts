@@ -9,23 +9,17 @@ import { announceHolder, findTunnel, nextAnnouncement, recordTunnel, sweepHolder
 import { relayToken } from '../../../src/modules/tunnels/relay-tokens';
 import { eventually, freePort, run } from '../../lab';
 import { aNode, type TestNode } from '../../support/builders';
-import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
-import { dialNode, echo, expectEcho, type Holder, OLDER, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+import { age, count, row } from '../../support/database';
+import { useForAll, useTestDatabase } from '../../support/hooks';
+import { dialNode, expectEcho, type Holder, OLDER, startAgent, startHolder, untilTunnel, useHolder, useSshd } from './support';
 
 jest.setTimeout(30_000);
 
-let database: TestDatabase;
-let sshd: Sshd;
-beforeAll(async () => {
-  database = await openTestDatabase();
-  sshd = await startSshd(echo);
-}, 60_000);
-afterAll(async () => {
-  sshd.close();
-  await database.close();
-});
+const database = useTestDatabase();
+const sshd = useSshd();
 
 const agents: { stop(): Promise<void> }[] = [];
+const stopAgents = (): Promise<unknown> => Promise.all(agents.splice(0).map((agent) => agent.stop()));
 const join = (endpoint: string, { credential }: TestNode): { stop(): Promise<void> } => {
   const agent = startAgent(endpoint, credential, sshd);
   agents.push(agent);
@@ -45,25 +39,18 @@ describe('a machine that waits for approval', () => {
     await transaction(database.db, (tx) => approveNode(tx, node.id));
     await untilTunnel(database.db, node.id);
     await expectEcho(await dialNode(database.db, node.id));
-    await Promise.all(agents.splice(0).map((agent) => agent.stop()));
+    await stopAgents();
     await holder.close();
   });
 });
 
 describe('the relay', () => {
-  let holder: Holder;
-  let other: Holder;
-  let node: TestNode;
-
+  afterAll(stopAgents);
+  const [holder, other] = [useHolder(database), useHolder(database)];
+  const node = useForAll(() => aNode(database.db));
   beforeAll(async () => {
-    [holder, other] = [await startHolder(database.db), await startHolder(database.db)];
-    node = await aNode(database.db);
     join(holder.url, node);
     await untilTunnel(database.db, node.id);
-  });
-  afterAll(async () => {
-    await Promise.all(agents.splice(0).map((agent) => agent.stop()));
-    await Promise.all([holder.close(), other.close()]);
   });
 
   /** The holder as the rest of the control plane reads it. */
@@ -150,7 +137,7 @@ describe('a holder of the release before', () => {
 });
 
 describe('a holder that is gone', () => {
-  afterAll(() => Promise.all(agents.splice(0).map((agent) => agent.stop())));
+  afterAll(stopAgents);
 
   const deadHolder = async (): Promise<Pick<TunnelHolder, 'id'>> => {
     const dead = { id: newClaimToken(), key: 'a key', url: `http://127.0.0.1:${await freePort()}` };
@@ -196,14 +183,8 @@ describe('a holder that is gone', () => {
 });
 
 describe('one credential, used twice', () => {
-  let holders: [Holder, Holder];
-  beforeAll(async () => {
-    holders = [await startHolder(database.db), await startHolder(database.db)];
-  });
-  afterAll(async () => {
-    await Promise.all(agents.splice(0).map((agent) => agent.stop()));
-    await Promise.all(holders.map((holder) => holder.close()));
-  });
+  afterAll(stopAgents);
+  const holders = [useHolder(database), useHolder(database)] as const;
 
   it.each([['the same replica', 0], ['two replicas', 1]] as const)('from two places, at %s: both tunnels end and the node is in quarantine', async (_where, second) => {
     const node = await aNode(database.db);

@@ -1,9 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { WebSocket } from 'ws';
 import { eventually } from '../../lab';
-import { aNode, type TestNode } from '../../support/builders';
-import { count, openTestDatabase, type TestDatabase } from '../../support/database';
-import { dialNode, echo, expectEcho, type Holder, openRaw, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+import { aNode } from '../../support/builders';
+import { count } from '../../support/database';
+import { useForAll, useTestDatabase } from '../../support/hooks';
+import { dialNode, expectEcho, openRaw, startAgent, untilTunnel, useHolder, useSshd } from './support';
 
 jest.setTimeout(30_000);
 
@@ -44,26 +45,11 @@ const EVIL: Record<string, Buffer[]> = {
 };
 
 describe('an agent that is none', () => {
-  let database: TestDatabase;
-  let holder: Holder;
-  let sshd: Sshd;
-  let honest: TestNode;
-  let agent: { stop(): Promise<void> };
-
-  beforeAll(async () => {
-    database = await openTestDatabase();
-    holder = await startHolder(database.db, { pingMs: PING_MS });
-    sshd = await startSshd(echo);
-    honest = await aNode(database.db);
-    agent = startAgent(holder.url, honest.credential, sshd);
-    await untilTunnel(database.db, honest.id);
-  }, 60_000);
-  afterAll(async () => {
-    await agent.stop();
-    await holder.close();
-    sshd.close();
-    await database.close();
-  });
+  const database = useTestDatabase();
+  const holder = useHolder(database, { pingMs: PING_MS });
+  const sshd = useSshd();
+  const honest = useForAll(() => aNode(database.db));
+  useForAll(() => startAgent(holder.url, honest.credential, sshd), (agent) => agent.stop());
 
   let token = '';
   beforeAll(async () => {

@@ -7,20 +7,19 @@ import { WebSocketServer } from 'ws';
 import { streamOverWebSocket } from '../../../src/lib/websocket-stream';
 import { eventually } from '../../lab';
 import { aNode } from '../../support/builders';
-import { openTestDatabase, type TestDatabase } from '../../support/database';
-import { dialNode, echo, expectEcho, type Holder, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+import { useTestDatabase } from '../../support/hooks';
+import { dialNode, echo, expectEcho, startAgent, startSshd, untilTunnel, useHolder, useSshd } from './support';
 
 jest.setTimeout(30_000);
 
 describe('what an agent leads to', () => {
-  let sshd: Sshd;
+  const sshd = useSshd();
   let server: Server;
   let session: ClientHttp2Session;
   let agent: { stop(): Promise<void> };
 
   // In the control plane's place, to ask for what it never asks for.
   beforeAll(async () => {
-    sshd = await startSshd(echo);
     server = createServer();
     const sockets = new WebSocketServer({ server });
     const opened = new Promise<ClientHttp2Session>((resolve) => {
@@ -36,7 +35,6 @@ describe('what an agent leads to', () => {
     await agent.stop();
     server.closeAllConnections();
     server.close();
-    sshd.close();
   });
 
   const ask = (headers: Record<string, string>): Promise<{ status: number | undefined; stream: Duplex }> =>
@@ -69,17 +67,8 @@ describe('what an agent leads to', () => {
 
 describe('many streams in one tunnel', () => {
   const MAX_STREAMS = 64;
-  let database: TestDatabase;
-  let holder: Holder;
-
-  beforeAll(async () => {
-    database = await openTestDatabase();
-    holder = await startHolder(database.db);
-  }, 60_000);
-  afterAll(async () => {
-    await holder.close();
-    await database.close();
-  });
+  const database = useTestDatabase();
+  const holder = useHolder(database);
 
   const enrol = async (serve: (socket: Socket) => void): Promise<{ id: number; close(): Promise<void> }> => {
     const sshd = await startSshd(serve);

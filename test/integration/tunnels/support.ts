@@ -17,8 +17,9 @@ import { createTunnelDial, createTunnelHub, olderTokens, type TunnelHub } from '
 import type { SshTarget } from '../../../src/ssh';
 import { eventually } from '../../lab';
 import { createTestContext } from '../../support/context';
-import { row } from '../../support/database';
+import { row, type TestDatabase } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
+import { close, useForAll } from '../../support/hooks';
 
 /** Of the release before. */
 export const OLDER = olderTokens(['a secret of the tests that all of the control plane share']);
@@ -59,6 +60,11 @@ export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Ho
     },
   };
 }
+
+export const useHolder = (database: TestDatabase, options?: { pingMs: number }): Holder =>
+  useForAll(() => startHolder(database.db, options), close);
+
+export const useSshd = (): Sshd => useForAll(() => startSshd(echo), close);
 
 async function listening(server: Server | TcpServer): Promise<number> {
   server.listen(0, '127.0.0.1');

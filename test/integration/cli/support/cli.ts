@@ -5,6 +5,7 @@ import { Readable, Writable } from 'node:stream';
 import type { CliStream } from '../../../../src/cli/io';
 import { runCli } from '../../../../src/cli/program';
 import { systemClock } from '../../../../src/lib/clock';
+import { close, useForEach } from '../../../support/hooks';
 import { type FakeApi, startFakeApi } from './fake-api';
 
 export interface CliResult {
@@ -75,3 +76,6 @@ function createCapture(tty: boolean, columns: number, onText: (text: string) => 
   const terminal = { isTTY: true, columns, cursorTo: () => true, clearLine: () => true, moveCursor: () => true, getColorDepth: () => 4 };
   return { stream: tty ? Object.assign(stream, terminal) : stream, text: () => text };
 }
+
+/** A bench for each test. */
+export const useBench = (): Bench => useForEach(createBench, close);
