@@ -60,7 +60,7 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I2', 'a uid on two nodes', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, nodeId: 2, currentLeaseId: null, state: 'wiped', createdAt: T - 50, wipedAt: T - 40 }))],
   ['I3', 'an acknowledged lease is gone', (e) => e.history[0]?.leases.push({ id: 5, endsAt: T })],
   ['I3', 'an acknowledged lease is another user\'s', (e) => Object.assign(e.history[0] ?? {}, { userId: 8 })],
-  ['I2', 'a claim settled twice', (e) => tablesOf(e).events.push(event(20, 'placement.refreshed', { leaseId: 1, nodeId: 1, data: { generation: 1 } }))],
+  ['I2', 'a claim completed twice', (e) => tablesOf(e).events.push(event(20, 'placement.refreshed', { leaseId: 1, nodeId: 1, data: { generation: 1 } }))],
   ['I2', 'a schema that would take a uid twice', (e) => Object.assign(e.tables, { uniqueKeys: tablesOf(e).uniqueKeys.filter((key) => key !== 'placements(node_id,uid)') })],
   ['I1', 'a schema that would take two leases on one node', (e) => Object.assign(e.tables, { uniqueKeys: tablesOf(e).uniqueKeys.slice(1) })],
   ['I3', 'released by another', (e) => e.history.push({ kind: 'release', userId: 8, leaseId: 1, key: null, outcome: 'ok', leases: [{ id: 1, endsAt: T + 60_000 }], invokedAt: T, returnedAt: T })],

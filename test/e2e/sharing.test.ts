@@ -53,7 +53,7 @@ describe('two schedulers share the work', () => {
     expect(total).toBeLessThanOrEqual(NODES * (seconds / INTERVAL_SECONDS + 1));
     expect(total).toBeGreaterThanOrEqual(NODES * (seconds / INTERVAL_SECONDS) * 0.6);
     expect(gaps.length).toBeGreaterThan(NODES * 3);
-    // A check is dated when it is settled, a few milliseconds before or after its neighbour's moment in the round.
+    // A check is dated when it is completed, a few milliseconds before or after its neighbour's moment in the round.
     expect(Math.min(...gaps)).toBeGreaterThan(INTERVAL_SECONDS * 0.9);
   }, 90_000);
 

@@ -2,7 +2,7 @@ import { transaction } from '../../db/transaction';
 import { withDeadline } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import type { SweepJob } from '../../modules/jobs';
-import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, settleAnswers } from '../../modules/nodes';
+import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, completeAnsweredProbes } from '../../modules/nodes';
 import { isSameTarget, type PooledSessions } from '../../ssh';
 import type { FlowContext } from '../support/context';
 
@@ -113,7 +113,7 @@ class ShardKeeper implements KeepaliveProbes {
   async beat(): Promise<void> {
     this.begin();
     await this.hasten();
-    await this.settle();
+    await this.completeAnswered();
   }
 
   async stop(): Promise<void> {
@@ -170,7 +170,7 @@ class ShardKeeper implements KeepaliveProbes {
     this.begin();
   }
 
-  /** Pings a node and keeps the outcome for `settle` or `hasten`. Never throws. */
+  /** Pings a node and keeps the outcome for `completeAnswered` or `hasten`. Never throws. */
   private async ask(each: Watched): Promise<void> {
     const { sessions, metrics } = this.ctx;
     const { node } = each;
@@ -208,14 +208,14 @@ class ShardKeeper implements KeepaliveProbes {
     }
   }
 
-  private async settle(): Promise<void> {
+  private async completeAnswered(): Promise<void> {
     const { db, settings } = this.ctx;
     const terms = { ownerId: this.ownerId, nextProbeSeconds: settings.health.intervalSeconds, deepCheckSeconds: this.options.deepCheckSeconds };
     // Answers that cannot be written now are dropped. They would be out of date by the time that the database is back.
     const answered = this.answered.splice(0).sort((a, b) => a.nodeId - b.nodeId);
     for (let at = 0; at < answered.length; at += BATCH) {
       const nodes = answered.slice(at, at + BATCH);
-      await transaction(db, (tx) => settleAnswers(tx, { ...terms, nodes }));
+      await transaction(db, (tx) => completeAnsweredProbes(tx, { ...terms, nodes }));
     }
   }
 }

@@ -4,7 +4,7 @@ import { claimed, type QueueJob } from '../../modules/jobs';
 import { lockLease, resumePlacement, stopWaiting } from '../../modules/leases';
 import {
   type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, PROBES,
-  settleStillAlive, type Verdict, writeVerdict,
+  completeAliveProbe, type Verdict, writeVerdict,
 } from '../../modules/nodes';
 import type { Prober } from '../../ssh';
 import type { FlowContext } from '../support/context';
@@ -41,10 +41,10 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
   ctx.metrics.probes.inc({ outcome: result.outcome });
   ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
   ctx.metrics.probeLagSeconds.observe(Math.max(0, claim.lagSeconds));
-  if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
+  if (result.outcome === 'ok' && (await completeAliveProbe(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
     return false;
   }
-  const verdict = await settle(ctx, claim, result);
+  const verdict = await writeOutcome(ctx, claim, result);
   if (verdict?.status === 'suspect') {
     await lookAround(ctx.db);
   }
@@ -58,7 +58,7 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
  * Writes the outcome of a probe. Locks first the lease and then the node, as all code that locks both does. Undefined: the claim was lost,
  * or the node's lease changed meanwhile.
  */
-async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Verdict | undefined> {
+async function writeOutcome(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Verdict | undefined> {
   return transaction(ctx.db, async (tx) => {
     const occupant = await findOccupant(tx, claim.nodeId);
     if (occupant !== null) {

@@ -110,7 +110,7 @@ async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: 
   const short = requests.filter((_, at) => verdicts[at] === 'short');
   const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
   const isBusy = await findOutWhoIsBusy(tx, short);
-  return requests.map((request, at) => settle(verdicts[at] ?? 'short', reservations, () => isBusy(request)));
+  return requests.map((request, at) => resultOf(verdicts[at] ?? 'short', reservations, () => isBusy(request)));
 }
 
 /**
@@ -144,7 +144,7 @@ async function findOutWhoIsBusy(tx: Tx, requests: SecretRequest[]): Promise<(req
   return ({ requirements, count }) => (free.get(nameOf(requirements)) ?? 0) >= count;
 }
 
-function settle(verdict: Verdict, reservations: Reservation[], isBusy: () => boolean): PromiseSettledResult<Reservation> {
+function resultOf(verdict: Verdict, reservations: Reservation[], isBusy: () => boolean): PromiseSettledResult<Reservation> {
   if (verdict === 'short') {
     return { status: 'rejected', reason: isBusy() ? new NodesBusyError() : new NothingFreeError() };
   }

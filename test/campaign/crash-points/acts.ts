@@ -27,7 +27,7 @@ export interface Prepared {
   finish(): Promise<void>;
 }
 
-const PLACEMENT = ['placement.claimed', 'placement.making', 'placement.made', 'placement.commit', 'placement.settled'] as const;
+const PLACEMENT = ['placement.claimed', 'placement.making', 'placement.made', 'placement.commit', 'placement.completed'] as const;
 /** Longer than any bound: what comes late is told by its time. */
 const PATIENCE_MS = 60_000;
 
@@ -128,8 +128,8 @@ const extending = async (stage: Stage, url: string): Promise<Prepared & { lease:
     finish: async () => {
       const extended = await insist('the repeated extension', () => stage.history.extend(stage.tenant, order));
       mustBe('the end', Date.parse(extended.ends_at), Date.parse(lease.ends_at) + EXTRA_SECONDS * 1000);
-      const settled = async (): Promise<boolean> => (await stage.system.sql("SELECT id FROM placements WHERE current_lease_id = ? AND state = 'present' AND due_at IS NULL", [lease.id])).length === 1;
-      await eventually(settled, { what: 'the account knows of its new end', timeoutMs: PATIENCE_MS, everyMs: 25 });
+      const applied = async (): Promise<boolean> => (await stage.system.sql("SELECT id FROM placements WHERE current_lease_id = ? AND state = 'present' AND due_at IS NULL", [lease.id])).length === 1;
+      await eventually(applied, { what: 'the account knows of its new end', timeoutMs: PATIENCE_MS, everyMs: 25 });
       await untilActive(stage, lease.id);
     },
   };

@@ -4,7 +4,7 @@ import { ALONE, type Arena, OUTAGE_SECONDS, PATIENCE_MS, type Provocation, steps
 
 const staleMaker: Provocation = {
   name: 'stale-maker',
-  promise: 'an API that stood still over its claim after making an account finds it made by a scheduler: it settles nothing',
+  promise: 'an API that stood still over its claim after making an account finds it made by a scheduler: it completes nothing',
   provoke: async ({ system, history, ada, first }) => {
     const held = untilHeld([stepsOf(first)], 'placement.made');
     const answer = history.rent(ada, { key: 'stale-maker', at: first.url });
@@ -37,7 +37,7 @@ const staleWiper: Provocation = {
     const { goOn } = await otherHeld;
     const seen = late.seen.length;
     stale.goOn();
-    await eventually(() => late.seen.slice(seen).includes('wipe.done'), { what: 'the stale wipe has been settled or refused', timeoutMs: PATIENCE_MS });
+    await eventually(() => late.seen.slice(seen).includes('wipe.done'), { what: 'the stale wipe has been completed or refused', timeoutMs: PATIENCE_MS });
     // Looked at before the other goes on: from then on it is put right.
     await isBroken().finally(goOn);
   },

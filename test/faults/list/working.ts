@@ -4,18 +4,18 @@ const PLACEMENTS = 'src/modules/leases/queries/placements.ts';
 const WIPES = 'src/modules/nodes/queries/wipes.ts';
 const HEALTH = 'src/modules/nodes/health.ts';
 
-/** Claims, settling, health and migration. */
+/** Claims, their completion, health and migration. */
 export const WORKING: Fault[] = [
   {
-    name: 'placement-settled-without-token',
-    what: 'whoever made an account settles it, whether the claim is still its own or not',
+    name: 'placement-completed-without-token',
+    what: 'the process that made an account completes its claim, whether the claim is still its own or not',
     breaks: 'I2',
-    shows: 'was settled',
+    shows: 'was completed',
     scenario: 'provocations/stale-maker',
     edits: [{ file: PLACEMENTS, find: 'placements.id = ? AND claim_token = ?', replace: "placements.id = ? AND ? <> ''" }],
   },
   {
-    name: 'wipe-settled-without-token',
+    name: 'wipe-completed-without-token',
     what: 'whoever wiped a node frees it, whether the claim is still its own or not',
     breaks: 'I5',
     shows: 'is free while placement',

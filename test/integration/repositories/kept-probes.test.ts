@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { transaction } from '../../../src/db/transaction';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import { handBackShards, holdShards, listKeepableNodes, settleAnswers, SHARDS } from '../../../src/modules/nodes';
+import { handBackShards, holdShards, listKeepableNodes, completeAnsweredProbes, SHARDS } from '../../../src/modules/nodes';
 import { aNode, severalNodes, type TestNode } from '../../support/builders';
 import { age, count, openTestDatabase, row, rows, type TestDatabase } from '../../support/database';
 
@@ -70,13 +70,13 @@ describe('answers over kept connections', () => {
     await hold('mine');
   });
 
-  const settle = (nodes: TestNode[] = [node], ownerId = 'mine'): Promise<number> =>
-    transaction(database.db, (tx) => settleAnswers(tx, { ownerId, nodes: nodes.map(({ id, hostKey }) => ({ nodeId: id, fingerprint: fingerprintOf(hostKey) })), nextProbeSeconds: 30, deepCheckSeconds: 600 }));
+  const completeAnswered = (nodes: TestNode[] = [node], ownerId = 'mine'): Promise<number> =>
+    transaction(database.db, (tx) => completeAnsweredProbes(tx, { ownerId, nodes: nodes.map(({ id, hostKey }) => ({ nodeId: id, fingerprint: fingerprintOf(hostKey) })), nextProbeSeconds: 30, deepCheckSeconds: 600 }));
   const seen = (): Promise<{ due: number; age: number }> =>
     row(database.db, 'SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(3), probe_due_at) AS due, TIMESTAMPDIFF(SECOND, last_checked_at, UTC_TIMESTAMP(3)) AS age FROM nodes WHERE id = ?', [node.id]);
 
   it('R20: count as a probe of a node that was well', async () => {
-    expect(await settle()).toBe(1);
+    expect(await completeAnswered()).toBe(1);
     const { due, age: checked } = await seen();
     expect(due).toBeGreaterThanOrEqual(28);
     expect(checked).toBeLessThan(3);
@@ -85,7 +85,7 @@ describe('answers over kept connections', () => {
   it('R20: never beyond the moment at which a fresh login is due', async () => {
     await age(database.db, 'UPDATE nodes SET logged_in_at = UTC_TIMESTAMP(3) - INTERVAL 288 SECOND, id = 4096');
     node.id = 4096;
-    expect(await settle()).toBe(1);
+    expect(await completeAnswered()).toBe(1);
     expect((await seen()).due).toBeLessThanOrEqual(12);
   });
 
@@ -103,29 +103,29 @@ describe('answers over kept connections', () => {
   ])('R20: do not count when %s', async (_, change) => {
     await age(database.db, `UPDATE nodes SET ${change}`);
     const before = await row(database.db, 'SELECT * FROM nodes');
-    expect(await settle()).toBe(0);
+    expect(await completeAnswered()).toBe(0);
     expect(await row(database.db, 'SELECT * FROM nodes')).toEqual(before);
   });
 
   it('R25: do not count when they come from a scheduler whose time is over, whether or not another one has taken the shard', async () => {
     await lapse('mine');
-    expect(await settle()).toBe(0);
+    expect(await completeAnswered()).toBe(0);
     await hold('other');
-    expect(await settle()).toBe(0);
+    expect(await completeAnswered()).toBe(0);
     // It wakes up, says that it is at work, and owns nothing until the other one gives something up.
     expect(await hold('mine')).toBe(0);
-    expect(await settle()).toBe(0);
-    expect(await settle([node], 'other')).toBe(1);
+    expect(await completeAnswered()).toBe(0);
+    expect(await completeAnswered([node], 'other')).toBe(1);
   });
 
   it('I10: a row that somebody works on holds up nobody', async () => {
     const others = await severalNodes(database.db, 3);
     await age(database.db, 'UPDATE nodes SET logged_in_at = UTC_TIMESTAMP(3), probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 5 SECOND');
-    const settled = await transaction(database.secondPool(), async (tx) => {
+    const completed = await transaction(database.secondPool(), async (tx) => {
       await rows(tx as never, 'SELECT id FROM nodes WHERE id = ? FOR UPDATE', [node.id]);
-      return settle([node, ...others]);
+      return completeAnswered([node, ...others]);
     });
-    expect(settled).toBe(3);
+    expect(completed).toBe(3);
   });
 
   it('R25: only nodes that are well and mean to stay, of the own shards, are worth a connection', async () => {

@@ -68,7 +68,7 @@ export interface Way {
 /**
  * Completes a probe in the common case, in one statement: the node was alive and is alive. False: it was not alive, or the claim was lost.
  */
-export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
+export async function completeAliveProbe(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
   const changed = await execute(
     db,
     `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3), logged_in_at = UTC_TIMESTAMP(3),
