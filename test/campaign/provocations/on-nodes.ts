@@ -15,8 +15,8 @@ async function untilFreeOrFailed({ system }: Arena, lease: Lease): Promise<void>
 /** A job that heeds no signal but one, and a file where nobody looks. */
 const PLANT = `nohup sh -c 'trap "" TERM HUP INT; while :; do sleep 60; done' >/dev/null 2>&1 & mkdir -p /var/tmp/of-$USER/deep && echo mine > /var/tmp/of-$USER/deep/file && echo mine > /dev/shm/of-$USER`;
 
-const residue: Provocation = {
-  name: 'residue',
+const leftover: Provocation = {
+  name: 'leftover',
   promise: 'a tenant leaves a job that ignores TERM and files outside its home: nothing of it is there when the node is free',
   provoke: async (arena) => {
     const lease = await arena.lease();
@@ -197,4 +197,4 @@ const clone: Provocation = {
   },
 };
 
-export const ON_NODES: Provocation[] = [residue, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath, clone];
+export const ON_NODES: Provocation[] = [leftover, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath, clone];

@@ -9,9 +9,9 @@ import { databaseKills } from './database-kills';
 import { httpRequests } from './http-requests';
 import { lostCommits } from './lost-commits';
 import { provocations, provocationsOnNodes } from './provocations';
-import { residues } from './residues';
+import { leftovers } from './leftovers';
 import { rogueNodes } from './rogue-nodes';
 import { workerFaults } from './worker-faults';
 
 /** In the order in which they run. */
-export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, provocations, provocationsOnNodes, lostCommits, databaseKills, residues, rogueNodes, clocks, httpRequests, badTokens, badBodies, crowd, workerFaults];
+export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, provocations, provocationsOnNodes, lostCommits, databaseKills, leftovers, rogueNodes, clocks, httpRequests, badTokens, badBodies, crowd, workerFaults];

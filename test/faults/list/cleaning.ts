@@ -14,7 +14,7 @@ export const CLEANING: Fault[] = [
     what: 'userdel is the whole wipe, and the verification is blind',
     breaks: 'I7',
     shows: 'has something of uid',
-    scenario: 'provocations-real/residue',
+    scenario: 'provocations-real/leftover',
     edits: [
       { file: WIPE, find: '    def run(self):\n', replace: "    def run(self):\n        import subprocess\n        for name in self.accounts:\n            subprocess.call([tool('userdel'), '-f', '-r', name])\n        return\n" },
       BLIND_VERIFICATION,
@@ -25,7 +25,7 @@ export const CLEANING: Fault[] = [
     what: 'processes are ended by one pkill, and the verification is blind',
     breaks: 'I7',
     shows: 'has something of uid',
-    scenario: 'provocations-real/residue',
+    scenario: 'provocations-real/leftover',
     edits: [
       { file: PROCESSES, find: '    seen, clean = set(), 0\n', replace: "    for uid in uids:\n        os.system('pkill -u %d' % uid)\n    return 0\n    seen, clean = set(), 0\n" },
       // What goes on holds its keyring, which would tell.
@@ -38,7 +38,7 @@ export const CLEANING: Fault[] = [
     what: 'the keys of an account stay in the kernel, and the verification is blind',
     breaks: 'I5',
     shows: 'keys ',
-    scenario: 'residues',
+    scenario: 'leftovers',
     edits: [
       { file: WIPE, find: "self.attempt('keys', lambda: invalidate_keys(self.uids))", replace: 'None' },
       { file: WIPE, find: "        self.attempt('keys', lambda: expect_no_keys(self.uids))\n", replace: '' },
@@ -50,7 +50,7 @@ export const CLEANING: Fault[] = [
     what: 'who logged in, from where and when, stays where the next tenant can read it, and the verification is blind',
     breaks: 'I5',
     shows: 'record in ',
-    scenario: 'residues',
+    scenario: 'leftovers',
     edits: [
       { file: WIPE, find: "self.attempt('records of logins', lambda: remove_records(self.accounts))", replace: 'None' },
       BLIND_VERIFICATION,

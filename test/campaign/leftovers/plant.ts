@@ -1,5 +1,5 @@
 import { type SshTarget, sshExec, type Worker } from '../../lab';
-import type { Account, Residue } from './kinds';
+import type { Account, Leftover } from './kinds';
 
 /** What belongs to the machine and has to be the same after the wipe. */
 export interface Ground {
@@ -30,15 +30,15 @@ export async function judgeGround(worker: Worker, { victim, shared, before }: Gr
 
 /**
  * Plants these, in this order, through one login of the tenant. Returns the process of that login's session, to be waited for where
- * it must not be taken for residue. Throws with the names of those that could not be planted: a machine that keeps them out proves nothing.
+ * it must not be taken for a leftover. Throws with the names of those that could not be planted: a machine that keeps them out proves nothing.
  */
-export async function plant(residues: Residue[], account: Account, { worker, ground, login }: { worker: Worker; ground: Ground; login: SshTarget }): Promise<{ session: number }> {
-  const preparations = residues.flatMap(({ prepare }) => (prepare === undefined ? [] : [`(${prepare}) || exit 1`]));
+export async function plant(leftovers: Leftover[], account: Account, { worker, ground, login }: { worker: Worker; ground: Ground; login: SshTarget }): Promise<{ session: number }> {
+  const preparations = leftovers.flatMap(({ prepare }) => (prepare === undefined ? [] : [`(${prepare}) || exit 1`]));
   await rootOf(worker, `NAME=${account.username} ID=${account.uid}\n${preparations.join('\n')}\n`);
-  const parts = residues.map((residue, i) => `(\n${residue.plant}\n) </dev/null >/dev/null; echo "planted ${i} $?"`);
+  const parts = leftovers.map((leftover, i) => `(\n${leftover.plant}\n) </dev/null >/dev/null; echo "planted ${i} $?"`);
   const script = `export VICTIM=${ground.victim} SHARED=${ground.shared} ID=${account.uid}\ncd\necho "session $PPID"\n${parts.join('\ncd\n')}\nexit 0\n`;
   const { stdout, stderr, code } = await sshExec(login, 'sh -s', { input: script, timeoutMs: 40_000 });
-  const missing = residues.filter((_, i) => !stdout.includes(`planted ${i} 0\n`)).map(({ name }) => name);
+  const missing = leftovers.filter((_, i) => !stdout.includes(`planted ${i} 0\n`)).map(({ name }) => name);
   if (missing.length > 0) {
     throw new Error(`as ${account.username} (${account.uid}) on ${worker.name}: could not plant ${missing.join(', ')}: ended with ${String(code)}: ${stderr.slice(-1000)}`);
   }

@@ -4,18 +4,18 @@ import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import { messageOf } from '../../../src/lib/errors';
 import { systemClock } from '../../../src/lib/clock';
-import { inspect } from '../residues/inspect';
-import { RESIDUES } from '../residues/kinds';
-import { judgeGround, layGround, plant } from '../residues/plant';
+import { inspect } from '../leftovers/inspect';
+import { LEFTOVERS } from '../leftovers/kinds';
+import { judgeGround, layGround, plant } from '../leftovers/plant';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
 
 const KINDS_EACH = 20;
 /** A wipe is two plays of a second each, but the machine may be another's for minutes: what is promised here is that it ends, not when. */
 const PATIENCE_MS = 300_000;
 
-export const residues: Scenario = {
-  name: 'residues',
-  promise: `a tenant plants ${KINDS_EACH} of ${RESIDUES.length} kinds of residue over SSH; after its lease the node is free again, and root finds nothing of it there`,
+export const leftovers: Scenario = {
+  name: 'leftovers',
+  promise: `a tenant plants ${KINDS_EACH} of ${LEFTOVERS.length} kinds of leftover over SSH; after its lease the node is free again, and root finds nothing of it there`,
   unit: 'wipes',
   operations: { short: 6, long: 300 },
   run: async (run) => {
@@ -48,7 +48,7 @@ async function wipeMany(system: System, run: ScenarioRun): Promise<Outcome> {
         outcome.figures['kinds planted'] = (outcome.figures['kinds planted'] ?? 0) + planted;
         outcome.figures['free again within, s (worst)'] = Math.max(outcome.figures['free again within, s (worst)'] ?? 0, seconds);
       } catch (error) {
-        outcome.violations.push(broken('residues', `wipe ${number}`, `could not be carried out: ${messageOf(error)}`));
+        outcome.violations.push(broken('leftovers', `wipe ${number}`, `could not be carried out: ${messageOf(error)}`));
         continue;
       }
       outcome.operations += 1;
@@ -91,7 +91,7 @@ interface Wipe {
 
 /** One lease: rent, plant, release, wait until the node is free, look. */
 async function wipeOne({ system, machine: { hostname, worker }, tenant, run, number }: Wipe): Promise<{ violations: Outcome['violations']; seconds: number; planted: number }> {
-  const kinds = run.random.fork(`wipe ${number}`).shuffle(RESIDUES).slice(0, KINDS_EACH);
+  const kinds = run.random.fork(`wipe ${number}`).shuffle(LEFTOVERS).slice(0, KINDS_EACH);
   const planted = kinds.map(({ name }) => name).join(', ');
   const [rented] = expectStatus(await tenant.rent({ seconds: 3600, requirements: { labels: { 'node/lane': hostname } } }), 201, 202).leases;
   const lease = await tenant.untilLease(rented?.id ?? NaN, 'is active', ({ state }) => state === 'active', PATIENCE_MS);

@@ -1,18 +1,18 @@
-/** Whose residue it is. */
+/** The account that leaves it. */
 export interface Account {
   username: string;
   uid: number;
 }
 
-/** One kind of residue as a tenant makes it, with what a login gives and no more. */
-export interface Residue {
+/** One kind of leftover as a tenant makes it, with what a login gives and no more. */
+export interface Leftover {
   /** As it reads in a report: "a crontab". */
   name: string;
   /** Run as root before: what the machine itself does for an account, which is $NAME and $ID. */
   prepare?: string;
   /** Run by the tenant ($USER, $ID) in its home, stdin empty; fails when it could not be planted. $VICTIM is a file of root's that all may write, $SHARED a directory of root's that all may write. */
   plant: string;
-  /** A finding of the verification that names this residue and not the account itself. */
+  /** A finding of the verification that names this leftover and not the account itself. */
   finding: (account: Account) => RegExp;
 }
 
@@ -24,7 +24,7 @@ const python = (name: string, code: string): string => `cat > ${name}.py <<'END'
 /** In a session of its own, with nothing that ties it to the login. */
 const detached = (command: string): string => `setsid ${command} </dev/null >/dev/null 2>&1 &`;
 
-const PROCESSES: Residue[] = [
+const PROCESSES: Leftover[] = [
   { name: 'a job in the background', plant: 'nohup sleep 9999 >/dev/null 2>&1 &', finding: process },
   { name: 'a job that ignores TERM and HUP', plant: `nohup sh -c 'trap "" TERM HUP; while :; do sleep 60; done' >/dev/null 2>&1 &`, finding: process },
   { name: 'a daemon that forked twice', plant: `setsid sh -c 'setsid sleep 9999 >/dev/null 2>&1 &' >/dev/null 2>&1`, finding: process },
@@ -57,7 +57,7 @@ tcp = socket.socket()
 tcp.bind((os.environ['SSH_CONNECTION'].split()[2], 0))
 tcp.listen()
 abstract = socket.socket(socket.AF_UNIX)
-abstract.bind('\\0orion-residue-%s-%d' % (tcp.getsockname()[0], os.getuid()))
+abstract.bind('\\0orion-leftover-%s-%d' % (tcp.getsockname()[0], os.getuid()))
 abstract.listen()
 named = socket.socket(socket.AF_UNIX)
 named.bind('/tmp/socket-' + os.environ['USER'])
@@ -90,7 +90,7 @@ i=0; until [ -e "/var/tmp/written-$USER-1" ] || [ $i -ge 100 ]; do i=$((i + 1));
   },
 ];
 
-const SCHEDULES_AND_IPC: Residue[] = [
+const SCHEDULES_AND_IPC: Leftover[] = [
   { name: 'a crontab', plant: `echo '* * * * * sleep 50' | crontab -`, finding: ({ username }) => new RegExp(`^path /var/spool/cron/crontabs/${username}$`) },
   { name: 'an at job', plant: `echo 'sleep 9999' | at now + 3 hours 2>/dev/null`, finding: () => /^at-job \S+$/ },
   { name: 'System V shared memory', plant: 'ipcmk -M 4096 >/dev/null', finding: () => /^shm \d+$/ },
@@ -108,7 +108,7 @@ END`,
   },
 ];
 
-const FILES: Residue[] = [
+const FILES: Leftover[] = [
   {
     name: 'files with newlines in their names',
     plant: `for dir in /tmp /var/tmp /dev/shm /run/lock; do touch "$dir/a
@@ -159,7 +159,7 @@ const keys = (code: string): string => `python3 - <<'END'\n${KEYS}\n${code}\nEND
 const key = ({ uid }: Account): RegExp => new RegExp(`^key \\d+ of uid ${uid}$`);
 
 /** In the kernel, with an owner, and neither file nor process. */
-const KERNEL: Residue[] = [
+const KERNEL: Leftover[] = [
   { name: 'a key in the user keyring', plant: keys('add(-4)'), finding: key },
   { name: 'a key in the keyring of user sessions', plant: keys('call(KEYCTL, 8, -5, -3)\nadd(-5)'), finding: key },
   { name: 'a key in the persistent keyring', plant: keys('add(call(KEYCTL, 22, -1, -3))'), finding: key },
@@ -207,8 +207,8 @@ const JOURNAL = '/var/log/journal/0123456789abcdef0123456789abcdef';
 const CORE = `/var/lib/systemd/coredump/core.a.b.$UID.${'0123456789abcdef'.repeat(2)}.77.1700000000000000.zst`;
 
 /** What a machine notes of an account by itself. */
-const NOTES: Residue[] = [
-  ...['/run/utmp', '/var/log/wtmp', '/var/log/wtmp.1', '/var/log/wtmp-20260101'].map((path): Residue => ({
+const NOTES: Leftover[] = [
+  ...['/run/utmp', '/var/log/wtmp', '/var/log/wtmp.1', '/var/log/wtmp-20260101'].map((path): Leftover => ({
     name: `logins in ${path}`, prepare: asMachine(`[login('${path}', user) for user in (b'root', name, b'root')]`), plant: nothing, finding: loginRecord(path),
   })),
   {
@@ -227,4 +227,4 @@ const NOTES: Residue[] = [
 ];
 
 /** Everything that tenants are known to leave behind. One list: the wipe, the verification and the campaign are held to the same. */
-export const RESIDUES: Residue[] = [...PROCESSES, ...SCHEDULES_AND_IPC, ...KERNEL, ...NOTES, ...FILES];
+export const LEFTOVERS: Leftover[] = [...PROCESSES, ...SCHEDULES_AND_IPC, ...KERNEL, ...NOTES, ...FILES];

@@ -108,7 +108,7 @@ for line in list(open('/proc/net/tcp'))[1:]:
     if fields[1].startswith(here + ':') and mine(fields[7]):
         found.append('socket %s in state %s' % (fields[1], fields[3]))
 
-abstract = '@orion-residue-%s-%d' % (address, uid)
+abstract = '@orion-leftover-%s-%d' % (address, uid)
 if any(line.split()[-1] == abstract for line in open('/proc/net/unix')):
     found.append('socket ' + abstract)
 
