@@ -8,10 +8,10 @@ import { cycles, cyclesForReal } from './cycles';
 import { databaseKills } from './database-kills';
 import { httpRequests } from './http-requests';
 import { lostCommits } from './lost-commits';
-import { provocations, provocationsOnNodes } from './provocations';
+import { faultInjections, faultInjectionsOnNodes } from './fault-injections';
 import { leftovers } from './leftovers';
 import { rogueNodes } from './rogue-nodes';
 import { workerFaults } from './worker-faults';
 
 /** In the order in which they run. */
-export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, provocations, provocationsOnNodes, lostCommits, databaseKills, leftovers, rogueNodes, clocks, httpRequests, badTokens, badBodies, crowd, workerFaults];
+export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, faultInjections, faultInjectionsOnNodes, lostCommits, databaseKills, leftovers, rogueNodes, clocks, httpRequests, badTokens, badBodies, crowd, workerFaults];

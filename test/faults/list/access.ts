@@ -7,7 +7,7 @@ export const ACCESS: Fault[] = [
     what: 'a key that is removed from its account is not taken off the machines',
     breaks: 'trust',
     shows: 'still opens it',
-    scenario: 'provocations-real/removed-key',
+    scenario: 'fault-injections-real/removed-key',
     edits: [{ file: 'src/flows/accounts/manage-keys.ts', find: '    await takeFromLeases(tx, user.id, removed.publicKey);\n    await accessChanged(tx, user.id);\n', replace: '    await takeFromLeases(tx, user.id, removed.publicKey);\n' }],
   },
   {
@@ -15,7 +15,7 @@ export const ACCESS: Fault[] = [
     what: 'the machine takes the key away and leaves the sessions that it opened',
     breaks: 'trust',
     shows: 'a session outlived its key',
-    scenario: 'provocations-real/removed-key',
+    scenario: 'fault-injections-real/removed-key',
     edits: [{ file: 'playbooks/node/orion_account.py', find: '            end_sessions(self.name, self.uid)\n', replace: '' }],
   },
   {
@@ -23,7 +23,7 @@ export const ACCESS: Fault[] = [
     what: 'sshd takes the keys of the home beside root\'s',
     breaks: 'trust',
     shows: 'wrote into its home opens it',
-    scenario: 'provocations-real/own-key',
+    scenario: 'fault-injections-real/own-key',
     edits: [{ file: 'playbooks/node/orion_sshd.py', find: "KEYS + '/%u')", replace: "KEYS + '/%u .ssh/authorized_keys')" }],
   },
   {
@@ -31,7 +31,7 @@ export const ACCESS: Fault[] = [
     what: 'a lease is called active and a machine clean without a login as its tenant',
     breaks: 'trust',
     shows: 'its tenant cannot log in',
-    scenario: 'provocations-real/shut-out',
+    scenario: 'fault-injections-real/shut-out',
     edits: [{ file: 'src/modules/provisioning/login-check.ts', find: 'proved.get(nodeId) === rules', replace: 'true || proved.get(nodeId) === rules' }],
   },
 ];

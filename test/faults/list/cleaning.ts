@@ -14,7 +14,7 @@ export const CLEANING: Fault[] = [
     what: 'userdel is the whole wipe, and the verification is blind',
     breaks: 'I7',
     shows: 'has something of uid',
-    scenario: 'provocations-real/leftover',
+    scenario: 'fault-injections-real/leftover',
     edits: [
       { file: WIPE, find: '    def run(self):\n', replace: "    def run(self):\n        import subprocess\n        for name in self.accounts:\n            subprocess.call([tool('userdel'), '-f', '-r', name])\n        return\n" },
       BLIND_VERIFICATION,
@@ -25,7 +25,7 @@ export const CLEANING: Fault[] = [
     what: 'processes are ended by one pkill, and the verification is blind',
     breaks: 'I7',
     shows: 'has something of uid',
-    scenario: 'provocations-real/leftover',
+    scenario: 'fault-injections-real/leftover',
     edits: [
       { file: PROCESSES, find: '    seen, clean = set(), 0\n', replace: "    for uid in uids:\n        os.system('pkill -u %d' % uid)\n    return 0\n    seen, clean = set(), 0\n" },
       // What goes on holds its keyring, which would tell.
@@ -61,7 +61,7 @@ export const CLEANING: Fault[] = [
     what: 'an account gets the number of its placement, whoever else has it on the machine',
     breaks: 'I7',
     shows: 'of somebody who is no tenant',
-    scenario: 'provocations-real/foreign-uid',
+    scenario: 'fault-injections-real/foreign-uid',
     edits: [{ file: 'playbooks/node/orion_account.py', find: '        if self.is_new():\n            refuse_taken(self.name, self.uid)\n', replace: '' }],
   },
   {
@@ -69,7 +69,7 @@ export const CLEANING: Fault[] = [
     what: 'what the verification found does not keep the node from being freed',
     breaks: 'I7',
     shows: 'has something of uid',
-    scenario: 'provocations-real/put-back',
+    scenario: 'fault-injections-real/put-back',
     edits: [{ file: WIPE_FLOW, find: 'if (!verify.clean) {', replace: 'if (verify.durationMs < 0) {' }],
   },
   {
@@ -77,7 +77,7 @@ export const CLEANING: Fault[] = [
     what: 'a node whose wipe failed counts as clean until the next attempt',
     breaks: 'I9',
     shows: 'its last wipe failed',
-    scenario: 'provocations-real/put-back',
+    scenario: 'fault-injections-real/put-back',
     edits: [{ file: 'src/modules/nodes/queries/wipes.ts', find: 'SET wipe_failures = wipe_failures + 1, wipe_token = NULL', replace: 'SET wipe_failures = wipe_failures + 1, dirty = 0, wipe_token = NULL' }],
   },
   {
@@ -85,7 +85,7 @@ export const CLEANING: Fault[] = [
     what: 'a node is free as soon as its lease has left it',
     breaks: 'I5',
     shows: 'is free while placement',
-    scenario: 'provocations/moves',
+    scenario: 'fault-injections/moves',
     edits: [{ file: 'src/modules/nodes/queries/occupancy.ts', find: 'SET lease_id = NULL, dirty = 1, wipe_token = NULL', replace: 'SET lease_id = NULL, dirty = 0, wipe_token = NULL' },
       { file: 'src/modules/nodes/queries/occupancy.ts', find: "wipe_due_at = IF(status IN ('alive','suspect'), UTC_TIMESTAMP(3), NULL)", replace: 'wipe_due_at = NULL' }],
   },
@@ -94,7 +94,7 @@ export const CLEANING: Fault[] = [
     what: 'a node that was dead is free as soon as it answers again',
     breaks: 'I6',
     shows: 'without a wipe in between',
-    scenario: 'provocations/outage',
+    scenario: 'fault-injections/outage',
     edits: [
       { file: 'src/modules/nodes/queries/probes.ts', find: 'dirty = IF(?, 1, dirty),', replace: 'dirty = IF(?, dirty, dirty),' },
       { file: 'src/modules/nodes/queries/probes.ts', find: 'WHEN ? AND lease_id IS NULL THEN', replace: 'WHEN ? AND lease_id IS NULL AND last_death_at IS NULL THEN' },
@@ -105,7 +105,7 @@ export const CLEANING: Fault[] = [
     what: 'a machine that was dead is thought to have come back empty: the accounts of leases that were moved off it are not wiped',
     breaks: 'I7',
     shows: 'for no lease',
-    scenario: 'provocations-real/lost-node',
+    scenario: 'fault-injections-real/lost-node',
     edits: [
       { file: WIPE_FLOW, find: 'const wipe = await wipeAll(ctx, { claim, accounts, signal });', replace: 'if (claim.node.lastDeathAt !== null) { return { wipe: { changed: false, durationMs: 0, details: {} }, verify: { clean: true, findings: [], notExamined: [], durationMs: 0 }, fitness: { checks: [], fence: undefined } }; }\n  const wipe = await wipeAll(ctx, { claim, accounts, signal });' },
     ],
@@ -115,7 +115,7 @@ export const CLEANING: Fault[] = [
     what: 'whatever key a machine shows is good enough: for probes, for plays, at registration and in heartbeats',
     breaks: 'trust',
     shows: 'another host key than the pinned one',
-    scenario: 'provocations-real/new-host-key',
+    scenario: 'fault-injections-real/new-host-key',
     edits: [
       { file: 'src/ssh/session.ts', find: "changed = key.toString('base64') !== blob;", replace: "changed = key.toString('base64') === '' && blob === '';" },
       { file: 'src/modules/provisioning/ansible/ssh-config.ts', find: "['StrictHostKeyChecking', 'yes']", replace: "['StrictHostKeyChecking', 'no']" },

@@ -7,7 +7,7 @@ export const TRUST: Fault[] = [
     what: 'an agent installs management keys whatever their signature, and takes answers from whoever gives them',
     breaks: 'trust',
     shows: 'admits a management key that somebody on the path added',
-    scenario: 'provocations-real/hostile-path',
+    scenario: 'fault-injections-real/hostile-path',
     edits: [
       { file: 'src/agent/control-trust.ts', find: 'if (!isSignedByControlKey(offer.controlKey, context, signed)) {', replace: "if (signed.text === '' && !isSignedByControlKey(offer.controlKey, context, signed)) {" },
       { file: 'src/agent/answer.ts', find: 'if (isDecisive(answer) && !isSealed(', replace: 'if (status === 0 && isDecisive(answer) && !isSealed(' },
@@ -18,7 +18,7 @@ export const TRUST: Fault[] = [
     what: 'who has the host key of a node gets its row with a join token, though the node is in use',
     breaks: 'trust',
     shows: 'a copy of it took its row while it was leased',
-    scenario: 'provocations-real/clone',
+    scenario: 'fault-injections-real/clone',
     edits: [{ file: 'src/flows/nodes/tell-clones.ts', find: "  if (incumbent.answer === 'shown') {\n", replace: "  if (incumbent.answer !== undefined) {\n" }],
   },
 ];

@@ -11,7 +11,7 @@ export const WORKING: Fault[] = [
     what: 'the process that made an account completes its claim, whether the claim is still its own or not',
     breaks: 'I2',
     shows: 'was completed',
-    scenario: 'provocations/stale-maker',
+    scenario: 'fault-injections/stale-maker',
     edits: [{ file: PLACEMENTS, find: 'placements.id = ? AND claim_token = ?', replace: "placements.id = ? AND ? <> ''" }],
   },
   {
@@ -19,7 +19,7 @@ export const WORKING: Fault[] = [
     what: 'whoever wiped a node frees it, whether the claim is still its own or not',
     breaks: 'I5',
     shows: 'is free while placement',
-    scenario: 'provocations/stale-wiper',
+    scenario: 'fault-injections/stale-wiper',
     edits: [{ file: WIPES, find: 'WHERE id = ? AND wipe_token = ? AND lease_id IS NULL FOR UPDATE', replace: "WHERE id = ? AND ? <> '' AND lease_id IS NULL FOR UPDATE" }],
   },
   {
@@ -27,7 +27,7 @@ export const WORKING: Fault[] = [
     what: 'a wipe takes every account of its node, those included that came after it was claimed',
     breaks: 'I7',
     shows: 'lacks the account',
-    scenario: 'provocations-real/late-wipe',
+    scenario: 'fault-injections-real/late-wipe',
     edits: [{ file: 'src/flows/placements/wipe-node.ts', find: '{ newestUid: claim.newestUid, signal }', replace: '{ signal }' }],
   },
   {
@@ -35,7 +35,7 @@ export const WORKING: Fault[] = [
     what: 'work for a generation that is past is done: neither the process that stood still, nor the renewal of its claim, nor the node\'s fence stops it',
     breaks: 'I7',
     shows: 'for no lease',
-    scenario: 'provocations-real/stale-generation',
+    scenario: 'fault-injections-real/stale-generation',
     edits: [
       { file: 'src/flows/placements/run-placement.ts', find: ' || lease.generation !== placement.generation', replace: '' },
       { file: 'src/flows/support/keep-claim.ts', find: 'if (held === false) {', replace: 'if (over) {' },
@@ -47,7 +47,7 @@ export const WORKING: Fault[] = [
     what: 'leases are moved although most of the fleet fails at once',
     breaks: 'I8',
     shows: 'most of the fleet had failed',
-    scenario: 'provocations/brake',
+    scenario: 'fault-injections/brake',
     edits: [{ file: HEALTH, find: 'return failing >= MIN_FAILING_FOR_BRAKE && failing > healthy;', replace: 'return false;' }],
   },
   {
@@ -55,7 +55,7 @@ export const WORKING: Fault[] = [
     what: 'failures from before an outage of the schedulers count towards a death',
     breaks: 'I8',
     shows: 'from before the control plane\'s own outage',
-    scenario: 'provocations/outage',
+    scenario: 'fault-injections/outage',
     edits: [{ file: HEALTH, find: 'state.firstFailedAt !== null && state.firstFailedAt >= judgedSince', replace: 'state.firstFailedAt !== null' }],
   },
   {
@@ -63,7 +63,7 @@ export const WORKING: Fault[] = [
     what: 'a lease whose move throws keeps its place at the head of the queue',
     breaks: 'I10',
     shows: 'has been due to be moved',
-    scenario: 'provocations/poison',
+    scenario: 'fault-injections/poison',
     edits: [{ file: 'src/flows/migration/migrate-leases.ts', find: '    if (taken) {\n', replace: '    if (taken?.id === 0) {\n' }],
   },
 ];

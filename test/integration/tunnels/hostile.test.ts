@@ -110,10 +110,10 @@ describe('an agent that is none', () => {
         socket.send(flood);
       }
     }],
-  ])('%s: the same', async (_what, provoke) => {
+  ])('%s: the same', async (_what, misuse) => {
     const node = await aNode(database.db);
     const socket = await openRaw(holder.url, node.credential);
-    provoke(socket);
+    misuse(socket);
     // Only whoever listens hears of the end.
     await eventually(async () => (await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])) === 0 && !holder.hub.list().some(({ nodeId }) => nodeId === node.id), {
       what: 'the tunnel is forgotten',

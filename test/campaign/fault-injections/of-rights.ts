@@ -3,7 +3,7 @@ import { expectStatus } from '../../support/api-client';
 import { givenSshdLine } from '../../support/sshd';
 import { createTenant, type Tenant } from '../../support/tenant';
 import { violationOf } from '../../checker/evidence';
-import { type Arena, PATIENCE_MS, type Provocation } from './arena';
+import { type Arena, PATIENCE_MS, type FaultInjection } from './arena';
 
 /** What was promised: a right that was taken away opens nothing after this time. */
 const LIMIT_MS = 5_000;
@@ -19,10 +19,10 @@ async function withKey({ system, ada }: Arena): Promise<Tenant & { key: SshKeyPa
 const isTrueWithin = (what: string, fn: () => Promise<boolean> | boolean, timeoutMs = LIMIT_MS): Promise<boolean> =>
   eventually(fn, { what, timeoutMs, everyMs: 100 }).then(() => true, () => false);
 
-const removedKey: Provocation = {
+const removedKey: FaultInjection = {
   name: 'removed-key',
   promise: 'a key is taken from its account while a session of it is open: after 5 s it opens no lease, and the session is over',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const lease = await arena.lease();
     const other = await withKey(arena);
     const opens = async (): Promise<boolean> => (await other.login(lease, 'true')).code === 0;
@@ -44,10 +44,10 @@ const removedKey: Provocation = {
   },
 };
 
-const ownKey: Provocation = {
+const ownKey: FaultInjection = {
   name: 'own-key',
   promise: 'a tenant writes a key that nobody registered into the files of its home that sshd looks at by itself: it opens nothing',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const lease = await arena.lease();
     const other = await withKey(arena);
     const { code, stderr } = await arena.ada.login(lease, 'umask 077; mkdir -p .ssh; tee .ssh/authorized_keys >.ssh/authorized_keys2', { input: `${other.key.publicKey}\n` });
@@ -60,10 +60,10 @@ const ownKey: Provocation = {
   },
 };
 
-const shutOut: Provocation = {
+const shutOut: FaultInjection = {
   name: 'shut-out',
   promise: 'a machine\'s owner admits only some users to its sshd: every lease that is active admits its tenant, and the machine comes back when it is mended',
-  provoke: async ({ ada, fleet, history, found: violations }) => {
+  inject: async ({ ada, fleet, history, found: violations }) => {
     const [worker] = fleet.workers;
     if (!worker) {
       throw new Error('no worker');
@@ -84,4 +84,4 @@ const shutOut: Provocation = {
   },
 };
 
-export const OF_RIGHTS: Provocation[] = [removedKey, ownKey, shutOut];
+export const OF_RIGHTS: FaultInjection[] = [removedKey, ownKey, shutOut];

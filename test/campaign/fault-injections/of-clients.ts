@@ -1,14 +1,14 @@
 import { systemClock } from '../../../src/lib/clock';
 import { eventually } from '../../lab';
-import { type Arena, PATIENCE_MS, type Provocation } from './arena';
+import { type Arena, PATIENCE_MS, type FaultInjection } from './arena';
 
 const CROWD = 60;
 const CROWD_TENANTS = 6;
 
-const crowd: Provocation = {
+const crowd: FaultInjection = {
   name: 'crowd',
   promise: `${CROWD} rents of ${CROWD_TENANTS} tenants at once, over two APIs: no node twice`,
-  provoke: async ({ history, tenant, first, second }) => {
+  inject: async ({ history, tenant, first, second }) => {
     const tenants = await Promise.all(Array.from({ length: CROWD_TENANTS }, tenant));
     await Promise.all(
       Array.from({ length: CROWD / CROWD_TENANTS }, (_, i) => i).flatMap((i) => tenants.map((each, j) => history.rent(each, { key: `crowd-${i}`, at: ((i + j) % 2 ? first : second).url }))),
@@ -16,7 +16,7 @@ const crowd: Provocation = {
   },
 };
 
-/** A provocation that was refused for another reason than the one it is after proves nothing. */
+/** A fault injection that was refused for another reason than the one it is after proves nothing. */
 function mustBeServed(answer: { status: number; body: unknown } | undefined): void {
   if (!answer || answer.status >= 300) {
     throw new Error(`a request that is right was answered ${answer ? `${answer.status}: ${JSON.stringify(answer.body)}` : 'with nothing'}`);
@@ -25,10 +25,10 @@ function mustBeServed(answer: { status: number; body: unknown } | undefined): vo
 
 const REPEATS = 4;
 
-const keys: Provocation = {
+const keys: FaultInjection = {
   name: 'keys',
   promise: `a rent and an extension, each sent ${2 * REPEATS} times with its key to two APIs at once: one of each`,
-  provoke: async ({ history, ada, bob, first, second, lease }) => {
+  inject: async ({ history, ada, bob, first, second, lease }) => {
     const urls = Array.from({ length: REPEATS }).flatMap(() => [first.url, second.url]);
     const { id } = await lease();
     await Promise.all([
@@ -40,10 +40,10 @@ const keys: Provocation = {
   },
 };
 
-const others: Provocation = {
+const others: FaultInjection = {
   name: 'others',
   promise: 'a tenant looks at, extends and releases the lease of another: there is no such lease',
-  provoke: async ({ history, ada, bob, lease }) => {
+  inject: async ({ history, ada, bob, lease }) => {
     const { id } = await lease();
     await history.look(bob, id);
     await history.list(bob);
@@ -54,10 +54,10 @@ const others: Provocation = {
   },
 };
 
-const ends: Provocation = {
+const ends: FaultInjection = {
   name: 'ends',
   promise: 'leases extended before, around and after their end, beside one that has long to go: the end moves by what was granted, and nothing ends early',
-  provoke: async ({ history, ada, first, second, lease }) => {
+  inject: async ({ history, ada, first, second, lease }) => {
     const [inTime, tooLate] = await Promise.all([lease({ seconds: 8 }), lease({ seconds: 8 }), lease()]);
     mustBeServed(await history.extend(ada, { leaseId: inTime.id, seconds: 5 }));
     const { ends_at: end } = await ada.lease(tooLate.id);
@@ -70,10 +70,10 @@ const ends: Provocation = {
   },
 };
 
-const moves: Provocation = {
+const moves: FaultInjection = {
   name: 'moves',
   promise: 'a lease whose node is drained is moved: its end stays, its account goes',
-  provoke: async ({ ada, lease, drain }) => {
+  inject: async ({ ada, lease, drain }) => {
     const { id, node } = await lease();
     await drain(node?.id ?? 0);
     await ada.untilLease(id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, PATIENCE_MS);
@@ -94,10 +94,10 @@ async function loseAnswer({ first: { proxy } }: Arena, ask: () => Promise<unknow
   await eventually(() => proxy.lostAnswers > before, { what: 'an answer is lost' });
 }
 
-const lostAnswers: Provocation = {
+const lostAnswers: FaultInjection = {
   name: 'lost-answers',
   promise: 'the answer to a COMMIT is lost under rents and extensions without a key: none is done twice',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const { ada, first, history, lease } = arena;
     const { id } = await lease();
     for (let i = 0; i < 2; i += 1) {
@@ -107,4 +107,4 @@ const lostAnswers: Provocation = {
   },
 };
 
-export const OF_CLIENTS: Provocation[] = [crowd, keys, others, ends, moves, lostAnswers];
+export const OF_CLIENTS: FaultInjection[] = [crowd, keys, others, ends, moves, lostAnswers];

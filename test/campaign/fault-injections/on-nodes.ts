@@ -3,7 +3,7 @@ import type { Lease } from '../../../src/contract';
 import { privateKeyOf, registerMachine } from '../../support/machine';
 import { addManagementKey, startOnPath } from '../../support/on-path';
 import { broken } from '../scenario';
-import { type Arena, PATIENCE_MS, type Provocation, stepsOf } from './arena';
+import { type Arena, PATIENCE_MS, type FaultInjection, stepsOf } from './arena';
 
 async function untilFreeOrFailed({ system }: Arena, lease: Lease): Promise<void> {
   const over = async (): Promise<boolean> =>
@@ -15,10 +15,10 @@ async function untilFreeOrFailed({ system }: Arena, lease: Lease): Promise<void>
 /** A job that heeds no signal but one, and a file where nobody looks. */
 const PLANT = `nohup sh -c 'trap "" TERM HUP INT; while :; do sleep 60; done' >/dev/null 2>&1 & mkdir -p /var/tmp/of-$USER/deep && echo mine > /var/tmp/of-$USER/deep/file && echo mine > /dev/shm/of-$USER`;
 
-const leftover: Provocation = {
+const leftover: FaultInjection = {
   name: 'leftover',
   promise: 'a tenant leaves a job that ignores TERM and files outside its home: nothing of it is there when the node is free',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const lease = await arena.lease();
     const { code, stderr } = await arena.ada.login(lease, PLANT);
     if (code !== 0) {
@@ -33,10 +33,10 @@ const leftover: Provocation = {
 const putBack = (uid: number): string =>
   `nohup sh -c 'i=0; while grep -q "^orn-" /etc/passwd && [ $i -lt 4000 ]; do i=$((i + 1)); sleep 0.02; done; echo back > /var/tmp/back && chown ${uid} /var/tmp/back' >/dev/null 2>&1 &`;
 
-const putBackByRoot: Provocation = {
+const putBackByRoot: FaultInjection = {
   name: 'put-back',
   promise: 'a file of the tenant\'s comes back between the wipe and its verification: the node is not free until it is gone',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const lease = await arena.lease();
     const [account] = await arena.system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [lease.id]);
     await arena.workerOf(lease).exec(putBack(account?.uid ?? 0));
@@ -45,10 +45,10 @@ const putBackByRoot: Provocation = {
   },
 };
 
-const lostNode: Provocation = {
+const lostNode: FaultInjection = {
   name: 'lost-node',
   promise: 'a machine with a lease stops and comes back after the lease was moved: its old account is wiped before it is free',
-  provoke: async ({ ada, lease, untilNode, workerOf }) => {
+  inject: async ({ ada, lease, untilNode, workerOf }) => {
     const leased = await lease();
     const worker = workerOf(leased);
     await worker.freeze();
@@ -61,10 +61,10 @@ const lostNode: Provocation = {
   },
 };
 
-const staleGeneration: Provocation = {
+const staleGeneration: FaultInjection = {
   name: 'stale-generation',
   promise: 'an API that stood still before making an account comes back when the lease has moved and the node is wiped and free: it makes none there',
-  provoke: async ({ system, ada, history, first, drain }) => {
+  inject: async ({ system, ada, history, first, drain }) => {
     const held = untilHeld([stepsOf(first)], 'placement.claimed');
     const answer = history.rent(ada, { key: 'stale-generation', at: first.url });
     const { goOn } = await held;
@@ -88,10 +88,10 @@ async function leaseOn({ lease }: Arena, hostname: string | undefined): Promise<
   while ((await lease()).node?.hostname !== hostname);
 }
 
-const lateWipe: Provocation = {
+const lateWipe: FaultInjection = {
   name: 'late-wipe',
   promise: 'a scheduler that stood still before a wipe comes back when another has wiped the node and the next tenant has it: it takes nothing of his',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const { system, ada, history, judge, lease, untilNode, found } = arena;
     const before = await lease();
     const held = untilHeld(system.schedulers.map(stepsOf), 'wipe.claimed');
@@ -110,10 +110,10 @@ const lateWipe: Provocation = {
   },
 };
 
-const newHostKey: Provocation = {
+const newHostKey: FaultInjection = {
   name: 'new-host-key',
   promise: 'a machine comes back with another host key: it is quarantined',
-  provoke: async ({ fleet, untilNode }) => {
+  inject: async ({ fleet, untilNode }) => {
     const [worker] = fleet.workers;
     if (!worker) {
       throw new Error('no worker');
@@ -130,10 +130,10 @@ const newHostKey: Provocation = {
 const AUTHORIZED = '/var/lib/orion/mgmt/.ssh/authorized_keys';
 const HOSTILE_ANSWERS = 6;
 
-const hostilePath: Provocation = {
+const hostilePath: FaultInjection = {
   name: 'hostile-path',
   promise: 'somebody between a machine and the control plane adds a key to what the machine is to install: it is not installed, and the machine goes on',
-  provoke: async ({ system, fleet, untilNode, found }) => {
+  inject: async ({ system, fleet, untilNode, found }) => {
     const path = await startOnPath(system.lab, system.apis[1]?.url ?? '');
     const { workers } = await system.launchWorkers(1, { endpoint: path.url, agentEnv: { MY_HOSTNAME: `on-the-path-${fleet.workers.length}` } });
     const worker = workers[0];
@@ -163,10 +163,10 @@ const settleIn = (uid: number): string => `
 const lookIn = (uid: number): string => `stat -c %u /srv/stranger/note 2>/dev/null; pgrep -U ${uid} -x sleep >/dev/null && echo lives`;
 const moveOut = (uid: number): string => `rm -rf /srv/stranger; pkill -KILL -U ${uid}; true`;
 
-const foreignUid: Provocation = {
+const foreignUid: FaultInjection = {
   name: 'foreign-uid',
   promise: 'somebody who is no tenant has the next uid of each machine: their file and their process are there after the next lease and its wipe',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const next = await arena.system.sql<{ hostname: string; uid: number }>('SELECT hostname, next_uid AS uid FROM nodes');
     const strangers = arena.fleet.workers.map((worker) => ({ worker, uid: next.find(({ hostname }) => hostname === worker.name)?.uid ?? 0 }));
     await Promise.all(strangers.map(({ worker, uid }) => worker.exec(settleIn(uid))));
@@ -183,10 +183,10 @@ const foreignUid: Provocation = {
   },
 };
 
-const clone: Provocation = {
+const clone: FaultInjection = {
   name: 'clone',
   promise: 'a machine that was made from an image of a leased node registers with a join token: it is refused, and the lease stays where it is',
-  provoke: async ({ system, second, lease, workerOf, found }) => {
+  inject: async ({ system, second, lease, workerOf, found }) => {
     const leased = await lease();
     const original = workerOf(leased);
     const copy = { hostname: 'copy', host_key: original.hostKey, address: '127.0.0.1', ssh_port: 9, mark: 'of-the-copy-and-not-of-the-node' };
@@ -197,4 +197,4 @@ const clone: Provocation = {
   },
 };
 
-export const ON_NODES: Provocation[] = [leftover, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath, clone];
+export const ON_NODES: FaultInjection[] = [leftover, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath, clone];

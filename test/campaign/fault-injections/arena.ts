@@ -35,7 +35,7 @@ export interface Arena {
   workerOf: (lease: Lease) => Worker;
   untilNode: (hostname: string, what: string, is: (node: NodeForAdmin) => boolean) => Promise<NodeForAdmin>;
   drain: (nodeId: number) => Promise<void>;
-  /** Looks at the tables in the middle of a provocation, when a fault would be put right a moment later. True: something was found, and goes into the report. */
+  /** Looks at the tables in the middle of a fault injection, when a fault would be put right a moment later. True: something was found, and goes into the report. */
   isBroken: () => Promise<boolean>;
   found: Violation[];
   /** Gives everything back, lets quarantined nodes in again, and waits until every node is free. */
@@ -43,11 +43,11 @@ export interface Arena {
 }
 
 /** One thing that happens in life, short and by itself; the judge looks right after it, and once more when all is given back. */
-export interface Provocation {
+export interface FaultInjection {
   name: string;
   /** What is done and what has to hold. */
   promise: string;
-  provoke: (arena: Arena) => Promise<void>;
+  inject: (arena: Arena) => Promise<void>;
 }
 
 export async function openArena({ real, nodes }: { real: boolean; nodes: number }): Promise<Arena> {
@@ -140,13 +140,13 @@ function noAnswer(): never {
   throw new Error('there is no answer where one has to be');
 }
 
-/** Provokes, looks at the tables, gives all back, looks at everything. What is found in the tables ends it at once. */
-export async function carryOut(arena: Arena, { name, provoke }: Provocation): Promise<Violation[]> {
+/** Injects the fault, looks at the tables, gives all back, looks at everything. What is found in the tables ends it at once. */
+export async function carryOut(arena: Arena, { name, inject }: FaultInjection): Promise<Violation[]> {
   const { system, history, judge } = arena;
-  const failure = await provoke(arena).then(() => undefined, messageOf);
+  const failure = await inject(arena).then(() => undefined, messageOf);
   const atOnce = [...arena.found, ...(await system.violations({ history: history.operations }))];
   if (failure !== undefined || atOnce.length > 0) {
-    return [...atOnce, ...(failure === undefined ? [] : [broken('provocation', name, failure)])].map((violation) => after(name, violation));
+    return [...atOnce, ...(failure === undefined ? [] : [broken('fault injection', name, failure)])].map((violation) => after(name, violation));
   }
   const stuck = await arena.clear().then(() => undefined, messageOf);
   return [...(await judge.violations()), ...(stuck === undefined ? [] : [broken('converges', name, stuck)])].map((violation) => after(name, violation));

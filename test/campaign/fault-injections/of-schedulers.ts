@@ -1,11 +1,11 @@
 import { systemClock } from '../../../src/lib/clock';
 import { eventually, untilHeld } from '../../lab';
-import { ALONE, type Arena, OUTAGE_SECONDS, PATIENCE_MS, type Provocation, stepsOf, untilPasses } from './arena';
+import { ALONE, type Arena, OUTAGE_SECONDS, PATIENCE_MS, type FaultInjection, stepsOf, untilPasses } from './arena';
 
-const staleMaker: Provocation = {
+const staleMaker: FaultInjection = {
   name: 'stale-maker',
   promise: 'an API that stood still over its claim after making an account finds it made by a scheduler: it completes nothing',
-  provoke: async ({ system, history, ada, first }) => {
+  inject: async ({ system, history, ada, first }) => {
     const held = untilHeld([stepsOf(first)], 'placement.made');
     const answer = history.rent(ada, { key: 'stale-maker', at: first.url });
     const { goOn } = await held;
@@ -15,10 +15,10 @@ const staleMaker: Provocation = {
   },
 };
 
-const staleWiper: Provocation = {
+const staleWiper: FaultInjection = {
   name: 'stale-wiper',
   promise: 'a scheduler that stood still over its claim after a verified wipe comes back when the node waits for the next wipe: it frees nothing',
-  provoke: async ({ system, ada, history, lease, isBroken }) => {
+  inject: async ({ system, ada, history, lease, isBroken }) => {
     const controls = system.schedulers.map(stepsOf);
     const firstHeld = untilHeld(controls, 'wipe.verified');
     const before = await lease({ requirements: ALONE });
@@ -43,10 +43,10 @@ const staleWiper: Provocation = {
   },
 };
 
-const poison: Provocation = {
+const poison: FaultInjection = {
   name: 'poison',
   promise: 'a lease whose row makes every attempt to move it throw stands at the head of the queue: those behind it are moved',
-  provoke: async ({ system, ada, lease, drain }) => {
+  inject: async ({ system, ada, lease, drain }) => {
     const [, paused] = system.schedulers;
     const [poisoned, sound] = [await lease(), await lease()];
     // Another scheduler could slip past the row while this one holds its lock.
@@ -69,10 +69,10 @@ const idleWorker = async ({ system, fleet }: Arena): Promise<string> => {
   return node?.hostname ?? fleet.workers[0]?.name ?? '';
 };
 
-const outage: Provocation = {
+const outage: FaultInjection = {
   name: 'outage',
   promise: 'a node fails, all schedulers stand still for a while: its death is judged anew; back again, it is wiped before it is free',
-  provoke: async (arena) => {
+  inject: async (arena) => {
     const { system, fleet, isBroken, untilNode } = arena;
     const hostname = await idleWorker(arena);
     const worker = fleet.workers.find(({ name }) => name === hostname);
@@ -93,10 +93,10 @@ const outage: Provocation = {
   },
 };
 
-const brake: Provocation = {
+const brake: FaultInjection = {
   name: 'brake',
   promise: 'most of the fleet stops at once, and two nodes are free and well: nobody is moved',
-  provoke: async ({ system, fleet, isBroken, lease, workerOf, untilNode }) => {
+  inject: async ({ system, fleet, isBroken, lease, workerOf, untilNode }) => {
     const leased = await lease();
     const worker = workerOf(leased);
     const victims = [worker, ...fleet.workers.filter((each) => each !== worker)].slice(0, -1);
@@ -113,4 +113,4 @@ const brake: Provocation = {
   },
 };
 
-export const OF_SCHEDULERS: Provocation[] = [staleMaker, staleWiper, poison, outage, brake];
+export const OF_SCHEDULERS: FaultInjection[] = [staleMaker, staleWiper, poison, outage, brake];
