@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { rootOf } from '../campaign/rogue/workers';
+import { rootOf } from '../chaos/rogue/workers';
 import { eventually, type Worker } from '../lab';
 import { startSystem, type System } from '../support/system';
 import type { Tenant } from '../support/tenant';

@@ -17,7 +17,7 @@ export interface Fault {
   /** Words of the violation that is meant: several guards have to be taken out before some mistakes do harm, and their absence is noticed too. */
   shows: string | RegExp;
   edits: Edit[];
-  /** As `npm run campaign -- --only` takes it. */
+  /** As `npm run chaos -- --only` takes it. */
   scenario: string;
 }
 

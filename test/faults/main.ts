@@ -1,4 +1,4 @@
-/** `npm run prove -- --help`: plants known mistakes into copies of the product, one by one, and says whether the campaigns' checker notices each. */
+/** `npm run prove -- --help`: plants known mistakes into copies of the product, one by one, and says whether the checker of the chaos runs notices each. */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLab } from '../lab';
@@ -61,11 +61,11 @@ async function main({ only = FAULTS, jobs, seed, deadline, json }: Options): Pro
 }
 
 const program = new Command('prove')
-  .description(`Plants ${FAULTS.length} known mistakes into copies of the product, one by one, and runs the unchanged campaign and checker against each. Must run as root. Exit code 1 when one survives.`)
+  .description(`Plants ${FAULTS.length} known mistakes into copies of the product, one by one, and runs the unchanged chaos scenario and checker against each. Must run as root. Exit code 1 when one survives.`)
   .option('--only <names>', `of ${FAULTS.map(({ name }) => name).join(', ')}`, (names: string) => names.split(',').map(byName))
   .option('--jobs <n>', 'faults at once', positive, 1)
-  .option('--seed <text>', 'of the campaigns', '1')
-  .option('--deadline <seconds>', 'for each campaign', positive, 600)
+  .option('--seed <text>', 'of the chaos runs', '1')
+  .option('--deadline <seconds>', 'for each chaos run', positive, 600)
   .option('--json <file>', 'writes the table there');
 program.parse();
 process.exitCode = await main(program.opts<Options>());

@@ -7,7 +7,7 @@ import type { Violation } from '../checker/evidence';
 import { type Lab, projectDir } from '../lab';
 import type { Fault } from './fault';
 import { applyEdits, build, copyProject } from './plant';
-import { runCampaignOn } from './run-campaign';
+import { runScenarioOn } from './run-scenario';
 
 export interface ProofOptions {
   faults: Fault[];
@@ -35,7 +35,7 @@ export const passed = ({ result }: Row): boolean => result === 'caught' || resul
 /** The project as it stood at the beginning, for all copies. */
 const UNCHANGED = 'unchanged';
 
-/** Plants each fault into a copy of its own and lets the campaign judge it. */
+/** Plants each fault into a copy of its own and lets a chaos run check it. */
 export async function prove(lab: Lab, options: ProofOptions): Promise<Row[]> {
   copyProject(projectDir, join(lab.dir, UNCHANGED));
   const limit = pLimit(options.jobs);
@@ -47,7 +47,7 @@ export async function prove(lab: Lab, options: ProofOptions): Promise<Row[]> {
       options.say(`${passed(done) ? 'ok  ' : 'FAIL'} ${done.name}: ${done.result}, ${done.evidence} (${done.seconds.toFixed(0)} s)`);
       return done;
     });
-  const run: Run = (program, scenario) => runCampaignOn(lab, { program, scenario, seed: options.seed, deadlineSeconds: options.deadlineSeconds });
+  const run: Run = (program, scenario) => runScenarioOn(lab, { program, scenario, seed: options.seed, deadlineSeconds: options.deadlineSeconds });
   return Promise.all([
     ...options.faults.map((fault) => timed({ name: fault.name, breaks: fault.breaks, scenario: fault.scenario }, () => tryFault(lab, fault, run))),
     ...options.controls.map((scenario) => timed({ name: 'nothing planted', breaks: '', scenario }, () => tryControl(lab, scenario, run))),
@@ -74,7 +74,7 @@ const tryFault = (lab: Lab, fault: Fault, run: Run): Promise<Pick<Row, 'result' 
   });
 
 const tell = ({ invariant, where, what }: Violation): string => `${invariant} ${where}: ${what}`;
-/** What the campaign says of its own troubles counts for nothing: a busy machine could say the same. */
+/** What a chaos run reports of its own troubles counts for nothing: a busy machine could say the same. */
 const INVARIANT = /^(I\d+|trust)$/;
 
 function judge({ breaks, shows }: Fault, violations: Violation[]): Pick<Row, 'result' | 'evidence'> {

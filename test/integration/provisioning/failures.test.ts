@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ProvisioningError } from '../../../src/modules/provisioning';
-import { openTrap } from '../../campaign/rogue/traps';
+import { openTrap } from '../../chaos/rogue/traps';
 import { eventually, generateSshKeyPair, type Worker } from '../../lab';
 import { aSpec, asRoot, createBench, nodeOf, provisionerWith, type Bench } from './support';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { inspect } from '../../campaign/leftovers/inspect';
-import { LEFTOVERS } from '../../campaign/leftovers/kinds';
-import { layGround, plant } from '../../campaign/leftovers/plant';
+import { inspect } from '../../chaos/leftovers/inspect';
+import { LEFTOVERS } from '../../chaos/leftovers/kinds';
+import { layGround, plant } from '../../chaos/leftovers/plant';
 import { eventually, type Worker } from '../../lab';
 import { aSpec, asRoot, createBench, nodeOf, tenantOf, type Bench } from './support';
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { fillDisk, shrinkDisk } from '../../campaign/rogue/workers';
+import { fillDisk, shrinkDisk } from '../../chaos/rogue/workers';
 import { eventually, sshExec, type Worker } from '../../lab';
-import { inspect } from '../../campaign/leftovers/inspect';
-import { LEFTOVERS } from '../../campaign/leftovers/kinds';
-import { judgeGround, layGround, plant } from '../../campaign/leftovers/plant';
+import { inspect } from '../../chaos/leftovers/inspect';
+import { LEFTOVERS } from '../../chaos/leftovers/kinds';
+import { judgeGround, layGround, plant } from '../../chaos/leftovers/plant';
 import { aSpec, asRoot, asTenant, createBench, nodeOf, tenantOf, type Bench } from './support';
 
 describe('wipe', () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateSshKeyPair, startDatabaseProxy, type Worker } from '../../lab';
-import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
+import { createHttpClient, type HttpAnswer } from '../../chaos/http/client';
 import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Lease, Rented } from '../../../src/contract';
 import { watchProcesses, type ProcessWatch } from './watch-processes';

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
-import { createHttpClient, type HttpAnswer, type HttpRequest } from '../../campaign/http/client';
+import { createHttpClient, type HttpAnswer, type HttpRequest } from '../../chaos/http/client';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aLease, aNode, aUser, type TestLease, type TestNode } from '../../support/builders';
 import { openTestDatabase, type TestDatabase } from '../../support/database';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import type { User } from '../../../src/modules/accounts';
-import { createHttpClient, inParallel } from '../../campaign/http/client';
-import { createForger } from '../../campaign/http/forge';
-import { createRandom } from '../../campaign/random';
+import { createHttpClient, inParallel } from '../../chaos/http/client';
+import { createForger } from '../../chaos/http/forge';
+import { createRandom } from '../../chaos/random';
 import { JWT_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser, type TestNode } from '../../support/builders';
 import { openTestDatabase, type TestDatabase } from '../../support/database';

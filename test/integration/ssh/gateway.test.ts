@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import type { Whereabouts } from '../../../src/ssh/gateway';
-import { openTrap, type OpenTrap } from '../../campaign/rogue/traps';
+import { openTrap, type OpenTrap } from '../../chaos/rogue/traps';
 import { createLab, eventually, generateSshKeyPair, type Lab, type LabProcess, launchWorkers, sshExec, type SshKeyPair, type SshTarget } from '../../lab';
 import type { GatewayPlan } from './gateway-process';
 import { startGatewayProcess } from './start-gateway-process';

@@ -5,7 +5,7 @@ import { createKeepaliveProbes, type KeepaliveProbes } from '../../../src/flows/
 import { systemClock } from '../../../src/lib/clock';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import { createPooledSessions, createProber, type Dial, dialDirectly, type PooledSessions } from '../../../src/ssh';
-import { openTrap } from '../../campaign/rogue/traps';
+import { openTrap } from '../../chaos/rogue/traps';
 import { createLab, eventually, generateSshKeyPair, type Lab, launchWorkers, type Worker } from '../../lab';
 import { aNode } from '../../support/builders';
 import { createTestContext, testSettings } from '../../support/context';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../../src/lib/clock';
 import { createPooledSessions, dialDirectly, HostKeyChangedError, type PooledSessions, type SshTarget } from '../../../src/ssh';
-import { openTrap } from '../../campaign/rogue/traps';
+import { openTrap } from '../../chaos/rogue/traps';
 import { eventually } from '../../lab';
 import { type Bench, createBench, nodeOf } from '../provisioning/support';
 

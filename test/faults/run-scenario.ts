@@ -3,10 +3,10 @@ import { existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Violation } from '../checker/evidence';
 import { type Lab, projectDir } from '../lab';
-import type { CampaignReport } from '../campaign/campaign';
+import type { ChaosReport } from '../chaos/run-chaos';
 import { killGroup } from '../lab/run';
 
-export interface CampaignRun {
+export interface ScenarioOfProgram {
   /** A changed copy of the project. */
   program: string;
   scenario: string;
@@ -14,12 +14,12 @@ export interface CampaignRun {
   deadlineSeconds: number;
 }
 
-/** What the campaign and its checker, both unchanged, say of the program in that folder. Rejects when they did not come to their end. */
-export async function runCampaignOn(lab: Lab, { program, scenario, seed, deadlineSeconds }: CampaignRun): Promise<Violation[]> {
+/** Runs an unchanged chaos scenario and its checker on the program in that folder, and returns what they found. Rejects when they did not come to their end. */
+export async function runScenarioOn(lab: Lab, { program, scenario, seed, deadlineSeconds }: ScenarioOfProgram): Promise<Violation[]> {
   const report = join(program, 'report.json');
-  const log = openSync(join(program, 'campaign.log'), 'a');
-  // Forked, with a channel: then the campaigns of one proof share one MariaDB, which ends with this process (see lab/shared-mariadb.ts).
-  const child = fork(join(projectDir, 'test', 'campaign', 'main.ts'), ['--only', scenario, '--short', '--seed', seed, '--json', report], {
+  const log = openSync(join(program, 'chaos.log'), 'a');
+  // Forked, with a channel: then the chaos runs of one proof share one MariaDB, which ends with this process (see lab/shared-mariadb.ts).
+  const child = fork(join(projectDir, 'test', 'chaos', 'main.ts'), ['--only', scenario, '--short', '--seed', seed, '--json', report], {
     cwd: projectDir,
     env: { ...process.env, ORION_LAB_PROGRAM_DIR: program },
     execArgv: ['--import', 'tsx'],
@@ -36,8 +36,8 @@ export async function runCampaignOn(lab: Lab, { program, scenario, seed, deadlin
   });
   clearTimeout(timer);
   if (!existsSync(report)) {
-    const said = readFileSync(join(program, 'campaign.log'), 'utf8').slice(-1500);
+    const said = readFileSync(join(program, 'chaos.log'), 'utf8').slice(-1500);
     throw new Error(code === null ? `not within ${deadlineSeconds} s: ${said}` : `it ended with ${code}: ${said}`);
   }
-  return (JSON.parse(readFileSync(report, 'utf8')) as CampaignReport).scenarios.flatMap(({ violations }) => violations);
+  return (JSON.parse(readFileSync(report, 'utf8')) as ChaosReport).scenarios.flatMap(({ violations }) => violations);
 }

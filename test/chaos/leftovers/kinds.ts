@@ -226,5 +226,5 @@ const NOTES: Leftover[] = [
   { name: 'process accounting that all may read', prepare: asMachine(`note('/var/log/account/pacct', b'', 0o644)`), plant: nothing, finding: () => /^open-log \/var\/log\/account\/pacct$/ },
 ];
 
-/** Everything that tenants are known to leave behind. One list: the wipe, the verification and the campaign are held to the same. */
+/** Everything that tenants are known to leave behind. One list: the wipe, the verification and the chaos runs are held to the same. */
 export const LEFTOVERS: Leftover[] = [...PROCESSES, ...SCHEDULES_AND_IPC, ...KERNEL, ...NOTES, ...FILES];

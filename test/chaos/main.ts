@@ -1,8 +1,8 @@
-/** `npm run campaign -- --help`: stresses Orion on servers of its own, on loopback, and says which promise broke, where, and with which seed. */
+/** `npm run chaos -- --help`: stresses Orion on servers of its own, on loopback, and says which promise broke, where, and with which seed. */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { isBuilt } from '../lab';
-import { type CampaignReport, runCampaign } from './campaign';
+import { type ChaosReport, runChaos } from './run-chaos';
 import type { Scenario } from './scenario';
 import { SCENARIOS } from './scenarios';
 
@@ -35,7 +35,7 @@ const byName = (name: string): Scenario => {
 const SHOWN = 5;
 
 /** One line a scenario, what it broke, and at the end the count that test runners print. */
-function print({ scenarios, seed, seconds }: CampaignReport): void {
+function print({ scenarios, seed, seconds }: ChaosReport): void {
   const lines = scenarios.flatMap(({ name, operations, unit, faults, violations, seconds: took, figures = {} }) => {
     const more = Object.entries(figures).map(([what, value]) => `${what} ${Number.isInteger(value) ? value : value.toFixed(2)}`);
     const counts = [`${operations} ${unit}`, `${faults} faults`, `${violations.length} violations`, ...more, `${took.toFixed(0)} s`];
@@ -52,7 +52,7 @@ async function main(options: Options): Promise<number> {
   if (!isBuilt(say)) {
     return 2;
   }
-  const report = await runCampaign({
+  const report = await runChaos({
     seed: options.seed,
     short: options.short,
     minutes: options.minutes,
@@ -67,7 +67,7 @@ async function main(options: Options): Promise<number> {
   return report.scenarios.every(({ violations }) => violations.length === 0) ? 0 : 1;
 }
 
-const program = new Command('campaign')
+const program = new Command('chaos')
   .description('Stresses Orion on servers of its own and checks the invariants I1 to I10. Must run as root. Ends by itself; exit code 1 when something did not hold.')
   .option('--minutes <n>', 'for all scenarios together; without it each runs until its count is reached', positive)
   .option('--seed <text>', 'decides all that is left to chance', String(Date.now() % 1_000_000))

@@ -3,7 +3,7 @@ import { messageOf } from '../../src/lib/errors';
 import { createRandom } from './random';
 import { broken, type Outcome, type Scenario } from './scenario';
 
-export interface CampaignOptions {
+export interface ChaosOptions {
   seed: string;
   scenarios: Scenario[];
   /** The small counts of CI instead of the large ones. */
@@ -22,14 +22,14 @@ export interface ScenarioReport extends Outcome {
   seconds: number;
 }
 
-export interface CampaignReport {
+export interface ChaosReport {
   seed: string;
   seconds: number;
   scenarios: ScenarioReport[];
 }
 
 /** Runs the scenarios one after the other. Never rejects for what they find: that is in the report, and so is a scenario that could not be carried out. */
-export async function runCampaign(options: CampaignOptions): Promise<CampaignReport> {
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seed, minutes, say } = options;
   const startedAt = systemClock.monotonicMs();
   const elapsed = (): number => (systemClock.monotonicMs() - startedAt) / 1000;
@@ -45,7 +45,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
   return { seed, seconds: elapsed(), scenarios };
 }
 
-async function runScenario(scenario: Scenario, options: CampaignOptions, secondsLeft: number): Promise<ScenarioReport> {
+async function runScenario(scenario: Scenario, options: ChaosOptions, secondsLeft: number): Promise<ScenarioReport> {
   const { name, promise, unit } = scenario;
   const startedAt = systemClock.monotonicMs();
   const seconds = (): number => (systemClock.monotonicMs() - startedAt) / 1000;
@@ -59,7 +59,7 @@ async function runScenario(scenario: Scenario, options: CampaignOptions, seconds
     })
     .catch((error: unknown): Outcome => {
       const stack = error instanceof Error && error.stack ? error.stack : messageOf(error);
-      return { operations: 0, faults: 0, violations: [broken('campaign', name, `could not be carried out: ${stack}`)] };
+      return { operations: 0, faults: 0, violations: [broken('chaos', name, `could not be carried out: ${stack}`)] };
     });
   return { name, promise, unit, seconds: seconds(), ...outcome };
 }

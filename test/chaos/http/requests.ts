@@ -82,7 +82,7 @@ export function createRequests({ random, operations, cast, values }: RequestDeps
     const body = bodyOf(operation, nature);
     const oddly = nature === 'hostile' && random.chance(0.1);
     const headers: Record<string, string> = {
-      'X-Request-Id': `campaign-${++count}`,
+      'X-Request-Id': `chaos-${++count}`,
       ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }),
       ...(body === undefined ? {} : { 'Content-Type': oddly ? random.pick(ODD_TYPES) : 'application/json' }),
       ...(oddly && random.chance(0.3) ? { 'Content-Encoding': random.pick(ODD_ENCODINGS) } : {}),
