@@ -1,13 +1,13 @@
-/** `npm run prove -- --help`: plants known mistakes into copies of the product, one by one, and says whether the checker of the chaos runs notices each. */
+/** `npm run prove -- --help`: makes each mutation in a copy of the product and reports whether the checker of the chaos runs notices each. */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLab } from '../lab';
-import type { Fault } from './fault';
-import { FAULTS } from './list';
+import type { Mutation } from './mutation';
+import { MUTATIONS } from './list';
 import { passed, prove, type Row } from './prove';
 
 interface Options {
-  only?: Fault[];
+  only?: Mutation[];
   jobs: number;
   seed: string;
   deadline: number;
@@ -22,17 +22,17 @@ function positive(text: string): number {
   return value;
 }
 
-const byName = (name: string): Fault => {
-  const found = FAULTS.find((fault) => fault.name === name);
+const byName = (name: string): Mutation => {
+  const found = MUTATIONS.find((mutation) => mutation.name === name);
   if (!found) {
-    throw new InvalidArgumentError(`there is no fault ${name}; there are ${FAULTS.map((each) => each.name).join(', ')}`);
+    throw new InvalidArgumentError(`there is no mutation ${name}; there are ${MUTATIONS.map((each) => each.name).join(', ')}`);
   }
   return found;
 };
 
-/** The scenarios that the faults use; whole ones when all faults are planted, for then most of their parts are used. */
-const controlsOf = (faults: Fault[]): string[] =>
-  [...new Set(faults.map(({ scenario }) => (faults.length === FAULTS.length ? (scenario.split('/')[0] ?? scenario) : scenario)))];
+/** The scenarios that the mutations use; whole ones when all mutations are made, because then most of their parts are used. */
+const controlsOf = (mutations: Mutation[]): string[] =>
+  [...new Set(mutations.map(({ scenario }) => (mutations.length === MUTATIONS.length ? (scenario.split('/')[0] ?? scenario) : scenario)))];
 
 function print(rows: Row[]): void {
   const width = (of: (row: Row) => string): number => Math.max(...rows.map((row) => of(row).length));
@@ -46,10 +46,10 @@ function print(rows: Row[]): void {
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-async function main({ only = FAULTS, jobs, seed, deadline, json }: Options): Promise<number> {
+async function main({ only = MUTATIONS, jobs, seed, deadline, json }: Options): Promise<number> {
   const lab = createLab();
   try {
-    const rows = await prove(lab, { faults: only, controls: controlsOf(only), jobs, seed, deadlineSeconds: deadline, say });
+    const rows = await prove(lab, { mutations: only, controls: controlsOf(only), jobs, seed, deadlineSeconds: deadline, say });
     print(rows);
     if (json !== undefined) {
       writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);
@@ -61,9 +61,9 @@ async function main({ only = FAULTS, jobs, seed, deadline, json }: Options): Pro
 }
 
 const program = new Command('prove')
-  .description(`Plants ${FAULTS.length} known mistakes into copies of the product, one by one, and runs the unchanged chaos scenario and checker against each. Must run as root. Exit code 1 when one survives.`)
-  .option('--only <names>', `of ${FAULTS.map(({ name }) => name).join(', ')}`, (names: string) => names.split(',').map(byName))
-  .option('--jobs <n>', 'faults at once', positive, 1)
+  .description(`Makes each of ${MUTATIONS.length} mutations in a copy of the product, and runs the unchanged chaos scenario and checker against each. Must run as root. Exit code 1 when one survives.`)
+  .option('--only <names>', `of ${MUTATIONS.map(({ name }) => name).join(', ')}`, (names: string) => names.split(',').map(byName))
+  .option('--jobs <n>', 'mutations at once', positive, 1)
   .option('--seed <text>', 'of the chaos runs', '1')
   .option('--deadline <seconds>', 'for each chaos run', positive, 600)
   .option('--json <file>', 'writes the table there');

@@ -1,11 +1,11 @@
-import type { Fault } from '../fault';
+import type { Mutation } from '../mutation';
 
 const PLACEMENTS = 'src/modules/leases/queries/placements.ts';
 const WIPES = 'src/modules/nodes/queries/wipes.ts';
 const HEALTH = 'src/modules/nodes/health.ts';
 
 /** Claims, their completion, health and migration. */
-export const WORKING: Fault[] = [
+export const WORKING: Mutation[] = [
   {
     name: 'placement-completed-without-token',
     what: 'the process that made an account completes its claim, whether the claim is still its own or not',

@@ -1,4 +1,4 @@
-import type { Edit, Fault } from '../fault';
+import type { Edit, Mutation } from '../mutation';
 
 const WIPE = 'playbooks/node/orion_wipe.py';
 const PROCESSES = 'playbooks/node/orion_processes.py';
@@ -8,7 +8,7 @@ const WIPE_FLOW = 'src/flows/placements/wipe-node.ts';
 const BLIND_VERIFICATION: Edit = { file: 'playbooks/files/verify_clean.sh', find: 'sort -u "$out" >"$work/sorted"', replace: ': >"$work/sorted"' };
 
 /** What tenants leave, and what machines bring back. */
-export const CLEANING: Fault[] = [
+export const CLEANING: Mutation[] = [
   {
     name: 'userdel-alone',
     what: 'userdel is the whole wipe, and the verification is blind',

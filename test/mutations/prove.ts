@@ -5,12 +5,12 @@ import { systemClock } from '../../src/lib/clock';
 import { messageOf } from '../../src/lib/errors';
 import type { Violation } from '../checker/evidence';
 import { type Lab, projectDir } from '../lab';
-import type { Fault } from './fault';
-import { applyEdits, build, copyProject } from './plant';
+import type { Mutation } from './mutation';
+import { applyEdits, build, copyProject } from './mutate';
 import { runScenarioOn } from './run-scenario';
 
 export interface ProofOptions {
-  faults: Fault[];
+  mutations: Mutation[];
   /** Run on the unchanged program as well; they must find nothing. */
   controls: string[];
   jobs: number;
@@ -19,12 +19,12 @@ export interface ProofOptions {
   say: (line: string) => void;
 }
 
-/** One line of the table. `by another` is no failure: what was meant was not seen, but the fault was. */
+/** One line of the table. `by another` is no failure: what was meant was not seen, but the mutation was. */
 export interface Row {
   name: string;
   breaks: string;
   scenario: string;
-  result: 'caught' | 'caught by another' | 'survived' | 'clean' | 'found without a fault' | 'failed';
+  result: 'caught' | 'caught by another' | 'survived' | 'clean' | 'found without a mutation' | 'failed';
   /** The violation that tells, or why the run failed. */
   evidence: string;
   seconds: number;
@@ -35,7 +35,7 @@ export const passed = ({ result }: Row): boolean => result === 'caught' || resul
 /** The project as it stood at the beginning, for all copies. */
 const UNCHANGED = 'unchanged';
 
-/** Plants each fault into a copy of its own and lets a chaos run check it. */
+/** Makes each mutation in a copy of its own and lets a chaos run check it. */
 export async function prove(lab: Lab, options: ProofOptions): Promise<Row[]> {
   copyProject(projectDir, join(lab.dir, UNCHANGED));
   const limit = pLimit(options.jobs);
@@ -49,8 +49,8 @@ export async function prove(lab: Lab, options: ProofOptions): Promise<Row[]> {
     });
   const run: Run = (program, scenario) => runScenarioOn(lab, { program, scenario, seed: options.seed, deadlineSeconds: options.deadlineSeconds });
   return Promise.all([
-    ...options.faults.map((fault) => timed({ name: fault.name, breaks: fault.breaks, scenario: fault.scenario }, () => tryFault(lab, fault, run))),
-    ...options.controls.map((scenario) => timed({ name: 'nothing planted', breaks: '', scenario }, () => tryControl(lab, scenario, run))),
+    ...options.mutations.map((mutation) => timed({ name: mutation.name, breaks: mutation.breaks, scenario: mutation.scenario }, () => tryMutation(lab, mutation, run))),
+    ...options.controls.map((scenario) => timed({ name: 'no mutation', breaks: '', scenario }, () => tryControl(lab, scenario, run))),
   ]);
 }
 
@@ -66,18 +66,18 @@ async function inCopy<T>(lab: Lab, name: string, work: (program: string) => Prom
   }
 }
 
-const tryFault = (lab: Lab, fault: Fault, run: Run): Promise<Pick<Row, 'result' | 'evidence'>> =>
-  inCopy(lab, fault.name, async (program) => {
-    applyEdits(program, fault.edits);
+const tryMutation = (lab: Lab, mutation: Mutation, run: Run): Promise<Pick<Row, 'result' | 'evidence'>> =>
+  inCopy(lab, mutation.name, async (program) => {
+    applyEdits(program, mutation.edits);
     await build(program);
-    return judge(fault, await run(program, fault.scenario));
+    return judge(mutation, await run(program, mutation.scenario));
   });
 
 const tell = ({ invariant, where, what }: Violation): string => `${invariant} ${where}: ${what}`;
 /** What a chaos run reports of its own troubles counts for nothing: a busy machine could say the same. */
 const INVARIANT = /^(I\d+|trust)$/;
 
-function judge({ breaks, shows }: Fault, violations: Violation[]): Pick<Row, 'result' | 'evidence'> {
+function judge({ breaks, shows }: Mutation, violations: Violation[]): Pick<Row, 'result' | 'evidence'> {
   const meant = violations.find(({ invariant, what }) => invariant === breaks && (typeof shows === 'string' ? what.includes(shows) : shows.test(what)));
   if (meant) {
     return { result: 'caught', evidence: tell(meant) };
@@ -92,5 +92,5 @@ async function tryControl(lab: Lab, scenario: string, run: Run): Promise<Pick<Ro
     await build(program);
     return run(program, scenario);
   });
-  return first ? { result: 'found without a fault', evidence: tell(first) } : { result: 'clean', evidence: '0 violations' };
+  return first ? { result: 'found without a mutation', evidence: tell(first) } : { result: 'clean', evidence: '0 violations' };
 }

@@ -1,4 +1,4 @@
-import { type Fault, withoutUnique } from '../fault';
+import { type Mutation, withoutUnique } from '../mutation';
 
 const CLAIM = 'src/modules/nodes/queries/free-nodes.ts';
 const OCCUPY = 'src/modules/nodes/queries/occupancy.ts';
@@ -10,7 +10,7 @@ const LIST_LEASES = 'src/modules/leases/queries/list-leases.ts';
 const TRANSACTION = 'src/db/transaction.ts';
 
 /** Who gets a node, whose it is, until when. */
-export const LEASING: Fault[] = [
+export const LEASING: Mutation[] = [
   {
     name: 'claim-without-lock',
     what: 'the row lock is taken out of the claim, and with it all that stands behind it: the guard of the node\'s row, the UNIQUE keys on node and uid',

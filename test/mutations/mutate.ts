@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectDir, runOrThrow } from '../lab';
-import type { Edit } from './fault';
+import type { Edit } from './mutation';
 
 /** What the program is built from and what it runs with. */
 const PARTS = ['Caddyfile', 'src', 'migrations', 'playbooks', 'installer', 'scripts', 'bin', 'package.json', 'tsconfig.json'];
@@ -13,7 +13,7 @@ export function copyProject(from: string, to: string): void {
   symlinkSync(join(projectDir, 'node_modules'), join(to, 'node_modules'));
 }
 
-/** Throws unless the text to change is there exactly once: a fault that cannot be planted proves nothing. */
+/** Throws unless the text to change is there exactly once: a mutation that cannot be made proves nothing. */
 export function change(text: string, { file, find, replace }: Edit): string {
   const parts = text.split(find);
   if (parts.length !== 2) {

@@ -1,4 +1,4 @@
-import type { Fault } from '../fault';
+import type { Mutation } from '../mutation';
 import { ACCESS } from './access';
 import { CLEANING } from './cleaning';
 import { EDGE } from './edge';
@@ -6,4 +6,4 @@ import { LEASING } from './leasing';
 import { TRUST } from './trust';
 import { WORKING } from './working';
 
-export const FAULTS: Fault[] = [...LEASING, ...WORKING, ...CLEANING, ...EDGE, ...ACCESS, ...TRUST];
+export const MUTATIONS: Mutation[] = [...LEASING, ...WORKING, ...CLEANING, ...EDGE, ...ACCESS, ...TRUST];

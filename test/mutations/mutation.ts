@@ -6,8 +6,8 @@ export interface Edit {
   replace: string;
 }
 
-/** A mistake planted into a copy of the product, and what has to notice it. */
-export interface Fault {
+/** A mistake made in a copy of the product, and what has to notice it. */
+export interface Mutation {
   /** kebab-case. */
   name: string;
   /** What the product does wrong with it: one line. */

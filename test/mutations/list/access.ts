@@ -1,7 +1,7 @@
-import type { Fault } from '../fault';
+import type { Mutation } from '../mutation';
 
 /** Rights that are judged once, and never again. */
-export const ACCESS: Fault[] = [
+export const ACCESS: Mutation[] = [
   {
     name: 'removed-key-stays-on-the-machine',
     what: 'a key that is removed from its account is not taken off the machines',

@@ -1,7 +1,7 @@
-import type { Fault } from '../fault';
+import type { Mutation } from '../mutation';
 
 /** Who a node is, and who the control plane is. */
-export const TRUST: Fault[] = [
+export const TRUST: Mutation[] = [
   {
     name: 'management-signature-not-verified',
     what: 'an agent installs management keys whatever their signature, and takes answers from whoever gives them',

@@ -1,7 +1,7 @@
-import type { Fault } from '../fault';
+import type { Mutation } from '../mutation';
 
 /** What stands between strangers and the API. */
-export const EDGE: Fault[] = [
+export const EDGE: Mutation[] = [
   {
     name: 'caller-fault-counts-against-replica',
     what: 'a request that fails, whoever broke it, takes its replica out of the pool of the proxy for five seconds',
