@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import { eventually } from '../../lab';
 import { aNode, type TestNode } from '../../support/builders';
 import { count, openTestDatabase, type TestDatabase } from '../../support/database';
-import { dialNode, echo, expectEcho, type Holder, openRaw, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+import { dialNode, echo, expectEcho, type Owner, openRaw, type Sshd, startAgent, startOwner, startSshd, untilTunnel } from './support';
 
 jest.setTimeout(30_000);
 
@@ -45,22 +45,22 @@ const EVIL: Record<string, Buffer[]> = {
 
 describe('an agent that is none', () => {
   let database: TestDatabase;
-  let holder: Holder;
+  let owner: Owner;
   let sshd: Sshd;
   let honest: TestNode;
   let agent: { stop(): Promise<void> };
 
   beforeAll(async () => {
     database = await openTestDatabase();
-    holder = await startHolder(database.db, { pingMs: PING_MS });
+    owner = await startOwner(database.db, { pingMs: PING_MS });
     sshd = await startSshd(echo);
     honest = await aNode(database.db);
-    agent = startAgent(holder.url, honest.credential, sshd);
+    agent = startAgent(owner.url, honest.credential, sshd);
     await untilTunnel(database.db, honest.id);
   }, 60_000);
   afterAll(async () => {
     await agent.stop();
-    await holder.close();
+    await owner.close();
     sshd.close();
     await database.close();
   });
@@ -78,12 +78,12 @@ describe('an agent that is none', () => {
   const expectEnd = async (socket: WebSocket, nodeId: number): Promise<void> => {
     await eventually(() => socket.readyState === WebSocket.CLOSED, { what: 'the WebSocket is closed' });
     await eventually(async () => (await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [nodeId])) === 0, { what: 'the tunnel is forgotten' });
-    expect(holder.hub.list().some((held) => held.nodeId === nodeId)).toBe(false);
+    expect(owner.hub.list().some((held) => held.nodeId === nodeId)).toBe(false);
   };
 
   it.each(Object.keys(EVIL))('%s: the end of that tunnel, and of nothing else', async (what) => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
+    const socket = await openRaw(owner.url, node.credential);
     for (const bytes of EVIL[what] ?? []) {
       socket.send(bytes);
     }
@@ -112,10 +112,10 @@ describe('an agent that is none', () => {
     }],
   ])('%s: the same', async (_what, misuse) => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
+    const socket = await openRaw(owner.url, node.credential);
     misuse(socket);
     // Only whoever listens hears of the end.
-    await eventually(async () => (await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])) === 0 && !holder.hub.list().some(({ nodeId }) => nodeId === node.id), {
+    await eventually(async () => (await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])) === 0 && !owner.hub.list().some(({ nodeId }) => nodeId === node.id), {
       what: 'the tunnel is forgotten',
     });
     socket.resume();
@@ -127,7 +127,7 @@ describe('an agent that is none', () => {
     ['data before any answer', (stream: number) => [frame(DATA, { stream, payload: Buffer.from('x') })]],
   ])('asked for a stream it answers with %s: the one who asked gets an end', async (_what, answer) => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
+    const socket = await openRaw(owner.url, node.credential);
     socket.send(hello);
     socket.on('message', (data: Buffer) => {
       // Settings and the request come in one piece or two: the request is the frame of type HEADERS.
@@ -148,7 +148,7 @@ describe('an agent that is none', () => {
 
   it('asked for a stream it says nothing: whoever asked waits as long as he wants to, and no longer', async () => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
+    const socket = await openRaw(owner.url, node.credential);
     socket.send(hello);
     await untilTunnel(database.db, node.id);
     await expect(dialNode(database.db, node.id, 300)).rejects.toThrow();

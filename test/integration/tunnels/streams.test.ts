@@ -8,7 +8,7 @@ import { streamOverWebSocket } from '../../../src/lib/websocket-stream';
 import { eventually } from '../../lab';
 import { aNode } from '../../support/builders';
 import { openTestDatabase, type TestDatabase } from '../../support/database';
-import { dialNode, echo, expectEcho, type Holder, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+import { dialNode, echo, expectEcho, type Owner, type Sshd, startAgent, startOwner, startSshd, untilTunnel } from './support';
 
 jest.setTimeout(30_000);
 
@@ -70,21 +70,21 @@ describe('what an agent leads to', () => {
 describe('many streams in one tunnel', () => {
   const MAX_STREAMS = 64;
   let database: TestDatabase;
-  let holder: Holder;
+  let owner: Owner;
 
   beforeAll(async () => {
     database = await openTestDatabase();
-    holder = await startHolder(database.db);
+    owner = await startOwner(database.db);
   }, 60_000);
   afterAll(async () => {
-    await holder.close();
+    await owner.close();
     await database.close();
   });
 
   const enrol = async (serve: (socket: Socket) => void): Promise<{ id: number; close(): Promise<void> }> => {
     const sshd = await startSshd(serve);
     const { id, credential } = await aNode(database.db);
-    const agent = startAgent(holder.url, credential, sshd);
+    const agent = startAgent(owner.url, credential, sshd);
     await untilTunnel(database.db, id);
     return {
       id,

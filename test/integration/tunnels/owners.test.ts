@@ -5,12 +5,12 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { transaction } from '../../../src/db/transaction';
 import { newClaimToken } from '../../../src/lib/ids';
 import { approveNode } from '../../../src/modules/nodes';
-import { announceHolder, findTunnel, nextAnnouncement, recordTunnel, sweepHolders, type TunnelHolder } from '../../../src/modules/tunnels';
+import { announceOwner, findTunnel, nextAnnouncement, recordTunnel, sweepOwners, type TunnelOwner } from '../../../src/modules/tunnels';
 import { relayToken } from '../../../src/modules/tunnels/relay-tokens';
 import { eventually, freePort, run } from '../../lab';
 import { aNode, type TestNode } from '../../support/builders';
 import { age, count, openTestDatabase, row, type TestDatabase } from '../../support/database';
-import { dialNode, echo, expectEcho, type Holder, OLDER, type Sshd, startAgent, startHolder, startSshd, untilTunnel } from './support';
+import { dialNode, echo, expectEcho, type Owner, OLDER, type Sshd, startAgent, startOwner, startSshd, untilTunnel } from './support';
 
 jest.setTimeout(30_000);
 
@@ -35,51 +35,51 @@ const status = async ({ id }: TestNode): Promise<string> => (await row<{ status:
 
 describe('a machine that waits for approval', () => {
   it('has no tunnel, and gets one soon after it is approved, from the agent that kept asking', async () => {
-    const holder = await startHolder(database.db);
+    const owner = await startOwner(database.db);
     const node = await aNode(database.db, { status: 'pending' });
-    const asked = new Promise((resolve) => holder.server.once('upgrade', resolve));
-    join(holder.url, node);
+    const asked = new Promise((resolve) => owner.server.once('upgrade', resolve));
+    join(owner.url, node);
     await asked;
-    await eventually(async () => (await new Promise<number>((resolve) => holder.server.getConnections((_error, open) => resolve(open)))) === 0, { what: 'the agent is refused' });
-    expect([holder.hub.list(), await count(database.db, 'SELECT COUNT(*) FROM tunnels')]).toEqual([[], 0]);
+    await eventually(async () => (await new Promise<number>((resolve) => owner.server.getConnections((_error, open) => resolve(open)))) === 0, { what: 'the agent is refused' });
+    expect([owner.hub.list(), await count(database.db, 'SELECT COUNT(*) FROM tunnels')]).toEqual([[], 0]);
     await transaction(database.db, (tx) => approveNode(tx, node.id));
     await untilTunnel(database.db, node.id);
     await expectEcho(await dialNode(database.db, node.id));
     await Promise.all(agents.splice(0).map((agent) => agent.stop()));
-    await holder.close();
+    await owner.close();
   });
 });
 
 describe('the relay', () => {
-  let holder: Holder;
-  let other: Holder;
+  let owner: Owner;
+  let other: Owner;
   let node: TestNode;
 
   beforeAll(async () => {
-    [holder, other] = [await startHolder(database.db), await startHolder(database.db)];
+    [owner, other] = [await startOwner(database.db), await startOwner(database.db)];
     node = await aNode(database.db);
-    join(holder.url, node);
+    join(owner.url, node);
     await untilTunnel(database.db, node.id);
   });
   afterAll(async () => {
     await Promise.all(agents.splice(0).map((agent) => agent.stop()));
-    await Promise.all([holder.close(), other.close()]);
+    await Promise.all([owner.close(), other.close()]);
   });
 
-  /** The holder as the rest of the control plane reads it. */
-  const readHolder = async ({ id }: Holder): Promise<TunnelHolder> => {
+  /** The owner as the rest of the control plane reads it. */
+  const readOwner = async ({ id }: Owner): Promise<TunnelOwner> => {
     const read = await row<{ url: string; relay_key: string; announced: string }>(database.db, 'SELECT url, relay_key, CAST(expires_at AS CHAR) AS announced FROM tunnel_holders WHERE id = ?', [id]);
     return { id, url: read.url, key: read.relay_key, announced: read.announced };
   };
 
   const ask = async (path: string, token: string | undefined, upgrade?: string): Promise<string> => {
     const headers = [...(token === undefined ? [] : [`Authorization: ${token}`]), ...(upgrade === undefined ? [] : ['Connection: Upgrade', `Upgrade: ${upgrade}`])];
-    const { stdout } = await run('curl', ['-s', '-i', '-m', '5', ...headers.flatMap((header) => ['-H', header]), `${holder.relayUrl}${path}`], {});
+    const { stdout } = await run('curl', ['-s', '-i', '-m', '5', ...headers.flatMap((header) => ['-H', header]), `${owner.relayUrl}${path}`], {});
     return stdout.split('\r\n')[0] ?? '';
   };
 
-  it('gives nothing to anybody without the token of this node at this holder, and tells nobody why', async () => {
-    const [shown, another] = [await readHolder(holder), await readHolder(other)];
+  it('gives nothing to anybody without the token of this node at this owner, and tells nobody why', async () => {
+    const [shown, another] = [await readOwner(owner), await readOwner(other)];
     const right = `Bearer ${relayToken(shown, node.id)}`;
     const wrong = [
       undefined, 'Bearer', 'Bearer x', `Bearer ${'x'.repeat(5000)}`, right.replace('Bearer', 'Basic'), `${right}x`, right.slice(0, -1),
@@ -99,7 +99,7 @@ describe('the relay', () => {
   }, 30_000);
 
   it('keeps no connection of somebody who was refused and keeps his half open', async () => {
-    const { hostname, port } = new URL(holder.relayUrl);
+    const { hostname, port } = new URL(owner.relayUrl);
     const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
     socket.write(`GET /tunnels/${node.id} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: orion-tunnel\r\n\r\n`);
     let reset = false;
@@ -116,18 +116,18 @@ describe('the relay', () => {
   });
 
   it('a token that was overheard is worth nothing half a minute later', async () => {
-    const overheard = `Bearer ${relayToken(await readHolder(holder), node.id)}`;
+    const overheard = `Bearer ${relayToken(await readOwner(owner), node.id)}`;
     expect(await ask(`/tunnels/${node.id}`, overheard)).toBe('HTTP/1.1 200 OK');
     await eventually(async () => (await ask(`/tunnels/${node.id}`, overheard)) === 'HTTP/1.1 404 Not Found', { what: 'the token is over', timeoutMs: 50_000, everyMs: 500 });
     await expectEcho(await dialNode(database.db, node.id));
   }, 60_000);
 
   it('a dialler of the release before, whose tokens do not end, is let in during an update', async () => {
-    expect(await ask(`/tunnels/${node.id}`, `Bearer ${OLDER.sign(holder.id, node.id)}`)).toBe('HTTP/1.1 200 OK');
+    expect(await ask(`/tunnels/${node.id}`, `Bearer ${OLDER.sign(owner.id, node.id)}`)).toBe('HTTP/1.1 200 OK');
   });
 });
 
-describe('a holder of the release before', () => {
+describe('an owner of the previous release', () => {
   it('is shown the token that it knows by an API, and none by a scheduler or a gateway, which have no key for one', async () => {
     const tokens: string[] = [];
     const node = await aNode(database.db);
@@ -139,8 +139,8 @@ describe('a holder of the release before', () => {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     old.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    await announceHolder(database.db, { ...old, announced: await nextAnnouncement(database.db, 15) });
-    await recordTunnel(database.db, node.id, { token: newClaimToken(), holderId: old.id });
+    await announceOwner(database.db, { ...old, announced: await nextAnnouncement(database.db, 15) });
+    await recordTunnel(database.db, node.id, { token: newClaimToken(), ownerId: old.id });
     await expect(dialNode(database.db, node.id, 700)).rejects.toThrow('the replica that holds its tunnel does not answer');
     await expectEcho(await dialNode(database.db, node.id, 10_000, OLDER));
     expect(tokens).toEqual([OLDER.sign(old.id, node.id)]);
@@ -149,69 +149,69 @@ describe('a holder of the release before', () => {
   });
 });
 
-describe('a holder that is gone', () => {
+describe('an owner that is gone', () => {
   afterAll(() => Promise.all(agents.splice(0).map((agent) => agent.stop())));
 
-  const deadHolder = async (): Promise<Pick<TunnelHolder, 'id'>> => {
+  const deadOwner = async (): Promise<Pick<TunnelOwner, 'id'>> => {
     const dead = { id: newClaimToken(), key: 'a key', url: `http://127.0.0.1:${await freePort()}` };
-    await announceHolder(database.db, { ...dead, announced: await nextAnnouncement(database.db, 15) });
+    await announceOwner(database.db, { ...dead, announced: await nextAnnouncement(database.db, 15) });
     return dead;
   };
 
   it('whoever dials waits for the next tunnel, and says in the end that it is not the machine\'s fault', async () => {
-    const holder = await startHolder(database.db);
-    const dead = await deadHolder();
+    const owner = await startOwner(database.db);
+    const dead = await deadOwner();
     const node = await aNode(database.db);
-    await recordTunnel(database.db, node.id, { token: newClaimToken(), holderId: dead.id });
+    await recordTunnel(database.db, node.id, { token: newClaimToken(), ownerId: dead.id });
     await expect(dialNode(database.db, node.id, 700)).rejects.toThrow('the replica that holds its tunnel does not answer');
     const dialling = dialNode(database.db, node.id);
-    join(holder.url, node);
+    join(owner.url, node);
     await expectEcho(await dialling);
     expect(await status(node)).toBe('alive');
-    await holder.close();
+    await owner.close();
   }, 20_000);
 
   it('a tunnel that is on record and not held is no way, and is replaced by the next', async () => {
-    const holder = await startHolder(database.db);
+    const owner = await startOwner(database.db);
     const node = await aNode(database.db);
-    await recordTunnel(database.db, node.id, { token: newClaimToken(), holderId: holder.id });
+    await recordTunnel(database.db, node.id, { token: newClaimToken(), ownerId: owner.id });
     await expect(dialNode(database.db, node.id, 700)).rejects.toThrow('the replica that holds its tunnel does not answer');
-    join(holder.url, node);
+    join(owner.url, node);
     await expectEcho(await dialNode(database.db, node.id));
     expect(await status(node)).toBe('alive');
-    await holder.close();
+    await owner.close();
   }, 20_000);
 
   it('its time expires, and later it is forgotten with its tunnels', async () => {
-    const dead = await deadHolder();
+    const dead = await deadOwner();
     const node = await aNode(database.db);
-    await recordTunnel(database.db, node.id, { token: newClaimToken(), holderId: dead.id });
+    await recordTunnel(database.db, node.id, { token: newClaimToken(), ownerId: dead.id });
     await age(database.db, 'UPDATE tunnel_holders SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?', [dead.id]);
     expect(await findTunnel(database.db, node.id)).toMatchObject({ alive: false });
     await age(database.db, 'UPDATE tunnel_holders SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 601 SECOND WHERE id = ?', [dead.id]);
-    await sweepHolders(database.db, 600);
+    await sweepOwners(database.db, 600);
     expect(await findTunnel(database.db, node.id)).toBeUndefined();
     await expect(dialNode(database.db, node.id)).rejects.toThrow('it has no tunnel');
   });
 });
 
 describe('one credential, used twice', () => {
-  let holders: [Holder, Holder];
+  let owners: [Owner, Owner];
   beforeAll(async () => {
-    holders = [await startHolder(database.db), await startHolder(database.db)];
+    owners = [await startOwner(database.db), await startOwner(database.db)];
   });
   afterAll(async () => {
     await Promise.all(agents.splice(0).map((agent) => agent.stop()));
-    await Promise.all(holders.map((holder) => holder.close()));
+    await Promise.all(owners.map((owner) => owner.close()));
   });
 
   it.each([['the same replica', 0], ['two replicas', 1]] as const)('from two places, at %s: both tunnels end and the node is in quarantine', async (_where, second) => {
     const node = await aNode(database.db);
-    join(holders[0].url, node);
+    join(owners[0].url, node);
     await untilTunnel(database.db, node.id);
-    join(holders[second].url, node);
+    join(owners[second].url, node);
     await eventually(async () => (await status(node)) === 'quarantined', { what: 'it is in quarantine' });
-    await eventually(() => holders.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), { what: 'nobody holds a tunnel of it', timeoutMs: 15_000 });
+    await eventually(() => owners.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), { what: 'nobody holds a tunnel of it', timeoutMs: 15_000 });
     expect(await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])).toBe(0);
     const { data } = await row<{ data: string }>(database.db, "SELECT data FROM events WHERE node_id = ? AND type = 'node.quarantined'", [node.id]);
     expect(JSON.stringify(data)).toContain('its credential is used from two places');
@@ -219,24 +219,24 @@ describe('one credential, used twice', () => {
 
   it('from two places in the same moment: the same', async () => {
     const node = await aNode(database.db);
-    holders.forEach(({ url }) => join(url, node));
+    owners.forEach(({ url }) => join(url, node));
     await eventually(async () => (await status(node)) === 'quarantined', { what: 'it is in quarantine', timeoutMs: 25_000 });
-    await eventually(() => holders.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), { what: 'nobody holds a tunnel of it', timeoutMs: 15_000 });
+    await eventually(() => owners.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), { what: 'nobody holds a tunnel of it', timeoutMs: 15_000 });
   }, 45_000);
 
   it('a node that an operator shuts out loses the tunnel that it has', async () => {
     const node = await aNode(database.db);
-    join(holders[0].url, node);
+    join(owners[0].url, node);
     await untilTunnel(database.db, node.id);
     await age(database.db, "UPDATE nodes SET status = 'quarantined' WHERE id = ?", [node.id]);
-    await eventually(() => !holders[0].hub.list().some(({ nodeId }) => nodeId === node.id), { what: 'it is dropped', timeoutMs: 15_000 });
+    await eventually(() => !owners[0].hub.list().some(({ nodeId }) => nodeId === node.id), { what: 'it is dropped', timeoutMs: 15_000 });
   }, 20_000);
 
   it('an agent that starts again, again and again, is none of that', async () => {
     const node = await aNode(database.db);
     for (let i = 0; i < 5; i++) {
-      const agent = startAgent(holders[i % 2]?.url ?? '', node.credential, sshd);
-      await untilTunnel(database.db, node.id, holders[i % 2]);
+      const agent = startAgent(owners[i % 2]?.url ?? '', node.credential, sshd);
+      await untilTunnel(database.db, node.id, owners[i % 2]);
       await agent.stop();
     }
     expect(await status(node)).toBe('alive');
@@ -244,14 +244,14 @@ describe('one credential, used twice', () => {
 
   it('nor is one whose network breaks: cut, or silent so that neither side hears of the end', async () => {
     const node = await aNode(database.db);
-    const path = await startPath(Number(new URL(holders[0].url).port));
+    const path = await startPath(Number(new URL(owners[0].url).port));
     join(path.url, node);
     let token = await untilTunnel(database.db, node.id);
     for (const way of ['cut', 'freeze'] as const) {
       path[way]();
       if (way === 'freeze') {
         // Long before the old one is given up: the machine was restarted and asks again.
-        join(holders[1].url, node);
+        join(owners[1].url, node);
       }
       const before = token;
       token = await eventually(async () => {
@@ -265,7 +265,7 @@ describe('one credential, used twice', () => {
 
   it('nor is one whose replica goes: it opens the next while the last one still serves', async () => {
     const node = await aNode(database.db);
-    const [going, staying] = [await startHolder(database.db), await startHolder(database.db)];
+    const [going, staying] = [await startOwner(database.db), await startOwner(database.db)];
     // A proxy in front of both, as in life.
     const path = await startPath(Number(new URL(going.url).port));
     join(path.url, node);
