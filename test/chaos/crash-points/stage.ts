@@ -6,7 +6,7 @@ import { createHistory, type History } from '../../support/history';
 import type { Replica } from '../../support/replica';
 import { fastConstants, startSystem, type System } from '../../support/system';
 import { createTenant, type Tenant } from '../../support/tenant';
-import { appointJudge, type Judge } from '../verdict';
+import { appointJudge, type Judge } from '../judge';
 
 export const CLAIM_SECONDS = 2;
 /** The longest wait of the loops that pick up what was dropped. */

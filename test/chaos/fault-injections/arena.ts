@@ -8,7 +8,7 @@ import type { Replica } from '../../support/replica';
 import { fastConstants, startSystem, type System } from '../../support/system';
 import { createTenant, type Tenant } from '../../support/tenant';
 import { broken } from '../scenario';
-import { appointJudge, type Judge } from '../verdict';
+import { appointJudge, type Judge } from '../judge';
 
 export const CLAIM_SECONDS = 3;
 export const OUTAGE_SECONDS = 3;

@@ -13,7 +13,7 @@ import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
-import { appointJudge, type Judge } from '../verdict';
+import { appointJudge, type Judge } from '../judge';
 
 const NODES = 50;
 const RENTS = 200;

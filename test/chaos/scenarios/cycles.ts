@@ -8,7 +8,7 @@ import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
-import { appointJudge } from '../verdict';
+import { appointJudge } from '../judge';
 import type { Violation } from '../../checker/evidence';
 
 interface Size {

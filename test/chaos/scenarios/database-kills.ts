@@ -9,7 +9,7 @@ import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
 import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenario';
-import { appointJudge } from '../verdict';
+import { appointJudge } from '../judge';
 
 const NODES = 8;
 const TENANTS = 6;

@@ -61,7 +61,7 @@ const database: Fault = {
   },
 };
 
-/** Long enough for a wrong verdict to be reached and acted on: every node was checked several times since. */
+/** Long enough for a wrong decision to be made and carried out: every node was checked several times since. */
 async function untilLookedAt({ system }: Stage): Promise<void> {
   const [start] = await system.sql<{ at: string }>('SELECT UTC_TIMESTAMP(3) + INTERVAL 5 SECOND AS at');
   const looked = async (): Promise<boolean> => (await system.sql("SELECT id FROM nodes WHERE status <> 'retired' AND (last_checked_at IS NULL OR last_checked_at < ?)", [start?.at ?? ''])).length === 0;

@@ -8,7 +8,7 @@ import type { Replica } from '../../support/replica';
 import { fastConstants, startSystem, type System } from '../../support/system';
 import type { Tenant } from '../../support/tenant';
 import type { Random } from '../random';
-import { appointJudge } from '../verdict';
+import { appointJudge } from '../judge';
 import { isClear, type Life, startLife } from './tenants';
 
 const PROBE_SECONDS = 1;

@@ -53,7 +53,7 @@ function judge({ leaseId, data }: EventRecord, { cause, well }: { cause?: EventR
   ];
 }
 
-/** The verdict and the outage may have been written at the same moment. */
+/** The decision and the outage may have been written at the same moment. */
 const SAME_MOMENT_MS = 1_000;
 
 /** After an outage of the control plane itself no failure from before it counts towards a death. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { createSeal } from '../lib/call-mac';
 import { sha256 } from '../lib/ids';
 import { interpret, interpretSealed, type Answer } from './answer';
-import { heartbeatPauseSeconds, judgeAnswer, paceOf, retrySeconds } from './verdict';
+import { heartbeatPauseSeconds, judgeAnswer, paceOf, retrySeconds } from './decision';
 import { parseHeartbeatAnswer, parseRegistration, parseStatement } from './wire';
 
 const refused = (status: number, extras: { code?: string; retryAfterSeconds?: number } = {}): Answer<unknown> => ({
@@ -15,7 +15,7 @@ const refused = (status: number, extras: { code?: string; retryAfterSeconds?: nu
 });
 const failed: Answer<unknown> = { kind: 'failed', reason: 'no connection' };
 
-describe('the verdict on an answer', () => {
+describe('the decision on an answer', () => {
   it.each<[Answer<unknown>, string]>([
     [{ kind: 'ok', value: 1 }, 'accepted'],
     [refused(401), 'unauthenticated'],
@@ -25,8 +25,8 @@ describe('the verdict on an answer', () => {
     [refused(404, { code: 'node_retired' }), 'try_again'],
     [refused(503), 'try_again'],
     [failed, 'try_again'],
-  ])('%j is %s', (answer, verdict) => {
-    expect(judgeAnswer(answer)).toBe(verdict);
+  ])('%j is %s', (answer, decision) => {
+    expect(judgeAnswer(answer)).toBe(decision);
   });
 
   it('waits at least 0.5 s and at most 30 s, and longer only when asked to or shut out', () => {

@@ -2,21 +2,21 @@ import { backoffSeconds } from '../lib/backoff';
 import type { Answer } from './answer';
 
 /** The meaning of an answer for the agent's membership. */
-export type Verdict = 'accepted' | 'unauthenticated' | 'retired' | 'clone' | 'try_again';
+export type Decision = 'accepted' | 'unauthenticated' | 'retired' | 'clone' | 'try_again';
 
 const FIRST_RETRY_SECONDS = 1;
 /** Backoff for refusals that only a person can lift. */
 const SHUT_OUT = { firstSeconds: 10, maxSeconds: 300 };
 const MAX_RETRY_AFTER_SECONDS = 3600;
 
-export function judgeAnswer(answer: Answer<unknown>): Verdict {
+export function judgeAnswer(answer: Answer<unknown>): Decision {
   if (answer.kind === 'ok') {
     return 'accepted';
   }
   return answer.kind === 'refused' ? judgeRefusal(answer) : 'try_again';
 }
 
-function judgeRefusal({ status, code, retryAfterSeconds }: Extract<Answer<unknown>, { kind: 'refused' }>): Verdict {
+function judgeRefusal({ status, code, retryAfterSeconds }: Extract<Answer<unknown>, { kind: 'refused' }>): Decision {
   switch (status) {
     case 401:
     case 403:
