@@ -98,7 +98,7 @@ export function openWorkPlane(plane: ControlPlane): WorkPlane {
     concurrency: config.work.playConcurrency,
     deadlineSeconds: config.work.playTimeoutSeconds,
     memoryLimitMb: PLAY_MEMORY_MB,
-    warm: config.work.warmPlays ? { sessions, openSessions: () => createPooledSessions(keeping) } : undefined,
+    prefork: config.work.prefork ? { sessions, openSessions: () => createPooledSessions(keeping) } : undefined,
     dial,
     clock,
     logger,

@@ -4,14 +4,14 @@ import { type AccountSpec } from '../../../src/modules/provisioning';
 import { aSpec, asRoot, createBench, nodeOf, tenantOf, type Bench } from './support';
 
 /** Files and names on a machine are bytes. Those here are in no encoding that anybody agreed on. */
-describe.each([['over prefork workers', true], ['over ansible-playbook', false]])('a machine with odd bytes in its files, %s', (_way, warm) => {
+describe.each([['over prefork workers', true], ['over ansible-playbook', false]])('a machine with odd bytes in its files, %s', (_way, prefork) => {
   let bench: Bench;
   let worker: Worker;
   const present = (spec: AccountSpec): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), spec);
   const absent = (spec: AccountSpec): ReturnType<Bench['provisioner']['wipe']> => bench.provisioner.wipe(nodeOf(worker), [spec]);
 
   beforeAll(async () => {
-    bench = await createBench({ warm });
+    bench = await createBench({ prefork });
     worker = bench.workers[0] as Worker;
   }, 60_000);
   afterAll(() => bench.lab.close(), 60_000);

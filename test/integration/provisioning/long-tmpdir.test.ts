@@ -8,12 +8,12 @@ import { startSystem, type System } from '../../support/system';
 const base = mkdtempSync(join(tmpdir(), 'orion-lab-long-'));
 const TMPDIR = join(base, 'long'.repeat(30), 'name'.repeat(30));
 
-describe.each([['prefork workers', 'true'], ['a process of ansible-playbook for each play', 'false']])('a long TMPDIR, with %s', (_what, warm) => {
+describe.each([['prefork workers', 'true'], ['a process of ansible-playbook for each play', 'false']])('a long TMPDIR, with %s', (_what, prefork) => {
   let system: System;
 
   beforeAll(async () => {
     mkdirSync(TMPDIR, { recursive: true });
-    system = await startSystem({ apis: 1, schedulers: 1, env: { TMPDIR, ORION_WARM_PLAYS: warm } });
+    system = await startSystem({ apis: 1, schedulers: 1, env: { TMPDIR, ORION_WARM_PLAYS: prefork } });
   }, 60_000);
   afterAll(async () => {
     await system.close();

@@ -19,12 +19,12 @@ interface Process {
 const processes = (): Process[] =>
   readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).map((pid) => ({ pid, parent: Number(/^PPid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) }));
 /** The processes that this one started and that have Ansible loaded, or are about to. */
-const sources = (): number[] => processes().filter(({ pid, parent }) => parent === process.pid && read(`/proc/${pid}/cmdline`).includes('warm_plays.py')).map(({ pid }) => pid);
+const sources = (): number[] => processes().filter(({ pid, parent }) => parent === process.pid && read(`/proc/${pid}/cmdline`).includes('prefork_plays.py')).map(({ pid }) => pid);
 const forksOf = (source: number): number[] => processes().filter(({ parent }) => parent === source).map(({ pid }) => pid);
 const isPlaying = (pid: number): boolean => read(`/proc/${pid}/comm`).trim() === 'orion-play';
 const anonymousKb = (pid: number): number => Number(/^RssAnon:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
 
-describe('plays in warm processes', () => {
+describe('plays in prefork workers', () => {
   let bench: Bench;
   let worker: Worker;
   let source: number;
@@ -153,7 +153,7 @@ describe('plays in warm processes', () => {
     const poor = provisionerWith(bench.lab, bench.managementKey, { ansiblePlaybook: playbook, logger });
     await poor.wipe(nodeOf(worker), []);
     await poor.wipe(nodeOf(worker), []);
-    expect(lines).toEqual(['warn plays run without warm processes, each with a start of Ansible of its own']);
+    expect(lines).toEqual(['warn plays run without prefork workers, each with a start of Ansible of its own']);
   }, 60_000);
 
   it('leaves nothing behind when it is closed', async () => {
@@ -168,14 +168,14 @@ describe('prefork workers that get no play', () => {
   it('are done without, and the log says why', async () => {
     const logs: string[] = [];
     const logger: Logger = { ...silentLogger, warn: (message, fields) => void logs.push(`${message} ${JSON.stringify(fields)}`) };
-    const bench = await createBench({ warm: false });
+    const bench = await createBench({ prefork: false });
     const broken = join(bench.lab.dir, 'playbooks');
     cpSync(join(projectDir, 'playbooks'), broken, { recursive: true });
-    const script = join(broken, 'warm', 'warm_plays.py');
+    const script = join(broken, 'prefork', 'prefork_plays.py');
     writeFileSync(script, readFileSync(script, 'utf8').replace('connection.connect(address)', "connection.connect('elsewhere')"));
     const provisioner = provisionerWith(bench.lab, bench.managementKey, { logger, playbooksDir: broken });
     await provisioner.wipe(nodeOf(bench.workers[0] as Worker), []);
-    expect(logs).toEqual([expect.stringMatching(/plays run without warm processes.*no play can be had from the control plane.*No such file or directory/)]);
+    expect(logs).toEqual([expect.stringMatching(/plays run without prefork workers.*no play can be had from the control plane.*No such file or directory/)]);
     await bench.lab.close();
   }, 120_000);
 });

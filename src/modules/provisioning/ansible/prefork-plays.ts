@@ -4,9 +4,9 @@ import { type CommandResult, HostKeyChangedError, type PooledSessions, OutputLim
 import { ABORTED, deadlineOutcome, failure, type Outcome, outcomeOfResult, type TaskResult } from './outcome';
 import type { PlayRequest } from './play';
 import { faultOfTarget } from './ssh-config';
-import { createWarmWorkers, type WarmWorker, type WarmWorkersDeps } from './warm-workers';
+import { createPreforkWorkers, type PreforkWorker, type PreforkWorkersDeps } from './prefork-workers';
 
-export interface WarmPlaysDeps extends WarmWorkersDeps {
+export interface PreforkPlaysDeps extends PreforkWorkersDeps {
   /** Pooled SSH sessions to nodes. */
   sessions: PooledSessions;
   /** Opens a pool for one play that must make a new login; it is closed after the play. */
@@ -14,7 +14,7 @@ export interface WarmPlaysDeps extends WarmWorkersDeps {
 }
 
 /** Runs plays in prefork workers, over pooled SSH sessions of this process. A worker needs no ssh process, no key and no login. */
-export interface WarmPlays {
+export interface PreforkPlays {
   /** Runs a play. Returns undefined when no prefork worker is available for now; the play was then not started. */
   play(request: PlayRequest): Promise<Outcome | undefined>;
   close(): Promise<void>;
@@ -31,8 +31,8 @@ const KILLED = 137;
 const ALIVE_EVERY_MS = 5_000;
 const ALIVE_LIMIT_MS = 15_000;
 
-export function createWarmPlays(deps: WarmPlaysDeps): WarmPlays {
-  const workers = createWarmWorkers(deps);
+export function createPreforkPlays(deps: PreforkPlaysDeps): PreforkPlays {
+  const workers = createPreforkWorkers(deps);
   return {
     play: async (request) => {
       const fault = faultOfTarget(request.target);
@@ -59,7 +59,7 @@ export function createWarmPlays(deps: WarmPlaysDeps): WarmPlays {
   };
 }
 
-function sessionsFor({ sessions, openSessions }: WarmPlaysDeps, { freshLogin, target }: PlayRequest): { anew: PooledSessions | undefined; sessions: PooledSessions } {
+function sessionsFor({ sessions, openSessions }: PreforkPlaysDeps, { freshLogin, target }: PlayRequest): { anew: PooledSessions | undefined; sessions: PooledSessions } {
   if (freshLogin === 'own') {
     const anew = openSessions();
     return { anew, sessions: anew };
@@ -88,7 +88,7 @@ interface Stage {
   clock: Clock;
 }
 
-async function playOnce(taking: Promise<WarmWorker | undefined>, stage: Stage): Promise<Outcome | undefined> {
+async function playOnce(taking: Promise<PreforkWorker | undefined>, stage: Stage): Promise<Outcome | undefined> {
   const { request: { playbook, vars, target }, sessions, signal } = stage;
   // If no session is open, connect now: the session is ready when the play sends its first command.
   sessions.keep(target, signal).catch(() => undefined);

@@ -2,7 +2,7 @@
 """Plays without Ansible's start: one process loads Ansible once and rehearses each playbook, and every play runs in a fork of it that was
 made ahead, waits for its play, runs it and ends. So nothing of a play is there for the next, whatever it did.
 
-    warm_plays.py <socket> <forks> <megabytes>
+    prefork_plays.py <socket> <forks> <megabytes>
 
 The socket is a name in the folder in which this is started. The last line that is written to standard error is why it ended.
 

@@ -9,23 +9,23 @@ import { type BareShell, openBareShell } from './bare-shell';
 
 const CROWD = 10;
 
-export const warm: Benchmark = {
-  name: 'warm',
+export const prefork: Benchmark = {
+  name: 'prefork',
   method:
-    'One API, one scheduler, default settings; `POST /api/rent` until its answer, the account in place. First on one worker, by turns with a cold `ansible-playbook create_user.yml` (as in **rent**) and with a shell script (groupadd, useradd, chage, a key) over an SSH connection that stays open; the API has such a connection, too, from the second rent on. ' +
+    'One API, one scheduler, default settings; `POST /api/rent` until its answer, the account in place. First on one worker, by turns with a one-off `ansible-playbook create_user.yml` (as in **rent**) and with a shell script (groupadd, useradd, chage, a key) over an SSH connection that stays open; the API has such a connection, too, from the second rent on. ' +
     `Then ${CROWD} workers: one rent after another on each, where the API has to log in first; then one rent and ${CROWD} at the same moment, by turns. Between two rounds all nodes are wiped and free again.`,
-  run: (run) => measureWarm(run),
+  run: (run) => measurePrefork(run),
 };
 
-async function measureWarm(run: BenchRun): Promise<Row[]> {
+async function measurePrefork(run: BenchRun): Promise<Row[]> {
   const system = await startSystem({ apis: 1, schedulers: 1, ownDatabase: true, env: { ...DEFAULT_SETTINGS, ORION_MAX_LEASES: '20' } });
   try {
     const tenant = await system.tenant();
-    const { one, cold, shell } = await measureOne(system, tenant, run);
+    const { one, oneOff, shell } = await measureOne(system, tenant, run);
     const { first, alone, together } = await measureCrowd(system, tenant, run);
     const what = 'rent to the account, over a kept connection';
     return [
-      { what, ours: figure(one, 's'), against: 'a cold ansible-playbook', base: figure(cold, 's'), ratio: ratioOf(one, cold), goal: { atMost: 0.06 } },
+      { what, ours: figure(one, 's'), against: 'a one-off ansible-playbook', base: figure(oneOff, 's'), ratio: ratioOf(one, oneOff), goal: { atMost: 0.06 } },
       { what, ours: figure(one, 's'), against: 'a shell script over a kept connection', base: figure(shell, 's'), ratio: ratioOf(one, shell), goal: { atMost: 6 } },
       { what: 'rent to the account, first on its node', ours: figure(first, 's'), against: 'one over a kept connection, a moment later', base: figure(alone, 's'), ratio: { value: figure(first, 's').value / figure(alone, 's').value } },
       { what: `${CROWD} rents at once, to the last account`, ours: figure(together, 's'), against: 'one rent', base: figure(alone, 's'), ratio: ratioOf(together, alone), goal: { atMost: 6 } },
@@ -35,27 +35,27 @@ async function measureWarm(run: BenchRun): Promise<Row[]> {
   }
 }
 
-async function measureOne(system: System, tenant: Tenant, { short, say }: BenchRun): Promise<{ one: number[]; cold: number[]; shell: number[] }> {
+async function measureOne(system: System, tenant: Tenant, { short, say }: BenchRun): Promise<{ one: number[]; oneOff: number[]; shell: number[] }> {
   const { workers } = await system.launchWorkers(1);
   await system.untilFree(1, 90_000);
   const worker = workers[0] as Worker;
   const node = await openBareNode(system, worker);
   const bare = await openBareShell({ nodeId: 0, address: worker.address, port: worker.port, hostKey: worker.hostKey }, system.env['ORION_SSH_KEY_FILE'] ?? '');
-  const [one, cold, shell]: [number[], number[], number[]] = [[], [], []];
+  const [one, oneOff, shell]: [number[], number[], number[]] = [[], [], []];
   try {
     for (let round = 0; round <= (short ? 4 : 15); round += 1) {
       const [a = NaN, b = NaN, c = NaN] = await byTurns(round, [() => rentOne(system, tenant), () => playOne(node, tenant), () => shellOne(node, bare, tenant)]);
       if (round > 0) {
         one.push(a);
-        cold.push(b);
+        oneOff.push(b);
         shell.push(c);
-        say(`rent ${a.toFixed(3)} s, cold play ${b.toFixed(2)} s, shell ${c.toFixed(3)} s`);
+        say(`rent ${a.toFixed(3)} s, one-off play ${b.toFixed(2)} s, shell ${c.toFixed(3)} s`);
       }
     }
   } finally {
     bare.close();
   }
-  return { one, cold, shell };
+  return { one, oneOff, shell };
 }
 
 async function measureCrowd(system: System, tenant: Tenant, { short, say }: BenchRun): Promise<{ first: number[]; alone: number[]; together: number[] }> {

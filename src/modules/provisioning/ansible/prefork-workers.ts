@@ -3,22 +3,22 @@ import { withDeadline } from '../../../lib/clock';
 import { messageOf } from '../../../lib/errors';
 import type { Logger } from '../../../lib/logger';
 import { openWire, type PlayWire } from './play-wire';
-import { startWarmProcess, type WarmProcess, type WarmProcessSettings } from './warm-process';
+import { startPreforkProcess, type PreforkProcess, type PreforkProcessSettings } from './prefork-process';
 
 /** A prefork worker: a process that has Ansible loaded and waits for its one play. */
-export interface WarmWorker {
+export interface PreforkWorker {
   wire: PlayWire;
   /** Kills the worker, whatever it does. Does nothing when the worker has ended. */
   end: () => void;
 }
 
-export interface WarmWorkers {
+export interface PreforkWorkers {
   /** Takes an idle worker, or waits for the next one. Returns undefined when none is available for now; each failed start is logged. */
-  take(): Promise<WarmWorker | undefined>;
+  take(): Promise<PreforkWorker | undefined>;
   close(): Promise<void>;
 }
 
-export interface WarmWorkersDeps extends WarmProcessSettings {
+export interface PreforkWorkersDeps extends PreforkProcessSettings {
   logger: Logger;
 }
 
@@ -27,20 +27,20 @@ const START_LIMIT_MS = 60_000;
 const RETRY_MS = 60_000;
 
 /** Starts the prefork process at once, so that the first play finds an idle worker. */
-export const createWarmWorkers = (deps: WarmWorkersDeps): WarmWorkers => new Workers(deps);
+export const createPreforkWorkers = (deps: PreforkWorkersDeps): PreforkWorkers => new Workers(deps);
 
-class Workers implements WarmWorkers {
-  private readonly idle: WarmWorker[] = [];
-  private readonly waiting: ((worker: WarmWorker | undefined) => void)[] = [];
-  private process: Promise<WarmProcess | undefined> | undefined;
+class Workers implements PreforkWorkers {
+  private readonly idle: PreforkWorker[] = [];
+  private readonly waiting: ((worker: PreforkWorker | undefined) => void)[] = [];
+  private process: Promise<PreforkProcess | undefined> | undefined;
   private failedAt: number | undefined;
   private closed = false;
 
-  constructor(private readonly deps: WarmWorkersDeps) {
+  constructor(private readonly deps: PreforkWorkersDeps) {
     this.process = this.start();
   }
 
-  async take(): Promise<WarmWorker | undefined> {
+  async take(): Promise<PreforkWorker | undefined> {
     if (this.closed || (this.failedAt !== undefined && this.deps.clock.monotonicMs() - this.failedAt < RETRY_MS)) {
       return undefined;
     }
@@ -62,12 +62,12 @@ class Workers implements WarmWorkers {
   }
 
   /** Starts the prefork process. Returns undefined, and logs why, when that fails. */
-  private async start(): Promise<WarmProcess | undefined> {
-    let started: WarmProcess | undefined;
+  private async start(): Promise<PreforkProcess | undefined> {
+    let started: PreforkProcess | undefined;
     try {
       let ready = (): void => undefined;
       const first = new Promise<void>((resolve) => (ready = resolve));
-      started = await startWarmProcess(this.deps, (socket) => void this.greet(socket).then(ready, () => socket.destroy()));
+      started = await startPreforkProcess(this.deps, (socket) => void this.greet(socket).then(ready, () => socket.destroy()));
       const ended = started.ended;
       const fault = await withDeadline(START_LIMIT_MS, () => Promise.race([first, ended]));
       if (typeof fault === 'string') {
@@ -81,7 +81,7 @@ class Workers implements WarmWorkers {
       this.process = undefined;
       if (!this.closed) {
         this.failedAt = this.deps.clock.monotonicMs();
-        this.deps.logger.warn('plays run without warm processes, each with a start of Ansible of its own', { reason: messageOf(error) });
+        this.deps.logger.warn('plays run without prefork workers, each with a start of Ansible of its own', { reason: messageOf(error) });
       }
       return undefined;
     }
@@ -91,7 +91,7 @@ class Workers implements WarmWorkers {
   private async greet(socket: Socket): Promise<void> {
     const wire = openWire(socket);
     const { pid } = (await wire.hear()) as { pid: number };
-    const worker: WarmWorker = {
+    const worker: PreforkWorker = {
       wire,
       end: () => {
         if (!wire.over.aborted) {
@@ -109,7 +109,7 @@ class Workers implements WarmWorkers {
   }
 
   /** Handles a prefork process that ended by itself. The next play starts another one. */
-  private lose(lost: WarmProcess, reason: string): void {
+  private lose(lost: PreforkProcess, reason: string): void {
     this.dismiss();
     if (!this.closed) {
       this.process = undefined;

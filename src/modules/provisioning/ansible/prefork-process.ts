@@ -9,7 +9,7 @@ import { listenIn } from './listen-in';
 import { createPrivateFolder } from './play-directory';
 import { killPlay } from './process-group';
 
-export interface WarmProcessSettings {
+export interface PreforkProcessSettings {
   playbooksDir: string;
   /** How many prefork workers wait for a play at the same time. */
   concurrency: number;
@@ -20,8 +20,8 @@ export interface WarmProcessSettings {
   clock: Clock;
 }
 
-/** The prefork process: it has Ansible loaded and forks the prefork workers. See playbooks/warm/warm_plays.py. */
-export interface WarmProcess {
+/** The prefork process: it has Ansible loaded and forks the prefork workers. See playbooks/prefork/prefork_plays.py. */
+export interface PreforkProcess {
   /** Resolves when the process has ended, with the last line of its standard error. */
   ended: Promise<string>;
   /** Kills the process and all of its workers. */
@@ -34,12 +34,12 @@ const MAX_WORDS = 4096;
 const SOCKET = 'plays';
 
 /** Starts the prefork process. `onFork` receives the connection of each worker. */
-export async function startWarmProcess(settings: WarmProcessSettings, onFork: (socket: Socket) => void): Promise<WarmProcess> {
+export async function startPreforkProcess(settings: PreforkProcessSettings, onFork: (socket: Socket) => void): Promise<PreforkProcess> {
   const interpreter = await interpreterOf(settings.executable ?? 'ansible-playbook');
   const folder = await createPrivateFolder();
   const server = createServer(onFork);
   await listenIn(server, folder, SOCKET);
-  const script = join(settings.playbooksDir, 'warm', 'warm_plays.py');
+  const script = join(settings.playbooksDir, 'prefork', 'prefork_plays.py');
   const child = spawn(interpreter, ['-B', script, SOCKET, String(settings.concurrency), String(settings.memoryLimitMb)], {
     cwd: folder, // where the socket is
     detached: true, // a process group of its own, to be killed as a whole
