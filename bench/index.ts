@@ -7,7 +7,7 @@ import { failover } from './failover';
 import { gateway } from './gateway';
 import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
-import { keepaliveProbes } from './kept-probes';
+import { keepaliveProbes } from './keepalive-probes';
 import { load } from './load';
 import { peers } from './peers';
 import { postRent } from './post-rent';

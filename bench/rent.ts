@@ -19,7 +19,7 @@ interface Life {
 export const rent: Benchmark = {
   name: 'rent',
   method:
-    'One worker, one API, one scheduler, default settings: plays run in prefork workers, over connections that are kept. Ours: `POST /api/rent` until its answer, `ssh … true` with OpenSSH, `POST /api/release` until the node is free again (asked every 100 ms). Cold, on the same worker: `ansible-playbook create_user.yml` as Orion itself starts it with `ORION_WARM_PLAYS=false` (the same inventory, variables, ssh settings and environment, made beforehand), the same `ssh … true`, then `delete_user.yml` and `verify_clean.yml`. By turns. ' +
+    'One worker, one API, one scheduler, default settings: plays run in prefork workers, over pooled sessions. Ours: `POST /api/rent` until its answer, `ssh … true` with OpenSSH, `POST /api/release` until the node is free again (asked every 100 ms). Cold, on the same worker: `ansible-playbook create_user.yml` as Orion itself starts it with `ORION_WARM_PLAYS=false` (the same inventory, variables, ssh settings and environment, made beforehand), the same `ssh … true`, then `delete_user.yml` and `verify_clean.yml`. By turns. ' +
     'The release waits for a scheduler to look for dirty nodes, which it does every second, and its verification logs in anew. **prefork** has the rent alone, and its goals.',
   run: (run) => measureRents(run),
 };

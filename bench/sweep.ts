@@ -15,7 +15,7 @@ const PHASES = [1, 2, 4, 4, 2, 1];
 export const sweep: Benchmark = {
   name: 'sweep',
   method:
-    `${WORKERS} workers (sshd alone), a probe interval of 50 ms and kept connections off (\`ORION_KEPT_PROBES=false\`), so that every node is always due for a login, and no process for plays, whose start would be CPU within the figures: what 1, 2 and 4 scheduler processes get done, claim and settling included, by their own \`/metrics\`, over some seconds each, in the order ${PHASES.join(', ')}. Against ${WORKERS} bare ssh2 logins at once, over and over, by one process on the same workers, before and after. ` +
+    `${WORKERS} workers (sshd alone), a probe interval of 50 ms and pooled sessions off (\`ORION_KEPT_PROBES=false\`), so that every node is always due for a login, and no process for plays, whose start would be CPU within the figures: what 1, 2 and 4 scheduler processes get done, claim and settling included, by their own \`/metrics\`, over some seconds each, in the order ${PHASES.join(', ')}. Against ${WORKERS} bare ssh2 logins at once, over and over, by one process on the same workers, before and after. ` +
     'What limits: each login costs the worker\'s sshd a fork and a key exchange on the very cores that the schedulers run on, so the machine is full with the first scheduler; more of them show that they share the work, not that they add speed.',
   run: (run) => measureSweep(run),
 };

@@ -79,7 +79,7 @@ describe('most of the fleet fails at once', () => {
     const { id } = await system.node(worker.name);
     const events = async (type: string): Promise<number> => (await system.sql('SELECT id FROM events WHERE type = ? AND node_id = ?', [type, id])).length;
     const deathsBefore = await events('node.dead');
-    // Each registration brings a look at the node, and nothing else does (but the end of a connection that was kept, once).
+    // Each registration brings a look at the node, and nothing else does (but the end of a pooled session, once).
     const lookAway = (): Promise<unknown> => system.sql('UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR, probe_token = NULL WHERE id = ?', [id]);
     await lookAway();
     // Its sshd is gone for good.

@@ -9,7 +9,7 @@ describe('two schedulers share the work', () => {
   let system: System;
 
   beforeAll(async () => {
-    // Over kept connections a node is asked well before its probe would be due: see kept-probes.test.ts.
+    // Over pooled sessions a node is asked well before its probe would be due: see keepalive-probes.test.ts.
     const env = { ORION_KEPT_PROBES: 'false', ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS), ORION_PLAY_CONCURRENCY: '2' };
     system = await startSystem({ apis: 1, schedulers: 2, env });
     await system.launchWorkers(NODES);

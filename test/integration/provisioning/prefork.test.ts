@@ -94,7 +94,7 @@ describe('plays in prefork workers', () => {
     source = await eventually(another, { what: 'another one runs' });
   }, 30_000);
 
-  it('a connection that is kept serves no other host key, and no other machine', async () => {
+  it('a pooled session serves no other host key, and no other machine', async () => {
     const target = nodeOf(worker);
     await bench.provisioner.wipe(target, []);
     const hostKey = (await generateSshKeyPair(bench.lab.dir)).publicKey.split(' ').slice(0, 2).join(' ');

@@ -9,7 +9,7 @@ import { type Bench, createBench, nodeOf } from '../provisioning/support';
 const LIMIT_MS = 120_000;
 const soon = (ms = 10_000): AbortSignal => AbortSignal.timeout(ms);
 
-describe('connections that are kept', () => {
+describe('pooled sessions', () => {
   let bench: Bench;
   let logins: number;
   let lost: number[];
@@ -66,7 +66,7 @@ describe('connections that are kept', () => {
     await endLogins();
     await eventually(() => Promise.resolve(lost.length === 1), { what: 'the loss is told', timeoutMs: 10_000 });
     expect(lost).toEqual([target.nodeId]);
-    await expect(sessions.ping(target, soon())).rejects.toThrow('no connection is kept');
+    await expect(sessions.ping(target, soon())).rejects.toThrow('no session is pooled');
     expect((await run('echo again')).stdout).toBe('again\n');
     expect(logins).toBe(2);
 
@@ -112,7 +112,7 @@ describe('connections that are kept', () => {
     }
     expect(sessions.size).toBe(2);
     expect((await busy).stdout).toBe('done\n');
-    await expect(sessions.ping({ ...target, nodeId: 101 }, soon())).rejects.toThrow('no connection is kept');
+    await expect(sessions.ping({ ...target, nodeId: 101 }, soon())).rejects.toThrow('no session is pooled');
     await sessions.ping({ ...target, nodeId: 103 }, soon());
     sessions.drop(103);
     expect(sessions.size).toBe(1);

@@ -16,7 +16,7 @@ export async function startFleet(lab: Lab, address: string): Promise<Fleet> {
   const { keyFile } = await generateSshKeyPair(lab.dir, `machines at ${address}`);
   const server = startProcess(lab, {
     name: 'machines', command: process.execPath, cwd: projectDir,
-    args: ['--import', 'tsx', join(projectDir, 'bench', 'kept-probes', 'fleet.ts'), keyFile, address],
+    args: ['--import', 'tsx', join(projectDir, 'bench', 'keepalive-probes', 'fleet.ts'), keyFile, address],
   });
   const port = await eventually(() => /^port (\d+)/m.exec(server.log())?.[1], { what: 'the machines listen', timeoutMs: 20_000 });
   const [type = '', blob = ''] = readFileSync(`${keyFile}.pub`, 'utf8').split(' ');

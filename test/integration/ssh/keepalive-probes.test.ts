@@ -45,9 +45,9 @@ afterAll(async () => {
   await lab.close();
 }, 30_000);
 
-/** A scheduler's part, beating by itself; `suspected` counts how often it woke the probes. */
+/** A scheduler's part, pinging by itself; `suspected` counts how often it woke the probes. */
 interface Keeper {
-  kept: KeepaliveProbes;
+  probes: KeepaliveProbes;
   sessions: PooledSessions;
   suspected: () => number;
   pause: () => Promise<void>;
@@ -61,18 +61,18 @@ function startKeeper(): Keeper {
   const sessions = createPooledSessions({ ...login, clock: systemClock, loginTimeoutMs: TIMEOUT_MS, idleMs: Infinity, max: 10 });
   let suspected = 0;
   const paused = new AbortController();
-  const kept = createKeepaliveProbes({ ...ctx, sessions }, { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) });
-  const beating = (async () => {
+  const probes = createKeepaliveProbes({ ...ctx, sessions }, { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) });
+  const pinging = (async () => {
     while (!paused.signal.aborted) {
-      await kept.beat();
+      await probes.pingDue();
       await systemClock.sleep(20, paused.signal);
     }
   })();
   const pause = async (): Promise<void> => {
     paused.abort();
-    await beating;
+    await pinging;
   };
-  const keeper = { kept, sessions, suspected: () => suspected, pause, stop: () => pause().then(() => kept.stop()) };
+  const keeper = { probes, sessions, suspected: () => suspected, pause, stop: () => pause().then(() => probes.stop()) };
   keepers.push(keeper);
   return keeper;
 }
@@ -111,11 +111,11 @@ const untilRenewed = async (by?: () => Promise<void>): Promise<void> => {
 /** Opens the connection and waits until the first answer has counted. */
 async function keepOne(): Promise<Keeper> {
   const keeper = startKeeper();
-  await untilRenewed(() => keeper.kept.look());
+  await untilRenewed(() => keeper.probes.renewShards());
   return keeper;
 }
 
-describe('probes over kept connections', () => {
+describe('probes over pooled sessions', () => {
   it('R20: a node that answers over its connection does not come due', async () => {
     await enrol(worker);
     await keepOne();
@@ -190,10 +190,10 @@ describe('probes over kept connections', () => {
 describe('connections are closed', () => {
   it.each(["status = 'quarantined'", "status = 'retired'", 'leaving = 1'])('R6: of a node that is %s', async (change) => {
     await enrol(worker);
-    const { kept, sessions, suspected } = await keepOne();
+    const { probes, sessions, suspected } = await keepOne();
     expect(sessions.size).toBe(1);
     await age(database.db, `UPDATE nodes SET ${change}`);
-    await kept.look();
+    await probes.renewShards();
     expect(sessions.size).toBe(0);
     expect(suspected()).toBe(0);
   });
@@ -205,15 +205,15 @@ describe('connections are closed', () => {
     await age(database.db, 'UPDATE probe_owners SET expires_at = UTC_TIMESTAMP(3)');
     const next = await keepOne();
     expect(next.sessions.size).toBe(1);
-    await stale.kept.look();
+    await stale.probes.renewShards();
     expect(stale.sessions.size).toBe(0);
   });
 
   it('I10: to a machine that talks without being asked', async () => {
     const trap = await openTrap(lab, 'sly-restless');
     await enrol(trap);
-    const { kept, sessions } = startKeeper();
-    await kept.look();
+    const { probes, sessions } = startKeeper();
+    await probes.renewShards();
     await eventually(() => trap.admitted() >= 2, { what: 'the connection is opened' });
     await eventually(() => sessions.size === 0, { what: 'it is cut' });
     await eventually(isDue, { what: 'the node is due for a probe' });

@@ -61,7 +61,7 @@ describe('shards', () => {
   });
 });
 
-describe('answers over kept connections', () => {
+describe('answers over pooled sessions', () => {
   let node: TestNode;
   beforeEach(async () => {
     node = await aNode(database.db);

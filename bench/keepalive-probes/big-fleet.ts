@@ -28,7 +28,7 @@ export async function measureFleet({ short, say }: BenchRun): Promise<Row[]> {
     for (const fleet of fleets) {
       await enrol(system, fleet, nodes / fleets.length);
     }
-    await eventually(async () => (await gauge(system, 'orion_kept_connections')) >= nodes, { what: 'every connection is kept', timeoutMs: OPENING_MS, everyMs: 1_000 });
+    await eventually(async () => (await gauge(system, 'orion_kept_connections')) >= nodes, { what: 'every session is open', timeoutMs: OPENING_MS, everyMs: 1_000 });
     const grownKb = (sum(pids.map(residentKb)) - memoryBefore) / nodes;
     await settleIn(system);
     await systemClock.sleep(INTERVAL_SECONDS * 1000);
@@ -40,9 +40,9 @@ export async function measureFleet({ short, say }: BenchRun): Promise<Row[]> {
     say(`${nodes} nodes: ${(onTime * 100).toFixed(2)} % on time, ${cores.toFixed(3)} cores, ${grownKb.toFixed(1)} KB a connection`);
     const of = `${nodes} nodes, ${SCHEDULERS} schedulers`;
     return [
-      { what: `nodes checked within the interval, the least at any look (${of})`, ours: figure([onTime * 100], '%'), against: 'all of them', base: figure([100], '%'), ratio: { value: onTime }, goal: { atLeast: 0.99 } },
+      { what: `nodes checked within the interval, the least at any sample (${of})`, ours: figure([onTime * 100], '%'), against: 'all of them', base: figure([100], '%'), ratio: { value: onTime }, goal: { atLeast: 0.99 } },
       { what: `CPU of both schedulers (${of})`, ours: figure([cores], 'cores'), against: 'one core', base: figure([1], 'cores'), ratio: { value: cores }, goal: { atMost: 0.25 } },
-      { what: `memory of a kept connection (${of})`, ours: figure([grownKb], 'KB'), against: '50 KB', base: figure([50], 'KB'), ratio: { value: grownKb / 50 }, goal: { atMost: 1 } },
+      { what: `memory of a pooled session (${of})`, ours: figure([grownKb], 'KB'), against: '50 KB', base: figure([50], 'KB'), ratio: { value: grownKb / 50 }, goal: { atMost: 1 } },
     ];
   } finally {
     await system.close();

@@ -13,15 +13,15 @@ const AT_ONCE = 16;
 const SWEEPS = 20;
 
 export const keepaliveProbes: Benchmark = {
-  name: 'kept-probes',
+  name: 'keepalive-probes',
   method:
-    `CPU of this process for sweeps over ${TARGETS} simulated machines (ssh2 servers in another process): ${SWEEPS} times one ping over the kept connection of each against one fresh login with its command each, ${AT_ONCE} at once, by turns; as a quotient of CPU times. ` +
-    'Then 10,000 nodes (1,000 with the short counts) on two such servers, default settings, two schedulers that share them: once every connection is kept, the time of each node\'s last login is spread as it is after a day, and for a minute every second it is looked how many nodes were checked within the interval. CPU (fresh logins included) and resident memory are the schedulers\' own, from /proc; ' +
+    `CPU of this process for sweeps over ${TARGETS} simulated machines (ssh2 servers in another process): ${SWEEPS} times one ping over the pooled session of each against one fresh login with its command each, ${AT_ONCE} at once, by turns; as a quotient of CPU times. ` +
+    'Then 10,000 nodes (1,000 with the short counts) on two such servers, default settings, two schedulers that share them: once every session is open, the time of each node\'s last login is spread as it is after a day, and for a minute every second it is looked how many nodes were checked within the interval. CPU (fresh logins included) and resident memory are the schedulers\' own, from /proc; ' +
     'memory per connection is what they grew by since before there were nodes, logins and all.',
-  run: (run) => measureKept(run),
+  run: (run) => measureKeepalive(run),
 };
 
-async function measureKept(run: BenchRun): Promise<Row[]> {
+async function measureKeepalive(run: BenchRun): Promise<Row[]> {
   return [await measureSweepCpu(run), ...(await measureFleet(run))];
 }
 
@@ -60,7 +60,7 @@ async function measureSweepCpu({ short, say }: BenchRun): Promise<Row> {
     }
     const ratio = ratioOf(ours, base);
     say(`CPU of a ping to that of a login: ${ratio.value.toFixed(4)}`);
-    return { what: 'CPU of a node that is asked over its kept connection', ours: figure(ours, 'ms'), against: 'a fresh login', base: figure(base, 'ms'), ratio, goal: { atMost: 0.02 } };
+    return { what: 'CPU of a node that is asked over its pooled session', ours: figure(ours, 'ms'), against: 'a fresh login', base: figure(base, 'ms'), ratio, goal: { atMost: 0.02 } };
   } finally {
     await lab.close();
   }
