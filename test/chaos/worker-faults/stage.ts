@@ -22,7 +22,7 @@ const FAILURES = 3;
 
 /** A frozen machine is dead after the interval and three checks that run into their timeout. */
 const DEATH_SECONDS = PROBE_SECONDS + FAILURES * (PROBE_TIMEOUT_SECONDS + SUSPECT_SECONDS);
-/** A play at its deadline, and once more after a claim that has lapsed, as when whoever ran it was killed. */
+/** A play at its deadline, and once more after a claim that has expired, as when whoever ran it was killed. */
 const PLAYED_SECONDS = PLAY_SECONDS + CLAIM_SECONDS + PLAY_SECONDS;
 
 /** What a machine that has much else to do may add. */

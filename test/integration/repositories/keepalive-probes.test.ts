@@ -14,7 +14,7 @@ beforeEach(() => database.reset());
 
 const hold = (id: string): Promise<number> => transaction(database.db, (tx) => holdShards(tx, { id, seconds: 15 }));
 const owned = (id: string): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM probe_shards WHERE owner_id = ?', [id]);
-const lapse = (id: string): Promise<void> => age(database.db, 'UPDATE probe_owners SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
+const expireOwner = (id: string): Promise<void> => age(database.db, 'UPDATE probe_owners SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
 
 describe('shards', () => {
   it('R25: the first scheduler has all, a second one half, a third one its third, within a round or two', async () => {
@@ -33,7 +33,7 @@ describe('shards', () => {
     await hold('a');
     await hold('b');
     expect(await hold('a')).toBe(32);
-    await lapse('b');
+    await expireOwner('b');
     expect(await hold('a')).toBe(SHARDS);
   });
 
@@ -50,7 +50,7 @@ describe('shards', () => {
     for (let round = 0; round < 10; round += 1) {
       await Promise.all(names.map(step));
       if (round === 2) {
-        await lapse('s3');
+        await expireOwner('s3');
         await handBackShards(database.db, 's5');
       }
     }
@@ -108,7 +108,7 @@ describe('answers over pooled sessions', () => {
   });
 
   it('R25: do not count when they come from a scheduler whose time is over, whether or not another one has taken the shard', async () => {
-    await lapse('mine');
+    await expireOwner('mine');
     expect(await completeAnswered()).toBe(0);
     await hold('other');
     expect(await completeAnswered()).toBe(0);
