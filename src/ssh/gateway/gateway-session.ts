@@ -9,12 +9,12 @@ import { createNodeLink, type NodeLink } from './node-link';
 import { connectChannels, endChannel, openChannel, type OpenChannel, takesPackets } from './relay';
 import { runShell, type Terminal } from './shell';
 import { bytesOf, DISCONNECT, endWithReason } from './ssh2-patch';
-import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, reasonOfEnd, type GatewaySettings, type LeaseDirectory, type Visitor } from './types';
+import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, reasonOfEnd, type GatewaySettings, type LeaseDirectory, type GatewayClient } from './types';
 
-export interface VisitDeps {
+export interface GatewaySessionDeps {
   /** The socket of the connection. */
   socket: Socket;
-  visitor: Visitor;
+  gatewayClient: GatewayClient;
   settings: GatewaySettings;
   directory: LeaseDirectory;
   dial: Dial;
@@ -27,12 +27,12 @@ const MAX_ENV = 32;
 /** Limit for all variables of a session together. The node's kernel accepts no single variable that is longer. */
 const MAX_ENV_BYTES = 128 * 1024;
 /** Time after the end of a lease for the last messages to arrive. */
-const FAREWELL_MS = 1_000;
+const LAST_MESSAGES_MS = 1_000;
 
 /** Serves one gateway session until it closes. All handlers are installed when this returns. */
-export function serveVisit(connection: Connection, { socket, visitor, settings, directory, dial, clock }: VisitDeps): NodeLink {
-  const { leaseId } = visitor;
-  const link = createNodeLink({ visitor, directory, dial, privateKey: settings.privateKey, clock });
+export function serveGatewaySession(connection: Connection, { socket, gatewayClient, settings, directory, dial, clock }: GatewaySessionDeps): NodeLink {
+  const { leaseId } = gatewayClient;
+  const link = createNodeLink({ gatewayClient, directory, dial, privateKey: settings.privateKey, clock });
   let sessions = 0;
   connection.on('session', (accept, reject) => {
     if (sessions >= MAX_SESSIONS) {
@@ -56,13 +56,13 @@ export function serveVisit(connection: Connection, { socket, visitor, settings, 
       joinStreams(client, node);
     },
   });
-  const sayGoodbye = async (): Promise<void> => {
-    await clock.sleep(FAREWELL_MS);
+  const endSession = async (): Promise<void> => {
+    await clock.sleep(LAST_MESSAGES_MS);
     endWithReason(connection, DISCONNECT.byApplication, reasonOfEnd(leaseId, link.whereabouts()));
-    await clock.sleep(FAREWELL_MS);
+    await clock.sleep(LAST_MESSAGES_MS);
     socket.destroy();
   };
-  link.onNews((at) => void (at.state === 'over' && sayGoodbye()));
+  link.onNews((at) => void (at.state === 'over' && endSession()));
   return link;
 }
 
