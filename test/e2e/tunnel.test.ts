@@ -15,8 +15,8 @@ describe('a fleet that nobody can call', () => {
   beforeAll(async () => {
     system = await startSystem({ apis: 2, schedulers: 1 });
     ada = await system.tenant();
-    const door = await startProjectCaddy(system.lab, system.apis);
-    fleet = await system.launchWorkers(3, { endpoint: door.httpUrl, agentEnv: { MY_ADDRESS: NOWHERE } });
+    const proxy = await startProjectCaddy(system.lab, system.apis);
+    fleet = await system.launchWorkers(3, { endpoint: proxy.httpUrl, agentEnv: { MY_ADDRESS: NOWHERE } });
   }, 90_000);
 
   afterAll(() => system.close(), 60_000);

@@ -16,7 +16,7 @@ interface BrokenBody {
 const TOO_LARGE = 1_200_000;
 /** A stranger's connection lasts no longer. */
 const LIMIT_MS = 4_000;
-/** Of both doors: what agents call is open to strangers too. */
+/** Endpoints of agents and of people. Strangers reach both. */
 const PATHS = ['/api/workers/heartbeat', '/api/register', '/api/workers/register', '/api/login', '/api/signup', '/api/rent', '/api/me'];
 
 const head = (method: string, path: string, ...lines: string[]): string =>

@@ -26,7 +26,7 @@ interface Stage {
   token: string;
   workers: Worker[];
   /** The replicas as a list, and one of them by its name in DNS. */
-  doors: Caddy[];
+  proxies: Caddy[];
 }
 
 const ENV = {
@@ -46,7 +46,7 @@ async function setStage(system: System): Promise<Stage> {
   const tenant = await system.tenant('honest');
   expectStatus(await tenant.rent({ count: workers.length }), 201);
   const login = await createApiClient(apis[0]?.url ?? '').post<{ token: string }>('/api/login', { username: 'honest', password: TENANT_PASSWORD });
-  return { token: expectStatus(login, 200).token, workers, doors: [byList, byName] };
+  return { token: expectStatus(login, 200).token, workers, proxies: [byList, byName] };
 }
 
 const CA_INSIDE = '/root/ca.crt';
@@ -70,9 +70,9 @@ const byNameEnv = (api: System['apis'][number] | undefined): Record<string, stri
   ORION_API_BY: 'dns', ORION_API_NAME: 'localhost', ORION_API_PORT: new URL(api?.url ?? '').port, ORION_AGENTS_PORT: new URL(api?.agentsUrl ?? '').port,
 });
 
-function get(door: Caddy, ca: Buffer, token: string): Promise<number> {
+function get(proxy: Caddy, ca: Buffer, token: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    const asked = request(`${door.httpsUrl}/api/me`, { ca, agent: false, headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(PATIENCE_MS) }, (res) => {
+    const asked = request(`${proxy.httpsUrl}/api/me`, { ca, agent: false, headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(PATIENCE_MS) }, (res) => {
       res.resume().once('end', () => resolve(res.statusCode ?? 0)).once('error', reject);
     });
     asked.once('error', reject).end();
@@ -80,13 +80,13 @@ function get(door: Caddy, ca: Buffer, token: string): Promise<number> {
 }
 
 /** Calls over and over until told to stop; each is answered as if there was no attack. */
-async function callHonestly(door: Caddy, { token, over, note }: { token: string; over: () => boolean; note: (violation: Violation) => void }): Promise<number> {
-  const ca = readFileSync(door.caFile);
+async function callHonestly(proxy: Caddy, { token, over, note }: { token: string; over: () => boolean; note: (violation: Violation) => void }): Promise<number> {
+  const ca = readFileSync(proxy.caFile);
   let calls = 0;
   for (; !over(); calls += 1) {
-    const answer = await get(door, ca, token).catch((error: unknown) => messageOf(error));
+    const answer = await get(proxy, ca, token).catch((error: unknown) => messageOf(error));
     if (answer !== 200) {
-      note(broken('availability', door.httpsUrl, `an honest call was not answered as usual: ${answer}`));
+      note(broken('availability', proxy.httpsUrl, `an honest call was not answered as usual: ${answer}`));
     }
     await systemClock.sleep(HONEST_PAUSE_MS);
   }
@@ -108,7 +108,7 @@ async function watchTenants(workers: Worker[], over: () => boolean, note: (viola
   }
 }
 
-async function attack({ token, workers, doors }: Stage, run: ScenarioRun): Promise<Outcome> {
+async function attack({ token, workers, proxies }: Stage, run: ScenarioRun): Promise<Outcome> {
   const violations: Violation[] = [];
   const note = (violation: Violation): void => {
     if (violations.length < MOST_VIOLATIONS) {
@@ -124,12 +124,12 @@ async function attack({ token, workers, doors }: Stage, run: ScenarioRun): Promi
   const attackers = Array.from({ length: ATTACKERS }, async (_, n) => {
     const random = run.random.fork(`attacker-${n}`);
     while (!isEnough()) {
-      const kind = await sendBrokenBody(random.pick(doors), random);
+      const kind = await sendBrokenBody(random.pick(proxies), random);
       kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
       sent += 1;
     }
   });
-  const honest = doors.map((door) => callHonestly(door, { token, over: () => ended, note }));
+  const honest = proxies.map((proxy) => callHonestly(proxy, { token, over: () => ended, note }));
   const watching = watchTenants(workers, () => ended, note);
   await Promise.all(attackers);
   ended = true;

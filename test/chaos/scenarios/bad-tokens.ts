@@ -9,7 +9,7 @@ const WIDTH = 24;
 const SAY_EVERY = 10_000;
 const MOST_VIOLATIONS = 100;
 /** What a token opens, and what would be worst: each takes one. */
-const DOORS = [['GET', '/api/me'], ['GET', '/api/leases'], ['GET', '/api/users'], ['POST', '/api/tokens'], ['POST', '/api/workers/heartbeat']] as const;
+const ENDPOINTS = [['GET', '/api/me'], ['GET', '/api/leases'], ['GET', '/api/users'], ['POST', '/api/tokens'], ['POST', '/api/workers/heartbeat']] as const;
 
 export const badTokens: Scenario = {
   name: 'bad-tokens',
@@ -43,7 +43,7 @@ async function show(system: System, run: ScenarioRun): Promise<Outcome> {
     }
     const { how, token } = forge();
     crafts.add(how);
-    const [method, path] = random.pick(DOORS);
+    const [method, path] = random.pick(ENDPOINTS);
     const { status, text } = await client
       .send(system.apis[n % system.apis.length]?.url ?? '', { method, path, headers: { Authorization: `Bearer ${token}` } })
       .catch((error: unknown) => ({ status: 0, text: messageOf(error) }));
