@@ -42,7 +42,7 @@ async function measureFailover({ short, say }: BenchRun): Promise<Row[]> {
 async function killAll({ name, env }: Setting, kills: number, say: BenchRun['say']): Promise<number[]> {
   const system = await startSystem({ apis: 1, schedulers: 1, ownDatabase: true, env });
   try {
-    // The brake on mass failure must not see most of them fail.
+    // The circuit breaker must not see most of them fail.
     const nodes = 2 * kills + 2;
     const { workers } = await system.launchWorkers(nodes);
     await system.untilFree(nodes, 180_000);

@@ -33,7 +33,7 @@ const sound = (): Evidence => ({
       event(6, 'node.alive', { nodeId: 2 }), event(7, 'node.wiped', { nodeId: 2 }),
     ],
     uidBlocks: [{ first: 69_952, nodeId: 1 }, { first: 70_016, nodeId: 2 }, { first: 70_080, nodeId: null }],
-    controlPlane: { lastTickAt: T + 1_900, judgedSince: T - 90_000, brakeSince: null },
+    controlPlane: { lastTickAt: T + 1_900, judgedSince: T - 90_000, breakerSince: null },
     uniqueKeys: [
       'leases(occupied_node_id)', 'placements(current_lease_id)', 'placements(lease_id,generation)', 'placements(node_id,uid)',
       'rents(user_id,idempotency_key)', 'extensions(lease_id,idempotency_key)',
@@ -94,7 +94,7 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I7', 'checkpoints of a lease that nobody knows', (e) => Object.assign(e, { stored: [{ leaseId: 9, files: [] }] })],
   ['I8', 'moved off a node that was well', (e) => tablesOf(e).events.push(event(30, 'lease.moved', { leaseId: 1, nodeId: 2, data: { from_node: 1 } }))],
   ['I8', 'moved under the brake', (e) => tablesOf(e).events.push(event(30, 'node.dead', { nodeId: 2 }), event(31, 'fleet.brake_on'), event(32, 'lease.moved', { leaseId: 1, nodeId: 1, data: { from_node: 2 } }))],
-  ['I8', 'moved while most of the fleet fails and no brake is on', (e) => tablesOf(e).events.push(
+  ['I8', 'moved while most of the fleet fails and no breaker is open', (e) => tablesOf(e).events.push(
     ...[1, 3, 4].map((nodeId) => event(30 + nodeId, 'node.suspect', { nodeId, at: T })), event(40, 'node.dead', { nodeId: 1, at: T + 5_000 }),
     event(41, 'lease.moved', { leaseId: 1, nodeId: 2, at: T + 5_001, data: { from_node: 1 } }))],
   ['I8', 'dead by failures from before an outage', (e) => {

@@ -84,12 +84,12 @@ export interface FleetCounts {
   failing: number;
 }
 
-const MIN_FAILING_FOR_BRAKE = 3;
+const MIN_FAILING_FOR_BREAKER = 3;
 
 /**
  * Returns true when most of the fleet fails at once. Then the control plane has more likely lost contact with the nodes than the machines
  * have died, and moving leases would do harm (I8). The breaker stays closed while fewer than three nodes fail. Pure.
  */
 export function shouldOpenBreaker({ healthy, failing }: FleetCounts): boolean {
-  return failing >= MIN_FAILING_FOR_BRAKE && failing > healthy;
+  return failing >= MIN_FAILING_FOR_BREAKER && failing > healthy;
 }

@@ -93,8 +93,8 @@ const outage: FaultInjection = {
   },
 };
 
-const brake: FaultInjection = {
-  name: 'brake',
+const breaker: FaultInjection = {
+  name: 'breaker',
   promise: 'most of the fleet stops at once, and two nodes are free and well: nobody is moved',
   inject: async ({ system, fleet, isBroken, lease, workerOf, untilNode }) => {
     const leased = await lease();
@@ -113,4 +113,4 @@ const brake: FaultInjection = {
   },
 };
 
-export const OF_SCHEDULERS: FaultInjection[] = [staleMaker, staleWiper, poison, outage, brake];
+export const OF_SCHEDULERS: FaultInjection[] = [staleMaker, staleWiper, poison, outage, breaker];

@@ -60,7 +60,7 @@ export interface Stage {
   takeLease(random: Random): Promise<Struck>;
   extend(lease: Lease, key: string): Promise<Lease>;
   giveBack(...leases: Lease[]): Promise<void>;
-  /** Until every machine is well again, nobody waits for a node, and the brake is off. */
+  /** Until every machine is well again, nobody waits for a node, and the breaker is closed. */
   untilCalm(): Promise<void>;
   /** Tables and histories; with `nodes` the tenants stand still and the machines are looked into as well. */
   judge(options: { nodes: boolean }): Promise<Violation[]>;
@@ -182,9 +182,9 @@ async function untilCalm(system: System): Promise<void> {
   const calm = async (): Promise<boolean> => {
     const sick = await system.sql(`SELECT id, hostname, status, status_reason, drained FROM nodes WHERE status <> 'retired' AND (status <> 'alive' OR drained)`);
     const waiting = await system.sql("SELECT id, state, occupied_node_id FROM leases WHERE state = 'migrating'");
-    const brake = await system.sql('SELECT brake_since FROM control_plane WHERE brake_since IS NOT NULL');
-    if (sick.length + waiting.length + brake.length > 0) {
-      throw new Error(JSON.stringify({ sick, waiting, brake }));
+    const breaker = await system.sql('SELECT brake_since FROM control_plane WHERE brake_since IS NOT NULL');
+    if (sick.length + waiting.length + breaker.length > 0) {
+      throw new Error(JSON.stringify({ sick, waiting, breaker }));
     }
     return true;
   };

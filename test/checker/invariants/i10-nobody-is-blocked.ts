@@ -24,8 +24,8 @@ const RUNNING_LATE = new Set(['provisioning', 'active', 'migrating']);
 
 const DEALT_WITH = new Set(['lease.moved', 'lease.waiting', 'lease.resumed']);
 
-function blocked({ events, leases, now, controlPlane: { brakeSince, lastTickAt } }: Tables): Violation[] {
-  if (brakeSince !== null || now - lastTickAt > BLOCKED_MS / 2) {
+function blocked({ events, leases, now, controlPlane: { breakerSince, lastTickAt } }: Tables): Violation[] {
+  if (breakerSince !== null || now - lastTickAt > BLOCKED_MS / 2) {
     return [];
   }
   const progressAt = events.reduce((latest, { type, at }) => (DEALT_WITH.has(type) ? Math.max(latest, at) : latest), 0);

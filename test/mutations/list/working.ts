@@ -43,12 +43,12 @@ export const WORKING: Mutation[] = [
     ],
   },
   {
-    name: 'brake-taken-out',
+    name: 'breaker-taken-out',
     what: 'leases are moved although most of the fleet fails at once',
     breaks: 'I8',
     shows: 'most of the fleet had failed',
-    scenario: 'fault-injections/brake',
-    edits: [{ file: HEALTH, find: 'return failing >= MIN_FAILING_FOR_BRAKE && failing > healthy;', replace: 'return false;' }],
+    scenario: 'fault-injections/breaker',
+    edits: [{ file: HEALTH, find: 'return failing >= MIN_FAILING_FOR_BREAKER && failing > healthy;', replace: 'return false;' }],
   },
   {
     name: 'outage-not-forgiven',
