@@ -43,23 +43,23 @@ const staleWiper: FaultInjection = {
   },
 };
 
-const poison: FaultInjection = {
-  name: 'poison',
+const brokenRow: FaultInjection = {
+  name: 'broken-row',
   promise: 'a lease whose row makes every attempt to move it throw stands at the head of the queue: those behind it are moved',
   inject: async ({ system, ada, lease, drain }) => {
     const [, paused] = system.schedulers;
-    const [poisoned, sound] = [await lease(), await lease()];
+    const [damaged, sound] = [await lease(), await lease()];
     // Another scheduler could slip past the row while this one holds its lock.
     paused?.pause();
     try {
-      await system.sql("UPDATE leases SET requirements = '{}' WHERE id = ?", [poisoned.id]);
-      await drain(poisoned.node?.id ?? 0);
+      await system.sql("UPDATE leases SET requirements = '{}' WHERE id = ?", [damaged.id]);
+      await drain(damaged.node?.id ?? 0);
       await drain(sound.node?.id ?? 0);
       const moved = ada.untilLease(sound.id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, 25_000);
       await moved.catch(() => undefined);
     } finally {
       paused?.resume();
-      await system.sql('UPDATE leases SET requirements = (SELECT requirements FROM leases WHERE id = ?) WHERE id = ?', [sound.id, poisoned.id]);
+      await system.sql('UPDATE leases SET requirements = (SELECT requirements FROM leases WHERE id = ?) WHERE id = ?', [sound.id, damaged.id]);
     }
   },
 };
@@ -113,4 +113,4 @@ const breaker: FaultInjection = {
   },
 };
 
-export const OF_SCHEDULERS: FaultInjection[] = [staleMaker, staleWiper, poison, outage, breaker];
+export const OF_SCHEDULERS: FaultInjection[] = [staleMaker, staleWiper, brokenRow, outage, breaker];

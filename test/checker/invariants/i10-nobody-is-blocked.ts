@@ -8,7 +8,7 @@ const STALE_MS = 90_000;
 /** How long a lease may be due to be moved while a scheduler is at work and moves nobody. */
 const BLOCKED_MS = 20_000;
 
-/** One poisoned node or lease blocks no other: nodes that are well keep being checked, nobody is stuck in the making or in the queue. */
+/** One broken node or lease blocks no other: nodes that are well keep being checked, nobody is stuck in the making or in the queue. */
 export const nobodyIsBlocked: Invariant = ({ tables }) => [...overdue(tables), ...blocked(tables)];
 
 const overdue = ({ nodes, leases, now }: Tables): Violation[] => [

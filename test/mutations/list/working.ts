@@ -59,11 +59,11 @@ export const WORKING: Mutation[] = [
     edits: [{ file: HEALTH, find: 'state.firstFailedAt !== null && state.firstFailedAt >= judgedSince', replace: 'state.firstFailedAt !== null' }],
   },
   {
-    name: 'poisoned-row-blocks',
+    name: 'broken-row-blocks',
     what: 'a lease whose move throws keeps its place at the head of the queue',
     breaks: 'I10',
     shows: 'has been due to be moved',
-    scenario: 'fault-injections/poison',
+    scenario: 'fault-injections/broken-row',
     edits: [{ file: 'src/flows/migration/migrate-leases.ts', find: '    if (taken) {\n', replace: '    if (taken?.id === 0) {\n' }],
   },
 ];

@@ -10,7 +10,7 @@ import { inside, workerOf } from './support/inside';
 
 const WORKERS = 4;
 
-describe('one poisoned node does not block the others', () => {
+describe('nodes that hang or flood do not block the others', () => {
   let system: System;
   let fleet: WorkerFleet;
   let ada: Tenant;
@@ -25,7 +25,7 @@ describe('one poisoned node does not block the others', () => {
   afterAll(() => system.close(), 60_000);
 
   /** A machine that enrols like any other and whose SSH port does `onConnect`. */
-  const enrolPoison = async (hostname: string, onConnect: (socket: Socket) => void): Promise<{ connections: () => number }> => {
+  const enrolHanging = async (hostname: string, onConnect: (socket: Socket) => void): Promise<{ connections: () => number }> => {
     const port = await freePort();
     const sockets = new Set<Socket>();
     let connections = 0;
@@ -57,10 +57,10 @@ describe('one poisoned node does not block the others', () => {
   };
 
   it('I10: nodes that take connections and never answer, or send a banner without end, delay neither the probes nor the leases of others', async () => {
-    const silent = await Promise.all(Array.from({ length: 4 }, (_, i) => enrolPoison(`silent-${i}`, () => undefined)));
+    const silent = await Promise.all(Array.from({ length: 4 }, (_, i) => enrolHanging(`silent-${i}`, () => undefined)));
     const endless = await Promise.all(
       Array.from({ length: 4 }, (_, i) =>
-        enrolPoison(`endless-${i}`, (socket) => {
+        enrolHanging(`endless-${i}`, (socket) => {
           const chunk = Buffer.alloc(16_384, 'no SSH here\r\n');
           const pour = (): void => {
             while (!socket.destroyed && socket.write(chunk)) {
@@ -81,13 +81,13 @@ describe('one poisoned node does not block the others', () => {
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
     })();
-    await eventually(() => [...silent, ...endless].every(({ connections }) => connections() >= 2), { what: 'every poisoned node was tried twice', timeoutMs: 30_000 });
+    await eventually(() => [...silent, ...endless].every(({ connections }) => connections() >= 2), { what: 'every such node was tried twice', timeoutMs: 30_000 });
 
     const lease = await ada.rentOne();
     expect((await ada.login(lease, 'true')).code).toBe(0);
     await ada.release(lease.id);
     await ada.untilLease(lease.id, 'has been wiped', ({ state }) => state === 'ended', 15_000);
-    await eventually(async () => (await poisoned()).every(({ status }) => status === 'dead' || status === 'quarantined'), { what: 'the poisoned nodes are judged', timeoutMs: 30_000, everyMs: 100 });
+    await eventually(async () => (await hanging()).every(({ status }) => status === 'dead' || status === 'quarantined'), { what: 'the nodes that hang or flood are judged', timeoutMs: 30_000, everyMs: 100 });
     watching.abort();
     await watch;
 
@@ -98,7 +98,7 @@ describe('one poisoned node does not block the others', () => {
     expect(Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])).toBeLessThan(600e6);
   }, 90_000);
 
-  const poisoned = async (): Promise<NodeForAdmin[]> => (await system.nodes()).filter(({ hostname }) => /^(silent|endless)-/.test(hostname));
+  const hanging = async (): Promise<NodeForAdmin[]> => (await system.nodes()).filter(({ hostname }) => /^(silent|endless)-/.test(hostname));
 
   it('I10: a node on which no account can be made costs a rent nothing but time: it goes elsewhere in the same request, and the node is withheld with the reason', async () => {
     const [broken] = fleet.workers;
