@@ -21,7 +21,7 @@ export const failover: Benchmark = {
   name: 'failover',
   method:
     'A worker with a lease is killed outright; until the tenant\'s key has run `true` on the next one (the lease is asked for every 50 ms), as a multiple of the probe interval. One API, one scheduler, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3 failures; the end of the connection that the scheduler keeps to the worker asks for the first one at once. ' +
-    'Fast settings: a probe every 1 s, every 0.8 s once one has failed, dead after 3. Plays are warm.',
+    'Fast settings: a probe every 1 s, every 0.8 s once one has failed, dead after 3. Plays run in prefork workers.',
   run: (run) => measureFailover(run),
 };
 
@@ -42,7 +42,7 @@ async function measureFailover({ short, say }: BenchRun): Promise<Row[]> {
 async function killAll({ name, env }: Setting, kills: number, say: BenchRun['say']): Promise<number[]> {
   const system = await startSystem({ apis: 1, schedulers: 1, ownDatabase: true, env });
   try {
-    // The brake on mass failure must not see most of them fail.
+    // The circuit breaker must not see most of them fail.
     const nodes = 2 * kills + 2;
     const { workers } = await system.launchWorkers(nodes);
     await system.untilFree(nodes, 180_000);

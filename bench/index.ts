@@ -7,7 +7,7 @@ import { failover } from './failover';
 import { gateway } from './gateway';
 import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
-import { keepaliveProbes } from './kept-probes';
+import { keepaliveProbes } from './keepalive-probes';
 import { load } from './load';
 import { peers } from './peers';
 import { postRent } from './post-rent';
@@ -17,9 +17,9 @@ import { rent } from './rent';
 import { rest } from './rest';
 import { sweep } from './sweep';
 import { tunnels } from './tunnels';
-import { warm } from './warm';
+import { prefork } from './prefork';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, groupedClaims, peers, postRent, rent, crowd, warm, probe, keepaliveProbes, sweep, heartbeat, load, rest, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, groupedClaims, peers, postRent, rent, crowd, prefork, probe, keepaliveProbes, sweep, heartbeat, load, rest, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];

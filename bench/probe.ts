@@ -10,7 +10,7 @@ const AT_ONCE = 16;
 
 export const probe: Benchmark = {
   name: 'probe',
-  method: `The fresh login that alone judges a node (**kept-probes** has what goes on in between): \`src/ssh\` probes a worker's sshd (login with the pinned host key checked, \`echo\`, answer compared, deadline) against a bare ssh2 client that logs in and runs the same \`echo\`, with \`setNoDelay\`. Alone: one after the other, by turns. ${AT_ONCE} at once: rounds of 160.`,
+  method: `The fresh login that alone judges a node (**keepalive-probes** has what goes on in between): \`src/ssh\` probes a worker's sshd (login with the pinned host key checked, \`echo\`, answer compared, deadline) against a bare ssh2 client that logs in and runs the same \`echo\`, with \`setNoDelay\`. Alone: one after the other, by turns. ${AT_ONCE} at once: rounds of 160.`,
   run: (run) => measureProbes(run),
 };
 

@@ -50,7 +50,7 @@ async function killAll({ name, env }: Setting, kills: number, say: BenchRun['say
   const system = await startSystem({ apis: 1, schedulers: 1, ownDatabase: true, gateway: true, env });
   try {
     const gateway = await system.startGateway();
-    // The brake on mass failure must not see most of them fail.
+    // The circuit breaker must not see most of them fail.
     const nodes = 2 * kills + 2;
     const { workers } = await system.launchWorkers(nodes);
     const stage = { system, gateway, workers, tenant: await system.tenant() };

@@ -36,8 +36,8 @@ const showGoal = ({ goal, ours }: Row): string => (goal ? `${goal.of ? 'Orion ' 
 
 function cells(name: string, row: Row): string[] {
   const met = isMet(row);
-  const verdict = met === undefined ? '' : met ? 'met' : 'missed';
-  return [name, row.what, showFigure(row.ours), row.against, showFigure(row.base), number(row.ratio.value), showQuartiles(row.ratio), showGoal(row), verdict];
+  const decision = met === undefined ? '' : met ? 'met' : 'missed';
+  return [name, row.what, showFigure(row.ours), row.against, showFigure(row.base), number(row.ratio.value), showQuartiles(row.ratio), showGoal(row), decision];
 }
 
 const lines = ({ benchmarks }: Report): string[][] =>

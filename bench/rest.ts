@@ -18,7 +18,7 @@ export const rest: Benchmark = {
   name: 'rest',
   method:
     `What an API and a scheduler, default settings, cost while nothing happens: user and system time of MariaDB and of both over ${SECONDS} s, with ${MANY.toLocaleString('en')} nodes registered and with ${FEW.toLocaleString('en')}. ` +
-    'No agent calls home, no probe is due and no connection is kept: **load**, **heartbeat** and **kept-probes** have those, whose cost grows with the fleet. What is left is the loops that look for something to do: one that goes through all nodes to find nothing shows here.',
+    'No agent calls home, no probe is due and no session is pooled: **load**, **heartbeat** and **keepalive-probes** have those, whose cost grows with the fleet. What is left is the loops that look for something to do: one that goes through all nodes to find nothing shows here.',
   run: (run) => measureRest(run),
 };
 

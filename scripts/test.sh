@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # The whole proof, from a fresh machine: installs what is missing, checks types and style, runs every test on real servers,
 # measures line coverage over tests and child processes, runs the unit tests and the demo once more on the Node.js of node-runtime.json,
-# runs the short form of the campaigns, and last what runs in containers, on a Docker engine of its own. The last line is
+# runs the short form of the chaos runs, and last what runs in containers, on a Docker engine of its own. The last line is
 # `N passed, N failed`. Must run as root. Usage: scripts/test.sh [jest arguments]
-# ORION_COVERAGE_MIN sets the least coverage in percent (90), ORION_CAMPAIGN_SEED what is left to chance in the campaigns (1);
+# ORION_COVERAGE_MIN sets the least coverage in percent (90), ORION_CAMPAIGN_SEED what is left to chance in the chaos runs (1);
 # ORION_CONTAINERS=no leaves the containers out.
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 FAILED=0
 JEST='' GUARD='' DEMO_PASSED=0 DEMO_FAILED=0
-CAMPAIGN_SEED=${ORION_CAMPAIGN_SEED:-1} CAMPAIGN_REPORT=''
+CHAOS_SEED=${ORION_CAMPAIGN_SEED:-1} CHAOS_REPORT=''
 SECOND_NODE='' SECOND_REPORT=''
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/orion-test-XXXXXX")
 # Servers that run as a user of their own go through it to their files.
@@ -118,17 +118,17 @@ containers() {
     --coverage --coverageDirectory="$RUN/coverage-containers" --json --outputFile="$CONTAINERS_REPORT" >"$RUN/containers.out"
 }
 
-# The short form of every campaign: each scenario counts as one test more.
-campaign() {
-  NODE_NO_WARNINGS=1 in_group node --import tsx test/campaign/main.ts --short --seed "$CAMPAIGN_SEED" --json "$RUN/campaign.json"
+# A short chaos run: each scenario counts as one more test.
+chaos() {
+  NODE_NO_WARNINGS=1 in_group node --import tsx test/chaos/main.ts --short --seed "$CHAOS_SEED" --json "$RUN/chaos.json"
 }
 
 # A suite that could not be loaded has no tests to count, yet it failed.
 summary() {
   node -e '
     const read = (file) => JSON.parse(require("fs").readFileSync(file, "utf8"));
-    const [demoPassed, demoFailed, campaign, ...reports] = process.argv.slice(1);
-    const scenarios = campaign ? read(campaign).scenarios : [];
+    const [demoPassed, demoFailed, chaos, ...reports] = process.argv.slice(1);
+    const scenarios = chaos ? read(chaos).scenarios : [];
     const broken = scenarios.filter(({ violations }) => violations.length > 0).length;
     const runs = reports.filter(Boolean).map(read);
     const sum = (...names) => runs.reduce((total, run) => names.reduce((subtotal, name) => subtotal + run[name], total), 0);
@@ -136,7 +136,7 @@ summary() {
     const passed = sum("numPassedTests") + Number(demoPassed) + scenarios.length - broken;
     const failed = sum("numFailedTests", "numRuntimeErrorTestSuites") + Number(demoFailed) + broken;
     console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
-  ' "$DEMO_PASSED" "$DEMO_FAILED" "$CAMPAIGN_REPORT" "$RUN/jest.json" "$SECOND_REPORT" "$CONTAINERS_REPORT" 2>/dev/null || printf '0 passed, 1 failed\n'
+  ' "$DEMO_PASSED" "$DEMO_FAILED" "$CHAOS_REPORT" "$RUN/jest.json" "$SECOND_REPORT" "$CONTAINERS_REPORT" 2>/dev/null || printf '0 passed, 1 failed\n'
 }
 
 mkdir -- "$RUN/v8"
@@ -156,8 +156,8 @@ elif stage 'install' scripts/install-deps.sh; then
       stage 'unit tests on the second Node' unit_tests_on_second_node
       stage 'demo on the second Node' demo_on_second_node
     fi
-    CAMPAIGN_REPORT=$RUN/campaign.json
-    stage 'campaign' campaign
+    CHAOS_REPORT=$RUN/chaos.json
+    stage 'chaos' chaos
     if open_engine; then
       stage 'containers' containers
       stage 'demo in containers' demo --docker

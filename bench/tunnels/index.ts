@@ -39,7 +39,7 @@ async function measureTunnels({ short, say }: BenchRun): Promise<Row[]> {
       say(`${ours.at(-1)?.toFixed(0) ?? ''} MB, bare ${bare.at(-1)?.toFixed(0) ?? ''} MB`);
     }
     return [{
-      what: `${TUNNELS.toLocaleString('en')} idle tunnels, memory of their holder`,
+      what: `${TUNNELS.toLocaleString('en')} idle tunnels, memory of their owner`,
       ours: figure(ours, 'MB'), against: 'as many bare WebSockets', base: figure(bare, 'MB'), ratio: ratioOf(ours, bare), goal: { atMost: 200, of: 'ours' },
     }];
   } finally {
@@ -89,7 +89,7 @@ const silent: Logger = { debug: () => undefined, info: () => undefined, warn: ()
 const AGENT = { ca: undefined, sshd: { host: '127.0.0.1', port: 1 }, clock: systemClock, logger: silent };
 
 async function growthOfBareServer(lab: Lab): Promise<number> {
-  const server = startProcess(lab, { name: 'bare-holder', command: process.execPath, cwd: projectDir, args: ['--import', 'tsx', join(projectDir, 'bench', 'tunnels', 'bare-holder.ts')] });
+  const server = startProcess(lab, { name: 'bare-owner', command: process.execPath, cwd: projectDir, args: ['--import', 'tsx', join(projectDir, 'bench', 'tunnels', 'bare-owner.ts')] });
   const port = await eventually(() => /^port (\d+)/m.exec(server.log())?.[1], { what: 'the bare server listens', timeoutMs: 20_000 });
   const sockets: WebSocket[] = [];
   try {

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """Hands commands to the control plane, which runs them over a connection to the node that it keeps: no ssh process, no key and no login
-here. For plays in warm processes (warm/warm_plays.py); a play by hand uses Ansible's own ssh."""
+here. For plays in prefork workers (prefork/prefork_plays.py); a play by hand uses Ansible's own ssh."""
 from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type

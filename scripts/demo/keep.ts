@@ -29,19 +29,19 @@ export function handOver(lab: Lab, keeperPid: number): void {
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** What whoever stays has to know. */
-export function instructions(lab: Lab, { plane: { doors }, operatorAccount }: Stage, { ada }: People): string {
+export function instructions(lab: Lab, { plane: { proxy }, operatorAccount }: Stage, { ada }: People): string {
   const orion = quoted(join(projectDir, 'bin', 'orion'));
   const demo = quoted(join(projectDir, 'scripts', 'demo.sh'));
   const login = (name: string, password: string): string => `  printf '%s\\n' ${quoted(password)} | ${orion} login --username ${name} --password-stdin`;
   return [
     '',
     `Everything is still running, with six machines, in ${lab.dir}`,
-    `  API    ${doors.httpsUrl}   (description: ${doors.httpsUrl}/api/docs)`,
-    `  CA     ${doors.caFile}`,
+    `  API    ${proxy.httpsUrl}   (description: ${proxy.httpsUrl}/api/docs)`,
+    `  CA     ${proxy.caFile}`,
     '',
     'To rent a machine and get a shell on it:',
-    `  export ORION_SERVER=${doors.httpsUrl}`,
-    `  export ORION_CA_FILE=${quoted(doors.caFile)}`,
+    `  export ORION_SERVER=${proxy.httpsUrl}`,
+    `  export ORION_CA_FILE=${quoted(proxy.caFile)}`,
     `  export ORION_CONFIG_DIR=${quoted(join(lab.dir, 'client'))}`,
     login(ada.name, ada.password),
     `  ${orion} rent --minutes 30 --ssh`,

@@ -18,15 +18,15 @@ export interface Wish {
   idempotencyKey?: string;
 }
 
-export async function createPerson({ lab, visitor }: Stage, name: string): Promise<Person> {
+export async function createPerson({ lab, anonymous }: Stage, name: string): Promise<Person> {
   const password = `${name} likes long passwords`;
-  expectStatus(await visitor.post('/api/signup', { username: name, password }), 201);
-  return { name, password, client: await logIn(visitor, name, password), key: await generateSshKeyPair(join(lab.dir, 'people', name), name) };
+  expectStatus(await anonymous.post('/api/signup', { username: name, password }), 201);
+  return { name, password, client: await logIn(anonymous, name, password), key: await generateSshKeyPair(join(lab.dir, 'people', name), name) };
 }
 
-export async function logIn(visitor: Client, username: string, password: string): Promise<Client> {
-  const { token } = expectStatus(await visitor.post<{ token: string }>('/api/login', { username, password }), 200);
-  return visitor.as(token);
+export async function logIn(anonymous: Client, username: string, password: string): Promise<Client> {
+  const { token } = expectStatus(await anonymous.post<{ token: string }>('/api/login', { username, password }), 200);
+  return anonymous.as(token);
 }
 
 /** The bare answer, whatever its status. */

@@ -12,7 +12,7 @@ export interface Stage {
   world: World;
   plane: ControlPlane;
   /** Everybody: clients come in by https. */
-  visitor: Client;
+  anonymous: Client;
   operator: Client;
   operatorAccount: Operator;
 }

@@ -8,7 +8,7 @@ export interface World {
   introduction(lab: Lab): string;
   /** Database, the operator's account, two APIs, two schedulers, and the single way in; step by step. */
   startUp(lab: Lab, narrator: Narrator, operator: Operator): Promise<ControlPlane>;
-  /** Machines that call the control plane's door for agents. */
+  /** Machines whose agents call the proxy over plain http. */
   launchFleet(plane: ControlPlane, count: number, joinToken: string): Promise<Fleet>;
 }
 
@@ -29,7 +29,7 @@ export interface Replica {
 
 export interface ControlPlane {
   lab: Lab;
-  doors: Doors;
+  proxy: ProxyUrls;
   apis: Replica[];
   schedulers: Replica[];
   /** One API more; it joins `apis`. */
@@ -39,7 +39,7 @@ export interface ControlPlane {
 }
 
 /** Caddy, seen from outside. */
-export interface Doors {
+export interface ProxyUrls {
   httpsUrl: string;
   httpUrl: string;
   /** The certificate authority to trust, as a PEM file. */

@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { ControlPlane } from './control-plane';
 import type { CredentialStore } from './credential-store';
-import { judgeAnswer, paceOf, retrySeconds } from './verdict';
+import { judgeAnswer, paceOf, retrySeconds } from './decision';
 
 export interface LeaveDeps {
   controlPlane: ControlPlane;

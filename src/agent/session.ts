@@ -5,7 +5,7 @@ import type { Answer } from './answer';
 import type { ControlPlane } from './control-plane';
 import type { CredentialStore } from './credential-store';
 import type { Rest } from './rest';
-import { heartbeatPauseSeconds, judgeAnswer, type Pace, retrySeconds } from './verdict';
+import { heartbeatPauseSeconds, judgeAnswer, type Pace, retrySeconds } from './decision';
 import type { ControlOffer, HeartbeatAnswer, HeartbeatBody, RegisterBody } from './wire';
 
 /** Why a session ended: the agent was stopped, an operator retired the node, or somebody ran `orion-agent leave` beside the agent. */
@@ -145,8 +145,8 @@ async function callHome(deps: SessionDeps, state: State, credential: string): Pr
 }
 
 function refused(deps: SessionDeps, state: State, answer: Exclude<Answer<unknown>, { kind: 'ok' }>): Step {
-  const verdict = judgeAnswer(answer);
-  if (verdict === 'retired') {
+  const decision = judgeAnswer(answer);
+  if (decision === 'retired') {
     deps.logger.warn('this node was retired by an operator: the agent stops');
     return { end: 'retired' };
   }

@@ -15,7 +15,7 @@ export interface WorkConfig {
     claimSeconds: number;
     playTimeoutSeconds: number;
     playConcurrency: number;
-    warmPlays: boolean;
+    prefork: boolean;
     rentWaitSeconds: number;
     outageSeconds: number;
   };
@@ -47,7 +47,7 @@ export function readWork(env: EnvReader, constants: Constants): WorkConfig {
         default: 4, min: 1, max: 64, unit: 'plays', roles: NODE_ROLES,
         doc: 'Plays at once in a process. A play takes up to 256 MiB, and CPU while it begins.',
       }),
-      warmPlays: env.boolean('ORION_WARM_PLAYS', {
+      prefork: env.boolean('ORION_WARM_PLAYS', {
         default: true, roles: NODE_ROLES,
         doc:
           'Plays run in prefork workers that have Ansible loaded ([how](adr/0017-warm-plays.md)). `false`: each is an ' +

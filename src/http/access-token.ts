@@ -61,8 +61,8 @@ function createCheck(tokens: TokenSettings): ReadToken {
   instance.use(strategy);
   return (req) =>
     new Promise((resolve, reject) => {
-      const settle = (error: Error | null, token: TokenOfUser | false): void => (error ? reject(error) : resolve(token || undefined));
-      const authenticate = instance.authenticate('jwt', { session: false }, settle) as RequestHandler;
+      const done = (error: Error | null, token: TokenOfUser | false): void => (error ? reject(error) : resolve(token || undefined));
+      const authenticate = instance.authenticate('jwt', { session: false }, done) as RequestHandler;
       try {
         // With a callback, Passport sends no answer and does not call `next`.
         void authenticate(req as Request, undefined as never, reject);

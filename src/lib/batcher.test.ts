@@ -151,9 +151,9 @@ describe('a batcher', () => {
 
   it('one failure is the caller\'s own; the failure of the work is that of its batch, and the next batch goes on', async () => {
     const { add, finish } = aBatcher();
-    const settled = Promise.allSettled([add(1), add(-2), add(3)]);
+    const outcomes = Promise.allSettled([add(1), add(-2), add(3)]);
     await finish();
-    expect((await settled).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect((await outcomes).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     const failed = Promise.allSettled([add(0), add(1)]);
     await finish();
     expect(await failed).toMatchObject([{ reason: { message: 'the batch failed' } }, { reason: { message: 'the batch failed' } }]);

@@ -32,15 +32,15 @@ describe('the health of a node, through any history', () => {
         for (const { outcome: seen, seconds, outage } of steps) {
           now += seconds;
           judgedSince = outage ? now : judgedSince;
-          const verdict = judgeProbe(state, seen, { now: at(now), judgedSince: at(judgedSince), policy });
-          expect([state.status, verdict.status, isMove(state.status, verdict.status)]).toEqual([state.status, verdict.status, true]);
-          expect(verdict.died).toBe(verdict.status === 'dead' && state.status !== 'dead');
-          expect(verdict.returned).toBe(verdict.status === 'alive' && (state.status === 'dead' || state.status === 'unknown'));
-          expect(verdict.nextProbeSeconds).toBeGreaterThan(0);
-          if (verdict.status === 'quarantined') {
+          const decision = judgeProbe(state, seen, { now: at(now), judgedSince: at(judgedSince), policy });
+          expect([state.status, decision.status, isMove(state.status, decision.status)]).toEqual([state.status, decision.status, true]);
+          expect(decision.died).toBe(decision.status === 'dead' && state.status !== 'dead');
+          expect(decision.returned).toBe(decision.status === 'alive' && (state.status === 'dead' || state.status === 'unknown'));
+          expect(decision.nextProbeSeconds).toBeGreaterThan(0);
+          if (decision.status === 'quarantined') {
             return;
           }
-          state = verdict;
+          state = decision;
         }
       }),
     );
@@ -49,8 +49,8 @@ describe('the health of a node, through any history', () => {
   it('I8: right after an outage of the control plane no single failure is a death, unless one is enough', () => {
     fc.assert(
       fc.property(start, policies, (state, policy) => {
-        const verdict = judgeProbe(state, 'failed', { now: at(5000), judgedSince: at(4999), policy });
-        expect(verdict.died).toBe(policy.deadAfterFailures === 1 && state.status !== 'dead');
+        const decision = judgeProbe(state, 'failed', { now: at(5000), judgedSince: at(4999), policy });
+        expect(decision.died).toBe(policy.deadAfterFailures === 1 && state.status !== 'dead');
       }),
     );
   });

@@ -23,7 +23,7 @@ import { createRegistrationMark } from '../agent/registration-mark';
 import { ClonedMachineError, runSession, type SessionDeps, type SessionEnd } from '../agent/session';
 import { createSelf } from '../agent/self';
 import { keepTunnel } from '../agent/tunnel';
-import { paceOf } from '../agent/verdict';
+import { paceOf } from '../agent/decision';
 import type { HeartbeatBody } from '../agent/wire';
 import type { AgentConfig } from '../config/agent';
 import type { Clock } from '../lib/clock';

@@ -35,7 +35,7 @@ export interface Plane {
 export interface ControlPlane extends Plane {
   config: Readonly<ControlPlaneConfig>;
   /** The tunnels of this process. Empty unless it is an API replica. */
-  tunnels: { holderId: string; hub: TunnelHub };
+  tunnels: { ownerId: string; hub: TunnelHub };
   /** Relay tokens of the previous release, which an API accepts and sends during an update. Undefined unless this process is an API. */
   olderTokens: OlderTokens | undefined;
   /** Connects to any node, directly or through its tunnel, even if another process owns the tunnel. */
@@ -72,7 +72,7 @@ const POOLED_SESSIONS = { loginTimeoutMs: 10_000, idleMs: 600_000, max: 1_000 };
 export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
   const plane = openPlane(config, roles);
   const { db, clock, logger } = plane;
-  const tunnels = { holderId: newClaimToken(), hub: createTunnelHub({ clock, logger }) };
+  const tunnels = { ownerId: newClaimToken(), hub: createTunnelHub({ clock, logger }) };
   const older = config.apiKeys ? olderTokens([config.apiKeys.jwt.key, ...config.apiKeys.jwt.extraKeys]) : undefined;
   return { ...plane, config, tunnels, olderTokens: older, dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })) };
 }
@@ -98,7 +98,7 @@ export function openWorkPlane(plane: ControlPlane): WorkPlane {
     concurrency: config.work.playConcurrency,
     deadlineSeconds: config.work.playTimeoutSeconds,
     memoryLimitMb: PLAY_MEMORY_MB,
-    warm: config.work.warmPlays ? { sessions, openSessions: () => createPooledSessions(keeping) } : undefined,
+    prefork: config.work.prefork ? { sessions, openSessions: () => createPooledSessions(keeping) } : undefined,
     dial,
     clock,
     logger,

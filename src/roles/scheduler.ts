@@ -50,7 +50,7 @@ export function startScheduler(plane: WorkPlane): RunningRole {
   const saving = createCheckpointContext(plane, ctx);
   const prober = createProber({ ...plane.session, timeoutMs: probe.timeoutSeconds * 1000, clock });
   const wake = ({ name }: { name: string }): void => jobs.wake(name);
-  const kept = probe.kept ? keepProbes(plane, ctx, wake) : undefined;
+  const probes = probe.kept ? keepProbes(plane, ctx, wake) : undefined;
   const jobs: RunningJobs = runJobs(plane, 'scheduler', [
     bind(watchJob, { ...ctx, round: { after: 0 } }),
     bind(expireJob, ctx),
@@ -60,14 +60,14 @@ export function startScheduler(plane: WorkPlane): RunningRole {
     bind(outdatedAccountsJob, ctx),
     bind(migrateJob, ctx),
     bind(probeJob, { ...ctx, prober, onDeath: () => wake(migrateJob) }),
-    ...(kept ? [bind(shardsJob, kept), bind(keepaliveProbeJob, kept)] : []),
+    ...(probes ? [bind(shardsJob, probes), bind(keepaliveProbeJob, probes)] : []),
     ...(saving ? [bind(checkpointJob, { ...saving, concurrency: CHECKPOINTS_AT_ONCE }), bind(checkpointSweepJob, saving)] : []),
   ]);
   logger.info('scheduling', { probeIntervalSeconds: probe.intervalSeconds });
   return {
     stop: async () => {
       await jobs.stop();
-      await kept?.stop();
+      await probes?.stop();
     },
   };
 }

@@ -56,7 +56,7 @@ export interface PooledSessions {
  */
 const MAX_UNASKED_BYTES = 64 * 1024;
 
-interface Kept {
+interface Pooled {
   target: SshTarget;
   opening: Promise<Client>;
   open: OpenSession | undefined;
@@ -80,7 +80,7 @@ export const isSameTarget = (a: SshTarget, b: SshTarget): boolean =>
 
 class SessionPool implements PooledSessions {
   /** Ordered by last use; the most recently used is last. */
-  private readonly all = new Map<number, Kept>();
+  private readonly all = new Map<number, Pooled>();
   private readonly listeners: ((nodeId: number) => void)[] = [];
   private readonly closing = new AbortController();
   private lender: PooledSessions | undefined;
@@ -103,32 +103,32 @@ class SessionPool implements PooledSessions {
     if (lender) {
       return lender.run(target, job);
     }
-    const { kept, fresh } = this.use(target);
+    const { pooled, fresh } = this.use(target);
     try {
-      return await this.during(kept, job.signal, (client, cut) => this.command(kept, runCommand(client, job, cut)));
+      return await this.during(pooled, job.signal, (client, cut) => this.command(pooled, runCommand(client, job, cut)));
     } catch (error) {
       // The command was never started, so it can be sent again.
       if (fresh || !(error instanceof NotStartedError) || this.closing.signal.aborted) {
         throw error;
       }
-      this.end(kept);
+      this.end(pooled);
       return this.run(target, job);
     }
   }
 
   async keep(target: SshTarget, signal: AbortSignal): Promise<void> {
-    await (this.lenderFor(target)?.keep(target, signal) ?? this.during(this.use(target).kept, signal, () => Promise.resolve()));
+    await (this.lenderFor(target)?.keep(target, signal) ?? this.during(this.use(target).pooled, signal, () => Promise.resolve()));
   }
 
   async ping(target: SshTarget, signal?: AbortSignal): Promise<void> {
-    const kept = this.find(target);
-    if (!kept && this.lender) {
+    const pooled = this.find(target);
+    if (!pooled && this.lender) {
       return this.lender.ping(target, signal);
     }
-    if (!kept) {
-      throw new SessionBrokenError('no connection is kept');
+    if (!pooled) {
+      throw new SessionBrokenError('no session is pooled');
     }
-    await this.during(kept, signal, (client, cut) => (signal ? unlessAborted(roundTrip(client), signal, cut) : roundTrip(client)));
+    await this.during(pooled, signal, (client, cut) => (signal ? unlessAborted(roundTrip(client), signal, cut) : roundTrip(client)));
   }
 
   has(target: SshTarget): boolean {
@@ -144,120 +144,120 @@ class SessionPool implements PooledSessions {
   }
 
   drop(nodeId: number): void {
-    const kept = this.all.get(nodeId);
-    if (kept && kept.commands > 0) {
-      kept.leaving = true;
+    const pooled = this.all.get(nodeId);
+    if (pooled && pooled.commands > 0) {
+      pooled.leaving = true;
       this.all.delete(nodeId);
-    } else if (kept) {
-      this.end(kept);
+    } else if (pooled) {
+      this.end(pooled);
     }
   }
 
   close(): void {
     this.closing.abort();
-    [...this.all.values()].forEach((kept) => this.end(kept));
+    [...this.all.values()].forEach((pooled) => this.end(pooled));
   }
 
   /** Returns the connection to this target, and opens one if there is none. */
-  private use(target: SshTarget): { kept: Kept; fresh: boolean } {
+  private use(target: SshTarget): { pooled: Pooled; fresh: boolean } {
     const known = this.find(target);
-    const kept = known ?? this.open(target);
+    const pooled = known ?? this.open(target);
     this.all.delete(target.nodeId);
-    this.all.set(target.nodeId, kept);
-    return { kept, fresh: known === undefined };
+    this.all.set(target.nodeId, pooled);
+    return { pooled, fresh: known === undefined };
   }
 
-  private find(target: SshTarget): Kept | undefined {
-    const kept = this.all.get(target.nodeId);
-    if (kept && !isSameTarget(kept.target, target)) {
-      this.end(kept);
+  private find(target: SshTarget): Pooled | undefined {
+    const pooled = this.all.get(target.nodeId);
+    if (pooled && !isSameTarget(pooled.target, target)) {
+      this.end(pooled);
       return undefined;
     }
-    return kept;
+    return pooled;
   }
 
-  private open(target: SshTarget): Kept {
+  private open(target: SshTarget): Pooled {
     this.makeRoom();
-    const kept: Kept = { target, opening: Promise.resolve(undefined as never), open: undefined, jobs: 0, commands: 0, unasked: 0, usedAt: 0, over: false, leaving: false };
-    kept.opening = this.logIn(kept);
-    kept.opening.catch(() => this.end(kept));
-    return kept;
+    const pooled: Pooled = { target, opening: Promise.resolve(undefined as never), open: undefined, jobs: 0, commands: 0, unasked: 0, usedAt: 0, over: false, leaving: false };
+    pooled.opening = this.logIn(pooled);
+    pooled.opening.catch(() => this.end(pooled));
+    return pooled;
   }
 
   /** Closes connections that were idle for long. If that is not enough, closes the least recently used ones. */
   private makeRoom(): void {
     const { clock, idleMs, max } = this.settings;
     const idleSince = clock.monotonicMs() - idleMs;
-    for (const kept of this.all.values()) {
-      if (kept.usedAt >= idleSince && this.all.size < max) {
+    for (const pooled of this.all.values()) {
+      if (pooled.usedAt >= idleSince && this.all.size < max) {
         return;
       }
-      if (kept.jobs === 0) {
-        this.end(kept);
+      if (pooled.jobs === 0) {
+        this.end(pooled);
       }
     }
   }
 
-  private async logIn(kept: Kept): Promise<Client> {
+  private async logIn(pooled: Pooled): Promise<Client> {
     const { settings, closing } = this;
-    const open = await withDeadline(settings.loginTimeoutMs, (signal) => openSession(settings, { target: kept.target, signal }), closing.signal);
+    const open = await withDeadline(settings.loginTimeoutMs, (signal) => openSession(settings, { target: pooled.target, signal }), closing.signal);
     const client = open.session.connection;
-    kept.open = open;
-    if (kept.over || !client || open.stream.destroyed) {
-      this.end(kept);
+    pooled.open = open;
+    if (pooled.over || !client || open.stream.destroyed) {
+      this.end(pooled);
       throw new SessionBrokenError('the connection ended with the login');
     }
     // Every command adds a listener to it.
     client.setMaxListeners(0);
-    client.once('close', () => this.lose(kept));
+    client.once('close', () => this.lose(pooled));
     open.stream.on('data', (chunk: Buffer) => {
-      kept.unasked += kept.commands === 0 ? chunk.length : 0;
-      if (kept.unasked > MAX_UNASKED_BYTES) {
+      pooled.unasked += pooled.commands === 0 ? chunk.length : 0;
+      if (pooled.unasked > MAX_UNASKED_BYTES) {
         open.stream.destroy();
       }
     });
     return client;
   }
 
-  private lose(kept: Kept): void {
-    if (!kept.over) {
-      this.end(kept);
-      this.listeners.forEach((listener) => listener(kept.target.nodeId));
+  private lose(pooled: Pooled): void {
+    if (!pooled.over) {
+      this.end(pooled);
+      this.listeners.forEach((listener) => listener(pooled.target.nodeId));
     }
   }
 
-  private end(kept: Kept): void {
-    kept.over = true;
-    if (this.all.get(kept.target.nodeId) === kept) {
-      this.all.delete(kept.target.nodeId);
+  private end(pooled: Pooled): void {
+    pooled.over = true;
+    if (this.all.get(pooled.target.nodeId) === pooled) {
+      this.all.delete(pooled.target.nodeId);
     }
-    kept.open?.session.dispose();
-    kept.open?.stream.destroy();
+    pooled.open?.session.dispose();
+    pooled.open?.stream.destroy();
   }
 
   /** Counts a command while it runs. Data that arrives meanwhile is solicited. */
-  private async command<T>(kept: Kept, running: Promise<T>): Promise<T> {
-    kept.commands += 1;
+  private async command<T>(pooled: Pooled, running: Promise<T>): Promise<T> {
+    pooled.commands += 1;
     try {
       return await running;
     } finally {
-      kept.commands -= 1;
-      if (kept.leaving && kept.commands === 0) {
-        this.end(kept);
+      pooled.commands -= 1;
+      if (pooled.leaving && pooled.commands === 0) {
+        this.end(pooled);
       }
     }
   }
 
   /** Counts the connection as used while `work` runs. */
-  private async during<T>(kept: Kept, signal: AbortSignal | undefined, work: (client: Client, cut: () => void) => Promise<T>): Promise<T> {
-    kept.jobs += 1;
+  private async during<T>(pooled: Pooled, signal: AbortSignal | undefined, work: (client: Client, cut: () => void) => Promise<T>): Promise<T> {
+    pooled.jobs += 1;
     try {
-      const client = await (signal ? unlessAborted(kept.opening, signal) : kept.opening);
-      return await work(client, () => this.end(kept));
+      const client = await (signal ? unlessAborted(pooled.opening, signal) : pooled.opening);
+      return await work(client, () => this.end(pooled));
     } finally {
-      kept.jobs -= 1;
-      kept.unasked = 0;
-      kept.usedAt = this.settings.clock.monotonicMs();
+      pooled.jobs -= 1;
+      pooled.unasked = 0;
+      pooled.usedAt = this.settings.clock.monotonicMs();
     }
   }
 }

@@ -24,7 +24,7 @@ export interface Tables {
   rents: { id: number; userId: number; idempotencyKey: string | null }[];
   extensions: { id: number; leaseId: number; idempotencyKey: string | null; endsBefore: number; endsAfter: number; at: number }[];
   events: EventRecord[];
-  controlPlane: { lastTickAt: number; judgedSince: number; brakeSince: number | null };
+  controlPlane: { lastTickAt: number; judgedSince: number; breakerSince: number | null };
   /** Uids of the fleet: 64 numbers each, from `first` on. `nodeId` null: no node has them. Left out for tables of before. */
   uidBlocks?: { first: number; nodeId: number | null }[];
   /** What the schema itself refuses twice: `leases(occupied_node_id)`. */

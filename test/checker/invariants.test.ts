@@ -33,7 +33,7 @@ const sound = (): Evidence => ({
       event(6, 'node.alive', { nodeId: 2 }), event(7, 'node.wiped', { nodeId: 2 }),
     ],
     uidBlocks: [{ first: 69_952, nodeId: 1 }, { first: 70_016, nodeId: 2 }, { first: 70_080, nodeId: null }],
-    controlPlane: { lastTickAt: T + 1_900, judgedSince: T - 90_000, brakeSince: null },
+    controlPlane: { lastTickAt: T + 1_900, judgedSince: T - 90_000, breakerSince: null },
     uniqueKeys: [
       'leases(occupied_node_id)', 'placements(current_lease_id)', 'placements(lease_id,generation)', 'placements(node_id,uid)',
       'rents(user_id,idempotency_key)', 'extensions(lease_id,idempotency_key)',
@@ -60,7 +60,7 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I2', 'a uid on two nodes', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, nodeId: 2, currentLeaseId: null, state: 'wiped', createdAt: T - 50, wipedAt: T - 40 }))],
   ['I3', 'an acknowledged lease is gone', (e) => e.history[0]?.leases.push({ id: 5, endsAt: T })],
   ['I3', 'an acknowledged lease is another user\'s', (e) => Object.assign(e.history[0] ?? {}, { userId: 8 })],
-  ['I2', 'a claim settled twice', (e) => tablesOf(e).events.push(event(20, 'placement.refreshed', { leaseId: 1, nodeId: 1, data: { generation: 1 } }))],
+  ['I2', 'a claim completed twice', (e) => tablesOf(e).events.push(event(20, 'placement.refreshed', { leaseId: 1, nodeId: 1, data: { generation: 1 } }))],
   ['I2', 'a schema that would take a uid twice', (e) => Object.assign(e.tables, { uniqueKeys: tablesOf(e).uniqueKeys.filter((key) => key !== 'placements(node_id,uid)') })],
   ['I1', 'a schema that would take two leases on one node', (e) => Object.assign(e.tables, { uniqueKeys: tablesOf(e).uniqueKeys.slice(1) })],
   ['I3', 'released by another', (e) => e.history.push({ kind: 'release', userId: 8, leaseId: 1, key: null, outcome: 'ok', leases: [{ id: 1, endsAt: T + 60_000 }], invokedAt: T, returnedAt: T })],
@@ -94,7 +94,7 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I7', 'checkpoints of a lease that nobody knows', (e) => Object.assign(e, { stored: [{ leaseId: 9, files: [] }] })],
   ['I8', 'moved off a node that was well', (e) => tablesOf(e).events.push(event(30, 'lease.moved', { leaseId: 1, nodeId: 2, data: { from_node: 1 } }))],
   ['I8', 'moved under the brake', (e) => tablesOf(e).events.push(event(30, 'node.dead', { nodeId: 2 }), event(31, 'fleet.brake_on'), event(32, 'lease.moved', { leaseId: 1, nodeId: 1, data: { from_node: 2 } }))],
-  ['I8', 'moved while most of the fleet fails and no brake is on', (e) => tablesOf(e).events.push(
+  ['I8', 'moved while most of the fleet fails and no breaker is open', (e) => tablesOf(e).events.push(
     ...[1, 3, 4].map((nodeId) => event(30 + nodeId, 'node.suspect', { nodeId, at: T })), event(40, 'node.dead', { nodeId: 1, at: T + 5_000 }),
     event(41, 'lease.moved', { leaseId: 1, nodeId: 2, at: T + 5_001, data: { from_node: 1 } }))],
   ['I8', 'dead by failures from before an outage', (e) => {
@@ -104,7 +104,7 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I9', 'something to be wiped on a clean node', (e) => tablesOf(e).placements.push(placement({ id: 2, leaseId: 3, nodeId: 2, currentLeaseId: null, state: 'wiping', createdAt: T - 500 }))],
   ['I9', 'free although the last wipe failed', (e) => tablesOf(e).events.push(event(40, 'node.wipe_failed', { nodeId: 2 }))],
   ['I10', 'a well node that nobody checks', (e) => Object.assign(tablesOf(e).nodes[1] ?? {}, { lastCheckedAt: T - 200_000 })],
-  ['I10', 'a lease that waits behind a poisoned one', (e) => Object.assign(tablesOf(e).leases[0] ?? {}, { state: 'migrating', dueAt: T - 30_000 })],
+  ['I10', 'a lease that waits behind a broken one', (e) => Object.assign(tablesOf(e).leases[0] ?? {}, { state: 'migrating', dueAt: T - 30_000 })],
   ['trust', 'a node in service with another key than the pinned one', (e) => Object.assign(e, { hostKeys: [{ nodeId: 1, at: T, hostKey: 'ssh-ed25519 another' }] })],
 ];
 

@@ -66,7 +66,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
       id: number(row['id']), leaseId: number(row['lease_id']), idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']), endsBefore: number(row['before_ms']), endsAfter: number(row['after_ms']), at: number(row['created']),
     })),
     events: events.map(toEvent),
-    controlPlane: { lastTickAt: number(plane?.['tick']), judgedSince: number(plane?.['judged']), brakeSince: orNull(plane?.['brake'] ?? null) },
+    controlPlane: { lastTickAt: number(plane?.['tick']), judgedSince: number(plane?.['judged']), breakerSince: orNull(plane?.['brake'] ?? null) },
     uidBlocks: blocks.map((row) => ({ first: number(row['first']), nodeId: orNull(row['node_id']) })),
     uniqueKeys: keys.map((row) => text(row['name'])),
   };

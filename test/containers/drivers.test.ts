@@ -49,12 +49,12 @@ beforeAll(async () => {
 const driverOf = (name: 'compose' | 'swarm', project: string): ScaleDriver => SCALE_DRIVERS[name]({ engine, project, clock: systemClock, logger: silentLogger });
 
 async function untilThereAre(n: number, driver: ScaleDriver): Promise<void> {
-  const settled = async (): Promise<boolean> => {
+  const isIdle = async (): Promise<boolean> => {
     await driver.tidy('api');
     const { actual, obstacle } = await driver.inspect('api');
     return actual === n && obstacle === null;
   };
-  await eventually(settled, { what: `${n} replicas, nothing under way`, timeoutMs: 60_000, everyMs: 200 });
+  await eventually(isIdle, { what: `${n} replicas, nothing under way`, timeoutMs: 60_000, everyMs: 200 });
 }
 
 describe('R31: replicas of a compose project', () => {

@@ -11,7 +11,7 @@ import {
 } from '../lab';
 import { useLab } from '../support/hooks';
 import { type Load, type LoadRequest, startLoad } from './support/load';
-import { countServed, listRunning, logInAsOperator, openDoor, rent, signUp, untilFree, type User } from './support/people';
+import { countServed, listRunning, logInAsOperator, openClient, rent, signUp, untilFree, type User } from './support/people';
 
 const WORKERS = 3;
 const SETTINGS = {
@@ -81,7 +81,7 @@ async function expectUntouched(): Promise<void> {
   expect(now).toMatchObject({ state: 'active', ends_at: adas.ends_at, generation: 1, node: { id: adas.node?.id } });
 }
 
-describe('the front door', () => {
+describe('the proxy in front', () => {
   it('R30: shares 300 requests among three replicas', async () => {
     const served = await serve300();
     expect(served).toHaveLength(3);
@@ -104,7 +104,7 @@ describe('the front door', () => {
 
   it('R30: takes agents on both ports, and leads people from http to https before they say anything', async () => {
     const plain = createClient(stack.httpUrl);
-    expect((await openDoor(stack).post('/api/workers/heartbeat', {})).status).toBe(401);
+    expect((await openClient(stack).post('/api/workers/heartbeat', {})).status).toBe(401);
     expect((await plain.post('/api/workers/heartbeat', {})).status).toBe(401);
     const led = await plain.post('/api/login', { username: 'ada', password: 'wrong' });
     expect([led.status, led.header('location')]).toEqual([308, `${stack.httpsUrl}/api/login`]);
@@ -133,8 +133,8 @@ describe('a machine beside the control plane', () => {
     const knock = await stack.look('worker-1', `timeout 5 getent hosts db; timeout 3 bash -c 'echo >/dev/tcp/${db?.address ?? ''}/3306' 2>&1; echo "ended with $?"`);
     expect(knock.stdout).toMatch(/ended with (1|124)\n$/);
     expect(knock.stdout).not.toContain(db?.address ?? 'an address');
-    const door = await stack.look('worker-1', "timeout 3 bash -c 'echo >/dev/tcp/caddy/80'; echo \"ended with $?\"");
-    expect(door.stdout).toBe('ended with 0\n');
+    const proxy = await stack.look('worker-1', "timeout 3 bash -c 'echo >/dev/tcp/caddy/80'; echo \"ended with $?\"");
+    expect(proxy.stdout).toBe('ended with 0\n');
   }, 90_000);
 });
 

@@ -39,7 +39,7 @@ beforeAll(async () => {
 }, 900_000);
 
 it('R31: on a swarm, real load brings a second API within a minute; after the load it goes, and no request fails', async () => {
-  const { token } = await eventually(() => signUp(lab, stack, 'ada'), { what: 'the door is open', timeoutMs: 60_000, everyMs: 500 });
+  const { token } = await eventually(() => signUp(lab, stack, 'ada'), { what: 'the proxy answers', timeoutMs: 60_000, everyMs: 500 });
   const load = { url: stack.httpsUrl, ca: readFileSync(stack.caFile, 'utf8'), requests: [{ method: 'GET' as const, path: '/api/me', token }] };
   const heavy = startLoad({ ...load, width: 24 });
   await eventually(async () => (await tasks()).length > 1, { what: 'a second API is healthy', timeoutMs: 60_000, everyMs: 500 });

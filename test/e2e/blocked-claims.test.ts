@@ -11,13 +11,13 @@ const tenant = useTenant(system);
 
 /** Keeps the user's row, for which every rent of that user waits, until `work` is done. */
 async function whileLocked(work: () => Promise<void>): Promise<void> {
-  const holder = await mysql.createConnection(system.access);
+  const locker = await mysql.createConnection(system.access);
   try {
-    await holder.beginTransaction();
-    await holder.query('SELECT id FROM users WHERE id = ? FOR UPDATE', [tenant.userId]);
+    await locker.beginTransaction();
+    await locker.query('SELECT id FROM users WHERE id = ? FOR UPDATE', [tenant.userId]);
     await work();
   } finally {
-    await holder.end();
+    await locker.end();
   }
 }
 

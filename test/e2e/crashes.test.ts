@@ -150,7 +150,7 @@ describe('parts of the control plane die in the middle of their work', () => {
     for (const { id, node, ends_at: endsAt, generation } of leases) {
       expect(await ada.lease(id)).toMatchObject({ state: 'active', ends_at: endsAt, generation, node: { id: node?.id } });
     }
-    // Long enough for a wrong verdict to be reached and acted on.
+    // Long enough for a wrong decision to be made and carried out.
     const judged = await lastChecks(system, fleet.workers);
     await eventually(async () => (await lastChecks(system, fleet.workers)).every((at, i) => at >= (judged[i] ?? 0) + 4), { what: 'every node was looked at for a while', timeoutMs: 20_000, everyMs: 200 });
     expect(await system.sql("SELECT id FROM events WHERE type = 'lease.moved'")).toEqual(movedBefore);

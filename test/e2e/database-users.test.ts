@@ -29,7 +29,7 @@ describe('each role with its own database user', () => {
     password = system.rolePassword ?? '';
   });
 
-  it('plays the life of a lease: rented, visited, extended, moved, released, wiped', async () => {
+  it('plays the life of a lease: rented, logged in to, extended, moved, released, wiped', async () => {
     expectStatus(await ada.client.post('/api/keys', { name: 'laptop', public_key: ada.publicKey }), 201);
     const lease = await ada.rentOne();
     expect((await ada.login(lease, 'id -un')).code).toBe(0);

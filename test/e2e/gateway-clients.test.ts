@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { rootOf } from '../campaign/rogue/workers';
+import { rootOf } from '../chaos/rogue/workers';
 import { renderKnownHosts, renderSshConfig } from '../../src/cli/ssh-config';
 import {
   eventually, freePort, type LabProcess, run, runOrThrow, type RunResult,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { rootOf } from '../campaign/rogue/workers';
+import { rootOf } from '../chaos/rogue/workers';
 import { eventually } from '../lab';
 import { useFirstWorker, useFleet, useSystem, useTenant } from '../support/hooks';
 

@@ -31,7 +31,7 @@ describe('most of the fleet fails at once', () => {
     await system.sql('UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 25 SECOND, probe_token = NULL WHERE lease_id IS NOT NULL');
     const alarms = await system.sql("SELECT id FROM events WHERE type = 'fleet.brake_on'");
     expect(alarms.length).toBeGreaterThan(0);
-    expect(await brakeGauge(system)).toBe('1');
+    expect(await breakerGauge(system)).toBe('1');
 
     await Promise.all(fleet.workers.map((worker) => worker.thaw()));
     for (const { id } of leases) {
@@ -41,7 +41,7 @@ describe('most of the fleet fails at once', () => {
     expect(await placesOf(leases)).toEqual(before);
     expect(await system.sql("SELECT id FROM events WHERE type = 'lease.moved'")).toEqual([]);
     expect((await Promise.all(leases.map((lease) => ada.login(lease, 'true')))).map(({ code }) => code)).toEqual([0, 0]);
-    await eventually(async () => (await brakeGauge(system)) === '0', { what: 'the brake is off' });
+    await eventually(async () => (await breakerGauge(system)) === '0', { what: 'the breaker is closed' });
   }, 90_000);
 
   it('I8: when every node loses its power at once, too', async () => {
@@ -70,7 +70,7 @@ describe('most of the fleet fails at once', () => {
     const { id } = await system.node(worker.name);
     const events = async (type: string): Promise<number> => (await system.sql('SELECT id FROM events WHERE type = ? AND node_id = ?', [type, id])).length;
     const deathsBefore = await events('node.dead');
-    // Each registration brings a look at the node, and nothing else does (but the end of a connection that was kept, once).
+    // Each registration brings a look at the node, and nothing else does (but the end of a pooled session, once).
     const lookAway = (): Promise<unknown> => system.sql('UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR, probe_token = NULL WHERE id = ?', [id]);
     await lookAway();
     // Its sshd is gone for good.
@@ -91,7 +91,7 @@ describe('most of the fleet fails at once', () => {
   });
 });
 
-async function brakeGauge(system: System): Promise<string | undefined> {
+async function breakerGauge(system: System): Promise<string | undefined> {
   const metrics = await (await fetch(`${system.schedulers[0]?.url ?? ''}/metrics`)).text();
   return /^orion_migration_brake (\d+)/m.exec(metrics)?.[1];
 }

@@ -6,7 +6,7 @@ import type { Tenant } from '../support/tenant';
 import { workerOf } from './support/inside';
 
 const WORKERS = 3;
-/** Transactions statement by statement; a cold ansible-playbook for each play; a login for each probe. */
+/** Transactions statement by statement; a one-off run of ansible-playbook for each play; a login for each probe. */
 const PLAIN = {
   ...fastConstants({ heartbeatIdleSeconds: 1, keepaliveProbes: false }),
   ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false',
@@ -48,7 +48,7 @@ describe('with every fast path turned off', () => {
   it('none of them was taken', async () => {
     for (const { pid } of [...system.apis, ...system.schedulers]) {
       // 1: there is no such process.
-      expect(spawnSync('pgrep', ['--parent', String(pid), '--full', 'warm_plays']).status).toBe(1);
+      expect(spawnSync('pgrep', ['--parent', String(pid), '--full', 'prefork_plays']).status).toBe(1);
     }
     for (const { url } of system.schedulers) {
       expect(await (await fetch(`${url}/metrics`)).text()).not.toMatch(/^orion_kept_probes_total\{.*\} [1-9]/m);

@@ -7,7 +7,7 @@ const NODES = 12;
 const INTERVAL_SECONDS = 2;
 
 describe('two schedulers share the work', () => {
-  // Over kept connections a node is asked well before its probe would be due: see kept-probes.test.ts.
+  // Over pooled sessions a node is asked well before its probe would be due: see keepalive-probes.test.ts.
   const env = { ...fastConstants({ keepaliveProbes: false }), ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS), ORION_PLAY_CONCURRENCY: '2' };
   const system = useSystem({ apis: 1, schedulers: 2, env });
   useFleet(system, NODES);
@@ -47,7 +47,7 @@ describe('two schedulers share the work', () => {
     expect(total).toBeLessThanOrEqual(NODES * (seconds / INTERVAL_SECONDS + 1));
     expect(total).toBeGreaterThanOrEqual(NODES * (seconds / INTERVAL_SECONDS) * 0.6);
     expect(gaps.length).toBeGreaterThan(NODES * 3);
-    // A check is dated when it is settled, a few milliseconds before or after its neighbour's moment in the round.
+    // A check is dated when it is completed, a few milliseconds before or after its neighbour's moment in the round.
     expect(Math.min(...gaps)).toBeGreaterThan(INTERVAL_SECONDS * 0.9);
   }, 90_000);
 

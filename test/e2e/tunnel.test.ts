@@ -12,8 +12,8 @@ describe('a fleet that nobody can call', () => {
   const ada = useTenant(system);
 
   beforeAll(async () => {
-    const door = await startProjectCaddy(system.lab, system.apis);
-    fleet = await system.launchWorkers(3, { endpoint: door.httpUrl, agentEnv: { MY_ADDRESS: NOWHERE } });
+    const proxy = await startProjectCaddy(system.lab, system.apis);
+    fleet = await system.launchWorkers(3, { endpoint: proxy.httpUrl, agentEnv: { MY_ADDRESS: NOWHERE } });
   }, 90_000);
 
   const tunnels = (): Promise<{ node_id: number; holder_id: string; token: string }[]> => system.sql('SELECT node_id, holder_id, token FROM tunnels ORDER BY node_id');

@@ -83,7 +83,7 @@ async function retire(replicas: Replica[], old: Replica | undefined): Promise<vo
   expect((await old?.stop(30_000))?.code).toBe(0);
 }
 
-const settled = { code: 0, stdout: 'nothing to do\n' };
+const nothingToDo = { code: 0, stdout: 'nothing to do\n' };
 
 describe('an update, the way back, and the update again, under load', () => {
   it('R33: fail no request and lose no node', async () => {
@@ -92,7 +92,7 @@ describe('an update, the way back, and the update again, under load', () => {
     await replaceAll(next);
 
     await replaceAll(programDir);
-    expect(await migrate(programDir, 'up', system.env)).toMatchObject(settled);
+    expect(await migrate(programDir, 'up', system.env)).toMatchObject(nothingToDo);
     expect((await migrate(programDir, 'status', system.env)).stdout).toContain(`newer    ${NEXT_MIGRATION_NAME}`);
     expect(await migrate(programDir, 'down', system.env)).toMatchObject({ code: 1, stderr: expect.stringContaining('Only that version can take it back') });
     expect(await migrate(next, 'down', system.env)).toMatchObject({ code: 0, stdout: `taken back  ${NEXT_MIGRATION_NAME}\n` });

@@ -3,13 +3,13 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { killGroup } from './run';
 import { reapScript } from './paths';
 
-/** A leftover to clean up when the process that made it dies without cleaning up. */
-export type Leftover = { kind: 'process'; pid: number } | { kind: 'workers'; stateDir: string } | { kind: 'engine'; dir: string } | { kind: 'dir'; path: string };
+/** What the guard removes when the process that made it dies without doing so. */
+export type Cleanup = { kind: 'process'; pid: number } | { kind: 'workers'; stateDir: string } | { kind: 'engine'; dir: string } | { kind: 'dir'; path: string };
 
 /** A separate process that cleans up after its parent, even after kill -9 of the parent, and then ends. */
 export interface Guard {
-  /** Notes a leftover. Synchronous, so that nothing can happen between creating a thing and noting it. */
-  note(leftover: Leftover): void;
+  /** Notes a cleanup before it is needed. Synchronous, so that nothing can happen between creating a thing and noting it. */
+  note(cleanup: Cleanup): void;
   /** Ends the guard after an orderly cleanup. */
   dismiss(): void;
 }
@@ -26,21 +26,21 @@ export function startGuard(watchedPid: number, manifest: string): Guard {
   const child = spawn('bash', args, { detached: true, stdio: 'ignore', cwd: '/' });
   child.unref();
   return {
-    note: (leftover) => appendFileSync(manifest, `${describe(leftover)}\n`),
+    note: (cleanup) => appendFileSync(manifest, `${describe(cleanup)}\n`),
     dismiss: () => killGroup(child.pid),
   };
 }
 
-function describe(leftover: Leftover): string {
-  switch (leftover.kind) {
+function describe(cleanup: Cleanup): string {
+  switch (cleanup.kind) {
     case 'process':
-      return `process\t${leftover.pid} ${startTimeOf(leftover.pid) ?? 0}`;
+      return `process\t${cleanup.pid} ${startTimeOf(cleanup.pid) ?? 0}`;
     case 'workers':
-      return `workers\t${leftover.stateDir}`;
+      return `workers\t${cleanup.stateDir}`;
     case 'engine':
-      return `engine\t${leftover.dir}`;
+      return `engine\t${cleanup.dir}`;
     case 'dir':
-      return `dir\t${leftover.path}`;
+      return `dir\t${cleanup.path}`;
   }
 }
 

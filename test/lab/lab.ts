@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCloser } from '../../src/lib/closer';
 import { createLogger, jsonLineSink } from '../../src/lib/logger';
-import { startGuard, type Leftover } from './guard';
+import { startGuard, type Cleanup } from './guard';
 
 /** Collects what a test opens and must not leave behind: a folder, and servers that are stopped in reverse order. */
 export interface Lab {
@@ -14,7 +14,7 @@ export interface Lab {
   /** Registers a closer. Closers run in reverse order, each with its own time limit. A failing one does not stop the others. */
   push(name: string, close: () => Promise<void> | void, limitMs?: number): void;
   /** Notes what must be cleaned up if this process is killed before it can close the lab. */
-  note(leftover: Leftover): void;
+  note(cleanup: Cleanup): void;
   /** Idempotent; never rejects. */
   close(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export function createLab(options: LabOptions = {}): Lab {
     dir,
     background: options.watchedPid !== undefined,
     push: (name, close, limitMs = 30_000) => closer.push(name, close, limitMs),
-    note: (leftover) => guard.note(leftover),
+    note: (cleanup) => guard.note(cleanup),
     close: () => closer.close(),
   };
 }

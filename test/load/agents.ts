@@ -3,7 +3,7 @@ import { type ControlPlane, createControlPlane } from '../../src/agent/control-p
 import { createNews } from '../../src/agent/news';
 import { createRest } from '../../src/agent/rest';
 import { runSession } from '../../src/agent/session';
-import { paceOf } from '../../src/agent/verdict';
+import { paceOf } from '../../src/agent/decision';
 import { parseStatement } from '../../src/agent/wire';
 import type { Clock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';

@@ -46,12 +46,12 @@ export function serveSsh({ secret, port, onContact }: SshNodesOptions): Promise<
   });
 }
 
-interface Door {
+interface NodeDeps {
   admitted: Set<string>;
   figures: SshFigures;
 }
 
-function serveNode(socket: Socket, hostKey: string, { admitted, figures }: Door): void {
+function serveNode(socket: Socket, hostKey: string, { admitted, figures }: NodeDeps): void {
   const server = new ssh2.Server({ hostKeys: [hostKey] }, (client: Connection) => {
     client.on('error', () => undefined);
     client.on('authentication', (attempt: AuthContext) => {

@@ -8,14 +8,14 @@ export interface People {
 }
 
 export async function openAccounts(stage: Stage): Promise<People> {
-  const { narrator, visitor } = stage;
+  const { narrator, anonymous } = stage;
   narrator.chapter('Accounts and tokens');
   const [ada, bob] = await narrator.step('ada and bob sign up, log in, and get access tokens', () =>
     Promise.all([createPerson(stage, 'ada'), createPerson(stage, 'bob')]));
   await narrator.step('a wrong password is refused, and so is a call without a token', async () => {
-    checkEqual((await visitor.post('/api/login', { username: 'ada', password: 'not her password' })).status, 401, 'the answer to a wrong password');
-    checkEqual((await visitor.get('/api/leases')).status, 401, 'the answer to a call without a token');
-    checkEqual((await visitor.as('eyJhbGciOiJub25lIn0.e30.').get('/api/leases')).status, 401, 'the answer to a forged token');
+    checkEqual((await anonymous.post('/api/login', { username: 'ada', password: 'not her password' })).status, 401, 'the answer to a wrong password');
+    checkEqual((await anonymous.get('/api/leases')).status, 401, 'the answer to a call without a token');
+    checkEqual((await anonymous.as('eyJhbGciOiJub25lIn0.e30.').get('/api/leases')).status, 401, 'the answer to a forged token');
   });
   await narrator.step('ada may not do what is an operator\'s', async () => {
     checkEqual((await ada.client.get('/api/users')).status, 403, 'the answer to ada wanting all accounts');

@@ -16,11 +16,11 @@ export async function startUp(world: World, lab: Lab, narrator: Narrator): Promi
   const operatorAccount = { username: 'operator', password: randomBytes(9).toString('base64url') };
   const plane = await world.startUp(lab, narrator, operatorAccount);
 
-  const visitor = createClient(plane.doors.httpsUrl, { ca: readFileSync(plane.doors.caFile, 'utf8') });
-  const operator = await narrator.step('the operator logs in through Caddy', () => logIn(visitor, operatorAccount.username, operatorAccount.password));
-  const stage: Stage = { lab, narrator, world, plane, visitor, operator, operatorAccount };
+  const anonymous = createClient(plane.proxy.httpsUrl, { ca: readFileSync(plane.proxy.caFile, 'utf8') });
+  const operator = await narrator.step('the operator logs in through Caddy', () => logIn(anonymous, operatorAccount.username, operatorAccount.password));
+  const stage: Stage = { lab, narrator, world, plane, anonymous, operator, operatorAccount };
   await narrator.step('waiting until both APIs have answered requests', () => untilAllServe(stage), () => 'both APIs answer: any of them serves any request');
-  await narrator.step('plain http leads people to https, and what is for the inside stays inside', () => checkDoors(stage));
+  await narrator.step('plain http leads people to https, and what is for the inside stays inside', () => checkProxy(stage));
   await narrator.step('scaling: a third API is started, and Caddy gives it work without a restart', async () => {
     await plane.addApi();
     await untilAllServe(stage);
@@ -39,12 +39,12 @@ async function untilAllServe({ plane, operator }: Stage): Promise<void> {
   await until(askOnce, { what: 'every API has answered' });
 }
 
-async function checkDoors({ plane: { doors }, visitor }: Stage): Promise<void> {
-  const door = createClient(doors.httpUrl);
-  const led = await door.get('/api/nodes');
+async function checkProxy({ plane: { proxy }, anonymous }: Stage): Promise<void> {
+  const plainClient = createClient(proxy.httpUrl);
+  const led = await plainClient.get('/api/nodes');
   check(led.status === 308 && led.header('Location')?.startsWith('https://') === true, 'http leads to https');
-  checkEqual((await door.post('/api/login', {})).status, 308, 'the answer to a login over plain http');
-  checkEqual((await door.post('/api/workers/heartbeat', {})).status, 401, 'the answer to an agent without a credential');
-  checkEqual((await visitor.get('/metrics')).status, 404, 'the answer to a stranger who wants figures');
-  check((await visitor.get('/api/docs')).header('Strict-Transport-Security') !== undefined, 'browsers are told to keep to https');
+  checkEqual((await plainClient.post('/api/login', {})).status, 308, 'the answer to a login over plain http');
+  checkEqual((await plainClient.post('/api/workers/heartbeat', {})).status, 401, 'the answer to an agent without a credential');
+  checkEqual((await anonymous.get('/metrics')).status, 404, 'the answer to a stranger who wants figures');
+  check((await anonymous.get('/api/docs')).header('Strict-Transport-Security') !== undefined, 'browsers are told to keep to https');
 }

@@ -1,7 +1,7 @@
 import { type Container, eventually, type Lab, runOrThrow, type Stack, startStack } from '../../../test/lab';
 import { isPlaying } from '../playing';
 import { openEngine } from './engine';
-import { type ControlPlane, type Doors, FASTER, type Fleet, type Replica, trustOfStranger, type World } from '../world';
+import { type ControlPlane, type ProxyUrls, FASTER, type Fleet, type Replica, trustOfStranger, type World } from '../world';
 
 /** Everything as containers: compose.yaml as it is, under a name and on ports of its own; its workers are containers too. */
 export function createContainers(): World {
@@ -27,9 +27,9 @@ export function createContainers(): World {
 async function toControlPlane(lab: Lab, stack: Stack): Promise<ControlPlane> {
   const replicas = async (service: string): Promise<Replica[]> => (await stack.containers(service)).filter(({ running }) => running).map((found) => toReplica(found));
   const apis = await replicas('api');
-  const doors: Doors = stack;
+  const proxy: ProxyUrls = stack;
   return {
-    lab, doors, apis,
+    lab, proxy, apis,
     schedulers: await replicas('scheduler'),
     addApi: async () => {
       await stack.compose('up', '-d', '--no-build', '--no-recreate', '--scale', `api=${apis.length + 1}`, 'api');

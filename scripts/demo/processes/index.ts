@@ -13,7 +13,7 @@ export const processes: World = {
     await narrator.step('its tables are made (orion migrate up)', () => runOrion(plan, ['migrate', 'up']));
     await narrator.step('the first operator gets an account (orion admin create)', () => runOrion(plan, ['admin', 'create', username, '--password-stdin'], `${password}\n`));
     const roles = await narrator.step('two APIs, two schedulers and a gateway are started', () => startRoles(plan));
-    const doors = await narrator.step('Caddy is put in front: the single way in, https for people, http for machines', () => startProxy(plan));
-    return { ...roles, doors };
+    const proxy = await narrator.step('Caddy is put in front: the single way in, https for people, http for machines', () => startProxy(plan));
+    return { ...roles, proxy };
   },
 };

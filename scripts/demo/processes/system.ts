@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, generateSshKeyPair, type Lab, type MariaDb, type OrionProcess, portsBeside, projectDir, runOrThrow, startOrion, startProjectCaddy } from '../../../test/lab';
 import { isPlaying } from '../playing';
-import { type ControlPlane, type Doors, FASTER, type Replica } from '../world';
+import { type ControlPlane, type ProxyUrls, FASTER, type Replica } from '../world';
 
 type Env = Record<string, string>;
 
@@ -75,7 +75,7 @@ export async function runOrion({ env }: Plan, args: string[], input = ''): Promi
 }
 
 /** Two APIs, two schedulers and a gateway: processes of the built program. */
-export async function startRoles(plan: Plan): Promise<Omit<ControlPlane, 'doors'>> {
+export async function startRoles(plan: Plan): Promise<Omit<ControlPlane, 'proxy'>> {
   const { lab } = plan;
   const [first, second, gateway, ...schedulers] = await Promise.all([startApi(plan, 0), startApi(plan, 1), startGateway(plan), startScheduler(plan), startScheduler(plan)]);
   const running = [first, second, gateway, ...schedulers];
@@ -119,7 +119,7 @@ function toReplica(role: OrionProcess): Replica {
 }
 
 /** The project's own Caddyfile, with the replicas as a fixed list. */
-export async function startProxy({ lab, ports }: Plan): Promise<Doors> {
+export async function startProxy({ lab, ports }: Plan): Promise<ProxyUrls> {
   const replicas = ports.map(async (port) => ({ url: `http://127.0.0.1:${port}`, agentsUrl: `http://127.0.0.1:${(await portsBeside(port)).agents}` }));
   return startProjectCaddy(lab, await Promise.all(replicas));
 }

@@ -4,8 +4,8 @@ import { parseWorkers } from '../../../test/lab/worker-line';
 import { type ControlPlane, type Fleet, trustOfStranger } from '../world';
 
 /** Sandboxes with their own root, accounts, sshd and agent. */
-export async function launchFleet({ lab, doors }: ControlPlane, count: number, joinToken: string): Promise<Fleet> {
-  const endpoint = doors.httpUrl;
+export async function launchFleet({ lab, proxy }: ControlPlane, count: number, joinToken: string): Promise<Fleet> {
+  const endpoint = proxy.httpUrl;
   const { stateDir } = await launchWorkers(lab, count, { endpoint, joinToken });
   const call = (...args: string[]): Promise<string> => runOrThrow(launchScript, ['--state-dir', stateDir, ...args]);
   return {

@@ -91,7 +91,7 @@ async function obtain(session: Session, { body, progress, ...request }: Asking, 
   }
   const leases: Lease[] = [];
   for (const lease of rented.leases) {
-    leases.push(await settled(session, lease, progress));
+    leases.push(await whenReady(session, lease, progress));
   }
   return { leases, password: rented.password, text: JSON.stringify({ leases, password: rented.password }), replayed: answer.replayed };
 }
@@ -112,7 +112,7 @@ async function postRent({ api }: Session, { body, progress, idempotencyKey }: As
 }
 
 /** Waits for the account and returns the lease without its history, which only a request for the single lease returns. */
-async function settled(session: Session, lease: Lease, progress: Progress): Promise<Lease> {
+async function whenReady(session: Session, lease: Lease, progress: Progress): Promise<Lease> {
   const open = await waitForAccess(session, lease, progress);
   const detail = await fetchLease(session, open.id);
   return Object.fromEntries(Object.entries(detail).filter(([name]) => name !== 'events' && name !== 'placements')) as unknown as Lease;

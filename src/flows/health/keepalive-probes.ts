@@ -2,7 +2,7 @@ import { transaction } from '../../db/transaction';
 import { withDeadline } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import type { SweepJob } from '../../modules/jobs';
-import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, settleAnswers } from '../../modules/nodes';
+import { handBackShards, holdShards, type KeepableNode, listKeepableNodes, probeSoon, completeAnsweredProbes } from '../../modules/nodes';
 import { isSameTarget, type PooledSessions } from '../../ssh';
 import type { FlowContext } from '../support/context';
 
@@ -17,7 +17,7 @@ export interface KeepaliveProbeOptions {
   timeoutMs: number;
   /** A node gets a full-login probe at least this often, even if its keepalive probes succeed. */
   deepCheckSeconds: number;
-  /** Called when a session is lost, so that the caller runs `beat` at once. */
+  /** Called when a session is lost, so that the caller runs `pingDue` at once. */
   onLost: () => void;
   /** Called when nodes have just become due for a full-login probe. */
   onSuspect: () => void;
@@ -30,14 +30,14 @@ export interface KeepaliveProbeOptions {
  * Keepalive probes change no health status. A node that does not answer, or whose session ends, becomes due for a full-login probe at once.
  */
 export interface KeepaliveProbes {
-  /** Interval between calls of `look`. */
-  lookSeconds: number;
+  /** Interval between calls of `renewShards`. */
+  renewSeconds: number;
   /** Claims or renews the shards, and reads which nodes are in them. */
-  look(): Promise<void>;
-  /** Interval between calls of `beat`. */
-  beatSeconds: number;
+  renewShards(): Promise<void>;
+  /** Interval between calls of `pingDue`. */
+  pingSeconds: number;
   /** Starts the pings that are due, without waiting for them, and writes the answers that have arrived. */
-  beat(): Promise<void>;
+  pingDue(): Promise<void>;
   /** Releases the shards and closes the sessions. */
   stop(): Promise<void>;
 }
@@ -54,15 +54,15 @@ interface Watched {
 export const shardsJob: SweepJob<KeepaliveProbes> = {
   name: 'shards',
   description: 'claims this replica\'s share of the nodes, and decides to which of them it keeps connections',
-  period: ({ lookSeconds }) => lookSeconds,
-  sweep: (kept) => kept.look().then(() => 'done' as const),
+  period: ({ renewSeconds }) => renewSeconds,
+  sweep: (probes) => probes.renewShards().then(() => 'done' as const),
 };
 
 export const keepaliveProbeJob: SweepJob<KeepaliveProbes> = {
   name: 'kept-probe',
-  description: 'probes nodes over kept connections, so that a probe needs no login',
-  period: ({ beatSeconds }) => beatSeconds,
-  sweep: (kept) => kept.beat().then(() => 'done' as const),
+  description: 'probes nodes over pooled sessions, so that a probe needs no login',
+  period: ({ pingSeconds }) => pingSeconds,
+  sweep: (probes) => probes.pingDue().then(() => 'done' as const),
 };
 
 /** A scheduler that does not renew its shards for this long loses them. It renews them three times in this time. */
@@ -84,20 +84,20 @@ class ShardKeeper implements KeepaliveProbes {
   private answered: KeepableNode[] = [];
   private readonly lost = new Set<number>();
   private logins = 0;
-  readonly lookSeconds: number;
-  readonly beatSeconds: number;
+  readonly renewSeconds: number;
+  readonly pingSeconds: number;
 
   constructor(
     private readonly ctx: KeepaliveProbeContext,
     private readonly options: KeepaliveProbeOptions,
   ) {
     const { intervalSeconds } = ctx.settings.health;
-    this.lookSeconds = Math.min(OWNER_SECONDS / 3, Math.max(1, intervalSeconds));
-    this.beatSeconds = Math.min(0.5, Math.max(0.05, intervalSeconds / 20));
+    this.renewSeconds = Math.min(OWNER_SECONDS / 3, Math.max(1, intervalSeconds));
+    this.pingSeconds = Math.min(0.5, Math.max(0.05, intervalSeconds / 20));
     ctx.sessions.onLost((nodeId) => this.lose(nodeId));
   }
 
-  async look(): Promise<void> {
+  async renewShards(): Promise<void> {
     const { ctx, ownerId } = this;
     await transaction(ctx.db, (tx) => holdShards(tx, { id: ownerId, seconds: OWNER_SECONDS }));
     const nodes = await listKeepableNodes(ctx.db, ownerId, this.options.max);
@@ -110,10 +110,10 @@ class ShardKeeper implements KeepaliveProbes {
     ctx.metrics.keptConnections.set(ctx.sessions.size);
   }
 
-  async beat(): Promise<void> {
+  async pingDue(): Promise<void> {
     this.begin();
     await this.hasten();
-    await this.settle();
+    await this.completeAnswered();
   }
 
   async stop(): Promise<void> {
@@ -170,7 +170,7 @@ class ShardKeeper implements KeepaliveProbes {
     this.begin();
   }
 
-  /** Pings a node and keeps the outcome for `settle` or `hasten`. Never throws. */
+  /** Pings a node and keeps the outcome for `completeAnswered` or `hasten`. Never throws. */
   private async ask(each: Watched): Promise<void> {
     const { sessions, metrics } = this.ctx;
     const { node } = each;
@@ -180,7 +180,7 @@ class ShardKeeper implements KeepaliveProbes {
       metrics.keepaliveProbes.inc({ outcome: 'ok' });
     } catch (error) {
       if (this.watched.get(node.nodeId) === each) {
-        this.ctx.logger.debug('a node does not answer over its kept connection', { nodeId: node.nodeId, error });
+        this.ctx.logger.debug('a node does not answer over its pooled session', { nodeId: node.nodeId, error });
         metrics.keepaliveProbes.inc({ outcome: 'failed' });
         sessions.drop(node.nodeId);
         this.lose(node.nodeId);
@@ -208,14 +208,14 @@ class ShardKeeper implements KeepaliveProbes {
     }
   }
 
-  private async settle(): Promise<void> {
+  private async completeAnswered(): Promise<void> {
     const { db, settings } = this.ctx;
     const terms = { ownerId: this.ownerId, nextProbeSeconds: settings.health.intervalSeconds, deepCheckSeconds: this.options.deepCheckSeconds };
     // Answers that cannot be written now are dropped. They would be out of date by the time that the database is back.
     const answered = this.answered.splice(0).sort((a, b) => a.nodeId - b.nodeId);
     for (let at = 0; at < answered.length; at += BATCH) {
       const nodes = answered.slice(at, at + BATCH);
-      await transaction(db, (tx) => settleAnswers(tx, { ...terms, nodes }));
+      await transaction(db, (tx) => completeAnsweredProbes(tx, { ...terms, nodes }));
     }
   }
 }

@@ -4,7 +4,7 @@ import { claimed, type QueueJob } from '../../modules/jobs';
 import { lockLease, resumePlacement, stopWaiting } from '../../modules/leases';
 import {
   type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, PROBES,
-  settleStillAlive, type Verdict, writeVerdict,
+  completeAliveProbe, type Decision, writeDecision,
 } from '../../modules/nodes';
 import type { Prober } from '../../ssh';
 import type { FlowContext } from '../support/context';
@@ -41,24 +41,24 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
   ctx.metrics.probes.inc({ outcome: result.outcome });
   ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
   ctx.metrics.probeLagSeconds.observe(Math.max(0, claim.lagSeconds));
-  if (result.outcome === 'ok' && (await settleStillAlive(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
+  if (result.outcome === 'ok' && (await completeAliveProbe(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
     return false;
   }
-  const verdict = await settle(ctx, claim, result);
-  if (verdict?.status === 'suspect') {
+  const decision = await writeOutcome(ctx, claim, result);
+  if (decision?.status === 'suspect') {
     await lookAround(ctx.db);
   }
-  if (verdict?.returned) {
+  if (decision?.returned) {
     await lookForReturns(ctx.db);
   }
-  return verdict?.died ?? false;
+  return decision?.died ?? false;
 }
 
 /**
  * Writes the outcome of a probe. Locks first the lease and then the node, as all code that locks both does. Undefined: the claim was lost,
  * or the node's lease changed meanwhile.
  */
-async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Verdict | undefined> {
+async function writeOutcome(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay): Promise<Decision | undefined> {
   return transaction(ctx.db, async (tx) => {
     const occupant = await findOccupant(tx, claim.nodeId);
     if (occupant !== null) {
@@ -68,36 +68,36 @@ async function settle(ctx: ProbeContext, claim: ClaimedProbe, result: ProbedWay)
     if (!node || node.leaseId !== occupant) {
       return undefined;
     }
-    const verdict = judgeProbe(node, result.outcome, { now: node.now, judgedSince: node.judgedSince, policy: ctx.settings.health });
-    await writeVerdict(tx, claim.nodeId, { ...verdict, reach: result.reach, directFailed: result.directFailed, reason: result.reason?.slice(0, 500) ?? null });
-    await follow(tx, ctx, { claim, node, verdict, reason: result.reason });
-    return verdict;
+    const decision = judgeProbe(node, result.outcome, { now: node.now, judgedSince: node.judgedSince, policy: ctx.settings.health });
+    await writeDecision(tx, claim.nodeId, { ...decision, reach: result.reach, directFailed: result.directFailed, reason: result.reason?.slice(0, 500) ?? null });
+    await follow(tx, ctx, { claim, node, decision, reason: result.reason });
+    return decision;
   });
 }
 
 interface Judged {
   claim: ClaimedProbe;
   node: ProbedNode;
-  verdict: Verdict;
+  decision: Decision;
   reason: string | null;
 }
 
 /** Applies a change of health to the lease on the node and records the events. */
-async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, verdict, reason }: Judged): Promise<void> {
-  if (verdict.status === node.status) {
+async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, decision, reason }: Judged): Promise<void> {
+  if (decision.status === node.status) {
     return;
   }
-  ctx.logger.info('node judged', { nodeId, before: node.status, after: verdict.status, failures: verdict.failures, reason });
-  if (verdict.status !== 'unknown') {
-    await recordEvent(tx, { type: `node.${verdict.status}`, actor: ctx.actor, nodeId, data: { before: node.status, reason } });
+  ctx.logger.info('node judged', { nodeId, before: node.status, after: decision.status, failures: decision.failures, reason });
+  if (decision.status !== 'unknown') {
+    await recordEvent(tx, { type: `node.${decision.status}`, actor: ctx.actor, nodeId, data: { before: node.status, reason } });
   }
-  if (verdict.died) {
+  if (decision.died) {
     ctx.metrics.deaths.inc();
   }
-  if (verdict.died || verdict.status === 'quarantined') {
+  if (decision.died || decision.status === 'quarantined') {
     await abandonNode(tx, { id: nodeId, leaseId: node.leaseId, actor: ctx.actor });
   }
-  if (verdict.returned && node.leaseId !== null) {
+  if (decision.returned && node.leaseId !== null) {
     await resumeLease(tx, ctx, { nodeId, leaseId: node.leaseId });
   }
 }

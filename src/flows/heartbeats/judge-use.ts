@@ -54,7 +54,7 @@ export function createUseJudge(ctx: FlowContext): UseJudge {
 async function judgeAll(ctx: FlowContext, nodeIds: number[]): Promise<Set<number>> {
   const held = new Set<number>();
   for (const use of await listUses(ctx.db, nodeIds)) {
-    if (judgeUse(use) !== use.before && !(await settle(ctx, use))) {
+    if (judgeUse(use) !== use.before && !(await writeBand(ctx, use))) {
       held.add(use.nodeId);
     }
   }
@@ -65,7 +65,7 @@ async function judgeAll(ctx: FlowContext, nodeIds: number[]): Promise<Set<number
  * Writes the band of a node. Records an event when the node becomes short of disk or memory, and when it has recovered. False: another
  * transaction has locked the node.
  */
-function settle(ctx: FlowContext, use: NodeUse): Promise<boolean> {
+function writeBand(ctx: FlowContext, use: NodeUse): Promise<boolean> {
   const { nodeId } = use;
   const band = judgeUse(use);
   return transaction(ctx.db, async (tx) => {

@@ -35,7 +35,7 @@ export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start
     }
   };
   const loop: Loop = createLoop({
-    name: 'visits',
+    name: 'gateway-sessions',
     intervalMs: LOOK_MS,
     clock: ctx.clock,
     logger,

@@ -107,11 +107,11 @@ async function mustBeSavedFirst(tx: Tx, ctx: WorkContext, { lease, node }: { lea
     return false;
   }
   const finalBackup = await findFinalBackup(tx, lease.id);
-  const verdict = finalBackup ? judgeFinalBackup(finalBackup) : 'go';
-  if (verdict === 'ask') {
+  const decision = finalBackup ? judgeFinalBackup(finalBackup) : 'go';
+  if (decision === 'ask') {
     await wantCheckpoint(tx, lease.id);
   }
-  return verdict !== 'go';
+  return decision !== 'go';
 }
 
 /**

@@ -4,14 +4,14 @@ import { transaction } from '../../db/transaction';
 import { createLoop, type Loop } from '../../lib/loop';
 import { type Node, probeSoon } from '../../modules/nodes';
 import {
-  announceHolder, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, nextAnnouncement, type OlderTokens, recordTunnel, type Relay, removeTunnel, startRelay, sweepHolders, type TunnelHub,
-  withdrawHolder,
+  announceOwner, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, nextAnnouncement, type OlderTokens, recordTunnel, type Relay, removeTunnel, startRelay, sweepOwners, type TunnelHub,
+  withdrawOwner,
 } from '../../modules/tunnels';
 import type { FlowContext } from '../support/context';
 import { quarantine } from './quarantine-node';
 
 export interface TunnelContext extends FlowContext {
-  tunnels: { holderId: string; hub: TunnelHub; older: OlderTokens };
+  tunnels: { ownerId: string; hub: TunnelHub; older: OlderTokens };
 }
 
 /** Keeps the tunnels of one API replica. */
@@ -27,7 +27,7 @@ export interface TunnelKeeper {
  * A tunnel owner that does not renew its row for this long is gone, and its tunnels have no owner. It renews the row three times in this
  * time.
  */
-const HOLDER_SECONDS = 15;
+const OWNER_SECONDS = 15;
 const FORGET_SECONDS = 600;
 /** Limit of probes caused by closed tunnels. A proxy that goes down closes all tunnels, and the whole fleet must not be probed at once. */
 const HINTS_PER_SECOND = 20;
@@ -37,23 +37,23 @@ const HINTS_PER_SECOND = 20;
  * on the address of this process as the database sees it.
  */
 export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string | undefined; port: number }): Promise<TunnelKeeper> {
-  const { holderId, hub, older } = ctx.tunnels;
+  const { ownerId, hub, older } = ctx.tunnels;
   const key = randomBytes(32).toString('base64url');
   const host = at.host ?? (await findOwnAddress(ctx.db));
-  const relay: Relay = await startRelay({ holder: { id: holderId, key }, hub, older, host, port: at.port }).catch((cause: unknown) => {
+  const relay: Relay = await startRelay({ owner: { id: ownerId, key }, hub, older, host, port: at.port }).catch((cause: unknown) => {
     throw new Error(`the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`, { cause });
   });
   /** Tokens of the tunnels that this process has recorded in the database. */
   const recorded = new Set<string>();
   const loop: Loop = createLoop({
     name: 'tunnels',
-    intervalMs: (HOLDER_SECONDS * 1000) / 3,
+    intervalMs: (OWNER_SECONDS * 1000) / 3,
     clock: ctx.clock,
     logger: ctx.logger,
     pass: async () => {
       await announce(ctx, { relay, key });
       await dropForgotten(ctx, recorded);
-      await sweepHolders(ctx.db, FORGET_SECONDS);
+      await sweepOwners(ctx.db, FORGET_SECONDS);
       return 'done';
     },
   });
@@ -74,7 +74,7 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
           removeTunnel(ctx.db, node.id, ended).then((last) => last && hint(node.id), (error: unknown) => ctx.logger.warn('a tunnel could not be forgotten', { nodeId: node.id, error }));
         }
       });
-      await recordTunnel(ctx.db, node.id, { token, holderId });
+      await recordTunnel(ctx.db, node.id, { token, ownerId });
       if (hub.holds(node.id, token)) {
         recorded.add(token);
       } else {
@@ -92,16 +92,16 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
       await loop.stop();
       hub.close();
       await relay.close();
-      await withdrawHolder(ctx.db, holderId);
+      await withdrawOwner(ctx.db, ownerId);
     },
   };
 }
 
 /** Announces this process with new relay tokens. The relay accepts the tokens before another process can read them. */
 async function announce({ db, tunnels }: TunnelContext, { relay, key }: { relay: Relay; key: string }): Promise<void> {
-  const announced = await nextAnnouncement(db, HOLDER_SECONDS);
+  const announced = await nextAnnouncement(db, OWNER_SECONDS);
   relay.admit(announced);
-  await announceHolder(db, { id: tunnels.holderId, url: relay.url, key, announced });
+  await announceOwner(db, { id: tunnels.ownerId, url: relay.url, key, announced });
 }
 
 /**
@@ -111,7 +111,7 @@ async function announce({ db, tunnels }: TunnelContext, { relay, key }: { relay:
  */
 async function isTwin(ctx: TunnelContext, node: Node): Promise<boolean> {
   const before = await findTunnel(ctx.db, node.id);
-  return before !== undefined && before.alive && isTunnelAnswering(node.id, { holder: before.holder, older: ctx.tunnels.older });
+  return before !== undefined && before.alive && isTunnelAnswering(node.id, { owner: before.owner, older: ctx.tunnels.older });
 }
 
 async function quarantineTwins(ctx: TunnelContext, node: Node): Promise<void> {
@@ -125,9 +125,9 @@ async function quarantineTwins(ctx: TunnelContext, node: Node): Promise<void> {
 }
 
 /** Closes tunnels whose rows are gone. Two tunnels of the node were opened at the same moment, or the node was shut out. */
-async function dropForgotten({ db, tunnels: { holderId, hub } }: TunnelContext, recorded: ReadonlySet<string>): Promise<void> {
+async function dropForgotten({ db, tunnels: { ownerId, hub } }: TunnelContext, recorded: ReadonlySet<string>): Promise<void> {
   const held = hub.list().filter(({ token }) => recorded.has(token));
-  const known = new Set(await listTunnels(db, holderId));
+  const known = new Set(await listTunnels(db, ownerId));
   for (const { nodeId } of held.filter(({ token }) => !known.has(token))) {
     hub.drop(nodeId);
   }

@@ -5,7 +5,7 @@ import { recordEvent } from '../../modules/audit';
 import {
   type Archive, chainWith, CHECKPOINTS, type ClaimedCheckpoint, claimDueCheckpoints, type Home, type Homes, type Plan, planFull, planNext,
   postponeCheckpoint, renewCheckpoint, selectForgotten,
-  settleCheckpoint, settleCheckpointFailed, settleRemoved, StateMissingError, TooLargeError,
+  completeCheckpoint, failCheckpoint, completeRemoval, StateMissingError, TooLargeError,
 } from '../../modules/checkpoints';
 import { claimed, type QueueJob, type SweepJob } from '../../modules/jobs';
 import { findLease, isRunning, type Lease } from '../../modules/leases';
@@ -90,19 +90,19 @@ async function saveHome(ctx: CheckpointContext, saving: Saving): Promise<void> {
     ctx.metrics.checkpoints.inc({ result: lost ? 'lost' : 'failed' });
     logger.warn(lost ? 'checkpoint taken by another' : 'checkpoint failed', { reason: messageOf(error) });
     if (!lost) {
-      await transaction(ctx.db, (tx) => settleFailure(tx, ctx, { ...saving, message: messageOf(error) }));
+      await transaction(ctx.db, (tx) => recordFailure(tx, ctx, { ...saving, message: messageOf(error) }));
     }
     return;
   }
   failpoint('checkpoint.stored');
-  const settled = await transaction(ctx.db, async (tx) => {
-    const changed = await settleCheckpoint(tx, claim, { archives, seconds: ctx.checkpoints.intervalSeconds });
+  const completed = await transaction(ctx.db, async (tx) => {
+    const changed = await completeCheckpoint(tx, claim, { archives, seconds: ctx.checkpoints.intervalSeconds });
     failpoint('checkpoint.commit');
     return changed;
   });
   failpoint('checkpoint.done');
-  ctx.metrics.checkpoints.inc({ result: settled ? 'ok' : 'lost' });
-  if (!settled) {
+  ctx.metrics.checkpoints.inc({ result: completed ? 'ok' : 'lost' });
+  if (!completed) {
     await ctx.homes.tidy(lease.id, { number: claim.number, chain: claim.archives });
     return;
   }
@@ -131,23 +131,23 @@ async function archiveHome({ homes, checkpoints }: CheckpointContext, { claim, l
 /** Limit of the backoff after failures, in intervals. A tenant who makes the own home backups fail must not delay those of others. */
 const MAX_BACKOFF = 8;
 
-async function settleFailure(tx: Tx, ctx: CheckpointContext, { claim, lease, nodeId, message }: Saving & { message: string }): Promise<void> {
+async function recordFailure(tx: Tx, ctx: CheckpointContext, { claim, lease, nodeId, message }: Saving & { message: string }): Promise<void> {
   const seconds = ctx.checkpoints.intervalSeconds * Math.min(2 ** claim.failures, MAX_BACKOFF);
-  if ((await settleCheckpointFailed(tx, claim, { message, seconds })) && claim.failures === 0) {
+  if ((await failCheckpoint(tx, claim, { message, seconds })) && claim.failures === 0) {
     await recordEvent(tx, { type: 'checkpoint.failed', actor: ctx.actor, leaseId: lease.id, nodeId, userId: lease.userId, data: { message: message.slice(0, 300) } });
   }
 }
 
 async function removeCheckpoints(ctx: CheckpointContext, claim: ClaimedCheckpoint): Promise<void> {
   const removed = await ctx.homes.remove(claim.leaseId);
-  const settled = await transaction(ctx.db, async (tx) => {
-    const held = await settleRemoved(tx, claim);
+  const completed = await transaction(ctx.db, async (tx) => {
+    const held = await completeRemoval(tx, claim);
     if (held && (removed.files > 0 || claim.archives.length > 0)) {
       await recordEvent(tx, { type: 'checkpoint.removed', actor: ctx.actor, leaseId: claim.leaseId, data: { ...removed } });
     }
     return held;
   });
-  ctx.logger.info(settled ? 'checkpoints removed' : 'checkpoints removed by another', { leaseId: claim.leaseId, ...removed });
+  ctx.logger.info(completed ? 'checkpoints removed' : 'checkpoints removed by another', { leaseId: claim.leaseId, ...removed });
 }
 
 /** Removes stored homes of leases that are over or unknown. A process that was frozen, or a restored database, can leave them behind. */

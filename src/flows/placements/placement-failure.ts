@@ -2,7 +2,7 @@ import type { Tx } from '../../db/transaction';
 import { backoffSeconds } from '../../lib/backoff';
 import { recordEvent } from '../../modules/audit';
 import {
-  type ClaimedPlacement, decideAfterFailure, type Lease, lockLease, markMigrating, parkPlacement, reclaimPlacement, settlePlacementFailed,
+  type ClaimedPlacement, decideAfterFailure, type Lease, lockLease, markMigrating, parkPlacement, reclaimPlacement, failPlacement,
 } from '../../modules/leases';
 import { countProvisionFailure, findNode, LOST, suspectNode } from '../../modules/nodes';
 import type { ProvisioningFailure } from '../../modules/provisioning';
@@ -25,11 +25,11 @@ export interface Failure {
 }
 
 /** Records a failure and decides the next action in one transaction. Returns the placement to work on next, or null. */
-export async function settleFailure(tx: Tx, { ctx, placement, failure, message }: Failure): Promise<ClaimedPlacement | null> {
+export async function recordFailure(tx: Tx, { ctx, placement, failure, message }: Failure): Promise<ClaimedPlacement | null> {
   const lease = await lockLease(tx, placement.leaseId);
   const attempts = placement.attempts + 1;
   const retrySeconds = backoffSeconds(ctx.settings.retry, attempts, Math.random());
-  if (!lease || !(await settlePlacementFailed(tx, placement, { message, retrySeconds }))) {
+  if (!lease || !(await failPlacement(tx, placement, { message, retrySeconds }))) {
     return null;
   }
   const { nodeId, generation, leaseId } = placement;
@@ -55,7 +55,7 @@ export async function settleFailure(tx: Tx, { ctx, placement, failure, message }
  */
 export async function leaveLostNode(tx: Tx, ctx: WorkContext, placement: ClaimedPlacement): Promise<ClaimedPlacement | null> {
   const lease = await lockLease(tx, placement.leaseId);
-  const held = await settlePlacementFailed(tx, placement, { message: 'its node was lost', retrySeconds: ctx.settings.migrateIntervalSeconds });
+  const held = await failPlacement(tx, placement, { message: 'its node was lost', retrySeconds: ctx.settings.migrateIntervalSeconds });
   if (!lease || !held) {
     return null;
   }

@@ -5,17 +5,17 @@ import { forgetFinalBackup } from '../../modules/checkpoints';
 import { claimed as allClaimed, type QueueJob } from '../../modules/jobs';
 import {
   activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, PLACEMENTS, renewPlacement,
-  settlePresent,
+  completePlacement,
 } from '../../modules/leases';
 import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../../modules/nodes';
 import { type PlayReport, ProvisioningError, StaleUidError, UidTakenError } from '../../modules/provisioning';
 import { admittedKeys } from '../accounts/admitted-keys';
 import type { WorkContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
-import { leaveLostNode, settleFailure } from './placement-failure';
+import { leaveLostNode, recordFailure } from './placement-failure';
 import { recordRestore, type Restored, restoreHome, takeHomeElsewhere } from './restore-home';
 import { failpoint } from '../support/failpoints';
-import { settleUidTaken } from './uid-taken';
+import { handleUidTaken } from './uid-taken';
 import { whenFree } from '../support/when-free';
 
 export const placementJob: QueueJob<WorkContext, ClaimedPlacement> = {
@@ -76,17 +76,17 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
     return null;
   }
   if (made) {
-    return settleMade(ctx, { placement, job, made, logger });
+    return completeMade(ctx, { placement, job, made, logger });
   }
   const { failure } = error;
   const nextFree = nextUidAfter(error);
   if (nextFree !== undefined && placement.untouched) {
     logger.warn('uid refused', { uid: placement.uid, reason: error.message });
-    return whenFree(ctx, () => transaction(ctx.db, (tx) => settleUidTaken(tx, { ctx, placement, why: error.message, nextFree })));
+    return whenFree(ctx, () => transaction(ctx.db, (tx) => handleUidTaken(tx, { ctx, placement, why: error.message, nextFree })));
   }
   logger.warn('placement failed', { failure, error });
   ctx.metrics.placements.inc({ result: failure });
-  return whenFree(ctx, () => transaction(ctx.db, (tx) => settleFailure(tx, { ctx, placement, failure, message: error.message })));
+  return whenFree(ctx, () => transaction(ctx.db, (tx) => recordFailure(tx, { ctx, placement, failure, message: error.message })));
 }
 
 /**
@@ -107,7 +107,7 @@ interface Made {
   restored: Restored | null;
 }
 
-interface Settling {
+interface MadePlacement {
   placement: ClaimedPlacement;
   job: Job;
   made: Made;
@@ -118,7 +118,7 @@ interface Settling {
  * Completes a placement whose account was made. Returns the placement to work on next. Null: the account is present and its lease active,
  * or this process has lost its claim.
  */
-async function settleMade(ctx: WorkContext, { placement, job: { lease, node }, made, logger }: Settling): Promise<ClaimedPlacement | null> {
+async function completeMade(ctx: WorkContext, { placement, job: { lease, node }, made, logger }: MadePlacement): Promise<ClaimedPlacement | null> {
   failpoint('placement.made');
   const next = await takeHomeElsewhere(ctx, placement, made.restored);
   if (next) {
@@ -126,13 +126,13 @@ async function settleMade(ctx: WorkContext, { placement, job: { lease, node }, m
     ctx.metrics.placements.inc({ result: 'failed' });
     return next;
   }
-  const [settled] = await Promise.all([
-    transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, placement, lease, ...made })),
+  const [completed] = await Promise.all([
+    transaction(ctx.db, (tx) => recordSuccess(tx, { ctx, placement, lease, ...made })),
     expectHeartbeat(ctx.db, node.id, ctx.settings.heartbeatOverdueSeconds),
   ]);
-  failpoint('placement.settled');
-  logger.info(settled ? 'placement present' : 'placement taken by another', { durationMs: made.report.durationMs });
-  ctx.metrics.placements.inc({ result: settled ? 'ok' : 'lost' });
+  failpoint('placement.completed');
+  logger.info(completed ? 'placement present' : 'placement taken by another', { durationMs: made.report.durationMs });
+  ctx.metrics.placements.inc({ result: completed ? 'ok' : 'lost' });
   return null;
 }
 
@@ -207,8 +207,8 @@ async function reasonToLeave(tx: Tx, nodeId: number): Promise<string | null> {
   return node.drained && node.evacuating ? 'its node is drained' : null;
 }
 
-async function settleSuccess(tx: Transaction, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
-  if (!(await settlePresent(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
+async function recordSuccess(tx: Transaction, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
+  if (!(await completePlacement(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
     return false;
   }
   const [migratingSeconds, activated] = await tx.batch((batch) => Promise.all([

@@ -1,6 +1,6 @@
 import type { Tx } from '../../db/transaction';
 import { recordEvent } from '../../modules/audit';
-import { type ClaimedPlacement, lockLease, renumberPlacement, settlePlacementFailed } from '../../modules/leases';
+import { type ClaimedPlacement, lockLease, renumberPlacement, failPlacement } from '../../modules/leases';
 import { noteUidRefusal, takeUid } from '../../modules/nodes';
 import type { WorkContext } from '../support/context';
 import { moveOn } from './placement-failure';
@@ -21,7 +21,7 @@ export interface UidTaken {
  * because this is no failure of the machine. After several refusals in a row, or when no uid is left, the lease moves. Returns the
  * placement to work on next, or null.
  */
-export async function settleUidTaken(tx: Tx, { ctx, placement, why, nextFree }: UidTaken): Promise<ClaimedPlacement | null> {
+export async function handleUidTaken(tx: Tx, { ctx, placement, why, nextFree }: UidTaken): Promise<ClaimedPlacement | null> {
   const { nodeId, leaseId, generation, uid } = placement;
   const lease = await lockLease(tx, leaseId);
   if (!lease) {
@@ -30,7 +30,7 @@ export async function settleUidTaken(tx: Tx, { ctx, placement, why, nextFree }: 
   const mayTryAgain = (placement.refusedUids ?? 0) + 1 < MAX_REFUSED_UIDS;
   const next = mayTryAgain ? await takeUid(tx, { nodeId, fleet: ctx.settings.uids, least: Math.max(nextFree, uid + 1) }) : null;
   const renumbered = next === null ? undefined : await renumberPlacement(tx, placement, { uid: next, claimSeconds: ctx.settings.claimSeconds });
-  const held = renumbered ?? (next === null && (await settlePlacementFailed(tx, placement, { message: why, retrySeconds: ctx.settings.migrateIntervalSeconds })));
+  const held = renumbered ?? (next === null && (await failPlacement(tx, placement, { message: why, retrySeconds: ctx.settings.migrateIntervalSeconds })));
   if (!held) {
     return null;
   }

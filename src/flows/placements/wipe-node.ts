@@ -4,9 +4,9 @@ import { messageOf } from '../../lib/errors';
 import { randomName } from '../../lib/ids';
 import { recordEvent } from '../../modules/audit';
 import { claimed, type QueueJob } from '../../modules/jobs';
-import { endLeases, listPlacementsToWipe, type Placement, settlePlacementsWiped } from '../../modules/leases';
+import { endLeases, listPlacementsToWipe, type Placement, markPlacementsWiped } from '../../modules/leases';
 import {
-  type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, settleWiped, settleWipeFailed, settleWipeUnfinished,
+  type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, completeWipe, failWipe, endUnfinishedWipe,
   type Storage, suspectNode, targetOf, WIPES,
 } from '../../modules/nodes';
 import { type AccountToWipe, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../../modules/provisioning';
@@ -58,11 +58,11 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
       () => renewWipe(ctx.db, claim, ctx.settings.claimSeconds),
       (signal) => wipeAndVerify(ctx, { claim, placements, signal }),
     );
-    const settled = await transaction(ctx.db, (tx) => settleSuccess(tx, { ctx, claim, placements, report }));
+    const completed = await transaction(ctx.db, (tx) => recordSuccess(tx, { ctx, claim, placements, report }));
     failpoint('wipe.done');
-    ctx.metrics.wipes.inc({ result: settled ? 'ok' : 'lost' });
+    ctx.metrics.wipes.inc({ result: completed ? 'ok' : 'lost' });
     ctx.metrics.wipeSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
-    logger.info(settled ? 'node wiped' : 'wipe taken by another', { accounts: placements.length, durationMs: ctx.clock.monotonicMs() - startedAt });
+    logger.info(completed ? 'node wiped' : 'wipe taken by another', { accounts: placements.length, durationMs: ctx.clock.monotonicMs() - startedAt });
   } catch (error) {
     if (error instanceof ClaimLostError) {
       ctx.metrics.wipes.inc({ result: 'lost' });
@@ -71,7 +71,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
     }
     if (error instanceof UnfinishedWipeError) {
       // Retried after a pause, because a node could report this for ever.
-      await transaction(ctx.db, (tx) => settleWipeUnfinished(tx, claim, backoffSeconds(ctx.settings.retry, 1, Math.random())));
+      await transaction(ctx.db, (tx) => endUnfinishedWipe(tx, claim, backoffSeconds(ctx.settings.retry, 1, Math.random())));
       ctx.metrics.wipes.inc({ result: 'unfinished' });
       logger.warn('wipe goes on: its time was over before everything was removed', { durationMs: ctx.clock.monotonicMs() - startedAt });
       return;
@@ -82,7 +82,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
       throw error;
     }
     logger.error('wipe failed', { error, output: error instanceof ProvisioningError ? error.output : undefined });
-    await transaction(ctx.db, (tx) => settleFailure(tx, { ctx, claim, error }));
+    await transaction(ctx.db, (tx) => recordFailure(tx, { ctx, claim, error }));
   }
 }
 
@@ -135,11 +135,11 @@ async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, acco
   }
 }
 
-async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
+async function recordSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
   const { wipe, verify, fitness } = report;
   const storage = storageOf(report);
   const failing = fitness.checks.find(({ result }) => result === 'fail');
-  const withheld = await settleWiped(tx, claim, {
+  const withheld = await completeWipe(tx, claim, {
     fence: fitness.fence ?? fenceOf(wipe),
     fleet: ctx.settings.uids,
     notExamined: storage.notExamined,
@@ -150,7 +150,7 @@ async function settleSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: 
   if (withheld === undefined) {
     return false;
   }
-  await settlePlacementsWiped(tx, placements.map(({ id }) => id), { wipe, verify });
+  await markPlacementsWiped(tx, placements.map(({ id }) => id), { wipe, verify });
   await recordOutcome(tx, { ctx, claim, report, withheld, accounts: placements.length });
   for (const { leaseId, generation } of placements) {
     await recordEvent(tx, { type: 'placement.wiped', actor: ctx.actor, leaseId, nodeId: claim.node.id, data: { generation } });
@@ -190,10 +190,10 @@ async function recordOutcome(tx: Tx, { ctx, claim: { node }, report, withheld, a
   }
 }
 
-async function settleFailure(tx: Tx, { ctx, claim, error }: { ctx: WorkContext; claim: ClaimedWipe; error: unknown }): Promise<void> {
+async function recordFailure(tx: Tx, { ctx, claim, error }: { ctx: WorkContext; claim: ClaimedWipe; error: unknown }): Promise<void> {
   const failures = claim.node.wipeFailures + 1;
   const message = messageOf(error);
-  if (!(await settleWipeFailed(tx, claim, backoffSeconds(ctx.settings.retry, failures, Math.random())))) {
+  if (!(await failWipe(tx, claim, backoffSeconds(ctx.settings.retry, failures, Math.random())))) {
     return;
   }
   const findings = error instanceof NotCleanError ? error.findings.slice(0, 20) : [];

@@ -22,7 +22,7 @@ export interface Standing {
  * The decision on one request: an error, a rent of before, the `granted`th rent of this batch, a repetition of that rent, or `short`: too few
  * nodes are free.
  */
-export type Verdict = { error: unknown } | { known: Reservation } | { granted: number } | { repeats: number } | 'short';
+export type Decision = { error: unknown } | { known: Reservation } | { granted: number } | { repeats: number } | 'short';
 
 export interface Wish {
   requirements: Requirements;
@@ -59,7 +59,7 @@ export function wishesOf(requests: SecretRequest[], { users, running, rents }: S
 }
 
 /** A refusal concerns one request. An error of the database ends the transaction for the whole batch. */
-function orGiveUp(error: unknown): Verdict {
+function orGiveUp(error: unknown): Decision {
   if (error instanceof OrionError || isBusy(error)) {
     return { error };
   }
@@ -67,11 +67,11 @@ function orGiveUp(error: unknown): Verdict {
 }
 
 /** Decides on the requests in order. Each request gets what it would get alone, after the requests before it. */
-export async function decideGroup(requests: SecretRequest[], standing: Standing, take: Take): Promise<{ verdicts: Verdict[]; granted: Granted[] }> {
+export async function decideGroup(requests: SecretRequest[], standing: Standing, take: Take): Promise<{ decisions: Decision[]; granted: Granted[] }> {
   const running = new Map(standing.running);
   const granted: Granted[] = [];
   const grantedByName = new Map<string, number>();
-  const decide = async (request: SecretRequest): Promise<Verdict> => {
+  const decide = async (request: SecretRequest): Promise<Decision> => {
     const user = standing.users.get(request.user.id);
     if (!user) {
       throw standing.missing === 'gone' ? noSuchUser() : new NodesBusyError();
@@ -101,9 +101,9 @@ export async function decideGroup(requests: SecretRequest[], standing: Standing,
     }
     return { granted: granted.length - 1 };
   };
-  const verdicts: Verdict[] = [];
+  const decisions: Decision[] = [];
   for (const request of requests) {
-    verdicts.push(await decide(request).catch(orGiveUp));
+    decisions.push(await decide(request).catch(orGiveUp));
   }
-  return { verdicts, granted };
+  return { decisions, granted };
 }

@@ -7,7 +7,7 @@ import { countRunningLeases, findRentsByKeys } from '../../modules/leases';
 import { countFreeNodes } from '../../modules/nodes';
 import { withKeysOfNow } from '../accounts/admitted-keys';
 import type { FlowContext } from '../support/context';
-import { decideGroup, nameOfKey, type Standing, type Take, type Verdict, wishesOf } from './decide-group';
+import { decideGroup, nameOfKey, type Standing, type Take, type Decision, wishesOf } from './decide-group';
 import { createPools, nameOf, type Pools, sumUp } from './free-pools';
 import { leaseNodes } from './lease-nodes';
 import { noNodeFree } from './no-node-free';
@@ -106,11 +106,11 @@ async function runGroup(ctx: FlowContext, group: Group): Promise<PromiseSettledR
 async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: asked, waits = false }: Group): Promise<PromiseSettledResult<Reservation>[]> {
   const [standing, take] = await readAndLock(tx, { pools, requests: asked, waits });
   const requests = await tx.batch((batch) => Promise.all(asked.map((request) => withKeysOfNow(batch, request, standing.users.get(request.user.id)))));
-  const { verdicts, granted } = await decideGroup(requests, standing, take);
-  const short = requests.filter((_, at) => verdicts[at] === 'short');
+  const { decisions, granted } = await decideGroup(requests, standing, take);
+  const short = requests.filter((_, at) => decisions[at] === 'short');
   const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
   const isBusy = await findOutWhoIsBusy(tx, short);
-  return requests.map((request, at) => settle(verdicts[at] ?? 'short', reservations, () => isBusy(request)));
+  return requests.map((request, at) => resultOf(decisions[at] ?? 'short', reservations, () => isBusy(request)));
 }
 
 /**
@@ -144,19 +144,19 @@ async function findOutWhoIsBusy(tx: Tx, requests: SecretRequest[]): Promise<(req
   return ({ requirements, count }) => (free.get(nameOf(requirements)) ?? 0) >= count;
 }
 
-function settle(verdict: Verdict, reservations: Reservation[], isBusy: () => boolean): PromiseSettledResult<Reservation> {
-  if (verdict === 'short') {
+function resultOf(decision: Decision, reservations: Reservation[], isBusy: () => boolean): PromiseSettledResult<Reservation> {
+  if (decision === 'short') {
     return { status: 'rejected', reason: isBusy() ? new NodesBusyError() : new NothingFreeError() };
   }
-  if ('error' in verdict) {
-    return { status: 'rejected', reason: verdict.error };
+  if ('error' in decision) {
+    return { status: 'rejected', reason: decision.error };
   }
-  if ('known' in verdict) {
-    return { status: 'fulfilled', value: verdict.known };
+  if ('known' in decision) {
+    return { status: 'fulfilled', value: decision.known };
   }
-  const value = reservations['granted' in verdict ? verdict.granted : verdict.repeats];
+  const value = reservations['granted' in decision ? decision.granted : decision.repeats];
   if (!value) {
     throw new Error('a request was granted and not leased');
   }
-  return { status: 'fulfilled', value: 'granted' in verdict ? value : { ...value, reserved: [], replayed: true } };
+  return { status: 'fulfilled', value: 'granted' in decision ? value : { ...value, reserved: [], replayed: true } };
 }

@@ -11,7 +11,7 @@ import { channel } from 'node:diagnostics_channel';
 export type Step =
   | 'register.begin' | 'register.commit' | 'register.done'
   | 'rent.begin' | 'rent.commit' | 'rent.reserved' | 'rent.answering'
-  | 'placement.claimed' | 'placement.making' | 'placement.made' | 'placement.commit' | 'placement.settled'
+  | 'placement.claimed' | 'placement.making' | 'placement.made' | 'placement.commit' | 'placement.completed'
   | 'extend.begin' | 'extend.commit' | 'extend.done'
   | 'release.begin' | 'release.commit' | 'release.done'
   | 'expire.begin' | 'expire.commit' | 'expire.done'

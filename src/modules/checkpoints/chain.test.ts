@@ -55,7 +55,7 @@ describe('tidying', () => {
 describe('a planned move', () => {
   it.each([
     ['ask', null, false], ['wait', 0, false], ['wait', 119, false], ['go', 121, false], ['go', 1, true], ['ask', 181, true],
-  ] as const)('%s: wanted for %p s, tried since %p', (verdict, wantedSeconds, tried) => {
-    expect(judgeFinalBackup({ wantedSeconds, tried })).toBe(verdict);
+  ] as const)('%s: wanted for %p s, tried since %p', (decision, wantedSeconds, tried) => {
+    expect(judgeFinalBackup({ wantedSeconds, tried })).toBe(decision);
   });
 });

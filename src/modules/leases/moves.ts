@@ -16,7 +16,7 @@ export const LEASE_MOVES = {
 /** Every change of a placement's state. */
 export const PLACEMENT_MOVES = {
   make: { from: [], to: 'creating', cause: 'lease rented or moved' },
-  settle: { from: ['creating', 'present'], to: 'present', cause: 'account made' },
+  complete: { from: ['creating', 'present'], to: 'present', cause: 'account made' },
   resume: { from: ['creating', 'present'], to: 'creating', cause: 'its node came back' },
   retire: { from: ['creating', 'present'], to: 'wiping', cause: 'lease ended or moved' },
   wipe: { from: ['wiping'], to: 'wiped', cause: 'wipe verified' },

@@ -24,7 +24,7 @@ export interface HealthContext {
   policy: HealthPolicy;
 }
 
-export interface Verdict extends HealthState {
+export interface Decision extends HealthState {
   status: 'unknown' | 'alive' | 'suspect' | 'dead' | 'quarantined';
   nextProbeSeconds: number;
   /** The node was not dead before this probe and is dead now. */
@@ -34,7 +34,7 @@ export interface Verdict extends HealthState {
 }
 
 /** Judges one probe of a node whose health is watched (unknown, alive, suspect or dead). Pure. */
-export function judgeProbe(state: HealthState, outcome: ProbeOutcome, context: HealthContext): Verdict {
+export function judgeProbe(state: HealthState, outcome: ProbeOutcome, context: HealthContext): Decision {
   switch (outcome) {
     case 'ok':
       return judgeSuccess(state, context);
@@ -45,9 +45,9 @@ export function judgeProbe(state: HealthState, outcome: ProbeOutcome, context: H
   }
 }
 
-const quiet = (state: HealthState): Omit<Verdict, 'status' | 'nextProbeSeconds'> => ({ ...state, died: false, returned: false });
+const quiet = (state: HealthState): Omit<Decision, 'status' | 'nextProbeSeconds'> => ({ ...state, died: false, returned: false });
 
-function judgeSuccess(state: HealthState, { policy }: HealthContext): Verdict {
+function judgeSuccess(state: HealthState, { policy }: HealthContext): Decision {
   return {
     ...quiet(state),
     status: 'alive',
@@ -58,7 +58,7 @@ function judgeSuccess(state: HealthState, { policy }: HealthContext): Verdict {
   };
 }
 
-function judgeFailure(state: HealthState, { now, judgedSince, policy }: HealthContext): Verdict {
+function judgeFailure(state: HealthState, { now, judgedSince, policy }: HealthContext): Decision {
   if (state.status === 'dead') {
     return { ...quiet(state), status: 'dead', nextProbeSeconds: policy.intervalSeconds };
   }
@@ -84,12 +84,12 @@ export interface FleetCounts {
   failing: number;
 }
 
-const MIN_FAILING_FOR_BRAKE = 3;
+const MIN_FAILING_FOR_BREAKER = 3;
 
 /**
  * Returns true when most of the fleet fails at once. Then the control plane has more likely lost contact with the nodes than the machines
  * have died, and moving leases would do harm (I8). The breaker stays closed while fewer than three nodes fail. Pure.
  */
 export function shouldOpenBreaker({ healthy, failing }: FleetCounts): boolean {
-  return failing >= MIN_FAILING_FOR_BRAKE && failing > healthy;
+  return failing >= MIN_FAILING_FOR_BREAKER && failing > healthy;
 }

@@ -12,7 +12,7 @@ export * from './queries/find-nodes';
 export * from './queries/fleet';
 export * from './queries/heartbeats';
 export * from './queries/join-tokens';
-export { type KeepableNode, listKeepableNodes, settleAnswers } from './queries/keepalive-probes';
+export { type KeepableNode, listKeepableNodes, completeAnsweredProbes } from './queries/keepalive-probes';
 export * from './queries/free-nodes';
 export * from './queries/occupancy';
 export * from './queries/operate';

@@ -4,7 +4,7 @@ import type { Logger } from '../../lib/logger';
 import { createProber, type Dial, type PooledSessions, publicKeyOf } from '../../ssh';
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
-import { createWarmPlays } from './ansible/warm-plays';
+import { createPreforkPlays } from './ansible/prefork-plays';
 import { NewerAccountError, ProvisioningError, type ProvisioningFailure, StaleUidError, UidTakenError, UnfinishedWipeError } from './errors';
 import { parseFindings } from './findings';
 import { proveFitness } from './fitness';
@@ -30,7 +30,7 @@ export interface AnsibleProvisionerDeps {
   clock: Clock;
   logger: Logger;
   /** Runs plays in prefork workers. Undefined: each play is a one-off run of ansible-playbook. */
-  warm: { sessions: PooledSessions; openSessions: () => PooledSessions } | undefined;
+  prefork: { sessions: PooledSessions; openSessions: () => PooledSessions } | undefined;
   /** Name or path of ansible-playbook. */
   ansiblePlaybook?: string;
 }
@@ -53,8 +53,8 @@ const WAY_BACK_SECONDS = 5;
 export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleProvisioner {
   const { clock, deadlineSeconds } = deps;
   const executable = deps.ansiblePlaybook;
-  const warm = deps.warm && createWarmPlays({ ...deps, ...deps.warm, executable });
-  const runPlay = createPlayRunner({ ...deps, managementUser: deps.managementUser ?? 'orion-mgmt', executable, warm });
+  const prefork = deps.prefork && createPreforkPlays({ ...deps, ...deps.prefork, executable });
+  const runPlay = createPlayRunner({ ...deps, managementUser: deps.managementUser ?? 'orion-mgmt', executable, prefork });
   const limit = pLimit(deps.concurrency);
   const checkKey = publicKeyOf(deps.privateKey);
   const limitSeconds = Math.max(5, deadlineSeconds - WAY_BACK_SECONDS);
@@ -100,7 +100,7 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
       }
       return { clean: verified.findings.length === 0, ...verified, durationMs: play.durationMs };
     },
-    close: async () => warm?.close(),
+    close: async () => prefork?.close(),
   };
   return provisioner;
 }

@@ -8,7 +8,7 @@ import { NoTunnelError, type TunnelHub } from './hub';
 import { findTunnel } from './queries/tunnels';
 import { RELAY_PROTOCOL } from './relay';
 import { type OlderTokens, relayToken } from './relay-tokens';
-import type { TunnelHolder } from './types';
+import type { TunnelOwner } from './types';
 
 export interface TunnelDialDeps {
   db: Db;
@@ -16,7 +16,7 @@ export interface TunnelDialDeps {
   /** Tokens for owners of the previous release; only in an API. */
   older?: OlderTokens | undefined;
   /** The tunnels of this process, if it owns any. */
-  own?: { holderId: string; hub: TunnelHub };
+  own?: { ownerId: string; hub: TunnelHub };
 }
 
 /** `none`: the database has no tunnel of the node. `lost`: the owner of the tunnel is gone. */
@@ -39,9 +39,9 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
       return 'none';
     }
     try {
-      return await (found.holder.id === deps.own?.holderId ? deps.own.hub.open(nodeId, signal) : openThrough({ nodeId, holder: found.holder, older: deps.older, signal }));
+      return await (found.owner.id === deps.own?.ownerId ? deps.own.hub.open(nodeId, signal) : openThrough({ nodeId, owner: found.owner, older: deps.older, signal }));
     } catch (error) {
-      if (error instanceof HolderGoneError || error instanceof NoTunnelError) {
+      if (error instanceof OwnerGoneError || error instanceof NoTunnelError) {
         return 'lost';
       }
       throw error;
@@ -71,30 +71,30 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
 }
 
 /** The owner cannot be reached, or does not have the tunnel (any more). */
-class HolderGoneError extends Error {
-  override name = 'HolderGoneError';
+class OwnerGoneError extends Error {
+  override name = 'OwnerGoneError';
 }
 
 interface Way {
   nodeId: number;
-  holder: TunnelHolder;
+  owner: TunnelOwner;
   older: OlderTokens | undefined;
   signal: AbortSignal;
 }
 
 /**
- * Returns the token for the tunnel's owner. Throws HolderGoneError for an owner of the previous release, unless this process can sign that
+ * Returns the token for the tunnel's owner. Throws OwnerGoneError for an owner of the previous release, unless this process can sign that
  * release's tokens.
  */
-function tokenFor({ nodeId, holder, older }: Way): string {
-  if (holder.key === null && older === undefined) {
-    throw new HolderGoneError('the replica that holds the tunnel is of an older release: update the APIs first');
+function tokenFor({ nodeId, owner, older }: Way): string {
+  if (owner.key === null && older === undefined) {
+    throw new OwnerGoneError('the replica that holds the tunnel is of an older release: update the APIs first');
   }
-  return holder.key === null && older !== undefined ? older.sign(holder.id, nodeId) : relayToken(holder, nodeId);
+  return owner.key === null && older !== undefined ? older.sign(owner.id, nodeId) : relayToken(owner, nodeId);
 }
 
 function ask(way: Way, headers: Record<string, string>): ClientRequest {
-  return request(`${way.holder.url}/tunnels/${way.nodeId}`, { agent: false, signal: way.signal, headers: { ...headers, authorization: `Bearer ${tokenFor(way)}` } });
+  return request(`${way.owner.url}/tunnels/${way.nodeId}`, { agent: false, signal: way.signal, headers: { ...headers, authorization: `Bearer ${tokenFor(way)}` } });
 }
 
 function openThrough(way: Way): Promise<Duplex> {
@@ -111,16 +111,16 @@ function openThrough(way: Way): Promise<Duplex> {
     });
     asked.once('response', (res) => {
       res.resume();
-      reject(res.statusCode === 404 ? new HolderGoneError('no such tunnel') : new Error('the node does not answer through its tunnel'));
+      reject(res.statusCode === 404 ? new OwnerGoneError('no such tunnel') : new Error('the node does not answer through its tunnel'));
     });
-    asked.once('error', (error: NodeJS.ErrnoException) => reject(way.signal.aborted ? error : new HolderGoneError(error.message)));
+    asked.once('error', (error: NodeJS.ErrnoException) => reject(way.signal.aborted ? error : new OwnerGoneError(error.message)));
     asked.end();
   });
 }
 
 /** Whether the agent behind a recorded tunnel answers a ping. */
-export async function isTunnelAnswering(nodeId: number, { holder, older }: Pick<Way, 'holder' | 'older'>): Promise<boolean> {
-  const status = await withDeadline(ASK_MS, (signal) => statusOf({ nodeId, holder, older, signal })).catch(() => 0);
+export async function isTunnelAnswering(nodeId: number, { owner, older }: Pick<Way, 'owner' | 'older'>): Promise<boolean> {
+  const status = await withDeadline(ASK_MS, (signal) => statusOf({ nodeId, owner, older, signal })).catch(() => 0);
   return status === 200;
 }
 

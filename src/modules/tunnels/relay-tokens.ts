@@ -1,9 +1,9 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import type { TunnelHolder } from './types';
+import type { TunnelOwner } from './types';
 
 /** The values that a token must match: a node's tunnel at one owner, and one of the announcements that the owner accepts. */
 export interface Shown {
-  holder: Pick<TunnelHolder, 'id' | 'key'>;
+  owner: Pick<TunnelOwner, 'id' | 'key'>;
   nodeId: number;
   announcements: readonly string[];
 }
@@ -14,15 +14,15 @@ export interface Shown {
  * announcement changes every few seconds. So a token's lifetime depends on no process's clock. A stolen token gives a stream to that node's
  * sshd for that time, and nothing else. Throws for an owner without a key.
  */
-export function relayToken({ id, key, announced }: Pick<TunnelHolder, 'id' | 'key' | 'announced'>, nodeId: number): string {
+export function relayToken({ id, key, announced }: Pick<TunnelOwner, 'id' | 'key' | 'announced'>, nodeId: number): string {
   if (key === null) {
-    throw new Error(`the holder ${id} is of an older release`);
+    throw new Error(`the owner ${id} is of an older release`);
   }
   return mac(key, id, nodeId, announced);
 }
 
-export const isRelayToken = (token: string, { holder, nodeId, announcements }: Shown): boolean =>
-  announcements.some((announced) => isSame(token, relayToken({ ...holder, announced }, nodeId)));
+export const isRelayToken = (token: string, { owner, nodeId, announcements }: Shown): boolean =>
+  announcements.some((announced) => isSame(token, relayToken({ ...owner, announced }, nodeId)));
 
 /**
  * The tokens of the previous release, which has no keys of owners and derives its tokens from the key of the access tokens. They do not
@@ -30,15 +30,15 @@ export const isRelayToken = (token: string, { holder, nodeId, announcements }: S
  * removed with the next release.
  */
 export interface OlderTokens {
-  sign(holderId: string, nodeId: number): string;
-  verify(token: string, shown: Pick<Shown, 'holder' | 'nodeId'>): boolean;
+  sign(ownerId: string, nodeId: number): string;
+  verify(token: string, shown: Pick<Shown, 'owner' | 'nodeId'>): boolean;
 }
 
 export function olderTokens(secrets: readonly [string, ...string[]]): OlderTokens {
   const [first, ...others] = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', 'orion tunnel relay', 32))) as [Buffer, ...Buffer[]];
   return {
-    sign: (holderId, nodeId) => mac(first, holderId, nodeId),
-    verify: (token, { holder, nodeId }) => [first, ...others].some((key) => isSame(token, mac(key, holder.id, nodeId))),
+    sign: (ownerId, nodeId) => mac(first, ownerId, nodeId),
+    verify: (token, { owner, nodeId }) => [first, ...others].some((key) => isSame(token, mac(key, owner.id, nodeId))),
   };
 }
 

@@ -4,7 +4,7 @@ import { withDeadline } from '../../lib/clock';
 import { joinStreams } from '../../lib/join-streams';
 import { NoTunnelError, type TunnelHub } from './hub';
 import { isRelayToken, type OlderTokens } from './relay-tokens';
-import type { TunnelHolder } from './types';
+import type { TunnelOwner } from './types';
 
 /** The server through which the rest of the control plane uses the tunnels of this process. */
 export interface Relay {
@@ -15,7 +15,7 @@ export interface Relay {
 }
 
 export interface RelayDeps {
-  holder: Pick<TunnelHolder, 'id' | 'key'>;
+  owner: Pick<TunnelOwner, 'id' | 'key'>;
   hub: TunnelHub;
   /** Tokens of callers of the previous release. */
   older: OlderTokens;
@@ -72,12 +72,12 @@ function urlOf(server: Server): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
-type Admission = Pick<RelayDeps, 'holder' | 'older' | 'hub'> & { announcements: string[] };
+type Admission = Pick<RelayDeps, 'owner' | 'older' | 'hub'> & { announcements: string[] };
 
-function admittedNode({ url = '', headers }: IncomingMessage, { holder, older, announcements }: Admission): number | undefined {
+function admittedNode({ url = '', headers }: IncomingMessage, { owner, older, announcements }: Admission): number | undefined {
   const nodeId = Number(/^\/tunnels\/([1-9]\d{0,14})$/.exec(url)?.[1]);
   const [, token = ''] = /^Bearer (\S{1,200})$/.exec(headers.authorization ?? '') ?? [];
-  const shown = { holder, nodeId, announcements };
+  const shown = { owner, nodeId, announcements };
   return Number.isSafeInteger(nodeId) && (isRelayToken(token, shown) || older.verify(token, shown)) ? nodeId : undefined;
 }
 

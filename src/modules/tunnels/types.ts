@@ -1,5 +1,5 @@
 /** A replica that owns tunnels. */
-export interface TunnelHolder {
+export interface TunnelOwner {
   /** New with each start of the process. */
   id: string;
   /** URL of its relay, `http://host:port`, for the rest of the control plane. */
@@ -14,7 +14,7 @@ export interface TunnelHolder {
 
 export interface TunnelRecord {
   token: string;
-  holder: TunnelHolder;
+  owner: TunnelOwner;
   /** Whether the owner has not expired. */
   alive: boolean;
 }

@@ -23,7 +23,7 @@ async function aLink({ banner, welcome = (ctx) => ctx.accept() }: { banner?: str
   const suspected: number[] = [];
   const target = { nodeId: 7, address: '127.0.0.1', port, hostKey: key.public.split(' ').slice(0, 2).join(' '), reach: 'direct' as const };
   const link = createNodeLink({
-    visitor: { leaseId: 1, address: '127.0.0.1', publicKey: key.public.split(' ').slice(0, 2).join(' ') },
+    gatewayClient: { leaseId: 1, address: '127.0.0.1', publicKey: key.public.split(' ').slice(0, 2).join(' ') },
     privateKey: key.private,
     clock: systemClock,
     dial: () => Promise.resolve(connect(port, '127.0.0.1')),

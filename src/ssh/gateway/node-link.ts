@@ -1,7 +1,7 @@
 import { type Clock, withDeadline } from '../../lib/clock';
 import type { Dial } from '../dial';
 import { CONNECT_MS, LoginRefusedError, logInToNode, type NodeConnection, type Present } from './node-login';
-import type { LeaseDirectory, Visitor, Whereabouts } from './types';
+import type { LeaseDirectory, GatewayClient, Whereabouts } from './types';
 
 /** The machine does not admit the lease's account. The text is for the user. */
 interface Refusal {
@@ -23,7 +23,7 @@ export interface NodeLink {
 }
 
 export interface NodeLinkDeps {
-  visitor: Visitor;
+  gatewayClient: GatewayClient;
   directory: LeaseDirectory;
   dial: Dial;
   privateKey: string;
@@ -48,7 +48,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   /** Ends the pause between two attempts when the lease changes. */
   let pause = new AbortController();
 
-  const unwatch = directory.watch(deps.visitor, (news) => {
+  const unwatch = directory.watch(deps.gatewayClient, (news) => {
     at = news;
     pause.abort();
     if (current && !isStillAt(current.at, news)) {

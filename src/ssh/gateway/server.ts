@@ -7,8 +7,8 @@ import type { Dial } from '../dial';
 import { createFailures, type Failures } from './failures';
 import { createHalfOpen, type HalfOpen } from './half-open';
 import { admitFullPackets, DISCONNECT, endWithReason, requirePatchedSsh2 } from './ssh2-patch';
-import type { GatewayMeter, GatewaySettings, LeaseDirectory, LoginResult, Visitor } from './types';
-import { serveVisit } from './visit';
+import type { GatewayMeter, GatewaySettings, LeaseDirectory, LoginResult, GatewayClient } from './types';
+import { serveGatewaySession } from './gateway-session';
 
 export interface GatewayDeps {
   settings: GatewaySettings;
@@ -46,10 +46,10 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
   const { settings, clock, meter } = deps;
   const failures = createFailures();
   const halfOpen = createHalfOpen(clock);
-  const visits = new Map<number, Set<Connection>>();
+  const sessions = new Map<number, Set<Connection>>();
   const ssh = new ssh2.Server(
     { hostKeys: settings.hostKeys, ident: 'Orion', keepaliveInterval: KEEPALIVE_MS, keepaliveCountMax: 4, algorithms: { cipher: CIPHERS as never } },
-    (connection, info) => welcome(connection, info, { ...deps, failures, visits, halfOpen }),
+    (connection, info) => welcome(connection, info, { ...deps, failures, sessions, halfOpen }),
   );
   const tcp = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }, (socket: Socket) => {
     socket.on('error', () => undefined);
@@ -79,17 +79,17 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
     tcp.once('error', reject);
     tcp.listen(port, host, resolve);
   });
-  return { port: (tcp.address() as AddressInfo).port, close: (limitMs) => close(tcp, { visits, clock, limitMs }) };
+  return { port: (tcp.address() as AddressInfo).port, close: (limitMs) => close(tcp, { sessions, clock, limitMs }) };
 }
 
 interface ServerDeps extends GatewayDeps {
   failures: Failures;
-  visits: Map<number, Set<Connection>>;
+  sessions: Map<number, Set<Connection>>;
   halfOpen: HalfOpen;
 }
 
 function welcome(connection: Connection, { ip, port }: ClientInfo, deps: ServerDeps): void {
-  let visitor: Visitor | undefined;
+  let gatewayClient: GatewayClient | undefined;
   let unless: LoginResult = 'refused';
   const mayTry = limitAttempts();
   deps.halfOpen.greeted(ip, port);
@@ -104,7 +104,7 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, deps: ServerD
         if (admitted === 'may sign') {
           ctx.accept();
         } else if (admitted && hasRoom(deps, admitted.leaseId)) {
-          visitor = admitted;
+          gatewayClient = admitted;
           ctx.accept();
         } else {
           unless = admitted ? 'full' : 'refused';
@@ -120,12 +120,12 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, deps: ServerD
   connection.once('ready', () => {
     admitFullPackets(connection);
     const socket = deps.halfOpen.passed(ip, port);
-    if (visitor && socket) {
-      receive(connection, visitor, { ...deps, socket });
+    if (gatewayClient && socket) {
+      receive(connection, gatewayClient, { ...deps, socket });
     }
   });
   connection.once('close', () => {
-    if (!visitor) {
+    if (!gatewayClient) {
       deps.meter.login(unless);
       deps.failures.count(ip);
     }
@@ -148,20 +148,20 @@ function limitAttempts(): (ctx: AuthContext) => boolean {
   };
 }
 
-const hasRoom = ({ visits, settings }: ServerDeps, leaseId: number): boolean => (visits.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
+const hasRoom = ({ sessions, settings }: ServerDeps, leaseId: number): boolean => (sessions.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
 
-function receive(connection: Connection, visitor: Visitor, deps: ServerDeps & { socket: Socket }): void {
-  const { clock, directory, logger, meter, socket, visits } = deps;
-  const { leaseId, address } = visitor;
+function receive(connection: Connection, gatewayClient: GatewayClient, deps: ServerDeps & { socket: Socket }): void {
+  const { clock, directory, logger, meter, socket, sessions } = deps;
+  const { leaseId, address } = gatewayClient;
   const startedAt = clock.monotonicMs();
-  const link = serveVisit(connection, { ...deps, visitor });
-  const present = visits.get(leaseId) ?? new Set();
+  const link = serveGatewaySession(connection, { ...deps, gatewayClient });
+  const present = sessions.get(leaseId) ?? new Set();
   meter.login('accepted');
   meter.connections(1);
-  visits.set(leaseId, present.add(connection));
-  logger.info('gateway visit begins', { leaseId, address });
-  const note = (what: Promise<void>): void => void what.catch((error: unknown) => logger.warn('a visit could not be noted', { leaseId, error }));
-  note(directory.connected(visitor));
+  sessions.set(leaseId, present.add(connection));
+  logger.info('gateway session begins', { leaseId, address });
+  const note = (what: Promise<void>): void => void what.catch((error: unknown) => logger.warn('a gateway session could not be noted', { leaseId, error }));
+  note(directory.connected(gatewayClient));
   // The client receives the reason and has this long to disconnect.
   connection.once('error', () => void clock.sleep(SWEEP_MS * 10).then(() => socket.destroy()));
   connection.once('close', () => {
@@ -169,16 +169,16 @@ function receive(connection: Connection, visitor: Visitor, deps: ServerDeps & { 
     meter.connections(-1);
     present.delete(connection);
     if (present.size === 0) {
-      visits.delete(leaseId);
+      sessions.delete(leaseId);
     }
     const seconds = (clock.monotonicMs() - startedAt) / 1000;
-    logger.info('gateway visit ends', { leaseId, address, seconds: Math.round(seconds) });
-    note(directory.disconnected(visitor, seconds));
+    logger.info('gateway session ends', { leaseId, address, seconds: Math.round(seconds) });
+    note(directory.disconnected(gatewayClient, seconds));
   });
 }
 
 /** Checks a login. `may sign`: the key belongs to the lease, and the client must still prove that it holds the key. */
-async function authenticate(ctx: AuthContext, address: string, directory: LeaseDirectory): Promise<Visitor | 'may sign' | undefined> {
+async function authenticate(ctx: AuthContext, address: string, directory: LeaseDirectory): Promise<GatewayClient | 'may sign' | undefined> {
   const leaseId = Number(USERNAME.exec(ctx.username)?.[1] ?? 0);
   if (ctx.method !== 'publickey') {
     return undefined;
@@ -204,13 +204,13 @@ function matchingKey(keys: string[], { key }: PublicKeyAuthContext): string | un
 
 const SWEEP_MS = 100;
 
-async function close(tcp: TcpServer, { visits, clock, limitMs }: { visits: ServerDeps['visits']; clock: Clock; limitMs: number }): Promise<void> {
+async function close(tcp: TcpServer, { sessions, clock, limitMs }: { sessions: ServerDeps['sessions']; clock: Clock; limitMs: number }): Promise<void> {
   const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
   const deadline = clock.monotonicMs() + limitMs;
-  while (visits.size > 0 && clock.monotonicMs() < deadline) {
+  while (sessions.size > 0 && clock.monotonicMs() < deadline) {
     await clock.sleep(SWEEP_MS);
   }
-  for (const connection of [...visits.values()].flatMap((present) => [...present])) {
+  for (const connection of [...sessions.values()].flatMap((present) => [...present])) {
     endWithReason(connection, DISCONNECT.byApplication, 'this gateway stops: please connect again');
   }
   await Promise.race([closed, clock.sleep(SWEEP_MS * 10)]);

@@ -1,7 +1,7 @@
 import type { SshTarget } from '../dial';
 
 /** A gateway client that proved that it holds a key of a lease. */
-export interface Visitor {
+export interface GatewayClient {
   leaseId: number;
   address: string;
   /** `type base64` */
@@ -24,12 +24,12 @@ export interface LeaseDirectory {
    * Reports to `listener` where the lease is: at once, at each change and every second, until the returned function is called. The lease is
    * over for a client whose key no longer opens it.
    */
-  watch(visitor: Pick<Visitor, 'leaseId' | 'publicKey'>, listener: (at: Whereabouts) => void): () => void;
+  watch(gatewayClient: Pick<GatewayClient, 'leaseId' | 'publicKey'>, listener: (at: Whereabouts) => void): () => void;
   /** Reports that a machine does not answer, so that it is checked now. */
   suspect(nodeId: number): void;
   /** Records the session in the lease's timeline. */
-  connected(visitor: Visitor): Promise<void>;
-  disconnected(visitor: Visitor, seconds: number): Promise<void>;
+  connected(gatewayClient: GatewayClient): Promise<void>;
+  disconnected(gatewayClient: GatewayClient, seconds: number): Promise<void>;
 }
 
 /**

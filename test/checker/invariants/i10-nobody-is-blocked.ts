@@ -8,7 +8,7 @@ const STALE_MS = 90_000;
 /** How long a lease may be due to be moved while a scheduler is at work and moves nobody. */
 const BLOCKED_MS = 20_000;
 
-/** One poisoned node or lease blocks no other: nodes that are well keep being checked, nobody is stuck in the making or in the queue. */
+/** One broken node or lease blocks no other: nodes that are well keep being checked, nobody is stuck in the making or in the queue. */
 export const nobodyIsBlocked: Invariant = ({ tables }) => [...overdue(tables), ...blocked(tables)];
 
 const overdue = ({ nodes, leases, now }: Tables): Violation[] => [
@@ -24,8 +24,8 @@ const RUNNING_LATE = new Set(['provisioning', 'active', 'migrating']);
 
 const DEALT_WITH = new Set(['lease.moved', 'lease.waiting', 'lease.resumed']);
 
-function blocked({ events, leases, now, controlPlane: { brakeSince, lastTickAt } }: Tables): Violation[] {
-  if (brakeSince !== null || now - lastTickAt > BLOCKED_MS / 2) {
+function blocked({ events, leases, now, controlPlane: { breakerSince, lastTickAt } }: Tables): Violation[] {
+  if (breakerSince !== null || now - lastTickAt > BLOCKED_MS / 2) {
     return [];
   }
   const progressAt = events.reduce((latest, { type, at }) => (DEALT_WITH.has(type) ? Math.max(latest, at) : latest), 0);

@@ -9,7 +9,7 @@ import { nobodyMovesWithoutCause } from './i8-nobody-moves-without-cause';
 import { pinnedKeys } from './trust-pinned-keys';
 import { schemaRefuses } from './schema-refuses';
 import { nothingIsStoredAfterTheEnd } from './i7-nothing-is-stored-after-the-end';
-import { settledOnce } from './i2-settled-once';
+import { completedOnce } from './i2-completed-once';
 import { oneCurrentPlacement } from './i2-one-current-placement';
 import { oneLeaseANode } from './i1-one-lease-a-node';
 import { theEndMovesByExtending } from './i4-the-end-moves-by-extending';
@@ -17,7 +17,7 @@ import { uidsOfTheFleet } from './i2-uids-of-the-fleet';
 
 /** I1 to I10, then what the schema has to refuse and what is trusted. */
 export const INVARIANTS: Invariant[] = [
-  oneLeaseANode, oneCurrentPlacement, uidsOfTheFleet, settledOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases, nothingIsStoredAfterTheEnd,
+  oneLeaseANode, oneCurrentPlacement, uidsOfTheFleet, completedOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases, nothingIsStoredAfterTheEnd,
   nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked, schemaRefuses, pinnedKeys,
 ];
 

@@ -4,30 +4,30 @@ import type { Lease, NodeForAdmin, Page, Rented } from '../../../src/contract';
 import { createClient, type Client, expectStatus } from '../../../scripts/demo/api';
 import { type Container, eventually, generateSshKeyPair, type Lab, type SshKeyPair, type Stack } from '../../lab';
 
-/** Somebody who uses a stack through its front door. */
+/** Somebody who uses a stack through its proxy. */
 export interface User {
   client: Client;
   token: string;
   key: SshKeyPair;
 }
 
-export function openDoor(stack: Stack): Client {
+export function openClient(stack: Stack): Client {
   return createClient(stack.httpsUrl, { ca: readFileSync(stack.caFile, 'utf8') });
 }
 
 export async function logInAsOperator(stack: Stack): Promise<Client> {
   const password = 'an operator of the test';
   await stack.orion(['admin', 'create', 'operator', '--password-stdin'], `${password}\n`);
-  const door = openDoor(stack);
-  return door.as(expectStatus(await door.post<{ token: string }>('/api/login', { username: 'operator', password }), 200).token);
+  const client = openClient(stack);
+  return client.as(expectStatus(await client.post<{ token: string }>('/api/login', { username: 'operator', password }), 200).token);
 }
 
 export async function signUp(lab: Lab, stack: Stack, username: string): Promise<User> {
   const credentials = { username, password: `${username} likes long passwords` };
-  const door = openDoor(stack);
-  expectStatus(await door.post('/api/signup', credentials), 201);
-  const { token } = expectStatus(await door.post<{ token: string }>('/api/login', credentials), 200);
-  return { token, client: door.as(token), key: await generateSshKeyPair(join(lab.dir, 'people', username), username) };
+  const client = openClient(stack);
+  expectStatus(await client.post('/api/signup', credentials), 201);
+  const { token } = expectStatus(await client.post<{ token: string }>('/api/login', credentials), 200);
+  return { token, client: client.as(token), key: await generateSshKeyPair(join(lab.dir, 'people', username), username) };
 }
 
 export async function rent({ client, key }: User, idempotencyKey: string): Promise<Lease> {

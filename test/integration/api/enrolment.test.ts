@@ -190,18 +190,18 @@ describe('a machine announces itself', () => {
 });
 
 describe('an agent calls home', () => {
-  const beat = (of: TestNode, body: object = {}): Promise<Reply<{ status: string; accounts: { username: string; remaining_seconds: number }[] }>> =>
+  const sendHeartbeat = (of: TestNode, body: object = {}): Promise<Reply<{ status: string; accounts: { username: string; remaining_seconds: number }[] }>> =>
     api.call('post', '/api/workers/heartbeat', { as: of.credential, body });
 
   it.each([['has no news', {}, 20], ['has news', { load1: 3 }, 10]])('R2: one that %s and has no account is told to come after another interval', async (_what, body, seconds) => {
-    const answer = await beat(await aNode(database.db), { ...body, interval_seconds: 10 });
+    const answer = await sendHeartbeat(await aNode(database.db), { ...body, interval_seconds: 10 });
     expect(answer.body).toMatchObject({ heartbeat_interval_seconds: seconds });
   });
 
   it('R44: one that names the present management statement is not sent it again, and one that names another is', async () => {
     const enrolled = await aNode(database.db);
     const management = async (body: object): Promise<{ statement: { text: string } } | undefined> =>
-      ((await beat(enrolled, body)).body as { management?: { statement: { text: string } } }).management;
+      ((await sendHeartbeat(enrolled, body)).body as { management?: { statement: { text: string } } }).management;
     const sent = await management({});
     const statement = sha256(sent?.statement.text ?? '');
     expect(JSON.parse(sent?.statement.text ?? '')).toMatchObject({ username: 'orion-mgmt' });
@@ -213,7 +213,7 @@ describe('an agent calls home', () => {
     const enrolled = await aNode(database.db);
     const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
     await age(database.db, 'UPDATE heartbeats SET last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR WHERE node_id = ?', [enrolled.id]);
-    const answer = await beat(enrolled, { load1: 0.5, memory_free_mb: 100.4, accounts: ['orn-x'] });
+    const answer = await sendHeartbeat(enrolled, { load1: 0.5, memory_free_mb: 100.4, accounts: ['orn-x'] });
     expect(answer).toMatchObject({ status: 200, body: { status: 'alive', heartbeat_interval_seconds: 10 } });
     const { username } = await row<{ username: string }>(database.db, 'SELECT username FROM placements WHERE lease_id = ?', [lease.id]);
     expect(answer.body.accounts).toEqual([{ username, remaining_seconds: expect.closeTo(3600, -2) }]);
@@ -224,19 +224,19 @@ describe('an agent calls home', () => {
 
   it('R2: a host key other than the pinned one quarantines the node before anybody is sent to it', async () => {
     const enrolled = await aNode(database.db);
-    expect((await beat(enrolled, { host_key: `${enrolled.hostKey} root@edge` })).body.status).toBe('alive');
-    expect((await beat(enrolled, { host_key: anSshKey() })).body.status).toBe('quarantined');
-    expect((await beat(enrolled)).body.status).toBe('quarantined');
+    expect((await sendHeartbeat(enrolled, { host_key: `${enrolled.hostKey} root@edge` })).body.status).toBe('alive');
+    expect((await sendHeartbeat(enrolled, { host_key: anSshKey() })).body.status).toBe('quarantined');
+    expect((await sendHeartbeat(enrolled)).body.status).toBe('quarantined');
   });
 
   it('R2: a credential counts as the database has it now, wherever it was found before', async () => {
     const [before, after] = [await aNode(database.db), await aNode(database.db)];
-    expect((await beat(before)).status).toBe(200);
+    expect((await sendHeartbeat(before)).status).toBe(200);
     const { hash } = await row<{ hash: string }>(database.db, 'SELECT credential_hash AS hash FROM nodes WHERE id = ?', [before.id]);
     await age(database.db, 'UPDATE nodes SET credential_hash = ? WHERE id = ?', ['0'.repeat(64), before.id]);
-    expect((await beat(before)).status).toBe(401);
+    expect((await sendHeartbeat(before)).status).toBe(401);
     await age(database.db, 'UPDATE nodes SET credential_hash = ? WHERE id = ?', [hash, after.id]);
-    expect((await beat(before, { load1: 0.7 })).status).toBe(200);
+    expect((await sendHeartbeat(before, { load1: 0.7 })).status).toBe(200);
     const load = async ({ id }: TestNode): Promise<unknown> => (await row<{ load1: unknown }>(database.db, 'SELECT load1 FROM heartbeats WHERE node_id = ?', [id])).load1;
     expect([await load(before), await load(after)]).toEqual([null, 0.7]);
   });
@@ -244,11 +244,11 @@ describe('an agent calls home', () => {
   it('R1: a heartbeat offers the other host key of a node that was quarantined by whoever met that key first; once', async () => {
     const enrolled = await aNode(database.db);
     await api.call('post', `/api/nodes/${enrolled.id}/quarantine`, { as: admin, body: { reason: 'it showed another host key' } });
-    expect((await beat(enrolled, { host_key: enrolled.hostKey })).body.status).toBe('quarantined');
+    expect((await sendHeartbeat(enrolled, { host_key: enrolled.hostKey })).body.status).toBe('quarantined');
     expect(await node(enrolled.id)).toMatchObject({ offered_host_key: null });
     const offered = anSshKey();
-    expect((await beat(enrolled, { host_key: offered })).body.status).toBe('quarantined');
-    await beat(enrolled, { host_key: anSshKey() });
+    expect((await sendHeartbeat(enrolled, { host_key: offered })).body.status).toBe('quarantined');
+    await sendHeartbeat(enrolled, { host_key: anSshKey() });
     expect(await node(enrolled.id)).toMatchObject({ status: 'quarantined', host_key: enrolled.hostKey, offered_host_key: offered });
     expect(await api.call('post', `/api/nodes/${enrolled.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(offered) } })).toMatchObject({ status: 200 });
   });

@@ -31,7 +31,7 @@ const pending = (): Promise<number> => count(database.db, "SELECT COUNT(*) FROM 
 const events = (type: string): Promise<Record<string, unknown>[]> => rows(database.db, 'SELECT node_id, actor, data FROM events WHERE type = ?', [type]);
 const silentFor = (id: number, minutes: number): Promise<void> =>
   age(database.db, 'UPDATE nodes JOIN heartbeats ON node_id = id SET registered_at = UTC_TIMESTAMP(3) - INTERVAL ? MINUTE, heartbeats.last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL ? MINUTE WHERE id = ?', [minutes, minutes, id]);
-const beat = (credential: string | undefined, body: object = {}): Promise<Reply<unknown>> => api.call('post', '/api/workers/heartbeat', { as: credential ?? '', body });
+const sendHeartbeat = (credential: string | undefined, body: object = {}): Promise<Reply<unknown>> => api.call('post', '/api/workers/heartbeat', { as: credential ?? '', body });
 
 describe('machines that wait for approval', () => {
   it('R1: are few, however many come at once: of one network, of one customer, and in all', async () => {
@@ -69,7 +69,7 @@ describe('machines that wait for approval', () => {
   it('R3: another host key, in a heartbeat or a registration, makes of it no node in quarantine that stays', async () => {
     const machine = aMachine();
     const { body } = await enrol(api, machine);
-    expect((await beat(body.credential, { host_key: anSshKey() })).status).toBe(200);
+    expect((await sendHeartbeat(body.credential, { host_key: anSshKey() })).status).toBe(200);
     expect(await enrol(api, { ...machine, host_key: anSshKey() }, { credential: body.credential ?? '' })).toMatchObject({ status: 409, body: { code: 'host_key_changed' } });
     expect([await pending(), await count(database.db, 'SELECT COUNT(*) FROM nodes'), (await events('node.quarantined')).length]).toEqual([1, 1, 0]);
   });
@@ -96,7 +96,7 @@ describe('the wait for approval', () => {
     await expire();
     expect(await count(database.db, 'SELECT COUNT(*) FROM nodes')).toBe(0);
     expect(await events('node.expired')).toEqual([{ node_id: body.node_id, actor: 'test', data: { hostname: 'edge-1', address: '127.0.0.1', registered_at: expect.any(String) } }]);
-    const answer = await beat(body.credential);
+    const answer = await sendHeartbeat(body.credential);
     expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
     expect(answer.body.detail).toContain('waited for approval too long');
     expect(await enrol(api, machine)).toMatchObject({ status: 202, body: { status: 'pending', credential: expect.any(String) } });

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => lab.close());
 
 /** All that was written anywhere has arrived at this node. */
-const settle = (): Promise<unknown> => db.raw('SET STATEMENT wsrep_sync_wait = 1 FOR SELECT id FROM users LIMIT 1');
+const catchUp = (): Promise<unknown> => db.raw('SET STATEMENT wsrep_sync_wait = 1 FOR SELECT id FROM users LIMIT 1');
 const somebody = (): Promise<User> => aUser(db, { maxLeases: 1000 });
 
 /** Holds every COMMIT of the first two servers, which need the third one's word for it, until each has one; then lets them go. */
@@ -52,7 +52,7 @@ describe('a cluster of three servers that are all written to', () => {
     const writers = site.open({ multiStatements });
     await db.raw('CREATE OR REPLACE TABLE books (id INT PRIMARY KEY, n INT NOT NULL) ENGINE=InnoDB');
     await db.raw('INSERT INTO books VALUES (1, 0), (2, 0)');
-    await settle();
+    await catchUp();
     const add = (id: number): string => `UPDATE books SET n = n + 1 WHERE id = ${id}`;
     // A sleep that is broken off answers OK: the statement after it is the first that could report the abort.
     const book = (on: Knex): Promise<unknown> =>
@@ -68,7 +68,7 @@ describe('a cluster of three servers that are all written to', () => {
       return done;
     };
     const booked = (await Promise.all(writers.map(bookOften))).reduce((sum, done) => sum + done, 0);
-    await settle();
+    await catchUp();
     expect(booked).toBeGreaterThan(100);
     expect(await selectRows(db, 'SELECT n FROM books ORDER BY id')).toEqual([{ n: booked }, { n: booked }]);
   }, 60_000);
@@ -79,7 +79,7 @@ describe('a cluster of three servers that are all written to', () => {
     await Promise.all(rooms.map((room) => severalNodes(db, 10, { labels: { room } })));
     for (let round = 0; round < 5; round += 1) {
       const user = await aUser(db, { maxLeases: 1 });
-      await settle();
+      await catchUp();
       const asks = rooms.map((room, at): [Reserve, ReturnType<typeof aRequest>] => [
         replicaOn(site.writers[at] as Knex), aRequest(user, { requirements: { ...anything, labels: { room } }, idempotencyKey: room }),
       ]);
@@ -90,7 +90,7 @@ describe('a cluster of three servers that are all written to', () => {
   it('R56, I1/I3: no acknowledged lease is lost and no node is leased twice, while the cluster aborts what others are at', async () => {
     await severalNodes(db, 400);
     const users = await Promise.all(Array.from({ length: 12 }, somebody));
-    await settle();
+    await catchUp();
     const replicas = site.writers.map((on) => replicaOn(on));
     const disturb = (on: Knex): Promise<unknown> => execute(on, 'UPDATE users SET max_lease_hours = max_lease_hours + 1 WHERE id = ?', [users[Math.floor(Math.random() * 12)]?.id ?? 0]);
     const rents = (async () => {
@@ -101,7 +101,7 @@ describe('a cluster of three servers that are all written to', () => {
       return told;
     })();
     const told = await site.writers.reduce((so, on) => meanwhile(() => disturb(on), so), rents);
-    await settle();
+    await catchUp();
     const leased = told.filter(({ is }) => is === 'leased');
     expect(leased.length).toBeGreaterThan(100);
     const kept = await selectRows<{ rentId: number; node: number }>(
@@ -120,7 +120,7 @@ describe('a server that is cut off from its cluster', () => {
     const [first, , last] = site.writers;
     const [whole, alone] = await Promise.all([startTestApi(first), startTestApi(last)]);
     const user = await somebody();
-    await settle();
+    await catchUp();
     const cut = site.cluster.nodes[2];
     try {
       [whole, alone].forEach(({ readiness }) => readiness.set(null));

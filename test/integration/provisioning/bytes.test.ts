@@ -4,8 +4,8 @@ import { type AccountSpec } from '../../../src/modules/provisioning';
 import { aSpec, asRoot, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 /** Files and names on a machine are bytes. Those here are in no encoding that anybody agreed on. */
-describe.each([['over prefork workers', true], ['over ansible-playbook', false]])('a machine with odd bytes in its files, %s', (_way, warm) => {
-  const { bench, worker } = useBench({ warm });
+describe.each([['over prefork workers', true], ['over ansible-playbook', false]])('a machine with odd bytes in its files, %s', (_way, prefork) => {
+  const { bench, worker } = useBench({ prefork });
   const present = (spec: AccountSpec): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), spec);
   const absent = (spec: AccountSpec): ReturnType<Bench['provisioner']['wipe']> => bench.provisioner.wipe(nodeOf(worker), [spec]);
 

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ProvisioningError } from '../../../src/modules/provisioning';
-import { openTrap } from '../../campaign/rogue/traps';
+import { openTrap } from '../../chaos/rogue/traps';
 import { eventually, generateSshKeyPair } from '../../lab';
 import { aSpec, asRoot, nodeOf, provisionerWith, useBench } from './support';
 
@@ -24,16 +24,16 @@ const processesOfPlays = (own: Set<string>): string[] =>
   });
 
 const WAYS = [
-  { way: 'in a warm process', warm: true, flooded: 'stopped because the node answers without end', command: 'warm_plays.py' },
-  { way: 'as a process of its own', warm: false, flooded: 'killed because it held more than 90 MB of memory: the node answers without end', command: 'ansible-playbook' },
+  { way: 'in a prefork worker', prefork: true, flooded: 'stopped because the node answers without end', command: 'prefork_plays.py' },
+  { way: 'as a one-off run', prefork: false, flooded: 'killed because it held more than 90 MB of memory: the node answers without end', command: 'ansible-playbook' },
 ];
 
-describe.each(WAYS)('when a node is not as it should be, and the play runs $way', ({ warm, flooded, command }) => {
+describe.each(WAYS)('when a node is not as it should be, and the play runs $way', ({ prefork, flooded, command }) => {
   afterAll(() => {
     held.forEach((socket) => socket.destroy());
     silent.close();
   });
-  const { bench, worker } = useBench({ warm });
+  const { bench, worker } = useBench({ prefork });
   let silent: Server;
   const held = new Set<Socket>();
 
@@ -65,12 +65,12 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
   }, 30_000);
 
   it('is unreachable when the login is refused', async () => {
-    const stranger = provisionerWith(bench.lab, await generateSshKeyPair(bench.lab.dir), { warm });
+    const stranger = provisionerWith(bench.lab, await generateSshKeyPair(bench.lab.dir), { prefork });
     expect((await failureOf(stranger.wipe(nodeOf(worker), []))).failure).toBe('unreachable');
   }, 30_000);
 
   it('gives up at the deadline on a listener that says nothing, and leaves no process and no file of a process of its own', async () => {
-    const hasty = provisionerWith(bench.lab, bench.managementKey, { warm: false, deadlineSeconds: 4 });
+    const hasty = provisionerWith(bench.lab, bench.managementKey, { prefork: false, deadlineSeconds: 4 });
     const before = new Set(playDirectories());
     const target = { ...nodeOf(worker), address: '127.0.0.1', port: (silent.address() as AddressInfo).port };
     const startedAt = performance.now();
@@ -87,7 +87,7 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
   }, 30_000);
 
   it('gives up at the deadline on a node that froze', async () => {
-    const hasty = provisionerWith(bench.lab, bench.managementKey, { warm, deadlineSeconds: 4 });
+    const hasty = provisionerWith(bench.lab, bench.managementKey, { prefork, deadlineSeconds: 4 });
     await worker.freeze();
     try {
       expect((await failureOf(hasty.ensurePresent(nodeOf(worker), aSpec(bench.tenantKey)))).failure).toBe('deadline');
@@ -98,7 +98,7 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
 
   it.each(['sly-flood', 'errors-without-end'])('kills a play that a node fills without end (%s) long before its deadline, and says why', async (kind) => {
     // One that is well holds 82 MB.
-    const small = provisionerWith(bench.lab, bench.managementKey, { warm, memoryLimitMb: 90, deadlineSeconds: 90 });
+    const small = provisionerWith(bench.lab, bench.managementKey, { prefork, memoryLimitMb: 90, deadlineSeconds: 90 });
     const { address, port, hostKey } = await openTrap(bench.lab, kind);
     const error = await failureOf(small.wipe({ nodeId: 7, address, port, hostKey }, []));
     expect(error).toMatchObject({ failure: 'failed', message: flooded });
@@ -118,7 +118,7 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
   }, 30_000);
 
   it('names what is missing when Ansible is not installed, and does not blame the node for it', async () => {
-    const bare = provisionerWith(bench.lab, bench.managementKey, { warm, ansiblePlaybook: 'ansible-playbook-of-nobody' });
+    const bare = provisionerWith(bench.lab, bench.managementKey, { prefork, ansiblePlaybook: 'ansible-playbook-of-nobody' });
     const error: unknown = await bare.wipe(nodeOf(worker), []).catch((reason: unknown) => reason);
     expect(error).not.toBeInstanceOf(ProvisioningError);
     expect(error).toMatchObject({ message: expect.stringContaining('install ansible-core') });

@@ -24,7 +24,7 @@ export interface BenchOptions {
   deadlineSeconds?: number;
   memoryLimitMb?: number;
   /** False: each play is a process of ansible-playbook. */
-  warm?: boolean;
+  prefork?: boolean;
   ansiblePlaybook?: string;
   playbooksDir?: string;
   logger?: Logger;
@@ -61,7 +61,7 @@ export function provisionerWith(lab: Lab, key: SshKeyPair, options: BenchOptions
   const sessions = createPooledSessions(keeping);
   const provisioner = createAnsibleProvisioner({
     privateKeyFile: key.keyFile, privateKey: keeping.privateKey, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger,
-    warm: options.warm === false ? undefined : { sessions, openSessions: () => createPooledSessions(keeping) },
+    prefork: options.prefork === false ? undefined : { sessions, openSessions: () => createPooledSessions(keeping) },
   });
   lab.push('provisioner', async () => {
     await provisioner.close();

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { inspect } from '../../campaign/residues/inspect';
-import { RESIDUES } from '../../campaign/residues/kinds';
-import { layGround, plant } from '../../campaign/residues/plant';
+import { inspect } from '../../chaos/leftovers/inspect';
+import { LEFTOVERS } from '../../chaos/leftovers/kinds';
+import { layGround, plant } from '../../chaos/leftovers/plant';
 import { eventually } from '../../lab';
 import { aSpec, asRoot, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 const UID = 41_000;
-const NAME = 'orn-residue';
+const NAME = 'orn-leftover';
 const account = { username: NAME, uid: UID };
 const as = `setpriv --reuid ${String(UID)} --regid ${String(UID)} --clear-groups`;
 const mq = (call: string): string => `python3 -c "
@@ -15,7 +15,7 @@ rt = ctypes.CDLL('librt.so.1')
 rt.${call}"`;
 
 /** [what, how root plants it, the finding, how it goes away] */
-const residue: [string, string, string | RegExp, string][] = [
+const leftovers: [string, string, string | RegExp, string][] = [
   ['an entry in passwd', `echo '${NAME}:x:${String(UID)}:0::/:/bin/sh' >> /etc/passwd`, `passwd ${NAME}`, `sed -i '/^${NAME}:/d' /etc/passwd`],
   ['its uid under another name', `echo 'else:x:${String(UID)}:0::/:/bin/sh' >> /etc/passwd`, `passwd uid ${String(UID)}`, `sed -i '/^else:/d' /etc/passwd`],
   ['an Orion account that nobody asked about', `echo 'orn-other:x:41999:0::/:/bin/sh' >> /etc/passwd; touch /tmp/o; chown 41999 /tmp/o`, 'file /tmp/o', `sed -i '/^orn-other:/d' /etc/passwd; rm /tmp/o`],
@@ -58,7 +58,7 @@ describe('verifyClean', () => {
     expect(await verify()).toMatchObject({ clean: true, findings: [] });
   }, 30_000);
 
-  it.each(residue)('finds %s', async (_, plant, finding, remove) => {
+  it.each(leftovers)('finds %s', async (_, plant, finding, remove) => {
     await asRoot(worker, plant);
     const matching = typeof finding === 'string' ? finding : expect.stringMatching(finding);
     await eventually(async () => (await verify()).findings.length > 0, { what: 'a finding', timeoutMs: 5_000 });
@@ -67,21 +67,21 @@ describe('verifyClean', () => {
     expect((await verify()).findings).toEqual([]);
   }, 30_000);
 
-  it.each(RESIDUES)('finds $name of a tenant when the account alone was deleted', async (residue) => {
+  it.each(LEFTOVERS)('finds $name of a tenant when the account alone was deleted', async (leftover) => {
     const spec = aSpec(bench.tenantKey);
     const { username, uid } = spec;
     const ground = await layGround(worker, username);
     // By hand: a record of the agent's would lead the verification to the other accounts of this test.
     await asRoot(worker, `useradd -m -u ${String(uid)} ${username}; umask 077; mkdir /home/${username}/.ssh
       echo '${bench.tenantKey.publicKey}' > /home/${username}/.ssh/authorized_keys; chown -R ${username}: /home/${username}/.ssh`);
-    const { session } = await plant([residue], spec, { worker, ground, login: tenantOf(worker, username, bench.tenantKey) });
+    const { session } = await plant([leftover], spec, { worker, ground, login: tenantOf(worker, username, bench.tenantKey) });
     await eventually(() => asRoot(worker, `[ -e /proc/${String(session)} ] || echo gone`), { what: 'the session that planted has ended' });
     await asRoot(worker, `userdel -f ${username} 2>/dev/null; ! grep ${username} /etc/passwd /etc/shadow`);
 
     const report = await bench.provisioner.verifyClean(nodeOf(worker), [spec]);
 
     expect(report.clean).toBe(false);
-    expect(report.findings).toContainEqual(expect.stringMatching(residue.finding(spec)));
+    expect(report.findings).toContainEqual(expect.stringMatching(leftover.finding(spec)));
     expect(await inspect(worker, spec)).not.toEqual([]);
     planted.push(spec);
   }, 30_000);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { fillDisk, shrinkDisk } from '../../campaign/rogue/workers';
+import { fillDisk, shrinkDisk } from '../../chaos/rogue/workers';
 import { eventually, sshExec } from '../../lab';
-import { inspect } from '../../campaign/residues/inspect';
-import { RESIDUES } from '../../campaign/residues/kinds';
-import { judgeGround, layGround, plant } from '../../campaign/residues/plant';
+import { inspect } from '../../chaos/leftovers/inspect';
+import { LEFTOVERS } from '../../chaos/leftovers/kinds';
+import { judgeGround, layGround, plant } from '../../chaos/leftovers/plant';
 import { aSpec, asRoot, asTenant, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 describe('wipe', () => {
@@ -19,7 +19,7 @@ describe('wipe', () => {
     const spec = await lease();
     const tenant = tenantOf(worker, spec.username, bench.tenantKey);
     const ground = await layGround(worker, 'wipe');
-    await plant(RESIDUES, spec, { worker, ground, login: tenant });
+    await plant(LEFTOVERS, spec, { worker, ground, login: tenant });
     const open = sshExec(tenant, 'echo open; sleep 600', { timeoutMs: 120_000 });
     await eventually(() => asRoot(worker, `pgrep -u ${String(spec.uid)} -f 'sleep 600'`), { what: 'the session is open' });
     const dirty = await verify(spec);

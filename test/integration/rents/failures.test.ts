@@ -71,7 +71,7 @@ describe('a lone rent', () => {
     }
   });
 
-  it('is settled in four round trips, and takes one for the heartbeat that is expected', async () => {
+  it('takes four round trips, and one more for the heartbeat that is expected', async () => {
     const single = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
     try {
       const ctx = createTestContext(single, createFakeProvisioner());

@@ -90,11 +90,11 @@ describe('rents that share a transaction', () => {
   it('R25: a user whose row is in other hands keeps nobody else waiting', async () => {
     await severalNodes(database.db, 2);
     const [held, free] = [await aUser(database.db), await aUser(database.db)];
-    const holder = await database.secondPool().transaction();
-    await holder.raw('SELECT id FROM users WHERE id = ? FOR UPDATE', [held.id]);
+    const locker = await database.secondPool().transaction();
+    await locker.raw('SELECT id FROM users WHERE id = ? FOR UPDATE', [held.id]);
     const waiting = askAtOnce([[one, aRequest(held)]]);
     expect(countOf(await askAtOnce([[one, aRequest(free)]]))).toEqual({ leased: 1 });
-    await holder.rollback();
+    await locker.rollback();
     expect(countOf(await waiting)).toEqual({ leased: 1 });
   });
 

@@ -29,8 +29,8 @@ export interface Told {
 
 /** Asks all of it at once; in the order of the requests. */
 export async function askAtOnce(asks: [Reserve, SecretRequest][]): Promise<Told[]> {
-  const settled = await Promise.allSettled(asks.map(([reserve, request]) => reserve(request)));
-  return settled.map((each): Told => {
+  const outcomes = await Promise.allSettled(asks.map(([reserve, request]) => reserve(request)));
+  return outcomes.map((each): Told => {
     if (each.status === 'fulfilled') {
       const { rentId, reserved, replayed } = each.value;
       return { is: replayed ? 'replayed' : 'leased', rentId, nodes: reserved.map(({ node }) => node.id) };

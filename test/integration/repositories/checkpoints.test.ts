@@ -41,7 +41,7 @@ describe('checkpoints', () => {
     expect(claims.length).toBeGreaterThan(0);
   });
 
-  it('a stale scheduler settles nothing, and leaves what another has stored meanwhile', async () => {
+  it('a scheduler that lost its claim completes nothing, and leaves what another has stored meanwhile', async () => {
     const { id } = await stage.aSavedLease();
     await stage.makeDue(id);
     const [stale] = await claimCheckpoints(stage.ctx, 1);

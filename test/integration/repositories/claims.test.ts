@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 import { describe, expect, it } from '@jest/globals';
 import { type Tx, transaction } from '../../../src/db/transaction';
-import { claimDuePlacements, insertLeases, insertRents, lockDueMigration, lockExpiredLeases, renewPlacement, settlePlacementFailed, settlePresent } from '../../../src/modules/leases';
-import { claimDueProbes, claimDueWipes, claimFreeNode, lockProbedNode, occupyNodes, renewWipe, settleStillAlive, settleWiped, settleWipeFailed } from '../../../src/modules/nodes';
+import { claimDuePlacements, insertLeases, insertRents, lockDueMigration, lockExpiredLeases, renewPlacement, failPlacement, completePlacement } from '../../../src/modules/leases';
+import { claimDueProbes, claimDueWipes, claimFreeNode, lockProbedNode, occupyNodes, renewWipe, completeAliveProbe, completeWipe, failWipe } from '../../../src/modules/nodes';
 import { aLease, aNode, severalNodes } from '../../support/builders';
 import { age, count, row } from '../../support/database';
 import { useForAll, useTestDatabase, useUser } from '../../support/hooks';
@@ -94,7 +94,7 @@ describe('claiming probes', () => {
     expect(new Set(claimed).size).toBe(30);
   });
 
-  it('a lapsed claim is taken again, and a stale worker cannot settle what was taken from it', async () => {
+  it('another worker takes an expired claim again, and the stale worker cannot complete it', async () => {
     const { id } = await aNode(database.db);
     await age(database.db, 'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3)');
     const [stale] = await claim(pools[0]);
@@ -105,10 +105,10 @@ describe('claiming probes', () => {
       throw new Error('nothing was claimed');
     }
     const next = { reach: 'direct', directFailed: false, nextProbeSeconds: 30 } as const;
-    expect(await settleStillAlive(pools[0], stale, next)).toBe(false);
+    expect(await completeAliveProbe(pools[0], stale, next)).toBe(false);
     expect(await transaction(pools[0], (tx) => lockProbedNode(tx, stale))).toBeUndefined();
-    expect(await settleStillAlive(pools[1], fresh, next)).toBe(true);
-    expect(await settleStillAlive(pools[1], fresh, next)).toBe(false);
+    expect(await completeAliveProbe(pools[1], fresh, next)).toBe(true);
+    expect(await completeAliveProbe(pools[1], fresh, next)).toBe(false);
   });
 });
 
@@ -133,11 +133,11 @@ describe('claiming wipes', () => {
       throw new Error('nothing was claimed');
     }
     expect(await renewWipe(pools[0], stale, 30)).toBe(false);
-    expect(await transaction(pools[0], (tx) => settleWiped(tx, stale, A_WIPE))).toBeUndefined();
-    expect(await transaction(pools[0], (tx) => settleWipeFailed(tx, stale, 5))).toBe(false);
+    expect(await transaction(pools[0], (tx) => completeWipe(tx, stale, A_WIPE))).toBeUndefined();
+    expect(await transaction(pools[0], (tx) => failWipe(tx, stale, 5))).toBe(false);
     expect(await row(database.db, 'SELECT dirty, wipe_failures FROM nodes WHERE id = ?', [id])).toEqual({ dirty: 1, wipe_failures: 0 });
     expect(await renewWipe(pools[1], fresh, 30)).toBe(true);
-    expect(await transaction(pools[1], (tx) => settleWiped(tx, fresh, A_WIPE))).toBeNull();
+    expect(await transaction(pools[1], (tx) => completeWipe(tx, fresh, A_WIPE))).toBeNull();
   });
 });
 
@@ -158,7 +158,7 @@ describe('claiming placements', () => {
     expect(await claim(pools[0])).toEqual([]);
   });
 
-  it('I2: a stale worker cannot settle a placement that was taken from it', async () => {
+  it('I2: a stale worker cannot complete a placement that another worker has taken', async () => {
     await leases(1);
     const [stale] = await claim(pools[0]);
     await age(database.db, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND');
@@ -168,9 +168,9 @@ describe('claiming placements', () => {
     }
     const outcome = { appliedEndsAt: (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases')).ends_at, report: {} };
     expect(await renewPlacement(pools[0], stale, 30)).toBe(false);
-    expect(await transaction(pools[0], (tx) => settlePresent(tx, stale, outcome))).toBe(false);
-    expect(await transaction(pools[0], (tx) => settlePlacementFailed(tx, stale, { message: 'x', retrySeconds: 1 }))).toBe(false);
-    expect(await transaction(pools[1], (tx) => settlePresent(tx, fresh, outcome))).toBe(true);
+    expect(await transaction(pools[0], (tx) => completePlacement(tx, stale, outcome))).toBe(false);
+    expect(await transaction(pools[0], (tx) => failPlacement(tx, stale, { message: 'x', retrySeconds: 1 }))).toBe(false);
+    expect(await transaction(pools[1], (tx) => completePlacement(tx, fresh, outcome))).toBe(true);
     expect(await row(database.db, 'SELECT state, due_at, attempts FROM placements')).toEqual({ state: 'present', due_at: null, attempts: 0 });
   });
 
@@ -182,7 +182,7 @@ describe('claiming placements', () => {
     if (!claimed) {
       throw new Error('nothing was claimed');
     }
-    expect(await transaction(pools[0], (tx) => settlePresent(tx, claimed, { appliedEndsAt: ends_at, report: {} }))).toBe(true);
+    expect(await transaction(pools[0], (tx) => completePlacement(tx, claimed, { appliedEndsAt: ends_at, report: {} }))).toBe(true);
     expect(await row(database.db, 'SELECT state, due_at <= UTC_TIMESTAMP(3) AS due FROM placements')).toEqual({ state: 'present', due: 1 });
   });
 });

@@ -119,15 +119,15 @@ describe('R6: a node that is drained while an account is made there', () => {
     expect(await count(database.db, 'SELECT COUNT(*) FROM leases WHERE waiting_since IS NOT NULL AND due_at IS NOT NULL')).toBe(1);
   });
 
-  it('is left when the order is written, and not committed yet, as the account is settled', async () => {
+  it('a lease leaves its node when the order is written, but not yet committed, while a scheduler completes the account', async () => {
     const { id, nodeId } = await leaseInTheMaking();
     let made: Promise<void> | undefined;
     await transaction(other.db, async (tx) => {
       await drainNode(tx, nodeId, true);
       expect(await markMigrating(tx, id)).toBe(false);
-      let settled = false;
-      made = makeAccounts().finally(() => (settled = true));
-      await eventually(async () => settled || (await waiting()) > 0, { what: 'the account is settled, or that waits' });
+      let completed = false;
+      made = makeAccounts().finally(() => (completed = true));
+      await eventually(async () => completed || (await waiting()) > 0, { what: 'the account is completed, or its completion waits' });
     });
     await made;
     expect(await lease(id)).toMatchObject({ state: 'migrating', node: nodeId });

@@ -381,11 +381,11 @@ describe('wiping', () => {
     expect(await node(id)).toMatchObject({ status: 'alive', dirty: 1, leasable: 0, wipe_failures: 0 });
   });
 
-  it('I10: one poisoned node does not keep the others from being wiped', async () => {
-    const [poisoned, well] = [await dirtyNode(), await dirtyNode()];
-    provisioner.fail('failed', { verb: 'wipe', nodes: [poisoned.id] });
+  it('I10: one node whose wipes fail does not keep the others from being wiped', async () => {
+    const [failing, well] = [await dirtyNode(), await dirtyNode()];
+    provisioner.fail('failed', { verb: 'wipe', nodes: [failing.id] });
     expect(await wipeWhatIsDue()).toBe(2);
     expect(await node(well.id)).toMatchObject({ leasable: 1 });
-    expect(await node(poisoned.id)).toMatchObject({ dirty: 1 });
+    expect(await node(failing.id)).toMatchObject({ dirty: 1 });
   });
 });

@@ -6,7 +6,7 @@ import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Statements } from '../../../src/db/migrations/statements';
 import { selectRows } from '../../../src/db/sql';
 import { type Tx, transaction } from '../../../src/db/transaction';
-import { BLOCK, type BlockWish, claimDueWipes, findNode, giveBlock, settleWiped, takeUid } from '../../../src/modules/nodes';
+import { BLOCK, type BlockWish, claimDueWipes, findNode, giveBlock, completeWipe, takeUid } from '../../../src/modules/nodes';
 import { projectDir, run } from '../../lab';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { age, migrationsDir, row } from '../../support/database';
@@ -29,7 +29,7 @@ async function wiped(nodeId: number, { fence = 0, fleet = FLEET } = {}): Promise
   if (claim?.node.id !== nodeId) {
     throw new Error('another node was due');
   }
-  return transaction(db, (tx) => settleWiped(tx, claim, { fence, fleet, notExamined: [], checks: [], withheld: () => null, againSeconds: 300 }));
+  return transaction(db, (tx) => completeWipe(tx, claim, { fence, fleet, notExamined: [], checks: [], withheld: () => null, againSeconds: 300 }));
 }
 const uidsOf = (nodeId: number): Promise<{ next_uid: number; uid_end: number | null }> => row(db, 'SELECT next_uid, uid_end FROM nodes WHERE id = ?', [nodeId]);
 

@@ -16,7 +16,7 @@ const pools = useForAll((): [Knex, Knex] => [database.db, database.secondPool()]
 beforeEach(() => database.db.raw('UPDATE leaders SET token = NULL, expires_at = UTC_TIMESTAMP(3)'));
 
 const aClaim = (): LeadershipClaim => ({ name: 'autoscaler', token: newClaimToken() });
-const lapse = (): Promise<void> => age(database.db, 'UPDATE leaders SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND');
+const expireLeader = (): Promise<void> => age(database.db, 'UPDATE leaders SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND');
 
 describe('the lead', () => {
   it('is had by one of many who ask at once, and kept by it', async () => {
@@ -27,10 +27,10 @@ describe('the lead', () => {
     expect(await take()).toEqual(first);
   });
 
-  it('is anybody\'s when it has lapsed, and then not the first one\'s any more', async () => {
+  it('any autoscaler takes an expired leadership, and the first one has lost it', async () => {
     const [one, other] = [aClaim(), aClaim()];
     expect(await takeLeadership(database.db, one, 30)).toBe(true);
-    await lapse();
+    await expireLeader();
     expect(await holdsLeadership(database.db, one)).toBe(false);
     expect(await takeLeadership(database.db, other, 30)).toBe(true);
     expect([await takeLeadership(database.db, one, 30), await holdsLeadership(database.db, one), await holdsLeadership(database.db, other)]).toEqual([false, false, true]);
@@ -109,7 +109,7 @@ describe('R31: scaling a service', () => {
   it('whoever lost the lead meanwhile changes nothing', async () => {
     const lead = aClaim();
     await takeLeadership(database.db, lead, 30);
-    await lapse();
+    await expireLeader();
     const { ctx, target, steps, lines } = stage(aService(1, { percent: 100 }), { lead });
     await scaleService(ctx, target);
     expect([steps, await scaled()]).toEqual([[], []]);

@@ -3,7 +3,7 @@ import jwt from 'jsonwebtoken';
 import { signUp } from '../../../src/flows/accounts/sign-up';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { User } from '../../../src/modules/accounts';
-import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
+import { createHttpClient, type HttpAnswer } from '../../chaos/http/client';
 import { JWT_KEY, type Method } from '../../support/api';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
 import { close, useForAll, useTestApi, useTestDatabase } from '../../support/hooks';

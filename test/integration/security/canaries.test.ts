@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { generateSshKeyPair, startDatabaseProxy } from '../../lab';
-import { createHttpClient, type HttpAnswer } from '../../campaign/http/client';
+import { createHttpClient, type HttpAnswer } from '../../chaos/http/client';
 import { close, useFirstWorker, useFleet, useForAll, useSystem } from '../../support/hooks';
 import { fastConstants } from '../../support/system';
 import type { Lease, Rented } from '../../../src/contract';

@@ -129,16 +129,16 @@ describe('what is sent again is refused', () => {
 });
 
 describe('a call without the credential in it', () => {
-  const beat = (url: string, credential: string, change: { nonce?: string; contentType?: string } = {}): Promise<Reply<{ status: string }>> =>
+  const sendHeartbeat = (url: string, credential: string, change: { nonce?: string; contentType?: string } = {}): Promise<Reply<{ status: string }>> =>
     callAsNode(url, { credential, name: 'heartbeat', body: { load1: 0.5 }, ...change });
 
   it.each(ENTRANCES)('R2: is taken from its node alone, over %s, and answered so that the node can tell who answers', async (_entrance, contentType) => {
     const node = await aNode(database.db);
-    const answer = await beat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
+    const answer = await sendHeartbeat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
     expect(answer).toMatchObject({ status: 200, body: { status: 'alive' } });
     expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(true);
     expect(isSealed(node.credential, { nonce: 'another', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(false);
-    expect((await beat(api.url, `${node.credential}x`, { contentType })).status).toBe(401);
+    expect((await sendHeartbeat(api.url, `${node.credential}x`, { contentType })).status).toBe(401);
   });
 
   it('R2: that was changed on its way is nobody\'s', async () => {
@@ -161,7 +161,7 @@ describe('a call without the credential in it', () => {
     const node = await aNode(database.db);
     await api.call('post', `/api/nodes/${node.id}/retire`, { as: admin });
     for (const [, contentType] of ENTRANCES) {
-      const answer = await beat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
+      const answer = await sendHeartbeat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
       expect(answer).toMatchObject({ status: 410, body: { code: 'node_retired' } });
       expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 410, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(true);
     }

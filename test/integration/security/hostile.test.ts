@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createHttpClient, type HttpAnswer, type HttpRequest } from '../../campaign/http/client';
+import { createHttpClient, type HttpAnswer, type HttpRequest } from '../../chaos/http/client';
 import { aLease, aNode, aUser } from '../../support/builders';
 import { close, useForAll, useTestApi, useTestDatabase } from '../../support/hooks';
 import { anSshKey } from '../../support/keys';

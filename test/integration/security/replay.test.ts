@@ -11,12 +11,12 @@ const database = useTestDatabase();
 const api = useTestApi(database);
 const admin = useUser(database, { role: 'admin' });
 
-interface Beat {
+interface Answer {
   status: string;
   accounts: object[];
 }
 
-const beat = (node: TestNode, body: object): Promise<Reply<Beat>> => api.call<Beat>('post', '/api/workers/heartbeat', { as: node.credential, body });
+const sendHeartbeat = (node: TestNode, body: object): Promise<Reply<Answer>> => api.call<Answer>('post', '/api/workers/heartbeat', { as: node.credential, body });
 const node = (options: NodeOptions = {}): Promise<TestNode> => aNode(database.db, options);
 const stored = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 
@@ -32,7 +32,7 @@ describe('a heartbeat that is sent again', () => {
     const mine = await node();
     const before = await decisive(mine.id);
     for (const load1 of [1, 2, 1]) {
-      expect((await beat(mine, { load1, ssh_port: 9, accounts: ['orn-x'] })).status).toBe(200);
+      expect((await sendHeartbeat(mine, { load1, ssh_port: 9, accounts: ['orn-x'] })).status).toBe(200);
     }
     expect(await decisive(mine.id)).toEqual(before);
   });
@@ -40,17 +40,17 @@ describe('a heartbeat that is sent again', () => {
   it.each(['dead', 'suspect', 'unknown', 'pending', 'quarantined'] as const)('R20, I6: on a node that is %s makes it no better: only a probe says that it is well', async (status) => {
     const mine = await node({ status, dirty: true });
     const before = await decisive(mine.id);
-    expect(await beat(mine, { load1: 1, host_key: mine.hostKey })).toMatchObject({ status: 200, body: { status } });
+    expect(await sendHeartbeat(mine, { load1: 1, host_key: mine.hostKey })).toMatchObject({ status: 200, body: { status } });
     expect(await decisive(mine.id)).toEqual(before);
   });
 
   it('R20: with the host key of before the operator accepted a new one, takes the node out of service and never back', async () => {
     const mine = await node();
     const fresh = anSshKey();
-    await beat(mine, { host_key: fresh });
+    await sendHeartbeat(mine, { host_key: fresh });
     expect((await api.call('post', `/api/nodes/${mine.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(fresh) } })).status).toBe(200);
     expect(await stored(mine.id)).toMatchObject({ host_key: fresh, status: 'unknown', dirty: 1 });
-    await beat(mine, { host_key: mine.hostKey });
+    await sendHeartbeat(mine, { host_key: mine.hostKey });
     expect(await stored(mine.id)).toMatchObject({ host_key: fresh, offered_host_key: mine.hostKey, status: 'quarantined', leasable: 0 });
     expect((await api.call('post', `/api/nodes/${mine.id}/approve`, { as: admin })).status).toBe(409);
   });
@@ -60,11 +60,11 @@ describe('a heartbeat that is sent again', () => {
     ['was retired', (mine: TestNode) => api.call('post', `/api/nodes/${mine.id}/retire`, { as: admin })],
   ])('R6: after the node %s is refused, and changes nothing', async (_what, go) => {
     const mine = await node();
-    expect((await beat(mine, { load1: 1 })).status).toBe(200);
+    expect((await sendHeartbeat(mine, { load1: 1 })).status).toBe(200);
     expect((await go(mine)).status).toBe(200);
     const before = await checksums(database.db);
     for (const body of [{ load1: 1 }, { host_key: mine.hostKey }, { host_key: anSshKey() }]) {
-      const answer = await beat(mine, body);
+      const answer = await sendHeartbeat(mine, body);
       expectRefusal(answer, JSON.stringify(body));
       expect(answer).toMatchObject({ status: 410, body: { code: 'node_retired' } });
     }
@@ -76,9 +76,9 @@ describe('a heartbeat that is sent again', () => {
     const mine = await node();
     const tenant = await aUser(database.db);
     const lease = await aLease(database.db, { userId: tenant.id, nodeId: mine.id });
-    expect((await beat(mine, {})).body.accounts).toHaveLength(1);
+    expect((await sendHeartbeat(mine, {})).body.accounts).toHaveLength(1);
     await api.call('post', '/api/release', { as: tenant, body: { lease_id: lease.id } });
     await age(database.db, "UPDATE placements SET state = 'wiped', wiped_at = UTC_TIMESTAMP(3) WHERE lease_id = ?", [lease.id]);
-    expect((await beat(mine, {})).body.accounts).toEqual([]);
+    expect((await sendHeartbeat(mine, {})).body.accounts).toEqual([]);
   });
 });

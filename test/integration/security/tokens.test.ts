@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
-import { createHttpClient, inParallel } from '../../campaign/http/client';
-import { createForger } from '../../campaign/http/forge';
-import { createRandom } from '../../campaign/random';
+import { createHttpClient, inParallel } from '../../chaos/http/client';
+import { createForger } from '../../chaos/http/forge';
+import { createRandom } from '../../chaos/random';
 import { JWT_KEY, startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser, type TestNode } from '../../support/builders';
 import { useForAll, useTestApi, useTestDatabase } from '../../support/hooks';
@@ -101,12 +101,12 @@ describe('a join token', () => {
 });
 
 describe('a node\'s credential', () => {
-  const beat = (node: TestNode, body: object = {}): Promise<Reply<{ status: string; accounts: object[] }>> => api.call('post', '/api/workers/heartbeat', { as: node.credential, body });
+  const sendHeartbeat = (node: TestNode, body: object = {}): Promise<Reply<{ status: string; accounts: object[] }>> => api.call('post', '/api/workers/heartbeat', { as: node.credential, body });
 
   it('R2: speaks for its own node and for no other, whatever the body says', async () => {
     const [mine, theirs] = [await aNode(database.db), await aNode(database.db)];
     const before = await database.db('nodes').where({ id: theirs.id }).first() as object;
-    await beat(mine, { node_id: theirs.id, id: theirs.id, load1: 3 });
+    await sendHeartbeat(mine, { node_id: theirs.id, id: theirs.id, load1: 3 });
     expect((await register(api, { host_key: theirs.hostKey }, mine.credential)).status).toBe(409);
     await api.call('post', '/api/workers/leave', { as: mine.credential, body: { node_id: theirs.id } });
     expect(await database.db('nodes').where({ id: theirs.id }).first()).toEqual(before);
@@ -116,7 +116,7 @@ describe('a node\'s credential', () => {
   it('R2: cut, made longer or in other letters it is none', async () => {
     const { credential } = await aNode(database.db);
     for (const wrong of [credential.slice(0, -1), `${credential}A`, credential.toUpperCase(), credential.replace('orion_node_', ''), `${credential}%00`, "' OR 1=1 -- "]) {
-      expectRefusal(await beat({ id: 0, hostKey: '', credential: wrong }), wrong);
+      expectRefusal(await sendHeartbeat({ id: 0, hostKey: '', credential: wrong }), wrong);
     }
   });
 
@@ -125,7 +125,7 @@ describe('a node\'s credential', () => {
     const hostKey = anSshKey();
     const [first, second] = [await register(api, { host_key: hostKey, join_token: token }), await register(api, { host_key: hostKey, join_token: token })];
     expect(second.body.node_id).toBe(first.body.node_id);
-    const statusOf = async (credential = ''): Promise<number> => (await beat({ id: 0, hostKey, credential })).status;
+    const statusOf = async (credential = ''): Promise<number> => (await sendHeartbeat({ id: 0, hostKey, credential })).status;
     expect([await statusOf(first.body.credential), await statusOf(second.body.credential)]).toEqual([401, 200]);
   });
 });

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import type { Whereabouts } from '../../../src/ssh/gateway';
-import { openTrap, type OpenTrap } from '../../campaign/rogue/traps';
+import { openTrap, type OpenTrap } from '../../chaos/rogue/traps';
 import { eventually, generateSshKeyPair, type LabProcess, sshExec, type SshTarget } from '../../lab';
 import { useForAll, useLab, useWorker } from '../../support/hooks';
 import type { GatewayPlan } from './gateway-process';
@@ -226,11 +226,11 @@ describe('guests of the gateway who misbehave', () => {
 });
 
 describe('machines behind a lease that are traps', () => {
-  it.each(TRAPS)('%s: the visit waits and ends when it wants to, others go on', async (kind) => {
-    const visit = sshExec(target(leaseOf(kind)), 'cat', { input: 'my secret', timeoutMs: 4_000 });
+  it.each(TRAPS)('%s: the gateway session waits and its client may end it, other sessions go on', async (kind) => {
+    const session = sshExec(target(leaseOf(kind)), 'cat', { input: 'my secret', timeoutMs: 4_000 });
     await eventually(() => (traps[TRAPS.indexOf(kind)]?.caught() ?? 0) > 0, { what: 'the gateway has tried' });
     expect(await sshExec(target(), 'echo other')).toMatchObject({ code: 0 });
-    expect((await visit).code).toBeNull();
+    expect((await session).code).toBeNull();
   }, 30_000);
 
   it('another host key: nothing is said to it, and it is tried again', async () => {

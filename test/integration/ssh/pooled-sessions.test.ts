@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../../src/lib/clock';
 import { createPooledSessions, dialDirectly, HostKeyChangedError, type PooledSessions, type SshTarget } from '../../../src/ssh';
-import { openTrap } from '../../campaign/rogue/traps';
+import { openTrap } from '../../chaos/rogue/traps';
 import { eventually } from '../../lab';
 import { nodeOf, useBench } from '../provisioning/support';
 
@@ -62,7 +62,7 @@ describe('connections that are kept', () => {
     await endLogins();
     await eventually(() => Promise.resolve(lost.length === 1), { what: 'the loss is told', timeoutMs: 10_000 });
     expect(lost).toEqual([target.nodeId]);
-    await expect(sessions.ping(target, soon())).rejects.toThrow('no connection is kept');
+    await expect(sessions.ping(target, soon())).rejects.toThrow('no session is pooled');
     expect((await run('echo again')).stdout).toBe('again\n');
     expect(logins).toBe(2);
 
@@ -108,7 +108,7 @@ describe('connections that are kept', () => {
     }
     expect(sessions.size).toBe(2);
     expect((await busy).stdout).toBe('done\n');
-    await expect(sessions.ping({ ...target, nodeId: 101 }, soon())).rejects.toThrow('no connection is kept');
+    await expect(sessions.ping({ ...target, nodeId: 101 }, soon())).rejects.toThrow('no session is pooled');
     await sessions.ping({ ...target, nodeId: 103 }, soon());
     sessions.drop(103);
     expect(sessions.size).toBe(1);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../../src/lib/clock';
 import { createProber, dialDirectly, type Prober } from '../../../src/ssh';
-import { BAITS, openTrap } from '../../campaign/rogue/traps';
+import { BAITS, openTrap } from '../../chaos/rogue/traps';
 import { generateSshKeyPair } from '../../lab';
 import { useLab } from '../../support/hooks';
 

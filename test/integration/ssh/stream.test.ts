@@ -3,7 +3,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from '@jest/globals';
 import { dialDirectly, type SshTarget, streamOnNode, type StreamOnNode } from '../../../src/ssh';
-import { openTrap } from '../../campaign/rogue/traps';
+import { openTrap } from '../../chaos/rogue/traps';
 import { nodeOf, useBench } from '../provisioning/support';
 
 const LIMIT_MS = 120_000;

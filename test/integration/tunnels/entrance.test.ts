@@ -5,7 +5,7 @@ import { aNode } from '../../support/builders';
 import { rows } from '../../support/database';
 import { useTestDatabase } from '../../support/hooks';
 import { checksums } from '../security/support';
-import { startHolder, useHolder } from './support';
+import { startOwner, useOwner } from './support';
 
 jest.setTimeout(30_000);
 
@@ -14,13 +14,13 @@ const HANDSHAKE = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-
 
 describe('the entrance for tunnels', () => {
   const database = useTestDatabase();
-  const holder = useHolder(database);
+  const owner = useOwner(database);
 
   /** Sends a request and never ends its own half: the answer is complete when the server has closed. */
   const ask = (path: string, headers: Record<string, string>): Promise<string> =>
     new Promise((resolve, reject) => {
       let answer = '';
-      const socket = connect({ host: '127.0.0.1', port: Number(new URL(holder.url).port), allowHalfOpen: true });
+      const socket = connect({ host: '127.0.0.1', port: Number(new URL(owner.url).port), allowHalfOpen: true });
       socket.setTimeout(5_000, () => reject(new Error(`still open after ${JSON.stringify(answer)}`)));
       socket.write(`GET ${path} HTTP/1.1\r\nHost: orion\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
       socket.on('data', (chunk) => (answer += chunk.toString()));
@@ -39,7 +39,7 @@ describe('the entrance for tunnels', () => {
     expect(JSON.parse(body)).toMatchObject({ status, code, detail: expect.any(String), request_id: expect.any(String) });
   };
   const bearer = (credential: string): Record<string, string> => ({ ...HANDSHAKE, Authorization: `Bearer ${credential}` });
-  const openSockets = (): Promise<number> => new Promise((resolve) => holder.server.getConnections((_error, count) => resolve(count)));
+  const openSockets = (): Promise<number> => new Promise((resolve) => owner.server.getConnections((_error, count) => resolve(count)));
 
   it('nobody without the credential of a node that is in service', async () => {
     const [retired, quarantined, pending] = [await aNode(database.db, { status: 'retired' }), await aNode(database.db, { status: 'quarantined' }), await aNode(database.db, { status: 'pending' })];
@@ -66,17 +66,17 @@ describe('the entrance for tunnels', () => {
     expectProblem(await ask(PATH, { ...bearer(credential), Upgrade: 'h2c' }), 400, 'invalid_request');
     expect(await ask(PATH, { ...bearer(credential), 'Sec-WebSocket-Key': 'none' })).toMatch(/^HTTP\/1\.1 400 /);
     expect(await ask(PATH, { ...bearer(credential), 'Sec-WebSocket-Version': '99' })).toMatch(/^HTTP\/1\.1 4\d\d /);
-    expect(holder.hub.list().length).toBe(0);
+    expect(owner.hub.list().length).toBe(0);
   });
 
   it('curl --http2, which asks for h2c, gets an answer that names its way out', async () => {
-    const { code, stdout } = await run('curl', ['-sS', '--http2', '-m', '5', `${holder.url}/api/nodes`], {});
+    const { code, stdout } = await run('curl', ['-sS', '--http2', '-m', '5', `${owner.url}/api/nodes`], {});
     expect([code, stdout]).toEqual([0, expect.stringContaining('curl: --http1.1')]);
   });
 
   it('a replica that is about to go sends everybody elsewhere', async () => {
     const { credential } = await aNode(database.db);
-    const going = await startHolder(database.db);
+    const going = await startOwner(database.db);
     going.stopping.abort();
     const { stdout } = await run('curl', ['-sS', '-i', '-m', '5', '--http1.1', ...Object.entries(bearer(credential)).flatMap(([name, value]) => ['-H', `${name}: ${value}`]), `${going.url}${PATH}`], {});
     expectProblem(stdout, 503, 'unavailable');
@@ -85,7 +85,7 @@ describe('the entrance for tunnels', () => {
   });
 
   it('whoever is refused and keeps his own half of the connection open holds nothing here', async () => {
-    const port = Number(new URL(holder.url).port);
+    const port = Number(new URL(owner.url).port);
     const sockets = Array.from({ length: 50 }, () => connect({ host: '127.0.0.1', port, allowHalfOpen: true }));
     for (const socket of sockets) {
       socket.on('error', () => undefined);

@@ -4,7 +4,7 @@ import { eventually } from '../../lab';
 import { aNode } from '../../support/builders';
 import { count } from '../../support/database';
 import { useForAll, useTestDatabase } from '../../support/hooks';
-import { dialNode, expectEcho, openRaw, startAgent, untilTunnel, useHolder, useSshd } from './support';
+import { dialNode, expectEcho, openRaw, startAgent, untilTunnel, useOwner, useSshd } from './support';
 
 jest.setTimeout(30_000);
 
@@ -46,10 +46,10 @@ const EVIL: Record<string, Buffer[]> = {
 
 describe('an agent that is none', () => {
   const database = useTestDatabase();
-  const holder = useHolder(database, { pingMs: PING_MS });
+  const owner = useOwner(database, { pingMs: PING_MS });
   const sshd = useSshd();
   const honest = useForAll(() => aNode(database.db));
-  useForAll(() => startAgent(holder.url, honest.credential, sshd), (agent) => agent.stop());
+  useForAll(() => startAgent(owner.url, honest.credential, sshd), (agent) => agent.stop());
 
   let token = '';
   beforeAll(async () => {
@@ -64,12 +64,12 @@ describe('an agent that is none', () => {
   const expectEnd = async (socket: WebSocket, nodeId: number): Promise<void> => {
     await eventually(() => socket.readyState === WebSocket.CLOSED, { what: 'the WebSocket is closed' });
     await eventually(async () => (await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [nodeId])) === 0, { what: 'the tunnel is forgotten' });
-    expect(holder.hub.list().some((held) => held.nodeId === nodeId)).toBe(false);
+    expect(owner.hub.list().some((held) => held.nodeId === nodeId)).toBe(false);
   };
 
   it.each(Object.keys(EVIL))('%s: the end of that tunnel, and of nothing else', async (what) => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
+    const socket = await openRaw(owner.url, node.credential);
     for (const bytes of EVIL[what] ?? []) {
       socket.send(bytes);
     }
@@ -96,12 +96,12 @@ describe('an agent that is none', () => {
         socket.send(flood);
       }
     }],
-  ])('%s: the same', async (_what, provoke) => {
+  ])('%s: the same', async (_what, misuse) => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
-    provoke(socket);
+    const socket = await openRaw(owner.url, node.credential);
+    misuse(socket);
     // Only whoever listens hears of the end.
-    await eventually(async () => (await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])) === 0 && !holder.hub.list().some(({ nodeId }) => nodeId === node.id), {
+    await eventually(async () => (await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])) === 0 && !owner.hub.list().some(({ nodeId }) => nodeId === node.id), {
       what: 'the tunnel is forgotten',
     });
     socket.resume();
@@ -113,7 +113,7 @@ describe('an agent that is none', () => {
     ['data before any answer', (stream: number) => [frame(DATA, { stream, payload: Buffer.from('x') })]],
   ])('asked for a stream it answers with %s: the one who asked gets an end', async (_what, answer) => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
+    const socket = await openRaw(owner.url, node.credential);
     socket.send(hello);
     socket.on('message', (data: Buffer) => {
       // Settings and the request come in one piece or two: the request is the frame of type HEADERS.
@@ -134,7 +134,7 @@ describe('an agent that is none', () => {
 
   it('asked for a stream it says nothing: whoever asked waits as long as he wants to, and no longer', async () => {
     const node = await aNode(database.db);
-    const socket = await openRaw(holder.url, node.credential);
+    const socket = await openRaw(owner.url, node.credential);
     socket.send(hello);
     await untilTunnel(database.db, node.id);
     await expect(dialNode(database.db, node.id, 300)).rejects.toThrow();

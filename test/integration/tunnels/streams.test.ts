@@ -8,7 +8,7 @@ import { streamOverWebSocket } from '../../../src/lib/websocket-stream';
 import { eventually } from '../../lab';
 import { aNode } from '../../support/builders';
 import { useTestDatabase } from '../../support/hooks';
-import { dialNode, echo, expectEcho, startAgent, startSshd, untilTunnel, useHolder, useSshd } from './support';
+import { dialNode, echo, expectEcho, startAgent, startSshd, untilTunnel, useOwner, useSshd } from './support';
 
 jest.setTimeout(30_000);
 
@@ -68,12 +68,12 @@ describe('what an agent leads to', () => {
 describe('many streams in one tunnel', () => {
   const MAX_STREAMS = 64;
   const database = useTestDatabase();
-  const holder = useHolder(database);
+  const owner = useOwner(database);
 
   const enrol = async (serve: (socket: Socket) => void): Promise<{ id: number; close(): Promise<void> }> => {
     const sshd = await startSshd(serve);
     const { id, credential } = await aNode(database.db);
-    const agent = startAgent(holder.url, credential, sshd);
+    const agent = startAgent(owner.url, credential, sshd);
     await untilTunnel(database.db, id);
     return {
       id,

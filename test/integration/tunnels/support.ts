@@ -27,7 +27,7 @@ export const OLDER = olderTokens(['a secret of the tests that all of the control
 export const CHALLENGES = createChallenges(['a secret of the tests that all of the control plane share']);
 
 /** What an API replica is for tunnels, without the rest of it. */
-export interface Holder {
+export interface Owner {
   id: string;
   /** Of the entrance, for agents. */
   url: string;
@@ -40,10 +40,10 @@ export interface Holder {
   close(): Promise<void>;
 }
 
-export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Holder> {
+export async function startOwner(db: Knex, { pingMs = 5_000 } = {}): Promise<Owner> {
   const hub = createTunnelHub({ clock: systemClock, logger: silentLogger, pingMs });
   const id = newClaimToken();
-  const keeper = await startTunnelKeeper({ ...createTestContext(db, createFakeProvisioner()), tunnels: { holderId: id, hub, older: OLDER } }, { host: '127.0.0.1', port: 0 });
+  const keeper = await startTunnelKeeper({ ...createTestContext(db, createFakeProvisioner()), tunnels: { ownerId: id, hub, older: OLDER } }, { host: '127.0.0.1', port: 0 });
   const { url: relayUrl } = await row<{ url: string }>(db, 'SELECT url FROM tunnel_holders WHERE id = ?', [id]);
   const server = createServer((_req, res) => res.writeHead(404).end());
   const stopping = new AbortController();
@@ -61,8 +61,8 @@ export async function startHolder(db: Knex, { pingMs = 5_000 } = {}): Promise<Ho
   };
 }
 
-export const useHolder = (database: TestDatabase, options?: { pingMs: number }): Holder =>
-  useForAll(() => startHolder(database.db, options), close);
+export const useOwner = (database: TestDatabase, options?: { pingMs: number }): Owner =>
+  useForAll(() => startOwner(database.db, options), close);
 
 export const useSshd = (): Sshd => useForAll(() => startSshd(echo), close);
 
@@ -147,11 +147,11 @@ export async function expectEcho(stream: Duplex): Promise<void> {
   stream.destroy();
 }
 
-export async function untilTunnel(db: Knex, nodeId: number, holder?: Holder): Promise<string> {
+export async function untilTunnel(db: Knex, nodeId: number, owner?: Owner): Promise<string> {
   const find = (): Promise<{ token: string; holder_id: string }> => row(db, 'SELECT token, holder_id FROM tunnels WHERE node_id = ?', [nodeId]);
   const { token } = await eventually(async () => {
     const found = await find();
-    return (!holder || found.holder_id === holder.id) && found;
+    return (!owner || found.holder_id === owner.id) && found;
   }, { what: `node ${nodeId} has a tunnel` });
   return token;
 }

@@ -62,7 +62,7 @@ export const renewCheckpoint = (db: Db, { leaseId, token }: ClaimedCheckpoint, c
 const NEXT = `IF(wanted_at > begun_at, UTC_TIMESTAMP(3), ${IN_SECONDS})`;
 
 /** Completes the claim: these archives are now what a restore needs. False: the claim was lost; nothing changed. */
-export async function settleCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { archives, seconds }: { archives: Archive[]; seconds: number }): Promise<boolean> {
+export async function completeCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { archives, seconds }: { archives: Archive[]; seconds: number }): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE checkpoints SET archives = ?, last_at = begun_at, tried_at = begun_at, failures = 0, last_error = NULL, claim_token = NULL, due_at = ${NEXT}
@@ -73,7 +73,7 @@ export async function settleCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckp
 }
 
 /** Fails the claim: what was stored before stays. False: the claim was lost. */
-export async function settleCheckpointFailed(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { message, seconds }: { message: string; seconds: number }): Promise<boolean> {
+export async function failCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { message, seconds }: { message: string; seconds: number }): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE checkpoints SET tried_at = begun_at, failures = failures + 1, last_error = ?, claim_token = NULL, due_at = ${NEXT} WHERE lease_id = ? AND claim_token = ?`,
@@ -88,7 +88,7 @@ export async function postponeCheckpoint(db: Db, { leaseId, token }: ClaimedChec
 }
 
 /** Completes the removal of a lease's archives. False: the claim was lost. */
-export async function settleRemoved(tx: Tx, { leaseId, token }: ClaimedCheckpoint): Promise<boolean> {
+export async function completeRemoval(tx: Tx, { leaseId, token }: ClaimedCheckpoint): Promise<boolean> {
   const changed = await execute(
     tx,
     "UPDATE checkpoints SET archives = '[]', last_at = NULL, last_error = NULL, claim_token = NULL, due_at = NULL WHERE lease_id = ? AND claim_token = ?",

@@ -150,7 +150,7 @@ export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: nu
 /** Renews the claim of a placement. False: the claim was lost; stop, and change nothing. */
 export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> => renewClaim(db, PLACEMENTS, { id, token, claimSeconds });
 
-const SETTLE = placementState.update('settle', {
+const COMPLETE = placementState.update('complete', {
   join: 'JOIN leases l ON l.id = placements.lease_id',
   set: `claim_token = NULL, attempts = 0, last_error = NULL, report = ?, present_at = COALESCE(present_at, UTC_TIMESTAMP(3)),
         applied_ends_at = ?, access_applied = ?, placements.due_at = IF(l.ends_at = ? AND access_wanted = ?, NULL, UTC_TIMESTAMP(3))`,
@@ -161,13 +161,13 @@ const SETTLE = placementState.update('settle', {
  * Completes the claim: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones. If the lease was
  * extended or the keys changed meanwhile, the placement stays due, to be brought up to date. False: the claim was lost; nothing changed.
  */
-export async function settlePresent(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
+export async function completePlacement(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
   const bindings = [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token];
-  return (await execute(tx, SETTLE, bindings)) === 1;
+  return (await execute(tx, COMPLETE, bindings)) === 1;
 }
 
 /** Fails the claim: the same node is tried again after `retrySeconds`. False: the claim was lost. */
-export async function settlePlacementFailed(tx: Tx, { id, token }: ClaimedPlacement, failure: { message: string; retrySeconds: number }): Promise<boolean> {
+export async function failPlacement(tx: Tx, { id, token }: ClaimedPlacement, failure: { message: string; retrySeconds: number }): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE placements SET attempts = attempts + 1, last_error = ?, claim_token = NULL, due_at = ${IN_SECONDS} WHERE id = ? AND claim_token = ?`,
@@ -236,7 +236,7 @@ export async function retirePlacement(tx: Tx, leaseId: number): Promise<void> {
 const WIPE = placementState.update('wipe', { set: 'wiped_at = UTC_TIMESTAMP(3), report = ?, last_error = NULL', where: 'id IN (#)' });
 
 /** Marks these placements as wiped after a verified wipe. */
-export async function settlePlacementsWiped(tx: Tx, ids: number[], report: unknown): Promise<void> {
+export async function markPlacementsWiped(tx: Tx, ids: number[], report: unknown): Promise<void> {
   if (ids.length > 0) {
     await execute(tx, WIPE.replace('#', marks(ids)), [JSON.stringify(report), ...ids]);
   }

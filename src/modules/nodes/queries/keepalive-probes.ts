@@ -50,7 +50,7 @@ const LOGIN_DUE = `TIMESTAMPADD(MICROSECOND, ROUND(? * (0.5 + (id DIV ${SHARDS})
  * shard and the host key is the verified one. No probe, full login or direct connection may be due. All other nodes, and nodes that are
  * claimed or locked, wait for their probe. Returns how many answers counted.
  */
-export async function settleAnswers(tx: Tx, { ownerId, nodes, nextProbeSeconds, deepCheckSeconds }: Answers): Promise<number> {
+export async function completeAnsweredProbes(tx: Tx, { ownerId, nodes, nextProbeSeconds, deepCheckSeconds }: Answers): Promise<number> {
   const marks = nodes.map(() => '?').join(',');
   const counting = await selectRows<{ id: number }>(
     tx,

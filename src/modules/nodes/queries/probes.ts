@@ -2,7 +2,7 @@ import { execute, IN_SECONDS, selectFirst } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, type WorkQueue } from '../../../db/work-queue';
 import type { Reach } from '../../../ssh';
-import type { Verdict } from '../health';
+import type { Decision } from '../health';
 import { nodeState } from '../moves';
 import type { NodeStatus } from '../types';
 
@@ -68,7 +68,7 @@ export interface Way {
 /**
  * Completes a probe in the common case, in one statement: the node was alive and is alive. False: it was not alive, or the claim was lost.
  */
-export async function settleStillAlive(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
+export async function completeAliveProbe(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
   const changed = await execute(
     db,
     `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3), logged_in_at = UTC_TIMESTAMP(3),
@@ -124,10 +124,10 @@ export async function lockProbedNode(tx: Tx, claim: ClaimedProbe): Promise<Probe
   );
 }
 
-const VERDICT_MOVES = { unknown: 'stayUnknown', alive: 'answer', suspect: 'fail', dead: 'die', quarantined: 'quarantine' } as const;
+const DECISION_MOVES = { unknown: 'stayUnknown', alive: 'answer', suspect: 'fail', dead: 'die', quarantined: 'quarantine' } as const;
 
-const verdictSql = (status: Verdict['status']): string =>
-  nodeState.update(VERDICT_MOVES[status], {
+const decisionSql = (status: Decision['status']): string =>
+  nodeState.update(DECISION_MOVES[status], {
     set: `status_since = IF(status = '${status}', status_since, UTC_TIMESTAMP(3)), status_reason = ?,
        probe_failures = ?, first_failed_at = ?, last_checked_at = UTC_TIMESTAMP(3), probe_token = NULL,
        probe_due_at = IF(?, ${IN_SECONDS}, NULL), logged_in_at = IF(?, UTC_TIMESTAMP(3), logged_in_at),
@@ -139,33 +139,33 @@ const verdictSql = (status: Verdict['status']): string =>
     where: 'id = ?',
   });
 
-const VERDICTS: Readonly<Record<Verdict['status'], string>> = {
-  unknown: verdictSql('unknown'),
-  alive: verdictSql('alive'),
-  suspect: verdictSql('suspect'),
-  dead: verdictSql('dead'),
-  quarantined: verdictSql('quarantined'),
+const DECISIONS: Readonly<Record<Decision['status'], string>> = {
+  unknown: decisionSql('unknown'),
+  alive: decisionSql('alive'),
+  suspect: decisionSql('suspect'),
+  dead: decisionSql('dead'),
+  quarantined: decisionSql('quarantined'),
 };
 
 /**
  * Writes the decision on a probe to the locked node and ends the claim. A death cancels wipes. A return makes the node dirty. If no lease
  * waits on the node, it is also due for its wipe. Throws when NODE_MOVES does not allow the move from the node's status.
  */
-export async function writeVerdict(tx: Tx, nodeId: number, verdict: Verdict & Way & { reason: string | null }): Promise<void> {
-  const watched = verdict.status !== 'quarantined';
-  const changed = await execute(tx, VERDICTS[verdict.status], [
-    verdict.reason,
-    verdict.failures, verdict.firstFailedAt,
-    watched, verdict.nextProbeSeconds, verdict.status === 'alive',
-    verdict.reach, verdict.directFailed,
-    verdict.died,
-    verdict.died || verdict.returned || !watched,
-    verdict.died || verdict.returned || !watched,
-    verdict.died || !watched, verdict.returned,
+export async function writeDecision(tx: Tx, nodeId: number, decision: Decision & Way & { reason: string | null }): Promise<void> {
+  const watched = decision.status !== 'quarantined';
+  const changed = await execute(tx, DECISIONS[decision.status], [
+    decision.reason,
+    decision.failures, decision.firstFailedAt,
+    watched, decision.nextProbeSeconds, decision.status === 'alive',
+    decision.reach, decision.directFailed,
+    decision.died,
+    decision.died || decision.returned || !watched,
+    decision.died || decision.returned || !watched,
+    decision.died || !watched, decision.returned,
     nodeId,
   ]);
   if (changed !== 1) {
-    throw new Error(`node ${nodeId} cannot become ${verdict.status} from its present status`);
+    throw new Error(`node ${nodeId} cannot become ${decision.status} from its present status`);
   }
 }
 

@@ -29,7 +29,7 @@ export interface Registration extends Placeable {
  * `status`. It is dirty, because it may have been away (I6), and due for a probe if `status` is `unknown`. Failures already counted stay,
  * so that an agent in a restart loop cannot keep a broken machine from being judged dead.
  *
- * A machine gets its uid block with its first verified wipe (settleWiped). No machine is leased before that wipe, and a machine that only
+ * A machine gets its uid block with its first verified wipe (completeWipe). No machine is leased before that wipe, and a machine that only
  * waits for approval uses up no block.
  *
  * @returns the node's id

@@ -47,7 +47,7 @@ export interface VerifiedWipe {
  *
  * @returns undefined: the claim was lost, or a lease got onto the node; nothing changed. Else why the node is withheld, or null
  */
-export async function settleWiped(tx: Tx, { node, token }: ClaimedWipe, wiped: VerifiedWipe): Promise<string | null | undefined> {
+export async function completeWipe(tx: Tx, { node, token }: ClaimedWipe, wiped: VerifiedWipe): Promise<string | null | undefined> {
   const row = await selectFirst<UidRow & { shared_storage: Node['sharedStorage'] }>(
     tx,
     `SELECT ${UID_COLUMNS}, shared_storage FROM nodes WHERE id = ? AND wipe_token = ? AND lease_id IS NULL FOR UPDATE`,
@@ -82,7 +82,7 @@ function reasonForNoUid(row: UidRow, { fleet, fence }: VerifiedWipe): string {
 }
 
 /** Fails the claim of a wipe: the wipe is tried again after `retrySeconds`. False: the claim was lost. */
-export async function settleWipeFailed(tx: Tx, { node, token }: ClaimedWipe, retrySeconds: number): Promise<boolean> {
+export async function failWipe(tx: Tx, { node, token }: ClaimedWipe, retrySeconds: number): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE nodes SET wipe_failures = wipe_failures + 1, wipe_token = NULL, wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`,
@@ -92,7 +92,7 @@ export async function settleWipeFailed(tx: Tx, { node, token }: ClaimedWipe, ret
 }
 
 /** Ends the claim of a wipe that must continue after `afterSeconds`, which is no failure. False: the claim was lost. */
-export async function settleWipeUnfinished(tx: Tx, { node, token }: ClaimedWipe, afterSeconds: number): Promise<boolean> {
+export async function endUnfinishedWipe(tx: Tx, { node, token }: ClaimedWipe, afterSeconds: number): Promise<boolean> {
   const changed = await execute(tx, `UPDATE nodes SET wipe_token = NULL, wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [afterSeconds, node.id, token]);
   return changed === 1;
 }

@@ -13,7 +13,7 @@ import { createPlayDirectory, type PlayDirectory } from './play-directory';
 import { openPlaySocket } from './play-socket';
 import { killPlay, memoryOfPlay } from './process-group';
 import { faultOfTarget } from './ssh-config';
-import type { WarmPlays } from './warm-plays';
+import type { PreforkPlays } from './prefork-plays';
 
 export interface PlayRunnerDeps {
   privateKeyFile: string;
@@ -28,7 +28,7 @@ export interface PlayRunnerDeps {
   /** Name or path of ansible-playbook. */
   executable?: string | undefined;
   /** Prefork workers, which run plays while any are available. Undefined: each play is a one-off run of ansible-playbook. */
-  warm: WarmPlays | undefined;
+  prefork: PreforkPlays | undefined;
 }
 
 /** Why a play was cut short. */
@@ -54,7 +54,7 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
   const paths = { privateKeyFile: resolve(deps.privateKeyFile), playbooksDir: resolve(deps.playbooksDir) };
 
   const play = async (request: PlayRequest): Promise<[Outcome, string]> => {
-    const outcome = await deps.warm?.play(request);
+    const outcome = await deps.prefork?.play(request);
     return outcome ? [outcome, JSON.stringify(outcome.result)] : playAlone(request);
   };
 

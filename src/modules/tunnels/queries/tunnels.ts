@@ -1,6 +1,6 @@
 import { execute, IN_SECONDS, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
-import type { TunnelHolder, TunnelRecord } from '../types';
+import type { TunnelOwner, TunnelRecord } from '../types';
 
 /**
  * Computes an announcement that is valid for `seconds`. Other processes read it from the database, so the owner must know it before it
@@ -12,7 +12,7 @@ export async function nextAnnouncement(db: Db, seconds: number): Promise<string>
 }
 
 /** Publishes this tunnel owner, or renews it, until the time in its announcement. */
-export async function announceHolder(db: Db, { id, url, key, announced }: TunnelHolder): Promise<void> {
+export async function announceOwner(db: Db, { id, url, key, announced }: TunnelOwner): Promise<void> {
   await execute(
     db,
     `INSERT INTO tunnel_holders (id, url, relay_key, expires_at) VALUES (?, ?, ?, ?)
@@ -22,20 +22,20 @@ export async function announceHolder(db: Db, { id, url, key, announced }: Tunnel
 }
 
 /** Removes an owner and its tunnels. */
-export async function withdrawHolder(db: Db, id: string): Promise<void> {
+export async function withdrawOwner(db: Db, id: string): Promise<void> {
   await execute(db, 'DELETE FROM tunnels WHERE holder_id = ?', [id]);
   await execute(db, 'DELETE FROM tunnel_holders WHERE id = ?', [id]);
 }
 
 /** Removes owners that expired more than `seconds` ago, and their tunnels. Returns how many owners. */
-export async function sweepHolders(db: Db, seconds: number): Promise<number> {
+export async function sweepOwners(db: Db, seconds: number): Promise<number> {
   const gone = await selectRows<{ id: string }>(
     db,
     'SELECT id FROM tunnel_holders WHERE expires_at < TIMESTAMPADD(SECOND, -?, UTC_TIMESTAMP(3)) LIMIT 100',
     [seconds],
   );
   for (const { id } of gone) {
-    await withdrawHolder(db, id);
+    await withdrawOwner(db, id);
   }
   return gone.length;
 }
@@ -48,22 +48,22 @@ export async function findTunnel(db: Db, nodeId: number): Promise<TunnelRecord |
        FROM tunnels t JOIN tunnel_holders h ON h.id = t.holder_id WHERE t.node_id = ?`,
     [nodeId],
   );
-  return row && { token: row.token, holder: { id: row.holder_id, url: row.url, key: row.relay_key, announced: row.announced }, alive: row.alive === 1 };
+  return row && { token: row.token, owner: { id: row.holder_id, url: row.url, key: row.relay_key, announced: row.announced }, alive: row.alive === 1 };
 }
 
 /** Lists the tokens of this owner's recorded tunnels, without those of nodes that are quarantined or retired. */
-export async function listTunnels(db: Db, holderId: string): Promise<string[]> {
+export async function listTunnels(db: Db, ownerId: string): Promise<string[]> {
   const sql = "SELECT t.token FROM tunnels t JOIN nodes n ON n.id = t.node_id WHERE t.holder_id = ? AND n.status NOT IN ('quarantined', 'retired')";
-  return (await selectRows<{ token: string }>(db, sql, [holderId])).map(({ token }) => token);
+  return (await selectRows<{ token: string }>(db, sql, [ownerId])).map(({ token }) => token);
 }
 
 /** Records this tunnel as the node's only one. */
-export async function recordTunnel(db: Db, nodeId: number, { token, holderId }: { token: string; holderId: string }): Promise<void> {
+export async function recordTunnel(db: Db, nodeId: number, { token, ownerId }: { token: string; ownerId: string }): Promise<void> {
   await execute(
     db,
     `INSERT INTO tunnels (node_id, token, holder_id) VALUES (?, ?, ?)
        ON DUPLICATE KEY UPDATE token = VALUES(token), holder_id = VALUES(holder_id), opened_at = UTC_TIMESTAMP(3)`,
-    [nodeId, token, holderId],
+    [nodeId, token, ownerId],
   );
 }
 

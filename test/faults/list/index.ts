@@ -1,9 +1,0 @@
-import type { Fault } from '../fault';
-import { ACCESS } from './access';
-import { CLEANING } from './cleaning';
-import { EDGE } from './edge';
-import { LEASING } from './leasing';
-import { TRUST } from './trust';
-import { WORKING } from './working';
-
-export const FAULTS: Fault[] = [...LEASING, ...WORKING, ...CLEANING, ...EDGE, ...ACCESS, ...TRUST];

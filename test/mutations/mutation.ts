@@ -1,0 +1,25 @@
+/** A change of one file's text. It has to be found exactly once, so that the list cannot rot. */
+export interface Edit {
+  /** From the project's root. */
+  file: string;
+  find: string;
+  replace: string;
+}
+
+/** A mistake made in a copy of the product, and what has to notice it. */
+export interface Mutation {
+  /** kebab-case. */
+  name: string;
+  /** What the product does wrong with it: one line. */
+  what: string;
+  /** The invariant that is broken by it, as violations name it. */
+  breaks: string;
+  /** Words of the violation that is meant: several guards have to be taken out before some mistakes do harm, and their absence is noticed too. */
+  shows: string | RegExp;
+  edits: Edit[];
+  /** As `npm run chaos -- --only` takes it. */
+  scenario: string;
+}
+
+/** Takes a UNIQUE key out of the schema: what it would refuse is then for the program alone to prevent. */
+export const withoutUnique = (key: string): Edit => ({ file: 'migrations/0001_initial.mjs', find: `UNIQUE KEY ${key} `, replace: `KEY ${key} ` });
