@@ -26,6 +26,7 @@ export const placementJob: QueueJob<WorkContext, ClaimedPlacement> = {
   queue: PLACEMENTS,
   claim: (ctx, room) => claimPlacements(ctx, room).then(allClaimed),
   run: (ctx, claim) => runPlacement(ctx, claim),
+  causeOf: ({ cause }) => cause,
 };
 
 export function claimPlacements(ctx: WorkContext, limit: number): Promise<ClaimedPlacement[]> {

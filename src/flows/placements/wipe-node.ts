@@ -23,6 +23,7 @@ export const wipeJob: QueueJob<WorkContext, ClaimedWipe> = {
   queue: WIPES,
   claim: (ctx, room) => claimWipes(ctx, room).then(claimed),
   run: wipeNode,
+  causeOf: ({ cause }) => cause,
 };
 
 export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe[]> {

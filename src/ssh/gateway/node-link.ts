@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type Clock, withDeadline } from '../../lib/clock';
 import type { Dial } from '../dial';
 import { CONNECT_MS, LoginRefusedError, logInToNode, type NodeConnection, type Present } from './node-login';
@@ -62,7 +63,8 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   // A node is not suspect when the client disconnected. Otherwise each client connection would cost the control plane a login to the node.
   const suspect = (place: Present): void => (!over.signal.aborted && isStillAt(place, at) ? directory.suspect(place.target.nodeId) : undefined);
 
-  const attempt = async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
+  // Requests of the client start it, outside of the trace of the session.
+  const attempt = AsyncResource.bind(async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
     try {
       const made = await withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal);
       current = made;
@@ -72,7 +74,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
       suspect(place);
       return error instanceof LoginRefusedError ? error : undefined;
     }
-  };
+  });
 
   const rest = async (ms: number): Promise<void> => {
     pause = new AbortController();
