@@ -1,4 +1,4 @@
-import { type Attributes, isSpanContextValid, ROOT_CONTEXT, type Span, type SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { type Attributes, ROOT_CONTEXT, type Span, type SpanKind, SpanStatusCode, trace, type Tracer } from '@opentelemetry/api';
 import { messageOf } from './errors';
 import { type Cause, currentOrigin, type Origin, withOrigin } from './origin';
 import { redactText } from './redact';
@@ -21,33 +21,37 @@ export interface TraceOptions extends SpanOptions {
   causes?: readonly Cause[];
 }
 
-/** It makes spans only where an SDK is registered: see lib/trace-export. Otherwise a call costs less than a microsecond. */
-const tracer = trace.getTracer('orion');
+/** Undefined: this process exports no spans, so it makes none. */
+let tracer: Tracer | undefined;
 /** The spans of this process that are not over. The context of a span is one object for its whole life. */
 const open = new WeakMap<TraceContext, Span>();
+
+/** Makes spans with this tracer from now on: see lib/trace-export. Undefined: makes none. */
+export function recordSpansWith(other: Tracer | undefined): void {
+  tracer = other;
+}
 
 /** Runs `work` as a trace of its own, or as a part of the trace of a caller. Its log lines have the id of the trace, with and without an SDK. */
 export function inTrace<T>(name: string, { origin, parent, causes = [], ...options }: TraceOptions, work: () => Promise<T>): Promise<T> {
   const linked = causes.flatMap(({ traceparent }) => parseTraceparent(traceparent) ?? []);
-  const span = tracer.startSpan(name, { ...options, links: linked.map((context) => ({ context })) }, contextOf(parent));
-  const context = span.spanContext();
+  const span = tracer?.startSpan(name, { ...options, links: linked.map((context) => ({ context })) }, contextOf(parent));
   const [only] = causes.length === 1 ? causes : [];
   const act = {
     ...(origin ?? { requestId: only?.requestId ?? undefined, address: undefined, tokenId: undefined }),
-    trace: isSpanContextValid(context) ? context : newTraceContext(),
+    trace: span?.spanContext() ?? parent ?? newTraceContext(),
     causeTraceId: only && linked[0]?.traceId,
   };
-  return withOrigin(act, () => record(span, work));
+  return withOrigin(act, () => (span ? record(span, work) : work()));
 }
 
 /** Runs `work` as a span of the current trace. Outside of a trace it runs `work` alone, so that idle loops make no spans. */
 export function inSpan<T>(name: string, work: () => Promise<T>, options: SpanOptions = {}): Promise<T> {
   const origin = currentOrigin();
-  if (!origin?.trace) {
+  if (!origin?.trace || !tracer) {
     return work();
   }
   const span = tracer.startSpan(name, options, contextOf(origin.trace));
-  return span.isRecording() ? withOrigin({ ...origin, trace: span.spanContext() }, () => record(span, work)) : work();
+  return withOrigin({ ...origin, trace: span.spanContext() }, () => record(span, work));
 }
 
 /** Returns a function that runs as a span: `name` is the file of the flow. */
@@ -64,11 +68,7 @@ export function currentSpan(): Pick<Span, 'addEvent' | 'setAttributes'> | undefi
 
 const contextOf = (context: TraceContext | undefined): typeof ROOT_CONTEXT => (context ? trace.setSpanContext(ROOT_CONTEXT, context) : ROOT_CONTEXT);
 
-function record<T>(span: Span, work: () => Promise<T>): Promise<T> {
-  return span.isRecording() ? recordUntilOver(span, work) : work();
-}
-
-async function recordUntilOver<T>(span: Span, work: () => Promise<T>): Promise<T> {
+async function record<T>(span: Span, work: () => Promise<T>): Promise<T> {
   open.set(span.spanContext(), span);
   try {
     return await work();

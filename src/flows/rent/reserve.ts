@@ -2,7 +2,7 @@ import { type Batch, isDuplicate, type Transaction, transaction, type Tx } from 
 import { messageOf, OrionError } from '../../lib/errors';
 import { createBatcher } from '../../lib/batcher';
 import { causeOf, currentOrigin } from '../../lib/origin';
-import { inTrace } from '../../lib/trace';
+import { inSpan, inTrace } from '../../lib/trace';
 import { lockUsers } from '../../modules/accounts';
 import { countRunningLeases, findRentsByKeys } from '../../modules/leases';
 import { countFreeNodes } from '../../modules/nodes';
@@ -60,7 +60,7 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
     }
   };
   return (request) =>
-    reserve({ origin: currentOrigin(), ...request }).catch(async (error: unknown) => {
+    inSpan('reserve', () => reserve({ origin: currentOrigin(), ...request })).catch(async (error: unknown) => {
       throw error instanceof NothingFreeError || looksAgain(error) ? await noNodeFree(ctx, request) : error;
     });
 }

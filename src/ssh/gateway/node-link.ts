@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { type Clock, withDeadline } from '../../lib/clock';
+import { inSpan, SpanKind } from '../../lib/trace';
 import type { Dial } from '../dial';
 import { CONNECT_MS, LoginRefusedError, logInToNode, type NodeConnection, type Present } from './node-login';
 import type { LeaseDirectory, Visitor, Whereabouts } from './types';
@@ -39,6 +40,8 @@ const RETRY_MS = 500;
 const RETRY_REFUSED_MS = 2_500;
 const MAX_REFUSALS = 3;
 
+const about = ({ target: { nodeId } }: Present): { kind: SpanKind; attributes: Record<string, number> } => ({ kind: SpanKind.CLIENT, attributes: { 'orion.node.id': nodeId } });
+
 export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   const { directory, clock } = deps;
   const over = new AbortController();
@@ -66,7 +69,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   // Requests of the client start it, outside of the trace of the session.
   const attempt = AsyncResource.bind(async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
     try {
-      const made = await withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal);
+      const made = await inSpan('ssh login', () => withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal), about(place));
       current = made;
       void made.lost.then(() => suspect(place)).then(() => (current = current === made ? undefined : current));
       return made;

@@ -89,7 +89,7 @@ describe('a rent', () => {
 describe('work that no request ordered', () => {
   it('R40: the end of a lease has a trace of its own, in its log line, its event and the cause of the wipe', async () => {
     const lease = await aLease(database.db, { userId: user.id, nodeId: (await aNode(database.db)).id });
-    await age(database.db, 'UPDATE leases SET ends_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?', [lease.id]);
+    await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?', [lease.id]);
     await expireLeases(scheduler);
     const [line] = lines.filter(({ message }) => message === 'lease expired');
     const [wipe] = await claimWipes(scheduler, 1);
