@@ -1,10 +1,10 @@
-import { type Attributes, ROOT_CONTEXT, type Span, type SpanKind, SpanStatusCode, trace, type Tracer } from '@opentelemetry/api';
+import { type Attributes, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from '@opentelemetry/api';
 import { messageOf } from './errors';
 import { type Cause, currentOrigin, type Origin, withOrigin } from './origin';
 import { redactText } from './redact';
 import { newTraceContext, parseTraceparent, type TraceContext } from './trace-context';
 
-export { SpanKind } from '@opentelemetry/api';
+export { SpanKind };
 
 interface SpanOptions {
   kind?: SpanKind;
@@ -32,16 +32,25 @@ export function recordSpansWith(other: Tracer | undefined): void {
 }
 
 /** Runs `work` as a trace of its own, or as a part of the trace of a caller. Its log lines have the id of the trace, with and without an SDK. */
-export function inTrace<T>(name: string, { origin, parent, causes = [], ...options }: TraceOptions, work: () => Promise<T>): Promise<T> {
-  const linked = causes.flatMap(({ traceparent }) => parseTraceparent(traceparent) ?? []);
-  const span = tracer?.startSpan(name, { ...options, links: linked.map((context) => ({ context })) }, contextOf(parent));
-  const [only] = causes.length === 1 ? causes : [];
-  const act = {
-    ...(origin ?? { requestId: only?.requestId ?? undefined, address: undefined, tokenId: undefined }),
-    trace: span?.spanContext() ?? parent ?? newTraceContext(),
-    causeTraceId: only && linked[0]?.traceId,
-  };
-  return withOrigin(act, () => (span ? record(span, work) : work()));
+export function inTrace<T>(name: string, options: TraceOptions, work: () => Promise<T>): Promise<T> {
+  const span = tracer && startTrace(tracer, name, options);
+  const trace = span?.spanContext() ?? options.parent ?? newTraceContext();
+  return withOrigin(actIn(trace, options), () => (span ? record(span, work) : work()));
+}
+
+function startTrace(by: Tracer, name: string, { kind = SpanKind.INTERNAL, attributes = {}, parent, causes = [] }: TraceOptions): Span {
+  const links = causes.flatMap(({ traceparent }) => parseTraceparent(traceparent) ?? []).map((context) => ({ context }));
+  return by.startSpan(name, { kind, attributes, links }, contextOf(parent));
+}
+
+/** Work for several acts has the ids of none of them. */
+function actIn(trace: TraceContext, { origin, causes }: TraceOptions): Origin {
+  if (origin) {
+    return { ...origin, trace };
+  }
+  const cause = causes?.length === 1 ? causes[0] : undefined;
+  const causeTraceId = parseTraceparent(cause?.traceparent)?.traceId;
+  return { requestId: cause?.requestId ?? undefined, address: undefined, tokenId: undefined, trace, causeTraceId };
 }
 
 /** Runs `work` as a span of the current trace. Outside of a trace it runs `work` alone, so that idle loops make no spans. */
