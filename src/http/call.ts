@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { MAC_HEADER, type Seal } from '../lib/call-mac';
-import type { TraceContext } from '../lib/trace-context';
+import type { Origin } from '../lib/origin';
 import type { Principal } from '../modules/accounts';
 import type { NodeCaller } from './node-caller';
 
@@ -8,7 +8,7 @@ import type { NodeCaller } from './node-caller';
 export interface CallLocals {
   requestId: string;
   /** Undefined: the handler has not begun. */
-  trace?: TraceContext | undefined;
+  origin?: Origin | null;
   /** The user who calls. */
   principal?: Principal;
   /** The node whose agent calls. */

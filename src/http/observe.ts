@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import { withOrigin } from '../lib/origin';
 import type { Metrics } from '../modules/telemetry';
 import type { CallLocals } from './call';
 
@@ -31,7 +32,7 @@ export function noteAnswer({ logger, metrics, clock }: Observing, { req, res, lo
   const durationMs = clock.monotonicMs() - startedAt;
   const method = req.method ?? '';
   metrics.httpSeconds.observe({ method, route, status: String(res.statusCode) }, durationMs / 1000);
-  const { requestId, trace, principal } = locals;
-  const ids = { requestId, traceId: trace?.traceId, userId: principal?.user.id };
-  logger.debug('request', { ...ids, method, route, status: res.statusCode, durationMs: Math.round(durationMs) });
+  const { requestId, origin = null, principal } = locals;
+  const fields = { requestId, method, route, status: res.statusCode, durationMs: Math.round(durationMs), userId: principal?.user.id };
+  withOrigin(origin, () => logger.debug('request', fields));
 }

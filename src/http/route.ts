@@ -73,8 +73,9 @@ export function createRouteMaker({ router, registry, auth, fast, refusals }: Rou
       answer: (handle) => {
         document(registry, endpoint);
         const identify = auth[endpoint.access];
+        const about = aboutSpansOf(endpoint);
         const run: Route['run'] = ({ req, res, body, query, params }) =>
-          inCallTrace(endpoint, { req, res }, () => {
+          inCallTrace(about, { req, res }, () => {
             const { principal, caller } = res.locals;
             const input = { body: parse(endpoint.body, body, 'body'), query: parse(endpoint.query, query, 'query'), params: parse(endpoint.params, params, 'path') };
             return handle({ ...input, by: principal ?? caller, req, res } as never) as Promise<Answer>;
@@ -104,13 +105,21 @@ export function createRouteMaker({ router, registry, auth, fast, refusals }: Rou
   };
 }
 
-/** Runs a call as a trace of its own, or as a part of the trace that its caller names in the header `traceparent` (W3C Trace Context). */
-function inCallTrace({ method, path }: Endpoint, { req, res }: Pick<RawCall, 'req' | 'res'>, handle: () => Promise<Answer>): Promise<Answer> {
+interface AboutSpans {
+  name: string;
+  attributes: Record<string, string>;
+}
+
+function aboutSpansOf({ method, path }: Endpoint): AboutSpans {
   const verb = method.toUpperCase();
-  const about = { kind: SpanKind.SERVER, attributes: { 'http.request.method': verb, 'http.route': path } };
+  return { name: `${verb} ${path}`, attributes: { 'http.request.method': verb, 'http.route': path } };
+}
+
+/** Runs a call as a trace of its own, or as a part of the trace that its caller names in the header `traceparent` (W3C Trace Context). */
+function inCallTrace({ name, attributes }: AboutSpans, { req, res }: Pick<RawCall, 'req' | 'res'>, handle: () => Promise<Answer>): Promise<Answer> {
   const parent = parseTraceparent(req.headers['traceparent']);
-  return inTrace(`${verb} ${path}`, { ...about, origin: originOf(req, res.locals), parent }, async () => {
-    res.locals.trace = currentOrigin()?.trace;
+  return inTrace(name, { kind: SpanKind.SERVER, attributes, origin: originOf(req, res.locals), parent }, async () => {
+    res.locals.origin = currentOrigin();
     const answer = await handle();
     currentSpan()?.setAttributes({ 'http.response.status_code': answer.status });
     return answer;

@@ -23,11 +23,12 @@ const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{
  * a later version may have more.
  */
 export function parseTraceparent(text: unknown): TraceContext | undefined {
-  const [, traceId, spanId, flags, more] = (typeof text === 'string' && TRACEPARENT.exec(text)) || [];
-  if (traceId === undefined || spanId === undefined || (more !== undefined && String(text).startsWith('00'))) {
+  const found = typeof text === 'string' ? TRACEPARENT.exec(text) : null;
+  if (!found) {
     return undefined;
   }
-  return { traceId, spanId, traceFlags: Number.parseInt(flags ?? '0', 16) & 1 };
+  const [whole, traceId = '', spanId = '', flags, more] = found;
+  return more !== undefined && whole.startsWith('00') ? undefined : { traceId, spanId, traceFlags: Number.parseInt(flags ?? '0', 16) & 1 };
 }
 
 /** Writes a W3C traceparent of version 00, which has 55 characters. */

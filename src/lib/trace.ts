@@ -34,8 +34,28 @@ export function recordSpansWith(other: Tracer | undefined): void {
 /** Runs `work` as a trace of its own, or as a part of the trace of a caller. Its log lines have the id of the trace, with and without an SDK. */
 export function inTrace<T>(name: string, options: TraceOptions, work: () => Promise<T>): Promise<T> {
   const span = tracer && startTrace(tracer, name, options);
-  const trace = span?.spanContext() ?? options.parent ?? newTraceContext();
-  return withOrigin(actIn(trace, options), () => (span ? record(span, work) : work()));
+  return withOrigin(new Act(originIn(options), span?.spanContext() ?? options.parent), () => (span ? record(span, work) : work()));
+}
+
+/** An origin whose trace gets its ids when something reads them. Most heartbeats write no log line, so they need none. */
+class Act implements Origin {
+  readonly requestId: string | undefined;
+  readonly address: string | undefined;
+  readonly tokenId: string | undefined;
+  readonly causeTraceId: string | undefined;
+  #trace: TraceContext | undefined;
+
+  constructor({ requestId, address, tokenId, causeTraceId }: Origin, trace: TraceContext | undefined) {
+    this.requestId = requestId;
+    this.address = address;
+    this.tokenId = tokenId;
+    this.causeTraceId = causeTraceId;
+    this.#trace = trace;
+  }
+
+  get trace(): TraceContext {
+    return (this.#trace ??= newTraceContext());
+  }
 }
 
 function startTrace(by: Tracer, name: string, { kind = SpanKind.INTERNAL, attributes = {}, parent, causes = [] }: TraceOptions): Span {
@@ -44,19 +64,15 @@ function startTrace(by: Tracer, name: string, { kind = SpanKind.INTERNAL, attrib
 }
 
 /** Work for several acts has the ids of none of them. */
-function actIn(trace: TraceContext, { origin, causes }: TraceOptions): Origin {
-  if (origin) {
-    return { ...origin, trace };
-  }
+function originIn({ origin, causes }: TraceOptions): Origin {
   const cause = causes?.length === 1 ? causes[0] : undefined;
-  const causeTraceId = parseTraceparent(cause?.traceparent)?.traceId;
-  return { requestId: cause?.requestId ?? undefined, address: undefined, tokenId: undefined, trace, causeTraceId };
+  return origin ?? { requestId: cause?.requestId ?? undefined, address: undefined, tokenId: undefined, causeTraceId: parseTraceparent(cause?.traceparent)?.traceId };
 }
 
 /** Runs `work` as a span of the current trace. Outside of a trace it runs `work` alone, so that idle loops make no spans. */
 export function inSpan<T>(name: string, work: () => Promise<T>, options: SpanOptions = {}): Promise<T> {
-  const origin = currentOrigin();
-  if (!origin?.trace || !tracer) {
+  const origin = tracer && currentOrigin();
+  if (!tracer || !origin?.trace) {
     return work();
   }
   const span = tracer.startSpan(name, options, contextOf(origin.trace));
@@ -71,7 +87,7 @@ export const traced =
 
 /** Returns the span that the caller is a part of. Undefined: none is recorded. */
 export function currentSpan(): Pick<Span, 'addEvent' | 'setAttributes'> | undefined {
-  const { trace: context } = currentOrigin() ?? {};
+  const context = tracer && currentOrigin()?.trace;
   return context && open.get(context);
 }
 
