@@ -66,6 +66,18 @@ module.exports = {
       to: { path: '^src/(db|ssh|modules|flows|http)/', reachable: true },
     },
     {
+      name: 'no-spans-in-the-agent',
+      severity: 'error',
+      from: { path: '^src/(roles/agent|agent-main)\\.ts$' },
+      to: { path: '(^src/lib/trace\\.ts$|node_modules/@opentelemetry/)', reachable: true },
+    },
+    {
+      name: 'spans-by-lib-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/lib/trace' },
+      to: { path: 'node_modules/@opentelemetry/' },
+    },
+    {
       name: 'knex-in-db-only',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/db/' },

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { Connection } from 'mysql2';
 import { systemClock, withDeadline } from '../lib/clock';
 import { OrionError } from '../lib/errors';
+import { inSpan, SpanKind } from '../lib/trace';
 import { ABORTED_CODE } from './guard';
 import { acquire, frameOf, release, sendOn, Transaction, Tx } from './query';
 
@@ -51,6 +52,10 @@ export async function transaction<T>(db: Knex, work: (tx: Transaction) => Promis
   if (db instanceof Tx) {
     throw new Error('transactions do not nest: pass the handle on');
   }
+  return inSpan('transaction', () => runUntilDone(db, work), { kind: SpanKind.CLIENT, attributes: { 'db.system.name': 'mariadb' } });
+}
+
+async function runUntilDone<T>(db: Knex, work: (tx: Transaction) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await runOnce(db, work);

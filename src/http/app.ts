@@ -9,6 +9,7 @@ import { addAccountRoutes } from './accounts/router';
 import { addAuditRoutes } from './audit/router';
 import { createAuthenticator } from './auth';
 import { BODY_LIMIT_BYTES, requireUtf8 } from './body';
+import type { CallLocals } from './call';
 import type { ApiDeps } from './deps';
 import { createRegistry, generateOpenApi } from './docs/openapi';
 import { createDocsRouter } from './docs/router';
@@ -34,8 +35,7 @@ function observe(observing: Observing): RequestHandler {
     res.setHeader('X-Request-Id', requestId);
     res.on('close', () => {
       const route = (req.route as { path?: string } | undefined)?.path ?? 'none';
-      const { user } = (res.locals.principal as { user?: { id: number } } | undefined) ?? {};
-      noteAnswer(observing, { req, res, requestId, startedAt, route, userId: user?.id });
+      noteAnswer(observing, { req, res, locals: res.locals as CallLocals, startedAt, route });
     });
     next();
   };

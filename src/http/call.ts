@@ -1,11 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { MAC_HEADER, type Seal } from '../lib/call-mac';
+import type { Origin } from '../lib/origin';
 import type { Principal } from '../modules/accounts';
 import type { NodeCaller } from './node-caller';
 
 /** Data that is collected while a call is handled. It is `res.locals`, in Express and on the fast path. */
 export interface CallLocals {
   requestId: string;
+  /** Undefined: the handler has not begun. */
+  origin?: Origin | null;
   /** The user who calls. */
   principal?: Principal;
   /** The node whose agent calls. */

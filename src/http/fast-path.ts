@@ -60,7 +60,7 @@ async function serve(ctx: FastPath, { route, req, res: bare, security }: { route
     endAfterThis(res, ctx.stopping);
     answerError(ctx.logger, { req, res, path: route.endpoint.path, first }, error);
   }
-  noteAnswer(ctx, { req, res, requestId, startedAt, route: route.endpoint.path, userId: locals.principal?.user.id });
+  noteAnswer(ctx, { req, res, locals, startedAt, route: route.endpoint.path });
 }
 
 /** Makes the answer the last on its connection while the replica stops. The proxy then sends the next request to another replica. */

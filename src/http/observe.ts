@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import { withOrigin } from '../lib/origin';
 import type { Metrics } from '../modules/telemetry';
+import type { CallLocals } from './call';
 
 export interface Observing {
   logger: Logger;
@@ -19,17 +21,18 @@ export const newRequestId = (): string => randomUUID();
 export interface Answered {
   req: IncomingMessage;
   res: ServerResponse;
-  requestId: string;
+  locals: CallLocals;
   /** Monotonic time in ms. */
   startedAt: number;
   route: string;
-  userId?: number | undefined;
 }
 
 /** Logs the end of a request and measures its duration. */
-export function noteAnswer({ logger, metrics, clock }: Observing, { req, res, requestId, startedAt, route, userId }: Answered): void {
+export function noteAnswer({ logger, metrics, clock }: Observing, { req, res, locals, startedAt, route }: Answered): void {
   const durationMs = clock.monotonicMs() - startedAt;
   const method = req.method ?? '';
   metrics.httpSeconds.observe({ method, route, status: String(res.statusCode) }, durationMs / 1000);
-  logger.debug('request', { requestId, method, route, status: res.statusCode, durationMs: Math.round(durationMs), userId });
+  const { requestId, origin = null, principal } = locals;
+  const fields = { requestId, method, route, status: res.statusCode, durationMs: Math.round(durationMs), userId: principal?.user.id };
+  withOrigin(origin, () => logger.debug('request', fields));
 }

@@ -95,10 +95,10 @@ interface FailedCall {
  * begun.
  */
 export function answerError(logger: Logger, { req, res, path, first }: FailedCall, error: unknown): void {
-  const { requestId } = res.locals;
+  const { requestId, origin } = res.locals;
   const problem = toOrionError(error);
   if (!problem.isLogged && (problem.code === 'internal' || problem.code === 'unavailable')) {
-    logger.error('request failed', { requestId, method: req.method ?? '', path, error: problem.cause ?? problem });
+    logger.error('request failed', { requestId, traceId: origin?.trace?.traceId, method: req.method ?? '', path, error: problem.cause ?? problem });
   }
   if (res.headersSent) {
     throw error;

@@ -4,7 +4,9 @@ import type { ErrorRequestHandler, RequestHandler, Router } from 'express';
 import type { z } from 'zod';
 import { type AnswerOf, type BodyOf, type CallAccess, type Endpoint, type ParamsOf, problem, type QueryOf } from '../contract';
 import { OrionError } from '../lib/errors';
-import { withOrigin } from '../lib/origin';
+import { currentOrigin } from '../lib/origin';
+import { currentSpan, inTrace, SpanKind } from '../lib/trace';
+import { parseTraceparent } from '../lib/trace-context';
 import type { Principal } from '../modules/accounts';
 import type { RefusalLog } from '../modules/audit';
 import type { Authenticator } from './auth';
@@ -71,11 +73,13 @@ export function createRouteMaker({ router, registry, auth, fast, refusals }: Rou
       answer: (handle) => {
         document(registry, endpoint);
         const identify = auth[endpoint.access];
-        const run: Route['run'] = async ({ req, res, body, query, params }) => {
-          const { principal, caller } = res.locals;
-          const input = { body: parse(endpoint.body, body, 'body'), query: parse(endpoint.query, query, 'query'), params: parse(endpoint.params, params, 'path') };
-          return withOrigin(originOf(req, res.locals), () => handle({ ...input, by: principal ?? caller, req, res } as never) as Promise<Answer>);
-        };
+        const about = aboutSpansOf(endpoint);
+        const run: Route['run'] = ({ req, res, body, query, params }) =>
+          inCallTrace(about, { req, res }, () => {
+            const { principal, caller } = res.locals;
+            const input = { body: parse(endpoint.body, body, 'body'), query: parse(endpoint.query, query, 'query'), params: parse(endpoint.params, params, 'path') };
+            return handle({ ...input, by: principal ?? caller, req, res } as never) as Promise<Answer>;
+          });
         const noteFailure: Route['noteFailure'] = async (error, call) => {
           const refusal = refusalOf(error, { ...call, path: endpoint.path });
           await (refusal && refusals.note(refusal));
@@ -99,6 +103,27 @@ export function createRouteMaker({ router, registry, auth, fast, refusals }: Rou
       },
     }),
   };
+}
+
+interface AboutSpans {
+  name: string;
+  attributes: Record<string, string>;
+}
+
+function aboutSpansOf({ method, path }: Endpoint): AboutSpans {
+  const verb = method.toUpperCase();
+  return { name: `${verb} ${path}`, attributes: { 'http.request.method': verb, 'http.route': path } };
+}
+
+/** Runs a call as a trace of its own, or as a part of the trace that its caller names in the header `traceparent` (W3C Trace Context). */
+function inCallTrace({ name, attributes }: AboutSpans, { req, res }: Pick<RawCall, 'req' | 'res'>, handle: () => Promise<Answer>): Promise<Answer> {
+  const parent = parseTraceparent(req.headers['traceparent']);
+  return inTrace(name, { kind: SpanKind.SERVER, attributes, origin: originOf(req, res.locals), parent }, async () => {
+    res.locals.origin = currentOrigin();
+    const answer = await handle();
+    currentSpan()?.setAttributes({ 'http.response.status_code': answer.status });
+    return answer;
+  });
 }
 
 const passOn =

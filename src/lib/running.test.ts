@@ -146,9 +146,9 @@ describe('a pool of work', () => {
     let roomAgain = 0;
     const pool = createWorkPool(2, createLogger('error', (_level, message) => void errors.push(message)), () => void (roomAgain += 1));
     let finish: () => void = () => undefined;
-    pool.start(() => new Promise((resolve) => (finish = resolve)));
+    void pool.start(() => new Promise((resolve) => (finish = resolve)));
     expect(pool.room()).toBe(1);
-    pool.start(() => Promise.reject(new Error('poison')));
+    void pool.start(() => Promise.reject(new Error('poison')));
     expect(pool.room()).toBe(0);
     await eventually(() => pool.room() === 1, { what: 'room again' });
     expect([errors, roomAgain]).toEqual([['background task failed'], 1]);
@@ -161,9 +161,9 @@ describe('a pool of work', () => {
   it('is idle only when what was started meanwhile is done too', async () => {
     const pool = createWorkPool(5, silentLogger);
     let done = 0;
-    pool.start(async () => {
+    void pool.start(async () => {
       await tick();
-      pool.start(async () => {
+      void pool.start(async () => {
         await tick();
         done += 1;
       });

@@ -7,8 +7,8 @@ import type { Logger } from './logger';
 export interface WorkPool {
   /** Returns how many more tasks fit now. */
   room(): number;
-  /** Starts `task` at once. The caller must check that there is room. */
-  start(task: () => Promise<void>): void;
+  /** Starts `task` at once, and resolves when it is over. The caller must check that there is room. */
+  start(task: () => Promise<void>): Promise<void>;
   /** Resolves when no task runs. */
   idle(): Promise<void>;
 }
@@ -34,6 +34,7 @@ export function createWorkPool(size: number, logger: Logger, onRoom: () => void 
         }
       });
       running.add(run);
+      return run;
     },
     idle: async () => {
       while (running.size > 0) {

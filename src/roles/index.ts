@@ -86,6 +86,7 @@ async function runControlPlane(names: string[], env: NodeJS.ProcessEnv, stop: Ab
   const { openControlPlane, openWorkPlane } = await import('./control-plane');
   const plane = openControlPlane(config, names);
   warnOfSettings(env, plane.logger);
+  await traceProcess(plane, names, env);
   let work: WorkPlane | undefined;
   const planes: Planes = { plane, workPlane: () => (work ??= openWorkPlane(plane)) };
   const serves = names.includes('api');
@@ -104,8 +105,20 @@ async function runAutoscaler(env: NodeJS.ProcessEnv, stop: AbortSignal): Promise
   const { openPlane } = await import('./control-plane');
   const plane = openPlane(config, ['autoscaler']);
   warnOfSettings(env, plane.logger);
+  await traceProcess(plane, ['autoscaler'], env);
   const start = async (): Promise<RunningRole> => (await import('./autoscaler')).startAutoscaler(plane, config, stop);
   return runOnPlane(plane, { names: ['autoscaler'], ops: config.ops, drainSeconds: 0, start, stop });
+}
+
+/** Time to send the last spans when the process stops. */
+const LAST_SPANS_MS = 2_000;
+
+/** Exports the spans of the process if the standard variables of OpenTelemetry name a receiver. Otherwise the SDK is not even loaded. */
+async function traceProcess({ closer, logger }: Plane, names: string[], env: NodeJS.ProcessEnv): Promise<void> {
+  if (env['OTEL_EXPORTER_OTLP_ENDPOINT'] && env['OTEL_SDK_DISABLED'] !== 'true') {
+    const { exportTraces } = await import('../lib/trace-export');
+    closer.push('traces', exportTraces(names, logger), LAST_SPANS_MS);
+  }
 }
 
 interface Run {

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Client } from 'ssh2';
 import { type Clock, withDeadline } from '../lib/clock';
 import { type CommandJob, type CommandResult, NotStartedError, reasonOf, roundTrip, runCommand, SessionBrokenError } from './command';
+import { inSpan, SpanKind } from '../lib/trace';
 import type { SshTarget } from './dial';
 import { type OpenSession, openSession, type SessionSettings } from './session';
 
@@ -105,7 +106,8 @@ class SessionPool implements PooledSessions {
     }
     const { pooled, fresh } = this.use(target);
     try {
-      return await this.during(pooled, job.signal, (client, cut) => this.command(pooled, runCommand(client, job, cut)));
+      const about = { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': target.nodeId } };
+      return await inSpan('ssh command', () => this.during(pooled, job.signal, (client, cut) => this.command(pooled, runCommand(client, job, cut))), about);
     } catch (error) {
       // The command was never started, so it can be sent again.
       if (fresh || !(error instanceof NotStartedError) || this.closing.signal.aborted) {

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { NodeSSH } from 'node-ssh';
+import { inSpan, SpanKind } from '../lib/trace';
 import { algorithmsFor, KEY_EXCHANGES } from '../lib/ssh-algorithms';
 import { limitGreeting } from './backlog';
 import type { Dial, SshTarget } from './dial';
@@ -25,7 +26,8 @@ const MAX_OUTPUT_BYTES = 16_384;
  * whatever the peer does.
  */
 export function runOnNode(settings: SessionSettings, target: SshTarget, job: { command: string; signal: AbortSignal }): Promise<string> {
-  return withSession(settings, { target, signal: job.signal }, (session, cut) => execute(session, job.command, cut));
+  const about = { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': target.nodeId } };
+  return withSession(settings, { target, signal: job.signal }, (session, cut) => inSpan('ssh command', () => execute(session, job.command, cut), about));
 }
 
 export interface Login {
@@ -58,7 +60,12 @@ export interface OpenSession {
 }
 
 /** Logs in to a node before `signal` aborts, and verifies its pinned host key. The caller must end the session and its stream. */
-export async function openSession(settings: SessionSettings, { target, signal }: Login): Promise<OpenSession> {
+export function openSession(settings: SessionSettings, login: Login): Promise<OpenSession> {
+  const { nodeId, reach = 'direct' } = login.target;
+  return inSpan('ssh login', () => connectAndLogIn(settings, login), { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': nodeId, 'orion.reach': reach } });
+}
+
+async function connectAndLogIn(settings: SessionSettings, { target, signal }: Login): Promise<OpenSession> {
   const stream = await settings.dial(target, signal);
   const session = new NodeSSH();
   const cut = (): void => void stream.destroy();

@@ -1,4 +1,5 @@
 import { type Tx, transaction } from '../../db/transaction';
+import { traced } from '../../lib/trace';
 import { recordEvent } from '../../modules/audit';
 import { claimed, type QueueJob } from '../../modules/jobs';
 import { lockLease, resumePlacement, stopWaiting } from '../../modules/leases';
@@ -36,7 +37,7 @@ export function claimProbes(ctx: ProbeContext, limit: number): Promise<ClaimedPr
 }
 
 /** R20: probes a claimed node over SSH and updates its health status. True: the node just died, and its lease must move. */
-export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise<boolean> {
+export const probeNode = traced('probe-node', async (ctx: ProbeContext, claim: ClaimedProbe): Promise<boolean> => {
   const result = await probeSomeWay(ctx.prober, claim);
   ctx.metrics.probes.inc({ outcome: result.outcome });
   ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
@@ -52,7 +53,7 @@ export async function probeNode(ctx: ProbeContext, claim: ClaimedProbe): Promise
     await lookForReturns(ctx.db);
   }
   return decision?.died ?? false;
-}
+});
 
 /**
  * Writes the outcome of a probe. Locks first the lease and then the node, as all code that locks both does. Undefined: the claim was lost,

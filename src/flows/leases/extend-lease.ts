@@ -1,5 +1,6 @@
 import { type Tx, transaction } from '../../db/transaction';
 import { OrionError } from '../../lib/errors';
+import { traced } from '../../lib/trace';
 import { actorOf, findUser, type User } from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
 import { checkTerm, extendEnd, findExtension, findLease, isRunning, type Lease, lockOwnedLease, refreshPlacement } from '../../modules/leases';
@@ -21,7 +22,7 @@ const noSuchLease = (): OrionError => new OrionError('not_found', 'There is no s
  * Moves the end of a running lease and records that in the same transaction (I4). A scheduler then updates the account on the node. Throws
  * not_found (also for another user's lease), lease_over, duration_too_long and idempotency_key_reused.
  */
-export async function extendLease(ctx: FlowContext, request: ExtendRequest): Promise<LeaseView> {
+export const extendLease = traced('extend-lease', async (ctx: FlowContext, request: ExtendRequest): Promise<LeaseView> => {
   failpoint('extend.begin');
   await transaction(ctx.db, (tx) => extend(tx, request));
   failpoint('extend.done');
@@ -31,7 +32,7 @@ export async function extendLease(ctx: FlowContext, request: ExtendRequest): Pro
     throw noSuchLease();
   }
   return view;
-}
+});
 
 async function extend(tx: Tx, { leaseId, by, seconds, idempotencyKey }: ExtendRequest): Promise<void> {
   const lease = await lockOwnedLease(tx, leaseId, by.role === 'admin' ? undefined : by.id);

@@ -1,10 +1,10 @@
 import type { Db } from '../../db/transaction';
 import { fingerprintOf } from '../../lib/host-key';
 import { createLoop, type Loop } from '../../lib/loop';
-import type { Origin } from '../../lib/origin';
+import { currentOrigin, type Origin } from '../../lib/origin';
 import { recordEvent } from '../../modules/audit';
 import { listCheckpoints } from '../../modules/checkpoints';
-import { findLease, isRunning, listWhereabouts, type LeaseWhereabouts } from '../../modules/leases';
+import { findCause, findLease, isRunning, listWhereabouts, type LeaseWhereabouts } from '../../modules/leases';
 import { findNodes, LOST, type Node, probeSoon, targetOf } from '../../modules/nodes';
 import type { LeaseDirectory, Whereabouts } from '../../ssh/gateway';
 import { admittedKeys } from '../accounts/admitted-keys';
@@ -54,6 +54,7 @@ export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start
       const usable = lease !== undefined && isRunning(lease.state) && lease.remainingSeconds > 0;
       return usable ? ((await admittedKeys(db, [lease])).get(leaseId) ?? []) : [];
     },
+    causeOf: (leaseId) => findCause(db, leaseId),
     watch: ({ leaseId, publicKey }, listener) => {
       const watchers = watched.get(leaseId) ?? new Set();
       const watcher = { publicKey, listener };
@@ -82,7 +83,7 @@ export function createLeaseDirectory(ctx: FlowContext): LeaseDirectory & { start
   };
 }
 
-const from = (address: string): Origin => ({ address, requestId: undefined, tokenId: undefined });
+const from = (address: string): Origin => ({ address, requestId: undefined, tokenId: undefined, trace: currentOrigin()?.trace });
 
 /** Returns where these leases are and which keys open them. A lease without keys has a disabled owner. Leases that are over are missing. */
 async function locate(db: Db, ids: number[]): Promise<Map<number, { at: Whereabouts; keys: string[] | undefined }>> {

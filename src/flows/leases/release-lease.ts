@@ -1,5 +1,6 @@
 import { transaction } from '../../db/transaction';
 import { OrionError } from '../../lib/errors';
+import { traced } from '../../lib/trace';
 import { actorOf, type User } from '../../modules/accounts';
 import { findLease, isRunning, lockOwnedLease } from '../../modules/leases';
 import type { FlowContext } from '../support/context';
@@ -11,7 +12,7 @@ import { type LeaseView, viewLeases } from './view-lease';
  * Ends a lease before its time; the schedulers wipe its account. Releasing a lease that is over succeeds and changes nothing. Throws
  * not_found, also for another user's lease.
  */
-export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId: number; by: User }): Promise<LeaseView> {
+export const releaseLease = traced('release-lease', async (ctx: FlowContext, { leaseId, by }: { leaseId: number; by: User }): Promise<LeaseView> => {
   failpoint('release.begin');
   await transaction(ctx.db, async (tx) => {
     const lease = await lockOwnedLease(tx, leaseId, by.role === 'admin' ? undefined : by.id);
@@ -30,4 +31,4 @@ export async function releaseLease(ctx: FlowContext, { leaseId, by }: { leaseId:
     throw new Error('a lease vanished');
   }
   return view;
-}
+});

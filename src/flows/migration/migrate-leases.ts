@@ -3,8 +3,9 @@ import { recordEvent } from '../../modules/audit';
 import { findFinalBackup, judgeFinalBackup, wantCheckpoint } from '../../modules/checkpoints';
 import type { QueueJob } from '../../modules/jobs';
 import {
-  type ClaimedPlacement, type Lease, lockDueMigration, markWaiting, MIGRATIONS, postponeMigration, reactivateLease, stopWaiting,
+  type ClaimedPlacement, findCause, type Lease, lockDueMigration, markWaiting, MIGRATIONS, postponeMigration, reactivateLease, stopWaiting,
 } from '../../modules/leases';
+import { inTrace } from '../../lib/trace';
 import { claimFreeNode, lockNode, LOST, type Node } from '../../modules/nodes';
 import type { WorkContext } from '../support/context';
 import { moveLease } from '../leases/move-lease';
@@ -34,6 +35,7 @@ export const migrateJob: QueueJob<WorkContext, ClaimedPlacement> = {
     return { claims: step.outcome === 'moved' ? [step.placement] : [], next: GOES_ON.includes(step.outcome) ? 'more' : 'done' };
   },
   run: (ctx, placement) => runPlacement(ctx, placement),
+  causeOf: ({ cause }) => cause,
 };
 
 /**
@@ -50,8 +52,9 @@ export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep>
   try {
     failpoint('migrate.begin');
     const outcome = await transaction(ctx.db, async (tx): Promise<MigrationStep> => {
-      taken = await lockDueMigration(tx);
-      return taken ? await step(tx, ctx, taken) : { outcome: 'none' };
+      const lease = await lockDueMigration(tx);
+      taken = lease;
+      return lease ? inTrace('migrate-leases', { causes: [await findCause(tx, lease.id)] }, () => step(tx, ctx, lease)) : { outcome: 'none' };
     });
     if (outcome.outcome === 'moved') {
       failpoint('migrate.moved');

@@ -1,5 +1,6 @@
 import { type Transaction, transaction, type Tx } from '../../db/transaction';
 import type { Logger } from '../../lib/logger';
+import { traced } from '../../lib/trace';
 import { recordEvent } from '../../modules/audit';
 import { forgetFinalBackup } from '../../modules/checkpoints';
 import { claimed as allClaimed, type QueueJob } from '../../modules/jobs';
@@ -26,6 +27,7 @@ export const placementJob: QueueJob<WorkContext, ClaimedPlacement> = {
   queue: PLACEMENTS,
   claim: (ctx, room) => claimPlacements(ctx, room).then(allClaimed),
   run: (ctx, claim) => runPlacement(ctx, claim),
+  causeOf: ({ cause }) => cause,
 };
 
 export function claimPlacements(ctx: WorkContext, limit: number): Promise<ClaimedPlacement[]> {
@@ -49,12 +51,12 @@ interface KeyedJob extends Job {
  *
  * @param job lease and node of the placement, when the caller has just committed them
  */
-export async function runPlacement(ctx: WorkContext, claimed: ClaimedPlacement, job?: Job): Promise<void> {
+export const runPlacement = traced('run-placement', async (ctx: WorkContext, claimed: ClaimedPlacement, job?: Job): Promise<void> => {
   let next = await attempt(ctx, claimed, job);
   while (next) {
     next = await attempt(ctx, next);
   }
-}
+});
 
 async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Job): Promise<ClaimedPlacement | null> {
   failpoint('placement.claimed');

@@ -2,6 +2,7 @@ import { type Tx, transaction } from '../../db/transaction';
 import { backoffSeconds } from '../../lib/backoff';
 import { messageOf } from '../../lib/errors';
 import { randomName } from '../../lib/ids';
+import { traced } from '../../lib/trace';
 import { recordEvent } from '../../modules/audit';
 import { claimed, type QueueJob } from '../../modules/jobs';
 import { endLeases, listPlacementsToWipe, type Placement, markPlacementsWiped } from '../../modules/leases';
@@ -22,7 +23,8 @@ export const wipeJob: QueueJob<WorkContext, ClaimedWipe> = {
   concurrency: ({ settings }) => settings.jobs.playsClaimed,
   queue: WIPES,
   claim: (ctx, room) => claimWipes(ctx, room).then(claimed),
-  run: wipeNode,
+  run: (ctx, claim) => wipeNode(ctx, claim),
+  causeOf: ({ cause }) => cause,
 };
 
 export function claimWipes(ctx: WorkContext, limit: number): Promise<ClaimedWipe[]> {
@@ -47,7 +49,7 @@ class NotCleanError extends Error {
  * R22–R24: wipes a claimed node, verifies it over a new connection, and only then marks it clean (I5). A failure is retried with backoff.
  * Too many failures quarantine the node (I9). Never throws for a fault of the node.
  */
-export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<void> {
+export const wipeNode = traced('wipe-node', async (ctx: WorkContext, claim: ClaimedWipe): Promise<void> => {
   const logger = ctx.logger.child({ nodeId: claim.node.id });
   const startedAt = ctx.clock.monotonicMs();
   failpoint('wipe.claimed');
@@ -84,7 +86,7 @@ export async function wipeNode(ctx: WorkContext, claim: ClaimedWipe): Promise<vo
     logger.error('wipe failed', { error, output: error instanceof ProvisioningError ? error.output : undefined });
     await transaction(ctx.db, (tx) => recordFailure(tx, { ctx, claim, error }));
   }
-}
+});
 
 async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { claim: ClaimedWipe; placements: Placement[]; signal: AbortSignal }): Promise<WipeReport> {
   const target = targetOf(claim.node);

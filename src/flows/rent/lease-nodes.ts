@@ -1,10 +1,11 @@
 import { type Id, keepInsertId, keptId, LAST_INSERT_ID } from '../../db/sql';
 import type { Batch, Transaction } from '../../db/transaction';
+import { causeOf } from '../../lib/origin';
 import { zip } from '../../lib/zip';
 import { actorOf, noteReservations } from '../../modules/accounts';
 import { type NewEvent, recordEvents } from '../../modules/audit';
 import { insertCheckpoints } from '../../modules/checkpoints';
-import { type ClaimedPlacement, insertLeases, insertPlacements, insertRents, type Lease, type NewLease } from '../../modules/leases';
+import { type ClaimedPlacement, insertLeases, insertPlacements, insertRents, type Lease, type NewLease, type NewPlacement } from '../../modules/leases';
 import { type ClaimedNode, occupyNodes } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { hashOf, type Reservation, type Reserved, type SecretRequest } from './rent-request';
@@ -83,7 +84,7 @@ async function writeRents(batch: Batch, granted: Granted[]): Promise<number[]> {
 
 async function writePlacements(batch: Batch, { settings: { checkpoints, claimSeconds } }: FlowContext, leased: [Pair, Id][]): Promise<ClaimedPlacement[]> {
   const [placements] = await Promise.all([
-    insertPlacements(batch, leased.map(([{ node }, leaseId]) => ({ leaseId, nodeId: node.id, generation: 1, uid: node.nextUid })), claimSeconds),
+    insertPlacements(batch, leased.map(([pair, leaseId]) => toPlacement(pair, leaseId)), claimSeconds),
     occupyNodes(batch, leased.map(([{ node }]) => node.id)),
     recordEvents(batch, leased.map(([{ request, node }, leaseId]) => toEvent(request, { leaseId, nodeId: node.id }))),
     checkpoints && insertCheckpoints(batch, leased.map(([{ request }, leaseId]) => ({ leaseId, enabled: request.checkpoint })), checkpoints.intervalSeconds),
@@ -100,6 +101,9 @@ const toLease = ({ request, node, rentId }: Pair): NewLease => ({
   publicKeys: request.publicKeys,
   passwordHash: request.passwordHash,
 });
+
+const toPlacement = ({ request: { origin }, node }: Pair, leaseId: Id): NewPlacement =>
+  ({ leaseId, nodeId: node.id, generation: 1, uid: node.nextUid, cause: causeOf(origin) });
 
 const toEvent = ({ user, requestedBy, durationSeconds, origin }: SecretRequest, where: { leaseId: Id; nodeId: number }): NewEvent => ({
   type: 'lease.requested',

@@ -1,4 +1,5 @@
 import { OrionError } from '../../lib/errors';
+import { traced } from '../../lib/trace';
 import { generateAccountPassword } from '../../modules/accounts';
 import { isRunning, listLeasesOfRents } from '../../modules/leases';
 import type { WorkContext } from '../support/context';
@@ -23,7 +24,7 @@ export interface RentOutcome {
  *
  * Throws no_node_free (with Retry-After), quota_exceeded, duration_too_long, idempotency_key_reused, provisioning_failed.
  */
-export async function rentNodes(ctx: WorkContext & { reserve: Reserve }, request: RentRequest): Promise<RentOutcome> {
+export const rentNodes = traced('rent-nodes', async (ctx: WorkContext & { reserve: Reserve }, request: RentRequest): Promise<RentOutcome> => {
   failpoint('rent.begin');
   const secret = request.withPassword ? await generateAccountPassword() : null;
   const reservation = await ctx.reserve({ ...request, passwordHash: secret?.hash ?? null });
@@ -42,7 +43,7 @@ export async function rentNodes(ctx: WorkContext & { reserve: Reserve }, request
     replayed: reservation.replayed,
     complete: leases.every(({ lease }) => lease.state !== 'provisioning'),
   };
-}
+});
 
 /** As it was committed, for a caller who waits for nothing more: what he is told need not be read again. */
 function viewCommitted({ settings }: WorkContext, { checkpoint: enabled }: RentRequest, reserved: Reserved[]): LeaseView[] {

@@ -1,7 +1,8 @@
 import { type Batch, isDuplicate, type Transaction, transaction, type Tx } from '../../db/transaction';
 import { messageOf, OrionError } from '../../lib/errors';
 import { createBatcher } from '../../lib/batcher';
-import { currentOrigin } from '../../lib/origin';
+import { causeOf, currentOrigin } from '../../lib/origin';
+import { inSpan, inTrace } from '../../lib/trace';
 import { lockUsers } from '../../modules/accounts';
 import { countRunningLeases, findRentsByKeys } from '../../modules/leases';
 import { countFreeNodes } from '../../modules/nodes';
@@ -46,7 +47,7 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
     weightOf: ({ count }) => count,
     lanes: { count: GROUPS_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
     ownerOf: ({ user }) => user.id,
-    work: (requests) => runGroup(ctx, { pools, requests }),
+    work: (requests) => inTrace('reserve-group', { causes: requests.map(({ origin }) => causeOf(origin)) }, () => runGroup(ctx, { pools, requests })),
   });
   const reserve = async (request: SecretRequest): Promise<Reservation> => {
     try {
@@ -59,7 +60,7 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
     }
   };
   return (request) =>
-    reserve({ origin: currentOrigin(), ...request }).catch(async (error: unknown) => {
+    inSpan('reserve', () => reserve({ origin: currentOrigin(), ...request })).catch(async (error: unknown) => {
       throw error instanceof NothingFreeError || looksAgain(error) ? await noNodeFree(ctx, request) : error;
     });
 }

@@ -2,10 +2,11 @@ import { type Clock, withDeadline } from '../../lib/clock';
 import { messageOf } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import { createLoop, type Loop, type PassResult } from '../../lib/loop';
+import { inTrace, SpanKind } from '../../lib/trace';
 import { createWorkPool, type WorkPool } from '../../lib/work-pool';
 import { countPasses, countRuns, type Metrics } from '../telemetry';
 import { createJobJournal, type JobJournal, type WriteReports } from './journal';
-import type { BoundJob, Claimed } from './types';
+import type { BoundJob, Claimed, Work } from './types';
 
 export interface JobDeps {
   clock: Clock;
@@ -81,13 +82,13 @@ function createRunner({ clock, logger, metrics }: JobDeps, job: BoundJob, journa
     }
   };
   const pool = createWorkPool(concurrency, logger.child({ loop: name }), () => loop.nudge());
-  const fill = async (claim: (room: number) => Promise<Claimed<() => Promise<void>>>): Promise<PassResult> => {
+  const fill = async (claim: (room: number) => Promise<Claimed<Work>>): Promise<PassResult> => {
     const room = pool.room();
     if (room === 0) {
       return 'done';
     }
     const { claims, next } = await claim(room);
-    claims.forEach((work) => pool.start(() => run(work)));
+    claims.forEach((work) => void inTrace(name, { kind: SpanKind.CONSUMER, causes: work.causes }, () => pool.start(() => run(work.run))));
     return next;
   };
   const pass = (): Promise<PassResult> => {

@@ -1,5 +1,6 @@
 import type { DueRows } from '../../db/work-queue';
 import type { PassResult } from '../../lib/loop';
+import type { Cause } from '../../lib/origin';
 
 /** A background job of a role, as data. `C` is the type of the context that it works with. */
 interface JobHead<C> {
@@ -25,7 +26,16 @@ export interface QueueJob<C, T> extends JobHead<C> {
   concurrency: (ctx: C) => number;
   /** Claims `room` rows at most. */
   claim: (ctx: C, room: number) => Promise<Claimed<T>>;
+  /** Runs as a trace of its own. */
   run: (ctx: C, claim: T) => Promise<void>;
+  /** Returns the act that ordered the work. Undefined: the job orders its work itself. */
+  causeOf?: (claim: T) => Cause;
+}
+
+/** The work of one claim. */
+export interface Work {
+  run: () => Promise<void>;
+  causes: Cause[];
 }
 
 export interface Claimed<T> {
@@ -39,7 +49,7 @@ export type BoundJob = {
   description: string;
   periodSeconds: number;
   concurrency: number;
-} & ({ sweep: () => Promise<PassResult> } | { claim: (room: number) => Promise<Claimed<() => Promise<void>>> });
+} & ({ sweep: () => Promise<PassResult> } | { claim: (room: number) => Promise<Claimed<Work>> });
 
 /**
  * The result of a pass that claims as many rows as there is room for. The pass is `done`, because a pool that was full starts the next pass
@@ -54,9 +64,9 @@ export function bind<C, T>(job: SweepJob<C> | QueueJob<C, T>, ctx: C): BoundJob 
   if ('sweep' in job) {
     return { ...head, concurrency: 1, sweep: () => job.sweep(ctx) };
   }
-  const claim = async (room: number): Promise<Claimed<() => Promise<void>>> => {
+  const claim = async (room: number): Promise<Claimed<Work>> => {
     const { claims, next } = await job.claim(ctx, room);
-    return { claims: claims.map((each) => () => job.run(ctx, each)), next };
+    return { claims: claims.map((each) => ({ run: () => job.run(ctx, each), causes: job.causeOf ? [job.causeOf(each)] : [] })), next };
   };
   return { ...head, concurrency: job.concurrency(ctx), claim };
 }

@@ -1,3 +1,5 @@
+import type { Cause } from '../../lib/origin';
+
 /** See docs/states.md. */
 export type LeaseState = 'provisioning' | 'active' | 'migrating' | 'ending' | 'ended' | 'failed';
 export type PlacementState = 'creating' | 'present' | 'wiping' | 'wiped';
@@ -66,6 +68,8 @@ export interface ClaimedPlacement {
   state: 'creating' | 'present';
   /** `access_wanted` at the time of the claim, which is before the keys are read. */
   accessWanted: number;
+  /** The act that ordered the work. */
+  cause: Cause;
 }
 
 /** States in which the lease occupies a node and its user may use, extend or release it. */

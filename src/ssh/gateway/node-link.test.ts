@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import ssh2, { type AuthContext, type Connection } from 'ssh2';
 import { anOpenSshKeyPair } from '../../../test/support/keys';
 import { systemClock } from '../../lib/clock';
+import { causeOf } from '../../lib/origin';
 import { createNodeLink, type NodeLink } from './node-link';
 import type { NodeConnection } from './node-login';
 
@@ -23,7 +24,7 @@ async function aLink({ banner, welcome = (ctx) => ctx.accept() }: { banner?: str
   const suspected: number[] = [];
   const target = { nodeId: 7, address: '127.0.0.1', port, hostKey: key.public.split(' ').slice(0, 2).join(' '), reach: 'direct' as const };
   const link = createNodeLink({
-    gatewayClient: { leaseId: 1, address: '127.0.0.1', publicKey: key.public.split(' ').slice(0, 2).join(' ') },
+    gatewayClient: { leaseId: 1, address: '127.0.0.1', publicKey: key.public.split(' ').slice(0, 2).join(' '), cause: causeOf(null) },
     privateKey: key.private,
     clock: systemClock,
     dial: () => Promise.resolve(connect(port, '127.0.0.1')),
@@ -34,6 +35,7 @@ async function aLink({ banner, welcome = (ctx) => ctx.accept() }: { banner?: str
       },
       suspect: (id) => void suspected.push(id),
       keysOf: () => Promise.resolve([]),
+      causeOf: () => Promise.resolve(causeOf(null)),
       connected: () => Promise.resolve(),
       disconnected: () => Promise.resolve(),
     },

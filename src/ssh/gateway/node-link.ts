@@ -1,4 +1,6 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type Clock, withDeadline } from '../../lib/clock';
+import { inSpan, SpanKind } from '../../lib/trace';
 import type { Dial } from '../dial';
 import { CONNECT_MS, LoginRefusedError, logInToNode, type NodeConnection, type Present } from './node-login';
 import type { LeaseDirectory, GatewayClient, Whereabouts } from './types';
@@ -38,6 +40,8 @@ const RETRY_MS = 500;
 const RETRY_REFUSED_MS = 2_500;
 const MAX_REFUSALS = 3;
 
+const about = ({ target: { nodeId } }: Present): { kind: SpanKind; attributes: Record<string, number> } => ({ kind: SpanKind.CLIENT, attributes: { 'orion.node.id': nodeId } });
+
 export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   const { directory, clock } = deps;
   const over = new AbortController();
@@ -62,9 +66,10 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   // A node is not suspect when the client disconnected. Otherwise each client connection would cost the control plane a login to the node.
   const suspect = (place: Present): void => (!over.signal.aborted && isStillAt(place, at) ? directory.suspect(place.target.nodeId) : undefined);
 
-  const attempt = async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
+  // Requests of the client start it, outside of the trace of the session.
+  const attempt = AsyncResource.bind(async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
     try {
-      const made = await withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal);
+      const made = await inSpan('ssh login', () => withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal), about(place));
       current = made;
       void made.lost.then(() => suspect(place)).then(() => (current = current === made ? undefined : current));
       return made;
@@ -72,7 +77,7 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
       suspect(place);
       return error instanceof LoginRefusedError ? error : undefined;
     }
-  };
+  });
 
   const rest = async (ms: number): Promise<void> => {
     pause = new AbortController();

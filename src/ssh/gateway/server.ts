@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server as TcpServer, type Socket }
 import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
+import { inTrace, SpanKind } from '../../lib/trace';
 import { cutWhenOwed } from '../backlog';
 import type { Dial } from '../dial';
 import { createFailures, type Failures } from './failures';
@@ -121,7 +122,9 @@ function welcome(connection: Connection, { ip, port }: ClientInfo, deps: ServerD
     admitFullPackets(connection);
     const socket = deps.halfOpen.passed(ip, port);
     if (gatewayClient && socket) {
-      receive(connection, gatewayClient, { ...deps, socket });
+      const about = { kind: SpanKind.SERVER, attributes: { 'orion.lease.id': gatewayClient.leaseId }, causes: [gatewayClient.cause] };
+      const admitted = gatewayClient;
+      void inTrace('gateway-session', about, () => receive(connection, admitted, { ...deps, socket }));
     }
   });
   connection.once('close', () => {
@@ -150,7 +153,8 @@ function limitAttempts(): (ctx: AuthContext) => boolean {
 
 const hasRoom = ({ sessions, settings }: ServerDeps, leaseId: number): boolean => (sessions.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
 
-function receive(connection: Connection, gatewayClient: GatewayClient, deps: ServerDeps & { socket: Socket }): void {
+/** Serves the connection of an admitted client. Resolves when it is closed. */
+async function receive(connection: Connection, gatewayClient: GatewayClient, deps: ServerDeps & { socket: Socket }): Promise<void> {
   const { clock, directory, logger, meter, socket, sessions } = deps;
   const { leaseId, address } = gatewayClient;
   const startedAt = clock.monotonicMs();
@@ -164,17 +168,16 @@ function receive(connection: Connection, gatewayClient: GatewayClient, deps: Ser
   note(directory.connected(gatewayClient));
   // The client receives the reason and has this long to disconnect.
   connection.once('error', () => void clock.sleep(SWEEP_MS * 10).then(() => socket.destroy()));
-  connection.once('close', () => {
-    link.close();
-    meter.connections(-1);
-    present.delete(connection);
-    if (present.size === 0) {
-      sessions.delete(leaseId);
-    }
-    const seconds = (clock.monotonicMs() - startedAt) / 1000;
-    logger.info('gateway session ends', { leaseId, address, seconds: Math.round(seconds) });
-    note(directory.disconnected(gatewayClient, seconds));
-  });
+  await new Promise<void>((resolve) => connection.once('close', () => resolve()));
+  link.close();
+  meter.connections(-1);
+  present.delete(connection);
+  if (present.size === 0) {
+    sessions.delete(leaseId);
+  }
+  const seconds = (clock.monotonicMs() - startedAt) / 1000;
+  logger.info('gateway session ends', { leaseId, address, seconds: Math.round(seconds) });
+  note(directory.disconnected(gatewayClient, seconds));
 }
 
 /** Checks a login. `may sign`: the key belongs to the lease, and the client must still prove that it holds the key. */
@@ -194,7 +197,7 @@ async function authenticate(ctx: AuthContext, address: string, directory: LeaseD
   if (parsed instanceof Error || !parsed.verify(ctx.blob, ctx.signature, ctx.hashAlgo)) {
     return undefined;
   }
-  return { leaseId, address, publicKey: key };
+  return { leaseId, address, publicKey: key, cause: await directory.causeOf(leaseId) };
 }
 
 function matchingKey(keys: string[], { key }: PublicKeyAuthContext): string | undefined {

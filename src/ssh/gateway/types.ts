@@ -1,3 +1,4 @@
+import type { Cause } from '../../lib/origin';
 import type { SshTarget } from '../dial';
 
 /** A gateway client that proved that it holds a key of a lease. */
@@ -6,6 +7,8 @@ export interface GatewayClient {
   address: string;
   /** `type base64` */
   publicKey: string;
+  /** The act that last ordered work on the lease. */
+  cause: Cause;
 }
 
 /** Where a lease is now. `homeAgeSeconds`: age of its home backup, or null when there is none. */
@@ -20,6 +23,8 @@ export type Whereabouts =
 export interface LeaseDirectory {
   /** Returns the public keys (`type base64`) that open the lease. Empty for a lease that is over or never existed. */
   keysOf(leaseId: number): Promise<string[]>;
+  /** Returns the act that last ordered work on the lease, so that the log lines of a session can be found with those of its rent. */
+  causeOf(leaseId: number): Promise<Cause>;
   /**
    * Reports to `listener` where the lease is: at once, at each change and every second, until the returned function is called. The lease is
    * over for a client whose key no longer opens it.

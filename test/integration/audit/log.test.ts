@@ -4,6 +4,7 @@ import type { Event, Page } from '../../../src/contract';
 import { createLeaseDirectory } from '../../../src/flows/leases/lease-directory';
 import { drain } from '../../../src/flows/nodes/operate-node';
 import { fingerprintOf } from '../../../src/lib/host-key';
+import { causeOf } from '../../../src/lib/origin';
 import { listEvents, recordEvent } from '../../../src/modules/audit';
 import { createAdmin } from '../../../src/roles/admin';
 import { startTestApi } from '../../support/api';
@@ -109,7 +110,7 @@ describe('what is in an event', () => {
     const node = await aNode(database.db);
     const lease = await aLease(database.db, { userId: ada.id, nodeId: node.id });
     const ctx = createTestContext(database.db, createFakeProvisioner());
-    await createLeaseDirectory(ctx).connected({ leaseId: lease.id, address: '192.0.2.7', publicKey: anSshKey() });
+    await createLeaseDirectory(ctx).connected({ leaseId: lease.id, address: '192.0.2.7', publicKey: anSshKey(), cause: causeOf(null) });
     await drain(ctx, { nodeId: node.id, by: admin, move: true });
     expect(await only('lease.connected')).toMatchObject([{ user_id: ada.id, address: '192.0.2.7' }]);
     expect(await only('lease.migrating')).toMatchObject([{ user_id: ada.id, actor: `admin:${admin.id}` }]);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
+import { causeOf } from '../../../src/lib/origin';
 import { dialDirectly } from '../../../src/ssh';
 import { type GatewaySettings, startGateway, type Whereabouts } from '../../../src/ssh/gateway';
 
@@ -21,6 +22,7 @@ const { port } = await startGateway(
     meter: { login: () => undefined, connections: () => undefined },
     directory: {
       keysOf: (id) => Promise.resolve(leases[id] ? [leases[id].key] : []),
+      causeOf: () => Promise.resolve(causeOf(null)),
       watch: ({ leaseId: id }, listener) => {
         listener(leases[id]?.at ?? { state: 'over', why: 'is over' });
         return () => undefined;

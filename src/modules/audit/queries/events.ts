@@ -16,7 +16,7 @@ export async function recordEvents(db: Db, events: NewEvent[]): Promise<void> {
   const source = events.some(needsOwner)
     ? rows.map((row) => `SELECT ${row}`).join(' UNION ALL ')
     : `VALUES ${rows.map((row) => `(${row})`).join(',')}`;
-  const columns = 'type, outcome, actor, lease_id, node_id, user_id, address, request_id, token_id, data';
+  const columns = 'type, outcome, actor, lease_id, node_id, user_id, address, request_id, token_id, data, trace_id';
   await execute(db, `INSERT INTO events (${columns}) ${source}`, events.flatMap(valuesOf));
 }
 
@@ -24,12 +24,12 @@ export async function recordEvents(db: Db, events: NewEvent[]): Promise<void> {
 const needsOwner = ({ userId, leaseId }: NewEvent): boolean => userId === undefined && leaseId !== undefined;
 
 const OWNER = '(SELECT user_id FROM leases WHERE id = ?)';
-const rowOf = (event: NewEvent): string => `?, ?, ?, ?, ?, ${needsOwner(event) ? OWNER : '?'}, ?, ?, ?, ?`;
+const rowOf = (event: NewEvent): string => `?, ?, ?, ?, ?, ${needsOwner(event) ? OWNER : '?'}, ?, ?, ?, ?, ?`;
 
 function valuesOf({ type, actor, leaseId, nodeId, userId, data, origin = currentOrigin() }: NewEvent): Bindings {
-  const { address, requestId, tokenId } = origin ?? {};
+  const { address, requestId, tokenId, trace } = origin ?? {};
   const subject = userId ?? leaseId;
-  const values = [type, outcomeOf(type), actor, leaseId, nodeId, subject, address, requestId, tokenId, JSON.stringify(data ?? {})];
+  const values = [type, outcomeOf(type), actor, leaseId, nodeId, subject, address, requestId, tokenId, JSON.stringify(data ?? {}), trace?.traceId];
   return values.map((value) => value ?? null);
 }
 

@@ -2,6 +2,7 @@ import { execute, type Id, IN_SECONDS, marks, rowsOf, selectFirst, selectRows } 
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
 import { newClaimToken, randomName } from '../../../lib/ids';
+import { type Cause, causeOf } from '../../../lib/origin';
 import { zip } from '../../../lib/zip';
 import { PLACEMENT_MOVES, placementState } from '../moves';
 import type { ClaimedPlacement, Placement, PlacementState } from '../types';
@@ -21,9 +22,12 @@ interface PlacementRow {
   created_at: Date;
   present_at: Date | null;
   wiped_at: Date | null;
+  traceparent: string | null;
+  request_id: string | null;
 }
 
-const COLUMNS = 'id, lease_id, node_id, generation, current_lease_id, state, username, uid, attempts, access_wanted, last_error, created_at, present_at, wiped_at';
+const COLUMNS = `id, lease_id, node_id, generation, current_lease_id, state, username, uid, attempts, access_wanted, last_error, created_at, present_at,
+  wiped_at, traceparent, request_id`;
 
 const toPlacement = (row: PlacementRow): Placement => ({
   id: row.id,
@@ -108,13 +112,18 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   untouched: row.present_at === null,
   state: row.state === 'present' ? 'present' : 'creating',
   accessWanted: row.access_wanted,
+  cause: toCause(row),
 });
+
+const toCause = ({ traceparent, request_id: requestId }: Pick<PlacementRow, 'traceparent' | 'request_id'>): Cause => ({ traceparent, requestId });
 
 export interface NewPlacement {
   leaseId: Id;
   nodeId: number;
   generation: number;
   uid: number;
+  /** Default: the current act. */
+  cause?: Cause;
 }
 
 const NAME_LENGTH = 10;
@@ -126,12 +135,13 @@ const FIRST_ACCESS = 1;
  * claimed for `claimSeconds`. I2: throws ER_DUP_ENTRY when a lease has a current placement.
  */
 export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
-  const made = placements.map(({ leaseId, nodeId, generation, uid }) => ({ leaseId, nodeId, generation, uid, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
+  const made = placements.map((placement) => ({ cause: causeOf(), ...placement, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
   const rows = await selectRows<{ id: number; lease_id: number }>(
     tx,
-    `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token)
-     VALUES ${rowsOf(made, `(?, ?, ?, ?, '${PLACEMENT_MOVES.make.to}', ?, ?, ${IN_SECONDS}, ?)`)} RETURNING id, lease_id`,
-    made.flatMap(({ leaseId, nodeId, generation, username, uid, token }) => [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token]),
+    `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token, traceparent, request_id)
+     VALUES ${rowsOf(made, `(?, ?, ?, ?, '${PLACEMENT_MOVES.make.to}', ?, ?, ${IN_SECONDS}, ?, ?, ?)`)} RETURNING id, lease_id`,
+    made.flatMap(({ leaseId, nodeId, generation, username, uid, token, cause: { traceparent, requestId } }) =>
+      [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token, traceparent, requestId]),
   );
   return zip(made, rows).map(([placement, row]) => ({
     ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: PLACEMENT_MOVES.make.to, accessWanted: FIRST_ACCESS,
@@ -198,11 +208,13 @@ export async function renumberPlacement(tx: Tx, placement: ClaimedPlacement, { u
 }
 
 /**
- * Makes the lease's account due, so that a scheduler brings it up to date. It changes no claimed placement, because completing that claim
- * compares the end and the keys again.
+ * Makes the lease's account due, so that a scheduler brings it up to date, on the order of the current act. It changes no claimed placement,
+ * because completing that claim compares the end and the keys again.
  */
 export async function refreshPlacement(tx: Tx, leaseId: number): Promise<void> {
-  await execute(tx, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3) WHERE current_lease_id = ? AND claim_token IS NULL', [leaseId]);
+  const { traceparent, requestId } = causeOf();
+  const sql = 'UPDATE placements SET due_at = UTC_TIMESTAMP(3), traceparent = ?, request_id = ? WHERE current_lease_id = ? AND claim_token IS NULL';
+  await execute(tx, sql, [traceparent, requestId, leaseId]);
 }
 
 /** Takes the current placement off the queue, because its node is lost and cannot be reached. Any claim on it ends. */
@@ -211,7 +223,7 @@ export async function parkPlacement(tx: Tx, leaseId: number): Promise<void> {
 }
 
 const RESUME = placementState.update('resume', {
-  set: 'due_at = UTC_TIMESTAMP(3), claim_token = NULL, attempts = 0',
+  set: 'due_at = UTC_TIMESTAMP(3), claim_token = NULL, attempts = 0, traceparent = ?, request_id = ?',
   where: 'current_lease_id = ?',
 });
 
@@ -220,7 +232,20 @@ const RESUME = placementState.update('resume', {
  * is there.
  */
 export async function resumePlacement(tx: Tx, leaseId: number): Promise<void> {
-  await execute(tx, RESUME, [leaseId]);
+  const { traceparent, requestId } = causeOf();
+  await execute(tx, RESUME, [traceparent, requestId, leaseId]);
+}
+
+/** Writes the current act to the current placement as the cause of the work on its lease. */
+export async function noteCause(tx: Tx, leaseId: number): Promise<void> {
+  const { traceparent, requestId } = causeOf();
+  await execute(tx, 'UPDATE placements SET traceparent = ?, request_id = ? WHERE current_lease_id = ?', [traceparent, requestId, leaseId]);
+}
+
+/** Returns the act that last ordered work on the lease: the rent, or what came after it. */
+export async function findCause(db: Db, leaseId: number): Promise<Cause> {
+  const row = await selectFirst<PlacementRow>(db, 'SELECT traceparent, request_id FROM placements WHERE current_lease_id = ?', [leaseId]);
+  return row ? toCause(row) : causeOf(null);
 }
 
 const RETIRE = placementState.update('retire', {

@@ -3,6 +3,7 @@ import type { Db, Tx } from '../../../db/transaction';
 import { leaseState } from '../moves';
 import type { DueRows } from '../../../db/work-queue';
 import type { EndReason, Lease, LeaseState } from '../types';
+import { noteCause } from './placements';
 import { LEASE_COLUMNS, type LeaseRow, toLease } from './lease-row';
 
 /** Running states, in which leases expire. There is one query for each state, so that the index serves filter and order. */
@@ -60,11 +61,13 @@ const MIGRATE = leaseState.update('migrate', {
 });
 
 /**
- * Marks the lease for migration, because its node is lost or must be left. The next migration pass reads it. False: the lease was neither
- * active nor migrating.
+ * Marks the lease for migration, because its node is lost or must be left. The next migration pass reads it, with the current act as its
+ * cause. False: the lease was neither active nor migrating.
  */
 export async function markMigrating(tx: Tx, leaseId: number): Promise<boolean> {
-  return (await execute(tx, MIGRATE, [leaseId])) === 1;
+  const marked = (await execute(tx, MIGRATE, [leaseId])) === 1;
+  await (marked && noteCause(tx, leaseId));
+  return marked;
 }
 
 /** Makes a migrating lease wait for `seconds`, because no node is free. True: the lease was not waiting before. */

@@ -1,5 +1,6 @@
 import { execute, marks } from '../../../db/sql';
 import type { Tx } from '../../../db/transaction';
+import { causeOf } from '../../../lib/origin';
 
 /** Marks a claimed node as occupied and uses up one uid. Throws if a lease occupies the node already: then it was not claimed properly. */
 export async function occupyNode(tx: Tx, nodeId: number, leaseId: number): Promise<void> {
@@ -29,14 +30,15 @@ export async function occupyNodes(tx: Tx, nodeIds: number[]): Promise<void> {
 
 /**
  * Takes a lease off its node. The node is dirty from here on. A reachable node is due for its wipe at once, a lost one when it comes back.
- * If the node has another lease or none, nothing changes.
+ * The current act is the cause of the wipe. If the node has another lease or none, nothing changes.
  */
 export async function vacateNode(tx: Tx, nodeId: number, leaseId: number): Promise<void> {
+  const { traceparent, requestId } = causeOf();
   await execute(
     tx,
     `UPDATE nodes SET lease_id = NULL, dirty = 1, wipe_token = NULL, wipe_failures = 0,
-            wipe_due_at = IF(status IN ('alive','suspect'), UTC_TIMESTAMP(3), NULL)
+            wipe_due_at = IF(status IN ('alive','suspect'), UTC_TIMESTAMP(3), NULL), wipe_traceparent = ?, wipe_request_id = ?
       WHERE id = ? AND lease_id = ?`,
-    [nodeId, leaseId],
+    [traceparent, requestId, nodeId, leaseId],
   );
 }

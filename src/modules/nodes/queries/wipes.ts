@@ -1,6 +1,7 @@
 import { execute, IN_SECONDS, selectFirst } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
+import type { Cause } from '../../../lib/origin';
 import { formatUidRange, type UidRange } from '../../../lib/uid-range';
 import type { NotExamined } from '../shared-storage';
 import type { Node, NodeCheck } from '../types';
@@ -13,15 +14,21 @@ export interface ClaimedWipe {
   token: string;
   /** The highest uid that an account on the node may have: there was no placement with a higher uid yet. */
   newestUid: number;
+  /** The act that made the node dirty. */
+  cause: Cause;
 }
+
+type DueRow = NodeRow & { next_uid: number; wipe_traceparent: string | null; wipe_request_id: string | null };
 
 /** Dirty nodes that can be reached and have no lease. */
 export const WIPES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'wipe_due_at', token: 'wipe_token' };
 
 /** Claims up to `limit` nodes that are due for a wipe, for `claimSeconds`. Only vacant, reachable nodes are ever due. */
 export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedWipe[]> {
-  const { rows, token } = await claimDue<NodeRow & { next_uid: number }>(tx, WIPES, { columns: `${NODE_COLUMNS}, next_uid`, limit, claimSeconds });
-  return rows.map((row) => ({ node: toNode(row), token, newestUid: row.next_uid - 1 }));
+  const columns = `${NODE_COLUMNS}, next_uid, wipe_traceparent, wipe_request_id`;
+  const { rows, token } = await claimDue<DueRow>(tx, WIPES, { columns, limit, claimSeconds });
+  return rows.map(({ next_uid: nextUid, wipe_traceparent: traceparent, wipe_request_id: requestId, ...row }) => (
+    { node: toNode(row), token, newestUid: nextUid - 1, cause: { traceparent, requestId } }));
 }
 
 /** Renews the claim of a wipe. False: the claim was lost; stop, and change nothing. */

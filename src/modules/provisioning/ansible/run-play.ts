@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Clock } from '../../../lib/clock';
 import type { Logger } from '../../../lib/logger';
 import { redact, redactText } from '../../../lib/redact';
+import { currentSpan, inSpan, SpanKind } from '../../../lib/trace';
 import type { Dial } from '../../../ssh';
 import { createCapture } from './capture';
 import { playEnvironment } from './environment';
@@ -75,10 +76,11 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
     }
   };
 
-  return async (request) => {
+  const run: RunPlay = async (request) => {
     const startedAt = deps.clock.monotonicMs();
     const [outcome, said] = request.signal?.aborted ? [ABORTED, ''] : await play(request);
     const durationMs = deps.clock.monotonicMs() - startedAt;
+    currentSpan()?.setAttributes({ 'orion.play.status': outcome.status });
     deps.logger.info('play ended', { playbook: request.playbook, nodeId: request.target.nodeId, status: outcome.status, durationMs });
     return {
       ...outcome,
@@ -88,6 +90,7 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
       output: redactText(said).slice(-MAX_OUTPUT),
     };
   };
+  return (request) => inSpan(`play ${request.playbook}`, () => run(request), { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': request.target.nodeId } });
 }
 
 function outcomeOfRun(finished: Finished, { deadlineMs, memoryLimitMb }: { deadlineMs: number; memoryLimitMb: number }): Outcome {
