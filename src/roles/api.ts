@@ -55,7 +55,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
         contactLimitSeconds: config.heartbeat.contactLimitSeconds,
         management,
         trustProxy: http.trustProxy,
-        gateway: config.gateway.address ?? null,
+        gateway: config.gateway.address ? { ...config.gateway.address, only: config.gateway.only } : null,
         publicUrl: http.publicUrl,
       },
     },

@@ -153,6 +153,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     retry,
     ...MAX_FAILURES,
     gatewayKey: config.gateway.publicKey ?? null,
+    gatewayOnly: config.gateway.only,
     checkpoints: checkpoints && { intervalSeconds: checkpoints.intervalSeconds, maxBytes: checkpoints.maxBytes },
     jobs: {
       watchSeconds: intervals.watchSeconds,

@@ -58,6 +58,18 @@ describe('renting', () => {
     expect(answer.body.password).toBeNull();
   });
 
+  it('names the gateway alone where accounts admit nothing else, and refuses a password, which opens nothing there', async () => {
+    await aNode(database.db);
+    const hostKeys = ['ssh-ed25519 AAAA'];
+    const through = await startTestApi(database.db, { provisioner: api.provisioner, settings: { gateway: { host: 'gate.example', port: 2222, hostKeys, only: true } } });
+    const refused = await rent({ ...wish, with_password: true }, { on: through });
+    expect(refused).toMatchObject({ status: 400, body: { detail: expect.stringContaining('through the gateway, which takes no passwords') } });
+    const lease = firstLease(await rent(wish, { on: through }));
+    expect(lease).toMatchObject({ state: 'active', gateway: { username: `lease-${lease.id}` } });
+    expect(lease.access).toEqual({ ...lease.gateway, host_key_fingerprint: expect.stringMatching(/^SHA256:/) });
+    await through.close();
+  });
+
   it('R11, I4: the end of the lease comes from the clock of the database', async () => {
     await aNode(database.db);
     const { id, ends_at } = firstLease(await rent({ ...wish, duration_hours: undefined, duration_minutes: 90 }));
