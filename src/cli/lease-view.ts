@@ -8,6 +8,9 @@ const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
 
 export const isRunning = ({ state }: Lease): boolean => RUNNING.includes(state);
 
+/** Whether the lease's account admits nothing but the gateway. The server then gives the gateway's address in `access` too. */
+export const admitsGatewayAlone = ({ access, gateway }: Lease): boolean => access !== null && access.username === gateway?.username;
+
 /** Describes the state of a lease in one line: `lease 7  active on worker-3  until 2026-05-04 10:20:30 UTC (2 h left)`. */
 export function describeLease(lease: Lease): string {
   const where = lease.node ? ` on ${printable(lease.node.hostname)}` : '';
@@ -22,10 +25,10 @@ export function printLease(out: Output, lease: Lease): void {
     out.line(`  ${printable(lease.gateway.command)}`);
     out.line(`  host key ${fingerprintOf(lease.gateway.host_key)}`);
   }
-  if (lease.access) {
+  if (lease.access && !admitsGatewayAlone(lease)) {
     out.line(`  ${lease.gateway ? 'straight to the machine: ' : ''}${printable(lease.access.command)}`);
     out.line(`  host key ${printable(lease.access.host_key_fingerprint)}`);
-  } else if (isRunning(lease)) {
+  } else if (!lease.access && isRunning(lease)) {
     out.line(`  ${reasonForNoAccess(lease)}`);
   }
   if (isRunning(lease) && lease.shared_storage && lease.shared_storage.length > 0) {

@@ -40,7 +40,7 @@ export function readControlPlane(env: EnvReader, roles: readonly string[]): Cont
     logLevel: readLogLevel(env),
     database: readDatabase(env),
     ...readHttp(env, constants.loginsPerName),
-    gateway: readGateway(env),
+    gateway: readGateway(env, roles),
     apiKeys: isApi ? readApiKeys(env, constants.tokenSeconds) : null,
     ssh: isApi || roles.includes('scheduler') ? readSsh(env, constants.managementUser) : null,
     ...readLeasing(env, constants),

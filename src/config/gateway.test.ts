@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { createEnvReader } from './env';
 import { type GatewayConfig, readGateway } from './gateway';
 
-function read(settings: Record<string, string>): { config: GatewayConfig; faults: string } {
+function read(settings: Record<string, string>, roles = ['api']): { config: GatewayConfig; faults: string } {
   const env = createEnvReader(settings);
-  const config = readGateway(env);
+  const config = readGateway(env, roles);
   try {
     env.finish();
     return { config, faults: '' };
@@ -21,7 +21,7 @@ describe('the settings of a gateway', () => {
     expect(read({})).toEqual({
       faults: '',
       config: {
-        host: '0.0.0.0', port: 2222, hostKeys: [], privateKey: undefined, publicKey: undefined, address: undefined, forwarding: 'local',
+        host: '0.0.0.0', port: 2222, hostKeys: [], privateKey: undefined, publicKey: undefined, address: undefined, forwarding: 'local', only: false,
       },
     });
   });
@@ -36,6 +36,14 @@ describe('the settings of a gateway', () => {
 
   it('an address without a host key would be of no use', () => {
     expect(read({ ORION_GATEWAY_ADDRESS: 'gate:22' }).faults).toContain('ORION_GATEWAY_HOST_PUBLIC_KEY: is required');
+  });
+
+  it('accounts that admit the gateway alone need a gateway, and an API needs its address', () => {
+    const only = { ORION_GATEWAY_ONLY: 'true', ORION_GATEWAY_PUBLIC_KEY: 'ssh-ed25519 CCCC gateway' };
+    expect(read({ ...only, ...HOST, ORION_GATEWAY_ADDRESS: 'gate:22' })).toMatchObject({ faults: '', config: { only: true } });
+    expect(read(only).faults).toContain('ORION_GATEWAY_ONLY: needs ORION_GATEWAY_ADDRESS');
+    expect(read(only, ['scheduler'])).toMatchObject({ faults: '', config: { only: true } });
+    expect(read({ ORION_GATEWAY_ONLY: 'true' }, ['scheduler']).faults).toContain('ORION_GATEWAY_ONLY: needs ORION_GATEWAY_PUBLIC_KEY');
   });
 
   it('several host keys, one key of its own, and nothing that stands around them', () => {

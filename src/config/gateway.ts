@@ -14,6 +14,8 @@ export interface GatewayConfig {
   /** Address of the gateway for clients, and its public host keys. Undefined: clients do not get it. */
   address: { host: string; port: number; hostKeys: string[] } | undefined;
   forwarding: 'none' | 'local' | 'all';
+  /** Whether accounts admit the gateway alone. */
+  only: boolean;
 }
 
 const lines = (text: string | undefined): string[] => (text ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '');
@@ -21,7 +23,7 @@ const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRI
 const withoutComment = (line: string): string => line.split(/\s+/).slice(0, 2).join(' ');
 const ADDRESS = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
 
-export function readGateway(env: EnvReader): GatewayConfig {
+export function readGateway(env: EnvReader, roles: readonly string[]): GatewayConfig {
   const hostKey = env.optionalText('ORION_GATEWAY_HOST_KEY', {
     secret: true, roles: ['gateway'], doc: 'Required by a gateway: private keys by which clients know it. All gateways have the same.',
   });
@@ -33,6 +35,7 @@ export function readGateway(env: EnvReader): GatewayConfig {
     doc: 'The public half of `ORION_GATEWAY_KEY`, installed for every account. Without it there is no gateway.',
   });
   const [privateKey] = blocksOf(key);
+  const address = readAddress(env);
   return {
     host: env.text('ORION_GATEWAY_HOST', { default: '0.0.0.0', roles: ['gateway'], doc: 'Address at which the gateway listens.' }),
     port: env.integer('ORION_GATEWAY_PORT', {
@@ -42,12 +45,29 @@ export function readGateway(env: EnvReader): GatewayConfig {
     hostKeys: blocksOf(hostKey),
     privateKey,
     publicKey: lines(publicKey).map(withoutComment)[0],
-    address: readAddress(env),
+    address,
     forwarding: env.choice('ORION_GATEWAY_FORWARDING', ['local', 'none', 'all'], {
       default: 'local', roles: ['gateway'],
       doc: "Where forwardings lead: to the node's own loopback and sockets (`local`), nowhere, or wherever the node lets them.",
     }),
+    only: readOnly(env, { publicKey: publicKey !== undefined, address: address !== undefined || !roles.includes('api') }),
   };
+}
+
+/** `has`: which of the settings that it requires are set, or not required here. */
+function readOnly(env: EnvReader, has: { publicKey: boolean; address: boolean }): boolean {
+  const only = env.boolean('ORION_GATEWAY_ONLY', {
+    default: false, roles: NODE_ROLES,
+    doc: 'Accounts admit nothing but the gateway, so that each login goes through it; rents with a password are refused. '
+      + 'The same for all APIs and schedulers. Existing accounts follow within seconds, which ends their sessions once.',
+  });
+  if (only && !has.publicKey) {
+    env.fault('ORION_GATEWAY_ONLY', 'needs ORION_GATEWAY_PUBLIC_KEY: without a gateway nobody could log in');
+  }
+  if (only && !has.address) {
+    env.fault('ORION_GATEWAY_ONLY', 'needs ORION_GATEWAY_ADDRESS: clients get no other address');
+  }
+  return only;
 }
 
 const blocksOf = (keys: string | undefined): string[] => [...(keys ?? '').matchAll(KEY_BLOCK)].map(([block]) => `${block}\n`);

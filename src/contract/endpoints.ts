@@ -3,6 +3,7 @@ import * as audit from './audit';
 import * as jobs from './jobs';
 import * as leases from './leases';
 import * as nodes from './nodes';
+import * as support from './support';
 import * as tokens from './tokens';
 import * as workers from './workers';
 
@@ -12,6 +13,6 @@ export const ENDPOINTS = [
   leases.rentNodes, leases.extendLease, leases.releaseLease, leases.listLeases, leases.showLease,
   nodes.listNodes, nodes.streamNodes, nodes.approveNode, nodes.drainNode, nodes.undrainNode, nodes.quarantineNode, nodes.retireNode, nodes.labelNode, nodes.limitNode, nodes.decideSharedStorage,
   tokens.issueToken, tokens.listTokens, tokens.revokeToken,
-  jobs.listJobs, audit.listEvents,
+  jobs.listJobs, audit.listEvents, support.reportReplica,
   workers.challengeMachine, workers.registerMachine, workers.register, workers.heartbeat, workers.leaveFleet,
 ] as const;

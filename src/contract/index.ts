@@ -11,5 +11,6 @@ export type { Event } from './audit';
 export type { Job } from './jobs';
 export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented, RentRequest } from './leases';
 export type { Node, NodeForAdmin, NodeStatus } from './nodes';
+export type { ReplicaReport } from './support';
 export type { IssuedJoinToken, JoinToken } from './tokens';
 export type { HeartbeatRequest, RegisterAnswer, RegisterRequest } from './workers';

@@ -8,7 +8,7 @@ const backlog = z.object({
   overdue_seconds: z.number().nullable().meta({ description: 'How long the longest due row has been waiting; null: no row is due' }),
 });
 
-const jobAnswer = z
+export const jobAnswer = z
   .object({
     name: z.string().meta({ example: 'wipe' }),
     description: z.string(),

@@ -105,7 +105,7 @@ const leaseFields = {
   end_reason: z.string().nullable(),
   requirements: z.object({ cpus: z.int(), memory_mb: z.int(), labels }),
   node: z.object({ id: z.int(), hostname: z.string(), status: z.string() }).nullable(),
-  access: access.nullable().meta({ description: 'null while no account is there' }),
+  access: access.nullable().meta({ description: 'null while no account is there. Where accounts admit the gateway alone (`ORION_GATEWAY_ONLY`), the login through the gateway' }),
   gateway: gateway.nullable().meta({ description: 'The way that stays the same as long as the lease runs; null where there is no gateway' }),
   checkpoint: checkpoint.nullable().meta({ description: 'null when the home is not saved because checkpoints are off here' }),
   shared_storage: z.array(sharedStorage).nullable()

@@ -24,6 +24,7 @@ import { newRequestId, noteAnswer, type Observing } from './observe';
 import { createErrorHandler, notFound } from './problem';
 import { createRouteMaker, type Route } from './route';
 import { createStrictRouter } from './strict-router';
+import { addSupportRoutes } from './support/router';
 import { addWorkerRoutes } from './workers/router';
 
 /** Gives each request an id, logs its end, and measures its duration. */
@@ -74,6 +75,7 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   addNodeRoutes(routes, api, stopping);
   addJobRoutes(routes, api);
   addAuditRoutes(routes, api);
+  addSupportRoutes(routes, api);
   const { heartbeatIntervalSeconds: intervalSeconds, heartbeatIdleSeconds: idleSeconds, heartbeatsPerSecond } = settings;
   const schedule = createHeartbeatSchedule(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
   const heartbeats = createHeartbeatLog({ ...agentCtx, uses: createUseJudge(agentCtx) });

@@ -1,7 +1,9 @@
 import type { Knex } from 'knex';
+import type { Migrator } from '../db/migrate';
 import type { WorkContext } from '../flows/support/context';
 import type { SignedManagement } from '../flows/enrolment/management-statement';
 import type { EnrolmentContext } from '../flows/enrolment/register-node';
+import type { RecentLogs } from '../lib/recent-logs';
 import type { TokenSettings } from '../modules/accounts';
 import type { RefusalLog } from '../modules/audit';
 import type { GatewayAddress } from './leases/presenter';
@@ -29,6 +31,17 @@ export interface ApiSettings {
   publicUrl?: string | undefined;
 }
 
+/** What this process reports about itself. */
+export interface Replica {
+  /** Host name and process id. */
+  name: string;
+  version: string;
+  /** Without secrets. */
+  settings: { name: string; value: string | null }[];
+  recentLogs: Pick<RecentLogs, 'lines' | 'faults'>;
+  migrator: Pick<Migrator, 'status'>;
+}
+
 /** Dependencies of the routers. */
 export interface ApiDeps {
   ctx: WorkContext & EnrolmentContext & { tokens: TokenSettings };
@@ -43,4 +56,5 @@ export interface ApiDeps {
   limits: Limits;
   refusals: RefusalLog;
   feed: NodeFeed;
+  replica: Replica;
 }

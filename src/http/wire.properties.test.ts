@@ -135,10 +135,11 @@ describe('what is presented', () => {
   });
 
   it('R12: a lease is as documented, shows an access only where an account is, and never its password', () => {
-    fc.assert(fc.property(fc.record({ lease, placement: orNull(placement), node: orNull(node), checkpoint: orNull(checkpoint) }) as fc.Arbitrary<LeaseView>, (view) => {
-      const presented = presentLease(view, { host: 'gate.example', port: 2222, hostKeys: [key] });
+    fc.assert(fc.property(fc.record({ lease, placement: orNull(placement), node: orNull(node), checkpoint: orNull(checkpoint) }) as fc.Arbitrary<LeaseView>, fc.boolean(), (view, only) => {
+      const presented = presentLease(view, { host: 'gate.example', port: 2222, hostKeys: [key], only });
       expectStable(leaseAnswer, presented);
       expect(presented.access === null || (view.placement?.state === 'present' && view.node !== null && view.node.status !== 'dead')).toBe(true);
+      expect(!only || presented.access === null || (presented.access.host === 'gate.example' && presented.access.username === `lease-${presented.id}`)).toBe(true);
       expect(JSON.stringify(presented)).not.toContain('canary');
     }));
   });

@@ -1,9 +1,14 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import packageJson from '../../package.json' with { type: 'json' };
 import { ConfigError } from '../config/env';
 import type { ApiKeys, SshConfig } from '../config/keys';
 import { startTunnelKeeper } from '../flows/nodes/hold-tunnels';
 import { createDatabase } from '../db/connection';
+import { createMigrator } from '../db/migrate';
 import { signManagement } from '../flows/enrolment/management-statement';
 import { type Apps, createApps } from '../http/app';
+import type { Replica } from '../http/deps';
 import { createLimits } from '../http/limits';
 import type { Clock } from '../lib/clock';
 import { createNodeFeed } from '../http/nodes/feed';
@@ -11,6 +16,7 @@ import { createNodeFinder } from '../http/node-caller';
 import { listen, type Listening } from '../http/server';
 import { acceptTunnels } from '../http/workers/tunnel';
 import { messageOf } from '../lib/errors';
+import { packageRoot } from '../lib/package-root';
 import { createRefusalLog } from '../modules/audit';
 import { createChallenges } from '../modules/nodes';
 import type { OlderTokens } from '../modules/tunnels';
@@ -47,6 +53,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
       feed,
       limits: createLimits(db, config.limits, clock),
       refusals,
+      replica: describeReplica(plane),
       settings: {
         ...accounts,
         heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,
@@ -55,7 +62,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
         contactLimitSeconds: config.heartbeat.contactLimitSeconds,
         management,
         trustProxy: http.trustProxy,
-        gateway: config.gateway.address ?? null,
+        gateway: config.gateway.address ? { ...config.gateway.address, only: config.gateway.only } : null,
         publicUrl: http.publicUrl,
       },
     },
@@ -86,6 +93,9 @@ async function listenOnBoth(apps: Apps, { host, port, agentsPort, clock }: { hos
     await listen(apps.agents, { host, port: agentsPort, setting: 'ORION_AGENTS_PORT', clock }),
   ];
 }
+
+const describeReplica = ({ reads, recentLogs, shownSettings: settings }: WorkPlane): Replica =>
+  ({ name: `${hostname()}:${process.pid}`, version: packageJson.version, settings, recentLogs, migrator: createMigrator(reads, join(packageRoot(), 'migrations')) });
 
 interface Keys {
   ssh: SshConfig;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Knex } from 'knex';
 import type { ControlPlaneConfig } from '../config/control-plane';
+import type { ShownSetting } from '../config/shown-settings';
 import { createDatabase } from '../db/connection';
 import { createMigrator } from '../db/migrate';
 import type { FlowContext, FlowSettings, WorkContext } from '../flows/support/context';
@@ -9,6 +10,7 @@ import { type Closer, createCloser } from '../lib/closer';
 import { messageOf } from '../lib/errors';
 import { createLogger, type Logger } from '../lib/logger';
 import { packageRoot } from '../lib/package-root';
+import { createRecentLogs, type RecentLogs } from '../lib/recent-logs';
 import { createReadiness, type Readiness } from '../lib/readiness';
 import { createWinstonSink } from '../lib/winston-sink';
 import { newClaimToken } from '../lib/ids';
@@ -26,6 +28,7 @@ export interface Plane {
   reads: Knex;
   clock: Clock;
   logger: Logger;
+  recentLogs: RecentLogs;
   metrics: Metrics;
   readiness: Readiness;
   closer: Closer;
@@ -34,6 +37,8 @@ export interface Plane {
 /** The resources that the roles of one control-plane process share. */
 export interface ControlPlane extends Plane {
   config: Readonly<ControlPlaneConfig>;
+  /** The settings of this process, without secrets. */
+  shownSettings: ShownSetting[];
   /** The tunnels of this process. Empty unless it is an API replica. */
   tunnels: { ownerId: string; hub: TunnelHub };
   /** Relay tokens of the previous release, which an API accepts and sends during an update. Undefined unless this process is an API. */
@@ -57,24 +62,25 @@ export interface WorkPlane extends ControlPlane {
 const READ_CONNECTIONS = 4;
 
 export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' | 'database'>>, roles: string[]): Plane {
-  const logger = createLogger(config.logLevel, createWinstonSink(), { role: roles.join(',') });
+  const recentLogs = createRecentLogs(systemClock);
+  const logger = createLogger(config.logLevel, recentLogs.keep(createWinstonSink()), { role: roles.join(',') });
   const closer = createCloser(logger);
   const db = createDatabase(config.database);
   closer.push('database', () => db.destroy());
   const reads = createDatabase({ ...config.database, poolSize: READ_CONNECTIONS });
   closer.push('reads', () => reads.destroy());
-  return { db, reads, clock: systemClock, logger, metrics: createMetrics(), readiness: createReadiness(), closer };
+  return { db, reads, clock: systemClock, logger, recentLogs, metrics: createMetrics(), readiness: createReadiness(), closer };
 }
 
 /** Each session takes about 40 KB of memory. */
 const POOLED_SESSIONS = { loginTimeoutMs: 10_000, idleMs: 600_000, max: 1_000 };
 
-export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[]): ControlPlane {
+export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: string[], shownSettings: ShownSetting[]): ControlPlane {
   const plane = openPlane(config, roles);
   const { db, clock, logger } = plane;
   const tunnels = { ownerId: newClaimToken(), hub: createTunnelHub({ clock, logger }) };
   const older = config.apiKeys ? olderTokens([config.apiKeys.jwt.key, ...config.apiKeys.jwt.extraKeys]) : undefined;
-  return { ...plane, config, tunnels, olderTokens: older, dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })) };
+  return { ...plane, config, shownSettings, tunnels, olderTokens: older, dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })) };
 }
 
 /** A play that holds more is ended: its node answers without end. A play on a healthy node holds 82 MB. */
@@ -153,6 +159,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     retry,
     ...MAX_FAILURES,
     gatewayKey: config.gateway.publicKey ?? null,
+    gatewayOnly: config.gateway.only,
     checkpoints: checkpoints && { intervalSeconds: checkpoints.intervalSeconds, maxBytes: checkpoints.maxBytes },
     jobs: {
       watchSeconds: intervals.watchSeconds,

@@ -3,6 +3,7 @@ import { loadAutoscalerConfig } from '../config/autoscaler';
 import { loadControlPlaneConfig } from '../config/control-plane';
 import { warnOfSettings } from '../config/retired';
 import { loadScaleDriverConfig } from '../config/scale-driver';
+import { showSettings } from '../config/shown-settings';
 import { systemClock } from '../lib/clock';
 import { createLogger, jsonLineSink, type Logger } from '../lib/logger';
 import type { ControlPlane, Plane, WorkPlane } from './control-plane';
@@ -84,7 +85,7 @@ async function runScaleDriver(env: NodeJS.ProcessEnv, stop: AbortSignal): Promis
 async function runControlPlane(names: string[], env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
   const config = loadControlPlaneConfig(env, names);
   const { openControlPlane, openWorkPlane } = await import('./control-plane');
-  const plane = openControlPlane(config, names);
+  const plane = openControlPlane(config, names, showSettings(env, names));
   warnOfSettings(env, plane.logger);
   await traceProcess(plane, names, env);
   let work: WorkPlane | undefined;

@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import type { Knex } from 'knex';
 import request from 'supertest';
+import { createMigrator } from '../../src/db/migrate';
 import { createApps, createOpsApp } from '../../src/http/app';
-import type { ApiSettings } from '../../src/http/deps';
+import type { ApiSettings, Replica } from '../../src/http/deps';
 import { createLimits, type LimitSettings } from '../../src/http/limits';
 import { createNodeFeed } from '../../src/http/nodes/feed';
 import { listen } from '../../src/http/server';
@@ -13,6 +15,7 @@ import { issueAccessToken, type TokenSettings, type User } from '../../src/modul
 import { createRefusalLog, type RefusalLog } from '../../src/modules/audit';
 import { createChallenges } from '../../src/modules/nodes';
 import { type FindMark, signingKeyOf, type SigningKey } from '../../src/ssh';
+import { projectDir } from '../lab';
 import { checkAnswer } from './check-answer';
 import { createTestContext } from './context';
 import { createFakeProvisioner, type FakeProvisioner } from './fake-provisioner';
@@ -35,6 +38,7 @@ export interface ApiOptions {
   oldControlKeys?: SigningKey[];
   /** Default: no machine answers. */
   findMark?: FindMark;
+  replica?: Partial<Replica>;
 }
 
 export type Method = 'get' | 'post' | 'patch' | 'delete' | 'put';
@@ -79,6 +83,8 @@ const SETTINGS: Omit<ApiSettings, 'management'> = {
   gateway: null,
 };
 
+const REPLICA: Omit<Replica, 'migrator'> = { name: 'test:1', version: '0', settings: [], recentLogs: { lines: () => [], faults: () => [] } };
+
 const LIMITS: LimitSettings = {
   loginsPerAddress: 1000,
   loginsPerName: 1000,
@@ -98,7 +104,7 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const refusals = createRefusalLog({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({
     readiness,
-    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, refusals, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
+    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, refusals, replica: { ...REPLICA, migrator: createMigrator(db, join(projectDir, 'migrations')), ...options.replica }, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
   });
   const opsApp = createOpsApp({ db: options.reads ?? db, readiness, metrics: ctx.metrics, logger: ctx.logger });
   const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock })));

@@ -19,6 +19,7 @@ export const testSettings: FlowSettings = {
   outageSeconds: 10,
   uids: { first: 70_000, last: 2_000_000_000 },
   gatewayKey: null,
+  gatewayOnly: false,
   checkpoints: null,
   jobs: { watchSeconds: 2, expireSeconds: 5, workSeconds: 1, playsClaimed: 8, probesAtOnce: 32 },
 };

@@ -10,7 +10,7 @@ import { type CommandContext, createClient, findLogin, withApi } from '../sessio
 import { homeOf } from '../store';
 import { printable } from '../text';
 
-interface Check {
+export interface Check {
   name: string;
   ok: boolean;
   detail: string;
@@ -24,7 +24,7 @@ const MAX_SKEW_SECONDS = 60;
 /** Checks everything that a rent and a login need. Resolves with 0 if every check passes, else with 1. */
 export async function doctor(context: CommandContext): Promise<number> {
   const { out } = context;
-  const checks = [...(await checkServer(context)), await checkSshClient(), await checkKey(context), await checkKnownHosts(context), await checkLoginFile(context)];
+  const checks = await runChecks(context);
   if (out.json) {
     out.document(JSON.stringify({ checks }));
   }
@@ -36,6 +36,9 @@ export async function doctor(context: CommandContext): Promise<number> {
   }
   return checks.every(({ ok }) => ok) ? 0 : 1;
 }
+
+export const runChecks = async (context: CommandContext): Promise<Check[]> =>
+  [...(await checkServer(context)), await checkSshClient(), await checkKey(context), await checkKnownHosts(context), await checkLoginFile(context)];
 
 const good = (name: string, detail: string): Check => ({ name, ok: true, detail, fix: null });
 const bad = (name: string, detail: string, fix: string): Check => ({ name, ok: false, detail, fix });

@@ -1,3 +1,5 @@
+import { usageError } from '../errors';
+import { admitsGatewayAlone } from '../lease-view';
 import { runSsh } from '../openssh';
 import { withProgress } from '../progress';
 import { type CommandContext, type Session, withSession } from '../session';
@@ -20,6 +22,9 @@ const CONNECTION_FAILED = 255;
 export async function ssh(context: CommandContext, { leaseId, command }: { leaseId: number; command: string[] }, { direct = false }: SshOptions): Promise<number> {
   return withSession(context, async (session) => {
     const lease = await fetchLease(session, leaseId);
+    if (direct && admitsGatewayAlone(lease)) {
+      throw usageError('Machines here admit the gateway alone, so that nobody can log in to them directly.', `Leave --direct out: orion ssh ${leaseId}`);
+    }
     const target = readyTarget(lease, direct) ?? (await waitForTarget(session, lease, direct));
     const code = await runSsh(session, { leaseId, target }, command);
     if (code === CONNECTION_FAILED) {

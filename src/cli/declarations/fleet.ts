@@ -16,6 +16,7 @@ export function declareFleet(program: Command, declaration: Declaration): void {
   declareUsers(program, declaration);
   declareJobs(program, declaration);
   declareAudit(program, declaration);
+  declareSupport(program, declaration);
 }
 
 function declareNodes(program: Command, { action }: Declaration): void {
@@ -113,6 +114,15 @@ function declareJobs(program: Command, { action }: Declaration): void {
     .command('jobs')
     .description('background jobs: what each last did, and what waits for it (admins)')
     .action(action(async (context) => (await import('../commands/jobs')).jobs(context)));
+}
+
+function declareSupport(program: Command, { action }: Declaration): void {
+  program
+    .command('support-bundle')
+    .description('write state, settings and recent logs of the service into one file without secrets, to ask for help with (admins)')
+    .option('--output <file>', 'where to (default: orion-support-TIME.json in this folder); the file must not exist')
+    .addHelpText('after', '\nExamples:\n  orion support-bundle\n  orion support-bundle --output /tmp/orion.json')
+    .action(action(async (context, options: { output?: string }) => (await import('../commands/support-bundle')).supportBundle(context, options)));
 }
 
 function declareAudit(program: Command, { action }: Declaration): void {

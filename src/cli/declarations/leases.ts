@@ -24,7 +24,7 @@ function declareRent(program: Command, { action }: Declaration): void {
     .option('--memory-mb <n>', 'at least so much memory', wholeNumber(1))
     .option('--label <name=value>', 'a label that the machine must carry; node/<name> is one that it declares itself; may be repeated', addLabel)
     .option('--key <file.pub>', 'public key to log in with (default: the registered ones, or one of ~/.ssh, or a new one)')
-    .option('--password', 'also make a password; it is shown once')
+    .option('--password', 'also make a password; it is shown once (refused where machines admit the gateway alone)')
     .option('--no-checkpoint', 'do not save the home while the lease runs; a move to another machine then begins with an empty one')
     .option('--for <client>', 'rent for another account, by id or name (admins)', parseClient)
     .option('--idempotency-key <key>', 'repeating a rent with the same key makes no second lease', parseKey)
@@ -63,7 +63,7 @@ function declareLease(program: Command, { action }: Declaration): void {
     .usage('[options] <lease> [-- command...]')
     .argument('<lease>', 'number of the lease', wholeNumber(1))
     .argument('[command...]', 'what to run there; put -- before it')
-    .option('--direct', 'straight to the machine and not through the gateway, which stays when the lease moves')
+    .option('--direct', 'straight to the machine and not through the gateway, which stays when the lease moves (refused where machines admit the gateway alone)')
     .action(action(async (context, ...[id, command, options]: [number, string[], SshOptions]) => (await import('../commands/ssh')).ssh(context, { leaseId: id, command }, options)));
   program
     .command('config-ssh')

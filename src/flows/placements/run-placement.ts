@@ -12,6 +12,7 @@ import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetPro
 import { type PlayReport, ProvisioningError, StaleUidError, UidTakenError } from '../../modules/provisioning';
 import { admittedKeys } from '../accounts/admitted-keys';
 import type { WorkContext } from '../support/context';
+import { accessRule, accountAccess } from './account-access';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
 import { leaveLostNode, recordFailure } from './placement-failure';
 import { recordRestore, type Restored, restoreHome, takeHomeElsewhere } from './restore-home';
@@ -168,13 +169,12 @@ function ensurePresent(ctx: WorkContext, placement: ClaimedPlacement, { lease, n
   const target = targetOf(node);
   const { username, uid, generation } = placement;
   const { id: leaseId, remainingSeconds } = lease;
-  const publicKeys = keys ? [...keys, ...(ctx.settings.gatewayKey === null ? [] : [ctx.settings.gatewayKey])] : [];
-  const passwordHash = keys ? lease.passwordHash : null;
+  const access = accountAccess({ keys, passwordHash: lease.passwordHash }, ctx.settings);
   return keepClaim(
     ctx,
     () => renewPlacement(ctx.db, placement, ctx.settings.claimSeconds),
     async (signal) => {
-      const account = { leaseId, generation, username, uid, publicKeys, passwordHash, remainingSeconds, proveLogin: placement.state === 'creating' };
+      const account = { leaseId, generation, username, uid, ...access, remainingSeconds, proveLogin: placement.state === 'creating' };
       // The node may have a tenant that a restored database does not know: a new account never comes beside another one (I1).
       const report = await ctx.provisioner.ensurePresent(target, { ...account, ...(placement.untouched && { alone: true }) }, signal);
       return { report, restored: await restoreHome(ctx, { placement, target }, signal) };
@@ -210,7 +210,7 @@ async function reasonToLeave(tx: Tx, nodeId: number): Promise<string | null> {
 }
 
 async function recordSuccess(tx: Transaction, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
-  if (!(await completePlacement(tx, placement, { appliedEndsAt: lease.endsAt, report }))) {
+  if (!(await completePlacement(tx, placement, { appliedEndsAt: lease.endsAt, accessRule: accessRule(ctx.settings), report }))) {
     return false;
   }
   const [migratingSeconds, activated] = await tx.batch((batch) => Promise.all([

@@ -55,6 +55,8 @@ export interface FlowSettings {
   maxProvisionFailures: number;
   /** Public key of the gateways, installed for every account. Null: there is no gateway. */
   gatewayKey: string | null;
+  /** Accounts admit the gateway alone: neither the keys nor the password of their owner. Requires gatewayKey. */
+  gatewayOnly: boolean;
   retry: BackoffPolicy;
   /** How often the move of a lease is tried again while no node is free. */
   migrateIntervalSeconds: number;

@@ -11,7 +11,7 @@ export function addJobRoutes(routes: RouteMaker, { reads }: Pick<ApiDeps, 'reads
 
 const iso = (at: Date | null): string | null => at?.toISOString() ?? null;
 
-const presentJob = ({ backlog, ...job }: JobView): contract.Job => ({
+export const presentJob = ({ backlog, ...job }: JobView): contract.Job => ({
   name: job.name,
   description: job.description,
   role: job.role,

@@ -12,6 +12,8 @@ export interface GatewayAddress {
   port: number;
   /** Public host keys, `type base64` each. */
   hostKeys: string[];
+  /** Accounts admit the gateway alone: clients get no other address. */
+  only: boolean;
 }
 
 const time = (at: Date | null): string | null => at?.toISOString() ?? null;
@@ -58,10 +60,26 @@ const presentPlace = (node: LeaseView['node']): Pick<contract.Lease, 'node' | 's
   shared_storage: node?.notExamined ?? null,
 });
 
+type Place = Omit<LeaseView, 'checkpoint'>;
+
+const withFingerprint = (gateway: contract.Gateway): contract.Access => ({ ...gateway, host_key_fingerprint: fingerprintOf(gateway.host_key) });
+
+/** Presents the login to the account on the node. Null: it is not there, or its node is dead. */
+function presentDirect({ lease, placement, node }: Place): contract.Access | null {
+  const usable = placement?.state === 'present' && lease.state !== 'provisioning' && node !== null && node.status !== 'dead';
+  return usable ? presentAccess(node, placement.username) : null;
+}
+
+/** Presents how to log in to a lease. Where accounts admit the gateway alone, `access` is the login through it. */
+function presentWays(place: Place, address: GatewayAddress | null): Pick<contract.Lease, 'access' | 'gateway'> {
+  const gateway = address && isRunning(place.lease.state) ? presentGateway(address, place.lease.id) : null;
+  const direct = presentDirect(place);
+  return { access: address?.only ? direct && gateway && withFingerprint(gateway) : direct, gateway };
+}
+
 /** Presents a lease. `gateway` is null when there is no gateway. */
 export function presentLease({ lease, placement, node, checkpoint }: LeaseView, gateway: GatewayAddress | null): contract.Lease {
   const { cpus, memoryMb, labels } = lease.requirements;
-  const usable = placement?.state === 'present' && lease.state !== 'provisioning' && node !== null && node.status !== 'dead';
   return {
     id: lease.id,
     state: lease.state,
@@ -75,8 +93,7 @@ export function presentLease({ lease, placement, node, checkpoint }: LeaseView, 
     end_reason: lease.endReason,
     requirements: { cpus, memory_mb: memoryMb, labels },
     ...presentPlace(node),
-    access: usable ? presentAccess(node, placement.username) : null,
-    gateway: gateway && isRunning(lease.state) ? presentGateway(gateway, lease.id) : null,
+    ...presentWays({ lease, placement, node }, gateway),
     checkpoint: checkpoint && presentCheckpoint(checkpoint),
   };
 }

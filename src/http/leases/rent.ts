@@ -34,6 +34,9 @@ export function createRent(deps: Pick<ApiDeps, 'ctx' | 'settings'>): Rent {
     if (durationSeconds < minLeaseSeconds) {
       throw new OrionError('invalid_request', `A lease lasts at least ${minLeaseSeconds} s.`);
     }
+    if (body.with_password && gateway?.only) {
+      throw new OrionError('invalid_request', 'Every login here goes through the gateway, which takes no passwords. Leave with_password out, and log in with a key.');
+    }
     const { cpus, memory_mb: memoryMb, labels } = body.requirements;
     const keyInRequest = body.ssh_public_key === undefined ? null : parseSshPublicKey(body.ssh_public_key).line;
     return rentNodes(ctx, {

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { addKey, removeKey } from '../../../src/flows/accounts/manage-keys';
+import { accessRule } from '../../../src/flows/placements/account-access';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
 import { findLease, refreshOutdatedAccounts } from '../../../src/modules/leases';
+import type { WorkContext } from '../../../src/flows/support/context';
 import { findUser, type User } from '../../../src/modules/accounts';
 import { aLease, aNode, type TestLease } from '../../support/builders';
 import { createTestContext } from '../../support/context';
@@ -28,10 +30,10 @@ beforeEach(async () => {
 
 const isDue = async (): Promise<boolean> => (await count(database.db, 'SELECT COUNT(*) FROM placements WHERE due_at <= UTC_TIMESTAMP(3) AND current_lease_id = ?', [lease.id])) === 1;
 /** What a scheduler does with what is due and with what another release left behind; gives the keys of the last account that it made. */
-async function carryOut(): Promise<{ keys: string[] | undefined; passwordHash: string | null | undefined }> {
-  await refreshOutdatedAccounts(database.db, 10);
-  for (const claimed of await claimPlacements(ctx, 10)) {
-    await runPlacement(ctx, claimed);
+async function carryOut(by = ctx): Promise<{ keys: string[] | undefined; passwordHash: string | null | undefined }> {
+  await refreshOutdatedAccounts(database.db, accessRule(by.settings), 10);
+  for (const claimed of await claimPlacements(by, 10)) {
+    await runPlacement(by, claimed);
   }
   const { spec } = provisioner.calls.at(-1) ?? {};
   return { keys: spec?.publicKeys, passwordHash: spec?.passwordHash };
@@ -103,12 +105,37 @@ describe('the keys of running leases', () => {
     ['made the account', 'access_applied = 0, applied_ends_at = NULL'],
     ['moved its end', 'applied_ends_at = applied_ends_at - INTERVAL 1 HOUR'],
   ])('are applied by themselves where a release that knows nothing of it %s', async (_, how) => {
-    expect(await refreshOutdatedAccounts(database.db, 10)).toBe(0);
+    expect(await refreshOutdatedAccounts(database.db, accessRule(ctx.settings), 10)).toBe(0);
     await database.db.raw(`UPDATE placements SET ${how}`);
-    expect(await refreshOutdatedAccounts(database.db, 10)).toBe(1);
+    expect(await refreshOutdatedAccounts(database.db, accessRule(ctx.settings), 10)).toBe(1);
     await carryOut();
     expect(provisioner.calls).toHaveLength(1);
-    expect(await refreshOutdatedAccounts(database.db, 10)).toBe(0);
+    expect(await refreshOutdatedAccounts(database.db, accessRule(ctx.settings), 10)).toBe(0);
+  });
+});
+
+describe('accounts that admit the gateway alone', () => {
+  const under = (gatewayOnly: boolean, gatewayKey = 'ssh-ed25519 gateway'): WorkContext => ({ ...ctx, settings: { ...ctx.settings, gatewayKey, gatewayOnly } });
+  const own = [expect.any(String), 'ssh-ed25519 gateway'];
+
+  it('have neither the keys nor the password of their owner; existing ones follow the setting, once, in both directions', async () => {
+    await database.db.raw("UPDATE leases SET password_hash = '$6$hash'");
+    expect(await carryOut(under(true))).toEqual({ keys: ['ssh-ed25519 gateway'], passwordHash: null });
+    await carryOut(under(true));
+    expect(provisioner.calls).toHaveLength(1);
+    expect(await carryOut(under(false))).toEqual({ keys: own, passwordHash: '$6$hash' });
+    await carryOut(under(false));
+    expect(provisioner.calls).toHaveLength(2);
+  });
+
+  it('and all others follow another key of the gateway', async () => {
+    expect((await carryOut(under(true, 'ssh-ed25519 AAAA'))).keys).toEqual(['ssh-ed25519 AAAA']);
+    expect((await carryOut(under(false, 'ssh-ed25519 BBBB'))).keys).toEqual([expect.any(String), 'ssh-ed25519 BBBB']);
+  });
+
+  it('are closed while their owner is disabled', async () => {
+    await change({ disabled: true });
+    expect(await carryOut(under(true))).toEqual({ keys: [], passwordHash: null });
   });
 });
 

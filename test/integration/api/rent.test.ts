@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { User } from '../../../src/modules/accounts';
 import { eventually } from '../../lab';
 import { aLease, aNode, aUser, severalNodes } from '../../support/builders';
-import type { TestApi } from '../../support/api';
+import { startTestApi, type TestApi } from '../../support/api';
 import { count, row, rows } from '../../support/database';
 import { createFakeProvisioner } from '../../support/fake-provisioner';
 import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
@@ -46,6 +46,18 @@ describe('renting', () => {
     expect(api.provisioner.calls[0]?.spec).toMatchObject({ publicKeys: [wish.ssh_public_key], passwordHash: null, uid: 70_000, generation: 1 });
     expect(api.provisioner.calls[0]?.spec?.remainingSeconds).toBeGreaterThan(7190);
     expect(answer.body.password).toBeNull();
+  });
+
+  it('names the gateway alone where accounts admit nothing else, and refuses a password, which opens nothing there', async () => {
+    await aNode(database.db);
+    const hostKeys = ['ssh-ed25519 AAAA'];
+    const through = await startTestApi(database.db, { provisioner: api.provisioner, settings: { gateway: { host: 'gate.example', port: 2222, hostKeys, only: true } } });
+    const refused = await rent({ ...wish, with_password: true }, { on: through });
+    expect(refused).toMatchObject({ status: 400, body: { detail: expect.stringContaining('through the gateway, which takes no passwords') } });
+    const lease = firstLease(await rent(wish, { on: through }));
+    expect(lease).toMatchObject({ state: 'active', gateway: { username: `lease-${lease.id}` } });
+    expect(lease.access).toEqual({ ...lease.gateway, host_key_fingerprint: expect.stringMatching(/^SHA256:/) });
+    await through.close();
   });
 
   it('R11, I4: the end of the lease comes from the clock of the database', async () => {

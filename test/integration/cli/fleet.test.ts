@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { useBench } from './support/cli';
 import { page, problem, user } from './support/fake-api';
@@ -220,5 +220,33 @@ describe('keys', () => {
     writeFileSync(file, '-----BEGIN OPENSSH PRIVATE KEY-----\n');
     expect((await bench.call(['keys', 'add', file])).code).toBe(2);
     expect(bench.api.seen).toHaveLength(0);
+  });
+});
+
+describe('support-bundle', () => {
+  const report = (replica: string): Record<string, unknown> => ({ replica, version: '0.1.0', logs: ['{"message":"lease moved"}'] });
+  const read = (file: string): { replicas: { replica: string }[]; errors: string[]; checks: { name: string }[] } => JSON.parse(readFileSync(file, 'utf8')) as ReturnType<typeof read>;
+
+  it('writes the reports of the replicas that answer and the checks of the doctor into one private file, and overwrites none', async () => {
+    const file = join(bench.home, 'bundle.json');
+    bench.api.on('GET /api/support', () => ({ body: report(bench.api.seenAt('GET /api/support').length % 2 === 0 ? 'one:1' : 'two:2') }));
+    const { code, stdout } = await bench.call(['support-bundle', '--output', file]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${file}\n` });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(read(file).replicas.map(({ replica }) => replica).sort()).toEqual(['one:1', 'two:2']);
+    expect(read(file).checks.map(({ name }) => name)).toContain('ssh client');
+    expect(readFileSync(file, 'utf8')).not.toContain('stored-token');
+    const again = await bench.call(['support-bundle', '--output', file]);
+    expect(again.code).toBe(2);
+    expect(again.stderr).toContain('orion support-bundle --output FILE');
+  });
+
+  it('is for admins, and a server that fails is a part of it', async () => {
+    bench.api.on('GET /api/support', problem(403, 'forbidden', 'Only an admin may do this.'));
+    expect((await bench.call(['support-bundle', '--output', join(bench.home, 'refused.json')])).code).toBe(3);
+    const file = join(bench.home, 'failed.json');
+    bench.api.on('GET /api/support', problem(500, 'internal', 'Something went wrong.'));
+    expect((await bench.call(['support-bundle', '--output', file])).code).toBe(0);
+    expect(read(file)).toMatchObject({ replicas: [], errors: ['Something went wrong.'] });
   });
 });

@@ -78,6 +78,16 @@ describe('one lease', () => {
     expect([gateway, key, direct]).toEqual(['  ssh -p 2222 lease-7@gw.orion.example', expect.stringMatching(/^ {2}host key SHA256:/), '  straight to the machine: ssh -p 2222 orn-abc@127.0.10.3']);
   });
 
+  it('names the gateway alone where machines admit nothing else, and refuses the way to the machine', async () => {
+    const gateway = aGateway();
+    bench.api.on('GET /api/leases/7', { body: { ...aLease({ gateway, access: { ...gateway, host_key_fingerprint: 'SHA256:xyz' } }), placements: [], events: [] } });
+    const { stdout } = await bench.call(['show', '7']);
+    expect(stdout.match(/ssh -p .*/g)).toEqual(['ssh -p 2222 lease-7@gw.orion.example']);
+    const refused = await bench.call(['ssh', '--direct', '7']);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('Leave --direct out: orion ssh 7');
+  });
+
   it('that is not there ends with 4', async () => {
     bench.api.on('GET /api/leases/9', problem(404, 'not_found', 'There is no such lease.'));
     const { code, stdout, stderr } = await bench.call(['show', '9']);

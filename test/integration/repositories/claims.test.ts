@@ -166,7 +166,7 @@ describe('claiming placements', () => {
     if (!stale || !fresh) {
       throw new Error('nothing was claimed');
     }
-    const outcome = { appliedEndsAt: (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases')).ends_at, report: {} };
+    const outcome = { appliedEndsAt: (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases')).ends_at, accessRule: '', report: {} };
     expect(await renewPlacement(pools[0], stale, 30)).toBe(false);
     expect(await transaction(pools[0], (tx) => completePlacement(tx, stale, outcome))).toBe(false);
     expect(await transaction(pools[0], (tx) => failPlacement(tx, stale, { message: 'x', retrySeconds: 1 }))).toBe(false);
@@ -182,7 +182,7 @@ describe('claiming placements', () => {
     if (!claimed) {
       throw new Error('nothing was claimed');
     }
-    expect(await transaction(pools[0], (tx) => completePlacement(tx, claimed, { appliedEndsAt: ends_at, report: {} }))).toBe(true);
+    expect(await transaction(pools[0], (tx) => completePlacement(tx, claimed, { appliedEndsAt: ends_at, accessRule: '', report: {} }))).toBe(true);
     expect(await row(database.db, 'SELECT state, due_at <= UTC_TIMESTAMP(3) AS due FROM placements')).toEqual({ state: 'present', due: 1 });
   });
 });

@@ -89,7 +89,7 @@ async function useIt(publicKey: string): Promise<void> {
   }
   await ask('POST', '/api/release', { token, body: { lease_id: lease.id } });
   await system.untilFree(1, 120_000);
-  for (const path of ['/api/nodes', '/api/users', '/api/tokens', '/api/leases?scope=all', `/api/leases/${lease.id}`]) {
+  for (const path of ['/api/nodes', '/api/users', '/api/tokens', '/api/leases?scope=all', '/api/support', `/api/leases/${lease.id}`]) {
     const { status, headers, body } = await system.admin.get(path);
     said.push({ path, answer: { status, headers: Object.fromEntries(headers), text: JSON.stringify(body) } });
   }

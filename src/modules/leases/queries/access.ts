@@ -34,16 +34,16 @@ export async function wantAccessAnew(tx: Tx, leaseIds: number[]): Promise<void> 
 }
 
 /**
- * Makes up to `limit` accounts due that are out of date and would not become due otherwise. A release that does not record the keys of
- * accounts made them, or moved their end. Returns how many accounts became due.
+ * Makes up to `limit` accounts due that are out of date and would not become due otherwise: a release that does not record the keys of
+ * accounts made them or moved their end, or they were made under another `rule`. Returns how many accounts became due.
  */
-export async function refreshOutdatedAccounts(db: Db, limit: number): Promise<number> {
+export async function refreshOutdatedAccounts(db: Db, rule: string, limit: number): Promise<number> {
   const rows = await selectRows<{ id: number }>(
     db,
     `SELECT p.id FROM leases l STRAIGHT_JOIN placements p ON p.current_lease_id = l.id
       WHERE p.state = 'present' AND p.due_at IS NULL AND l.state = 'active' AND l.ends_at > UTC_TIMESTAMP(3)
-        AND (p.access_applied <> p.access_wanted OR p.applied_ends_at IS NULL OR p.applied_ends_at <> l.ends_at) LIMIT ?`,
-    [limit],
+        AND (p.access_applied <> p.access_wanted OR p.access_rule <> ? OR p.applied_ends_at IS NULL OR p.applied_ends_at <> l.ends_at) LIMIT ?`,
+    [rule, limit],
   );
   if (rows.length > 0) {
     const ids = rows.map(({ id }) => id);

@@ -163,16 +163,16 @@ export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSec
 const COMPLETE = placementState.update('complete', {
   join: 'JOIN leases l ON l.id = placements.lease_id',
   set: `claim_token = NULL, attempts = 0, last_error = NULL, report = ?, present_at = COALESCE(present_at, UTC_TIMESTAMP(3)),
-        applied_ends_at = ?, access_applied = ?, placements.due_at = IF(l.ends_at = ? AND access_wanted = ?, NULL, UTC_TIMESTAMP(3))`,
+        applied_ends_at = ?, access_applied = ?, access_rule = ?, placements.due_at = IF(l.ends_at = ? AND access_wanted = ?, NULL, UTC_TIMESTAMP(3))`,
   where: 'placements.id = ? AND claim_token = ?',
 });
 
 /**
- * Completes the claim: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones. If the lease was
+ * Completes the claim: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones, under `accessRule`. If the lease was
  * extended or the keys changed meanwhile, the placement stays due, to be brought up to date. False: the claim was lost; nothing changed.
  */
-export async function completePlacement(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; report: unknown }): Promise<boolean> {
-  const bindings = [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.appliedEndsAt, accessWanted, id, token];
+export async function completePlacement(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; accessRule: string; report: unknown }): Promise<boolean> {
+  const bindings = [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.accessRule, outcome.appliedEndsAt, accessWanted, id, token];
   return (await execute(tx, COMPLETE, bindings)) === 1;
 }
 
