@@ -5,7 +5,7 @@ import { containers } from './containers';
 import { crowd } from './crowd';
 import { failover } from './failover';
 import { gateway } from './gateway';
-import { groupedClaims } from './grouped-claims';
+import { batchedClaims } from './batched-claims';
 import { heartbeat } from './heartbeat';
 import { keepaliveProbes } from './keepalive-probes';
 import { load } from './load';
@@ -21,5 +21,5 @@ import { prefork } from './prefork';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, groupedClaims, peers, postRent, rent, crowd, prefork, probe, keepaliveProbes, sweep, heartbeat, load, rest, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, batchedClaims, peers, postRent, rent, crowd, prefork, probe, keepaliveProbes, sweep, heartbeat, load, rest, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];

@@ -31,14 +31,14 @@ interface Side {
   fleet: Fleet;
   ours: (call: number) => Promise<unknown>;
   bare: (call: number) => Promise<void>;
-  grouped: (call: number) => Promise<unknown>;
+  batched: (call: number) => Promise<unknown>;
 }
 
 export const claim: Benchmark = {
   name: 'claim',
   method:
-    `The transaction of a lone rent (\`flows/rent/reserve\`, as a request is tried again whose group failed; 12 statements in 2 round trips: user, key, quota and node; rent, lease, placement, node, event and COMMIT), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
-    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Each round uses other users than the last, so that no claim waits for the lock of its user\'s quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "A group of one" is what one caller gets of an API: the same transaction behind what groups callers (**grouped-claims** has the crowd).',
+    `The transaction of a lone rent (\`flows/rent/reserve\`, as a request is tried again whose batch failed; 12 statements in 2 round trips: user, key, quota and node; rent, lease, placement, node, event and COMMIT), through flows, repository and driver, against the same texts by bare mysql2 (\`query\`, pool of ${POOL_SIZE} and session settings as Orion's; that both say the same is checked in each run, by the server's general log). ` +
+    'MariaDB flushes every commit. Rounds of 120 claims (1 caller) or 320, ours and bare by turns, on databases of 1,000, 10,000 and 100,000 nodes in each round; after each, untimed, all nodes are freed and the purge is waited for. Each round uses other users than the last, so that no claim waits for the lock of its user\'s quota. "Flat" compares ours at 100,000 nodes with ours at 1,000. "A group of one" is what one caller gets of an API: the same transaction behind what groups callers (**batched-claims** has the crowd).',
   run: (run) => measureClaims(run),
 };
 
@@ -57,7 +57,7 @@ async function measureClaims({ short, say }: BenchRun): Promise<Row[]> {
       rows.push(...(await compare(sides, callers, short ? 2 : 7)));
       say(rows.slice(-SIZES.length - 1).map(({ what, ratio }) => `${what} ${ratio.value.toFixed(2)}`).join(', '));
     }
-    return [...rows, await compareGrouped(sides.at(-1), short ? 2 : 7)];
+    return [...rows, await compareBatched(sides.at(-1), short ? 2 : 7)];
   } finally {
     await lab.close();
   }
@@ -92,21 +92,21 @@ async function compare(sides: Side[], callers: number, rounds: number): Promise<
   ];
 }
 
-/** One caller: what groups callers against the bare transaction. */
-async function compareGrouped(side: Side | undefined, rounds: number): Promise<Row> {
+/** One caller: what batches callers against the bare transaction. */
+async function compareBatched(side: Side | undefined, rounds: number): Promise<Row> {
   if (!side) {
     throw new Error('there is no fleet');
   }
-  const { fleet, grouped, ours } = side;
+  const { fleet, batched, ours } = side;
   const rates: [number[], number[]] = [[], []];
   for (let round = 0; round <= rounds; round += 1) {
-    const measured = await byTurns(round, [grouped, ours].map((work) => () => oneRound(fleet, 1, work)));
+    const measured = await byTurns(round, [batched, ours].map((work) => () => oneRound(fleet, 1, work)));
     if (round > 0) {
       measured.forEach((rate, at) => rates[at]?.push(rate));
     }
   }
   const [together, alone] = rates;
-  return { what: `claim, 1 caller, a group of one, ${fleet.nodes.toLocaleString('en')} nodes`, ours: figure(together, '/s'), against: 'the transaction alone', base: figure(alone, '/s'), ratio: ratioOf(together, alone) };
+  return { what: `claim, 1 caller, a batch of one, ${fleet.nodes.toLocaleString('en')} nodes`, ours: figure(together, '/s'), against: 'the transaction alone', base: figure(alone, '/s'), ratio: ratioOf(together, alone) };
 }
 
 async function oneRound(fleet: Fleet, callers: number, work: (call: number) => Promise<unknown>): Promise<number> {
@@ -127,7 +127,7 @@ async function openSide(lab: Lab, mariadb: MariaDb, fleet: Fleet): Promise<Side>
   const side: Side = {
     fleet,
     ours: (call) => reserveAlone(ctx, aRentOf(users[call % users.length], publicKey)),
-    grouped: (call) => reserve(aRentOf(users[call % users.length], publicKey)),
+    batched: (call) => reserve(aRentOf(users[call % users.length], publicKey)),
     bare: (call) => claimWithPatience(claimTogether, pool, { userId: fleet.userIds[call % fleet.userIds.length] ?? 0, publicKey }),
   };
   await checkSameStatements(mariadb, side);

@@ -43,7 +43,7 @@ describe('a log line', () => {
 
   it('R40: of work for several acts names none of them', async () => {
     const causes = ['1', '2'].map((requestId) => causeOf({ ...CALL, requestId, trace: newTraceContext() }));
-    expect(await lineOf((work) => inTrace('reserve-group', { causes }, work))).toEqual({ role: 'api', traceId: ID });
+    expect(await lineOf((work) => inTrace('reserve-batch', { causes }, work))).toEqual({ role: 'api', traceId: ID });
   });
 });
 

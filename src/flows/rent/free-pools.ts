@@ -2,7 +2,7 @@ import type { Batch, Tx } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
 import { zip } from '../../lib/zip';
 import { type ClaimedNode, fitOf, type FreeNodesSearch, lockReliableNodes, type Position, type Requirements, withFlapped } from '../../modules/nodes';
-import type { Take, Wish } from './decide-group';
+import type { Take, Wish } from './decide-batch';
 
 export interface Pools {
   /** Locks as many nodes as all these requests want, in one statement for each set of requirements. */

@@ -8,7 +8,7 @@ import { countRunningLeases, findRentsByKeys } from '../../modules/leases';
 import { countFreeNodes } from '../../modules/nodes';
 import { withKeysOfNow } from '../accounts/admitted-keys';
 import type { FlowContext } from '../support/context';
-import { decideGroup, nameOfKey, type Standing, type Take, type Decision, wishesOf } from './decide-group';
+import { decideBatch, nameOfKey, type Standing, type Take, type Decision, wishesOf } from './decide-batch';
 import { createPools, nameOf, type Pools, sumUp } from './free-pools';
 import { leaseNodes } from './lease-nodes';
 import { noNodeFree } from './no-node-free';
@@ -18,9 +18,9 @@ import { isBusy, NodesBusyError, whenFree } from '../support/when-free';
 export type Reserve = (request: SecretRequest) => Promise<Reservation>;
 
 /** One transaction claims at most this many nodes, except for a single request that wants more. */
-const GROUP_MAX = 64;
+const BATCH_MAX = 64;
 /** Two transactions run at a time: this process prepares one while the database works on the other. */
-const GROUPS_AT_ONCE = 2;
+const BATCHES_AT_ONCE = 2;
 /** Several times the duration of a batch. A running batch that takes longer is probably stuck, so the next one starts beside it. */
 const PATIENCE_MS = 50;
 
@@ -28,7 +28,7 @@ const PATIENCE_MS = 50;
 class NothingFreeError extends Error {}
 
 /** The batch failed before its COMMIT, so the database has nothing of it. Each of its requests is tried again in a batch of its own. */
-class GroupFailedError extends Error {}
+class BatchFailedError extends Error {}
 
 /** Whether another attempt may succeed. Of two concurrent requests with one key, the second finds the rent of the first when it tries again. */
 const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
@@ -40,20 +40,20 @@ const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(err
  * held its user's row or its nodes for a second. The returned function commits the rent with its leases and placements, all claimed by
  * this process. If it throws, the database is unchanged.
  */
-export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { groupMax?: number } = {}): Reserve {
+export function createReserve(ctx: FlowContext, { batchMax = BATCH_MAX }: { batchMax?: number } = {}): Reserve {
   const pools = createPools(ctx.clock);
-  const groups = createBatcher<SecretRequest, Reservation>({
-    max: groupMax,
+  const batcher = createBatcher<SecretRequest, Reservation>({
+    max: batchMax,
     weightOf: ({ count }) => count,
-    lanes: { count: GROUPS_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
+    lanes: { count: BATCHES_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
     ownerOf: ({ user }) => user.id,
-    work: (requests) => inTrace('reserve-group', { causes: requests.map(({ origin }) => causeOf(origin)) }, () => runGroup(ctx, { pools, requests })),
+    work: (requests) => inTrace('reserve-batch', { causes: requests.map(({ origin }) => causeOf(origin)) }, () => runBatch(ctx, { pools, requests })),
   });
   const reserve = async (request: SecretRequest): Promise<Reservation> => {
     try {
-      return await whenFree(ctx, () => groups.add(request));
+      return await whenFree(ctx, () => batcher.add(request));
     } catch (error) {
-      if (error instanceof GroupFailedError || isBusy(error)) {
+      if (error instanceof BatchFailedError || isBusy(error)) {
         return reserveAlone(ctx, request, pools);
       }
       throw error;
@@ -80,7 +80,7 @@ export function reserveAlone(ctx: FlowContext, request: SecretRequest, pools = c
   return whenFree(ctx, () => transaction(ctx.db, attempt), looksAgain);
 }
 
-interface Group {
+interface RentBatch {
   pools: Pools;
   requests: SecretRequest[];
   /** Whether the transaction waits for rows of users that other transactions have locked. */
@@ -91,23 +91,23 @@ interface Group {
  * Reserves for a batch. If the connection is lost during COMMIT, the outcome is unknown: every request fails with `unavailable`, and clients
  * repeat with their idempotency keys. If the server refuses COMMIT, nothing was done. After a COMMIT that succeeded no request is tried again.
  */
-async function runGroup(ctx: FlowContext, group: Group): Promise<PromiseSettledResult<Reservation>[]> {
+async function runBatch(ctx: FlowContext, rents: RentBatch): Promise<PromiseSettledResult<Reservation>[]> {
   let last: Transaction | undefined;
   try {
-    return await transaction(ctx.db, (tx) => reserveAll((last = tx), ctx, group));
+    return await transaction(ctx.db, (tx) => reserveAll((last = tx), ctx, rents));
   } catch (error) {
     if (last?.isCommitted || (last?.isCommitting && error instanceof OrionError)) {
       throw error;
     }
-    ctx.logger.warn('a group of rents failed, each is tried again alone', { rents: group.requests.length, reason: messageOf(error) });
-    throw new GroupFailedError('the group failed', { cause: error });
+    ctx.logger.warn('rent batch failed, each rent is tried again alone', { rents: rents.requests.length, reason: messageOf(error) });
+    throw new BatchFailedError('the batch failed', { cause: error });
   }
 }
 
-async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: asked, waits = false }: Group): Promise<PromiseSettledResult<Reservation>[]> {
+async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: asked, waits = false }: RentBatch): Promise<PromiseSettledResult<Reservation>[]> {
   const [standing, take] = await readAndLock(tx, { pools, requests: asked, waits });
   const requests = await tx.batch((batch) => Promise.all(asked.map((request) => withKeysOfNow(batch, request, standing.users.get(request.user.id)))));
-  const { decisions, granted } = await decideGroup(requests, standing, take);
+  const { decisions, granted } = await decideBatch(requests, standing, take);
   const short = requests.filter((_, at) => decisions[at] === 'short');
   const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
   const isBusy = await findOutWhoIsBusy(tx, short);
@@ -119,7 +119,7 @@ async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: 
  * trip does both: a refused request then locks one node for about a millisecond. Otherwise the nodes are locked after the decision which
  * requests may have any, because a refused request would keep many nodes from the others.
  */
-async function readAndLock(tx: Transaction, { pools, requests, waits }: Required<Group>): Promise<[Standing, Take]> {
+async function readAndLock(tx: Transaction, { pools, requests, waits }: Required<RentBatch>): Promise<[Standing, Take]> {
   if (requests.every(({ count }) => count === 1)) {
     const [standing, fill] = await tx.batch((batch) => Promise.all([readStanding(batch, requests, waits), pools.look(batch, requests)]));
     return [standing, await fill(tx)];

@@ -76,20 +76,20 @@ describe('the keys of running leases', () => {
     expect(provisioner.calls.map(({ spec }) => spec?.publicKeys.length)).toEqual([3, 2]);
   });
 
-  it.each([['alone', 1], ['in a group', 64]])('are of the moment of the commit when a key was removed after the request had read it, and the rent comes %s', async (_, groupMax) => {
+  it.each([['alone', 1], ['in a batch', 64]])('are of the moment of the commit when a key was removed after the request had read it, and the rent comes %s', async (_, batchMax) => {
     await aNode(database.db);
     const key = anSshKey();
     const { id } = await addKey(ctx, ada, { name: '', publicKey: key });
     const asked = aRequest((await findUser(database.db, ada.id)) ?? ada, { publicKeys: [key], keyInRequest: null });
     await removeKey(ctx, ada, id);
-    const { reserved } = await replicaOn(database.db, groupMax)(asked);
+    const { reserved } = await replicaOn(database.db, batchMax)(asked);
     expect(reserved.map(({ lease: made }) => made.publicKeys)).toEqual([[]]);
   });
 
-  it.each([['alone', 1], ['in a group', 64]])('are none of a user who was disabled after the request was let in: nothing is leased (%s)', async (_, groupMax) => {
+  it.each([['alone', 1], ['in a batch', 64]])('are none of a user who was disabled after the request was let in: nothing is leased (%s)', async (_, batchMax) => {
     await aNode(database.db);
     await change({ disabled: true });
-    await expect(replicaOn(database.db, groupMax)(aRequest(ada))).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(replicaOn(database.db, batchMax)(aRequest(ada))).rejects.toMatchObject({ code: 'forbidden' });
   });
 
   it('are none while the account is disabled, and no password either; both come back', async () => {

@@ -36,7 +36,7 @@ afterEach(() => {
 
 const RENTS = 10;
 const leases = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM leases');
-/** Callers, each with a key of his own, in one group. */
+/** Callers, each with a key of his own, in one batch. */
 const rents = (n: number): Promise<Told[]> => askAtOnce(Array.from({ length: n }, (_, i) => [reserve, aRequest(users[i % 5] as User, { idempotencyKey: `key-${i}` })]));
 const tenRents = (): Promise<Told[]> => rents(RENTS);
 
@@ -128,7 +128,7 @@ describe('a lone rent', () => {
     }));
 });
 
-describe('a group of rents', () => {
+describe('a batch of rents', () => {
   it.each([[1, 'cut_before'], [1, 'cut_after'], [RENTS, 'cut_before'], [RENTS, 'cut_after']] as const)(
     'I3: of %i whose COMMIT is %s is unknown to all; each finds with its key what became of it',
     async (n, fate) => {
@@ -143,7 +143,7 @@ describe('a group of rents', () => {
   );
 
   it('I3: whose connection was lost before its COMMIT has done nothing, and each goes its own way', async () => {
-    // Several leases and no event yet: only a group gets there.
+    // Several leases and no event yet: only a batch gets there.
     const trigger = `CREATE TRIGGER cut BEFORE INSERT ON events FOR EACH ROW
       IF (SELECT COUNT(*) FROM leases) = ${RENTS} AND (SELECT COUNT(*) FROM events) = 0 THEN KILL CONNECTION CONNECTION_ID(); END IF`;
     await database.db.raw(trigger);

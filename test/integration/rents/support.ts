@@ -8,7 +8,7 @@ import { createFakeProvisioner } from '../../support/fake-provisioner';
 import { anSshKey } from '../../support/keys';
 
 /** What reserves in one API process, over a pool of its own. */
-export const replicaOn = (db: Knex, groupMax = 128): Reserve => createReserve(createTestContext(db, createFakeProvisioner()), { groupMax });
+export const replicaOn = (db: Knex, batchMax = 128): Reserve => createReserve(createTestContext(db, createFakeProvisioner()), { batchMax });
 
 export const anything = { cpus: 1, memoryMb: 0, labels: {} };
 const publicKey = anSshKey();

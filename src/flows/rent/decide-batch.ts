@@ -67,7 +67,7 @@ function orGiveUp(error: unknown): Decision {
 }
 
 /** Decides on the requests in order. Each request gets what it would get alone, after the requests before it. */
-export async function decideGroup(requests: SecretRequest[], standing: Standing, take: Take): Promise<{ decisions: Decision[]; granted: Granted[] }> {
+export async function decideBatch(requests: SecretRequest[], standing: Standing, take: Take): Promise<{ decisions: Decision[]; granted: Granted[] }> {
   const running = new Map(standing.running);
   const granted: Granted[] = [];
   const grantedByName = new Map<string, number>();

@@ -117,7 +117,7 @@ const wish = fc.record({
 });
 
 /** No two nodes fit equally well: of such, whoever comes alone gets either, by chance. */
-describe('a group and the same callers one by one', () => {
+describe('a batch and the same callers one by one', () => {
   it('have the same outcome', async () => {
     const alone = replicaOn(database.db, 1);
     await fc.assert(

@@ -21,12 +21,12 @@ const BARE_POOL = 8;
 const CLAIMS = 900;
 const OLD_VIEW_SECONDS = 10;
 
-export const groupedClaims: Benchmark = {
-  name: 'grouped-claims',
+export const batchedClaims: Benchmark = {
+  name: 'batched-claims',
   method:
     `${CALLERS} callers at once in one process, each with rent after rent, through \`flows/rent/reserve\` as the API calls it: user, key, quota, node, rent, lease, event, placement, in one transaction for all that came together. Against a transaction of 12 statements for each claim that writes the same rows, by bare mysql2 with a pool of ${BARE_POOL} (bench/claim). ` +
     `MariaDB flushes every commit. Rounds of ${CLAIMS} claims, by turns; after each, untimed, all nodes are freed and the purge is waited for. "Flat" compares ours at 100,000 nodes with ours at 1,000. "Old read view": a transaction that has read the nodes stays open, so that nothing can be purged, while ${CALLERS} callers claim nodes of 100,000 for ${OLD_VIEW_SECONDS} s, five times: claims of the last second against those of the first.`,
-  run: (run) => measureGroups(run),
+  run: (run) => measureBatches(run),
 };
 
 export interface Side {
@@ -36,7 +36,7 @@ export interface Side {
   bare: (call: number) => Promise<unknown>;
 }
 
-async function measureGroups({ short, say }: BenchRun): Promise<Row[]> {
+async function measureBatches({ short, say }: BenchRun): Promise<Row[]> {
   const lab = createLab();
   try {
     const mariadb = await startMariaDb(lab, { durable: true, args: ['--innodb-buffer-pool-size=512M'] });
@@ -63,12 +63,12 @@ async function measureGroups({ short, say }: BenchRun): Promise<Row[]> {
     const rows = sides.map(({ fleet }, at): Row => {
       const { ours = [], bare = [] } = figures[at] ?? {};
       return {
-        what: `grouped claims, ${CALLERS} callers, ${fleet.nodes.toLocaleString('en')} nodes`,
+        what: `batched claims, ${CALLERS} callers, ${fleet.nodes.toLocaleString('en')} nodes`,
         ours: figure(ours, '/s'), against: `a transaction each, pool of ${BARE_POOL}, bare mysql2`, base: figure(bare, '/s'), ratio: ratioOf(ours, bare), goal: { atLeast: 10 },
       };
     });
     const [few, most] = [figures[0]?.ours ?? [], figures.at(-1)?.ours ?? []];
-    const flat: Row = { what: 'grouped claims, flat', ours: figure(most, '/s'), against: 'ours with 1,000 nodes', base: figure(few, '/s'), ratio: ratioOf(most, few), goal: { atLeast: 0.9 } };
+    const flat: Row = { what: 'batched claims, flat', ours: figure(most, '/s'), against: 'ours with 1,000 nodes', base: figure(few, '/s'), ratio: ratioOf(most, few), goal: { atLeast: 0.9 } };
     return [...rows, flat, await withOldReadView(sides.at(-1), short ? { rounds: 1, seconds: OLD_VIEW_SECONDS / 2 } : { rounds: 5, seconds: OLD_VIEW_SECONDS })];
   } finally {
     await lab.close();
@@ -103,7 +103,7 @@ async function withOldReadView(side: Side | undefined, { rounds, seconds }: { ro
     first.push(done[0] ?? NaN);
     last.push(done[seconds - 1] ?? NaN);
   }
-  return { what: `grouped claims, old read view, second ${seconds}`, ours: figure(last, '/s'), against: 'its first second', base: figure(first, '/s'), ratio: ratioOf(last, first), goal: { atLeast: 0.7 } };
+  return { what: `batched claims, old read view, second ${seconds}`, ours: figure(last, '/s'), against: 'its first second', base: figure(first, '/s'), ratio: ratioOf(last, first), goal: { atLeast: 0.7 } };
 }
 
 async function claimsOfEachSecond({ db, ours, fleet }: Side, seconds: number): Promise<number[]> {
