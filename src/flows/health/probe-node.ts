@@ -95,7 +95,7 @@ async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, verd
     ctx.metrics.deaths.inc();
   }
   if (verdict.died || verdict.status === 'quarantined') {
-    await abandonNode(tx, { id: nodeId, leaseId: node.leaseId, actor: ctx.actor });
+    await abandonNode(tx, { id: nodeId, leaseId: node.leaseId, actor: ctx.actor, cause: verdict.died ? 'death' : 'quarantine' });
   }
   if (verdict.returned && node.leaseId !== null) {
     await resumeLease(tx, ctx, { nodeId, leaseId: node.leaseId });

@@ -46,7 +46,10 @@ export function createReserve(ctx: FlowContext, { groupMax = GROUP_MAX }: { grou
     weightOf: ({ count }) => count,
     lanes: { count: GROUPS_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
     ownerOf: ({ user }) => user.id,
-    work: (requests) => runGroup(ctx, { pools, requests }),
+    work: (requests) => {
+      ctx.metrics.batchItems.observe({ batch: 'rents' }, requests.length);
+      return runGroup(ctx, { pools, requests });
+    },
   });
   const reserve = async (request: SecretRequest): Promise<Reservation> => {
     try {
