@@ -19,7 +19,7 @@ export interface DatabaseSettings {
 }
 
 /** How busy a pool is: connections in use, and callers that wait for one. */
-export interface PoolUse {
+interface PoolUse {
   inUse: number;
   waiting: number;
 }

@@ -66,7 +66,8 @@ export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' |
   const closer = createCloser(logger);
   const [metrics, readiness] = [createMetrics(), createReadiness()];
   measureProcess({ metrics, readiness });
-  const open = (name: PoolName, poolSize = config.database.poolSize): Knex => openPool({ closer, metrics }, name, { ...config.database, poolSize });
+  const open = (name: PoolName, poolSize = config.database.poolSize): Knex =>
+    openPool({ closer, metrics }, name, { ...config.database, poolSize });
   const pools = { db: open('work'), reads: open('reads', READ_CONNECTIONS), scrapes: open('scrape', 1) };
   return { ...pools, clock: systemClock, logger, metrics, readiness, closer };
 }

@@ -48,8 +48,10 @@ const MAX_BATCH = 250;
 const DEADLINE_MS = 5_000;
 const RETRY_WITHIN_SECONDS = 10;
 
+type LogDeps = Pick<FlowContext, 'db' | 'logger' | 'metrics'> & { uses: UseJudge };
+
 /** Creates the heartbeat log. Each process has one. */
-export function createHeartbeatLog({ db, logger, metrics, uses }: Pick<FlowContext, 'db' | 'logger' | 'metrics'> & { uses: UseJudge }): HeartbeatLog {
+export function createHeartbeatLog({ db, logger, metrics, uses }: LogDeps): HeartbeatLog {
   return createBatcher<Row, undefined>({
     max: MAX_BATCH,
     work: async (rows) => {

@@ -42,7 +42,8 @@ interface Abandoned {
 export async function abandonNode(tx: Tx, node: Abandoned): Promise<void> {
   if (node.leaseId !== null && (await markMigrating(tx, node.leaseId))) {
     await parkPlacement(tx, node.leaseId);
-    await recordEvent(tx, { type: 'lease.migrating', actor: node.actor, leaseId: node.leaseId, nodeId: node.id, data: { cause: node.cause } });
+    const { actor, leaseId, id: nodeId, cause } = node;
+    await recordEvent(tx, { type: 'lease.migrating', actor, leaseId, nodeId, data: { cause } });
   }
   const waiting = await listPlacementsToWipe(tx, node.id);
   for (const leaseId of await endLeases(tx, waiting.map((placement) => placement.leaseId))) {

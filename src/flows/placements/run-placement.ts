@@ -236,13 +236,18 @@ async function settleSuccess(tx: Transaction, { ctx, placement, lease, report, r
       leaseId: lease.id,
       nodeId: placement.nodeId,
       userId: lease.userId,
-      data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated && migration ? migration.seconds : null },
+      data: {
+        generation: placement.generation,
+        duration_ms: Math.round(report.durationMs),
+        migration_seconds: activated && migration ? migration.seconds : null,
+      },
     }),
     recordRestore(batch, ctx, { placement, lease, restored }),
   ]));
   if (away !== null && (await markMigrating(tx, lease.id))) {
     await forgetFinalBackup(tx, lease.id);
-    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: placement.nodeId, userId: lease.userId, data: { ...away } });
+    const { id: leaseId, userId } = lease;
+    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId, nodeId: placement.nodeId, userId, data: { ...away } });
   }
   if (activated && migration) {
     ctx.metrics.migrations.inc({ result: 'ok' });

@@ -28,8 +28,12 @@ interface Scraped {
 }
 
 /** Everything that this process measures. No label ever names a user, a lease or a node. */
-export type Metrics = Scraped & ReturnType<typeof createWorkMetrics> & ReturnType<typeof createProcessMetrics> & ReturnType<typeof createFleetGauges> &
-  ReturnType<typeof createScalingMetrics> & ReturnType<typeof createGatewayMetrics>;
+export type Metrics = Scraped &
+  ReturnType<typeof createWorkMetrics> &
+  ReturnType<typeof createProcessMetrics> &
+  ReturnType<typeof createFleetGauges> &
+  ReturnType<typeof createScalingMetrics> &
+  ReturnType<typeof createGatewayMetrics>;
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
@@ -58,7 +62,7 @@ const createWorkMetrics = ({ counter, counterBy, gauge, histogram, histogramBy }
   keepaliveProbeLagSeconds: histogram('orion_kept_probe_lag_seconds', 'How late pings begin', { buckets: FAST_SECONDS }),
   deaths: counter('orion_node_deaths_total', 'Nodes judged dead'),
   migrations: counterBy('orion_migrations_total', 'Migrations by result', { result: ['ok', 'waiting'] }),
-  migrationSeconds: histogramBy('orion_migration_duration_seconds', 'From the loss of a node, or the order to leave it, to the next account', {
+  migrationSeconds: histogramBy('orion_migration_duration_seconds', 'From the loss of a node, or the order to leave it, to the next one', {
     values: { cause: MOVE_CAUSES },
   }),
   wipes: counterBy('orion_wipes_total', 'Wipes by result', { result: WIPE_RESULTS }),
@@ -78,7 +82,10 @@ const createProcessMetrics = ({ counter, counterBy, gauge, histogram, histogramB
     labelNames: ['method', 'route', 'status'],
   }),
   heartbeats: counterBy('orion_heartbeats_total', 'Heartbeats of agents that were to be written, by result', { result: OUTCOMES }),
-  batchItems: histogramBy('orion_batch_items', 'Requests that shared a transaction or a statement', { values: { batch: BATCHES }, buckets: ITEMS }),
+  batchItems: histogramBy('orion_batch_items', 'Requests that shared a transaction or a statement', {
+    values: { batch: BATCHES },
+    buckets: ITEMS,
+  }),
   tunnels: gauge('orion_tunnels_held', 'Tunnels of nodes that this API owns'),
   buildInfo: gauge('orion_build_info', 'Always 1: the version of this process', ['version']),
   ready: gauge('orion_ready', '1 while this process accepts work; 0: it starts, stops, or waits for the schema'),
@@ -95,7 +102,7 @@ const createFleetGauges = ({ gauge }: Makers) => ({
   nodesDirty: gauge('orion_nodes_dirty', 'Nodes that wait for a verified wipe'),
   leases: gauge('orion_leases', 'Leases that are not over, by state', ['state']),
   queueLagSeconds: gauge('orion_queue_lag_seconds', 'How long the longest due piece of work has been waiting', ['queue']),
-  lateBackupSeconds: gauge('orion_late_backup_age_seconds', 'Age of the oldest home backup of leases whose next one is overdue or failed; 0: none'),
+  lateBackupSeconds: gauge('orion_late_backup_age_seconds', 'Age of the oldest home backup whose successor is overdue or failed; 0: none'),
   migrationBreaker: gauge('orion_migration_brake', '1 while most of the fleet fails at once and migration stands still'),
 });
 
