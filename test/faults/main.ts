@@ -32,7 +32,9 @@ const byName = (name: string): Fault => {
 
 /** The scenarios that the faults use; whole ones when all faults are planted, for then most of their parts are used. */
 const controlsOf = (faults: Fault[]): string[] =>
-  [...new Set(faults.map(({ scenario }) => (faults.length === FAULTS.length ? (scenario.split('/')[0] ?? scenario) : scenario)))];
+  [...new Set(faults.flatMap(({ scenario }) => (scenario === undefined ? [] : partOf(scenario, faults.length === FAULTS.length))))];
+
+const partOf = (scenario: string, whole: boolean): string => (whole ? (scenario.split('/')[0] ?? scenario) : scenario);
 
 function print(rows: Row[]): void {
   const width = (of: (row: Row) => string): number => Math.max(...rows.map((row) => of(row).length));
@@ -61,7 +63,7 @@ async function main({ only = FAULTS, jobs, seed, deadline, json }: Options): Pro
 }
 
 const program = new Command('prove')
-  .description(`Plants ${FAULTS.length} known mistakes into copies of the product, one by one, and runs the unchanged campaign and checker against each. Must run as root. Exit code 1 when one survives.`)
+  .description(`Plants ${FAULTS.length} known mistakes into copies of the product, one by one, and runs the unchanged campaign and checker, or a test, against each. Must run as root. Exit code 1 when one survives.`)
   .option('--only <names>', `of ${FAULTS.map(({ name }) => name).join(', ')}`, (names: string) => names.split(',').map(byName))
   .option('--jobs <n>', 'faults at once', positive, 1)
   .option('--seed <text>', 'of the campaigns', '1')

@@ -8,6 +8,7 @@ import { type Lab, projectDir } from '../lab';
 import type { Fault } from './fault';
 import { applyEdits, build, copyProject } from './plant';
 import { runCampaignOn } from './run-campaign';
+import { runTestOn } from './run-test';
 
 export interface ProofOptions {
   faults: Fault[];
@@ -47,14 +48,21 @@ export async function prove(lab: Lab, options: ProofOptions): Promise<Row[]> {
       options.say(`${passed(done) ? 'ok  ' : 'FAIL'} ${done.name}: ${done.result}, ${done.evidence} (${done.seconds.toFixed(0)} s)`);
       return done;
     });
-  const run: Run = (program, scenario) => runCampaignOn(lab, { program, scenario, seed: options.seed, deadlineSeconds: options.deadlineSeconds });
+  const { seed, deadlineSeconds } = options;
+  const run: Run = (program, scenario) => runCampaignOn(lab, { program, scenario, seed, deadlineSeconds });
+  const judgeOf = ({ scenario, test, breaks }: Fault): Judge =>
+    test === undefined ? (program) => run(program, scenario) : (program) => runTestOn(lab, { program, test, breaks, deadlineSeconds });
   return Promise.all([
-    ...options.faults.map((fault) => timed({ name: fault.name, breaks: fault.breaks, scenario: fault.scenario }, () => tryFault(lab, fault, run))),
+    ...options.faults.map((fault) => {
+      const { name, breaks, scenario, test } = fault;
+      return timed({ name, breaks, scenario: scenario ?? test }, () => tryFault(lab, fault, judgeOf(fault)));
+    }),
     ...options.controls.map((scenario) => timed({ name: 'nothing planted', breaks: '', scenario }, () => tryControl(lab, scenario, run))),
   ]);
 }
 
 type Run = (program: string, scenario: string) => Promise<Violation[]>;
+type Judge = (program: string) => Promise<Violation[]>;
 
 async function inCopy<T>(lab: Lab, name: string, work: (program: string) => Promise<T>): Promise<T> {
   const program = join(lab.dir, name);
@@ -66,16 +74,16 @@ async function inCopy<T>(lab: Lab, name: string, work: (program: string) => Prom
   }
 }
 
-const tryFault = (lab: Lab, fault: Fault, run: Run): Promise<Pick<Row, 'result' | 'evidence'>> =>
+const tryFault = (lab: Lab, fault: Fault, violationsOf: Judge): Promise<Pick<Row, 'result' | 'evidence'>> =>
   inCopy(lab, fault.name, async (program) => {
     applyEdits(program, fault.edits);
     await build(program);
-    return judge(fault, await run(program, fault.scenario));
+    return judge(fault, await violationsOf(program));
   });
 
 const tell = ({ invariant, where, what }: Violation): string => `${invariant} ${where}: ${what}`;
 /** What the campaign says of its own troubles counts for nothing: a busy machine could say the same. */
-const INVARIANT = /^(I\d+|trust)$/;
+const INVARIANT = /^(I\d+|R\d+|trust)$/;
 
 function judge({ breaks, shows }: Fault, violations: Violation[]): Pick<Row, 'result' | 'evidence'> {
   const meant = violations.find(({ invariant, what }) => invariant === breaks && (typeof shows === 'string' ? what.includes(shows) : shows.test(what)));
