@@ -23,11 +23,11 @@ interface HistogramOf<L extends string> {
 
 /** Functions that create metrics in one registry. Those ending in `By` create all series of a closed set of labels at 0. */
 export interface Makers {
-  counter<L extends string>(name: string, help: string, labelNames?: L[]): Counter<L>;
-  counterBy<const C extends Closed>(name: string, help: string, values: C): Tally<C>;
-  gauge<L extends string>(name: string, help: string, labelNames?: L[]): Gauge<L>;
-  histogram<L extends string>(name: string, help: string, options?: { buckets?: number[]; labelNames?: L[] }): Histogram<L>;
-  histogramBy<L extends string>(name: string, help: string, options: HistogramOf<L>): Histogram<L>;
+  counter: <L extends string>(name: string, help: string, labelNames?: L[]) => Counter<L>;
+  counterBy: <const C extends Closed>(name: string, help: string, values: C) => Tally<C>;
+  gauge: <L extends string>(name: string, help: string, labelNames?: L[]) => Gauge<L>;
+  histogram: <L extends string>(name: string, help: string, options?: { buckets?: number[]; labelNames?: L[] }) => Histogram<L>;
+  histogramBy: <L extends string>(name: string, help: string, options: HistogramOf<L>) => Histogram<L>;
 }
 
 export function createMakers(registry: Registry): Makers {
