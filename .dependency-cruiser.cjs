@@ -57,7 +57,7 @@ module.exports = {
       name: 'one-role-one-file',
       severity: 'error',
       from: { path: '^src/roles/([^/]+)\\.ts$', pathNot: '^src/roles/index\\.ts$' },
-      to: { path: '^src/roles/', pathNot: '^src/roles/(role|control-plane|$1)\\.ts$' },
+      to: { path: '^src/roles/', pathNot: '^src/roles/(role|control-plane|measure|$1)\\.ts$' },
     },
     {
       name: 'agent-never-reaches-the-database',

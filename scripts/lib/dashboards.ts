@@ -1,4 +1,4 @@
-import { type Dashboard, durations, figure, lines, ofFleet, quantile, rates, table } from './panels';
+import { type Dashboard, durations, figure, lines, meanBatch, ofFleet, quantile, rates, table } from './panels';
 
 const fleet: Dashboard = {
   name: 'fleet',
@@ -17,6 +17,9 @@ const fleet: Dashboard = {
       keepalive: quantile(0.95, 'orion_kept_probe_lag_seconds'),
     }),
     ofFleet('Lag of the queue of probes', 's', 'orion_queue_lag_seconds{queue="probes"}', 'queue'),
+    rates('Heartbeats by result', 'orion_heartbeats_total', 'result'),
+    lines('Heartbeats in a statement (mean)', 'short', { heartbeats: meanBatch('heartbeats') }),
+    lines('Tunnels', 'short', { '{{instance}}': 'orion_tunnels_held{job="api"}' }),
   ],
 };
 
@@ -28,6 +31,7 @@ const renting: Dashboard = {
     figure('Nodes that can be leased', 'short', { leasable: 'max(orion_nodes_leasable)' }),
     rates('Rents by result', 'orion_rents_total', 'result'),
     durations('From a rent to its answer', 'orion_rent_duration_seconds'),
+    lines('Rents in a transaction (mean)', 'short', { rents: meanBatch('rents') }),
     rates('Accounts by result', 'orion_placements_total', 'result'),
     ofFleet('Lag of the queue of accounts', 's', 'orion_queue_lag_seconds{queue="placements"}', 'queue'),
     rates('Requests for rents by status', 'orion_http_request_duration_seconds_count{route="/api/rent"}', 'status'),
@@ -42,7 +46,8 @@ const healing: Dashboard = {
     figure('Moves that miss the objective (6 h; budget 1 %)', 'percentunit', { missed: 'orion:moves_bad:ratio_rate6h' }),
     figure('Circuit breaker', 'short', { '1: moves are stopped': 'max(orion_migration_brake)' }),
     rates('Moves by result', 'orion_migrations_total', 'result'),
-    durations('From the loss of a node to the next account', 'orion_migration_duration_seconds'),
+    durations('From the death of a node to the next account', 'orion_migration_duration_seconds', '{cause="death"}'),
+    lines('Moves by cause', 'ops', { '{{cause}}': 'sum by (cause) (rate(orion_migration_duration_seconds_count[$__rate_interval]))' }),
     rates('Wipes by result', 'orion_wipes_total', 'result'),
     durations('Duration of a wipe with its verification', 'orion_wipe_duration_seconds'),
     lines('Nodes that wait for a wipe', 'short', {
@@ -52,6 +57,7 @@ const healing: Dashboard = {
     ofFleet('Lag of the queues of wipes and home backups', 's', 'orion_queue_lag_seconds{queue=~"wipes|checkpoints"}', 'queue'),
     rates('Home backups by result', 'orion_checkpoints_total', 'result'),
     durations('Duration of a home backup', 'orion_checkpoint_duration_seconds'),
+    lines('Age of the oldest home backup that is overdue', 's', { age: 'max(orion_late_backup_age_seconds)' }),
     lines('Home backups, written to the store', 'Bps', { bytes: 'sum(rate(orion_checkpoint_bytes_total[$__rate_interval]))' }),
     rates('Restored homes by result', 'orion_restores_total', 'result'),
   ],
@@ -62,11 +68,16 @@ const controlPlane: Dashboard = {
   title: 'Control plane',
   panels: [
     lines('Replicas that answer', 'short', { '{{job}}': 'sum by (job) (up{job=~"api|scheduler|gateway|autoscaler"})' }),
+    lines('Replicas that accept work', 'short', { '{{job}}': 'sum by (job) (orion_ready)' }),
+    lines('Replicas by version', 'short', { '{{job}} {{version}}': 'count by (job, version) (orion_build_info)' }),
     lines('Replicas that read the database', 'short', { '{{job}}': 'sum by (job) (orion_database_up)' }),
+    lines('Database connections in use', 'short', { '{{job}} {{pool}}': 'sum by (job, pool) (orion_database_connections_in_use)' }),
+    lines('Callers that wait for a connection', 'short', { '{{job}} {{pool}}': 'sum by (job, pool) (orion_database_pool_waiting)' }),
     rates('HTTP requests by status', 'orion_http_request_duration_seconds_count', 'status'),
     durations('Duration of HTTP requests', 'orion_http_request_duration_seconds'),
     lines('CPU', 'percentunit', { '{{job}} {{instance}}': 'rate(process_cpu_seconds_total[$__rate_interval])' }),
     lines('Memory', 'bytes', { '{{job}} {{instance}}': 'process_resident_memory_bytes' }),
+    lines('Log lines lost, an hour', 'short', { '{{job}}': 'sum by (job) (increase(orion_log_lines_lost_total[1h]))' }),
     lines('Delay of the event loop (p99)', 's', { '{{job}} {{instance}}': 'nodejs_eventloop_lag_p99_seconds' }),
     ofFleet('Lag of the queues', 's', 'orion_queue_lag_seconds', 'queue'),
     table('Jobs', 'short', { '': 'max by (role, loop, description) (orion_job_info)' }),
@@ -103,6 +114,9 @@ const gateway: Dashboard = {
     }),
     lines('Gateway sessions by replica', 'short', { '{{instance}}': 'orion_gateway_connections{job="gateway"}' }),
     rates('Logins by result', 'orion_gateway_logins_total', 'result'),
+    lines('Bytes between gateways and clients', 'Bps', {
+      '{{direction}}': 'sum by (direction) (rate(orion_gateway_bytes_total[$__rate_interval]))',
+    }),
     lines('CPU', 'percentunit', { '{{instance}}': 'rate(process_cpu_seconds_total{job="gateway"}[$__rate_interval])' }),
     lines('Memory', 'bytes', { '{{instance}}': 'process_resident_memory_bytes{job="gateway"}' }),
   ],

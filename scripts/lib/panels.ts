@@ -37,11 +37,16 @@ export const rates = (title: string, metric: string, label: string): Panel =>
   lines(title, 'ops', { [`{{${label}}}`]: `sum by (${label}) (rate(${metric}[$__rate_interval]))` });
 
 /** Median and 95th percentile of a histogram, over all replicas. */
-export const durations = (title: string, metric: string): Panel =>
-  lines(title, 's', { p50: quantile(0.5, metric), p95: quantile(0.95, metric) });
+export const durations = (title: string, metric: string, matchers = ''): Panel =>
+  lines(title, 's', { p50: quantile(0.5, metric, matchers), p95: quantile(0.95, metric, matchers) });
 
-export const quantile = (part: number, metric: string): string =>
-  `histogram_quantile(${part}, sum by (le) (rate(${metric}_bucket[$__rate_interval])))`;
+/** `matchers` select series, for example `{cause="death"}`. */
+export const quantile = (part: number, metric: string, matchers = ''): string =>
+  `histogram_quantile(${part}, sum by (le) (rate(${metric}_bucket${matchers}[$__rate_interval])))`;
+
+/** Mean number of items of the batches of a kind, over all replicas. */
+export const meanBatch = (batch: string): string =>
+  ['sum', 'count'].map((end) => `sum(rate(orion_batch_items_${end}{batch="${batch}"}[$__rate_interval]))`).join(' / ');
 
 /** Gauges of the fleet are the same at every replica. */
 export const ofFleet = (title: string, unit: Unit, metric: string, label: string): Panel =>

@@ -9,7 +9,7 @@ import { usageError } from './errors';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes';
 import type { CliIo } from './io';
 import { reportError } from './report-error';
-import { version } from './version';
+import { version } from '../lib/version';
 
 /** Creates the command line of `orion`, including the roles. Commands load their code when they run. */
 export function createProgram(io: CliIo): Command {

@@ -18,6 +18,12 @@ export interface DatabaseSettings {
   tlsCa?: string | undefined;
 }
 
+/** How busy a pool is: connections in use, and callers that wait for one. */
+interface PoolUse {
+  inUse: number;
+  waiting: number;
+}
+
 const CONNECT_TIMEOUT_MS = 5_000;
 const ACQUIRE_TIMEOUT_MS = 10_000;
 
@@ -42,4 +48,9 @@ export function createDatabase(settings: DatabaseSettings): Knex {
     // Knex would also print on stdout what it throws, outside of the log.
     log: { warn: () => undefined, error: () => undefined, deprecate: () => undefined, debug: () => undefined },
   });
+}
+
+export function poolUse({ client }: Knex): PoolUse {
+  const { pool } = client as { pool?: { numUsed(): number; numPendingAcquires(): number } };
+  return { inUse: pool?.numUsed() ?? 0, waiting: pool?.numPendingAcquires() ?? 0 };
 }

@@ -72,3 +72,8 @@ export type EventType = (typeof EVENT_TYPES)[number];
 export const EVENT_OUTCOMES = ['done', 'refused', 'failed'] as const;
 
 export type EventOutcome = (typeof EVENT_OUTCOMES)[number];
+
+/** Why a lease leaves its node (`cause` of `lease.migrating`). `planned`: an operator or the machine's owner ordered it. */
+export const MOVE_CAUSES = ['death', 'quarantine', 'planned'] as const;
+
+export type MoveCause = (typeof MOVE_CAUSES)[number];

@@ -58,6 +58,7 @@ describe('a writer of log lines', () => {
     writer.write('again');
     await turn();
     expect(output.text().split('\n').slice(kept)).toEqual([`${10_000 - kept} lost`, 'again', '']);
+    expect(writer.lost()).toBe(10_000 - kept);
   });
 
   it('drops what a full disk does not take, throws nothing, and goes on when there is room', async () => {
@@ -73,5 +74,7 @@ describe('a writer of log lines', () => {
     writer.write('five');
     await turn();
     expect(output.text()).toBe('\n3 lost\nfour\nfive\n');
+    // A report that was lost itself is no further line.
+    expect(writer.lost()).toBe(3);
   });
 });

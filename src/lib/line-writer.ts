@@ -4,6 +4,8 @@ import type { Writable } from 'node:stream';
 export interface LineWriter {
   /** Never throws and never waits. A line that cannot be written is counted and dropped. */
   write(line: string): void;
+  /** Returns how many lines were lost since the start. */
+  lost(): number;
 }
 
 /** Bytes that the process keeps for a blocked reader. */
@@ -16,15 +18,21 @@ const MAX_WAITING_BYTES = 1024 * 1024;
  */
 export function createLineWriter(stream: Writable, describeLoss: (lines: number) => string): LineWriter {
   let lost = 0;
+  let lostInAll = 0;
   let overflowed = false;
   let failed = false;
   // Without a listener, Node ends the process at the first error of the stream.
   stream.on('error', () => undefined);
 
-  const send = (text: string, lines: number): void => {
+  /** `counted`: these lines are in `lostInAll` already. */
+  const lose = (lines: number, counted = false): void => {
+    lost += lines;
+    lostInAll += counted ? 0 : lines;
+  };
+  const send = (text: string, lines: number, counted = false): void => {
     const done = (error?: Error | null): void => {
       failed = Boolean(error);
-      lost += error ? lines : 0;
+      lose(error ? lines : 0, counted);
     };
     try {
       stream.write(text, done);
@@ -36,14 +44,14 @@ export function createLineWriter(stream: Writable, describeLoss: (lines: number)
     const lines = lost;
     lost = 0;
     // A disk that became full may contain half a line.
-    send(`${failed ? '\n' : ''}${describeLoss(lines)}\n`, lines);
+    send(`${failed ? '\n' : ''}${describeLoss(lines)}\n`, lines, true);
   };
 
   return {
     write: (line) => {
       overflowed = stream.writableLength > (overflowed ? 0 : MAX_WAITING_BYTES);
       if (overflowed) {
-        lost += 1;
+        lose(1);
         return;
       }
       if (lost > 0) {
@@ -51,5 +59,6 @@ export function createLineWriter(stream: Writable, describeLoss: (lines: number)
       }
       send(`${line}\n`, 1);
     },
+    lost: () => lostInAll,
   };
 }

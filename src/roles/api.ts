@@ -4,7 +4,6 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { ConfigError } from '../config/env';
 import type { ApiKeys, SshConfig } from '../config/keys';
 import { startTunnelKeeper } from '../flows/nodes/hold-tunnels';
-import { createDatabase } from '../db/connection';
 import { createMigrator } from '../db/migrate';
 import { signManagement } from '../flows/enrolment/management-statement';
 import { type Apps, createApps } from '../http/app';
@@ -22,6 +21,7 @@ import { createChallenges } from '../modules/nodes';
 import type { OlderTokens } from '../modules/tunnels';
 import { createMarkFinder, publicKeyOf, signingKeyOf, type SigningKey } from '../ssh';
 import { createWorkContext, type WorkPlane } from './control-plane';
+import { openPool } from './measure';
 import type { RunningRole } from './role';
 
 /** Time for requests in flight to finish when the process stops. A rent waits for Ansible. */
@@ -37,8 +37,8 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const { config, db, reads, clock, logger, readiness } = plane;
   const { accounts, http } = config;
   const { ssh, jwt, controlKey, oldControlKeys, older } = keysOf(plane);
-  const agentsDb = createDatabase(config.database);
-  plane.closer.push('database of the agents', () => agentsDb.destroy());
+  const agentsDb = openPool(plane, 'agents', config.database);
+  plane.metrics.beforeScrape.add(() => plane.metrics.tunnels.set(plane.tunnels.hub.list().length));
   const challenges = createChallenges([jwt.key, ...jwt.extraKeys]);
   const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
   const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, findMark: createMarkFinder(plane.session, MARK_TIMEOUT_MS), enrolment: config.enrolment, tokens: jwt };

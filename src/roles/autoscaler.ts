@@ -37,7 +37,7 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
     const begin = (): ScaledTarget => watchService(ctx, { service, policy, sampler });
     return bind(scaleJob(service), { ...ctx, intervalSeconds, leads, begin, target: undefined });
   });
-  const leading = lead ? [bind(leadJob, { lead, onKept: (held) => metrics.scaleLeads.set(held ? 1 : 0) })] : [];
+  const leading = lead ? [bind(leadJob, { lead, metrics })] : [];
   const jobs = runJobs(plane, 'autoscaler', [...leading, ...scaling]);
   logger.info('scaling', { driver: config.driverUrl, dryRun: config.dryRun, services: config.services });
   return {

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import type { Knex } from 'knex';
 import type { ControlPlaneConfig } from '../config/control-plane';
 import type { ShownSetting } from '../config/shown-settings';
-import { createDatabase } from '../db/connection';
 import { createMigrator } from '../db/migrate';
 import type { FlowContext, FlowSettings, WorkContext } from '../flows/support/context';
 import { type Clock, systemClock } from '../lib/clock';
@@ -20,12 +19,18 @@ import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../
 import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, olderTokens, type OlderTokens, type TunnelHub } from '../modules/tunnels';
 import { createDial, createPooledSessions, type Dial, type PooledSessions, type PooledSessionsSettings, type SessionSettings } from '../ssh';
+import { measureProcess, openPool, type PoolName } from './measure';
 
 /** The resources of every role that uses the database. */
 export interface Plane {
   db: Knex;
   /** A separate pool for queries that only read and take no locks, so that they never wait behind blocked claims. */
   reads: Knex;
+  /**
+   * A separate connection for /metrics. So a scrape waits for no other caller, and `orion_database_up` is about the database and not about
+   * a pool.
+   */
+  scrapes: Knex;
   clock: Clock;
   logger: Logger;
   recentLogs: RecentLogs;
@@ -65,11 +70,12 @@ export function openPlane(config: Readonly<Pick<ControlPlaneConfig, 'logLevel' |
   const recentLogs = createRecentLogs(systemClock);
   const logger = createLogger(config.logLevel, recentLogs.keep(createWinstonSink()), { role: roles.join(',') });
   const closer = createCloser(logger);
-  const db = createDatabase(config.database);
-  closer.push('database', () => db.destroy());
-  const reads = createDatabase({ ...config.database, poolSize: READ_CONNECTIONS });
-  closer.push('reads', () => reads.destroy());
-  return { db, reads, clock: systemClock, logger, recentLogs, metrics: createMetrics(), readiness: createReadiness(), closer };
+  const [metrics, readiness] = [createMetrics(), createReadiness()];
+  measureProcess({ metrics, readiness });
+  const open = (name: PoolName, poolSize = config.database.poolSize): Knex =>
+    openPool({ closer, metrics }, name, { ...config.database, poolSize });
+  const pools = { db: open('work'), reads: open('reads', READ_CONNECTIONS), scrapes: open('scrape', 1) };
+  return { ...pools, clock: systemClock, logger, recentLogs, metrics, readiness, closer };
 }
 
 /** Each session takes about 40 KB of memory. */

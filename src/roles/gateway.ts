@@ -19,6 +19,12 @@ export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
   const directory = createLeaseDirectory(createFlowContext(plane, 'gateway'));
   const settings = { ...gateway, ...keysOf(gateway), warnSeconds: WARN_SECONDS, maxConnectionsPerLease: MAX_CONNECTIONS_PER_LEASE };
   const running = await openGateway({ settings, directory, dial, clock, logger, meter }, gateway);
+  metrics.beforeScrape.add(() => {
+    metrics.gatewayBytes.reset();
+    const { received, sent } = running.traffic();
+    metrics.gatewayBytes.inc({ direction: 'received' }, received);
+    metrics.gatewayBytes.inc({ direction: 'sent' }, sent);
+  });
   directory.start();
   logger.info('gateway listening', { host: gateway.host, port: running.port });
   return {

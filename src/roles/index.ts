@@ -158,9 +158,11 @@ async function runOnPlane(plane: Plane, { names, ops, drainSeconds, start, stop 
 }
 
 /** Serves health and metrics at a separate port that no proxy forwards to. */
-async function serveOps({ reads, readiness, metrics, logger, clock, closer }: Plane, at: { host: string; port: number }): Promise<void> {
+async function serveOps(plane: Plane, at: { host: string; port: number }): Promise<void> {
+  const { reads: db, scrapes, readiness, metrics, logger, clock, closer } = plane;
   const [{ createOpsApp }, { listen }] = await Promise.all([import('../http/app'), import('../http/server')]);
-  const listening = await listen(createOpsApp({ db: reads, readiness, metrics, logger }), { ...at, setting: 'ORION_OPS_PORT', clock });
+  const app = createOpsApp({ db, scrapes, readiness, metrics, logger });
+  const listening = await listen(app, { ...at, setting: 'ORION_OPS_PORT', clock });
   closer.push('ops', () => listening.close({ limitMs: 1_000 }));
 }
 

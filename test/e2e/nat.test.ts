@@ -33,6 +33,7 @@ describe('machines behind a firewall that lets nothing in', () => {
   it('R4: they are registered, probed, wiped and free, all through the connection that they made', async () => {
     await system.untilFree(2, WAIT_MS);
     expect((await system.nodes()).map(({ reach }) => reach)).toEqual(['tunnel', 'tunnel']);
+    expect(await (await fetch(`${system.apis[0]?.opsUrl ?? ''}/metrics`)).text()).toContain('\norion_tunnels_held 2\n');
     expect(await run('timeout', ['2', 'bash', '-c', `exec 3<>/dev/tcp/${fleet.workers[0]?.address ?? ''}/2222`], {})).not.toMatchObject({ code: 0 });
   }, 2 * WAIT_MS);
 

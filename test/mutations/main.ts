@@ -32,7 +32,9 @@ const byName = (name: string): Mutation => {
 
 /** The scenarios that the mutations use; whole ones when all mutations are made, because then most of their parts are used. */
 const controlsOf = (mutations: Mutation[]): string[] =>
-  [...new Set(mutations.map(({ scenario }) => (mutations.length === MUTATIONS.length ? (scenario.split('/')[0] ?? scenario) : scenario)))];
+  [...new Set(mutations.flatMap(({ scenario }) => (scenario === undefined ? [] : partOf(scenario, mutations.length === MUTATIONS.length))))];
+
+const partOf = (scenario: string, whole: boolean): string => (whole ? (scenario.split('/')[0] ?? scenario) : scenario);
 
 function print(rows: Row[]): void {
   const width = (of: (row: Row) => string): number => Math.max(...rows.map((row) => of(row).length));
@@ -61,7 +63,7 @@ async function main({ only = MUTATIONS, jobs, seed, deadline, json }: Options): 
 }
 
 const program = new Command('prove')
-  .description(`Makes each of ${MUTATIONS.length} mutations in a copy of the product, and runs the unchanged chaos scenario and checker against each. Must run as root. Exit code 1 when one survives.`)
+  .description(`Makes each of ${MUTATIONS.length} mutations in a copy of the product, and runs the unchanged chaos scenario and checker, or a test, against each. Must run as root. Exit code 1 when one survives.`)
   .option('--only <names>', `of ${MUTATIONS.map(({ name }) => name).join(', ')}`, (names: string) => names.split(',').map(byName))
   .option('--jobs <n>', 'mutations at once', positive, 1)
   .option('--seed <text>', 'of the chaos runs', '1')

@@ -8,6 +8,7 @@ import { type Lab, projectDir } from '../lab';
 import type { Mutation } from './mutation';
 import { applyEdits, build, copyProject } from './mutate';
 import { runScenarioOn } from './run-scenario';
+import { runTestOn } from './run-test';
 
 export interface ProofOptions {
   mutations: Mutation[];
@@ -47,14 +48,21 @@ export async function prove(lab: Lab, options: ProofOptions): Promise<Row[]> {
       options.say(`${passed(done) ? 'ok  ' : 'FAIL'} ${done.name}: ${done.result}, ${done.evidence} (${done.seconds.toFixed(0)} s)`);
       return done;
     });
-  const run: Run = (program, scenario) => runScenarioOn(lab, { program, scenario, seed: options.seed, deadlineSeconds: options.deadlineSeconds });
+  const { seed, deadlineSeconds } = options;
+  const run: Run = (program, scenario) => runScenarioOn(lab, { program, scenario, seed, deadlineSeconds });
+  const judgeOf = ({ scenario, test, breaks }: Mutation): Judge =>
+    test === undefined ? (program) => run(program, scenario) : (program) => runTestOn(lab, { program, test, breaks, deadlineSeconds });
   return Promise.all([
-    ...options.mutations.map((mutation) => timed({ name: mutation.name, breaks: mutation.breaks, scenario: mutation.scenario }, () => tryMutation(lab, mutation, run))),
+    ...options.mutations.map((mutation) => {
+      const { name, breaks, scenario, test } = mutation;
+      return timed({ name, breaks, scenario: scenario ?? test }, () => tryMutation(lab, mutation, judgeOf(mutation)));
+    }),
     ...options.controls.map((scenario) => timed({ name: 'no mutation', breaks: '', scenario }, () => tryControl(lab, scenario, run))),
   ]);
 }
 
 type Run = (program: string, scenario: string) => Promise<Violation[]>;
+type Judge = (program: string) => Promise<Violation[]>;
 
 async function inCopy<T>(lab: Lab, name: string, work: (program: string) => Promise<T>): Promise<T> {
   const program = join(lab.dir, name);
@@ -66,16 +74,16 @@ async function inCopy<T>(lab: Lab, name: string, work: (program: string) => Prom
   }
 }
 
-const tryMutation = (lab: Lab, mutation: Mutation, run: Run): Promise<Pick<Row, 'result' | 'evidence'>> =>
+const tryMutation = (lab: Lab, mutation: Mutation, violationsOf: Judge): Promise<Pick<Row, 'result' | 'evidence'>> =>
   inCopy(lab, mutation.name, async (program) => {
     applyEdits(program, mutation.edits);
     await build(program);
-    return judge(mutation, await run(program, mutation.scenario));
+    return judge(mutation, await violationsOf(program));
   });
 
 const tell = ({ invariant, where, what }: Violation): string => `${invariant} ${where}: ${what}`;
 /** What a chaos run reports of its own troubles counts for nothing: a busy machine could say the same. */
-const INVARIANT = /^(I\d+|trust)$/;
+const INVARIANT = /^(I\d+|R\d+|trust)$/;
 
 function judge({ breaks, shows }: Mutation, violations: Violation[]): Pick<Row, 'result' | 'evidence'> {
   const meant = violations.find(({ invariant, what }) => invariant === breaks && (typeof shows === 'string' ? what.includes(shows) : shows.test(what)));

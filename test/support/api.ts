@@ -106,7 +106,7 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
     readiness,
     api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, refusals, replica: { ...REPLICA, migrator: createMigrator(db, join(projectDir, 'migrations')), ...options.replica }, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
   });
-  const opsApp = createOpsApp({ db: options.reads ?? db, readiness, metrics: ctx.metrics, logger: ctx.logger });
+  const opsApp = createOpsApp({ db: options.reads ?? db, scrapes: db, readiness, metrics: ctx.metrics, logger: ctx.logger });
   const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock })));
   feed.start();
   const [url = '', agentsUrl = '', opsUrl = ''] = listening.map(({ port }) => `http://127.0.0.1:${port}`);

@@ -3,7 +3,7 @@ import type { ReplicaReport } from '../../contract';
 import { messageOf } from '../../lib/errors';
 import { ApiError, usageError } from '../errors';
 import { type CommandContext, type Session, withSession } from '../session';
-import { version } from '../version';
+import { version } from '../../lib/version';
 import { runChecks } from './doctor';
 
 /** A proxy gives requests to its replicas in turn, so several requests reach several replicas. */

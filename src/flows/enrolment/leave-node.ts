@@ -1,4 +1,5 @@
 import { type Tx, transaction } from '../../db/transaction';
+import type { MoveCause } from '../../lib/event-types';
 import { recordEvent } from '../../modules/audit';
 import { lockLease, markMigrating } from '../../modules/leases';
 import { lockNode, type Node, type NodeStatus, retireNode, setLeaving } from '../../modules/nodes';
@@ -44,7 +45,7 @@ const canGo = (node: Node): boolean =>
   node.leaseId === null && (!node.dirty || node.status === 'quarantined');
 
 async function retire(tx: Tx, node: Node): Promise<Leaving> {
-  await abandonNode(tx, { id: node.id, leaseId: null, actor: `node:${node.id}` });
+  await abandonNode(tx, { id: node.id, leaseId: null, actor: `node:${node.id}`, cause: 'planned' });
   await retireNode(tx, node.id, 'it left');
   await recordRetired(tx, node, 'it left');
   return { left: true, status: 'retired', detail: 'The node is retired.' };
@@ -59,7 +60,8 @@ async function waitForLease(tx: Tx, ctx: FlowContext, node: Node): Promise<Leavi
   }
   const lease = await lockLease(tx, node.leaseId);
   if (lease?.state === 'active' && (await markMigrating(tx, lease.id))) {
-    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: node.id, userId: lease.userId, data: { reason: 'its node is leaving' } });
+    const data = { reason: 'its node is leaving', cause: 'planned' satisfies MoveCause };
+    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: node.id, userId: lease.userId, data });
   }
   return { left: false, status: node.status, detail: 'The lease on the node is being moved.' };
 }

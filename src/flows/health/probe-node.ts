@@ -96,7 +96,7 @@ async function follow(tx: Tx, ctx: ProbeContext, { claim: { nodeId }, node, deci
     ctx.metrics.deaths.inc();
   }
   if (decision.died || decision.status === 'quarantined') {
-    await abandonNode(tx, { id: nodeId, leaseId: node.leaseId, actor: ctx.actor });
+    await abandonNode(tx, { id: nodeId, leaseId: node.leaseId, actor: ctx.actor, cause: decision.died ? 'death' : 'quarantine' });
   }
   if (decision.returned && node.leaseId !== null) {
     await resumeLease(tx, ctx, { nodeId, leaseId: node.leaseId });

@@ -48,20 +48,25 @@ const MAX_BATCH = 250;
 const DEADLINE_MS = 5_000;
 const RETRY_WITHIN_SECONDS = 10;
 
+type LogDeps = Pick<FlowContext, 'db' | 'logger' | 'metrics'> & { uses: UseJudge };
+
 /** Creates the heartbeat log. Each process has one. */
-export function createHeartbeatLog({ db, logger, uses }: Pick<FlowContext, 'db' | 'logger'> & { uses: UseJudge }): HeartbeatLog {
+export function createHeartbeatLog({ db, logger, metrics, uses }: LogDeps): HeartbeatLog {
   return createBatcher<Row, undefined>({
     max: MAX_BATCH,
     work: async (rows) => {
+      metrics.batchItems.observe({ batch: 'heartbeats' }, rows.length);
       const latest = new Map<number, Row>();
       for (const row of rows) {
         latest.set(row.nodeId, { ...row, vitals: { ...latest.get(row.nodeId)?.vitals, ...row.vitals } });
       }
       await withDeadline(DEADLINE_MS, () => recordHeartbeats(db, [...latest.values()])).catch((cause: unknown) => {
+        metrics.heartbeats.inc({ result: 'failed' }, rows.length);
         logger.error('heartbeats not written', { heartbeats: rows.length, error: cause });
         // Nothing is lost: each agent repeats its heartbeat after a random time.
         throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause, isLogged: true });
       });
+      metrics.heartbeats.inc({ result: 'ok' }, rows.length);
       uses.note([...latest.values()].filter(({ vitals }) => isNews(vitals)).map(({ nodeId }) => nodeId));
       return fulfilled(rows.map(() => undefined));
     },

@@ -1,5 +1,6 @@
 import { type Tx, transaction } from '../../db/transaction';
 import { OrionError } from '../../lib/errors';
+import type { MoveCause } from '../../lib/event-types';
 import { fingerprintOf } from '../../lib/host-key';
 import { actorOf, type User } from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
@@ -108,7 +109,8 @@ export async function drain(ctx: FlowContext, order: Drain): Promise<Node> {
     await drainNode(tx, node.id, order.move);
     await recordEvent(tx, { type: 'node.drained', actor: actorOf(order.by), nodeId: node.id, data: { move: order.move } });
     if (order.move && node.leaseId !== null && (await markMigrating(tx, node.leaseId))) {
-      await recordEvent(tx, { type: 'lease.migrating', actor: actorOf(order.by), leaseId: node.leaseId, nodeId: node.id, data: { reason: 'its node is drained' } });
+      const data = { reason: 'its node is drained', cause: 'planned' satisfies MoveCause };
+      await recordEvent(tx, { type: 'lease.migrating', actor: actorOf(order.by), leaseId: node.leaseId, nodeId: node.id, data });
     }
   });
 }
@@ -127,7 +129,7 @@ export async function quarantineByOrder(ctx: FlowContext, order: NodeOrder & { r
 /** Retires a node for good. Its lease moves. Accounts that were still to be wiped there stay recorded as such. */
 export async function retire(ctx: FlowContext, order: NodeOrder): Promise<Node> {
   return operate(ctx, order, async (tx, node) => {
-    await abandonNode(tx, { id: node.id, leaseId: node.leaseId, actor: actorOf(order.by) });
+    await abandonNode(tx, { id: node.id, leaseId: node.leaseId, actor: actorOf(order.by), cause: 'planned' });
     await retireNode(tx, node.id, `retired by ${actorOf(order.by)}`);
     await recordEvent(tx, { type: 'node.retired', actor: actorOf(order.by), nodeId: node.id, data: { before: node.status } });
   });

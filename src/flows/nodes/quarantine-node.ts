@@ -1,4 +1,5 @@
 import type { Tx } from '../../db/transaction';
+import type { MoveCause } from '../../lib/event-types';
 import { recordEvent } from '../../modules/audit';
 import { endLeases, listPlacementsToWipe, markMigrating, parkPlacement } from '../../modules/leases';
 import { findNode, quarantineNode } from '../../modules/nodes';
@@ -23,18 +24,26 @@ export async function quarantine(tx: Tx, ctx: FlowContext, { nodeId, reason, off
     return;
   }
   if (!leaveLease) {
-    await abandonNode(tx, { ...node, actor });
+    await abandonNode(tx, { ...node, actor, cause: 'quarantine' });
   }
   await quarantineNode(tx, nodeId, { reason, offeredHostKey });
   await recordEvent(tx, { type: 'node.quarantined', actor, nodeId, data: { before: node.status, reason: reason.slice(0, 300) } });
   ctx.logger.error('node quarantined', { nodeId, reason });
 }
 
+interface Abandoned {
+  id: number;
+  leaseId: number | null;
+  actor: string;
+  cause: MoveCause;
+}
+
 /** Handles a node on which no work is possible any more. Its lease migrates. Leases that only waited for their wipe there end. */
-export async function abandonNode(tx: Tx, node: { id: number; leaseId: number | null; actor: string }): Promise<void> {
+export async function abandonNode(tx: Tx, node: Abandoned): Promise<void> {
   if (node.leaseId !== null && (await markMigrating(tx, node.leaseId))) {
     await parkPlacement(tx, node.leaseId);
-    await recordEvent(tx, { type: 'lease.migrating', actor: node.actor, leaseId: node.leaseId, nodeId: node.id });
+    const { actor, leaseId, id: nodeId, cause } = node;
+    await recordEvent(tx, { type: 'lease.migrating', actor, leaseId, nodeId, data: { cause } });
   }
   const waiting = await listPlacementsToWipe(tx, node.id);
   for (const leaseId of await endLeases(tx, waiting.map((placement) => placement.leaseId))) {

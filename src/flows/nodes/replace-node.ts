@@ -35,7 +35,7 @@ export async function replaceNode(tx: Tx, { nodeId, by, successor }: Replacement
     throw new OrionError('not_found', `There is no node ${nodeId} that could be replaced. \`orion nodes\` lists them.`);
   }
   checkPair(node, { successor, answers });
-  await abandonNode(tx, { id: node.id, leaseId: node.leaseId, actor: actorOf(by) });
+  await abandonNode(tx, { id: node.id, leaseId: node.leaseId, actor: actorOf(by), cause: 'planned' });
   await retireNode(tx, node.id, reason);
   await recordEvent(tx, { type: 'node.retired', actor: actorOf(by), nodeId: node.id, data: { replaced_by: successor.id } });
 }

@@ -1,7 +1,8 @@
-import { type Transaction, transaction, type Tx } from '../../db/transaction';
+import { type Batch, type Transaction, transaction, type Tx } from '../../db/transaction';
+import type { MoveCause } from '../../lib/event-types';
 import type { Logger } from '../../lib/logger';
 import { traced } from '../../lib/trace';
-import { recordEvent } from '../../modules/audit';
+import { findMoveCause, recordEvent } from '../../modules/audit';
 import { forgetFinalBackup } from '../../modules/checkpoints';
 import { claimed as allClaimed, type QueueJob } from '../../modules/jobs';
 import {
@@ -188,33 +189,43 @@ interface Success extends Made {
   lease: Lease;
 }
 
+interface Migration {
+  seconds: number;
+  cause: MoveCause;
+}
+
 /**
- * Returns how long the lease has been migrating, in seconds. Null, without a query, for a lease in provisioning, because only an active
- * lease can migrate.
+ * Returns how long the lease has been migrating, and why. Null, without a query, for a lease in provisioning, because only an active lease
+ * can migrate.
  */
-async function migratingSecondsOf(tx: Tx, { id, state }: Lease): Promise<number | null> {
-  return state === 'provisioning' ? null : ((await findLease(tx, id))?.migratingSeconds ?? null);
+async function migrationOf(batch: Batch, { id, state }: Lease): Promise<Migration | null> {
+  if (state === 'provisioning') {
+    return null;
+  }
+  const [lease, cause] = await Promise.all([findLease(batch, id), findMoveCause(batch, id)]);
+  const seconds = lease?.migratingSeconds ?? null;
+  return seconds === null ? null : { seconds, cause };
 }
 
 /**
  * Returns why a lease must leave the node on which its account was just made. An order that was given before the lease was active could not
  * move it. Null: the lease stays.
  */
-async function reasonToLeave(tx: Tx, nodeId: number): Promise<string | null> {
+async function reasonToLeave(tx: Tx, nodeId: number): Promise<{ reason: string; cause: MoveCause } | null> {
   // The lock waits for an order that is being given, which saw the lease in provisioning.
   const node = await lockNode(tx, nodeId);
   if (!node || LOST.includes(node.status)) {
-    return 'its node was lost';
+    return { reason: 'its node was lost', cause: node?.status === 'quarantined' ? 'quarantine' : 'death' };
   }
-  return node.drained && node.evacuating ? 'its node is drained' : null;
+  return node.drained && node.evacuating ? { reason: 'its node is drained', cause: 'planned' } : null;
 }
 
 async function recordSuccess(tx: Transaction, { ctx, placement, lease, report, restored }: Success): Promise<boolean> {
   if (!(await completePlacement(tx, placement, { appliedEndsAt: lease.endsAt, accessRule: accessRule(ctx.settings), report }))) {
     return false;
   }
-  const [migratingSeconds, activated] = await tx.batch((batch) => Promise.all([
-    migratingSecondsOf(batch, lease),
+  const [migration, activated] = await tx.batch((batch) => Promise.all([
+    migrationOf(batch, lease),
     // A refreshed account does not activate a lease that waits to leave its node.
     placement.state === 'creating' && activateLease(batch, lease.id, placement.generation),
     resetProvisionFailures(batch, placement.nodeId),
@@ -227,17 +238,22 @@ async function recordSuccess(tx: Transaction, { ctx, placement, lease, report, r
       leaseId: lease.id,
       nodeId: placement.nodeId,
       userId: lease.userId,
-      data: { generation: placement.generation, duration_ms: Math.round(report.durationMs), migration_seconds: activated ? migratingSeconds : null },
+      data: {
+        generation: placement.generation,
+        duration_ms: Math.round(report.durationMs),
+        migration_seconds: activated && migration ? migration.seconds : null,
+      },
     }),
     recordRestore(batch, ctx, { placement, lease, restored }),
   ]));
   if (away !== null && (await markMigrating(tx, lease.id))) {
     await forgetFinalBackup(tx, lease.id);
-    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId: lease.id, nodeId: placement.nodeId, userId: lease.userId, data: { reason: away } });
+    const { id: leaseId, userId } = lease;
+    await recordEvent(tx, { type: 'lease.migrating', actor: ctx.actor, leaseId, nodeId: placement.nodeId, userId, data: { ...away } });
   }
-  if (activated && migratingSeconds !== null) {
+  if (activated && migration) {
     ctx.metrics.migrations.inc({ result: 'ok' });
-    ctx.metrics.migrationSeconds.observe(migratingSeconds);
+    ctx.metrics.migrationSeconds.observe({ cause: migration.cause }, migration.seconds);
   }
   failpoint('placement.commit');
   return true;

@@ -47,7 +47,10 @@ export function createReserve(ctx: FlowContext, { batchMax = BATCH_MAX }: { batc
     weightOf: ({ count }) => count,
     lanes: { count: BATCHES_AT_ONCE, patienceMs: PATIENCE_MS, clock: ctx.clock },
     ownerOf: ({ user }) => user.id,
-    work: (requests) => inTrace('reserve-batch', { causes: requests.map(({ origin }) => causeOf(origin)) }, () => runBatch(ctx, { pools, requests })),
+    work: (requests) => {
+      ctx.metrics.batchItems.observe({ batch: 'rents' }, requests.length);
+      return inTrace('reserve-batch', { causes: requests.map(({ origin }) => causeOf(origin)) }, () => runBatch(ctx, { pools, requests }));
+    },
   });
   const reserve = async (request: SecretRequest): Promise<Reservation> => {
     try {

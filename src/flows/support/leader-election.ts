@@ -4,6 +4,7 @@ import { newClaimToken } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
 import type { SweepJob } from '../../modules/jobs';
 import { handBackLeadership, type LeadershipClaim, takeLeadership } from '../../modules/scaling';
+import type { Metrics } from '../../modules/telemetry';
 
 export interface ElectionDeps {
   db: Knex;
@@ -26,12 +27,12 @@ export interface LeaderElection {
   handBack(): Promise<void>;
 }
 
-export const leadJob: SweepJob<{ lead: LeaderElection; onKept: (leads: boolean) => void }> = {
+export const leadJob: SweepJob<{ lead: LeaderElection; metrics: Metrics }> = {
   name: 'lead',
   description: 'takes or keeps the lead of the autoscalers',
   period: ({ lead }) => lead.intervalMs / 1000,
-  sweep: async ({ lead, onKept }) => {
-    onKept(await lead.keep());
+  sweep: async ({ lead, metrics }) => {
+    metrics.scaleLeads.set((await lead.keep()) ? 1 : 0);
     return 'done';
   },
 };

@@ -5,10 +5,12 @@ import { messageOf } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import { countLeases } from '../../modules/leases';
 import { countNodes, findBreaker } from '../../modules/nodes';
+import { findLateBackupAge } from '../../modules/checkpoints';
 import { findQueueLag, type JobGauges, type Metrics } from '../../modules/telemetry';
 
 export interface ScrapeDeps {
-  db: Knex;
+  /** Scrapes alone use it. With a pool that others use, a scrape could not tell a full pool from a database that hangs. */
+  scrapes: Knex;
   metrics: Metrics;
   logger: Logger;
 }
@@ -18,6 +20,7 @@ interface Figures {
   leases: Awaited<ReturnType<typeof countLeases>>;
   lag: Awaited<ReturnType<typeof findQueueLag>>;
   breaker: Awaited<ReturnType<typeof findBreaker>>;
+  lateBackup: number;
   jobs: JobView[];
 }
 
@@ -32,10 +35,10 @@ const DATABASE_DEADLINE_MS = 1_500;
  * missing when it does not answer in time, because their last value would look like a healthy fleet. At most one query runs at a time,
  * however often Prometheus scrapes. So a database that hangs costs one connection.
  */
-export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise<string> {
+export function createScrape({ scrapes, metrics, logger }: ScrapeDeps): () => Promise<string> {
   let reading: Promise<Figures> | undefined;
   const read = (): Promise<Figures> => {
-    reading ??= readFigures(db, logger).finally(() => (reading = undefined));
+    reading ??= readFigures(scrapes, logger).finally(() => (reading = undefined));
     return reading;
   };
   return async () => {
@@ -43,6 +46,7 @@ export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise
       logger.warn('gauges not read from the database', { reason: messageOf(error) });
       return undefined;
     });
+    metrics.beforeScrape.forEach((measure) => measure());
     show(metrics, figures);
     return metrics.registry.metrics();
   };
@@ -50,13 +54,14 @@ export function createScrape({ db, metrics, logger }: ScrapeDeps): () => Promise
 
 /** Reads the figures one after the other, over one connection. */
 async function readFigures(db: Knex, logger: Logger): Promise<Figures> {
-  const fleet = { nodes: await countNodes(db), leases: await countLeases(db), lag: await findQueueLag(db), breaker: await findBreaker(db) };
+  const [nodes, leases, lag] = [await countNodes(db), await countLeases(db), await findQueueLag(db)];
+  const [breaker, lateBackup] = [await findBreaker(db), await findLateBackupAge(db)];
   // Their table may lack its grants, before `orion migrate grant`. The fleet is shown all the same.
   const jobs = await viewJobs(db).catch((error: unknown) => {
     logger.warn('jobs not read from the database', { reason: messageOf(error) });
     return [];
   });
-  return { ...fleet, jobs };
+  return { nodes, leases, lag, breaker, lateBackup, jobs };
 }
 
 function show(metrics: Metrics, figures: Figures | undefined): void {
@@ -67,10 +72,11 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   (Object.values(metrics.jobs) as JobGauges['lastPass'][]).forEach((gauge) => gauge.reset());
   if (!figures) {
     // `reset` would set a gauge without labels to 0, which is a value.
-    [metrics.nodesLeasable, metrics.nodesDirty, metrics.migrationBreaker].forEach((gauge) => gauge.remove());
+    const { nodesLeasable, nodesDirty, migrationBreaker, lateBackupSeconds } = metrics;
+    [nodesLeasable, nodesDirty, migrationBreaker, lateBackupSeconds].forEach((gauge) => gauge.remove());
     return;
   }
-  const { nodes, leases, lag, breaker, jobs } = figures;
+  const { nodes, leases, lag, breaker, lateBackup, jobs } = figures;
   const sum = (rows: typeof nodes): number => rows.reduce((total, { count }) => total + count, 0);
   nodes.forEach(({ status, count }) => metrics.nodes.inc({ status }, count));
   leases.forEach(({ state, count }) => metrics.leases.set({ state }, count));
@@ -78,6 +84,7 @@ function show(metrics: Metrics, figures: Figures | undefined): void {
   metrics.nodesLeasable.set(sum(nodes.filter((n) => n.status === 'alive' && !n.drained && !n.dirty && !n.occupied && !n.short)));
   metrics.nodesDirty.set(sum(nodes.filter((n) => n.dirty && n.status !== 'retired')));
   metrics.migrationBreaker.set(breaker === null ? 0 : 1);
+  metrics.lateBackupSeconds.set(lateBackup);
   jobs.forEach((job) => showJob(metrics.jobs, job));
 }
 

@@ -8,6 +8,7 @@ import type { Dial } from '../dial';
 import { createFailures, type Failures } from './failures';
 import { createHalfOpen, type HalfOpen } from './half-open';
 import { admitFullPackets, DISCONNECT, endWithReason, requirePatchedSsh2 } from './ssh2-patch';
+import { createTraffic } from './traffic';
 import type { GatewayMeter, GatewaySettings, LeaseDirectory, LoginResult, GatewayClient } from './types';
 import { serveGatewaySession } from './gateway-session';
 
@@ -22,6 +23,8 @@ export interface GatewayDeps {
 
 export interface Gateway {
   port: number;
+  /** Bytes of all connections since the start. */
+  traffic(): { received: number; sent: number };
   /** Accepts no more connections, waits up to `limitMs` for the open ones, then cuts them. */
   close(limitMs: number): Promise<void>;
 }
@@ -47,6 +50,7 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
   const { settings, clock, meter } = deps;
   const failures = createFailures();
   const halfOpen = createHalfOpen(clock);
+  const traffic = createTraffic();
   const sessions = new Map<number, Set<Connection>>();
   const ssh = new ssh2.Server(
     { hostKeys: settings.hostKeys, ident: 'Orion', keepaliveInterval: KEEPALIVE_MS, keepaliveCountMax: 4, algorithms: { cipher: CIPHERS as never } },
@@ -54,6 +58,7 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
   );
   const tcp = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }, (socket: Socket) => {
     socket.on('error', () => undefined);
+    traffic.watch(socket);
     const address = socket.remoteAddress ?? '';
     const turnAway = (): void => {
       meter.login('turned_away');
@@ -80,7 +85,8 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
     tcp.once('error', reject);
     tcp.listen(port, host, resolve);
   });
-  return { port: (tcp.address() as AddressInfo).port, close: (limitMs) => close(tcp, { sessions, clock, limitMs }) };
+  const { port: bound } = tcp.address() as AddressInfo;
+  return { port: bound, traffic: () => traffic.total(), close: (limitMs) => close(tcp, { sessions, clock, limitMs }) };
 }
 
 interface ServerDeps extends GatewayDeps {

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { createLeaderElection } from '../../../src/flows/support/leader-election';
+import { createLeaderElection, leadJob } from '../../../src/flows/support/leader-election';
 import { type ScaleContext, type ScaledTarget, scaleService, watchService } from '../../../src/flows/scaling/scale-service';
 import { type Clock, systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
@@ -43,6 +43,19 @@ describe('the lead', () => {
     expect(await takeLeadership(database.db, other, 30)).toBe(false);
     await handBackLeadership(database.db, one);
     expect(await takeLeadership(database.db, other, 30)).toBe(true);
+  });
+
+  it('R40: is in the metrics of the one that has it', async () => {
+    const electionOf = (): Parameters<typeof leadJob.sweep>[0] => ({
+      lead: createLeaderElection({ db: database.db, clock: systemClock, logger: silentLogger }, { name: 'autoscaler', limitSeconds: 15 }),
+      metrics: createMetrics(),
+    });
+    const replicas = [electionOf(), electionOf()];
+    for (const replica of replicas) {
+      await leadJob.sweep(replica);
+    }
+    const texts = await Promise.all(replicas.map(({ metrics }) => metrics.registry.metrics()));
+    expect(texts.map((text) => /\norion_scale_leads (\d)\n/.exec(text)?.[1])).toEqual(['1', '0']);
   });
 
   it('is known to be gone without asking when it was not renewed in time', async () => {

@@ -1,6 +1,6 @@
 import { type Bindings, execute, fromJson, selectFirst, selectRows } from '../../../db/sql';
 import type { Db } from '../../../db/transaction';
-import type { EventOutcome, EventType } from '../../../lib/event-types';
+import type { EventOutcome, EventType, MoveCause } from '../../../lib/event-types';
 import { currentOrigin } from '../../../lib/origin';
 import type { EventFilter, NewEvent, RecordedEvent } from '../types';
 
@@ -111,6 +111,17 @@ function indexFor({ leaseId, nodeId, userId, actor, type }: EventFilter): string
 /** Lists the events of a lease, oldest first. */
 export async function listLeaseEvents(db: Db, leaseId: number, limit: number): Promise<RecordedEvent[]> {
   return (await selectRows<EventRow>(db, `SELECT ${COLUMNS} FROM events WHERE lease_id = ? ORDER BY id LIMIT ?`, [leaseId, limit])).map(toEvent);
+}
+
+/** Returns why the lease began to leave its node the last time. An event of an older release names no cause, and counts as a death. */
+export async function findMoveCause(db: Db, leaseId: number): Promise<MoveCause> {
+  const row = await selectFirst<{ cause: MoveCause | null }>(
+    db,
+    `SELECT JSON_VALUE(data, '$.cause') AS cause FROM events FORCE INDEX (events_lease)
+      WHERE lease_id = ? AND type = 'lease.migrating' ORDER BY id DESC LIMIT 1`,
+    [leaseId],
+  );
+  return row?.cause ?? 'death';
 }
 
 export async function findLastEventId(db: Db): Promise<number> {

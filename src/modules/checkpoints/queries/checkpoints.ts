@@ -36,6 +36,20 @@ export async function listCheckpoints(db: Db, leaseIds: number[]): Promise<Check
   return rows.map(toCheckpoint);
 }
 
+/**
+ * Returns the age of the oldest home backup among active leases whose next backup is overdue or failed. A lease without any backup counts
+ * from its first account. 0: there is none.
+ */
+export async function findLateBackupAge(db: Db): Promise<number> {
+  const row = await selectFirst<{ age: string | number | null }>(
+    db,
+    `SELECT TIMESTAMPDIFF(MICROSECOND, MIN(COALESCE(c.last_at, l.activated_at)), UTC_TIMESTAMP(3)) / 1000000 AS age
+       FROM checkpoints c JOIN leases l ON l.id = c.lease_id
+      WHERE c.due_at IS NOT NULL AND (c.failures > 0 OR c.due_at < UTC_TIMESTAMP(3)) AND l.state = 'active'`,
+  );
+  return Math.max(0, Number(row?.age ?? 0));
+}
+
 /** Inserts the rows of new leases, in the transaction of the rent. The first backups are due `seconds` from now. */
 export async function insertCheckpoints(tx: Tx, leases: { leaseId: Id; enabled: boolean }[], seconds: number): Promise<void> {
   await execute(
