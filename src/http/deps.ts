@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { WorkContext } from '../flows/support/context';
 import type { SignedManagement } from '../flows/enrolment/management-statement';
 import type { EnrolmentContext } from '../flows/enrolment/register-node';
-import type { TokenSettings } from '../modules/accounts';
+import type { SessionLog, TokenSettings } from '../modules/accounts';
 import type { RefusalLog } from '../modules/audit';
 import type { GatewayAddress } from './leases/presenter';
 import type { NodeFeed } from './nodes/feed';
@@ -42,5 +42,6 @@ export interface ApiDeps {
   settings: ApiSettings;
   limits: Limits;
   refusals: RefusalLog;
+  sessions: SessionLog;
   feed: NodeFeed;
 }
