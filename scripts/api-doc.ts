@@ -50,6 +50,7 @@ async function fetchDocument(): Promise<Document> {
       feed: createNodeFeed(base),
       refusals: none,
       replica: none,
+      sessions: none,
       limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, lateLogins: { waiting: 0, everySeconds: 1 }, signupsPerAddress: 1, registrationsPerAddress: 1, registrationsPerNode: 1 }, systemClock),
       settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, heartbeatIdleSeconds: 1, heartbeatsPerSecond: 1, contactLimitSeconds: 1, management: { username: '', publicKeys: [], controlKey: '', statement: { text: '', signature: '' }, successors: [] }, trustProxy: false, gateway: null },
     },

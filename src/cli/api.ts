@@ -51,7 +51,7 @@ export interface ApiDeps {
 export const MAX_ATTEMPTS = 5;
 const STREAM_SILENCE_MS = 60_000;
 const DEFAULT_TIMEOUT_MS = 15_000;
-const PATHS_WITH_PASSWORDS = ['/api/login', '/api/signup'];
+const PATHS_WITH_PASSWORDS = ['/api/login', '/api/signup', '/api/password'];
 const BACKOFF = { firstSeconds: 0.5, maxSeconds: 5 };
 
 export function createApiClient({ server, token, http, clock }: ApiDeps): ApiClient {

@@ -38,7 +38,7 @@ export class ApiError extends CliError {
   ) {
     super(problem.detail ?? problem.title ?? `The server answered with status ${status}.`, {
       exitCode: exitCodeOf(status),
-      hint: status === 401 ? 'Log in with: orion login' : undefined,
+      hint: status === 401 && problem.code !== 'bad_credentials' ? 'Log in with: orion login' : undefined,
     });
   }
 }

@@ -1,5 +1,6 @@
 import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from 'node:http';
 import { withDeadline } from '../lib/clock';
+import { version } from '../lib/version';
 
 interface HttpRequest {
   method: string;
@@ -26,6 +27,8 @@ export interface HttpClient {
 }
 
 const MAX_BYTES = 64 * 1024 * 1024;
+/** By this text people recognise a session in the list of their sessions. */
+const USER_AGENT = `orion/${version} (${process.platform})`;
 
 interface Transport {
   request: typeof plainRequest;
@@ -82,7 +85,7 @@ async function secureTransport(readCa: () => Promise<string | undefined>): Promi
 function exchange({ request: start, agent }: Transport, { method, url, headers, body }: HttpRequest, signal: AbortSignal): Promise<IncomingMessage> {
   const length = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) };
   return new Promise((resolve, reject) => {
-    const request = start(url, { method, headers: { ...headers, ...length }, agent, signal }, resolve);
+    const request = start(url, { method, headers: { 'user-agent': USER_AGENT, ...headers, ...length }, agent, signal }, resolve);
     request.on('error', reject);
     request.end(body);
   });

@@ -4,19 +4,25 @@ import { CliError, usageError } from './errors';
 import type { CliIo } from './io';
 
 /** Reads the first line of standard input. Throws a usage error if it is empty. */
-export async function readSecretLine({ stdin }: CliIo): Promise<string> {
+export async function readSecretLine(io: CliIo): Promise<string> {
+  const [line = ''] = await readSecretLines(io, 1);
+  return line;
+}
+
+/** Reads the first lines of standard input. Throws a usage error if one of them is missing or empty. */
+export async function readSecretLines({ stdin }: CliIo, count: number): Promise<string[]> {
   let text = '';
   for await (const chunk of stdin) {
     text += String(chunk);
-    if (text.includes('\n')) {
+    if (text.split('\n').length > count) {
       break;
     }
   }
-  const [line = ''] = text.split(/\r?\n/);
-  if (line === '') {
-    throw usageError('Standard input holds no password.');
+  const lines = text.split(/\r?\n/).slice(0, count);
+  if (lines.length < count || lines.includes('')) {
+    throw usageError(count === 1 ? 'Standard input holds no password.' : `Standard input must hold ${count} lines, none of them empty.`);
   }
-  return line;
+  return lines;
 }
 
 /** Whether a person at a terminal can answer questions. */
@@ -39,6 +45,15 @@ export async function askHidden(io: CliIo, question: string): Promise<string> {
     reader.close();
     io.stderr.write('\n');
   }
+}
+
+/** Asks for a new password twice, without showing it. Throws a usage error if the answers differ. Call it only if `canAsk`. */
+export async function askTwice(io: CliIo, question: string): Promise<string> {
+  const typed = await askHidden(io, question);
+  if ((await askHidden(io, 'The same again: ')) !== typed) {
+    throw usageError('The two passwords differ.');
+  }
+  return typed;
 }
 
 /** Asks on the terminal and shows the typed text. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { EVENT_OUTCOMES, EVENT_TYPES } from '../lib/event-types';
 import { endpoint } from './endpoint';
-import { filterId, pageOf, pageQuery } from './paging';
+import { filterId, filterUser, pageOf, pageQuery } from './paging';
 
 const id = z.int().nullable();
 const text = z.string().nullable();
@@ -28,7 +28,7 @@ const eventAnswer = z
 const auditQuery = pageQuery.extend({
   type: z.enum(EVENT_TYPES).optional(),
   actor: z.string().max(64).optional(),
-  user: filterId.optional(),
+  user: filterUser.optional(),
   node: filterId.optional(),
   lease: filterId.optional(),
   from: z.iso.datetime().optional(),

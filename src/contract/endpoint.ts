@@ -2,10 +2,10 @@ import type { z } from 'zod';
 import type { EventType } from '../lib/event-types';
 
 /**
- * The callers that an endpoint accepts. `node`: an agent with its node's credential. `machine`: an agent, with the credential or before it
- * has one.
+ * The callers that an endpoint accepts. `session`: a user, also one who must change the password before anything else. `node`: an agent with
+ * its node's credential. `machine`: an agent, with the credential or before it has one.
  */
-export type Access = 'public' | 'user' | 'admin' | 'node' | 'machine';
+export type Access = 'public' | 'session' | 'user' | 'admin' | 'node' | 'machine';
 
 /**
  * What a call leaves in the audit log. `reads`: it changes nothing. Otherwise the types of its own events: each change leaves one event. A

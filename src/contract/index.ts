@@ -6,7 +6,7 @@ export type { Access as CallAccess, AnswerOf, BodyOf, Endpoint, ParamsOf, QueryO
 export { type Page } from './paging';
 export { type Problem, problem, PROBLEMS } from './problem';
 export type { SharedStorage } from './resources';
-export type { Key, LoginAnswer, User, UserChange } from './accounts';
+export type { Key, LoginAnswer, NewUser, OneTimeCode, OpenSession, User, UserChange } from './accounts';
 export type { Event } from './audit';
 export type { Job } from './jobs';
 export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented, RentRequest } from './leases';

@@ -13,6 +13,13 @@ function digits<T extends z.ZodType>(number: T): z.ZodPreprocess<T> {
 /** A row's id in a path. */
 export const idParam = z.object({ id: digits(z.int().min(1).max(MAX_ID)).meta({ description: 'Id', example: 1 }) });
 
+/** Reads digits as the number of a user, and other text as a name. No new account has a name of digits alone. */
+const userNamed = z.string().regex(/^[\x21-\x7e]{1,64}$/, 'use the number or the name of an account').transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : text));
+
+/** A user in a path, and in a query as a filter. */
+export const userParam = z.object({ id: userNamed.meta({ description: 'Number or name', example: 'ada', type: 'string' }) });
+export const filterUser = userNamed.meta({ description: 'Number or name', type: 'string' });
+
 /** A row's id in a query, as a filter. */
 export const filterId = digits(z.int().min(1).max(MAX_ID));
 

@@ -7,6 +7,7 @@ export const PROBLEMS: Record<ErrorCode, { status: number; title: string }> = {
   unauthenticated: { status: 401, title: 'Authentication is needed' },
   bad_credentials: { status: 401, title: 'The credentials are wrong' },
   forbidden: { status: 403, title: 'That is not allowed' },
+  password_change_required: { status: 403, title: 'The password must be changed first' },
   not_found: { status: 404, title: 'There is no such thing' },
   username_taken: { status: 409, title: 'The username is taken' },
   key_taken: { status: 409, title: 'The key is there already' },

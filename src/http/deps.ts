@@ -4,7 +4,7 @@ import type { WorkContext } from '../flows/support/context';
 import type { SignedManagement } from '../flows/enrolment/management-statement';
 import type { EnrolmentContext } from '../flows/enrolment/register-node';
 import type { RecentLogs } from '../lib/recent-logs';
-import type { TokenSettings } from '../modules/accounts';
+import type { SessionLog, TokenSettings } from '../modules/accounts';
 import type { RefusalLog } from '../modules/audit';
 import type { GatewayAddress } from './leases/presenter';
 import type { NodeFeed } from './nodes/feed';
@@ -55,6 +55,7 @@ export interface ApiDeps {
   settings: ApiSettings;
   limits: Limits;
   refusals: RefusalLog;
+  sessions: SessionLog;
   feed: NodeFeed;
   replica: Replica;
 }

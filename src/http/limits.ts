@@ -25,6 +25,7 @@ export interface LimitSettings {
 }
 
 export interface Limits {
+  /** Of calls with a password or a one-time code. */
   login: RequestHandler[];
   /** Callers must call it after a successful login. */
   loggedIn: (req: CallRequest) => Promise<void>;
@@ -54,7 +55,7 @@ export function createLimits(db: Knex, settings: LimitSettings, clock: Clock): L
   const registrationsOfNode = limit('register_node', registrationsPerNode, 60);
   return {
     login: [byAddress(limit('login_address', loginsPerAddress, MINUTES_5)), guardLogin(byName)],
-    loggedIn: (req) => byName.remember(req),
+    loggedIn: (req) => byName.remember({ req, username: undefined }),
     signup: [byAddress(limit('signup_address', signupsPerAddress, 3600))],
     register: [
       async (req, res, next) => {
@@ -95,7 +96,8 @@ function guardLogin(limit: LoginLimit): RequestHandler {
     const gone = new AbortController();
     const leave = (): void => gone.abort();
     res.once('close', leave);
-    await limit.admit(req, gone.signal).finally(() => res.off('close', leave));
+    const { principal } = res.locals as CallLocals;
+    await limit.admit({ req, username: principal?.user.username }, gone.signal).finally(() => res.off('close', leave));
     next();
   };
 }

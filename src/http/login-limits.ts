@@ -25,15 +25,22 @@ export interface LoginCounters {
   late: RateLimiterMySQL;
 }
 
+/** A request with a password or a one-time code. */
+export interface Attempt {
+  req: CallRequest;
+  /** Name of the caller, who is logged in. Undefined: the body contains the name. */
+  username: string | undefined;
+}
+
 /** Limits guesses of the password for one name. */
 export interface LoginLimit {
   /** Resolves when the attempt may be made. Throws too_many_requests. */
-  admit(req: CallRequest, gone: AbortSignal): Promise<void>;
+  admit(attempt: Attempt, gone: AbortSignal): Promise<void>;
   /**
    * Remembers the caller's place after a correct password. From then on that place has its own counter, which strangers elsewhere cannot
    * use up.
    */
-  remember(req: CallRequest): Promise<void>;
+  remember(attempt: Attempt): Promise<void>;
 }
 
 const POLL_MS = 500;
@@ -57,8 +64,8 @@ export function createLoginLimit(counters: LoginCounters, { waiting: maxWaiting,
     return false;
   };
   return {
-    admit: async (req, gone) => {
-      const { name, place } = attemptOf(req);
+    admit: async (attempt, gone) => {
+      const { name, place } = keysOf(attempt);
       const known = place !== undefined && (await counters.knownPlaces.get(place)) !== null;
       const key = known ? place : name;
       const refusal = await refusalOf(known ? counters.place : counters.name, key);
@@ -75,8 +82,8 @@ export function createLoginLimit(counters: LoginCounters, { waiting: maxWaiting,
         throw tooManyRequests(refusal);
       }
     },
-    remember: async (req) => {
-      const { place } = attemptOf(req);
+    remember: async (attempt) => {
+      const { place } = keysOf(attempt);
       if (place !== undefined) {
         await counters.knownPlaces.set(place, 1, counters.knownPlaces.duration);
       }
@@ -94,9 +101,9 @@ async function refusalOf(counter: RateLimiterMySQL, key: string): Promise<number
  * Returns the name and the place of an attempt. The place is a hash of the name and a range of addresses. Undefined: the caller has no
  * address.
  */
-function attemptOf(req: CallRequest): { name: string; place: string | undefined } {
-  const body = req.body as { username?: unknown } | undefined;
-  const name = usernameKey(typeof body?.username === 'string' ? body.username : '');
+function keysOf({ req, username }: Attempt): { name: string; place: string | undefined } {
+  const named = username ?? (req.body as { username?: unknown } | undefined)?.username;
+  const name = usernameKey(typeof named === 'string' ? named : '');
   const [{ key }] = callerRangesOf(req);
   return { name, place: callerAddressOf(req) === undefined ? undefined : sha256(`${name} ${key}`) };
 }

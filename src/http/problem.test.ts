@@ -6,7 +6,7 @@ import { silentLogger } from '../lib/logger';
 import { createErrorHandler } from './problem';
 
 const EXPECTED: Record<ErrorCode, number> = {
-  invalid_request: 400, unauthenticated: 401, bad_credentials: 401, forbidden: 403, not_found: 404, username_taken: 409, key_taken: 409,
+  invalid_request: 400, unauthenticated: 401, bad_credentials: 401, forbidden: 403, password_change_required: 403, not_found: 404, username_taken: 409, key_taken: 409,
   node_known: 409, host_key_changed: 409, host_key_in_use: 409, state_conflict: 409, node_retired: 410, body_too_large: 413, unsupported_media_type: 415, idempotency_key_reused: 422,
   quota_exceeded: 422, duration_too_long: 422, lease_over: 422, step_refused: 422, public_key_missing: 422, too_many_requests: 429,
   internal: 500, no_node_free: 503, provisioning_failed: 503, unavailable: 503,

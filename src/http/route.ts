@@ -16,7 +16,7 @@ import { originOf } from './origin';
 import { refusalOf } from './refusals';
 
 /** The caller of an endpoint, by the endpoint's access. */
-type CallerOf<E extends Endpoint> = { user: Principal; admin: Principal; node: NodeCaller; machine: NodeCaller | undefined; public: undefined }[E['access']];
+type CallerOf<E extends Endpoint> = { session: Principal; user: Principal; admin: Principal; node: NodeCaller; machine: NodeCaller | undefined; public: undefined }[E['access']];
 
 interface RouteInput<E extends Endpoint> {
   body: BodyOf<E>;
@@ -42,7 +42,7 @@ interface RawCall {
 /** An endpoint as Express and the fast path both serve it: identify the caller, validate the request, run the handler. */
 export interface Route {
   endpoint: Endpoint;
-  identify: (req: IncomingMessage, locals: CallLocals) => Promise<void>;
+  identify: (req: CallRequest, locals: CallLocals) => Promise<void>;
   /** Throws invalid_request, and any error of the handler. Events that the handler records carry the origin of the call. */
   run: (call: RawCall) => Promise<Answer>;
   /** Records the refusal, if the error of a failed call is one. Never rejects. */
@@ -178,6 +178,7 @@ export function parse(schema: z.ZodType | undefined, value: unknown, where: stri
 
 const SECURITY: Record<CallAccess, Record<string, string[]>[]> = {
   public: [],
+  session: [{ accessToken: [] }],
   user: [{ accessToken: [] }],
   admin: [{ accessToken: [] }],
   node: [{ nodeCredential: [] }],
@@ -189,7 +190,7 @@ function document(registry: OpenAPIRegistry, spec: Endpoint): void {
     description: `Problem (${status})`,
     content: { 'application/problem+json': { schema: problem } },
   });
-  const usual = [400, ...(spec.access === 'public' || spec.access === 'machine' ? [] : [401]), ...(spec.access === 'admin' ? [403] : []), ...(spec.problems ?? [])];
+  const usual = [400, ...(spec.access === 'public' || spec.access === 'machine' ? [] : [401]), ...(spec.access === 'user' || spec.access === 'admin' ? [403] : []), ...(spec.problems ?? [])];
   registry.registerPath({
     method: spec.method,
     path: spec.path,

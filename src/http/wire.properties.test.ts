@@ -145,7 +145,7 @@ describe('what is presented', () => {
   });
 
   it('R10: an account is as documented', () => {
-    const user = fc.record({ id, username: fc.constant('ada'), role: fc.constantFrom('user' as const, 'admin' as const), maxLeases: fc.nat(), maxLeaseHours: fc.nat(), disabledAt: orNull(date), accessVersion: fc.nat(), createdAt: date });
+    const user = fc.record({ id, username: fc.constant('ada'), role: fc.constantFrom('user' as const, 'admin' as const), maxLeases: fc.nat(), maxLeaseHours: fc.nat(), disabledAt: orNull(date), deletedAt: orNull(date), mustChangePassword: fc.boolean(), accessVersion: fc.nat(), createdAt: date });
     fc.assert(fc.property(user, (one) => expectStable(userAnswer, presentUser(one))));
   });
 });

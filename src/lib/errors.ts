@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'unauthenticated'
   | 'bad_credentials'
   | 'forbidden'
+  | 'password_change_required'
   | 'not_found'
   | 'username_taken'
   | 'key_taken'

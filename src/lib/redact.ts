@@ -1,10 +1,10 @@
 const SECRET_NAME = /pass(word|phrase)?|secret|token|credential|authorization|cookie|private_?key|jwt/i;
 const HARMLESS_NAME = /^(token_?id|join_?token_?id|claim_?token|token_?name|tokens?_?(used|left|count))$/i;
-/** Matches secrets by their shape in any text: JWTs, join tokens, node credentials, PEM private keys, crypt hashes. */
+/** Matches secrets by their shape in any text: JWTs, join tokens, one-time codes, node credentials, PEM private keys, crypt hashes. */
 const SECRET_SHAPE = new RegExp(
   [
     'eyJ[\\w-]{8,}\\.[\\w-]{8,}\\.[\\w-]*',
-    'orion_(?:join|node)_[\\w-]{16,}',
+    'orion_(?:join|node|code)_[\\w-]{16,}',
     '-----BEGIN [A-Z ]*PRIVATE KEY-----[\\s\\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)',
     '\\$(?:6|argon2id?)\\$[^\\s"\']{20,}',
   ].join('|'),

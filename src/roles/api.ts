@@ -16,6 +16,7 @@ import { listen, type Listening } from '../http/server';
 import { acceptTunnels } from '../http/workers/tunnel';
 import { messageOf } from '../lib/errors';
 import { packageRoot } from '../lib/package-root';
+import { createSessionLog } from '../modules/accounts';
 import { createRefusalLog } from '../modules/audit';
 import { createChallenges } from '../modules/nodes';
 import type { OlderTokens } from '../modules/tunnels';
@@ -44,6 +45,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, findMark: createMarkFinder(plane.session, MARK_TIMEOUT_MS), enrolment: config.enrolment, tokens: jwt };
   const feed = createNodeFeed({ db: reads, clock, logger });
   const refusals = createRefusalLog({ db, clock, logger });
+  const sessions = createSessionLog({ db, clock, logger });
   const apps = createApps({
     readiness,
     api: {
@@ -54,6 +56,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
       limits: createLimits(db, config.limits, clock),
       refusals,
       replica: describeReplica(plane),
+      sessions,
       settings: {
         ...accounts,
         heartbeatIntervalSeconds: config.heartbeat.intervalSeconds,
@@ -82,7 +85,7 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
       await Promise.all([listening, forAgents].map((each) => each.close({ limitMs: CLOSE_LIMIT_MS, keepIdleMs: http.drainSeconds * 1000 })));
       await keeper.stop();
       await feed.stop();
-      await refusals.flush();
+      await Promise.all([refusals.flush(), sessions.flush()]);
     },
   };
 }

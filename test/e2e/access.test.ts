@@ -33,7 +33,7 @@ describe('access ends with its right', () => {
   };
   const register = async ({ publicKey }: SshKeyPair): Promise<number> => expectStatus(await ada.client.post<{ id: number }>('/api/keys', { public_key: publicKey }), 201).id;
   const remove = async (id: number): Promise<void> => void expectStatus(await ada.client.delete(`/api/keys/${id}`), 204);
-  const disable = async (disabled: boolean): Promise<void> => void expectStatus(await system.admin.patch(`/api/users/${ada.userId}`, { disabled }), 200);
+  const disable = async (disabled: boolean): Promise<void> => void expectStatus(await system.admin.patch(`/api/users/${ada.userId}`, { disabled, keep_leases: disabled }), 200);
 
   beforeEach(async () => {
     sessions.splice(0).forEach((opened) => opened.close());

@@ -11,7 +11,7 @@ import { signManagement } from '../../src/flows/enrolment/management-statement';
 import type { FlowSettings } from '../../src/flows/support/context';
 import { systemClock } from '../../src/lib/clock';
 import { createReadiness, type Readiness } from '../../src/lib/readiness';
-import { issueAccessToken, type TokenSettings, type User } from '../../src/modules/accounts';
+import { createSessionLog, issueAccessToken, type SessionLog, type TokenSettings, type User } from '../../src/modules/accounts';
 import { createRefusalLog, type RefusalLog } from '../../src/modules/audit';
 import { createChallenges } from '../../src/modules/nodes';
 import { type FindMark, signingKeyOf, type SigningKey } from '../../src/ssh';
@@ -59,6 +59,7 @@ export interface TestApi {
   provisioner: FakeProvisioner;
   readiness: Readiness;
   refusals: RefusalLog;
+  sessions: SessionLog;
   /** Sends a request, and returns the answer, whatever its status. */
   call<T = unknown>(method: Method, path: string, options?: CallOptions): Promise<Reply<T>>;
   /** Sends a GET to the operations port. */
@@ -102,9 +103,10 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const management = options.settings?.management ?? await signManagement({ db }, { username: 'orion-mgmt', publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'], controlKey: CONTROL_KEY, oldControlKeys: options.oldControlKeys ?? [] });
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const refusals = createRefusalLog({ db, clock: ctx.clock, logger: ctx.logger });
+  const sessions = createSessionLog({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({
     readiness,
-    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, refusals, replica: { ...REPLICA, migrator: createMigrator(db, join(projectDir, 'migrations')), ...options.replica }, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
+    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, refusals, sessions, replica: { ...REPLICA, migrator: createMigrator(db, join(projectDir, 'migrations')), ...options.replica }, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
   });
   const opsApp = createOpsApp({ db: options.reads ?? db, scrapes: db, readiness, metrics: ctx.metrics, logger: ctx.logger });
   const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock })));
@@ -118,13 +120,14 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
     provisioner,
     readiness,
     refusals,
+    sessions,
     tokenOf,
     call: (method, path, { as, ...sent } = {}) => send(`${url}${path}`, { ...sent, method, bearer: typeof as === 'object' ? tokenOf(as) : as }),
     ops: (path) => send(`${opsUrl}${path}`, { method: 'get', bearer: undefined }),
     close: async () => {
       await Promise.all(listening.map((each) => each.close({ limitMs: 200 })));
       await feed.stop();
-      await refusals.flush();
+      await Promise.all([refusals.flush(), sessions.flush()]);
     },
   };
 }

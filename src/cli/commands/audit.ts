@@ -9,7 +9,7 @@ type AuditQuery = NonNullable<NonNullable<Parameters<OrionClient['/api/audit']['
 export interface AuditOptions {
   type?: string;
   actor?: string;
-  user?: number;
+  user?: string;
   node?: number;
   lease?: number;
   from?: string;

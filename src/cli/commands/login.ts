@@ -1,7 +1,7 @@
 import { type ApiAnswer, requireSecrecy } from '../api';
 import { parseServer } from '../arguments';
 import { usageError } from '../errors';
-import { ask, askHidden, canAsk, readSecretLine } from '../secret-input';
+import { ask, askHidden, askTwice, canAsk, readSecretLine } from '../secret-input';
 import { type CommandContext, findLogin, type Session, withApi } from '../session';
 import type { LoginAnswer } from '../../contract';
 
@@ -46,6 +46,11 @@ async function logIn({ api, out, store }: Session, credentials: Credentials): Pr
   const { token, user } = answer.data;
   await store.writeLogin({ server: api.server, username: user.username, token });
   out.line(`logged in at ${api.server} as ${user.username} (${user.role})`);
+  if (user.must_change_password) {
+    out.note('An operator chose the password of this account. Change it first: until then the account can do nothing else.');
+    out.next('orion passwd');
+    return answer;
+  }
   out.next('orion rent', 'orion leases');
   return answer;
 }
@@ -66,11 +71,7 @@ async function readCredentials({ io }: CommandContext, options: CredentialOption
   if (!canAsk(io)) {
     throw usageError('There is no terminal to ask for a password.', 'Use --password-stdin and give it on standard input.');
   }
-  const password = await askHidden(io, 'Password: ');
-  if (options.isNew && (await askHidden(io, 'The same again: ')) !== password) {
-    throw usageError('The two passwords differ.');
-  }
-  return { username, password };
+  return { username, password: await (options.isNew ? askTwice : askHidden)(io, 'Password: ') };
 }
 
 async function askUsername(io: CommandContext['io'], known: string | undefined): Promise<string | undefined> {

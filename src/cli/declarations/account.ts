@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { wholeNumber } from '../arguments';
 import type { CredentialOptions } from '../commands/login';
+import type { PasswdOptions } from '../commands/passwd';
 import type { Declaration } from './declaration';
 
 /** Declares the commands for login and logout, keys and the doctor. */
@@ -22,6 +23,14 @@ export function declareAccount(program: Command, { action }: Declaration): void 
     .description('make the token good for nothing and forget it')
     .action(action(async (context) => (await import('../commands/logout')).logout(context)));
   program
+    .command('passwd')
+    .description('change the password; all other sessions of the account end')
+    .option('--code', 'set it with a one-time code of an operator; no login is needed')
+    .option('--username <name>', 'with --code: account')
+    .option('--stdin', 'read two lines from standard input: the old password or the code, and the new password')
+    .action(action(async (context, options: PasswdOptions) => (await import('../commands/passwd')).passwd(context, options)));
+  declareSessions(program, action);
+  program
     .command('whoami')
     .description('show the account and its limits')
     .action(action(async (context) => (await import('../commands/whoami')).whoami(context)));
@@ -30,6 +39,20 @@ export function declareAccount(program: Command, { action }: Declaration): void 
     .description('check the server, the login, SSH and this machine')
     .action(action(async (context) => (await import('../commands/doctor')).doctor(context)));
   declareKeys(program, action);
+}
+
+function declareSessions(program: Command, action: Declaration['action']): void {
+  const sessions = program.command('sessions').description('where you are logged in');
+  sessions
+    .command('list', { isDefault: true })
+    .description('show the sessions, the last used first')
+    .action(action(async (context) => (await import('../commands/sessions')).listSessions(context)));
+  sessions
+    .command('end')
+    .description('end a session: its token is good for nothing')
+    .argument('[id]', 'session, or the beginning of its id')
+    .option('--all', 'end all sessions, also this one')
+    .action(action(async (context, id: string | undefined, options: { all?: boolean }) => (await import('../commands/sessions')).endSession(context, id, options)));
 }
 
 function declareKeys(program: Command, action: Declaration['action']): void {

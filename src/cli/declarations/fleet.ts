@@ -3,9 +3,9 @@ import { addLabel, addLabelChange, type LabelChange, positiveNumber, wholeNumber
 import type { AuditOptions } from '../commands/audit';
 import type { NodeOptions, NodeVerb } from '../commands/node';
 import type { TokenOptions } from '../commands/tokens';
-import type { UserOptions } from '../commands/users';
 import type { NodeStatus } from '../../contract';
 import type { Declaration } from './declaration';
+import { declarePeople } from './people';
 
 const STATUSES: NodeStatus[] = ['pending', 'unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'];
 
@@ -13,7 +13,7 @@ const STATUSES: NodeStatus[] = ['pending', 'unknown', 'alive', 'suspect', 'dead'
 export function declareFleet(program: Command, declaration: Declaration): void {
   declareNodes(program, declaration);
   declareTokens(program, declaration);
-  declareUsers(program, declaration);
+  declarePeople(program, declaration);
   declareJobs(program, declaration);
   declareAudit(program, declaration);
   declareSupport(program, declaration);
@@ -91,24 +91,6 @@ function declareTokens(program: Command, { action }: Declaration): void {
     .action(action(async (context, id: number) => (await import('../commands/tokens')).revokeToken(context, id)));
 }
 
-function declareUsers(program: Command, { action }: Declaration): void {
-  const users = program.command('users').description('accounts (admins)');
-  users
-    .command('list', { isDefault: true })
-    .description('show the accounts')
-    .action(action(async (context) => (await import('../commands/users')).listUsers(context)));
-  users
-    .command('set')
-    .description('change limits and role, disable or enable')
-    .argument('<id>', 'number of the account', wholeNumber(1))
-    .option('--max-leases <n>', 'leases at a time', wholeNumber(0))
-    .option('--max-hours <n>', 'hours a lease may last', wholeNumber(1))
-    .addOption(new Option('--role <role>', 'what it may do').choices(['user', 'admin']))
-    .option('--disable', 'refuse it everything')
-    .option('--enable', 'let it in again')
-    .action(action(async (context, id: number, options: UserOptions) => (await import('../commands/users')).setUser(context, id, options)));
-}
-
 function declareJobs(program: Command, { action }: Declaration): void {
   program
     .command('jobs')
@@ -132,7 +114,7 @@ function declareAudit(program: Command, { action }: Declaration): void {
     .description('show the events, newest first')
     .option('--type <type>', 'only of this type, such as node.approved')
     .option('--actor <actor>', 'only by this one, such as admin:1, node:3 or operator')
-    .option('--user <id>', 'only about this user or the leases of this user', wholeNumber(1))
+    .option('--user <user>', 'only about this user or the leases of this user: number or name')
     .option('--node <id>', 'only about this node', wholeNumber(1))
     .option('--lease <id>', 'only about this lease', wholeNumber(1))
     .option('--from <time>', 'only since then, such as 2026-01-31T00:00:00Z')

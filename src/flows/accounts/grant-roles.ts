@@ -7,7 +7,7 @@ const CHANGE = ['INSERT', 'UPDATE'] as const;
 const ALL = ['INSERT', 'UPDATE', 'DELETE'] as const;
 
 /** Tables that only the API needs: people, and how people and machines authenticate. */
-const OF_PEOPLE = ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'];
+const OF_PEOPLE = ['users', 'sessions', 'join_tokens', 'revoked_tokens', 'rate_limits'];
 /** Columns that decide, together with the user's keys, whether a person may log in to a lease. Access is computed anew each time. */
 const MAY_ENTER = { users: ['id', 'disabled_at'] };
 
@@ -22,6 +22,7 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
       users: CHANGE,
       user_keys: ['INSERT', 'DELETE'],
       revoked_tokens: ['INSERT', 'DELETE'],
+      sessions: ALL,
       rate_limits: ALL,
       join_tokens: CHANGE,
       nodes: ALL,

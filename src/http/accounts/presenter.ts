@@ -1,5 +1,6 @@
 import type * as contract from '../../contract';
-import type { User, UserKey } from '../../modules/accounts';
+import type { OneTimeCode } from '../../flows/people/create-user';
+import type { Session, User, UserKey } from '../../modules/accounts';
 
 export const presentUser = (user: User): contract.User => ({
   id: user.id,
@@ -8,6 +9,8 @@ export const presentUser = (user: User): contract.User => ({
   max_leases: user.maxLeases,
   max_lease_hours: user.maxLeaseHours,
   disabled: user.disabledAt !== null,
+  must_change_password: user.mustChangePassword,
+  deleted_at: user.deletedAt?.toISOString() ?? null,
   created_at: user.createdAt.toISOString(),
 });
 
@@ -17,4 +20,17 @@ export const presentKey = (key: UserKey): contract.Key => ({
   public_key: key.publicKey,
   fingerprint: key.fingerprint,
   created_at: key.createdAt.toISOString(),
+});
+
+export const presentCode = ({ code, expiresAt }: OneTimeCode): contract.OneTimeCode => ({ code, expires_at: expiresAt.toISOString() });
+
+/** @param current id of the token of the request */
+export const presentSession = (session: Session, current: string): contract.OpenSession => ({
+  id: session.tokenId,
+  created_at: session.createdAt.toISOString(),
+  last_used_at: session.lastUsedAt.toISOString(),
+  expires_at: session.expiresAt.toISOString(),
+  address: session.address,
+  client: session.client,
+  current: session.tokenId === current,
 });

@@ -1,5 +1,6 @@
 import type * as contract from '../../contract';
 import * as calls from '../../contract/audit';
+import { findNamedUser } from '../../flows/people/named-user';
 import { listEvents, type RecordedEvent } from '../../modules/audit';
 import type { ApiDeps } from '../deps';
 import { nextCursor, type RouteMaker } from '../route';
@@ -9,7 +10,7 @@ export function addAuditRoutes(routes: RouteMaker, { reads }: Pick<ApiDeps, 'rea
   routes.on(calls.listEvents).answer(async ({ query: { type, actor, user, node, lease, from, to, cursor, limit } }) => {
     const events = await listEvents(reads, {
       type, actor, limit,
-      userId: user,
+      userId: user === undefined ? undefined : (await findNamedUser(reads, user)).id,
       nodeId: node,
       leaseId: lease,
       from: dateOf(from),

@@ -7,6 +7,10 @@ export interface User {
   maxLeases: number;
   maxLeaseHours: number;
   disabledAt: Date | null;
+  /** A deleted user is disabled too. Its row stays, because leases and events refer to it. */
+  deletedAt: Date | null;
+  /** An operator chose the password. Until the user changes it, sessions of the user can do nothing else. */
+  mustChangePassword: boolean;
   /** Grows when the user's keys change, and when the user is disabled or enabled. */
   accessVersion: number;
   createdAt: Date;
@@ -34,6 +38,19 @@ export interface TokenOfUser {
   /** With milliseconds, so that tokens from just before and just after a change of the user differ. */
   issuedAtSeconds: number;
   expiresAtSeconds: number;
+}
+
+/** A token that is valid now, as its owner sees it. */
+export interface Session {
+  tokenId: string;
+  createdAt: Date;
+  /** To a minute. */
+  lastUsedAt: Date;
+  expiresAt: Date;
+  /** Address of the last use. */
+  address: string | null;
+  /** The `User-Agent` of the caller. */
+  client: string | null;
 }
 
 /** Returns the `actor` of an event that this user caused. */

@@ -1,6 +1,7 @@
 import type { Violation } from '../../checker/evidence';
 import { carryOut, openArena, type FaultInjection } from '../fault-injections/arena';
 import { OF_CLIENTS } from '../fault-injections/of-clients';
+import { OF_PEOPLE } from '../fault-injections/of-people';
 import { OF_RIGHTS } from '../fault-injections/of-rights';
 import { OF_SCHEDULERS } from '../fault-injections/of-schedulers';
 import { ON_NODES } from '../fault-injections/on-nodes';
@@ -51,7 +52,7 @@ export const faultInjections = scenarioOf(
   'fault-injections',
   'what clients, schedulers and outages can do to each other, each by itself and on purpose; plays are answered at once in place of Ansible',
   ON_TABLES,
-  [...OF_CLIENTS, ...OF_SCHEDULERS],
+  [...OF_CLIENTS, ...OF_SCHEDULERS, ...OF_PEOPLE],
 );
 
 export const faultInjectionsOnNodes = scenarioOf('fault-injections-real', 'what tenants leave and machines do, each by itself and on purpose, with real Ansible and sshd', ON_MACHINES, [...ON_NODES, ...OF_RIGHTS]);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { Endpoint, IssuedJoinToken, Key } from '../../../src/contract';
+import type { Endpoint, IssuedJoinToken, Key, OneTimeCode, OpenSession } from '../../../src/contract';
 import { ENDPOINTS } from '../../../src/contract/endpoints';
 import { fingerprintOf } from '../../../src/lib/host-key';
 import type { CallOptions, Method } from '../../support/api';
@@ -70,6 +70,26 @@ const SCENES: Record<string, Scene> = {
     return send('post', '/api/login', { body: { username: 'eve', password } });
   },
   'post /api/logout': () => send('post', '/api/logout', { as: ada }),
+  'post /api/password': async () => {
+    const { body } = await api.call<{ one_time_code: OneTimeCode }>('post', '/api/users', { as: admin, body: { username: 'eve' } });
+    return send('post', '/api/password', { body: { username: 'eve', code: body.one_time_code.code, new_password: password } });
+  },
+  'post /api/me/password': async () => {
+    await api.call('post', '/api/signup', { body: { username: 'eve', password } });
+    const { body: { token } } = await api.call<{ token: string }>('post', '/api/login', { body: { username: 'eve', password } });
+    return send('post', '/api/me/password', { as: token, body: { old_password: password, new_password: 'another long password' } });
+  },
+  'delete /api/me/sessions': () => send('delete', '/api/me/sessions', { as: ada }),
+  'delete /api/me/sessions/{id}': async () => {
+    const token = api.tokenOf(ada);
+    await api.call('get', '/api/me', { as: token });
+    await api.sessions.flush();
+    const { body } = await api.call<{ items: OpenSession[] }>('get', '/api/me/sessions', { as: token });
+    return send('delete', `/api/me/sessions/${body.items[0]?.id ?? ''}`, { as: token });
+  },
+  'post /api/users': () => send('post', '/api/users', { as: admin, body: { username: 'eve' } }),
+  'delete /api/users/{id}': () => send('delete', `/api/users/${ada.username}`, { as: admin }),
+  'post /api/users/{id}/reset-password': () => send('post', `/api/users/${ada.username}/reset-password`, { as: admin }),
   'post /api/keys': () => send('post', '/api/keys', { as: ada, body: { public_key: anSshKey() } }),
   'delete /api/keys/{id}': async () => {
     const { body } = await api.call<Key>('post', '/api/keys', { as: ada, body: { public_key: anSshKey() } });
@@ -103,7 +123,7 @@ const SCENES: Record<string, Scene> = {
 };
 
 const changing: readonly Endpoint[] = ENDPOINTS.filter(({ audit }) => audit !== 'reads');
-const guarded: readonly Endpoint[] = ENDPOINTS.filter(({ access }) => access === 'user' || access === 'admin' || access === 'node');
+const guarded: readonly Endpoint[] = ENDPOINTS.filter(({ access }) => access === 'session' || access === 'user' || access === 'admin' || access === 'node');
 const typesOf = ({ audit }: Endpoint): readonly string[] => (audit === 'reads' ? [] : audit);
 const anywhere = ({ path }: Endpoint): string => path.replace('{id}', '1');
 
@@ -119,7 +139,7 @@ describe('a call that changes something', () => {
     expect(status).toBeLessThan(300);
     const own = (await eventsAfter(before)).filter(({ type }) => typesOf(endpoint).includes(type));
     expect(own).toHaveLength(1);
-    const byUser = endpoint.access === 'user' || endpoint.access === 'admin';
+    const byUser = ['session', 'user', 'admin'].includes(endpoint.access);
     expect(own[0]).toMatchObject({
       outcome: 'done', address: '127.0.0.1', request_id: headers['x-request-id'], token_id: byUser ? expect.any(String) : null,
     });

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import jwt from 'jsonwebtoken';
 import { signUp } from '../../../src/flows/accounts/sign-up';
 import { fingerprintOf } from '../../../src/lib/host-key';
-import type { User } from '../../../src/modules/accounts';
+import { noteSessions, type User } from '../../../src/modules/accounts';
 import { createHttpClient, type HttpAnswer } from '../../chaos/http/client';
 import { JWT_KEY, type Method } from '../../support/api';
 import { aLease, aNode, aUser, type TestNode } from '../../support/builders';
@@ -26,6 +27,8 @@ interface Scene {
   key: number;
   token: number;
   pending: TestNode;
+  /** Of the user: the id of a token. */
+  session: string;
 }
 
 async function aScene(): Promise<Scene> {
@@ -37,7 +40,10 @@ async function aScene(): Promise<Scene> {
     api.call<{ id: number }>('post', '/api/keys', { as: user, body: { public_key: anSshKey() } }),
     api.call<{ id: number }>('post', '/api/tokens', { as: admin, body: { name: 'lab' } }),
   ]);
-  return { user, other, admin, worker, lease: lease.id, key: key.body.id, token: token.body.id, pending };
+  const session = randomUUID();
+  const now = Date.now() / 1000;
+  await noteSessions(db, [{ tokenId: session, userId: user.id, issuedAtSeconds: now, expiresAtSeconds: now + 60, address: undefined, client: undefined, ageSeconds: 0 }]);
+  return { user, other, admin, worker, lease: lease.id, key: key.body.id, token: token.body.id, pending, session };
 }
 
 /** Tokens that nobody may be let in with, whatever the route. */
@@ -72,10 +78,20 @@ const ROUTES: Row[] = [
   ['post', '/api/login', null, () => CREDENTIALS, [200, 200, 200, 200, 200, 200]],
   ['post', '/api/logout', null, null, [401, 401, 401, 204, 204, 204]],
   ['get', '/api/me', null, null, [401, 401, 401, 200, 200, 200]],
+  ['post', '/api/password', null, () => ({ username: CREDENTIALS.username, code: 'orion_code_wrong', new_password: 'long enough one' }), [401, 401, 401, 401, 401, 401]],
+  // Whoever may call it does not know this password: see access/passwords.test.ts.
+  ['post', '/api/me/password', null, () => ({ old_password: 'wrong', new_password: 'long enough one' }), [401, 401, 401, 401, 401, 401]],
+  ['get', '/api/me/sessions', null, null, [401, 401, 401, 200, 200, 200]],
+  ['delete', '/api/me/sessions', null, null, [401, 401, 401, 204, 204, 204]],
+  ['delete', '/api/me/sessions/{id}', 'session', null, [401, 401, 401, 404, 204, 404]],
   ['get', '/api/keys', null, null, [401, 401, 401, 200, 200, 200]],
   ['post', '/api/keys', null, () => ({ public_key: anSshKey() }), [401, 401, 401, 201, 201, 201]],
   ['delete', '/api/keys/{id}', 'key', null, [401, 401, 401, 404, 204, 404]],
   ['get', '/api/users', null, null, FOR_ADMINS],
+  ['post', '/api/users', null, () => ({ username: `u${Math.random().toString(36).slice(2, 12)}` }), [401, 401, 401, 403, 403, 201]],
+  ['get', '/api/users/{id}', 'other', null, FOR_ADMINS],
+  ['delete', '/api/users/{id}', 'other', null, FOR_ADMINS],
+  ['post', '/api/users/{id}/reset-password', 'other', null, [401, 401, 401, 403, 403, 201]],
   ['patch', '/api/users/{id}', 'other', () => ({ max_leases: 7 }), FOR_ADMINS],
   ['post', '/api/rent', null, () => ({ duration_hours: 1, ssh_public_key: anSshKey() }), [401, 401, 401, 201, 201, 201]],
   ['post', '/api/extend', null, (scene, caller) => ({ ...theLease(scene, caller), duration_hours: 1 }), [401, 401, 401, 404, 200, 200]],

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { rows } from '../../support/database';
 
 /** Count attempts or record them by their nature; every other table stays as it is when a request is refused. */
-const MAY_CHANGE = new Set(['rate_limits', 'events']);
+const MAY_CHANGE = new Set(['rate_limits', 'events', 'sessions']);
 const OTHER_EVENTS = "type NOT IN ('access.refused', 'user.login_failed')";
 
 /** A checksum of each table, and of the events that record no refusal: the same before and after means that nothing was changed. */

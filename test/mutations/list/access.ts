@@ -11,6 +11,25 @@ export const ACCESS: Mutation[] = [
     edits: [{ file: 'src/flows/accounts/manage-keys.ts', find: '    await takeFromLeases(tx, user.id, removed.publicKey);\n    await accessChanged(tx, user.id);\n', replace: '    await takeFromLeases(tx, user.id, removed.publicKey);\n' }],
   },
   {
+    name: 'disabled-user-keeps-token',
+    what: 'a token is good until it expires, though its user is disabled',
+    breaks: 'trust',
+    shows: 'a disabled user is let in',
+    scenario: 'fault-injections/people',
+    edits: [
+      { file: 'src/modules/accounts/queries/users.ts', find: ' AND disabled_at IS NULL`,', replace: '`,' },
+      { file: 'src/flows/people/change-user.ts', find: "  if (isToggled || (before.role === 'admin'", replace: "  if ((before.role === 'admin'" },
+    ],
+  },
+  {
+    name: 'code-works-twice',
+    what: 'a one-time code stays with its account after it has set a password',
+    breaks: 'trust',
+    shows: 'a one-time code sets a second password',
+    scenario: 'fault-injections/people',
+    edits: [{ file: 'src/modules/accounts/queries/passwords.ts', find: 'must_change_password = 0, code_hash = NULL, code_expires_at = NULL WHERE', replace: 'must_change_password = 0 WHERE' }],
+  },
+  {
     name: 'session-outlives-its-key',
     what: 'the machine takes the key away and leaves the sessions that it opened',
     breaks: 'trust',

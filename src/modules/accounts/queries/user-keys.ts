@@ -46,6 +46,10 @@ export async function deleteUserKey(db: Db, userId: number, keyId: number): Prom
   return row && toUserKey(row);
 }
 
+export async function deleteUserKeys(db: Db, userId: number): Promise<void> {
+  await execute(db, 'DELETE FROM user_keys WHERE user_id = ?', [userId]);
+}
+
 /** Lists public keys by user. A disabled user is missing. */
 export async function listKeysOfUsers(db: Db, userIds: number[]): Promise<Map<number, string[]>> {
   if (userIds.length === 0) {

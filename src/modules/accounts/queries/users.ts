@@ -10,11 +10,13 @@ interface UserRow {
   max_leases: number;
   max_lease_hours: number;
   disabled_at: Date | null;
+  deleted_at: Date | null;
+  must_change_password: number;
   access_version: number;
   created_at: Date;
 }
 
-const COLUMNS = 'id, username, role, max_leases, max_lease_hours, disabled_at, access_version, created_at';
+const COLUMNS = 'id, username, role, max_leases, max_lease_hours, disabled_at, deleted_at, must_change_password, access_version, created_at';
 
 const toUser = (row: UserRow): User => ({
   id: row.id,
@@ -23,6 +25,8 @@ const toUser = (row: UserRow): User => ({
   maxLeases: row.max_leases,
   maxLeaseHours: row.max_lease_hours,
   disabledAt: row.disabled_at,
+  deletedAt: row.deleted_at,
+  mustChangePassword: row.must_change_password === 1,
   accessVersion: row.access_version,
   createdAt: row.created_at,
 });
@@ -33,17 +37,17 @@ export interface NewUser {
   role: Role;
   maxLeases: number;
   maxLeaseHours: number;
+  /** Default: no. */
+  mustChangePassword?: boolean;
 }
 
 /** Throws ER_DUP_ENTRY on `users_username` when the name is taken. */
 export async function insertUser(db: Db, user: NewUser): Promise<User> {
-  const id = await insertRow(db, 'INSERT INTO users (username, password_hash, role, max_leases, max_lease_hours) VALUES (?, ?, ?, ?, ?)', [
-    user.username,
-    user.passwordHash,
-    user.role,
-    user.maxLeases,
-    user.maxLeaseHours,
-  ]);
+  const id = await insertRow(
+    db,
+    'INSERT INTO users (username, password_hash, role, max_leases, max_lease_hours, must_change_password) VALUES (?, ?, ?, ?, ?, ?)',
+    [user.username, user.passwordHash, user.role, user.maxLeases, user.maxLeaseHours, user.mustChangePassword ?? false],
+  );
   const created = await findUser(db, id);
   if (!created) {
     throw new Error('a user vanished');
@@ -91,8 +95,6 @@ export async function findUserByName(db: Db, username: string): Promise<User | u
 export interface LoginCandidate {
   user: User;
   passwordHash: string;
-  /** By the database's clock. */
-  now: Date;
 }
 
 /** Finds the user with the stored password hash, for the login only. */
@@ -100,12 +102,8 @@ export async function findUserForLogin(db: Db, username: string): Promise<LoginC
   if (!couldBeUsername(username)) {
     return undefined;
   }
-  const row = await selectFirst<UserRow & { password_hash: string; now: Date }>(
-    db,
-    `SELECT ${COLUMNS}, password_hash, UTC_TIMESTAMP(3) AS now FROM users WHERE username = ?`,
-    [username],
-  );
-  return row && { user: toUser(row), passwordHash: row.password_hash, now: row.now };
+  const row = await selectFirst<UserRow & { password_hash: string }>(db, `SELECT ${COLUMNS}, password_hash FROM users WHERE username = ?`, [username]);
+  return row && { user: toUser(row), passwordHash: row.password_hash };
 }
 
 /**
@@ -128,8 +126,9 @@ export async function findUsersOfTokens(db: Db, tokens: TokenOfUser[]): Promise<
   });
 }
 
+/** Lists the users that are not deleted. */
 export async function listUsers(db: Db, afterId: number, limit: number): Promise<User[]> {
-  return (await selectRows<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE id > ? ORDER BY id LIMIT ?`, [afterId, limit])).map(toUser);
+  return (await selectRows<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?`, [afterId, limit])).map(toUser);
 }
 
 export interface UserChange {
@@ -153,15 +152,4 @@ export async function updateUser(tx: Tx, id: number, change: UserChange): Promis
 /** Records that the user's keys changed, or that the user was disabled or enabled. Keys that were read before are out of date. */
 export async function noteAccessChange(tx: Tx, id: number): Promise<void> {
   await execute(tx, 'UPDATE users SET access_version = access_version + 1 WHERE id = ?', [id]);
-}
-
-/** Makes every token that the user has by now invalid. */
-export async function voidTokens(tx: Tx, id: number): Promise<void> {
-  await execute(tx, 'UPDATE users SET tokens_valid_from = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
-}
-
-/** Revokes the token. It also deletes up to 100 rows of tokens that expired more than an hour ago. */
-export async function revokeToken(db: Db, tokenId: string, expiresAtSeconds: number): Promise<void> {
-  await execute(db, 'INSERT IGNORE INTO revoked_tokens (jti, expires_at) VALUES (?, FROM_UNIXTIME(?))', [tokenId, expiresAtSeconds]);
-  await execute(db, 'DELETE FROM revoked_tokens WHERE expires_at < UTC_TIMESTAMP(3) - INTERVAL 1 HOUR LIMIT 100');
 }

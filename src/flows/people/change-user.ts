@@ -2,33 +2,41 @@ import { type Tx, transaction } from '../../db/transaction';
 import { OrionError } from '../../lib/errors';
 import { actorOf, findUser, lockUser, updateUser, type User, type UserChange, voidTokens } from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
-import { accessChanged } from './admitted-keys';
+import { accessChanged } from '../accounts/admitted-keys';
 import type { FlowContext } from '../support/context';
+import { endLeasesOf } from './end-leases';
+import { noSuchUser, refuseDeleted } from './named-user';
 
 export interface UserOrder {
   userId: number;
   by: User;
   change: UserChange;
+  /** Of an account that is disabled: its programs run until the leases end. Nobody can log in to them. */
+  keepLeases: boolean;
 }
 
 /**
- * Changes limits or role of an account, or disables or enables it, as an admin orders. A disabled account can do nothing and cannot log in
- * to its leases. Its programs there run until the leases end.
+ * Changes limits or role of an account, or disables or enables it, as an admin orders. A disabled account can do nothing, and its leases
+ * end, unless the admin keeps them.
  *
  * All tokens issued before the account is disabled, enabled or loses the admin role become invalid for good. Throws not_found and
  * state_conflict.
  */
-export async function changeUser(ctx: FlowContext, { userId, by, change }: UserOrder): Promise<User> {
+export async function changeUser(ctx: FlowContext, { userId, by, change, keepLeases }: UserOrder): Promise<User> {
   if (userId === by.id && (change.disabled || change.role === 'user')) {
     throw new OrionError('state_conflict', 'You cannot disable or demote yourself; ask another admin.');
   }
   return transaction(ctx.db, async (tx) => {
     const before = await lockUser(tx, userId);
     if (!before) {
-      throw new OrionError('not_found', 'There is no such user. `GET /api/users` lists them.');
+      throw noSuchUser();
     }
+    refuseDeleted(before);
     await updateUser(tx, userId, change);
     const after = (await findUser(tx, userId)) ?? before;
+    if (change.disabled && !keepLeases) {
+      await endLeasesOf(tx, userId, actorOf(by));
+    }
     await follow(tx, { before, after, actor: actorOf(by) });
     return after;
   });
