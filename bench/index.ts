@@ -7,6 +7,7 @@ import { failover } from './failover';
 import { gateway } from './gateway';
 import { groupedClaims } from './grouped-claims';
 import { heartbeat } from './heartbeat';
+import { history } from './history';
 import { keepaliveProbes } from './kept-probes';
 import { load } from './load';
 import { peers } from './peers';
@@ -21,5 +22,5 @@ import { warm } from './warm';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, groupedClaims, peers, postRent, rent, crowd, warm, probe, keepaliveProbes, sweep, heartbeat, load, rest, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, groupedClaims, peers, postRent, rent, crowd, warm, probe, keepaliveProbes, sweep, heartbeat, load, rest, history, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];

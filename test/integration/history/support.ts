@@ -51,3 +51,15 @@ export async function countHistory(db: Knex): Promise<Record<string, number>> {
   const counts = await rows<{ name: string; n: number }>(db, tables.map((name) => `SELECT '${name}' AS name, COUNT(*) AS n FROM ${name}`).join(' UNION ALL '));
   return Object.fromEntries(counts.map(({ name, n }) => [name, n]));
 }
+
+/** Inserts leases that ended 450 days ago, with the ids from 1 on. They share one node, whose newest account stays with its rent. */
+export async function fillHistory(db: Knex, { userId, nodeId, n, perRent = 1 }: { userId: number; nodeId: number; n: number; perRent?: number }): Promise<void> {
+  const rents = n / perRent;
+  await db.raw(`INSERT INTO rents (id, user_id, request_hash) SELECT seq, ?, 'h' FROM seq_1_to_${rents}`, [userId]);
+  await db.raw(
+    `INSERT INTO leases (id, rent_id, user_id, state, requirements, public_keys, created_at, ends_at, ended_at)
+     SELECT seq, 1 + seq % ${rents}, ?, 'ended', '{}', '[]', UTC_TIMESTAMP(3) - INTERVAL 500 DAY, UTC_TIMESTAMP(3) - INTERVAL 450 DAY, UTC_TIMESTAMP(3) - INTERVAL 450 DAY
+       FROM seq_1_to_${n}`, [userId]);
+  await db.raw(`INSERT INTO placements (lease_id, node_id, generation, state, username, uid) SELECT id, ?, 1, 'wiped', CONCAT('orn-', id), 70000 + id FROM leases`, [nodeId]);
+  await db.raw("INSERT INTO events (type, actor, lease_id, at, data) SELECT 'lease.active', 'test', id, ends_at, '{}' FROM leases");
+}

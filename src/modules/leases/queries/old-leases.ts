@@ -18,7 +18,7 @@ export async function lockOldLeases(tx: Tx, state: OverState, window: Window): P
 }
 
 /** The placement with the highest uid of a node. Later uids of that node begin above it, because the node refuses lower ones. */
-const NEWEST_UID = 'SELECT n.uid FROM placements n WHERE n.node_id = p.node_id ORDER BY n.uid DESC LIMIT 1';
+const NEWEST_UID = 'SELECT n.uid FROM placements n FORCE INDEX (placements_uid) WHERE n.node_id = p.node_id ORDER BY n.uid DESC LIMIT 1';
 
 /**
  * Returns which of these leases must stay: those that ended lately, that a node or a home backup still refers to, with an account that is not
@@ -52,11 +52,11 @@ export async function deleteLeases(tx: Tx, ids: number[]): Promise<void> {
   if (ids.length === 0) {
     return;
   }
-  const rents = await selectRows<{ id: number }>(tx, `SELECT DISTINCT rent_id AS id FROM leases WHERE id IN (${marks(ids)})`, ids);
+  const rents = await selectRows<{ id: number }>(tx, `SELECT rent_id AS id FROM leases WHERE id IN (${marks(ids)})`, ids);
   await execute(tx, PRUNE.placements.replace('#', marks(ids)), ids);
   await execute(tx, `DELETE FROM extensions WHERE lease_id IN (${marks(ids)})`, ids);
   await execute(tx, PRUNE.leases.replace('#', marks(ids)), ids);
-  await deleteEmptyRents(tx, rents.map(({ id }) => id));
+  await deleteEmptyRents(tx, [...new Set(rents.map(({ id }) => id))]);
 }
 
 /** Locks the rents first. Otherwise two processes that delete the last two leases of a rent would each leave the rent to the other. */
