@@ -21,33 +21,34 @@ export async function fillHistory(db: Knex, { leases, events, oldEvents }: Histo
   const node = `${first} + seq % ${n}`;
   const userOf = '(1 + seq % 1000)';
   const from = (lowest: number, highest: number): string => `FROM seq_${lowest}_to_${highest}`;
-  await inChunks(leases, (low, high) => execute(db, `INSERT INTO rents (id, user_id, request_hash) SELECT seq, ${userOf}, SHA2(seq, 256) ${from(low, high)}`));
+  await inChunks(leases, (low, high) =>
+    execute(db, `INSERT INTO rents (id, user_id, request_hash) SELECT seq, ${userOf}, SHA2(seq, 256) ${from(low, high)}`));
+  const at = `${SPREAD} ${leases} SECOND`;
   await inChunks(leases, (low, high) =>
     execute(
       db,
       `INSERT INTO leases (id, rent_id, user_id, state, requirements, public_keys, created_at, ends_at, ended_at, activated_at, end_reason)
        SELECT seq, seq, ${userOf}, 'ended', '{"cpus":1,"memoryMb":0,"labels":{}}', CONCAT('["ssh-ed25519 ', SHA2(seq, 256), '"]'),
-              ${SPREAD} ${leases} SECOND - INTERVAL 1 HOUR, ${SPREAD} ${leases} SECOND, ${SPREAD} ${leases} SECOND, ${SPREAD} ${leases} SECOND, 'expired' ${from(low, high)}`,
+              ${at} - INTERVAL 1 HOUR, ${at}, ${at}, ${at}, 'expired' ${from(low, high)}`,
     ),
   );
   await inChunks(leases, (low, high) =>
     execute(
       db,
       `INSERT INTO placements (lease_id, node_id, generation, state, username, uid, report)
-       SELECT seq, ${node}, 1, 'wiped', CONCAT('orn-', LPAD(CONV(seq, 10, 36), 10, '0')), 70000 + seq DIV ${n}, '{"found":[]}' ${from(low, high)}`,
+       SELECT seq, ${node}, 1, 'wiped', CONCAT('orn-', LPAD(CONV(seq, 10, 36), 10, '0')), 70000 + seq DIV ${n}, '{"found":[]}'
+         ${from(low, high)}`,
     ),
   );
   await execute(db, 'UPDATE nodes SET next_uid = 1000000');
   await withoutKeys(db, 'events', async () => {
-    const columns = "INSERT INTO events (id, type, outcome, actor, lease_id, node_id, user_id, at, data) SELECT seq, 'lease.active', 'done', 'scheduler'";
-    const data = '\'{"generation":1}\'';
-    await inChunks(oldEvents, (low, high) =>
-      execute(db, `${columns}, NULL, ${node}, NULL, UTC_TIMESTAMP(3) - INTERVAL 400 DAY + INTERVAL seq SECOND, ${data} ${from(low, high)}`));
-    await inChunks(events - oldEvents, (low, high) =>
-      execute(
-        db,
-        `${columns.replace('SELECT seq', `SELECT seq + ${oldEvents}`)}, 1 + seq * ${leases} DIV ${events}, ${node}, ${userOf}, ${SPREAD} ${events} SECOND, ${data} ${from(low, high)}`,
-      ));
+    const insert = (id: string, values: string): string =>
+      `INSERT INTO events (id, type, outcome, actor, data, node_id, lease_id, user_id, at)
+       SELECT ${id}, 'lease.active', 'done', 'scheduler', '{"generation":1}', ${node}, ${values}`;
+    const old = insert('seq', 'NULL, NULL, UTC_TIMESTAMP(3) - INTERVAL 400 DAY + INTERVAL seq SECOND');
+    const ofLeases = insert(`${oldEvents} + seq`, `1 + seq * ${leases} DIV ${events}, ${userOf}, ${SPREAD} ${events} SECOND`);
+    await inChunks(oldEvents, (low, high) => execute(db, `${old} ${from(low, high)}`));
+    await inChunks(events - oldEvents, (low, high) => execute(db, `${ofLeases} ${from(low, high)}`));
   });
   await selectRows(db, 'ANALYZE TABLE rents, leases, placements, events');
 }

@@ -36,7 +36,12 @@ export interface Side {
   scrape(): Promise<number>;
 }
 
-export async function openSide(lab: Lab, mariadb: MariaDb, { nodes, history }: { nodes: number; history: HistorySize | null }): Promise<Side> {
+interface Filling {
+  nodes: number;
+  history: HistorySize | null;
+}
+
+export async function openSide(lab: Lab, mariadb: MariaDb, { nodes, history }: Filling): Promise<Side> {
   const { access, userIds } = await createFleet(lab, mariadb, nodes);
   const db = createDatabase({ ...access, poolSize: POOL_SIZE });
   lab.push('side', () => db.destroy());
@@ -58,7 +63,8 @@ export async function openSide(lab: Lab, mariadb: MariaDb, { nodes, history }: {
     list: () => timeMs(() => listPages(db, userIds)).then((ms) => ms / PAGES),
     expire: async (leases) => {
       await rentMany(leases);
-      await execute(db, "UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) WHERE state = 'provisioning'");
+      const over = 'created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3)';
+      await execute(db, `UPDATE leases SET ${over} WHERE state = 'provisioning'`);
       const tookMs = await timeMs(async () => {
         while ((await expireLeases(ctx)) === 'more');
       });
@@ -74,12 +80,16 @@ function renter(reserve: Reserve, users: (User | undefined)[]): (rents: number) 
   return (rents) => perSecond(rents, CALLERS, (call) => reserve(aRentOf(users[call % users.length], publicKey)));
 }
 
+const newestId = async (db: Knex, table: string): Promise<number> =>
+  (await selectFirst<{ id: number | null }>(db, `SELECT MAX(id) AS id FROM ${table}`))?.id ?? 0;
+
 /** What is newer than now goes each time; the history stays. */
 async function remover(db: Knex): Promise<() => Promise<void>> {
-  const newest = async (table: string): Promise<number> => (await selectFirst<{ id: number | null }>(db, `SELECT MAX(id) AS id FROM ${table}`))?.id ?? 0;
-  const tables = await Promise.all(['placements', 'leases', 'rents', 'events'].map(async (table) => ({ table, last: await newest(table) })));
+  const names = ['placements', 'leases', 'rents', 'events'];
+  const tables = await Promise.all(names.map(async (table) => ({ table, last: await newestId(db, table) })));
   return async () => {
-    await execute(db, 'UPDATE nodes SET lease_id = NULL, dirty = 0, wipe_due_at = NULL, wipe_token = NULL WHERE lease_id IS NOT NULL OR dirty = 1');
+    const clean = 'lease_id = NULL, dirty = 0, wipe_due_at = NULL, wipe_token = NULL';
+    await execute(db, `UPDATE nodes SET ${clean} WHERE lease_id IS NOT NULL OR dirty = 1`);
     for (const { table, last } of tables) {
       await execute(db, `DELETE FROM ${table} WHERE id > ?`, [last]);
     }
@@ -87,7 +97,7 @@ async function remover(db: Knex): Promise<() => Promise<void>> {
 }
 
 async function listPages(db: Knex, userIds: number[]): Promise<void> {
-  const middle = ((await selectFirst<{ id: number | null }>(db, 'SELECT MAX(id) AS id FROM leases'))?.id ?? 0) / 2;
+  const middle = (await newestId(db, 'leases')) / 2;
   for (let page = 0; page < PAGES / 4; page += 1) {
     for (const ownerId of [userIds[page], undefined]) {
       for (const beforeId of [undefined, Math.floor(middle)]) {

@@ -76,13 +76,17 @@ describe('the history', () => {
 });
 
 describe('a lease that is old', () => {
+  const update = (table: string, key: string, ...sets: [string, string]): [string, string] => [
+    `UPDATE ${table} SET ${sets[0]} WHERE ${key} = ?`,
+    `UPDATE ${table} SET ${sets[1]} WHERE ${key} = ?`,
+  ];
   const NEEDED: [why: string, keep: string, letGo: string][] = [
-    ['has an account that is not wiped', "UPDATE placements SET state = 'wiping' WHERE lease_id = ?", "UPDATE placements SET state = 'wiped' WHERE lease_id = ?"],
-    ['has a home in the store', 'UPDATE checkpoints SET due_at = UTC_TIMESTAMP(3) WHERE lease_id = ?', 'UPDATE checkpoints SET due_at = NULL WHERE lease_id = ?'],
+    ['has an account that is not wiped', ...update('placements', 'lease_id', "state = 'wiping'", "state = 'wiped'")],
+    ['has a home in the store', ...update('checkpoints', 'lease_id', 'due_at = UTC_TIMESTAMP(3)', 'due_at = NULL')],
     ['is on a node', 'UPDATE nodes SET lease_id = ?', 'UPDATE nodes SET lease_id = NULL WHERE lease_id = ?'],
-    ['had to wait for its wipe until lately', 'UPDATE leases SET ended_at = UTC_TIMESTAMP(3) WHERE id = ?', 'UPDATE leases SET ended_at = ends_at WHERE id = ?'],
-    ['is being ended', "UPDATE leases SET state = 'ending', ended_at = NULL WHERE id = ?", "UPDATE leases SET state = 'ended', ended_at = ends_at WHERE id = ?"],
-    ['has the newest account of its node', 'UPDATE placements SET uid = 100000 WHERE lease_id = ?', 'UPDATE placements SET uid = 70001 WHERE lease_id = ?'],
+    ['had to wait for its wipe until lately', ...update('leases', 'id', 'ended_at = UTC_TIMESTAMP(3)', 'ended_at = ends_at')],
+    ['is being ended', ...update('leases', 'id', "state = 'ending', ended_at = NULL", "state = 'ended', ended_at = ends_at")],
+    ['has the newest account of its node', ...update('placements', 'lease_id', 'uid = 100000', 'uid = 70001')],
   ];
   it.each(NEEDED)('R24: stays with all that belongs to it while it %s', async (_why, keep, letGo) => {
     const { id } = await ended(401);
@@ -107,7 +111,8 @@ describe('a lease that is old', () => {
     await newest();
     await pruneAll(aPruner(db));
     expect(await count(db, 'SELECT COUNT(*) FROM rents JOIN leases ON rents.id = rent_id WHERE leases.id = ?', [young.id])).toBe(1);
-    await age(db, 'UPDATE leases SET created_at = created_at - INTERVAL 2 DAY, ended_at = ended_at - INTERVAL 2 DAY, ends_at = ends_at - INTERVAL 2 DAY WHERE id = ?', [young.id]);
+    const older = ['created_at', 'ended_at', 'ends_at'].map((column) => `${column} = ${column} - INTERVAL 2 DAY`).join(', ');
+    await age(db, `UPDATE leases SET ${older} WHERE id = ?`, [young.id]);
     await pruneAll(aPruner(db));
     expect(await count(db, 'SELECT COUNT(*) FROM rents JOIN leases ON rents.id = rent_id')).toBe(1);
   }, 30_000);

@@ -28,13 +28,15 @@ export async function anEndedLease(db: Knex, { days, ...of }: { userId: number; 
   const lease = await aLease(db, of);
   await age(
     db,
-    `UPDATE leases SET state = 'ended', occupied_node_id = NULL, created_at = created_at - INTERVAL ? DAY, ends_at = UTC_TIMESTAMP(3) - INTERVAL ? DAY,
-            ended_at = UTC_TIMESTAMP(3) - INTERVAL ? DAY WHERE id = ?`,
+    `UPDATE leases SET state = 'ended', occupied_node_id = NULL, created_at = created_at - INTERVAL ? DAY,
+            ends_at = UTC_TIMESTAMP(3) - INTERVAL ? DAY, ended_at = UTC_TIMESTAMP(3) - INTERVAL ? DAY WHERE id = ?`,
     [days + 1, days, days, lease.id],
   );
-  await age(db, "UPDATE placements SET state = 'wiped', current_lease_id = NULL, wiped_at = UTC_TIMESTAMP(3), report = '{}' WHERE lease_id = ?", [lease.id]);
+  const wiped = "state = 'wiped', current_lease_id = NULL, wiped_at = UTC_TIMESTAMP(3), report = '{}'";
+  await age(db, `UPDATE placements SET ${wiped} WHERE lease_id = ?`, [lease.id]);
   await age(db, 'UPDATE nodes SET lease_id = NULL WHERE id = ?', [of.nodeId]);
-  await db.raw('INSERT INTO extensions (lease_id, ends_before, ends_after, extended_by) VALUES (?, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 DAY, 1)', [lease.id]);
+  const [columns, values] = ['lease_id, ends_before, ends_after, extended_by', '?, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 DAY, 1'];
+  await db.raw(`INSERT INTO extensions (${columns}) VALUES (${values})`, [lease.id]);
   await db.raw("INSERT INTO checkpoints (lease_id, enabled, archives) VALUES (?, 1, '[]')", [lease.id]);
   await anEvent(db, days, lease.id);
   return lease;
@@ -48,18 +50,30 @@ export async function anEvent(db: Knex, days: number, leaseId?: number): Promise
 /** Rows of each table of the history. */
 export async function countHistory(db: Knex): Promise<Record<string, number>> {
   const tables = ['leases', 'rents', 'placements', 'extensions', 'checkpoints', 'events'];
-  const counts = await rows<{ name: string; n: number }>(db, tables.map((name) => `SELECT '${name}' AS name, COUNT(*) AS n FROM ${name}`).join(' UNION ALL '));
+  const sql = tables.map((name) => `SELECT '${name}' AS name, COUNT(*) AS n FROM ${name}`).join(' UNION ALL ');
+  const counts = await rows<{ name: string; n: number }>(db, sql);
   return Object.fromEntries(counts.map(({ name, n }) => [name, n]));
 }
 
+const daysAgo = (days: number): string => `UTC_TIMESTAMP(3) - INTERVAL ${days} DAY`;
+
+interface Filling {
+  userId: number;
+  nodeId: number;
+  n: number;
+  perRent?: number;
+}
+
 /** Inserts leases that ended 450 days ago, with the ids from 1 on. They share one node, whose newest account stays with its rent. */
-export async function fillHistory(db: Knex, { userId, nodeId, n, perRent = 1 }: { userId: number; nodeId: number; n: number; perRent?: number }): Promise<void> {
+export async function fillHistory(db: Knex, { userId, nodeId, n, perRent = 1 }: Filling): Promise<void> {
   const rents = n / perRent;
   await db.raw(`INSERT INTO rents (id, user_id, request_hash) SELECT seq, ?, 'h' FROM seq_1_to_${rents}`, [userId]);
   await db.raw(
     `INSERT INTO leases (id, rent_id, user_id, state, requirements, public_keys, created_at, ends_at, ended_at)
-     SELECT seq, 1 + seq % ${rents}, ?, 'ended', '{}', '[]', UTC_TIMESTAMP(3) - INTERVAL 500 DAY, UTC_TIMESTAMP(3) - INTERVAL 450 DAY, UTC_TIMESTAMP(3) - INTERVAL 450 DAY
+     SELECT seq, 1 + seq % ${rents}, ?, 'ended', '{}', '[]', ${daysAgo(500)}, ${daysAgo(450)}, ${daysAgo(450)}
        FROM seq_1_to_${n}`, [userId]);
-  await db.raw(`INSERT INTO placements (lease_id, node_id, generation, state, username, uid) SELECT id, ?, 1, 'wiped', CONCAT('orn-', id), 70000 + id FROM leases`, [nodeId]);
+  await db.raw(
+    `INSERT INTO placements (lease_id, node_id, generation, state, username, uid)
+     SELECT id, ?, 1, 'wiped', CONCAT('orn-', id), 70000 + id FROM leases`, [nodeId]);
   await db.raw("INSERT INTO events (type, actor, lease_id, at, data) SELECT 'lease.active', 'test', id, ends_at, '{}' FROM leases");
 }

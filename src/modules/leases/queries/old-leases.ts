@@ -18,11 +18,12 @@ export async function lockOldLeases(tx: Tx, state: OverState, window: Window): P
 }
 
 /** The placement with the highest uid of a node. Later uids of that node begin above it, because the node refuses lower ones. */
-const NEWEST_UID = 'SELECT n.uid FROM placements n FORCE INDEX (placements_uid) WHERE n.node_id = p.node_id ORDER BY n.uid DESC LIMIT 1';
+const NEWEST_UID = `SELECT n.uid FROM placements n FORCE INDEX (placements_uid)
+   WHERE n.node_id = p.node_id ORDER BY n.uid DESC LIMIT 1`;
 
 /**
- * Returns which of these leases must stay: those that ended lately, that a node or a home backup still refers to, with an account that is not
- * wiped, or with the newest account of a node in service.
+ * Returns which of these leases must stay: those that ended lately, that a node or a home backup still refers to, with an account that is
+ * not wiped, or with the newest account of a node in service.
  */
 async function findNeeded(tx: Tx, ids: number[], days: number): Promise<Set<number>> {
   if (ids.length === 0) {
