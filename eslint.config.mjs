@@ -9,7 +9,7 @@ const wallClock = [
 const environment = [ban("MemberExpression[object.name='process'][property.name='env']", 'Only src/config reads the environment.')];
 const exit = [ban("CallExpression[callee.object.name='process'][callee.property.name='exit']", 'Only src/main.ts ends the process.')];
 const LOCK = '/\\b(FOR\\s+UPDATE|SKIP\\s+LOCKED|LOCK\\s+IN\\s+SHARE\\s+MODE)\\b/i';
-const rowLocks = [`Literal[value=${LOCK}]`, `TemplateElement[value.raw=${LOCK}]`].map((selector) => ban(selector, 'Row locks live in modules/*/queries and db/work-queue.'));
+const rowLocks = [`Literal[value=${LOCK}]`, `TemplateElement[value.raw=${LOCK}]`].map((selector) => ban(selector, 'Row locks live in modules/*/queries, db/work-queue and db/old-rows.'));
 // A transaction refuses the second statement at run time; a batch is named otherwise than `tx`.
 const atOnce = [
   ban("CallExpression[callee.object.name='Promise'] CallExpression:not(CallExpression[callee.name='transaction'] *) > Identifier.arguments[name='tx']",
@@ -48,5 +48,5 @@ export default tseslint.config(
   { files: ['src/lib/**/*.ts'], ignores: ['**/*.test.ts'], rules: { 'no-restricted-syntax': ['error', ...except('wallClock')] } },
   { files: ['src/config/**/*.ts'], ignores: ['**/*.test.ts'], rules: { 'no-restricted-syntax': ['error', ...except('environment')] } },
   { files: ['src/main.ts', 'src/agent-main.ts'], rules: { 'no-restricted-syntax': ['error', ...except('exit', 'environment')] } },
-  { files: ['src/modules/*/queries/**/*.ts', 'src/db/work-queue.ts'], rules: { 'no-restricted-syntax': ['error', ...except('rowLocks')] } },
+  { files: ['src/modules/*/queries/**/*.ts', 'src/db/work-queue.ts', 'src/db/old-rows.ts'], rules: { 'no-restricted-syntax': ['error', ...except('rowLocks')] } },
 );

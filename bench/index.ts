@@ -7,6 +7,7 @@ import { failover } from './failover';
 import { gateway } from './gateway';
 import { batchedClaims } from './batched-claims';
 import { heartbeat } from './heartbeat';
+import { history } from './history';
 import { keepaliveProbes } from './keepalive-probes';
 import { load } from './load';
 import { peers } from './peers';
@@ -21,5 +22,5 @@ import { prefork } from './prefork';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, batchedClaims, peers, postRent, rent, crowd, prefork, probe, keepaliveProbes, sweep, heartbeat, load, rest, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim, batchedClaims, peers, postRent, rent, crowd, prefork, probe, keepaliveProbes, sweep, heartbeat, load, rest, history, failover, prompt, gateway, tunnels, agentMemory, containers,
 ];

@@ -18,6 +18,8 @@ export interface WorkConfig {
     prefork: boolean;
     rentWaitSeconds: number;
     outageSeconds: number;
+    /** 0: ended leases and events are kept for ever. */
+    historyDays: number;
   };
   intervals: { migrateSeconds: number; expireSeconds: number; workSeconds: number; watchSeconds: number };
   retry: { firstSeconds: number; maxSeconds: number };
@@ -55,6 +57,12 @@ export function readWork(env: EnvReader, constants: Constants): WorkConfig {
       }),
       rentWaitSeconds: constants.rentWaitSeconds,
       outageSeconds: constants.outageSeconds,
+      historyDays: env.integer('ORION_HISTORY_DAYS', {
+        default: 400, min: 0, max: 36_500, unit: 'days', roles: ['scheduler'],
+        doc:
+          'A scheduler deletes ended leases and events that are older ([what, and what stays](operations.md#history)). 0: they are kept ' +
+          'for ever.',
+      }),
     },
     intervals: {
       migrateSeconds: constants.migrateIntervalSeconds,

@@ -153,6 +153,7 @@ function toSettings(config: Readonly<ControlPlaneConfig>): FlowSettings {
     claimSeconds: work.claimSeconds,
     rentWaitSeconds: work.rentWaitSeconds,
     outageSeconds: work.outageSeconds,
+    historyDays: work.historyDays,
     uids: config.uids,
     health: {
       deadAfterFailures: DEAD_AFTER_FAILURES,

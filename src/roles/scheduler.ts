@@ -3,6 +3,7 @@ import { type CheckpointContext, checkpointJob, checkpointSweepJob } from '../fl
 import type { WorkContext } from '../flows/support/context';
 import { expireJob } from '../flows/leases/expire-leases';
 import { createKeepaliveProbes, keepaliveProbeJob, type KeepaliveProbes, shardsJob } from '../flows/health/keepalive-probes';
+import { firstPruneRound, pruneJob } from '../flows/leases/prune-history';
 import { migrateJob } from '../flows/migration/migrate-leases';
 import { outdatedAccountsJob } from '../flows/placements/outdated-accounts';
 import { pendingJob } from '../flows/enrolment/pending-nodes';
@@ -55,6 +56,7 @@ export function startScheduler(plane: WorkPlane): RunningRole {
     bind(watchJob, { ...ctx, round: { after: 0 } }),
     bind(expireJob, ctx),
     bind(pendingJob, ctx),
+    bind(pruneJob, { ...ctx, round: firstPruneRound() }),
     bind(wipeJob, ctx),
     bind(placementJob, ctx),
     bind(outdatedAccountsJob, ctx),

@@ -17,6 +17,7 @@ export const testSettings: FlowSettings = {
   heartbeatOverdueSeconds: 25,
   maxPendingNodes: 1000,
   outageSeconds: 10,
+  historyDays: 400,
   uids: { first: 70_000, last: 2_000_000_000 },
   gatewayKey: null,
   gatewayOnly: false,

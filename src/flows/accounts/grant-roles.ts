@@ -3,6 +3,7 @@ import { grantAll, type Grants } from '../../db/grant';
 
 const INSERT = ['INSERT'] as const;
 const UPDATE = ['UPDATE'] as const;
+const DELETE = ['DELETE'] as const;
 const CHANGE = ['INSERT', 'UPDATE'] as const;
 const ALL = ['INSERT', 'UPDATE', 'DELETE'] as const;
 
@@ -12,7 +13,8 @@ const OF_PEOPLE = ['users', 'sessions', 'join_tokens', 'revoked_tokens', 'rate_l
 const MAY_ENTER = { users: ['id', 'disabled_at'] };
 
 /**
- * Rights of the database user of each role. None of them may change the schema, grant rights, read files, or change or delete an event.
+ * Rights of the database user of each role. None of them may change the schema, grant rights, read files, or change an event. Only the
+ * scheduler may delete events and leases, when they are older than the kept history.
  * Every table that a role writes must be listed here: `test/e2e/database-users.test.ts` runs the life of a lease with these users.
  */
 export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
@@ -48,15 +50,17 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
       nodes: ['UPDATE', 'DELETE'],
       uid_blocks: INSERT,
       heartbeats: ALL,
-      tunnels: ['DELETE'],
-      leases: UPDATE,
-      placements: CHANGE,
+      tunnels: DELETE,
+      rents: DELETE,
+      leases: ['UPDATE', 'DELETE'],
+      placements: ALL,
+      extensions: DELETE,
       checkpoints: ALL,
       control_plane: UPDATE,
       probe_owners: ALL,
       probe_shards: UPDATE,
       job_reports: ALL,
-      events: INSERT,
+      events: ['INSERT', 'DELETE'],
     },
   },
   orion_gateway: { hidden: OF_PEOPLE, partly: MAY_ENTER, writes: { nodes: UPDATE, events: INSERT } },

@@ -68,6 +68,8 @@ export interface FlowSettings {
   uids: UidRange;
   /** Silence of all schedulers after which health is judged anew (I8). */
   outageSeconds: number;
+  /** Days that ended leases and events are kept; 0: for ever. */
+  historyDays: number;
   /** Null: home backups are off. */
   checkpoints: CheckpointSettings | null;
   jobs: JobSettings;

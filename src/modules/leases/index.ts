@@ -4,6 +4,7 @@ export * from './lease-term';
 export * from './queries/access';
 export * from './queries/find-leases';
 export * from './queries/list-leases';
+export * from './queries/old-leases';
 export * from './queries/placements';
 export * from './queries/rents';
 export * from './queries/transitions';

@@ -11,6 +11,7 @@ export const LEASE_MOVES = {
   endOnLostNode: { from: RUNNING, to: 'ended', cause: 'expired, released or revoked on a lost node' },
   fail: { from: RUNNING, to: 'failed', cause: 'no node could make an account of its rent' },
   finish: { from: ['ending'], to: 'ended', cause: 'wipe verified, or node lost' },
+  prune: { from: ['ended', 'failed'], to: null, cause: 'older than the kept history' },
 } as const satisfies Moves<LeaseState>;
 
 /** Every change of a placement's state. */
@@ -20,6 +21,7 @@ export const PLACEMENT_MOVES = {
   resume: { from: ['creating', 'present'], to: 'creating', cause: 'its node came back' },
   retire: { from: ['creating', 'present'], to: 'wiping', cause: 'lease ended or moved' },
   wipe: { from: ['wiping'], to: 'wiped', cause: 'wipe verified' },
+  prune: { from: ['wiped'], to: null, cause: 'its lease is pruned' },
 } as const satisfies Moves<PlacementState>;
 
 export const leaseState = stateSql({ table: 'leases', column: 'state', moves: LEASE_MOVES });

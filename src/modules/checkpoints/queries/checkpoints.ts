@@ -1,4 +1,4 @@
-import { execute, fromJson, type Id, IN_SECONDS, rowsOf, selectFirst, selectRows } from '../../../db/sql';
+import { execute, fromJson, type Id, IN_SECONDS, marks, rowsOf, selectFirst, selectRows } from '../../../db/sql';
 import type { Db, Tx } from '../../../db/transaction';
 import { claimDue, renewClaim, type WorkQueue } from '../../../db/work-queue';
 import type { FinalBackup } from '../final-backup';
@@ -165,3 +165,9 @@ export async function selectForgotten(db: Db, leaseIds: number[]): Promise<numbe
   return leaseIds.filter((id) => !known.has(id));
 }
 
+/** Deletes the home backups' rows of these leases. Nothing of them is stored any more. */
+export async function deleteCheckpoints(tx: Tx, leaseIds: number[]): Promise<void> {
+  if (leaseIds.length > 0) {
+    await execute(tx, `DELETE FROM checkpoints WHERE lease_id IN (${marks(leaseIds)})`, leaseIds);
+  }
+}
