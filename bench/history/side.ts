@@ -51,7 +51,7 @@ export async function openSide(lab: Lab, mariadb: MariaDb, { nodes, history }: F
   const users = await Promise.all(userIds.slice(0, USERS).map((id) => findUser(db, id)));
   const ctx = createTestContext(db, createFakeProvisioner(), { historyDays: KEPT_DAYS });
   const rentMany = renter(createReserve(ctx), users);
-  const scrape = createScrape({ db, metrics: createMetrics(), logger: silentLogger });
+  const scrape = createScrape({ scrapes: db, metrics: createMetrics(), logger: silentLogger });
   const free = await remover(db);
   return {
     ctx,
