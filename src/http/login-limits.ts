@@ -26,7 +26,7 @@ export interface LoginCounters {
 }
 
 /** A request with a password or a one-time code. */
-export interface Attempt {
+interface Attempt {
   req: CallRequest;
   /** Name of the caller, who is logged in. Undefined: the body contains the name. */
   username: string | undefined;

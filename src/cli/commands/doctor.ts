@@ -98,7 +98,8 @@ async function checkLogin(context: CommandContext, login: { server: string; toke
       const { data: { user } } = await api.call((orion) => orion['/api/me'].GET());
       return [good('login', `logged in as ${user.username}`), ...(user.role === 'admin' ? await checkJobs(api) : [])];
     } catch (error) {
-      return [bad('login', messageOf(error), 'Log in with: orion login')];
+      const mustChange = error instanceof ApiError && error.problem.code === 'password_change_required';
+      return [bad('login', messageOf(error), mustChange ? 'Change it with: orion passwd' : 'Log in with: orion login')];
     }
   });
 }

@@ -9,7 +9,7 @@ import type { Session } from '../types';
 export async function voidTokens(tx: Tx, id: number): Promise<void> {
   await execute(
     tx,
-    "UPDATE users SET tokens_valid_from = GREATEST(UTC_TIMESTAMP(3), COALESCE(tokens_valid_from, '1970-01-01')) + INTERVAL 1000 MICROSECOND WHERE id = ?",
+    'UPDATE users SET tokens_valid_from = GREATEST(UTC_TIMESTAMP(3), COALESCE(tokens_valid_from, created_at)) + INTERVAL 1000 MICROSECOND WHERE id = ?',
     [id],
   );
 }
