@@ -1,5 +1,6 @@
+import mysql, { type RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, sshExec, untilHeld, type WorkerFleet } from '../lab';
+import { type DatabaseAccess, eventually, sshExec, type WorkerFleet } from '../lab';
 import { throughGateway } from '../support/gateway-client';
 import { type RunningGateway, startSystem, type System } from '../support/system';
 import { type ReceivedSpan, startTraceReceiver, type TraceReceiver } from '../support/trace-receiver';
@@ -10,6 +11,23 @@ type Line = Record<string, unknown> & { message: string };
 /** The log lines of a process that contain a text, as grep finds them. */
 const grep = ({ log }: { log: () => string }, text: string): Line[] => log().split('\n').filter((line) => line.includes(text)).map((line) => JSON.parse(line) as Line);
 
+interface Ordered {
+  leaseId: number;
+  traceId: string;
+  requestId: string;
+}
+
+/** Locks the row of the first placement as soon as it exists, so that no process can complete it. `release` ends the lock. */
+async function lockPlacement(access: DatabaseAccess): Promise<Ordered & { release: () => Promise<void> }> {
+  const connection = await mysql.createConnection({ ...access });
+  await connection.query("SET SESSION tx_isolation = 'READ-COMMITTED'");
+  await connection.beginTransaction();
+  const sql = 'SELECT lease_id AS leaseId, SUBSTR(traceparent, 4, 32) AS traceId, request_id AS requestId FROM placements WHERE current_lease_id IS NOT NULL FOR UPDATE';
+  const find = async (): Promise<Ordered | undefined> => (await connection.query<(Ordered & RowDataPacket)[]>(sql))[0][0];
+  const found = await eventually(find, { what: 'a placement exists', timeoutMs: 20_000, everyMs: 5 });
+  return { ...found, release: () => connection.end() };
+}
+
 describe('a rent whose API dies before its account is complete', () => {
   let system: System;
   let receiver: TraceReceiver;
@@ -18,7 +36,7 @@ describe('a rent whose API dies before its account is complete', () => {
   beforeAll(async () => {
     receiver = await startTraceReceiver();
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: '50' };
-    system = await startSystem({ apis: 2, schedulers: 1, gateway: true, faults: { steps: true }, env });
+    system = await startSystem({ apis: 2, schedulers: 1, gateway: true, env });
     gateway = await system.startGateway();
     fleet = await system.launchWorkers(2);
     await system.untilFree(2, 60_000);
@@ -35,14 +53,12 @@ describe('a rent whose API dies before its account is complete', () => {
   it('R40: is told by its trace id: API, play, scheduler, gateway, and the move after the death of its node', async () => {
     const ada = await system.tenant();
     const [, dying] = system.apis;
-    const held = untilHeld([dying?.steps].flatMap((steps) => steps ?? []), 'placement.made');
+    const locking = lockPlacement(system.access);
     ada.rent({ at: dying?.url ?? '' }).catch(() => undefined);
-    await held;
-    const [{ id, trace, requestId }] = await system.sql<{ id: number; trace: string; requestId: string }>(
-      'SELECT lease_id AS id, SUBSTR(traceparent, 4, 32) AS trace, request_id AS requestId FROM placements WHERE current_lease_id IS NOT NULL',
-    ) as [{ id: number; trace: string; requestId: string }];
-    await eventually(() => spansOf(trace).some(({ name }) => name === 'play create_user.yml'), { what: 'the play of the API is received', timeoutMs: 10_000 });
+    const { leaseId: id, traceId: trace, requestId, release } = await locking;
+    await received('the play of the API', () => spansOf(trace).find(({ name }) => name === 'play create_user.yml'));
     await dying?.kill9();
+    await release();
     const lease = await ada.untilLease(id, 'is active', ({ state }) => state === 'active');
     const login = await sshExec(throughGateway(ada, lease, gateway), 'echo in');
     expect(login.stdout).toContain('in');
@@ -56,11 +72,10 @@ describe('a rent whose API dies before its account is complete', () => {
     ]);
     expect(story.flat().filter((line) => line['requestId'] !== requestId)).toEqual([]);
 
-    const later = await received('the trace of the scheduler', () => linkedTo(trace, 'placement'));
-    await received('the gateway session', () => linkedTo(trace, 'gateway-session'));
-    const both = [...spansOf(trace), ...spansOf(later.traceId)];
+    const linked = [await received('the work of the scheduler', () => linkedTo(trace, 'placement')), await received('the session', () => linkedTo(trace, 'gateway-session'))];
+    const both = [trace, ...linked.map(({ traceId }) => traceId)].flatMap(spansOf);
     expect(both.length).toBeGreaterThanOrEqual(12);
-    expect(new Set(both.map(({ service }) => service))).toEqual(new Set(['orion-api', 'orion-scheduler']));
+    expect(new Set(both.map(({ service }) => service))).toEqual(new Set(['orion-api', 'orion-scheduler', 'orion-gateway']));
     const { id: nodeId } = await system.node(lease.node?.hostname ?? '');
     const onNode = both.filter(({ attributes }) => attributes['orion.node.id'] === nodeId).map(({ name }) => name);
     expect(onNode).toEqual(expect.arrayContaining(['play create_user.yml', 'ssh login', 'ssh command']));
