@@ -8,6 +8,7 @@ const rule = (name, path, to) => ({ name, severity: 'error', from: { path, pathN
 const FLOWS = {
   support: [],
   accounts: [],
+  audit: [],
   leases: ['accounts'],
   nodes: [],
   enrolment: ['nodes'],

@@ -12,7 +12,8 @@ const OF_PEOPLE = ['users', 'join_tokens', 'revoked_tokens', 'rate_limits'];
 const MAY_ENTER = { users: ['id', 'disabled_at'] };
 
 /**
- * Rights of the database user of each role. None of them may change the schema, grant rights, read files, or change or delete an event.
+ * Rights of the database user of each role. None of them may change the schema, grant rights, read files, or change an event.
+ * Only schedulers may delete events: those that are sealed and too old to keep.
  * Every table that a role writes must be listed here: `test/e2e/database-users.test.ts` runs the life of a lease with these users.
  */
 export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
@@ -55,7 +56,10 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
       probe_owners: ALL,
       probe_shards: UPDATE,
       job_reports: ALL,
-      events: INSERT,
+      leaders: UPDATE,
+      events: ['INSERT', 'DELETE'],
+      audit_entries: INSERT,
+      audit_heads: ['INSERT', 'DELETE'],
     },
   },
   orion_gateway: { hidden: OF_PEOPLE, partly: MAY_ENTER, writes: { nodes: UPDATE, events: INSERT } },

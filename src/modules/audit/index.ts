@@ -2,3 +2,5 @@ export * from './types';
 export * from './follow-events';
 export * from './refusals';
 export * from './queries/events';
+export * from './queries/entries';
+export * from './queries/heads';
