@@ -12,6 +12,6 @@ export const ENDPOINTS = [
   leases.rentNodes, leases.extendLease, leases.releaseLease, leases.listLeases, leases.showLease,
   nodes.listNodes, nodes.streamNodes, nodes.approveNode, nodes.drainNode, nodes.undrainNode, nodes.quarantineNode, nodes.retireNode, nodes.labelNode, nodes.limitNode, nodes.decideSharedStorage,
   tokens.issueToken, tokens.listTokens, tokens.revokeToken,
-  jobs.listJobs, audit.listEvents,
-  workers.challengeMachine, workers.registerMachine, workers.register, workers.heartbeat, workers.leaveFleet,
+  jobs.listJobs, audit.listEvents, audit.showAuditHead, audit.proveAuditRange, audit.listAuditEntries,
+  workers.challengeMachine, workers.registerMachine, workers.register, workers.heartbeat, workers.leaveFleet, workers.proveAuditLog,
 ] as const;

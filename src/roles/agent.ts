@@ -1,9 +1,10 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createAccountRecords } from '../agent/account-records';
+import { type AuditWitness, createAuditWitness } from '../agent/audit-witness';
 import { openContact, type Contact } from '../agent/contact';
 import { type ControlPlane, createControlPlane, type Post } from '../agent/control-plane';
 import { createControlTrust, type ControlTrust } from '../agent/control-trust';
-import { createCredentialStore } from '../agent/credential-store';
+import { createCredentialStore, type CredentialStore } from '../agent/credential-store';
 import { examineMachine, type Check, type ContactDeps } from '../agent/doctor';
 import { endAccount } from '../agent/end-account';
 import { readHostKey, readVitals } from '../agent/facts';
@@ -57,6 +58,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir: config.stateDir, reason: messageOf(error) }));
 
   const stopping = new AbortController();
+  const witness = createWitness(config, { clock, logger, controlPlane, credentials, signal: stopping.signal });
   const registered = new AbortController();
   const fenceLoop = createFenceLoop(config, { clock, logger }, () => {
     if (self.hasMoved()) {
@@ -70,18 +72,19 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     clock,
     logger,
     describeSelf: () => self.describe(),
-    describeState: async () => ({ ...news.pick(await readVitals()), self: await self.news(), statement: await trust.statementHash(), ...(await describeState(config, { fence, expiries })) }),
+    describeState: async () => ({ ...news.pick(await readVitals()), self: await self.news(), statement: await trust.statementHash(), ...(await witness.describe()), ...(await describeState(config, { fence, expiries })) }),
     readHostKey: () => readHostKey(config.hostKeyFile),
     applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
     onRegistered: () => {
       self.registered();
       registered.abort();
     },
-    onHeartbeat: (answer) => {
+    onHeartbeat: async (answer) => {
       news.accepted();
       expiries.note(answer.accounts);
       self.answered(answer.selfAccepted);
-      return config.manageAccounts ? fence.noteContact(answer) : Promise.resolve();
+      await (config.manageAccounts ? fence.noteContact(answer) : undefined);
+      await witness.answered(answer.audit);
     },
     pace: (intervalSeconds) => paceOf(contact.limitSeconds(), intervalSeconds),
     rest,
@@ -157,6 +160,21 @@ export function examineAsAgent(config: AgentConfig | { faults: string[] }, { log
   };
   return examineMachine({ sshPort: localSsh.port, stateDir, hostKeyFile, faults: [], hostname, contact });
 }
+
+interface WitnessDeps extends AgentDeps {
+  controlPlane: ControlPlane;
+  credentials: CredentialStore;
+  signal: AbortSignal;
+}
+
+const createWitness = ({ stateDir, auditHeadSeconds: intervalSeconds }: AgentConfig, { clock, logger, controlPlane, credentials, signal }: WitnessDeps): AuditWitness =>
+  createAuditWitness({
+    stateDir, intervalSeconds, clock, logger,
+    prove: async (sizes) => {
+      const credential = await credentials.find();
+      return credential === undefined ? { kind: 'failed', reason: 'there is no credential' } : controlPlane.proveAudit(sizes, credential, signal);
+    },
+  });
 
 const createTrust = ({ stateDir, controlFingerprint: configured, endpoint }: AgentConfig, logger: Logger): ControlTrust =>
   createControlTrust({ stateDir, configured, secure: endpoint.startsWith('https:'), logger });

@@ -1,20 +1,13 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { rawPublicKey } from '../raw-keys';
+import { aLogKey } from '../../../test/support/log-key';
 import { leafHash } from './hashes';
 import { openHead, originOf, parseLogKey, signHead, verifierKeyOf } from './note';
-
-function aKey(): { publicKey: string; sign: (data: Buffer) => string } {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const blob = Buffer.concat([Buffer.from('0000000b7373682d6564323535313900000020', 'hex'), rawPublicKey(publicKey)]);
-  return { publicKey: `ssh-ed25519 ${blob.toString('base64')}`, sign: (data) => sign(null, data, privateKey).toString('base64url') };
-}
 
 const head = { size: 7, root: leafHash('a'), at: new Date('2026-01-31T10:20:30.456Z') };
 
 describe('a signed head', () => {
   it('R41: is a note with origin, size, root, time and one signature', () => {
-    const key = aKey();
+    const key = aLogKey();
     const lines = signHead(head, key).split('\n');
     expect(lines.slice(0, 5)).toEqual([originOf(key.publicKey), '7', head.root.toString('base64'), 'time 2026-01-31T10:20:30.456Z', '']);
     expect(lines[5]).toMatch(/^— orion-audit-[0-9a-f]{16} [A-Za-z0-9+/]{91}=$/);
@@ -22,13 +15,13 @@ describe('a signed head', () => {
   });
 
   it('R41: is read with the key of its log, and with no other key', () => {
-    const key = aKey();
+    const key = aLogKey();
     expect(openHead(signHead(head, key), key.publicKey)).toEqual({ ...head, origin: originOf(key.publicKey) });
-    expect(openHead(signHead(head, key), aKey().publicKey)).toBeUndefined();
+    expect(openHead(signHead(head, key), aLogKey().publicKey)).toBeUndefined();
   });
 
   it('R41: is not read when a byte of it changed', () => {
-    const key = aKey();
+    const key = aLogKey();
     const note = signHead(head, key);
     for (let at = 0; at < note.length - 3; at += 1) {
       const other = `${note.slice(0, at)}${note.charAt(at) === '1' ? '2' : '1'}${note.slice(at + 1)}`;
@@ -37,14 +30,14 @@ describe('a signed head', () => {
   });
 
   it('R41: is read with a further signature of another name', () => {
-    const key = aKey();
+    const key = aLogKey();
     expect(openHead(`${signHead(head, key)}— witness.example AAAAAAAA\n`, key.publicKey)).toMatchObject({ size: 7 });
   });
 });
 
 describe('the public key of a log', () => {
   it('R41: is read in both forms', () => {
-    const { publicKey } = aKey();
+    const { publicKey } = aLogKey();
     expect(parseLogKey(`${publicKey} a comment\n`)).toBe(publicKey);
     expect(parseLogKey(verifierKeyOf(publicKey))).toBe(publicKey);
   });

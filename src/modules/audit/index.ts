@@ -4,3 +4,4 @@ export * from './refusals';
 export * from './queries/events';
 export * from './queries/entries';
 export * from './queries/heads';
+export * from './head-cache';

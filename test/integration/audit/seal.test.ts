@@ -45,10 +45,13 @@ function dieAt(pool: Knex, nth: number, when: 'before' | 'after'): () => void {
     };
     connection.query = (sql: unknown, bindings: unknown, done: (error: Error | null, result?: unknown) => void) => {
       sent += 1;
-      if (sent < nth || sent > nth) {
-        return sent < nth ? query(sql, bindings, done) : die(done);
+      if (sent < nth) {
+        query(sql, bindings, done);
+      } else if (sent === nth && when === 'after') {
+        query(sql, bindings, () => die(done));
+      } else {
+        die(done);
       }
-      return when === 'before' ? die(done) : query(sql, bindings, () => die(done));
     };
     return connection;
   };
