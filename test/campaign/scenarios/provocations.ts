@@ -1,5 +1,6 @@
 import type { Violation } from '../../checker/evidence';
 import { carryOut, openArena, type Provocation } from '../provocations/arena';
+import { OF_AUDIT } from '../provocations/of-audit';
 import { OF_CLIENTS } from '../provocations/of-clients';
 import { OF_RIGHTS } from '../provocations/of-rights';
 import { OF_SCHEDULERS } from '../provocations/of-schedulers';
@@ -51,7 +52,7 @@ export const provocations = scenarioOf(
   'provocations',
   'what clients, schedulers and outages can do to each other, each by itself and on purpose; plays are answered at once in place of Ansible',
   ON_TABLES,
-  [...OF_CLIENTS, ...OF_SCHEDULERS],
+  [...OF_CLIENTS, ...OF_SCHEDULERS, ...OF_AUDIT],
 );
 
 export const provocationsOnNodes = scenarioOf('provocations-real', 'what tenants leave and machines do, each by itself and on purpose, with real Ansible and sshd', ON_MACHINES, [...ON_NODES, ...OF_RIGHTS]);
