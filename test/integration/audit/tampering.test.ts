@@ -1,10 +1,19 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { createAuditWitness, listKeptHeads } from '../../../src/agent/audit-witness';
+import { createControlPlane } from '../../../src/agent/control-plane';
+import { postJson } from '../../../src/agent/http';
 import type { AuditEntry, AuditHead, Page } from '../../../src/contract';
+import { systemClock } from '../../../src/lib/clock';
+import { silentLogger } from '../../../src/lib/logger';
 import { EXPORT_FORMAT } from '../../../src/lib/tree/export';
 import { openHead, parseLogKey } from '../../../src/lib/tree/note';
 import { isConsistent } from '../../../src/lib/tree/proofs';
 import type { User } from '../../../src/modules/accounts';
 import { findNewestHead } from '../../../src/modules/audit';
+import { eventually } from '../../lab';
 import { startTestApi, type TestApi } from '../../support/api';
 import { aNode, aUser } from '../../support/builders';
 import { openTestDatabase, rows, type TestDatabase } from '../../support/database';
@@ -149,5 +158,53 @@ describe('the sealed log of the API', () => {
     const events = await rows<{ actor: string; node_id: number; data: string }>(database.db, "SELECT actor, node_id, data FROM events WHERE type = 'audit.disputed'");
     expect(events).toMatchObject([{ actor: `node:${id}`, node_id: id }]);
     expect(String(events[0]?.data)).toContain('another root');
+  });
+});
+
+describe('an agent', () => {
+  let stateDir: string;
+  beforeEach(() => {
+    stateDir = mkdtempSync(join(tmpdir(), 'orion-witness-'));
+  });
+  afterEach(() => rmSync(stateDir, { recursive: true }));
+
+  /** An agent that asks in each heartbeat. */
+  async function anAgent(): Promise<{ callHome: () => Promise<void> }> {
+    const { credential } = await aNode(database.db);
+    const controlPlane = createControlPlane({
+      post: ({ path, ...call }) => postJson(`${api.agentsUrl}${path}`, { ...call, maxBytes: 100_000 } as never),
+    } as never);
+    const prove = (sizes: { from: number; to: number }): ReturnType<typeof controlPlane.proveAudit> => controlPlane.proveAudit(sizes, credential);
+    const witness = createAuditWitness({ stateDir, intervalSeconds: 0, clock: systemClock, logger: silentLogger, prove });
+    return {
+      callHome: async () => {
+        const answer = await controlPlane.heartbeat({ accounts: [], ...(await witness.describe()) }, credential);
+        expect(answer).toMatchObject({ kind: 'ok' });
+        await witness.answered(answer.kind === 'ok' ? answer.value.audit : undefined);
+      },
+    };
+  }
+
+  const disputes = (): Promise<unknown[]> => rows(database.db, "SELECT id FROM events WHERE type = 'audit.disputed'");
+  /** The API reads the head at most once a second. */
+  const until = ({ callHome }: { callHome: () => Promise<void> }, what: string, isSo: () => Promise<boolean>): Promise<unknown> =>
+    eventually(() => callHome().then(isSo), { what, timeoutMs: 10_000, everyMs: 100 });
+  const keepsNewest = async (): Promise<boolean> => (await listKeptHeads(stateDir)).join() === (await currentNote());
+
+  it('R41: keeps each head after its proof, and the last good one when somebody seals the log anew', async () => {
+    const agent = await anAgent();
+    await someEvents(database.db, 9);
+    await sealAll(sealer);
+    await until(agent, 'the agent keeps a head', keepsNewest);
+    await someEvents(database.db, 14);
+    await sealAll(sealer);
+    await until(agent, 'the agent keeps the next head', keepsNewest);
+    const kept = await currentNote();
+    await raw("UPDATE events SET actor = 'admin:1' ORDER BY id LIMIT 1");
+    await someEvents(database.db, 3);
+    await sealAnew();
+    await until(agent, 'the agent disputes the log', async () => (await disputes()).length === 1);
+    expect(await listKeptHeads(stateDir)).toEqual([kept]);
+    await expect(verifyDocuments(await exported(), { key: key(), witnessed: kept })).rejects.toThrow('not those of the given head');
   });
 });
