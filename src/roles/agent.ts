@@ -72,7 +72,13 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     clock,
     logger,
     describeSelf: () => self.describe(),
-    describeState: async () => ({ ...news.pick(await readVitals()), self: await self.news(), statement: await trust.statementHash(), ...(await witness.describe()), ...(await describeState(config, { fence, expiries })) }),
+    describeState: async () => ({
+      ...news.pick(await readVitals()),
+      self: await self.news(),
+      statement: await trust.statementHash(),
+      ...(await witness.describe()),
+      ...(await describeState(config, { fence, expiries })),
+    }),
     readHostKey: () => readHostKey(config.hostKeyFile),
     applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
     onRegistered: () => {

@@ -27,12 +27,14 @@ export function rootOf(log: MemoryLog, size = log.events.length): Buffer {
 export const headOf = (log: MemoryLog, key: LogSigner, size = log.events.length): string =>
   signHead({ size, root: rootOf(log, size), at: new Date('2026-01-31T00:00:00Z') }, key);
 
-export const leavesReader = (log: MemoryLog): ReadSubtrees => (subtrees) =>
-  Promise.resolve(subtrees.map(({ level, index }) => {
+export function leavesReader(log: MemoryLog): ReadSubtrees {
+  const leaves = leavesOf(log);
+  return (subtrees) => Promise.resolve(subtrees.map(({ level, index }) => {
     const tree = createCompactRange();
-    leavesOf(log).slice(index * 2 ** level, (index + 1) * 2 ** level).forEach((leaf) => tree.append(leaf));
+    leaves.slice(index * 2 ** level, (index + 1) * 2 ** level).forEach((leaf) => tree.append(leaf));
     return tree.root();
   }));
+}
 
 /** What the server exports of this log. */
 export async function exportOf(log: MemoryLog, key: LogSigner, { from = 0, to = log.events.length } = {}): Promise<[ExportHeader, ...ExportedEntry[]]> {

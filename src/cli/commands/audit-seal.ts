@@ -1,9 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { messageOf } from '../../lib/errors';
 import { EXPORT_FORMAT, type ExportedEntry, type ExportHeader, type Verified, VerifyError, verifyExport } from '../../lib/tree/export';
-import { type LogKey, parseLogKey } from '../../lib/tree/note';
+import { type LogKey, openHead, parseLogKey } from '../../lib/tree/note';
 import { CliError, usageError } from '../errors';
 import { EXIT } from '../exit-codes';
 import { type CommandContext, type Session, withSession } from '../session';
@@ -44,7 +42,8 @@ const asQuery = <T extends object>(query: T): never => query as never;
 async function readEntries({ api }: Session, cursor: number, limit: number): Promise<ExportedEntry[]> {
   const { data } = await api.call((orion) => orion['/api/audit/entries'].GET({ params: { query: asQuery({ cursor: String(cursor), limit }) } }));
   if (data.items.length < limit) {
-    throw new CliError(`Entry ${cursor + data.items.length} is missing in the log.`, { hint: 'Somebody deleted it: compare the log with the head of an agent.' });
+    const hint = 'Somebody deleted it: compare the log with the head of an agent.';
+    throw new CliError(`Entry ${cursor + data.items.length} is missing in the log.`, { hint });
   }
   return data.items;
 }
@@ -66,20 +65,23 @@ export interface VerifyOptions {
 
 /** Verifies an export without a server. Resolves with 0 if it is right, else with 1. */
 export async function verifyLog({ out }: CommandContext, file: string, { key, head, complete }: VerifyOptions): Promise<number> {
-  const options = { key: await readKey(key), witnessed: head === undefined ? undefined : await read(head), complete };
+  const logKey = await readKey(key);
+  const options = { key: logKey, witnessed: head === undefined ? undefined : await readHead(head, logKey), complete };
+  const handle: FileHandle = await open(file).catch((error: unknown) => cannotRead(file, error));
   try {
-    const verified = await verifyExport(createInterface({ input: createReadStream(file), crlfDelay: Infinity }), options);
-    report(out, verified);
+    report(out, await verifyExport(handle.readLines(), options));
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof VerifyError)) {
-      throw error instanceof Error && 'code' in error ? usageError(`${file} cannot be read: ${error.message}`) : error;
+      throw error;
     }
     if (out.json) {
       out.document(JSON.stringify({ verified: false, seq: error.seq ?? null, detail: error.message }));
     }
     out.line(error.message);
     return EXIT.failure;
+  } finally {
+    await handle.close();
   }
 }
 
@@ -87,7 +89,8 @@ function report(out: CommandContext['out'], { from, to, withoutEvent, head, witn
   if (out.json) {
     out.document(JSON.stringify({ verified: true, from, to, without_event: withoutEvent, size: head.size, signed_at: head.at.toISOString() }));
   }
-  out.line(`${to - from} entries, ${from} up to ${to}, are as they were sealed. The head of ${head.size} entries was signed at ${formatTime(head.at.toISOString())}.`);
+  out.line(`${to - from} entries, from ${from} on, are as they were sealed.`);
+  out.line(`The head of ${head.size} entries was signed at ${formatTime(head.at.toISOString())}.`);
   if (witnessed) {
     out.line(`They continue the given head of ${witnessed.size} entries, which was signed at ${formatTime(witnessed.at.toISOString())}.`);
   }
@@ -105,10 +108,16 @@ async function readKey(text: string): Promise<LogKey> {
   return key;
 }
 
-async function read(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw usageError(`${file} cannot be read: ${messageOf(error)}`);
-  }
+const NOTES = /^\S+\n\d+\n[^\n]+\n[^\n]+\n\n(?:— [^\n]+\n)+/gm;
+
+/** Reads the head that this key signed from a file with heads of one log or several. */
+async function readHead(file: string, key: LogKey): Promise<string> {
+  const text = `${(await read(file)).trimEnd()}\n`;
+  return text.match(NOTES)?.find((note) => openHead(note, key)) ?? text;
+}
+
+const read = (file: string): Promise<string> => readFile(file, 'utf8').catch((error: unknown) => cannotRead(file, error));
+
+function cannotRead(file: string, error: unknown): never {
+  throw usageError(`${file} cannot be read: ${messageOf(error)}`);
 }

@@ -93,7 +93,8 @@ async function checkLogin(context: CommandContext, login: { server: string; toke
   return withApi(context, login, async ({ api }) => {
     try {
       const { data: { user } } = await api.call((orion) => orion['/api/me'].GET());
-      return [good('login', `logged in as ${user.username}`), ...(user.role === 'admin' ? [...(await checkJobs(api)), ...(await checkSeal(api, context.io.clock.now()))] : [])];
+      const ofAdmins = user.role === 'admin' ? [...(await checkJobs(api)), ...(await checkSeal(api, context.io.clock.now()))] : [];
+      return [good('login', `logged in as ${user.username}`), ...ofAdmins];
     } catch (error) {
       return [bad('login', messageOf(error), 'Log in with: orion login')];
     }
@@ -128,15 +129,19 @@ async function checkSeal(api: ApiClient, now: Date): Promise<Check[]> {
     const { data: { items } } = await api.call((orion) => orion['/api/audit'].GET({ params: { query: { type: 'audit.disputed', from: since } as never } }));
     const nodes = [...new Set(items.map(({ node_id: id }) => id))];
     if (nodes.length > 0) {
-      return [bad('audit log', `disputed by node ${nodes.join(', ')}`, 'Somebody may have changed it: docs/security.md describes what to do. orion audit list --type audit.disputed')];
+      const advice = 'Somebody may have changed it. Verify it with the head of that node: orion audit verify --help';
+      return [bad('audit log', `disputed by node ${nodes.join(', ')}`, advice)];
     }
     return at > since
       ? [good('audit log', `sealed, ${size} entries`)]
       : [bad('audit log', `nothing was sealed since ${printable(at)}`, 'Look at the job `seal` (orion jobs) and at the logs of the schedulers.')];
   } catch (error) {
-    return error instanceof ApiError && error.status === NOT_FOUND
-      ? [bad('audit log', 'it is not sealed', 'Make a key with scripts/init-secrets.sh and set ORION_AUDIT_KEY_FILE on the schedulers.')]
-      : [bad('audit log', messageOf(error), 'Look at the log of the API.')];
+    if (!(error instanceof ApiError && error.status === NOT_FOUND)) {
+      return [bad('audit log', messageOf(error), 'Look at the log of the API.')];
+    }
+    // A server of an older release has no such path, and gets no check.
+    const advice = 'Make a key with scripts/init-secrets.sh and set ORION_AUDIT_KEY_FILE on the schedulers.';
+    return error.message.includes('never sealed') ? [bad('audit log', 'it is not sealed', advice)] : [];
   }
 }
 

@@ -148,13 +148,15 @@ function finish(progress: Progress): Verified {
     throw new VerifyError(`The entries are not those of the signed head. ${between(progress, to)}`);
   }
   if (witnessed && !progress.isWitnessMet) {
-    throw new VerifyError(`The given head has ${witnessed.size} entries: export a range that begins at or before ${witnessed.size}, and ends there or later.`);
+    throw new VerifyError(`The given head has ${witnessed.size} entries: export a range from there or before, up to there or later.`);
   }
   return { head, from, to, withoutEvent, witnessed };
 }
 
-const between = ({ header, witnessed, isWitnessMet }: Progress, to: number): string =>
-  `The first bad entry is between ${isWitnessMet && witnessed && witnessed.size < to ? witnessed.size : header.from} and ${Math.max(0, to - 1)}, or before the export.`;
+function between({ header, witnessed, isWitnessMet }: Progress, to: number): string {
+  const from = isWitnessMet && witnessed && witnessed.size < to ? witnessed.size : header.from;
+  return `The first bad entry is between ${from} and ${Math.max(0, to - 1)}, or before the export.`;
+}
 
 function parseLine<T>(line: string): T {
   try {

@@ -155,7 +155,8 @@ describe('the sealed log of the API', () => {
     for (let n = 0; n < 3; n += 1) {
       await api.call('post', '/api/workers/heartbeat', { as: credential, body: { audit_dispute: 'another root' } });
     }
-    const events = await rows<{ actor: string; node_id: number; data: string }>(database.db, "SELECT actor, node_id, data FROM events WHERE type = 'audit.disputed'");
+    const disputed = "SELECT actor, node_id, data FROM events WHERE type = 'audit.disputed'";
+    const events = await rows<{ actor: string; node_id: number; data: string }>(database.db, disputed);
     expect(events).toMatchObject([{ actor: `node:${id}`, node_id: id }]);
     expect(String(events[0]?.data)).toContain('another root');
   });
