@@ -5,18 +5,18 @@ import { openContact, type Contact } from '../agent/contact';
 import { type ControlPlane, createControlPlane, type Post } from '../agent/control-plane';
 import { createControlTrust, type ControlTrust } from '../agent/control-trust';
 import { createCredentialStore, type CredentialStore } from '../agent/credential-store';
+import { describeState } from '../agent/describe-state';
 import { examineMachine, type Check, type ContactDeps } from '../agent/doctor';
 import { endAccount } from '../agent/end-account';
-import { readHostKey, readVitals } from '../agent/facts';
+import { readHostKey } from '../agent/facts';
 import { createFence, type Fence } from '../agent/fence';
 import { signAsHost } from '../agent/host-key';
 import { holdAccount, releaseAccount } from '../agent/hold-account';
 import { postJson } from '../agent/http';
-import { createKeyExpiries, type KeyExpiries } from '../agent/key-expiry';
+import { createKeyExpiries } from '../agent/key-expiry';
 import { createLedger, withLedger } from '../agent/ledger';
 import { leaveFleet } from '../agent/leave';
 import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
-import { isOrionAccount, listAccounts } from '../agent/passwd';
 import { createPasswdEditor } from '../agent/passwd-editor';
 import { createNews } from '../agent/news';
 import { createRest } from '../agent/rest';
@@ -25,7 +25,6 @@ import { ClonedMachineError, runSession, type SessionDeps, type SessionEnd } fro
 import { createSelf } from '../agent/self';
 import { keepTunnel } from '../agent/tunnel';
 import { paceOf } from '../agent/verdict';
-import type { HeartbeatBody } from '../agent/wire';
 import type { AgentConfig } from '../config/agent';
 import type { Clock } from '../lib/clock';
 import { messageOf } from '../lib/errors';
@@ -54,8 +53,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const self = createSelf(config, { clock, logger });
   const expiries = createKeyExpiries(config.stateDir, clock);
   const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
-  await mkdir(config.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
-    logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir: config.stateDir, reason: messageOf(error) }));
+  await makeStateDir(config, logger);
 
   const stopping = new AbortController();
   const witness = createWitness(config, { clock, logger, controlPlane, credentials, signal: stopping.signal });
@@ -72,13 +70,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     clock,
     logger,
     describeSelf: () => self.describe(),
-    describeState: async () => ({
-      ...news.pick(await readVitals()),
-      self: await self.news(),
-      statement: await trust.statementHash(),
-      ...(await witness.describe()),
-      ...(await describeState(config, { fence, expiries })),
-    }),
+    describeState: () => describeState(config.sshPort, { fence, expiries, news, self, trust, witness }),
     readHostKey: () => readHostKey(config.hostKeyFile),
     applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
     onRegistered: () => {
@@ -111,6 +103,10 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   };
   return { stop, ended: over(session), failed: failureOf(session) };
 }
+
+const makeStateDir = ({ stateDir }: AgentConfig, logger: Logger): Promise<unknown> =>
+  mkdir(stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
+    logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir, reason: messageOf(error) }));
 
 const createFenceLoop = ({ fenceGraceSeconds }: AgentConfig, { clock, logger }: AgentDeps, look: () => Promise<void>): Loop =>
   createLoop({
@@ -232,17 +228,6 @@ function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock,
     graceSeconds: config.fenceGraceSeconds,
     onNewAccount,
   });
-}
-
-async function describeState(config: AgentConfig, { fence, expiries }: { fence: Fence; expiries: KeyExpiries }): Promise<HeartbeatBody> {
-  const [accounts, ended] = await Promise.all([listAccounts(), fence.listEnded()]);
-  const usernames = accounts.map((account) => account.name).filter(isOrionAccount);
-  return {
-    accounts: usernames,
-    key_expiries: await expiries.listAstray(usernames),
-    ended_accounts: ended,
-    ssh_port: config.sshPort,
-  };
 }
 
 const untilAborted = (signals: AbortSignal[]): Promise<void> =>

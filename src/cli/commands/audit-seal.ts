@@ -37,7 +37,7 @@ export async function exportLog(context: CommandContext, { from, to }: { from?: 
 }
 
 /** The server reads numbers from digits, and its types say so of no text. */
-const asQuery = <T extends object>(query: T): never => query as never;
+const asQuery = (query: object): never => query as never;
 
 async function readEntries({ api }: Session, cursor: number, limit: number): Promise<ExportedEntry[]> {
   const { data } = await api.call((orion) => orion['/api/audit/entries'].GET({ params: { query: asQuery({ cursor: String(cursor), limit }) } }));

@@ -72,10 +72,10 @@ export async function verifyExport(lines: AsyncIterable<string>, options: Verify
   let progress: Progress | undefined;
   for await (const line of lines) {
     if (progress === undefined) {
-      progress = begin(parseLine<ExportHeader>(line), options);
+      progress = begin(parseLine(line) as ExportHeader, options);
       meetWitness(progress);
     } else {
-      take(progress, parseLine<ExportedEntry>(line), options.complete === true);
+      take(progress, parseLine(line) as ExportedEntry, options.complete === true);
       meetWitness(progress);
     }
   }
@@ -158,9 +158,9 @@ function between({ header, witnessed, isWitnessMet }: Progress, to: number): str
   return `The first bad entry is between ${from} and ${Math.max(0, to - 1)}, or before the export.`;
 }
 
-function parseLine<T>(line: string): T {
+function parseLine(line: string): unknown {
   try {
-    return JSON.parse(line) as T;
+    return JSON.parse(line) as unknown;
   } catch {
     throw new VerifyError('A line of the file is not JSON.');
   }

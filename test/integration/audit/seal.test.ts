@@ -9,7 +9,7 @@ import { count, openTestDatabase, rows, type TestDatabase } from '../../support/
 import { openRowCounter } from '../../support/rows-read';
 import { aSealer, faultsOf, sealAll, type Sealing, someEvents } from '../../support/sealed-log';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 let database: TestDatabase;
 let db: Knex;
@@ -131,7 +131,7 @@ describe('the seal of the audit log', () => {
 
   it('R41: survives the death of the process at each of its statements', async () => {
     let died = 0;
-    for (let nth = 1; nth <= 12; nth += 1) {
+    for (let nth = 1; nth <= 16; nth += 1) {
       for (const when of ['before', 'after'] as const) {
         await someEvents(db, 3);
         await letTimePass();
@@ -142,8 +142,8 @@ describe('the seal of the audit log', () => {
         expect(await faultsOf(sealer)).toEqual([]);
       }
     }
-    expect(await countEntries(db)).toBe(72);
-    expect(died).toBeGreaterThan(18);
+    expect(await countEntries(db)).toBe(96);
+    expect(died).toBeGreaterThan(24);
   });
 
   it('R41: stands two processes that seal at once: no entry twice, and none missing', async () => {
