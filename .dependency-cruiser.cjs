@@ -9,6 +9,7 @@ const FLOWS = {
   support: [],
   accounts: [],
   people: ['accounts', 'leases'],
+  audit: [],
   leases: ['accounts'],
   nodes: [],
   enrolment: ['nodes'],

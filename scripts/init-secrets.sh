@@ -108,8 +108,9 @@ keep db_key db_key
 db_certificate_is_good || make db_cert db_certificate
 [[ -s $DIR/db_users && $(<"$DIR/db_users") == "$(db_users)" ]] || make db_users db_users
 keep jwt_key random
-# The control plane's for nodes, what nodes know it by, the gateways' for the accounts of tenants, and what clients know the gateways by.
-for key in ssh_key control_key gateway_key gateway_host_key; do
+# The control plane's for nodes, what nodes know it by, the gateways' for the accounts of tenants, what clients know the gateways by, and what
+# signs the audit log.
+for key in ssh_key control_key gateway_key gateway_host_key audit_key; do
   keep "$key" ssh_key
   keep "$key.pub" ssh_public_key "$key"
 done

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
+import { listKeptHeads } from './agent/audit-witness';
 import { printChecks } from './agent/doctor';
 import { agentVersion } from './agent/version';
 import { ClonedMachineError } from './agent/session';
-import { loadAgentConfig, type AgentConfig } from './config/agent';
+import { type AgentConfig, loadAgentConfig, stateDirOf } from './config/agent';
 import { ConfigError } from './config/env';
 import { warnOfSettings } from './config/retired';
 import { systemClock } from './lib/clock';
@@ -16,6 +17,8 @@ const HELP = `orion-agent: makes this machine a node of an Orion fleet
   orion-agent leave       hand over the leases, leave the fleet, remove what was made here
   orion-agent doctor      look whether this machine can be a node, before or after it enrols; changes nothing
                           (--json; ends with 1 when a check fails)
+  orion-agent audit-head  print the newest head of the control plane's audit log that this machine keeps (one for each log):
+                          compare it with the log by \`orion audit verify FILE --key KEY --head HEAD\`
   orion-agent --version
 
 Environment: API_ENDPOINT (required), ORION_JOIN_TOKEN or ORION_JOIN_TOKEN_FILE, ORION_CONTROL_FINGERPRINT (which
@@ -87,11 +90,24 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const options = command === 'doctor' ? rest.filter((word) => word !== '--json') : rest;
-  if (options.length > 0 || !['', 'leave', 'doctor'].includes(command)) {
+  if (options.length > 0 || !['', 'leave', 'doctor', 'audit-head'].includes(command)) {
     process.stderr.write(`orion-agent: no such command: ${args.join(' ')}\n\n${HELP}`);
     return 1;
   }
+  if (command === 'audit-head') {
+    return showHeads();
+  }
   return command === 'doctor' ? examine(rest.length > 0) : work(command === 'leave');
+}
+
+/** Prints the kept heads of the audit log, the newest log first. */
+async function showHeads(): Promise<number> {
+  const heads = await listKeptHeads(stateDirOf(process.env));
+  process.stdout.write(heads.toReversed().join('\n'));
+  if (heads.length === 0) {
+    process.stderr.write('orion-agent: this machine keeps no head yet: the audit log is not sealed, or the agent has had no answer\n');
+  }
+  return heads.length === 0 ? 1 : 0;
 }
 
 async function work(leaving: boolean): Promise<number> {

@@ -5,6 +5,7 @@ import { type Answer, interpret, interpretSealed } from './answer';
 import { type Call, enrol, type Proofs } from './enrol';
 import type { HttpAnswer } from './http';
 import {
+  parseAuditProof,
   parseChallenge,
   parseHeartbeatAnswer,
   parseLeaveAnswer,
@@ -21,6 +22,8 @@ export interface ControlPlane {
   register(body: RegisterBody, credential: string | undefined, signal?: AbortSignal): Promise<Answer<Registration>>;
   heartbeat(body: HeartbeatBody, credential: string, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Answer<HeartbeatAnswer>>;
   leave(credential: string, signal?: AbortSignal): Promise<Answer<LeaveAnswer>>;
+  /** Requests the proof that the audit log of `to` entries continues the one of `from` entries. */
+  proveAudit(sizes: { from: number; to: number }, credential: string, signal?: AbortSignal): Promise<Answer<Buffer[]>>;
   /** Requests a challenge. A call that must not be replayed contains it. */
   challenge(signal?: AbortSignal): Promise<Answer<string>>;
 }
@@ -28,6 +31,8 @@ export interface ControlPlane {
 export interface PostCall {
   /** Path relative to the control plane's root URL. */
   path: string;
+  /** Default: POST. */
+  method?: 'GET' | undefined;
   body: string;
   headers: Record<string, string>;
   timeoutMs: number;
@@ -44,10 +49,10 @@ export interface ControlPlaneOptions extends Proofs {
 const TIMEOUT_MS = 10_000;
 
 export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const send = ({ name, body, headers = {}, credential, nonce = '', signal, timeoutMs = options.timeoutMs ?? TIMEOUT_MS }: Call): Promise<HttpAnswer> => {
+  const send = ({ name, method, body, headers = {}, credential, nonce = '', signal, timeoutMs = options.timeoutMs ?? TIMEOUT_MS }: Call): Promise<HttpAnswer> => {
     const path = `/api/workers/${name}`;
-    const authorization: Record<string, string> = credential === undefined ? {} : { authorization: authorizeCall(credential, { method: 'POST', path, nonce, body }) };
-    return options.post({ path, body, headers: { ...headers, ...authorization }, timeoutMs, signal });
+    const authorization: Record<string, string> = credential === undefined ? {} : { authorization: authorizeCall(credential, { method: method ?? 'POST', path, nonce, body }) };
+    return options.post({ path, method, body, headers: { ...headers, ...authorization }, timeoutMs, signal });
   };
   const challenge = (signal?: AbortSignal): Promise<Answer<string>> =>
     attempt(async () => {
@@ -65,6 +70,12 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         // The control plane reads the mark over SSH, and so recognises this machine at a new address.
         const answer = await (self ? options.mark.around((mark) => call(JSON.stringify({ ...body, self: { ...self, mark } }))) : call(JSON.stringify(body)));
         return interpretSealed(answer, { credential, nonce }, parseHeartbeatAnswer);
+      }),
+    proveAudit: ({ from, to }, credential, signal) =>
+      attempt(async () => {
+        const nonce = randomBytes(16).toString('base64url');
+        const answer = await send({ name: `audit/consistency?from=${from}&to=${to}`, method: 'GET', body: '', credential, nonce, signal });
+        return interpretSealed(answer, { credential, nonce }, parseAuditProof);
       }),
     leave: (credential, signal) =>
       attempt(async () => {

@@ -10,7 +10,8 @@ import { parseRegistration, type RegisterBody, type Registration } from './wire'
 
 /** One request of an agent to the control plane. */
 export interface Call {
-  name: 'challenge' | 'register' | 'heartbeat' | 'leave';
+  name: 'challenge' | 'register' | 'heartbeat' | 'leave' | `audit/consistency?${string}`;
+  method?: 'GET';
   body: string;
   headers?: Record<string, string>;
   /** With a credential, the request is authenticated, and the answer must be. */

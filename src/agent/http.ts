@@ -5,6 +5,8 @@ import { messageOf } from '../lib/errors';
 import { connectThrough, nameOfProxy } from './proxy';
 
 export interface PostOptions {
+  /** Default: POST. A GET has no body. */
+  method?: 'GET' | undefined;
   body: string;
   headers: Record<string, string>;
   /** PEM certificates trusted in addition to Node's own; https only. */
@@ -30,7 +32,7 @@ export interface HttpAnswer {
 }
 
 /**
- * Sends one JSON POST on a connection of its own. Heartbeats are rarer than the idle timeout of servers, and a new connection reaches a
+ * Sends one JSON POST, or a GET, on a connection of its own. Heartbeats are rarer than the idle timeout of servers, and a new connection reaches a
  * replica that is alive. Follows no redirect. Rejects when the answer is incomplete at the timeout, or larger than `maxBytes`.
  */
 export async function postJson(url: string, options: PostOptions): Promise<HttpAnswer> {
@@ -56,12 +58,11 @@ function exchange(send: Send, url: string, options: PostOptions): Promise<HttpAn
   const way = proxy === undefined ? { agent: false as const } : { createConnection: connectThrough({ proxy, url, ca }) };
   const headers = {
     ...options.headers,
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
+    ...(options.method === undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
     accept: 'application/json, application/problem+json',
   };
   return new Promise((resolve, reject) => {
-    const request = send(url, { method: 'POST', headers, ...way, signal: options.signal }, (response) => {
+    const request = send(url, { method: options.method ?? 'POST', headers, ...way, signal: options.signal }, (response) => {
       collect(response, options.maxBytes).then(resolve, (error: unknown) => {
         request.destroy();
         reject(error instanceof Error ? error : new Error(String(error)));

@@ -45,6 +45,14 @@ export interface HeartbeatAnswer {
    * did not check it.
    */
   selfAccepted: boolean | undefined;
+  /** Undefined: not asked for, or the machine has it. */
+  audit: AuditOffer | undefined;
+}
+
+/** The newest head of the audit log, and the key that signed it. Nothing of them is verified yet. */
+export interface AuditOffer {
+  note: string;
+  key: string;
 }
 
 export interface LeaveAnswer {
@@ -66,6 +74,8 @@ export type HeartbeatBody = HeartbeatRequest & {
   self?: SelfReport | undefined;
 };
 
+/** A proof has at most two hashes for each doubling of the log. */
+const MAX_PROOF = 128;
 const MIN_INTERVAL_SECONDS = 0.2;
 const MAX_INTERVAL_SECONDS = 3600;
 const MAX_REMAINING_SECONDS = 10 * 365 * 86_400;
@@ -98,6 +108,7 @@ export function parseHeartbeatAnswer(body: unknown): HeartbeatAnswer {
     offer: parseOffer(answer.management),
     contactLimitSeconds: parseContactLimit(answer),
     selfAccepted: typeof answer.self_accepted === 'boolean' ? answer.self_accepted : undefined,
+    audit: parseAuditOffer(answer.audit_head),
     accounts: accounts.map((item) => {
       const account = asObject(item);
       return { username: asText(account, 'username'), remainingSeconds: asNumber(account, 'remaining_seconds', MAX_REMAINING_SECONDS) };
@@ -146,6 +157,19 @@ function parseOffer(value: unknown): ControlOffer | undefined {
 function parseSigned(value: unknown): SignedText {
   const signed = asObject(value);
   return { text: asText(signed, 'text'), signature: asText(signed, 'signature') };
+}
+
+export function parseAuditProof(body: unknown): Buffer[] {
+  const { proof } = asObject(body);
+  if (!Array.isArray(proof) || proof.length > MAX_PROOF || !proof.every((hash): hash is string => typeof hash === 'string')) {
+    throw new Error('the proof is no list of hashes');
+  }
+  return proof.map((hash) => Buffer.from(hash, 'base64'));
+}
+
+function parseAuditOffer(value: unknown): AuditOffer | undefined {
+  const { note, key } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  return typeof note === 'string' && typeof key === 'string' ? { note, key } : undefined;
 }
 
 const optionalText = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

@@ -36,6 +36,8 @@ export interface AgentConfig {
   stateDir: string;
   hostKeyFile: string;
   fenceGraceSeconds: number;
+  /** About how often the agent asks for the newest head of the audit log. */
+  auditHeadSeconds: number;
   /** File with certificates trusted in addition to Node's own, for https. */
   caFile: string | undefined;
   /** Whether the agent changes accounts of this machine at all (management account, self-fencing). */
@@ -61,8 +63,11 @@ export function loadAgentConfig(env: NodeJS.ProcessEnv): AgentConfig {
   return Object.freeze(config);
 }
 
+/** Where the agent keeps its state. Commands that only read it need no other setting. */
+export const stateDirOf = (env: NodeJS.ProcessEnv): string => readConstants(createEnvReader(env)).stateDir;
+
 export function readAgent(reader: EnvReader): AgentConfig {
-  const { fenceGraceSeconds, manageAccounts, stateDir, cpus, memoryMb } = readConstants(reader);
+  const { fenceGraceSeconds, auditHeadSeconds, manageAccounts, stateDir, cpus, memoryMb } = readConstants(reader);
   const endpoint = reader.url('API_ENDPOINT', { roles, doc: 'URL of the control plane; the installer sets it.' });
   const ssh = readHostPort(reader, 'MY_HOST_PORT', {
     default: '22', doc: 'Port, or `host:port`, at which the control plane reaches the sshd of the machine.',
@@ -92,6 +97,7 @@ export function readAgent(reader: EnvReader): AgentConfig {
       default: '/etc/ssh/ssh_host_ed25519_key.pub', doc: 'Public host key that identifies the machine; the private key lies beside it.',
     }),
     fenceGraceSeconds,
+    auditHeadSeconds,
     caFile: reader.optionalText('ORION_CA_FILE', {
       roles,
       doc: "File with certificates that the agent trusts for https, in addition to Node's own.",

@@ -5,7 +5,7 @@ import { readDatabase, type DatabaseConfig } from './database';
 import { createEnvReader, type EnvReader } from './env';
 import { type GatewayConfig, readGateway } from './gateway';
 import { type HttpConfig, readHttp } from './http';
-import { type ApiKeys, readApiKeys, readControlKey, readSsh, type SshConfig } from './keys';
+import { type ApiKeys, readApiKeys, readAuditKey, readControlKey, readSsh, type SshConfig } from './keys';
 import { type LeasingConfig, readLeasing } from './leasing';
 import { readLogLevel } from './log-level';
 import { readWork, type WorkConfig } from './work';
@@ -16,6 +16,8 @@ export interface ControlPlaneConfig extends HttpConfig, LeasingConfig, WorkConfi
   gateway: GatewayConfig;
   /** Null in a process that is not an API. */
   apiKeys: ApiKeys | null;
+  /** Undefined: nothing is sealed, or the process is no scheduler. */
+  auditKey: string | undefined;
   /** Null in a process that does not log in to nodes as the management account. */
   ssh: SshConfig | null;
   /** Null: home backups are off. */
@@ -42,6 +44,7 @@ export function readControlPlane(env: EnvReader, roles: readonly string[]): Cont
     ...readHttp(env, constants.loginsPerName),
     gateway: readGateway(env, roles),
     apiKeys: isApi ? readApiKeys(env, constants.tokenSeconds) : null,
+    auditKey: roles.includes('scheduler') ? readAuditKey(env) : undefined,
     ssh: isApi || roles.includes('scheduler') ? readSsh(env, constants.managementUser) : null,
     ...readLeasing(env, constants),
     ...readWork(env, constants),

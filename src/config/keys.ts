@@ -85,3 +85,10 @@ export function readControlKey(env: EnvReader): string {
   }
   return key ?? '';
 }
+
+/** The private key that signs the heads of the audit log. Undefined: nothing is sealed. */
+export const readAuditKey = (env: EnvReader): string | undefined =>
+  env.optionalText('ORION_AUDIT_KEY', {
+    secret: true, roles: ['scheduler'],
+    doc: 'Private Ed25519 key in OpenSSH format, which signs the [audit log](operations.md#audit-log). Without it the log is not sealed.',
+  });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { EVENT_OUTCOMES, EVENT_TYPES } from '../lib/event-types';
 import { endpoint } from './endpoint';
-import { filterId, filterUser, pageOf, pageQuery } from './paging';
+import { filterId, filterUser, pageOf, pageQuery, sizeOf } from './paging';
 
 const id = z.int().nullable();
 const text = z.string().nullable();
@@ -41,4 +41,57 @@ export const listEvents = endpoint({
   method: 'get', path: '/api/audit', summary: 'The audit log, newest first: who did what to whom, from where',
   access: 'admin', audit: 'reads', query: auditQuery,
   answers: { 200: { description: 'A page', schema: pageOf(eventAnswer) } },
+});
+
+const hash = z.string().meta({ description: 'base64' });
+
+const headAnswer = z
+  .object({
+    size: z.int().meta({ description: 'Number of sealed entries' }),
+    root: hash.meta({ description: 'Root of their tree (RFC 6962), base64' }),
+    at: z.iso.datetime(),
+    note: z.string().meta({ description: 'The same, signed: a checkpoint (C2SP)' }),
+    key: z.string().meta({ description: 'The public key of the log, as programs for signed notes read it' }),
+  })
+  .meta({ id: 'AuditHead' });
+
+const proofAnswer = z
+  .object({
+    head: headAnswer,
+    from: z.int(),
+    to: z.int(),
+    before: z.array(hash).meta({ description: 'Roots of the complete subtrees before entry `from`' }),
+    consistency: z.array(hash).meta({ description: 'That the tree of the first `to` entries is the beginning of the tree of the head' }),
+  })
+  .meta({ id: 'AuditProof' });
+
+const entryAnswer = z
+  .object({
+    seq: z.int(),
+    salt: hash,
+    leaf: hash.meta({ description: 'SHA-256(0x00, salt, event), base64' }),
+    event: z.string().nullable().meta({ description: 'The text that was sealed. null: the event was deleted' }),
+  })
+  .meta({ id: 'AuditEntry' });
+
+export type AuditHead = z.output<typeof headAnswer>;
+export type AuditEntry = z.output<typeof entryAnswer>;
+
+export const showAuditHead = endpoint({
+  method: 'get', path: '/api/audit/head', summary: 'The newest signed head of the audit log',
+  access: 'admin', audit: 'reads', problems: [404],
+  answers: { 200: { description: 'The head', schema: headAnswer } },
+});
+
+export const proveAuditRange = endpoint({
+  method: 'get', path: '/api/audit/proof', summary: 'What proves that entries of the audit log belong to its head',
+  access: 'admin', audit: 'reads', problems: [404],
+  query: z.object({ from: sizeOf.optional(), to: sizeOf.optional().meta({ description: 'Exclusive. Default: the size of the head' }) }),
+  answers: { 200: { description: 'The proof', schema: proofAnswer } },
+});
+
+export const listAuditEntries = endpoint({
+  method: 'get', path: '/api/audit/entries', summary: 'The sealed audit log, oldest first; the cursor is the number of an entry',
+  access: 'admin', audit: 'reads', query: pageQuery,
+  answers: { 200: { description: 'A page', schema: pageOf(entryAnswer) } },
 });

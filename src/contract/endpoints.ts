@@ -15,6 +15,6 @@ export const ENDPOINTS = [
   leases.rentNodes, leases.extendLease, leases.releaseLease, leases.listLeases, leases.showLease,
   nodes.listNodes, nodes.streamNodes, nodes.approveNode, nodes.drainNode, nodes.undrainNode, nodes.quarantineNode, nodes.retireNode, nodes.labelNode, nodes.limitNode, nodes.decideSharedStorage,
   tokens.issueToken, tokens.listTokens, tokens.revokeToken,
-  jobs.listJobs, audit.listEvents, support.reportReplica,
-  workers.challengeMachine, workers.registerMachine, workers.register, workers.heartbeat, workers.leaveFleet,
+  jobs.listJobs, audit.listEvents, audit.showAuditHead, audit.proveAuditRange, audit.listAuditEntries, support.reportReplica,
+  workers.challengeMachine, workers.registerMachine, workers.register, workers.heartbeat, workers.leaveFleet, workers.proveAuditLog,
 ] as const;

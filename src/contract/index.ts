@@ -7,7 +7,7 @@ export { type Page } from './paging';
 export { type Problem, problem, PROBLEMS } from './problem';
 export type { SharedStorage } from './resources';
 export type { Key, LoginAnswer, NewUser, OneTimeCode, OpenSession, User, UserChange } from './accounts';
-export type { Event } from './audit';
+export type { AuditEntry, AuditHead, Event } from './audit';
 export type { Job } from './jobs';
 export type { Access, Checkpoint, Gateway, Lease, LeaseDetail, LeaseState, Rented, RentRequest } from './leases';
 export type { Node, NodeForAdmin, NodeStatus } from './nodes';

@@ -23,6 +23,9 @@ export const filterUser = userNamed.meta({ description: 'Number or name', type: 
 /** A row's id in a query, as a filter. */
 export const filterId = digits(z.int().min(1).max(MAX_ID));
 
+/** A number of entries in a query. */
+export const sizeOf = digits(z.int().min(0).max(MAX_ID));
+
 /** Query of a page. A caller passes `next_cursor` of one answer as `cursor` of the next request. */
 export const pageQuery = z.object({
   cursor: z.string().regex(/^\d{1,15}$/, 'use the next_cursor of the page before').optional(),

@@ -3,6 +3,7 @@ import { HOST_NAME, HOST_NAME_RULE } from '../lib/host-name';
 import { parseUidRange, UID_RANGE_RULE, type UidRange } from '../lib/uid-range';
 import { endpoint } from './endpoint';
 import { labels } from './labels';
+import { sizeOf } from './paging';
 import { MAX_CPUS, MAX_MEMORY_MB } from './resources';
 
 const port = z.int().min(1).max(65535);
@@ -86,6 +87,9 @@ export const heartbeatBody = z
     host_key: hostKey,
     self: z.record(z.string(), z.unknown()).meta({ description: 'Members of a registration that may change (hostname, ssh_port, address, labels, facts, mark), all of them, when one did' }),
     statement: z.string().max(64).meta({ description: 'SHA-256 (hex) of the management statement that the machine has: a statement that it has is not sent again' }),
+    audit_head: z.object({ size: z.int().min(0), root: z.string().max(64) })
+      .meta({ description: 'The head of the audit log that the machine keeps. The answer has the newest one, unless it is the same' }),
+    audit_dispute: z.string().min(1).max(500).meta({ description: 'Why the machine did not keep the last head that it received' }),
     interval_seconds: z.number().min(0).max(86_400).meta({ description: 'The interval that the agent keeps to. Who sends it calls at once when an account comes onto the machine, and may so be told a longer one' }),
   })
   .partial()
@@ -98,6 +102,8 @@ const heartbeatAnswer = z
     contact_limit_seconds: contactLimit,
     management: management.optional().meta({ description: 'Left out when `statement` names the present one' }),
     self_accepted: z.boolean().optional().meta({ description: 'Whether `self` counts now. False: it is not valid, the machine does not answer at its new address, or it changed too often' }),
+    audit_head: z.object({ note: z.string(), key: z.string() }).optional()
+      .meta({ description: 'The newest head of the audit log (a signed note), and its public key' }),
     accounts: z.array(z.object({ username: z.string(), remaining_seconds: z.number() })),
   })
   .meta({ id: 'HeartbeatAnswer' });
@@ -128,7 +134,7 @@ export const register = endpoint({ ...registerMachine, path: '/api/register' });
 
 export const heartbeat = endpoint({
   method: 'post', path: '/api/workers/heartbeat', summary: 'An agent calls home',
-  access: 'node', audit: ['node.changed', 'node.quarantined', 'node.clock_jumped', 'node.short', 'node.roomy'],
+  access: 'node', audit: ['node.changed', 'node.quarantined', 'node.clock_jumped', 'node.short', 'node.roomy', 'audit.disputed'],
   fast: true, body: heartbeatBody, problems: [410, 503],
   answers: { 200: { description: 'What the agent should know', schema: heartbeatAnswer } },
 });
@@ -137,4 +143,12 @@ export const leaveFleet = endpoint({
   method: 'post', path: '/api/workers/leave', summary: 'A machine asks to go; repeated until `left`',
   access: 'node', audit: ['node.leaving', 'node.retired'], problems: [409, 410],
   answers: { 200: { description: 'How far it is', schema: leaveAnswer } },
+});
+
+const consistencyAnswer = z.object({ proof: z.array(z.string().meta({ description: 'base64' })) }).meta({ id: 'AuditConsistency' });
+
+export const proveAuditLog = endpoint({
+  method: 'get', path: '/api/workers/audit/consistency', summary: 'The proof that one head of the audit log continues another',
+  access: 'node', audit: 'reads', query: z.object({ from: sizeOf, to: sizeOf }), problems: [410],
+  answers: { 200: { description: 'The proof (RFC 6962)', schema: consistencyAnswer } },
 });

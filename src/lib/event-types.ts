@@ -68,6 +68,7 @@ export const EVENT_TYPES = [
   'token.used_up',
   'access.refused',
   'service.scaled',
+  'audit.disputed',
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -1,21 +1,22 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createAccountRecords } from '../agent/account-records';
+import { type AuditWitness, createAuditWitness } from '../agent/audit-witness';
 import { openContact, type Contact } from '../agent/contact';
 import { type ControlPlane, createControlPlane, type Post } from '../agent/control-plane';
 import { createControlTrust, type ControlTrust } from '../agent/control-trust';
-import { createCredentialStore } from '../agent/credential-store';
+import { createCredentialStore, type CredentialStore } from '../agent/credential-store';
+import { describeState } from '../agent/describe-state';
 import { examineMachine, type Check, type ContactDeps } from '../agent/doctor';
 import { endAccount } from '../agent/end-account';
-import { readHostKey, readVitals } from '../agent/facts';
+import { readHostKey } from '../agent/facts';
 import { createFence, type Fence } from '../agent/fence';
 import { signAsHost } from '../agent/host-key';
 import { holdAccount, releaseAccount } from '../agent/hold-account';
 import { postJson } from '../agent/http';
-import { createKeyExpiries, type KeyExpiries } from '../agent/key-expiry';
+import { createKeyExpiries } from '../agent/key-expiry';
 import { createLedger, withLedger } from '../agent/ledger';
 import { leaveFleet } from '../agent/leave';
 import { createManagementAccount, type ManagementAccount } from '../agent/management-account';
-import { isOrionAccount, listAccounts } from '../agent/passwd';
 import { createPasswdEditor } from '../agent/passwd-editor';
 import { createNews } from '../agent/news';
 import { createRest } from '../agent/rest';
@@ -24,7 +25,6 @@ import { ClonedMachineError, runSession, type SessionDeps, type SessionEnd } fro
 import { createSelf } from '../agent/self';
 import { keepTunnel } from '../agent/tunnel';
 import { paceOf } from '../agent/decision';
-import type { HeartbeatBody } from '../agent/wire';
 import type { AgentConfig } from '../config/agent';
 import type { Clock } from '../lib/clock';
 import { messageOf } from '../lib/errors';
@@ -53,10 +53,10 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   const self = createSelf(config, { clock, logger });
   const expiries = createKeyExpiries(config.stateDir, clock);
   const fence = createNodeFence(config, contact, { logger, clock, onNewAccount: () => rest.cut() });
-  await mkdir(config.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
-    logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir: config.stateDir, reason: messageOf(error) }));
+  await makeStateDir(config, logger);
 
   const stopping = new AbortController();
+  const witness = createWitness(config, { clock, logger, controlPlane, credentials, signal: stopping.signal });
   const registered = new AbortController();
   const fenceLoop = createFenceLoop(config, { clock, logger }, () => {
     if (self.hasMoved()) {
@@ -70,18 +70,19 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     clock,
     logger,
     describeSelf: () => self.describe(),
-    describeState: async () => ({ ...news.pick(await readVitals()), self: await self.news(), statement: await trust.statementHash(), ...(await describeState(config, { fence, expiries })) }),
+    describeState: () => describeState(config.sshPort, { fence, expiries, news, self, trust, witness }),
     readHostKey: () => readHostKey(config.hostKeyFile),
     applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
     onRegistered: () => {
       self.registered();
       registered.abort();
     },
-    onHeartbeat: (answer) => {
+    onHeartbeat: async (answer) => {
       news.accepted();
       expiries.note(answer.accounts);
       self.answered(answer.selfAccepted);
-      return config.manageAccounts ? fence.noteContact(answer) : Promise.resolve();
+      await (config.manageAccounts ? fence.noteContact(answer) : undefined);
+      await witness.answered(answer.audit);
     },
     pace: (intervalSeconds) => paceOf(contact.limitSeconds(), intervalSeconds),
     rest,
@@ -102,6 +103,10 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   };
   return { stop, ended: over(session), failed: failureOf(session) };
 }
+
+const makeStateDir = ({ stateDir }: AgentConfig, logger: Logger): Promise<unknown> =>
+  mkdir(stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
+    logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir, reason: messageOf(error) }));
 
 const createFenceLoop = ({ fenceGraceSeconds }: AgentConfig, { clock, logger }: AgentDeps, look: () => Promise<void>): Loop =>
   createLoop({
@@ -158,6 +163,21 @@ export function examineAsAgent(config: AgentConfig | { faults: string[] }, { log
   return examineMachine({ sshPort: localSsh.port, stateDir, hostKeyFile, faults: [], hostname, contact });
 }
 
+interface WitnessDeps extends AgentDeps {
+  controlPlane: ControlPlane;
+  credentials: CredentialStore;
+  signal: AbortSignal;
+}
+
+const createWitness = ({ stateDir, auditHeadSeconds: intervalSeconds }: AgentConfig, { clock, logger, controlPlane, credentials, signal }: WitnessDeps): AuditWitness =>
+  createAuditWitness({
+    stateDir, intervalSeconds, clock, logger,
+    prove: async (sizes) => {
+      const credential = await credentials.find();
+      return credential === undefined ? { kind: 'failed', reason: 'there is no credential' } : controlPlane.proveAudit(sizes, credential, signal);
+    },
+  });
+
 const createTrust = ({ stateDir, controlFingerprint: configured, endpoint }: AgentConfig, logger: Logger): ControlTrust =>
   createControlTrust({ stateDir, configured, secure: endpoint.startsWith('https:'), logger });
 
@@ -208,17 +228,6 @@ function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock,
     graceSeconds: config.fenceGraceSeconds,
     onNewAccount,
   });
-}
-
-async function describeState(config: AgentConfig, { fence, expiries }: { fence: Fence; expiries: KeyExpiries }): Promise<HeartbeatBody> {
-  const [accounts, ended] = await Promise.all([listAccounts(), fence.listEnded()]);
-  const usernames = accounts.map((account) => account.name).filter(isOrionAccount);
-  return {
-    accounts: usernames,
-    key_expiries: await expiries.listAstray(usernames),
-    ended_accounts: ended,
-    ssh_port: config.sshPort,
-  };
 }
 
 const untilAborted = (signals: AbortSignal[]): Promise<void> =>

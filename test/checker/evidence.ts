@@ -24,6 +24,8 @@ export interface Tables {
   rents: { id: number; userId: number; idempotencyKey: string | null }[];
   extensions: { id: number; leaseId: number; idempotencyKey: string | null; endsBefore: number; endsAfter: number; at: number }[];
   events: EventRecord[];
+  /** Entries of the audit log whose events exist. Left out for tables of before. */
+  sealed?: SealedRecord[];
   controlPlane: { lastTickAt: number; judgedSince: number; breakerSince: number | null };
   /** Uids of the fleet: 64 numbers each, from `first` on. `nodeId` null: no node has them. Left out for tables of before. */
   uidBlocks?: { first: number; nodeId: number | null }[];
@@ -87,6 +89,13 @@ export interface EventRecord {
   leaseId: number | null;
   nodeId: number | null;
   data: Record<string, unknown>;
+}
+
+/** An entry of the audit log, and the hash that its event has. Both are hex. */
+export interface SealedRecord {
+  seq: number;
+  leaf: string;
+  hash: string;
 }
 
 /** One request of a client: `unknown` when no answer came back, so that it may or may not have happened. */

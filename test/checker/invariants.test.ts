@@ -105,6 +105,7 @@ const FAULTS: [string, string, (evidence: Evidence) => void][] = [
   ['I9', 'free although the last wipe failed', (e) => tablesOf(e).events.push(event(40, 'node.wipe_failed', { nodeId: 2 }))],
   ['I10', 'a well node that nobody checks', (e) => Object.assign(tablesOf(e).nodes[1] ?? {}, { lastCheckedAt: T - 200_000 })],
   ['I10', 'a lease that waits behind a broken one', (e) => Object.assign(tablesOf(e).leases[0] ?? {}, { state: 'migrating', dueAt: T - 30_000 })],
+  ['trust', 'an entry of the audit log that is not of its event', (e) => Object.assign(tablesOf(e), { sealed: [{ seq: 4, leaf: 'AB', hash: 'CD' }] })],
   ['trust', 'a node in service with another key than the pinned one', (e) => Object.assign(e, { hostKeys: [{ nodeId: 1, at: T, hostKey: 'ssh-ed25519 another' }] })],
 ];
 

@@ -1,5 +1,6 @@
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import type { EventRecord, Tables } from './evidence';
+import { readSealed } from './read-sealed';
 
 /** A DATETIME(3) as milliseconds; the connection reads it in UTC. */
 const ms = (column: string): string => `ROUND(UNIX_TIMESTAMP(${column}) * 1000)`;
@@ -66,6 +67,7 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
       id: number(row['id']), leaseId: number(row['lease_id']), idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']), endsBefore: number(row['before_ms']), endsAfter: number(row['after_ms']), at: number(row['created']),
     })),
     events: events.map(toEvent),
+    sealed: await readSealed(rows),
     controlPlane: { lastTickAt: number(plane?.['tick']), judgedSince: number(plane?.['judged']), breakerSince: orNull(plane?.['brake'] ?? null) },
     uidBlocks: blocks.map((row) => ({ first: number(row['first']), nodeId: orNull(row['node_id']) })),
     uniqueKeys: keys.map((row) => text(row['name'])),

@@ -18,7 +18,10 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-const TABLES = ['events', 'checkpoints', 'extensions', 'placements', 'leases', 'rents', 'nodes', 'join_tokens', 'rate_limits', 'revoked_tokens', 'sessions', 'user_keys', 'users'];
+const TABLES = [
+  'events', 'audit_entries', 'audit_heads', 'checkpoints', 'extensions', 'placements', 'leases', 'rents', 'nodes', 'join_tokens', 'rate_limits',
+  'revoked_tokens', 'sessions', 'user_keys', 'users',
+];
 
 /** Opens a real, private database with the complete schema, on the server that the test run shares. */
 export async function openTestDatabase({ poolSize = 12 } = {}): Promise<TestDatabase> {

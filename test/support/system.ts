@@ -142,6 +142,7 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
     ORION_JWT_KEY: randomBytes(32).toString('hex'),
     ORION_SSH_KEY_FILE: (await generateSshKeyPair(lab.dir, 'control plane')).keyFile,
     ORION_CONTROL_KEY_FILE: (await generateSshKeyPair(lab.dir, 'control key')).keyFile,
+    ORION_AUDIT_KEY_FILE: (await generateSshKeyPair(lab.dir, 'audit key')).keyFile,
     ...options.env,
   };
   const gateway = options.gateway ? await prepareGateways(lab) : undefined;

@@ -42,7 +42,7 @@ export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
   // What a killed play leaves in its folder goes with the demo's.
   const tmp = join(lab.dir, 'tmp');
   mkdirSync(tmp);
-  const [gateway, checkpoints] = await Promise.all([planGateway(lab), planCheckpoints(lab)]);
+  const [gateway, checkpoints, audit] = await Promise.all([planGateway(lab), planCheckpoints(lab), generateSshKeyPair(join(lab.dir, 'audit-key'), 'orion audit')]);
   const env: Env = {
     ...FASTER,
     TMPDIR: tmp,
@@ -66,7 +66,7 @@ export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
   while (ports.length < PLACES) {
     ports.push(await freePort());
   }
-  return { lab, env, ports, gateway: gateway.secrets, scheduler: checkpoints.secrets };
+  return { lab, env, ports, gateway: gateway.secrets, scheduler: { ...checkpoints.secrets, ORION_AUDIT_KEY_FILE: audit.keyFile } };
 }
 
 /** Runs `orion …` to its end. */

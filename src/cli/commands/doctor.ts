@@ -96,7 +96,8 @@ async function checkLogin(context: CommandContext, login: { server: string; toke
   return withApi(context, login, async ({ api }) => {
     try {
       const { data: { user } } = await api.call((orion) => orion['/api/me'].GET());
-      return [good('login', `logged in as ${user.username}`), ...(user.role === 'admin' ? await checkJobs(api) : [])];
+      const ofAdmins = user.role === 'admin' ? [...(await checkJobs(api)), ...(await checkSeal(api, context.io.clock.now()))] : [];
+      return [good('login', `logged in as ${user.username}`), ...ofAdmins];
     } catch (error) {
       const mustChange = error instanceof ApiError && error.problem.code === 'password_change_required';
       return [bad('login', messageOf(error), mustChange ? 'Change it with: orion passwd' : 'Log in with: orion login')];
@@ -118,6 +119,33 @@ async function checkJobs(api: ApiClient): Promise<Check[]> {
     return [bad('jobs', what, 'Start a scheduler, update it to this release, or look at its log. When each job last ran: orion jobs')];
   } catch (error) {
     return error instanceof ApiError && error.status === NOT_FOUND ? [] : [bad('jobs', messageOf(error), 'Look at the log of the API.')];
+  }
+}
+
+/** Newer events are sealed within seconds, and some event happens within this time in every fleet. */
+const MAX_HEAD_AGE_HOURS = 24;
+
+/** Checks that the audit log is sealed, and that no machine disputes it. */
+async function checkSeal(api: ApiClient, now: Date): Promise<Check[]> {
+  try {
+    const { data: { at, size } } = await api.call((orion) => orion['/api/audit/head'].GET());
+    const since = new Date(now.getTime() - MAX_HEAD_AGE_HOURS * 3_600_000).toISOString();
+    const { data: { items } } = await api.call((orion) => orion['/api/audit'].GET({ params: { query: { type: 'audit.disputed', from: since } as never } }));
+    const nodes = [...new Set(items.map(({ node_id: id }) => id))];
+    if (nodes.length > 0) {
+      const advice = 'Somebody may have changed it. Verify it with the head of that node: orion audit verify --help';
+      return [bad('audit log', `disputed by node ${nodes.join(', ')}`, advice)];
+    }
+    return at > since
+      ? [good('audit log', `sealed, ${size} entries`)]
+      : [bad('audit log', `nothing was sealed since ${printable(at)}`, 'Look at the job `seal` (orion jobs) and at the logs of the schedulers.')];
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === NOT_FOUND)) {
+      return [bad('audit log', messageOf(error), 'Look at the log of the API.')];
+    }
+    // A server of an older release has no such path, and gets no check.
+    const advice = 'Make a key with scripts/init-secrets.sh and set ORION_AUDIT_KEY_FILE on the schedulers.';
+    return error.message.includes('never sealed') ? [bad('audit log', 'it is not sealed', advice)] : [];
   }
 }
 

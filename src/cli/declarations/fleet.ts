@@ -1,6 +1,7 @@
 import { Argument, type Command, Option } from 'commander';
 import { addLabel, addLabelChange, type LabelChange, positiveNumber, wholeNumber } from '../arguments';
 import type { AuditOptions } from '../commands/audit';
+import type { VerifyOptions } from '../commands/audit-seal';
 import type { NodeOptions, NodeVerb } from '../commands/node';
 import type { TokenOptions } from '../commands/tokens';
 import type { NodeStatus } from '../../contract';
@@ -123,4 +124,25 @@ function declareAudit(program: Command, { action }: Declaration): void {
     .option('--limit <n>', 'how many at most (default: 100)', wholeNumber(1))
     .addHelpText('after', '\nExample: orion audit list --type access.refused --from 2026-01-31T00:00:00Z')
     .action(action(async (context, options: AuditOptions) => (await import('../commands/audit')).listEvents(context, options)));
+  audit
+    .command('head')
+    .description('print the newest signed head of the sealed log, and the key that verifies it')
+    .addHelpText('after', '\nExample: orion audit head > head.txt')
+    .action(action(async (context) => (await import('../commands/audit-seal')).showHead(context)));
+  audit
+    .command('export')
+    .description('write the sealed log as lines of JSON, with what `orion audit verify` needs')
+    .option('--from <n>', 'number of the first entry (default: 0)', wholeNumber(0))
+    .option('--to <n>', 'only entries before this number (default: all that are signed)', wholeNumber(0))
+    .addHelpText('after', '\nExample: orion audit export > audit.jsonl')
+    .action(action(async (context, options: { from?: number; to?: number }) => (await import('../commands/audit-seal')).exportLog(context, options)));
+  audit
+    .command('verify')
+    .description('verify an export without a server: ends with 1 and names the first bad entry if anything was changed')
+    .argument('<file>', 'an export')
+    .requiredOption('--key <key>', 'the public key of the log, or its file')
+    .option('--head <file>', 'a head that the log must continue: of an agent (orion-agent audit-head), or of before')
+    .option('--complete', 'an entry whose event was deleted is a fault')
+    .addHelpText('after', '\nExample: orion audit verify audit.jsonl --key audit_key.pub --head head-of-node-7.txt')
+    .action(action(async (context, file: string, options: VerifyOptions) => (await import('../commands/audit-seal')).verifyLog(context, file, options)));
 }

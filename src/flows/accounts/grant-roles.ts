@@ -14,7 +14,7 @@ const MAY_ENTER = { users: ['id', 'disabled_at'] };
 
 /**
  * Rights of the database user of each role. None of them may change the schema, grant rights, read files, or change an event. Only the
- * scheduler may delete events and leases, when they are older than the kept history.
+ * scheduler may delete events and leases, when they are older than the kept history, and events only when they are sealed.
  * Every table that a role writes must be listed here: `test/e2e/database-users.test.ts` runs the life of a lease with these users.
  */
 export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
@@ -60,7 +60,10 @@ export const ROLE_GRANTS: Readonly<Record<string, Grants>> = {
       probe_owners: ALL,
       probe_shards: UPDATE,
       job_reports: ALL,
+      leaders: UPDATE,
       events: ['INSERT', 'DELETE'],
+      audit_entries: INSERT,
+      audit_heads: ['INSERT', 'DELETE'],
     },
   },
   orion_gateway: { hidden: OF_PEOPLE, partly: MAY_ENTER, writes: { nodes: UPDATE, events: INSERT } },

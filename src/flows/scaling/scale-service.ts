@@ -3,9 +3,9 @@ import { transaction } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
-import type { SweepJob } from '../../modules/jobs';
+import { holdsLeadership, type LeadershipClaim, type SweepJob } from '../../modules/jobs';
 import {
-  beginScaling, type Decision, decideScale, endChange, holdsLeadership, type LeadershipClaim, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
+  beginScaling, type Decision, decideScale, endChange, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
 } from '../../modules/scaling';
 import { findQueueLag, type Metrics } from '../../modules/telemetry';
 import { failpoint } from '../support/failpoints';

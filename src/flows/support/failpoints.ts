@@ -18,7 +18,8 @@ export type Step =
   | 'migrate.begin' | 'migrate.commit' | 'migrate.moved'
   | 'wipe.claimed' | 'wipe.wiped' | 'wipe.verified' | 'wipe.commit' | 'wipe.done'
   | 'checkpoint.claimed' | 'checkpoint.stored' | 'checkpoint.commit' | 'checkpoint.done'
-  | 'scale.begin' | 'scale.commit' | 'scale.decided';
+  | 'scale.begin' | 'scale.commit' | 'scale.decided'
+  | 'seal.commit' | 'seal.sealed' | 'seal.signed';
 
 const steps = channel('orion:step');
 

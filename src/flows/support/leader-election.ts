@@ -2,8 +2,7 @@ import type { Knex } from 'knex';
 import type { Clock } from '../../lib/clock';
 import { newClaimToken } from '../../lib/ids';
 import type { Logger } from '../../lib/logger';
-import type { SweepJob } from '../../modules/jobs';
-import { handBackLeadership, type LeadershipClaim, takeLeadership } from '../../modules/scaling';
+import { handBackLeadership, type LeadershipClaim, type SweepJob, takeLeadership } from '../../modules/jobs';
 import type { Metrics } from '../../modules/telemetry';
 
 export interface ElectionDeps {

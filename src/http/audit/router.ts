@@ -4,9 +4,11 @@ import { findNamedUser } from '../../flows/people/named-user';
 import { listEvents, type RecordedEvent } from '../../modules/audit';
 import type { ApiDeps } from '../deps';
 import { nextCursor, type RouteMaker } from '../route';
+import { addSealedLogRoutes } from './sealed';
 
 /** The audit log, for admins. */
 export function addAuditRoutes(routes: RouteMaker, { reads }: Pick<ApiDeps, 'reads'>): void {
+  addSealedLogRoutes(routes, { reads });
   routes.on(calls.listEvents).answer(async ({ query: { type, actor, user, node, lease, from, to, cursor, limit } }) => {
     const events = await listEvents(reads, {
       type, actor, limit,

@@ -2,7 +2,9 @@ import type { BodyOf } from '../../contract';
 import type * as calls from '../../contract/workers';
 import type { HeartbeatAnswer, Reported } from '../../flows/heartbeats/record-heartbeat';
 import { OrionError } from '../../lib/errors';
+import { verifierKeyOf } from '../../lib/tree/note';
 import { parseSshPublicKey } from '../../modules/accounts';
+import type { StoredHead } from '../../modules/audit';
 import type { ApiSettings } from '../deps';
 
 /** Converts the body of a heartbeat. Throws invalid_request when `host_key` is no host key. */
@@ -46,3 +48,9 @@ export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccept
     accounts: accounts.map(({ username, remainingSeconds }) => ({ username, remaining_seconds: remainingSeconds })),
   };
 }
+
+/** The newest head of the audit log for an agent, unless the agent keeps it already. */
+export const presentNews = (kept: { size: number; root: string } | undefined, head: StoredHead | undefined): Pick<calls.HeartbeatAnswer, 'audit_head'> =>
+  !kept || !head || (kept.size === head.size && kept.root === head.root.toString('base64'))
+    ? {}
+    : { audit_head: { note: head.note, key: verifierKeyOf(head.publicKey) } };

@@ -1,5 +1,6 @@
 import type { BodyOf } from '../../contract';
 import * as calls from '../../contract/workers';
+import { noteDispute } from '../../flows/audit/note-dispute';
 import { leaveNode } from '../../flows/enrolment/leave-node';
 import type { HeartbeatSchedule } from '../../flows/heartbeats/heartbeat-schedule';
 import type { SelfReport } from '../../flows/heartbeats/follow-facts';
@@ -9,12 +10,14 @@ import { type NodeRegistration, registerNode } from '../../flows/enrolment/regis
 import { createSeal } from '../../lib/call-mac';
 import { OrionError } from '../../lib/errors';
 import { sha256 } from '../../lib/ids';
+import { readConsistencyProof } from '../../lib/tree/proofs';
+import { countEntries, createHeadCache, findNewestHead, readSubtrees } from '../../modules/audit';
 import { findNode } from '../../modules/nodes';
 import type { ApiDeps } from '../deps';
 import type { CallRequest } from '../call';
 import { callerAddressOf } from '../caller-address';
 import type { RouteMaker } from '../route';
-import { parseHostKey, presentHeartbeat, presentUsual, toHeartbeat } from './heartbeat-call';
+import { parseHostKey, presentHeartbeat, presentNews, presentUsual, toHeartbeat } from './heartbeat-call';
 import { readProof } from './proof';
 
 export interface WorkerDeps extends ApiDeps {
@@ -27,6 +30,7 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, sch
   const usual = presentUsual(settings);
   const { management, ...unsigned } = usual;
   const statement = sha256(management.statement.text);
+  const newestHead = createHeadCache(() => findNewestHead(ctx.db), ctx.clock);
 
   routes.on(calls.challengeMachine).answer(async () => ({ status: 200, body: { challenge: await issueChallenge(ctx) }, headers: { 'Cache-Control': 'no-store' } }));
   for (const call of [calls.registerMachine, calls.register]) {
@@ -42,7 +46,20 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, sch
   routes.on(calls.heartbeat).answer(async ({ body, req, by }) => {
     const self = body.self === undefined ? undefined : toSelfReport(body.self, req);
     const answer = await takeHeartbeat({ ...ctx, schedule, heartbeats }, by, { ...toHeartbeat(body), self });
-    return { status: 200, body: presentHeartbeat(answer, body.statement === statement ? unsigned : usual) };
+    const { audit_head: kept, audit_dispute: reason } = body;
+    if (reason !== undefined) {
+      await noteDispute(ctx, { nodeId: by.nodeId, reason });
+    }
+    const head = kept && (await newestHead(kept.size));
+    return { status: 200, body: { ...presentHeartbeat(answer, body.statement === statement ? unsigned : usual), ...presentNews(kept, head) } };
+  });
+  routes.on(calls.proveAuditLog).answer(async ({ query: { from, to } }) => {
+    const size = await countEntries(ctx.db);
+    if (from > to || to > size) {
+      throw new OrionError('invalid_request', `The audit log has ${size} entries: use numbers with from <= to <= ${size}.`);
+    }
+    const proof = await readConsistencyProof({ from, to }, readSubtrees(ctx.db));
+    return { status: 200, body: { proof: proof.map((hash) => hash.toString('base64')) } };
   });
   routes.on(calls.leaveFleet).answer(async ({ by: { nodeId, mac } }) => {
     if (mac) {

@@ -4,4 +4,3 @@ export { createSampler, type Sampler } from './stats';
 export { createRemoteDriver, type RemoteDriver } from './drivers/remote';
 export { problemWithStep, type ScaleBounds } from './step';
 export { presentState, stepWire } from './wire';
-export * from './queries/leader';

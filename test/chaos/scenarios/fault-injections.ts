@@ -1,5 +1,6 @@
 import type { Violation } from '../../checker/evidence';
 import { carryOut, openArena, type FaultInjection } from '../fault-injections/arena';
+import { OF_AUDIT } from '../fault-injections/of-audit';
 import { OF_CLIENTS } from '../fault-injections/of-clients';
 import { OF_PEOPLE } from '../fault-injections/of-people';
 import { OF_RIGHTS } from '../fault-injections/of-rights';
@@ -52,7 +53,7 @@ export const faultInjections = scenarioOf(
   'fault-injections',
   'what clients, schedulers and outages can do to each other, each by itself and on purpose; plays are answered at once in place of Ansible',
   ON_TABLES,
-  [...OF_CLIENTS, ...OF_SCHEDULERS, ...OF_PEOPLE],
+  [...OF_CLIENTS, ...OF_SCHEDULERS, ...OF_PEOPLE, ...OF_AUDIT],
 );
 
 export const faultInjectionsOnNodes = scenarioOf('fault-injections-real', 'what tenants leave and machines do, each by itself and on purpose, with real Ansible and sshd', ON_MACHINES, [...ON_NODES, ...OF_RIGHTS]);

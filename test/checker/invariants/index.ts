@@ -7,6 +7,7 @@ import { freeMeansClean } from './i5-free-means-clean';
 import { nobodyIsBlocked } from './i10-nobody-is-blocked';
 import { nobodyMovesWithoutCause } from './i8-nobody-moves-without-cause';
 import { pinnedKeys } from './trust-pinned-keys';
+import { sealedEvents } from './trust-sealed-events';
 import { schemaRefuses } from './schema-refuses';
 import { nothingIsStoredAfterTheEnd } from './i7-nothing-is-stored-after-the-end';
 import { completedOnce } from './i2-completed-once';
@@ -18,7 +19,7 @@ import { uidsOfTheFleet } from './i2-uids-of-the-fleet';
 /** I1 to I10, then what the schema has to refuse and what is trusted. */
 export const INVARIANTS: Invariant[] = [
   oneLeaseANode, oneCurrentPlacement, uidsOfTheFleet, completedOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases, nothingIsStoredAfterTheEnd,
-  nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked, schemaRefuses, pinnedKeys,
+  nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked, schemaRefuses, pinnedKeys, sealedEvents,
 ];
 
 export const checkInvariants = (evidence: Evidence): Violation[] => INVARIANTS.flatMap((invariant) => invariant(evidence));

@@ -5,7 +5,8 @@ import { type ScaleContext, type ScaledTarget, scaleService, watchService } from
 import { type Clock, systemClock } from '../../../src/lib/clock';
 import { newClaimToken } from '../../../src/lib/ids';
 import { createLogger, type LogFields, silentLogger } from '../../../src/lib/logger';
-import { handBackLeadership, holdsLeadership, type LeadershipClaim, type Obstacle, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleStep, takeLeadership } from '../../../src/modules/scaling';
+import { handBackLeadership, holdsLeadership, type LeadershipClaim, takeLeadership } from '../../../src/modules/jobs';
+import type { Obstacle, ScaleDriver, ScaledService, ScalePolicy, ScaleStep } from '../../../src/modules/scaling';
 import { createMetrics } from '../../../src/modules/telemetry';
 import { aNode } from '../../support/builders';
 import { age, rows } from '../../support/database';

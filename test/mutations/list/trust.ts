@@ -21,4 +21,20 @@ export const TRUST: Mutation[] = [
     scenario: 'fault-injections-real/clone',
     edits: [{ file: 'src/flows/nodes/tell-clones.ts', find: "  if (incumbent.answer === 'shown') {\n", replace: "  if (incumbent.answer !== undefined) {\n" }],
   },
+  {
+    name: 'leaf-ignores-payload',
+    what: 'the entry of an event in the audit log is the hash of its number alone',
+    breaks: 'trust',
+    shows: 'is not the hash of its event',
+    scenario: 'fault-injections/resealed-log',
+    edits: [{ file: 'src/modules/audit/queries/entries.ts', find: 'leafHash(salt, sealedText(event))', replace: 'leafHash(salt, String(event.id))' }],
+  },
+  {
+    name: 'agent-keeps-any-head',
+    what: 'an agent keeps each signed head of the audit log, whether it continues the one before or not',
+    breaks: 'trust',
+    shows: 'does not continue the one that it had',
+    scenario: 'fault-injections/resealed-log',
+    edits: [{ file: 'src/agent/audit-witness.ts', find: 'const problem = kept ? await whyNot(openHead(kept.note, key), head, prove) : ', replace: 'const problem = kept ? undefined : ' }],
+  },
 ];

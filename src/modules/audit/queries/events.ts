@@ -40,7 +40,7 @@ function outcomeOf(type: EventType): EventOutcome {
   return type.endsWith('failed') ? 'failed' : 'done';
 }
 
-interface EventRow {
+export interface EventRow {
   id: number;
   at: Date;
   type: EventType;

@@ -17,7 +17,7 @@ export async function pruneEvents(tx: Tx, window: Window): Promise<Pruned> {
 
 /**
  * Returns which of these old events must stay: those of leases that still exist, so that the history of a lease is whole. This is the only
- * place that decides it. An audit log that is sealed adds the events that are not sealed yet here.
+ * place that decides it. The entry of a sealed event stays. An old event without an entry is from a time when the log was not sealed.
  */
 async function findNeeded(tx: Tx, ids: number[]): Promise<Set<number>> {
   if (ids.length === 0) {
