@@ -36,8 +36,8 @@ export interface Pruned {
 const BEGIN: Place = { at: new Date(0), id: 0 };
 
 /**
- * Locks the rows of a window, the oldest first. Rows that another transaction has locked are skipped, so two processes share the work and
- * neither waits. Rows that must stay are in the window too: the next window begins after them, and does not read them again.
+ * Locks the rows of a window, the oldest first. Rows that another transaction has locked are skipped, so two processes share the work.
+ * Rows that must stay are in the window too: the next window begins after them, and does not read them again.
  */
 export async function lockOldRows(tx: Tx, old: OldRows, window: Window): Promise<{ ids: number[]; next: Place | undefined }> {
   const { table, index, at, where = 'TRUE' } = old;
