@@ -18,9 +18,9 @@ export interface AuditWitness {
 }
 
 /** Asks for the proof that the log of `to` entries continues the log of `from` entries. */
-export type ProveAudit = (sizes: { from: number; to: number }) => Promise<Answer<Buffer[]>>;
+type ProveAudit = (sizes: { from: number; to: number }) => Promise<Answer<Buffer[]>>;
 
-export interface WitnessOptions {
+interface WitnessOptions {
   stateDir: string;
   /** About how often this machine asks for the newest head. */
   intervalSeconds: number;

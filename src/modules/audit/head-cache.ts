@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock';
 import type { StoredHead } from './queries/heads';
 
 /** Returns the newest head, at most a second old, so that heartbeats cost no query each. `atLeast`: reads again if the known head has fewer entries. */
-export type NewestHead = (atLeast: number) => Promise<StoredHead | undefined>;
+type NewestHead = (atLeast: number) => Promise<StoredHead | undefined>;
 
 const FRESH_MS = 1_000;
 

@@ -156,9 +156,8 @@ describe('the sealed log of the API', () => {
       await api.call('post', '/api/workers/heartbeat', { as: credential, body: { audit_dispute: 'another root' } });
     }
     const disputed = "SELECT actor, node_id, data FROM events WHERE type = 'audit.disputed'";
-    const events = await rows<{ actor: string; node_id: number; data: string }>(database.db, disputed);
-    expect(events).toMatchObject([{ actor: `node:${id}`, node_id: id }]);
-    expect(String(events[0]?.data)).toContain('another root');
+    const events = await rows(database.db, disputed);
+    expect(events).toEqual([{ actor: `node:${id}`, node_id: id, data: { reason: 'another root' } }]);
   });
 });
 
@@ -196,6 +195,8 @@ describe('an agent', () => {
     const agent = await anAgent();
     await someEvents(database.db, 9);
     await sealAll(sealer);
+    // An agent with a larger head makes the API read its head anew: it may still have that of another test.
+    await api.call('post', '/api/workers/heartbeat', { as: (await aNode(database.db)).credential, body: { audit_head: { size: 1_000_000, root: '' } } });
     await until(agent, 'the agent keeps a head', keepsNewest);
     await someEvents(database.db, 14);
     await sealAll(sealer);

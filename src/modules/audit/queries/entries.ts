@@ -15,7 +15,7 @@ export interface Entry {
 }
 
 /** A new entry, and the roots of the subtrees that it completes. */
-export interface NewEntry extends Omit<Entry, 'event'> {
+interface NewEntry extends Omit<Entry, 'event'> {
   nodes: Buffer[];
 }
 
