@@ -4,6 +4,7 @@ import { expireLeases } from '../../../src/flows/leases/expire-leases';
 import { migrateNextLease } from '../../../src/flows/migration/migrate-leases';
 import { claimProbes, probeNode } from '../../../src/flows/health/probe-node';
 import { claimPlacements, runPlacement } from '../../../src/flows/placements/run-placement';
+import { drain } from '../../../src/flows/nodes/operate-node';
 import { watchFleet } from '../../../src/flows/migration/watch-fleet';
 import { claimWipes, wipeNode } from '../../../src/flows/placements/wipe-node';
 import { probeSoon } from '../../../src/modules/nodes';
@@ -150,6 +151,29 @@ describe('migration', () => {
       { generation: 1, state: 'wiping', node_id: sick.id }, { generation: 2, state: 'present', node_id: well.id },
     ]);
     expect(await migrate()).toBe('none');
+  });
+
+  it('R40: the duration of a move names its cause, also when the order or the loss was before another move', async () => {
+    const movesOf = async (cause: string): Promise<number> => {
+      const text = await ctx.metrics.registry.getSingleMetricAsString('orion_migration_duration_seconds');
+      return Number(new RegExp(`_count\\{cause="${cause}"\\} (\\d+)`).exec(text)?.[1]);
+    };
+    const moves = (): Promise<number[]> => Promise.all(['death', 'planned', 'quarantine'].map(movesOf));
+    const before = await moves();
+    const [first, second] = [await aNode(database.db), await aNode(database.db)];
+    const { id } = await leasedOn(first);
+    await drain(ctx, { nodeId: first.id, move: true, by: user });
+    expect(await migrate()).toBe('moved');
+    expect((await moves()).map((n, at) => n - (before[at] ?? 0))).toEqual([0, 1, 0]);
+    const third = await aNode(database.db);
+    await die(second.id);
+    expect(await migrate()).toBe('moved');
+    expect(await lease(id)).toMatchObject({ state: 'active', occupied_node_id: third.id });
+    expect((await moves()).map((n, at) => n - (before[at] ?? 0))).toEqual([1, 1, 0]);
+    await aNode(database.db);
+    await probe(third.id, 'host_key_changed');
+    expect(await migrate()).toBe('moved');
+    expect((await moves()).map((n, at) => n - (before[at] ?? 0))).toEqual([1, 1, 1]);
   });
 
   it('R21: with no node to move to it waits, is shown as waiting once, and moves when one appears', async () => {
