@@ -15,9 +15,12 @@ export interface UserOptions {
   maxLeaseHours?: number;
 }
 
+/** A hash with a low cost: users of the builder have no password that a test knows. */
+const NO_PASSWORD = '$argon2id$v=19$m=64,t=1,p=1$dsQivTRXqcei5W8H4BjsOA$cm1aYJl/3sc8A4WkLkrGQQVIIo0Tz4O4pIbDRiDlJKc';
+
 /** Inserts a user without a usable password: hashing is slow, and most tests log in by issuing a token. */
 export function aUser(db: Knex, { username = `u${randomName(8)}`, role = 'user', maxLeases = 5, maxLeaseHours = 24 }: UserOptions = {}): Promise<User> {
-  return insertUser(db, { username, passwordHash: 'none', role, maxLeases, maxLeaseHours });
+  return insertUser(db, { username, passwordHash: NO_PASSWORD, role, maxLeases, maxLeaseHours });
 }
 
 export interface NodeOptions {

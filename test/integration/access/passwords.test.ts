@@ -52,12 +52,15 @@ describe('a password that its user changes', () => {
 
   it('R10: needs the old one, which is counted as a login is, and must be another one', async () => {
     const token = await ada();
-    expect(await change(token, 'wrong password')).toMatchObject({ status: 401, body: { code: 'bad_credentials' } });
+    expect(await change(token, 'a guess of somebody')).toMatchObject({ status: 401, body: { code: 'bad_credentials' } });
     expect(await change(token, OLD, OLD)).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
     expect(await change(token, OLD, 'short')).toMatchObject({ status: 400 });
     expect(await statusOf(token)).toBe(200);
-    const [failed] = await rows<{ data: unknown }>(database.db, "SELECT data FROM events WHERE type = 'user.login_failed'");
-    expect(JSON.stringify(failed)).not.toContain('wrong password');
+    // An earlier test may have recorded the first failure of this minute. The others are counted.
+    await api.refusals.flush();
+    const failed = await rows<{ data: unknown }>(database.db, "SELECT data FROM events WHERE type = 'user.login_failed'");
+    expect(failed).toHaveLength(1);
+    expect(JSON.stringify(failed)).not.toContain('a guess of somebody');
   });
 
   it('R16: is guessed through a stolen token as often as through the login', async () => {

@@ -134,7 +134,7 @@ describe('accounts that admit the gateway alone', () => {
   });
 
   it('are closed while their owner is disabled', async () => {
-    await change({ disabled: true });
+    await change({ disabled: true, keep_leases: true });
     expect(await carryOut(under(true))).toEqual({ keys: [], passwordHash: null });
   });
 });

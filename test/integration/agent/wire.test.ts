@@ -152,7 +152,7 @@ describe('the agent on the wire', () => {
     await eventually(() => control.calls.length > before, { what: 'the call that learns of the longer interval' });
     const calls = control.calls.length;
     await expect(eventually(() => control.calls.length > calls, { what: 'another call', timeoutMs: 1500 })).rejects.toThrow('not within');
-  });
+  }, 20_000);
 
   it('honours Retry-After', async () => {
     await control.open();

@@ -111,6 +111,11 @@ const ROUTES: Row[] = [
   ['post', '/api/tokens', null, () => ({ name: 'lab' }), [401, 401, 401, 403, 403, 201]],
   ['get', '/api/jobs', null, null, FOR_ADMINS],
   ['get', '/api/audit', null, null, FOR_ADMINS],
+  // Nothing is sealed here.
+  ['get', '/api/audit/head', null, null, [401, 401, 401, 403, 403, 404]],
+  ['get', '/api/audit/proof', null, null, [401, 401, 401, 403, 403, 404]],
+  ['get', '/api/audit/entries', null, null, FOR_ADMINS],
+  ['get', '/api/support', null, null, FOR_ADMINS],
   ['get', '/api/tokens', null, null, FOR_ADMINS],
   ['delete', '/api/tokens/{id}', 'token', null, FOR_ADMINS],
   ['post', '/api/workers/challenge', null, nothing, [200, 200, 200, 200, 200, 200]],
@@ -119,6 +124,7 @@ const ROUTES: Row[] = [
   ['post', '/api/workers/register', null, aMachine, [401, 401, 200, 401, 401, 401]],
   ['post', '/api/workers/heartbeat', null, nothing, [401, 401, 200, 401, 401, 401]],
   ['post', '/api/workers/leave', null, null, [401, 401, 200, 401, 401, 401]],
+  ['get', '/api/workers/audit/consistency', null, null, [401, 401, 400, 401, 401, 401]],
 ];
 
 interface Asking {
