@@ -96,23 +96,23 @@ async function pruneBeside(side: Side, { rents, pruneSeconds }: Sizes, say: Benc
   const round: PruneRound = { ...firstPruneRound(), kind: EVENTS };
   const [beside, alone]: [number[], number[]] = [[], []];
   let spentMs = 0;
-  let isLeft = true;
+  const left = { events: true };
   const withJob = async (): Promise<number> => {
     let rate = NaN;
-    let isRenting = true;
+    const over = new AbortController();
     const renting = side.rent(rents).then((value) => {
       rate = value;
-      isRenting = false;
+      over.abort();
     });
     spentMs += await timeMs(async () => {
-      while (isRenting && isLeft) {
-        isLeft = (await pruneHistory(side.ctx, round)) === 'more' && round.kind === EVENTS;
+      while (!over.signal.aborted && left.events) {
+        left.events = (await pruneHistory(side.ctx, round)) === 'more' && round.kind === EVENTS;
       }
       await renting;
     });
     return rate;
   };
-  for (let turn = 0; isLeft && spentMs < pruneSeconds * 1000; turn += 1) {
+  for (let turn = 0; left.events && spentMs < pruneSeconds * 1000; turn += 1) {
     const [mine = NaN, theirs = NaN] = await byTurns(turn, [withJob, () => side.rent(rents)]);
     beside.push(mine);
     alone.push(theirs);

@@ -1,6 +1,6 @@
 import { violationOf } from '../../checker/evidence';
 import { eventually } from '../../lab';
-import { createApiClient, expectStatus } from '../../support/api-client';
+import { type Answer, createApiClient, expectStatus } from '../../support/api-client';
 import type { FaultInjection } from './arena';
 
 /** What was promised: an account that is closed has nothing after this time. */
@@ -15,10 +15,10 @@ const people: FaultInjection = {
     const eve = await tenant();
     const lease = expectStatus((await history.rent(eve, { key: 'people' })) ?? { status: 0, headers: new Headers(), body: { leases: [], password: null } }, 201).leases[0];
     const { body } = await system.admin.post<{ code: string }>(`/api/users/${eve.userId}/reset-password`, {});
-    const [{ username = '' } = {}] = await system.sql<{ username: string }>('SELECT username FROM users WHERE id = ?', [eve.userId]);
-    const use = (url: string, password: string): Promise<{ status: number; body: { token: string } }> =>
-      createApiClient(url).post('/api/password', { username, code: body.code, new_password: password });
-    const { token } = expectStatus(await use(first.url, 'the first new password') as never, 200) as { token: string };
+    const [user] = await system.sql<{ username: string }>('SELECT username FROM users WHERE id = ?', [eve.userId]);
+    const use = (url: string, password: string): Promise<Answer<{ token: string }>> =>
+      createApiClient(url).post('/api/password', { username: user?.username, code: body.code, new_password: password });
+    const { token } = expectStatus(await use(first.url, 'the first new password'), 200);
     if ((await use(second.url, 'the second new password')).status === 200) {
       violations.push(found(`user ${eve.userId}`, 'a one-time code sets a second password'));
     }
