@@ -68,7 +68,7 @@ describe('a rent whose API dies before its account is complete', () => {
     expect(story.map((lines) => lines.map(({ message }) => message))).toEqual([
       expect.arrayContaining(['play ended']),
       expect.arrayContaining(['play ended', 'placement present']),
-      expect.arrayContaining(['gateway visit begins']),
+      expect.arrayContaining(['gateway session begins']),
     ]);
     expect(story.flat().filter((line) => line['requestId'] !== requestId)).toEqual([]);
 
