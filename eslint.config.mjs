@@ -19,7 +19,10 @@ const named = [ban('ExportDefaultDeclaration', 'Named exports only.')];
 const all = { wallClock, environment, exit, rowLocks, atOnce, named };
 const except = (...names) => Object.entries(all).flatMap(([name, rules]) => (names.includes(name) ? [] : rules));
 const typed = { extends: [...tseslint.configs.strictTypeChecked], languageOptions: { parserOptions: { projectService: true } } };
+// Prettier breaks lines; what it cannot break is a text.
+const width = ['error', { code: 140, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true, ignoreUrls: true }];
 const relaxed = {
+  'max-len': width,
   '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
   '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
 };
@@ -28,8 +31,8 @@ export default tseslint.config(
   { files: ['src/**/*.ts'], ...typed,
     rules: {
       ...relaxed,
-      'max-lines': ['error', { max: 250, skipBlankLines: true, skipComments: true }],
-      'max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
+      'max-lines': ['error', { max: 275, skipBlankLines: true, skipComments: true }],
+      'max-lines-per-function': ['error', { max: 75, skipBlankLines: true, skipComments: true }],
       'max-params': 'off', '@typescript-eslint/max-params': ['error', { max: 3 }],
       complexity: ['error', 10], 'max-depth': ['error', 3], 'no-console': 'error', eqeqeq: 'error', curly: 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
@@ -43,7 +46,7 @@ export default tseslint.config(
       'no-restricted-syntax': ['error',
         ban("CallExpression[callee.object.name='jest'][callee.property.name=/^(mock|doMock|unstable_mockModule)$/]", 'Pass a fake instead of mocking a module.'),
         ban("CallExpression[callee.property.name='only']", 'No focused tests.')],
-      'max-lines-per-function': 'off', 'max-lines': ['error', { max: 400 }],
+      'max-lines-per-function': 'off', 'max-lines': ['error', { max: 480 }],
     } },
   { files: ['src/lib/**/*.ts'], ignores: ['**/*.test.ts'], rules: { 'no-restricted-syntax': ['error', ...except('wallClock')] } },
   { files: ['src/config/**/*.ts'], ignores: ['**/*.test.ts'], rules: { 'no-restricted-syntax': ['error', ...except('environment')] } },

@@ -28,27 +28,61 @@ async function measureMemory({ short, say }: BenchRun): Promise<Row[]> {
   await runOrThrow('node', [join(programDir, 'scripts', 'build-agent.mjs'), 'x64'], { timeoutMs: 300_000 });
   await runOrThrow('python3', ['-c', UNPACK, PACKED, PROGRAM]);
   const system = await startSystem({
-    apis: 1, schedulers: 0, ownDatabase: true,
+    apis: 1,
+    schedulers: 0,
+    ownDatabase: true,
     env: fastConstants({ heartbeatIntervalSeconds: 0.1, overdueIntervals: 50 }),
   });
   try {
-    const bare = startProcess(system.lab, { name: 'bare-node', command: process.execPath, args: ['-e', 'setInterval(() => undefined, 1000)'] });
+    const bare = startProcess(system.lab, {
+      name: 'bare-node',
+      command: process.execPath,
+      args: ['-e', 'setInterval(() => undefined, 1000)'],
+    });
     const { workers } = await system.launchWorkers(2 * AGENTS);
     await Promise.all(workers.slice(AGENTS).map(replaceAgent));
     await systemClock.sleep((short ? 15 : 60) * 1000);
     await expectCalls(system, 2 * AGENTS);
     const statuses = (half: Worker[], program: string): Promise<string[]> => Promise.all(half.map((worker) => statusOf(worker, program)));
-    const [byNode, own] = [await statuses(workers.slice(0, AGENTS), 'orion-agent.js'), await statuses(workers.slice(AGENTS), `^${PROGRAM}$`)];
+    const [byNode, own] = [
+      await statuses(workers.slice(0, AGENTS), 'orion-agent.js'),
+      await statuses(workers.slice(AGENTS), `^${PROGRAM}$`),
+    ];
     const figures = (half: string[], field?: string): number[] => half.map((status) => megabytesOf(status, field));
     const base = megabytesOf(readFileSync(`/proc/${bare.pid}/status`, 'utf8'));
     const [resident, residentByNode] = [figures(own), figures(byNode)];
     const [anonymous, anonymousByNode] = [figures(own, 'RssAnon'), figures(byNode, 'RssAnon')];
-    say(`self-contained ${list(resident)} MB (${list(anonymous)} their own), by Node ${process.version} ${list(residentByNode)} MB (${list(anonymousByNode)}), bare Node ${base.toFixed(1)} MB`);
-    const [packed, script] = [PACKED, join(programDir, 'dist', 'orion-agent.js')].map((file) => [statSync(file).size / 1e6]) as [number[], number[]];
+    say(
+      `self-contained ${list(resident)} MB (${list(anonymous)} their own), by Node ${process.version} ${list(residentByNode)} MB (${list(anonymousByNode)}), bare Node ${base.toFixed(1)} MB`,
+    );
+    const [packed, script] = [PACKED, join(programDir, 'dist', 'orion-agent.js')].map((file) => [statSync(file).size / 1e6]) as [
+      number[],
+      number[],
+    ];
     return [
-      { what: 'resident memory of an agent', ours: figure(resident, 'MB'), against: 'by the Node of the machine', base: figure(residentByNode, 'MB'), ratio: ratioOf(resident, residentByNode), goal: { atMost: 50, of: 'ours' } },
-      { what: 'of it not of files (RssAnon)', ours: figure(anonymous, 'MB'), against: 'by the Node of the machine', base: figure(anonymousByNode, 'MB'), ratio: ratioOf(anonymous, anonymousByNode) },
-      { what: 'download of an agent', ours: figure(packed, 'MB'), against: 'the agent that needs Node', base: figure(script, 'MB'), ratio: ratioOf(packed, script), goal: { atMost: 45, of: 'ours' } },
+      {
+        what: 'resident memory of an agent',
+        ours: figure(resident, 'MB'),
+        against: 'by the Node of the machine',
+        base: figure(residentByNode, 'MB'),
+        ratio: ratioOf(resident, residentByNode),
+        goal: { atMost: 50, of: 'ours' },
+      },
+      {
+        what: 'of it not of files (RssAnon)',
+        ours: figure(anonymous, 'MB'),
+        against: 'by the Node of the machine',
+        base: figure(anonymousByNode, 'MB'),
+        ratio: ratioOf(anonymous, anonymousByNode),
+      },
+      {
+        what: 'download of an agent',
+        ours: figure(packed, 'MB'),
+        against: 'the agent that needs Node',
+        base: figure(script, 'MB'),
+        ratio: ratioOf(packed, script),
+        goal: { atMost: 45, of: 'ours' },
+      },
     ];
   } finally {
     await system.close();
@@ -66,7 +100,9 @@ async function replaceAgent(worker: Worker): Promise<void> {
 }
 
 async function expectCalls(system: System, agents: number): Promise<void> {
-  const [row] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM heartbeats WHERE last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 5 SECOND');
+  const [row] = await system.sql<{ n: number }>(
+    'SELECT COUNT(*) AS n FROM heartbeats WHERE last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 5 SECOND',
+  );
   if (Number(row?.n) !== agents) {
     throw new Error(`${Number(row?.n)} of ${agents} agents call home`);
   }
@@ -80,5 +116,6 @@ async function statusOf(worker: Worker, program: string): Promise<string> {
   return stdout;
 }
 
-const megabytesOf = (status: string, field = 'VmRSS'): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
+const megabytesOf = (status: string, field = 'VmRSS'): number =>
+  Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
 const list = (figures: number[]): string => figures.map((each) => each.toFixed(1)).join(', ');

@@ -6,7 +6,9 @@ import { projectDir, runOrThrow, sshExec, type Worker } from '../test/lab';
 import type { System } from '../test/support/system';
 import { timeMs } from './measure';
 
-/** The playbooks on one worker, run by hand: one `ansible-playbook` each, with the files and settings that Orion gives it, made beforehand. */
+/**
+ * The playbooks on one worker, run by hand: one `ansible-playbook` each, with the files and settings that Orion gives it, made beforehand.
+ */
 export interface BareNode {
   /** A name and a uid that nobody has. */
   reserve(): Promise<BareAccount>;
@@ -31,11 +33,20 @@ export async function openBareNode(system: System, worker: Worker): Promise<Bare
   const { id: nodeId } = await system.node(worker.name);
   const { address, port, hostKey } = worker;
   const play = async (playbook: string, vars: Record<string, unknown>): Promise<number> => {
-    const files = { privateKeyFile: system.env['ORION_SSH_KEY_FILE'] ?? '', managementUser: 'orion-mgmt', target: { nodeId, address, port, hostKey }, vars, playbooksDir };
+    const files = {
+      privateKeyFile: system.env['ORION_SSH_KEY_FILE'] ?? '',
+      managementUser: 'orion-mgmt',
+      target: { nodeId, address, port, hostKey },
+      vars,
+      playbooksDir,
+    };
     const directory = await createPlayDirectory(files);
     try {
       const args = ['-i', directory.inventory, '-e', `@${directory.vars}`, join(playbooksDir, playbook)];
-      return (await timeMs(() => runOrThrow('ansible-playbook', args, { cwd: directory.path, env: playEnvironment(directory, playbooksDir) }))) / 1000;
+      return (
+        (await timeMs(() => runOrThrow('ansible-playbook', args, { cwd: directory.path, env: playEnvironment(directory, playbooksDir) }))) /
+        1000
+      );
     } finally {
       await directory.remove();
     }
@@ -45,7 +56,15 @@ export async function openBareNode(system: System, worker: Worker): Promise<Bare
     reserve,
     create: async (publicKey) => {
       const account = await reserve();
-      const spec = { ...account, lease_id: 1_000_000_000 + account.uid, generation: 1, public_keys: [publicKey], password_hash: null, remaining_seconds: SECONDS, limit_seconds: 115 };
+      const spec = {
+        ...account,
+        lease_id: 1_000_000_000 + account.uid,
+        generation: 1,
+        public_keys: [publicKey],
+        password_hash: null,
+        remaining_seconds: SECONDS,
+        limit_seconds: 115,
+      };
       return { account, seconds: await play('create_user.yml', spec) };
     },
     wipe: (account) => play('delete_user.yml', { accounts: [account], limit_seconds: 115 }),

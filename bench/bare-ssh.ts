@@ -25,6 +25,12 @@ export function bareProbe(target: SshTarget, { username, privateKey }: { usernam
         });
       });
     });
-    client.connect({ host: target.address, port: target.port, username, privateKey, algorithms: { serverHostKey: [target.hostKey.split(' ')[0] as never] } });
+    client.connect({
+      host: target.address,
+      port: target.port,
+      username,
+      privateKey,
+      algorithms: { serverHostKey: [target.hostKey.split(' ')[0] as never] },
+    });
   });
 }

@@ -26,9 +26,16 @@ async function measureContainers(run: BenchRun): Promise<Row[]> {
     run.say('the images are there');
     const stack = await startStack(lab, { engine, settings: { ...SCALING, ORION_SCALE_DRY_RUN: 'true' }, scale: { api: 1, scheduler: 1 } });
     const { token } = await signUp(lab, stack, 'ada');
-    const rows = [...(await measureRequests(run, stack, token)), ...(await measureStarts(run, { engine, stack })), await measureSize(engine)];
+    const rows = [
+      ...(await measureRequests(run, stack, token)),
+      ...(await measureStarts(run, { engine, stack })),
+      await measureSize(engine),
+    ];
     await stack.down();
-    return [...rows, await measureScaling(run, { engine, cold: rows.find(({ what }) => what === 'cold start of an api')?.ours.value ?? NaN })];
+    return [
+      ...rows,
+      await measureScaling(run, { engine, cold: rows.find(({ what }) => what === 'cold start of an api')?.ours.value ?? NaN }),
+    ];
   } finally {
     await lab.close();
   }
@@ -44,7 +51,10 @@ async function measureRequests({ short, say }: BenchRun, stack: Stack, token: st
     await scaleApi(stack, replicas);
     const rates: [number[], number[]] = [[], []];
     for (let round = 0; round <= (short ? 1 : 5); round += 1) {
-      const [mine = NaN, base = NaN] = await byTurns(round, [proxied, straight].map((at) => () => rateOf({ ...at, token, requests })));
+      const [mine = NaN, base = NaN] = await byTurns(
+        round,
+        [proxied, straight].map((at) => () => rateOf({ ...at, token, requests })),
+      );
       if (round > 0) {
         rates[0].push(mine);
         rates[1].push(base);
@@ -52,14 +62,24 @@ async function measureRequests({ short, say }: BenchRun, stack: Stack, token: st
     }
     say(`${replicas} behind Caddy: ${ratioOf(...rates).value.toFixed(2)}`);
     const what = `requests through Caddy, ${replicas} replica${replicas === 1 ? '' : 's'}`;
-    rows.push({ what, ours: figure(rates[0], '/s'), against: 'one replica without Caddy', base: figure(rates[1], '/s'), ratio: ratioOf(...rates) });
+    rows.push({
+      what,
+      ours: figure(rates[0], '/s'),
+      against: 'one replica without Caddy',
+      base: figure(rates[1], '/s'),
+      ratio: ratioOf(...rates),
+    });
   }
   return rows;
 }
 
 async function scaleApi(stack: Stack, replicas: number): Promise<void> {
   await stack.compose('up', '-d', '--no-build', '--no-recreate', '--scale', `api=${replicas}`, 'api');
-  await eventually(async () => (await stack.containers('api')).filter(({ health }) => health === 'healthy').length === replicas, { what: `${replicas} APIs are healthy`, timeoutMs: 90_000, everyMs: 500 });
+  await eventually(async () => (await stack.containers('api')).filter(({ health }) => health === 'healthy').length === replicas, {
+    what: `${replicas} APIs are healthy`,
+    timeoutMs: 90_000,
+    everyMs: 500,
+  });
 }
 
 async function rateOf({ url, ca, token, requests }: { url: string; ca: string; token: string; requests: number }): Promise<number> {
@@ -93,7 +113,13 @@ async function measureStarts({ short, say }: BenchRun, { engine, stack }: { engi
     }
     say(`${service}: ${times[0].map((each) => each.toFixed(1)).join(', ')} s`);
     const article = service.startsWith('a') ? 'an' : 'a';
-    rows.push({ what: `cold start of ${article} ${service}`, ours: figure(times[0], 's'), against: 'a container that runs `node -e 0`', base: figure(times[1], 's'), ratio: ratioOf(...times) });
+    rows.push({
+      what: `cold start of ${article} ${service}`,
+      ours: figure(times[0], 's'),
+      against: 'a container that runs `node -e 0`',
+      base: figure(times[1], 's'),
+      ratio: ratioOf(...times),
+    });
   }
   await engine.docker('rm', bare);
   return rows;
@@ -102,7 +128,8 @@ async function measureStarts({ short, say }: BenchRun, { engine, stack }: { engi
 async function startMs(engine: DockerEngine, service: string, container: Container | undefined): Promise<number> {
   const { id, address } = container ?? { id: '', address: '' };
   await engine.docker('stop', id);
-  const ready = async (): Promise<boolean> => (await fetch(`http://${address}:${service === 'api' ? 3000 : 9464}/readyz`, { signal: AbortSignal.timeout(1_000) })).ok;
+  const ready = async (): Promise<boolean> =>
+    (await fetch(`http://${address}:${service === 'api' ? 3000 : 9464}/readyz`, { signal: AbortSignal.timeout(1_000) })).ok;
   return timeMs(async () => {
     await engine.docker('start', id);
     await eventually(ready, { what: `${service} is ready`, timeoutMs: 60_000, everyMs: 20 });
@@ -110,9 +137,17 @@ async function startMs(engine: DockerEngine, service: string, container: Contain
 }
 
 async function measureSize(engine: DockerEngine): Promise<Row> {
-  const megabytes = async (image: string): Promise<number[]> => [Number(await engine.docker('image', 'inspect', '--format', '{{.Size}}', image)) / 1e6];
+  const megabytes = async (image: string): Promise<number[]> => [
+    Number(await engine.docker('image', 'inspect', '--format', '{{.Size}}', image)) / 1e6,
+  ];
   const [ours, base] = [await megabytes('orion:local'), await megabytes('debian:bookworm-slim')];
-  return { what: 'size of the image', ours: figure(ours, 'MB'), against: 'its base, Debian', base: figure(base, 'MB'), ratio: ratioOf(ours, base) };
+  return {
+    what: 'size of the image',
+    ours: figure(ours, 'MB'),
+    against: 'its base, Debian',
+    base: figure(base, 'MB'),
+    ratio: ratioOf(ours, base),
+  };
 }
 
 /** @param cold seconds of the cold start of an API */
@@ -124,7 +159,12 @@ async function measureScaling({ short, say }: BenchRun, { engine, cold }: { engi
       const stack = await startStack(lab, { engine, settings: SCALING, scale: { api: 1, scheduler: 1 } });
       const { token } = await signUp(lab, stack, 'ada');
       const begunAt = systemClock.monotonicMs();
-      const load = startLoad({ url: stack.httpsUrl, ca: readFileSync(stack.caFile, 'utf8'), requests: [{ method: 'GET', path: '/api/me', token }], width: 24 });
+      const load = startLoad({
+        url: stack.httpsUrl,
+        ca: readFileSync(stack.caFile, 'utf8'),
+        requests: [{ method: 'GET', path: '/api/me', token }],
+        width: 24,
+      });
       const served = async (): Promise<boolean> => {
         const [, second] = await stack.containers('api');
         return second !== undefined && (await countServed(second, '/api/me')) > 0;
@@ -138,5 +178,11 @@ async function measureScaling({ short, say }: BenchRun, { engine, cold }: { engi
   }
   say(`from load to served by a new replica: ${seconds.map((each) => each.toFixed(1)).join(', ')} s`);
   const base = seconds.map(() => cold);
-  return { what: 'from load to served by a new replica', ours: figure(seconds, 's'), against: 'the cold start of an API', base: figure(base, 's'), ratio: ratioOf(seconds, base) };
+  return {
+    what: 'from load to served by a new replica',
+    ours: figure(seconds, 's'),
+    against: 'the cold start of an API',
+    base: figure(base, 's'),
+    ratio: ratioOf(seconds, base),
+  };
 }

@@ -39,8 +39,21 @@ async function measureCrowd({ short, say }: BenchRun): Promise<Row[]> {
     }
     const what = `${CROWD} rents at once, to the last working login`;
     return [
-      { what, ours: figure(eight, 's'), against: 'one rent alone', base: figure(one, 's'), ratio: ratioOf(eight, one), goal: { atMost: 4 } },
-      { what, ours: figure(eight, 's'), against: `${CROWD} one-off ansible-playbook at once`, base: figure(plays, 's'), ratio: ratioOf(eight, plays) },
+      {
+        what,
+        ours: figure(eight, 's'),
+        against: 'one rent alone',
+        base: figure(one, 's'),
+        ratio: ratioOf(eight, one),
+        goal: { atMost: 4 },
+      },
+      {
+        what,
+        ours: figure(eight, 's'),
+        against: `${CROWD} one-off ansible-playbook at once`,
+        base: figure(plays, 's'),
+        ratio: ratioOf(eight, plays),
+      },
     ];
   } finally {
     await system.close();

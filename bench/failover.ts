@@ -20,7 +20,7 @@ const SETTINGS: Setting[] = [
 export const failover: Benchmark = {
   name: 'failover',
   method:
-    'A worker with a lease is killed outright; until the tenant\'s key has run `true` on the next one (the lease is asked for every 50 ms), as a multiple of the probe interval. One API, one scheduler, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3 failures; the end of the connection that the scheduler keeps to the worker asks for the first one at once. ' +
+    "A worker with a lease is killed outright; until the tenant's key has run `true` on the next one (the lease is asked for every 50 ms), as a multiple of the probe interval. One API, one scheduler, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3 failures; the end of the connection that the scheduler keeps to the worker asks for the first one at once. " +
     'Fast settings: a probe every 1 s, every 0.8 s once one has failed, dead after 3. Plays run in prefork workers.',
   run: (run) => measureFailover(run),
 };
@@ -33,7 +33,11 @@ async function measureFailover({ short, say }: BenchRun): Promise<Row[]> {
     const intervals = seconds.map(() => setting.intervalSeconds);
     rows.push({
       what: `worker killed to working login elsewhere, ${setting.name}`,
-      ours: figure(seconds, 's'), against: 'the probe interval', base: figure(intervals, 's'), ratio: ratioOf(seconds, intervals), goal: { atMost: setting.goalSeconds, of: 'ours' },
+      ours: figure(seconds, 's'),
+      against: 'the probe interval',
+      base: figure(intervals, 's'),
+      ratio: ratioOf(seconds, intervals),
+      goal: { atMost: setting.goalSeconds, of: 'ours' },
     });
   }
   return rows;

@@ -22,5 +22,24 @@ import { prefork } from './prefork';
 
 /** In the order of the table. */
 export const BENCHMARKS: Benchmark[] = [
-  claim, batchedClaims, peers, postRent, rent, crowd, prefork, probe, keepaliveProbes, sweep, heartbeat, load, rest, history, failover, prompt, gateway, tunnels, agentMemory, containers,
+  claim,
+  batchedClaims,
+  peers,
+  postRent,
+  rent,
+  crowd,
+  prefork,
+  probe,
+  keepaliveProbes,
+  sweep,
+  heartbeat,
+  load,
+  rest,
+  history,
+  failover,
+  prompt,
+  gateway,
+  tunnels,
+  agentMemory,
+  containers,
 ];

@@ -57,7 +57,11 @@ async function main({ only = BENCHMARKS, short, json, markdown }: Options): Prom
     benchmarks.push(await measure(benchmark, short));
   }
   const report: Report = {
-    command: [markdown ? 'npm run --silent bench --' : 'npm run bench --', ...process.argv.slice(2), ...(markdown ? ['> docs/benchmarks.md'] : [])].join(' '),
+    command: [
+      markdown ? 'npm run --silent bench --' : 'npm run bench --',
+      ...process.argv.slice(2),
+      ...(markdown ? ['> docs/benchmarks.md'] : []),
+    ].join(' '),
     startedAt,
     seconds: (systemClock.monotonicMs() - startedMs) / 1000,
     commit: (await run('git', ['rev-parse', '--short', 'HEAD'], { cwd: projectDir })).stdout.trim(),
@@ -73,7 +77,9 @@ async function main({ only = BENCHMARKS, short, json, markdown }: Options): Prom
 }
 
 const program = new Command('bench')
-  .description('Measures Orion against the least that each thing could take, both in one run, on servers of its own. Must run as root, after `npm run build`. Ends by itself; exit code 1 when a row could not be measured. A missed goal is a figure and no failure.')
+  .description(
+    'Measures Orion against the least that each thing could take, both in one run, on servers of its own. Must run as root, after `npm run build`. Ends by itself; exit code 1 when a row could not be measured. A missed goal is a figure and no failure.',
+  )
   .option('--only <rows>', `of ${names}`, byName)
   .option('--short', 'small counts: a smoke run of about two minutes', false)
   .option('--json <file>', 'writes the whole report there')

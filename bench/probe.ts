@@ -39,8 +39,22 @@ async function measureProbes({ short, say }: BenchRun): Promise<Row[]> {
     say(`alone ${ratioOf(...alone).value.toFixed(2)}, together ${ratioOf(...together).value.toFixed(2)}`);
     const against = 'bare ssh2 handshake and exec';
     return [
-      { what: 'a probe, alone', ours: figure(alone[0], 'ms'), against, base: figure(alone[1], 'ms'), ratio: ratioOf(...alone), goal: { atMost: 1.2 } },
-      { what: `probes, ${AT_ONCE} at once`, ours: figure(together[0], '/s'), against, base: figure(together[1], '/s'), ratio: ratioOf(...together), goal: { atLeast: 0.83 } },
+      {
+        what: 'a probe, alone',
+        ours: figure(alone[0], 'ms'),
+        against,
+        base: figure(alone[1], 'ms'),
+        ratio: ratioOf(...alone),
+        goal: { atMost: 1.2 },
+      },
+      {
+        what: `probes, ${AT_ONCE} at once`,
+        ours: figure(together[0], '/s'),
+        against,
+        base: figure(together[1], '/s'),
+        ratio: ratioOf(...together),
+        goal: { atLeast: 0.83 },
+      },
     ];
   } finally {
     await lab.close();

@@ -22,8 +22,8 @@ const SETTINGS: Setting[] = [
 export const prompt: Benchmark = {
   name: 'prompt',
   method:
-    'OpenSSH with a terminal is logged in to a lease through the gateway; its worker is killed outright; until that same terminal shows the shell\'s prompt on the next worker. Against a rent to its account, which each kill is preceded by: the account on the next worker is made in the same way. ' +
-    'One API, scheduler and gateway, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3; the gateway\'s broken connection asks for the first one. Fast settings: 1 s and 0.8 s.',
+    "OpenSSH with a terminal is logged in to a lease through the gateway; its worker is killed outright; until that same terminal shows the shell's prompt on the next worker. Against a rent to its account, which each kill is preceded by: the account on the next worker is made in the same way. " +
+    "One API, scheduler and gateway, enough free nodes. Default settings: a probe every 30 s, every 2 s once one has failed, dead after 3; the gateway's broken connection asks for the first one. Fast settings: 1 s and 0.8 s.",
   run: (run) => measurePrompts(run),
 };
 
@@ -33,7 +33,11 @@ async function measurePrompts({ short, say }: BenchRun): Promise<Row[]> {
     const { prompts, rents } = await killAll(setting, short ? setting.kills.short : setting.kills.long, say);
     rows.push({
       what: `worker killed to a prompt on the next, ${setting.name}`,
-      ours: figure(prompts, 's'), against: 'a rent to its account', base: figure(rents, 's'), ratio: ratioOf(prompts, rents), goal: { atMost: setting.goalSeconds, of: 'ours' },
+      ours: figure(prompts, 's'),
+      against: 'a rent to its account',
+      base: figure(rents, 's'),
+      ratio: ratioOf(prompts, rents),
+      goal: { atMost: setting.goalSeconds, of: 'ours' },
     });
   }
   return rows;
@@ -68,7 +72,12 @@ async function killAll({ name, env }: Setting, kills: number, say: BenchRun['say
   }
 }
 
-async function killOne({ system, gateway, tenant, workers }: Stage): Promise<{ promptSeconds: number; rentSeconds: number; steps: string }> {
+async function killOne({
+  system,
+  gateway,
+  tenant,
+  workers,
+}: Stage): Promise<{ promptSeconds: number; rentSeconds: number; steps: string }> {
   const rentedAt = systemClock.monotonicMs();
   const lease = await tenant.rentOne({ seconds: 3600 });
   const rentSeconds = (systemClock.monotonicMs() - rentedAt) / 1000;

@@ -40,7 +40,9 @@ async function measureRents({ short, say }: BenchRun): Promise<Row[]> {
       if (one && other && round > 0) {
         ours.push(one);
         bare.push(other);
-        say(`rent ${one.made.toFixed(2)} + ${one.login.toFixed(2)} s, play ${other.made.toFixed(2)} + ${other.login.toFixed(2)} s; release ${one.gone.toFixed(2)} s, two plays ${other.gone.toFixed(2)} s`);
+        say(
+          `rent ${one.made.toFixed(2)} + ${one.login.toFixed(2)} s, play ${other.made.toFixed(2)} + ${other.login.toFixed(2)} s; release ${one.gone.toFixed(2)} s, two plays ${other.gone.toFixed(2)} s`,
+        );
       }
     }
     return rowsOf(ours, bare);
@@ -51,7 +53,11 @@ async function measureRents({ short, say }: BenchRun): Promise<Row[]> {
 
 function rowsOf(ours: Life[], bare: Life[]): Row[] {
   const row = (what: string, against: string, { mine, base }: { mine: (life: Life) => number; base: (life: Life) => number }): Row => ({
-    what, against, ours: figure(ours.map(mine), 's'), base: figure(bare.map(base), 's'), ratio: ratioOf(ours.map(mine), bare.map(base)),
+    what,
+    against,
+    ours: figure(ours.map(mine), 's'),
+    base: figure(bare.map(base), 's'),
+    ratio: ratioOf(ours.map(mine), bare.map(base)),
   });
   const made = (life: Life): number => life.made;
   const loggedIn = (life: Life): number => life.made + life.login;

@@ -26,22 +26,44 @@ export interface Report {
 const HEADINGS = ['row', 'what', 'Orion', 'against', 'its figure', 'ratio', 'middle half', 'goal', ''];
 
 function number(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString('en') : value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value.toPrecision(2);
+  return value >= 100
+    ? Math.round(value).toLocaleString('en')
+    : value >= 10
+      ? value.toFixed(1)
+      : value >= 0.1
+        ? value.toFixed(2)
+        : value.toPrecision(2);
 }
 
 const showFigure = ({ value, unit }: Figure): string => `${number(value)}${unit === '/s' ? '' : ' '}${unit}`;
 const showQuartiles = ({ quartiles }: Ratio): string => (quartiles ? quartiles.map(number).join(' – ') : '');
-const showLimit = ({ atLeast, atMost }: Goal): string => [atLeast === undefined ? [] : [`≥ ${atLeast}`], atMost === undefined ? [] : [`≤ ${atMost}`]].flat().join(', ');
-const showGoal = ({ goal, ours }: Row): string => (goal ? `${goal.of ? 'Orion ' : ''}${showLimit(goal)}${goal.of ? ` ${ours.unit}` : ''}` : '');
+const showLimit = ({ atLeast, atMost }: Goal): string =>
+  [atLeast === undefined ? [] : [`≥ ${atLeast}`], atMost === undefined ? [] : [`≤ ${atMost}`]].flat().join(', ');
+const showGoal = ({ goal, ours }: Row): string =>
+  goal ? `${goal.of ? 'Orion ' : ''}${showLimit(goal)}${goal.of ? ` ${ours.unit}` : ''}` : '';
 
 function cells(name: string, row: Row): string[] {
   const met = isMet(row);
   const decision = met === undefined ? '' : met ? 'met' : 'missed';
-  return [name, row.what, showFigure(row.ours), row.against, showFigure(row.base), number(row.ratio.value), showQuartiles(row.ratio), showGoal(row), decision];
+  return [
+    name,
+    row.what,
+    showFigure(row.ours),
+    row.against,
+    showFigure(row.base),
+    number(row.ratio.value),
+    showQuartiles(row.ratio),
+    showGoal(row),
+    decision,
+  ];
 }
 
 const lines = ({ benchmarks }: Report): string[][] =>
-  benchmarks.flatMap(({ name, rows, failure }) => (failure === undefined ? rows.map((row) => cells(name, row)) : [[name, `could not be measured: ${failure.split('\n')[0] ?? ''}`, '', '', '', '', '', '', '']]));
+  benchmarks.flatMap(({ name, rows, failure }) =>
+    failure === undefined
+      ? rows.map((row) => cells(name, row))
+      : [[name, `could not be measured: ${failure.split('\n')[0] ?? ''}`, '', '', '', '', '', '', '']],
+  );
 
 /** Above this, before the benchmark has begun, the machine has other work. */
 const BUSY = 3;
@@ -50,7 +72,9 @@ function header({ machine, load, startedAt, seconds, commit }: Report): string[]
   return [
     `${machine.cores} × ${machine.cpu}, ${machine.memoryGb} GB; ${machine.versions}.`,
     `${startedAt}, ${Math.round(seconds / 60)} min, commit ${commit}. Load of the minute before the first row ${load.before.toFixed(1)}, before the last one's end ${load.after.toFixed(1)} (the benchmark's own included).`,
-    ...(load.before > BUSY ? ['**The machine was busy with other work: these figures are rough, and those that are no ratios mean little.**'] : []),
+    ...(load.before > BUSY
+      ? ['**The machine was busy with other work: these figures are rough, and those that are no ratios mean little.**']
+      : []),
   ];
 }
 
@@ -58,7 +82,12 @@ function header({ machine, load, startedAt, seconds, commit }: Report): string[]
 export function toText(report: Report): string {
   const all = [HEADINGS, ...lines(report)];
   const widths = HEADINGS.map((_, at) => Math.max(...all.map((line) => line[at]?.length ?? 0)));
-  const table = all.map((line) => line.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ').trimEnd());
+  const table = all.map((line) =>
+    line
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
   const methods = report.benchmarks.map(({ name, method, seconds }) => `${name} (${Math.round(seconds)} s): ${method}`);
   return `${[...header(report), '', ...table, '', ...methods].join('\n')}\n`;
 }

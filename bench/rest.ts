@@ -31,7 +31,13 @@ async function measureRest({ short, say }: BenchRun): Promise<Row[]> {
   }
   const [many = NaN, few = NaN] = cores;
   return [
-    { what: `database, API and scheduler at rest, ${MANY.toLocaleString('en')} nodes`, ours: { value: many, unit: 'cores' }, against: `with ${FEW.toLocaleString('en')}`, base: { value: few, unit: 'cores' }, ratio: { value: many / few } },
+    {
+      what: `database, API and scheduler at rest, ${MANY.toLocaleString('en')} nodes`,
+      ours: { value: many, unit: 'cores' },
+      against: `with ${FEW.toLocaleString('en')}`,
+      base: { value: few, unit: 'cores' },
+      ratio: { value: many / few },
+    },
   ];
 }
 
@@ -53,7 +59,10 @@ async function coresAtRest(nodes: number, seconds: number): Promise<number[]> {
 async function startResting(lab: Lab, mariadb: MariaDb, nodes: number): Promise<number[]> {
   const { access } = await createFleet(lab, mariadb, nodes);
   await layToRest(lab, access);
-  const roles = [await startRole(lab, 'api', access), await startRole(lab, 'scheduler', access, { env: testConstants({ keepaliveProbes: false }) })];
+  const roles = [
+    await startRole(lab, 'api', access),
+    await startRole(lab, 'scheduler', access, { env: testConstants({ keepaliveProbes: false }) }),
+  ];
   return [mariadb.process().pid, ...roles.map(({ pid }) => pid)];
 }
 
@@ -61,7 +70,11 @@ async function startResting(lab: Lab, mariadb: MariaDb, nodes: number): Promise<
 async function layToRest(lab: Lab, access: DatabaseAccess): Promise<void> {
   const db: Knex = createDatabase({ ...access, poolSize: 1 });
   lab.push('database', () => db.destroy());
-  await db.raw('UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 1 DAY, last_checked_at = UTC_TIMESTAMP(3), logged_in_at = UTC_TIMESTAMP(3)');
-  await db.raw('INSERT INTO heartbeats (node_id, last_heartbeat_at, silent_at, load1) SELECT id, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 HOUR, 1 FROM nodes');
+  await db.raw(
+    'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 1 DAY, last_checked_at = UTC_TIMESTAMP(3), logged_in_at = UTC_TIMESTAMP(3)',
+  );
+  await db.raw(
+    'INSERT INTO heartbeats (node_id, last_heartbeat_at, silent_at, load1) SELECT id, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 HOUR, 1 FROM nodes',
+  );
   await db.raw('ANALYZE TABLE heartbeats, nodes');
 }

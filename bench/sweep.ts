@@ -16,16 +16,25 @@ export const sweep: Benchmark = {
   name: 'sweep',
   method:
     `${WORKERS} workers (sshd alone), a probe interval of 50 ms and no keepalive probes, so that every node is always due for a login, and no process for plays, whose start would be CPU within the figures: what 1, 2 and 4 scheduler processes get done, claim and settling included, by their own \`/metrics\`, over some seconds each, in the order ${PHASES.join(', ')}. Against ${WORKERS} bare ssh2 logins at once, over and over, by one process on the same workers, before and after. ` +
-    'What limits: each login costs the worker\'s sshd a fork and a key exchange on the very cores that the schedulers run on, so the machine is full with the first scheduler; more of them show that they share the work, not that they add speed.',
+    "What limits: each login costs the worker's sshd a fork and a key exchange on the very cores that the schedulers run on, so the machine is full with the first scheduler; more of them show that they share the work, not that they add speed.",
   run: (run) => measureSweep(run),
 };
 
 async function measureSweep({ short, say }: BenchRun): Promise<Row[]> {
   const system = await startSystem({
-    apis: 1, schedulers: 0, ownDatabase: true,
+    apis: 1,
+    schedulers: 0,
+    ownDatabase: true,
     env: {
-      ...fastConstants({ managementUser: 'root', probeConcurrency: WORKERS, probeTimeoutSeconds: 10, claimSeconds: 30, keepaliveProbes: false }),
-      ORION_WARM_PLAYS: 'false', ORION_PROBE_INTERVAL_SECONDS: '0.05',
+      ...fastConstants({
+        managementUser: 'root',
+        probeConcurrency: WORKERS,
+        probeTimeoutSeconds: 10,
+        claimSeconds: 30,
+        keepaliveProbes: false,
+      }),
+      ORION_WARM_PLAYS: 'false',
+      ORION_PROBE_INTERVAL_SECONDS: '0.05',
     },
   });
   try {
@@ -36,7 +45,8 @@ async function measureSweep({ short, say }: BenchRun): Promise<Row[]> {
       await worker.authorizeRoot(publicKey);
     }
     const who = { username: 'root', privateKey: readFileSync(keyFile, 'utf8') };
-    const bareRate = (): Promise<number> => perSecond(short ? 320 : 960, WORKERS, (call) => bareProbe(targetOf(workers[call % WORKERS] as Worker), who));
+    const bareRate = (): Promise<number> =>
+      perSecond(short ? 320 : 960, WORKERS, (call) => bareProbe(targetOf(workers[call % WORKERS] as Worker), who));
     const bare = [await bareRate()];
     await enrol(system, workers);
     const rates = new Map<number, number[]>();
@@ -57,7 +67,13 @@ function rowsOf(rates: Map<number, number[]>, bare: number[]): Row[] {
   const one = rates.get(1) ?? [];
   const row = (schedulers: number, against: string, base: number[]): Row => {
     const ours = rates.get(schedulers) ?? [];
-    return { what: `nodes probed by ${schedulers} scheduler${schedulers === 1 ? '' : 's'}`, ours: figure(ours, '/s'), against, base: figure(base, '/s'), ratio: ratioOf(ours, base) };
+    return {
+      what: `nodes probed by ${schedulers} scheduler${schedulers === 1 ? '' : 's'}`,
+      ours: figure(ours, '/s'),
+      against,
+      base: figure(base, '/s'),
+      ratio: ratioOf(ours, base),
+    };
   };
   return [row(1, 'bare ssh2 logins, 32 at once', bare), row(2, '1 scheduler', one), row(4, '1 scheduler', one)];
 }
@@ -101,6 +117,10 @@ async function sweepWith(system: System, schedulers: number, seconds: number): P
 
 async function countProbes(system: System): Promise<{ ok: number; failed: number }> {
   const texts = await Promise.all(system.schedulers.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
-  const sum = (outcome: string): number => texts.reduce((total, text) => total + Number(new RegExp(`^orion_probes_total\\{outcome="${outcome}"\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0), 0);
+  const sum = (outcome: string): number =>
+    texts.reduce(
+      (total, text) => total + Number(new RegExp(`^orion_probes_total\\{outcome="${outcome}"\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0),
+      0,
+    );
   return { ok: sum('ok'), failed: sum('failed') + sum('host_key_changed') };
 }

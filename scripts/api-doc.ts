@@ -46,13 +46,47 @@ async function fetchDocument(): Promise<Document> {
     api: {
       agentsDb: db,
       reads: db,
-      ctx: { ...base, actor: 'api', settings: {} as never, homes: null, provisioner: none, challenges: none, controlKey: none, findMark: none, enrolment: 'token', tokens: { key: '', extraKeys: [], ttlSeconds: 1 } },
+      ctx: {
+        ...base,
+        actor: 'api',
+        settings: {} as never,
+        homes: null,
+        provisioner: none,
+        challenges: none,
+        controlKey: none,
+        findMark: none,
+        enrolment: 'token',
+        tokens: { key: '', extraKeys: [], ttlSeconds: 1 },
+      },
       feed: createNodeFeed(base),
       refusals: none,
       replica: none,
       sessions: none,
-      limits: createLimits(db, { loginsPerAddress: 1, loginsPerName: 1, lateLogins: { waiting: 0, everySeconds: 1 }, signupsPerAddress: 1, registrationsPerAddress: 1, registrationsPerNode: 1 }, systemClock),
-      settings: { signup: 'open', maxLeases: 1, maxLeaseHours: 1, minLeaseSeconds: 1, heartbeatIntervalSeconds: 1, heartbeatIdleSeconds: 1, heartbeatsPerSecond: 1, contactLimitSeconds: 1, management: { username: '', publicKeys: [], controlKey: '', statement: { text: '', signature: '' }, successors: [] }, trustProxy: false, gateway: null },
+      limits: createLimits(
+        db,
+        {
+          loginsPerAddress: 1,
+          loginsPerName: 1,
+          lateLogins: { waiting: 0, everySeconds: 1 },
+          signupsPerAddress: 1,
+          registrationsPerAddress: 1,
+          registrationsPerNode: 1,
+        },
+        systemClock,
+      ),
+      settings: {
+        signup: 'open',
+        maxLeases: 1,
+        maxLeaseHours: 1,
+        minLeaseSeconds: 1,
+        heartbeatIntervalSeconds: 1,
+        heartbeatIdleSeconds: 1,
+        heartbeatsPerSecond: 1,
+        contactLimitSeconds: 1,
+        management: { username: '', publicKeys: [], controlKey: '', statement: { text: '', signature: '' }, successors: [] },
+        trustProxy: false,
+        gateway: null,
+      },
     },
   });
   const answer = await request(api).get('/api/openapi.json');
@@ -84,20 +118,30 @@ function operationRow(path: string, method: string, operation: Operation): strin
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query').map(({ name }) => `\`${name}\``);
   const ref = operation.requestBody?.content['application/json'].schema.$ref;
   const input = [...(ref ? [`[${nameOf(ref)}](#${nameOf(ref).toLowerCase()})`] : []), ...query].join(', ');
-  const admin = '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|jobs|audit|nodes\/\{id\})/.test(path);
+  const admin =
+    '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|jobs|audit|nodes\/\{id\})/.test(path);
   return `| \`${method.toUpperCase()} ${path}\` | ${operation.summary} | ${admin ? 'an admin' : accessOf(operation)} | ${input} | ${Object.keys(operation.responses).join(' ')} |`;
 }
 
 function schemaSection(name: string, schema: Schema): string {
   const rows = Object.entries(schema.properties ?? {}).map(([field, value]) => {
-    const must = schema.required?.includes(field) && value.default === undefined ? 'yes' : value.default === undefined ? '' : `default \`${JSON.stringify(value.default)}\``;
+    const must =
+      schema.required?.includes(field) && value.default === undefined
+        ? 'yes'
+        : value.default === undefined
+          ? ''
+          : `default \`${JSON.stringify(value.default)}\``;
     return `| \`${field}\` | ${typeOf(value)} | ${must} | ${value.description ?? ''} |`;
   });
-  return rows.length === 0 ? `### ${name}\n\n${typeOf(schema)}\n` : `### ${name}\n\n| field | type | required | |\n|---|---|---|---|\n${rows.join('\n')}\n`;
+  return rows.length === 0
+    ? `### ${name}\n\n${typeOf(schema)}\n`
+    : `### ${name}\n\n| field | type | required | |\n|---|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 function render({ paths, components }: Document): string {
-  const rows = Object.entries(paths).flatMap(([path, operations]) => Object.entries(operations).map(([method, operation]) => operationRow(path, method, operation)));
+  const rows = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) => operationRow(path, method, operation)),
+  );
   const schemas = Object.entries(components.schemas).map(([name, schema]) => schemaSection(name, schema));
   return `# The API
 

@@ -67,7 +67,10 @@ async function run(config: AgentConfig, deps: AgentDeps, signal: AbortSignal): P
 
 /** Prints what this machine lacks; 1 when that keeps it from being a node. */
 async function examine(json: boolean): Promise<number> {
-  const checks = await examineAsAgent(readConfig(), { logger: createLogger('silent', jsonLineSink, { role: 'agent' }), clock: systemClock });
+  const checks = await examineAsAgent(readConfig(), {
+    logger: createLogger('silent', jsonLineSink, { role: 'agent' }),
+    clock: systemClock,
+  });
   process.stdout.write(json ? `${JSON.stringify({ checks })}\n` : printChecks(checks));
   return checks.some(({ result }) => result === 'fail') ? 1 : 0;
 }

@@ -48,11 +48,14 @@ async function measureBatches({ short, say }: BenchRun): Promise<Row[]> {
     // The first one warms up.
     for (let round = 0; round <= (short ? 2 : 7); round += 1) {
       for (const [at, { fleet, ours, bare }] of sides.entries()) {
-        const [one = NaN, other = NaN] = await byTurns(round, [ours, bare].map((work) => async () => {
-          const rate = await perSecond(CLAIMS, CALLERS, work);
-          await fleet.free();
-          return rate;
-        }));
+        const [one = NaN, other = NaN] = await byTurns(
+          round,
+          [ours, bare].map((work) => async () => {
+            const rate = await perSecond(CLAIMS, CALLERS, work);
+            await fleet.free();
+            return rate;
+          }),
+        );
         if (round > 0) {
           figures[at]?.ours.push(one);
           figures[at]?.bare.push(other);
@@ -64,12 +67,27 @@ async function measureBatches({ short, say }: BenchRun): Promise<Row[]> {
       const { ours = [], bare = [] } = figures[at] ?? {};
       return {
         what: `batched claims, ${CALLERS} callers, ${fleet.nodes.toLocaleString('en')} nodes`,
-        ours: figure(ours, '/s'), against: `a transaction each, pool of ${BARE_POOL}, bare mysql2`, base: figure(bare, '/s'), ratio: ratioOf(ours, bare), goal: { atLeast: 10 },
+        ours: figure(ours, '/s'),
+        against: `a transaction each, pool of ${BARE_POOL}, bare mysql2`,
+        base: figure(bare, '/s'),
+        ratio: ratioOf(ours, bare),
+        goal: { atLeast: 10 },
       };
     });
     const [few, most] = [figures[0]?.ours ?? [], figures.at(-1)?.ours ?? []];
-    const flat: Row = { what: 'batched claims, flat', ours: figure(most, '/s'), against: 'ours with 1,000 nodes', base: figure(few, '/s'), ratio: ratioOf(most, few), goal: { atLeast: 0.9 } };
-    return [...rows, flat, await withOldReadView(sides.at(-1), short ? { rounds: 1, seconds: OLD_VIEW_SECONDS / 2 } : { rounds: 5, seconds: OLD_VIEW_SECONDS })];
+    const flat: Row = {
+      what: 'batched claims, flat',
+      ours: figure(most, '/s'),
+      against: 'ours with 1,000 nodes',
+      base: figure(few, '/s'),
+      ratio: ratioOf(most, few),
+      goal: { atLeast: 0.9 },
+    };
+    return [
+      ...rows,
+      flat,
+      await withOldReadView(sides.at(-1), short ? { rounds: 1, seconds: OLD_VIEW_SECONDS / 2 } : { rounds: 5, seconds: OLD_VIEW_SECONDS }),
+    ];
   } finally {
     await lab.close();
   }
@@ -103,7 +121,14 @@ async function withOldReadView(side: Side | undefined, { rounds, seconds }: { ro
     first.push(done[0] ?? NaN);
     last.push(done[seconds - 1] ?? NaN);
   }
-  return { what: `batched claims, old read view, second ${seconds}`, ours: figure(last, '/s'), against: 'its first second', base: figure(first, '/s'), ratio: ratioOf(last, first), goal: { atLeast: 0.7 } };
+  return {
+    what: `batched claims, old read view, second ${seconds}`,
+    ours: figure(last, '/s'),
+    against: 'its first second',
+    base: figure(first, '/s'),
+    ratio: ratioOf(last, first),
+    goal: { atLeast: 0.7 },
+  };
 }
 
 async function claimsOfEachSecond({ db, ours, fleet }: Side, seconds: number): Promise<number[]> {

@@ -9,7 +9,18 @@ const SESSION =
 
 /** A pool of bare connections with the same session settings as Orion's own. */
 export function openBarePool({ host, port, user, password, database }: DatabaseAccess, poolSize: number): Pool {
-  const pool = mysql.createPool({ host, port, user, password, database, timezone: 'Z', charset: 'utf8mb4', multipleStatements: true, connectionLimit: poolSize, maxIdle: poolSize });
+  const pool = mysql.createPool({
+    host,
+    port,
+    user,
+    password,
+    database,
+    timezone: 'Z',
+    charset: 'utf8mb4',
+    multipleStatements: true,
+    connectionLimit: poolSize,
+    maxIdle: poolSize,
+  });
   pool.on('connection', (connection) => void connection.query(SESSION));
   return pool;
 }
@@ -19,7 +30,8 @@ export const closeBarePool = (pool: Pool): Promise<void> => new Promise((resolve
 /** What a rent of one node says to the database, statement by statement. */
 const SQL = {
   begin: 'BEGIN',
-  lockUser: 'SELECT id, username, role, max_leases, max_lease_hours, disabled_at, access_version, created_at FROM users WHERE id IN (?) ORDER BY id FOR UPDATE',
+  lockUser:
+    'SELECT id, username, role, max_leases, max_lease_hours, disabled_at, access_version, created_at FROM users WHERE id IN (?) ORDER BY id FOR UPDATE',
   findRent: 'SELECT id, user_id, idempotency_key, request_hash FROM rents WHERE (user_id, idempotency_key) IN ((?, ?))',
   countRunning: 'SELECT user_id, COUNT(*) AS n FROM leases WHERE user_id IN (?) AND occupied_node_id IS NOT NULL GROUP BY user_id',
   lockNode: `SELECT id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid, use_band, not_examined FROM nodes FORCE INDEX (nodes_claim) WHERE leasable = 1 AND use_band < 3 AND fit >= ? AND cpus >= ? AND memory_mb >= ?
@@ -48,18 +60,20 @@ interface BareRent {
 export type BareClaim = (pool: Pool, rent: BareRent) => Promise<boolean>;
 
 /** `claim` says all of it but the ROLLBACK. */
-const inTransaction = (claim: (connection: PoolConnection, rent: BareRent) => Promise<boolean>): BareClaim => async (pool, rent) => {
-  const connection = await connect(pool);
-  try {
-    const claimed = await claim(connection, rent);
-    if (!claimed) {
-      await query(connection, 'ROLLBACK');
+const inTransaction =
+  (claim: (connection: PoolConnection, rent: BareRent) => Promise<boolean>): BareClaim =>
+  async (pool, rent) => {
+    const connection = await connect(pool);
+    try {
+      const claimed = await claim(connection, rent);
+      if (!claimed) {
+        await query(connection, 'ROLLBACK');
+      }
+      return claimed;
+    } finally {
+      connection.release();
     }
-    return claimed;
-  } finally {
-    connection.release();
-  }
-};
+  };
 
 /** Any node that is free. */
 const ANY = [2048, 1, 0, 1];
@@ -76,7 +90,15 @@ export const claimBare = inTransaction(async (connection, { userId, idempotencyK
   }
   const nodeId = node['id'] as number;
   const [rent] = await query<RowDataPacket[]>(connection, SQL.insertRent, [userId, idempotencyKey, requestHash]);
-  const [lease] = await query<RowDataPacket[]>(connection, SQL.insertLease, [rent?.['id'], userId, nodeId, REQUIREMENTS, JSON.stringify([publicKey]), null, 3600]);
+  const [lease] = await query<RowDataPacket[]>(connection, SQL.insertLease, [
+    rent?.['id'],
+    userId,
+    nodeId,
+    REQUIREMENTS,
+    JSON.stringify([publicKey]),
+    null,
+    3600,
+  ]);
   const leaseId = lease?.['id'] as number;
   await query(connection, SQL.occupy, [nodeId]);
   await query(connection, SQL.insertEvent, ['lease.requested', `user:${userId}`, leaseId, nodeId, userId, '{"duration_seconds":3600}']);
@@ -89,7 +111,13 @@ const [LAST_ID, LEASE_ID] = [raw('LAST_INSERT_ID()'), raw('@lease')];
 
 /** As `flows/rent/reserve` says it: what can travel together does. */
 export const claimTogether = inTransaction(async (connection, { userId, idempotencyKey, requestHash, publicKey }) => {
-  const answers = await queryTogether<RowDataPacket[][]>(connection, [[SQL.begin], [SQL.lockUser, [userId]], [SQL.findRent, [userId, idempotencyKey]], [SQL.countRunning, [userId]], [SQL.lockNode, ANY]]);
+  const answers = await queryTogether<RowDataPacket[][]>(connection, [
+    [SQL.begin],
+    [SQL.lockUser, [userId]],
+    [SQL.findRent, [userId, idempotencyKey]],
+    [SQL.countRunning, [userId]],
+    [SQL.lockNode, ANY],
+  ]);
   const node = answers.at(-1)?.[0];
   if (!node) {
     return false;
@@ -109,13 +137,19 @@ export const claimTogether = inTransaction(async (connection, { userId, idempote
 
 const REQUIREMENTS = '{"cpus":1,"memoryMb":0,"labels":{}}';
 
-const queryTogether = <T extends RowDataPacket[][] | ResultSetHeader>(connection: PoolConnection, statements: [sql: string, values?: Parameters<typeof mysql.format>[1]][]): Promise<T> =>
-  query<T>(connection, statements.map(([sql, values]) => mysql.format(sql, values)).join(';\n'));
+const queryTogether = <T extends RowDataPacket[][] | ResultSetHeader>(
+  connection: PoolConnection,
+  statements: [sql: string, values?: Parameters<typeof mysql.format>[1]][],
+): Promise<T> => query<T>(connection, statements.map(([sql, values]) => mysql.format(sql, values)).join(';\n'));
 
 const connect = (pool: Pool): Promise<PoolConnection> =>
   new Promise((resolve, reject) => pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection))));
 
 /** The callback interface: that of promises makes an Error for each call. */
-function query<T extends RowDataPacket[] | RowDataPacket[][] | ResultSetHeader>(connection: PoolConnection, sql: string, values: unknown[] = []): Promise<T> {
+function query<T extends RowDataPacket[] | RowDataPacket[][] | ResultSetHeader>(
+  connection: PoolConnection,
+  sql: string,
+  values: unknown[] = [],
+): Promise<T> {
   return new Promise((resolve, reject) => connection.query<T>(sql, values, (error, result) => (error ? reject(error) : resolve(result))));
 }

@@ -22,7 +22,9 @@ export async function createFleet(lab: Lab, mariadb: MariaDb, nodes: number): Pr
   lab.push('fleet', () => db.destroy());
   await createMigrator(db, migrationsDir).up();
   await insertNodes(db, nodes);
-  await db.raw(`INSERT INTO users (username, password_hash, max_leases, max_lease_hours) SELECT CONCAT('u', seq), 'none', 1000, 24 FROM seq_1_to_${USERS}`);
+  await db.raw(
+    `INSERT INTO users (username, password_hash, max_leases, max_lease_hours) SELECT CONCAT('u', seq), 'none', 1000, 24 FROM seq_1_to_${USERS}`,
+  );
   await selectRows(db, 'ANALYZE TABLE nodes, users');
   const users = await selectRows<{ id: number }>(db, 'SELECT id FROM users');
   return { access, nodes, userIds: users.map(({ id }) => id), free: () => free(db) };

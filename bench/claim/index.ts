@@ -55,7 +55,12 @@ async function measureClaims({ short, say }: BenchRun): Promise<Row[]> {
     const rows: Row[] = [];
     for (const callers of CALLERS) {
       rows.push(...(await compare(sides, callers, short ? 2 : 7)));
-      say(rows.slice(-SIZES.length - 1).map(({ what, ratio }) => `${what} ${ratio.value.toFixed(2)}`).join(', '));
+      say(
+        rows
+          .slice(-SIZES.length - 1)
+          .map(({ what, ratio }) => `${what} ${ratio.value.toFixed(2)}`)
+          .join(', '),
+      );
     }
     return [...rows, await compareBatched(sides.at(-1), short ? 2 : 7)];
   } finally {
@@ -69,7 +74,10 @@ async function compare(sides: Side[], callers: number, rounds: number): Promise<
   // The first one warms up.
   for (let round = 0; round <= rounds; round += 1) {
     for (const [at, side] of sides.entries()) {
-      const measured = await byTurns(round, [side.ours, side.bare].map((work) => () => oneRound(side.fleet, callers, work)));
+      const measured = await byTurns(
+        round,
+        [side.ours, side.bare].map((work) => () => oneRound(side.fleet, callers, work)),
+      );
       if (round > 0) {
         ours[at]?.push(measured[0] ?? NaN);
         bare[at]?.push(measured[1] ?? NaN);
@@ -88,7 +96,14 @@ async function compare(sides: Side[], callers: number, rounds: number): Promise<
   const [few = [], most = []] = [ours[0], ours.at(-1)];
   return [
     ...rows,
-    { what: `claim, ${many}, flat`, ours: figure(most, '/s'), against: 'ours with 1,000 nodes', base: figure(few, '/s'), ratio: ratioOf(most, few), goal: { atLeast: 0.8 } },
+    {
+      what: `claim, ${many}, flat`,
+      ours: figure(most, '/s'),
+      against: 'ours with 1,000 nodes',
+      base: figure(few, '/s'),
+      ratio: ratioOf(most, few),
+      goal: { atLeast: 0.8 },
+    },
   ];
 }
 
@@ -100,13 +115,22 @@ async function compareBatched(side: Side | undefined, rounds: number): Promise<R
   const { fleet, batched, ours } = side;
   const rates: [number[], number[]] = [[], []];
   for (let round = 0; round <= rounds; round += 1) {
-    const measured = await byTurns(round, [batched, ours].map((work) => () => oneRound(fleet, 1, work)));
+    const measured = await byTurns(
+      round,
+      [batched, ours].map((work) => () => oneRound(fleet, 1, work)),
+    );
     if (round > 0) {
       measured.forEach((rate, at) => rates[at]?.push(rate));
     }
   }
   const [together, alone] = rates;
-  return { what: `claim, 1 caller, a batch of one, ${fleet.nodes.toLocaleString('en')} nodes`, ours: figure(together, '/s'), against: 'the transaction alone', base: figure(alone, '/s'), ratio: ratioOf(together, alone) };
+  return {
+    what: `claim, 1 caller, a batch of one, ${fleet.nodes.toLocaleString('en')} nodes`,
+    ours: figure(together, '/s'),
+    against: 'the transaction alone',
+    base: figure(alone, '/s'),
+    ratio: ratioOf(together, alone),
+  };
 }
 
 async function oneRound(fleet: Fleet, callers: number, work: (call: number) => Promise<unknown>): Promise<number> {
@@ -140,7 +164,19 @@ export function aRentOf(user: User | undefined, publicKey: string): SecretReques
     throw new Error('a user vanished');
   }
   const requirements = { cpus: 1, memoryMb: 0, labels: {} };
-  return { user, passwordHash: null, requestedBy: user, durationSeconds: 3600, count: 1, requirements, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false, checkpoint: true, idempotencyKey: randomUUID() };
+  return {
+    user,
+    passwordHash: null,
+    requestedBy: user,
+    durationSeconds: 3600,
+    count: 1,
+    requirements,
+    publicKeys: [publicKey],
+    keyInRequest: publicKey,
+    withPassword: false,
+    checkpoint: true,
+    idempotencyKey: randomUUID(),
+  };
 }
 
 /** The server has rolled back, and it is tried again, as db/transaction does. */
@@ -154,9 +190,14 @@ function isDeadlock(error: unknown): false {
 /** As flows/support/when-free. */
 const PAUSE_MS = 25;
 
-export const claimBareWithPatience = (pool: Pool, userId: number, publicKey: string): Promise<void> => claimWithPatience(claimBare, pool, { userId, publicKey });
+export const claimBareWithPatience = (pool: Pool, userId: number, publicKey: string): Promise<void> =>
+  claimWithPatience(claimBare, pool, { userId, publicKey });
 
-async function claimWithPatience(claim: BareClaim, pool: Pool, { userId, publicKey }: { userId: number; publicKey: string }): Promise<void> {
+async function claimWithPatience(
+  claim: BareClaim,
+  pool: Pool,
+  { userId, publicKey }: { userId: number; publicKey: string },
+): Promise<void> {
   const rent = { userId, idempotencyKey: randomUUID(), requestHash: sha256(publicKey), publicKey };
   while (!(await claim(pool, rent).catch(isDeadlock))) {
     await systemClock.sleep(PAUSE_MS * (0.5 + Math.random()));
@@ -170,7 +211,9 @@ async function checkSameStatements(mariadb: MariaDb, { fleet, ours, bare }: Side
   await fleet.free();
   const differs = saidByOurs.findIndex((sql, at) => sql !== saidByBare[at]);
   if (differs >= 0 || saidByOurs.length !== saidByBare.length) {
-    throw new Error(`a rent says something else than bench/claim/bare-claim.ts: ${saidByOurs[differs] ?? 'fewer statements'} instead of ${saidByBare[differs] ?? 'none'}`);
+    throw new Error(
+      `a rent says something else than bench/claim/bare-claim.ts: ${saidByOurs[differs] ?? 'fewer statements'} instead of ${saidByBare[differs] ?? 'none'}`,
+    );
   }
 }
 

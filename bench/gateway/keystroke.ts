@@ -13,7 +13,7 @@ export interface Typist {
 }
 
 /** In the middle of `ready`, so that the echo of the line itself is not taken for it. */
-const ECHO = "exec sh -c 'stty raw -echo; printf rea\"\"dy; exec cat'\n";
+const ECHO = 'exec sh -c \'stty raw -echo; printf rea""dy; exec cat\'\n';
 
 export async function seatTypist({ target }: Way): Promise<Typist> {
   const client = new ssh2.Client();
@@ -23,8 +23,11 @@ export async function seatTypist({ target }: Way): Promise<Typist> {
     client.once('error', reject);
     client.once('ready', () => client.shell({ term: 'xterm' }, (error, opened) => (error ? reject(error) : resolve(opened))));
     client.connect({
-      sock, username: target.user, privateKey: readFileSync(target.keyFile),
-      algorithms: { serverHostKey: ['ssh-ed25519'] }, hostVerifier: (key: Buffer) => key.toString('base64') === blob,
+      sock,
+      username: target.user,
+      privateKey: readFileSync(target.keyFile),
+      algorithms: { serverHostKey: ['ssh-ed25519'] },
+      hostVerifier: (key: Buffer) => key.toString('base64') === blob,
     });
   });
   let shown = '';

@@ -27,7 +27,11 @@ export function createCourier(dir: string, mebibytes: number): Courier {
       rmSync(received, { force: true });
       const batch = join(dir, `batch-${direction}`);
       writeFileSync(batch, direction === 'get' ? `get sent "${received}"\n` : `put "${sent}" received\n`);
-      const tookMs = await timeMs(() => runOrThrow('sftp', [...sshOptions(target), ...options, '-q', '-b', batch, `${target.user}@${target.address}`], { timeoutMs: LIMIT_MS }));
+      const tookMs = await timeMs(() =>
+        runOrThrow('sftp', [...sshOptions(target), ...options, '-q', '-b', batch, `${target.user}@${target.address}`], {
+          timeoutMs: LIMIT_MS,
+        }),
+      );
       const arrived = direction === 'get' ? statSync(received).size : Number(await inside(`stat -c %s ${home}/received`));
       if (arrived !== bytes) {
         throw new Error(`${arrived} of ${bytes} bytes arrived`);

@@ -15,8 +15,8 @@ export interface Way {
 }
 
 /**
- * Two leases of one tenant and the ways to them. To a machine that Orion reaches by its tunnel: OpenSSH alone (`direct`), by way of another sshd as with
- * `ssh -J` (`jump`), through the gateway (`tunnel`). To one that Orion dials directly: through the gateway (`plain`).
+ * Two leases of one tenant and the ways to them. To a machine that Orion reaches by its tunnel: OpenSSH alone (`direct`), by way of another
+ * sshd as with `ssh -J` (`jump`), through the gateway (`tunnel`). To one that Orion dials directly: through the gateway (`plain`).
  */
 export interface Site {
   system: System;
@@ -41,7 +41,13 @@ export async function openSite(): Promise<Site> {
     const rent = (reach: string): Promise<Lease> => tenant.rentOne({ seconds: 7200, requirements: { labels: { 'node/reach': reach } } });
     const [far, near] = [await rent('tunnel'), await rent('direct')];
     await between.authorizeRoot(tenant.publicKey);
-    const direct = wayTo(hidden, far, { address: hidden.address, port: hidden.port, user: nameIn(far), hostKey: hidden.hostKey, keyFile: tenant.keyFile });
+    const direct = wayTo(hidden, far, {
+      address: hidden.address,
+      port: hidden.port,
+      user: nameIn(far),
+      hostKey: hidden.hostKey,
+      keyFile: tenant.keyFile,
+    });
     return {
       system,
       ways: {

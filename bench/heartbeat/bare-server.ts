@@ -1,4 +1,7 @@
-/** The least that takes a heartbeat by itself: Express, one UPSERT by mysql2, an answer. Its configuration is one JSON argument; it says its port. */
+/**
+ * The least that takes a heartbeat by itself: Express, one UPSERT by mysql2, an answer. Its configuration is one JSON argument; it says its
+ * port.
+ */
 import { createHash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import express from 'express';

@@ -42,12 +42,21 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     const mariadb = await startMariaDb(lab, { durable: true });
     const access = await mariadb.createDatabase();
     const credentials = await enrol(lab, access);
-    const ours = { url: (await startRole(lab, 'api', access, { env: { ORION_DB_POOL: String(POOL_SIZE) } })).url, path: '/api/workers/heartbeat' };
+    const ours = {
+      url: (await startRole(lab, 'api', access, { env: { ORION_DB_POOL: String(POOL_SIZE) } })).url,
+      path: '/api/workers/heartbeat',
+    };
     const bare = { url: await startBare(lab, access), path: '/heartbeat' };
     const vitals = { load1: 0.5, memory_free_mb: 1024, disk_free_mb: 20_000 };
-    // As agents call: each names the management statement that it has, and signs. Signed before the load, since each agent does it on its own machine.
+    // As agents call: each names the management statement that it has, and signs. Signed before the load, since each agent does it on its
+    // own machine.
     const body = JSON.stringify({ ...vitals, statement: await findStatement(ours.url + ours.path, credentials[0] ?? '') });
-    const calls = new Map(credentials.map((credential) => [credential, authorizeCall(credential, { method: 'POST', path: ours.path, nonce: randomBytes(16).toString('base64url'), body })]));
+    const calls = new Map(
+      credentials.map((credential) => [
+        credential,
+        authorizeCall(credential, { method: 'POST', path: ours.path, nonce: randomBytes(16).toString('base64url'), body }),
+      ]),
+    );
     const authorize = (credential: string): string => calls.get(credential) ?? '';
     const measure = async (at: typeof ours, load: { connections: number; requests: number }): Promise<Round> => {
       const before = cpuSecondsOf(mariadb.process().pid);
@@ -58,7 +67,10 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
     for (const { connections, ...requests } of LOADS) {
       const rounds: [Round[], Round[]] = [[], []];
       for (let round = 0; round <= (short ? 2 : 7); round += 1) {
-        const sides = [() => measure(ours, { connections, requests: requests.ours }), () => measure(bare, { connections, requests: requests.base })];
+        const sides = [
+          () => measure(ours, { connections, requests: requests.ours }),
+          () => measure(bare, { connections, requests: requests.base }),
+        ];
         const [mine, base] = await byTurns(round, sides);
         if (round > 0 && mine && base) {
           rounds[0].push(mine);
@@ -77,7 +89,11 @@ async function measureHeartbeats({ short, say }: BenchRun): Promise<Row[]> {
 
 /** SHA-256 of the management statement, as agents send it. */
 async function findStatement(url: string, credential: string): Promise<string> {
-  const answer = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${credential}` }, body: '{}' });
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${credential}` },
+    body: '{}',
+  });
   const { management } = (await answer.json()) as HeartbeatAnswer;
   if (!management) {
     throw new Error(`no management statement in the answer, which has status ${answer.status}`);
@@ -89,10 +105,21 @@ function toRows(connections: number, ours: Round[], base: Round[]): Row[] {
   const many = connections > 100;
   const row = (what: string, unit: Figure['unit'], valueOf: (round: Round) => number): Row => {
     const [mine, theirs] = [ours.map(valueOf), base.map(valueOf)];
-    return { what: `${what}, ${connections} connection${connections === 1 ? '' : 's'}`, ours: figure(mine, unit), against: 'bare Express and one UPSERT', base: figure(theirs, unit), ratio: ratioOf(mine, theirs) };
+    return {
+      what: `${what}, ${connections} connection${connections === 1 ? '' : 's'}`,
+      ours: figure(mine, unit),
+      against: 'bare Express and one UPSERT',
+      base: figure(theirs, unit),
+      ratio: ratioOf(mine, theirs),
+    };
   };
   const rate = row('heartbeats', '/s', ({ perSecond }) => perSecond);
-  return many ? [{ ...rate, goal: { atLeast: 5 } }, { ...row('database time of one', 'µs', ({ cpuMicroseconds }) => cpuMicroseconds), goal: { atMost: 0.1 } }] : [rate];
+  return many
+    ? [
+        { ...rate, goal: { atLeast: 5 } },
+        { ...row('database time of one', 'µs', ({ cpuMicroseconds }) => cpuMicroseconds), goal: { atMost: 0.1 } },
+      ]
+    : [rate];
 }
 
 /** Nodes in an empty database; their credentials. */
@@ -105,7 +132,9 @@ async function enrol(lab: Lab, access: DatabaseAccess): Promise<string[]> {
 
 async function startBare(lab: Lab, access: DatabaseAccess): Promise<string> {
   const server = startProcess(lab, {
-    name: 'bare-server', command: process.execPath, cwd: projectDir,
+    name: 'bare-server',
+    command: process.execPath,
+    cwd: projectDir,
     args: ['--import', 'tsx', join(projectDir, 'bench', 'heartbeat', 'bare-server.ts'), JSON.stringify({ ...access, poolSize: POOL_SIZE })],
   });
   const port = await eventually(() => /^port (\d+)/m.exec(server.log())?.[1], { what: 'the bare server listens', timeoutMs: 20_000 });

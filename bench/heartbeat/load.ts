@@ -17,10 +17,19 @@ export interface Load {
 }
 
 /**
- * Answers per second over kept connections, each call with an Idempotency-Key of its own. A client of few instructions: one for comfort would be most of
- * what is measured. Throws at any other answer.
+ * Answers per second over kept connections, each call with an Idempotency-Key of its own. A client of few instructions: one for comfort
+ * would be most of what is measured. Throws at any other answer.
  */
-export async function loadWith({ url, path, credentials, authorize = (credential) => `Bearer ${credential}`, body, requests, connections, status }: Load): Promise<number> {
+export async function loadWith({
+  url,
+  path,
+  credentials,
+  authorize = (credential) => `Bearer ${credential}`,
+  body,
+  requests,
+  connections,
+  status,
+}: Load): Promise<number> {
   const { hostname, port } = new URL(url);
   const request = (credential: string): string =>
     `POST ${path} HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: ${authorize(credential)}\r\nIdempotency-Key: ${randomUUID()}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;

@@ -22,7 +22,8 @@ export async function fillHistory(db: Knex, { leases, events, oldEvents }: Histo
   const userOf = '(1 + seq % 1000)';
   const from = (lowest: number, highest: number): string => `FROM seq_${lowest}_to_${highest}`;
   await inChunks(leases, (low, high) =>
-    execute(db, `INSERT INTO rents (id, user_id, request_hash) SELECT seq, ${userOf}, SHA2(seq, 256) ${from(low, high)}`));
+    execute(db, `INSERT INTO rents (id, user_id, request_hash) SELECT seq, ${userOf}, SHA2(seq, 256) ${from(low, high)}`),
+  );
   const at = `${SPREAD} ${leases} SECOND`;
   await inChunks(leases, (low, high) =>
     execute(

@@ -76,7 +76,10 @@ async function compare(full: Side, empty: Side, { rents, rounds }: Sizes, say: B
     const [ours, base]: [number[], number[]] = [[], []];
     // The first round warms up.
     for (let round = 0; round <= rounds; round += 1) {
-      const [mine = NaN, theirs = NaN] = await byTurns(round, [full, empty].map((side) => () => of(side)));
+      const [mine = NaN, theirs = NaN] = await byTurns(
+        round,
+        [full, empty].map((side) => () => of(side)),
+      );
       if (round > 0) {
         ours.push(mine);
         base.push(theirs);

@@ -20,7 +20,12 @@ const TICKS_PER_SECOND = 100;
 export async function measureFleet({ short, say }: BenchRun): Promise<Row[]> {
   const nodes = short ? NODES.short : NODES.long;
   const seconds = short ? WINDOW_SECONDS.short : WINDOW_SECONDS.long;
-  const system = await startSystem({ apis: 1, schedulers: SCHEDULERS, ownDatabase: true, env: { ...DEFAULT_SETTINGS, ORION_LOG_LEVEL: 'warn' } });
+  const system = await startSystem({
+    apis: 1,
+    schedulers: SCHEDULERS,
+    ownDatabase: true,
+    env: { ...DEFAULT_SETTINGS, ORION_LOG_LEVEL: 'warn' },
+  });
   try {
     const pids = system.schedulers.map(({ pid }) => pid);
     const fleets = [await startFleet(system.lab, '127.0.66.1'), await startFleet(system.lab, '127.0.66.2')];
@@ -28,7 +33,11 @@ export async function measureFleet({ short, say }: BenchRun): Promise<Row[]> {
     for (const fleet of fleets) {
       await enrol(system, fleet, nodes / fleets.length);
     }
-    await eventually(async () => (await gauge(system, 'orion_kept_connections')) >= nodes, { what: 'every session is open', timeoutMs: OPENING_MS, everyMs: 1_000 });
+    await eventually(async () => (await gauge(system, 'orion_kept_connections')) >= nodes, {
+      what: 'every session is open',
+      timeoutMs: OPENING_MS,
+      everyMs: 1_000,
+    });
     const grownKb = (sum(pids.map(residentKb)) - memoryBefore) / nodes;
     await settleIn(system);
     await systemClock.sleep(INTERVAL_SECONDS * 1000);
@@ -40,9 +49,30 @@ export async function measureFleet({ short, say }: BenchRun): Promise<Row[]> {
     say(`${nodes} nodes: ${(onTime * 100).toFixed(2)} % on time, ${cores.toFixed(3)} cores, ${grownKb.toFixed(1)} KB a connection`);
     const of = `${nodes} nodes, ${SCHEDULERS} schedulers`;
     return [
-      { what: `nodes checked within the interval, the least at any sample (${of})`, ours: figure([onTime * 100], '%'), against: 'all of them', base: figure([100], '%'), ratio: { value: onTime }, goal: { atLeast: 0.99 } },
-      { what: `CPU of both schedulers (${of})`, ours: figure([cores], 'cores'), against: 'one core', base: figure([1], 'cores'), ratio: { value: cores }, goal: { atMost: 0.25 } },
-      { what: `memory of a pooled session (${of})`, ours: figure([grownKb], 'KB'), against: '50 KB', base: figure([50], 'KB'), ratio: { value: grownKb / 50 }, goal: { atMost: 1 } },
+      {
+        what: `nodes checked within the interval, the least at any sample (${of})`,
+        ours: figure([onTime * 100], '%'),
+        against: 'all of them',
+        base: figure([100], '%'),
+        ratio: { value: onTime },
+        goal: { atLeast: 0.99 },
+      },
+      {
+        what: `CPU of both schedulers (${of})`,
+        ours: figure([cores], 'cores'),
+        against: 'one core',
+        base: figure([1], 'cores'),
+        ratio: { value: cores },
+        goal: { atMost: 0.25 },
+      },
+      {
+        what: `memory of a pooled session (${of})`,
+        ours: figure([grownKb], 'KB'),
+        against: '50 KB',
+        base: figure([50], 'KB'),
+        ratio: { value: grownKb / 50 },
+        goal: { atMost: 1 },
+      },
     ];
   } finally {
     await system.close();
@@ -87,7 +117,9 @@ async function watch(system: System, seconds: number): Promise<number[]> {
   const shares: number[] = [];
   for (let second = 0; second < seconds; second += 1) {
     await systemClock.sleep(1_000);
-    const [row] = await system.sql<{ share: string }>(`SELECT AVG(last_checked_at >= UTC_TIMESTAMP(3) - INTERVAL ${INTERVAL_SECONDS} SECOND) AS share FROM nodes`);
+    const [row] = await system.sql<{ share: string }>(
+      `SELECT AVG(last_checked_at >= UTC_TIMESTAMP(3) - INTERVAL ${INTERVAL_SECONDS} SECOND) AS share FROM nodes`,
+    );
     shares.push(Number(row?.share));
   }
   return shares;

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import ssh2 from 'ssh2';
 
 /**
- * As many machines as one likes, in a process of their own: an SSH server that lets everybody in and answers `echo`. All of them have one host key; in
- * the fleet's table their fingerprints differ. Arguments: the host key's file, the address.
+ * As many machines as one likes, in a process of their own: an SSH server that lets everybody in and answers `echo`. All of them have one
+ * host key; in the fleet's table their fingerprints differ. Arguments: the host key's file, the address.
  */
 const [, , keyFile = '', host = ''] = process.argv;
 

@@ -16,7 +16,7 @@ export const keepaliveProbes: Benchmark = {
   name: 'keepalive-probes',
   method:
     `CPU of this process for sweeps over ${TARGETS} simulated machines (ssh2 servers in another process): ${SWEEPS} times one ping over the pooled session of each against one fresh login with its command each, ${AT_ONCE} at once, by turns; as a quotient of CPU times. ` +
-    'Then 10,000 nodes (1,000 with the short counts) on two such servers, default settings, two schedulers that share them: once every session is open, the time of each node\'s last login is spread as it is after a day, and for a minute every second it is looked how many nodes were checked within the interval. CPU (fresh logins included) and resident memory are the schedulers\' own, from /proc; ' +
+    "Then 10,000 nodes (1,000 with the short counts) on two such servers, default settings, two schedulers that share them: once every session is open, the time of each node's last login is spread as it is after a day, and for a minute every second it is looked how many nodes were checked within the interval. CPU (fresh logins included) and resident memory are the schedulers' own, from /proc; " +
     'memory per connection is what they grew by since before there were nodes, logins and all.',
   run: (run) => measureKeepalive(run),
 };
@@ -36,7 +36,12 @@ async function measureSweepCpu({ short, say }: BenchRun): Promise<Row> {
   const lab = createLab();
   try {
     const fleet = await startFleet(lab, '127.0.66.1');
-    const targets = Array.from({ length: TARGETS }, (_, n): SshTarget => ({ nodeId: n + 1, address: fleet.address, port: fleet.port, hostKey: fleet.hostKey }));
+    const targets = Array.from({ length: TARGETS }, (_, n): SshTarget => ({
+      nodeId: n + 1,
+      address: fleet.address,
+      port: fleet.port,
+      hostKey: fleet.hostKey,
+    }));
     const login = { username: 'root', privateKey: readFileSync(fleet.clientKeyFile, 'utf8'), dial: dialDirectly, clock: systemClock };
     const sessions = createPooledSessions({ ...login, loginTimeoutMs: 20_000, idleMs: Infinity, max: TARGETS });
     lab.push('sessions', () => sessions.close());
@@ -52,7 +57,10 @@ async function measureSweepCpu({ short, say }: BenchRun): Promise<Row> {
     const ours: number[] = [];
     const base: number[] = [];
     for (let round = 0; round <= (short ? 2 : 5); round += 1) {
-      const [mine = NaN, theirs = NaN] = await byTurns(round, [() => cpuMs(() => sweepOften(targets, ask)), () => cpuMs(() => sweep(targets, probe))]);
+      const [mine = NaN, theirs = NaN] = await byTurns(round, [
+        () => cpuMs(() => sweepOften(targets, ask)),
+        () => cpuMs(() => sweep(targets, probe)),
+      ]);
       if (round > 0) {
         ours.push(mine / TARGETS / SWEEPS);
         base.push(theirs / TARGETS);
@@ -60,7 +68,14 @@ async function measureSweepCpu({ short, say }: BenchRun): Promise<Row> {
     }
     const ratio = ratioOf(ours, base);
     say(`CPU of a ping to that of a login: ${ratio.value.toFixed(4)}`);
-    return { what: 'CPU of a node that is asked over its pooled session', ours: figure(ours, 'ms'), against: 'a fresh login', base: figure(base, 'ms'), ratio, goal: { atMost: 0.02 } };
+    return {
+      what: 'CPU of a node that is asked over its pooled session',
+      ours: figure(ours, 'ms'),
+      against: 'a fresh login',
+      base: figure(base, 'ms'),
+      ratio,
+      goal: { atMost: 0.02 },
+    };
   } finally {
     await lab.close();
   }

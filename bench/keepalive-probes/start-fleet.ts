@@ -15,7 +15,9 @@ export interface Fleet {
 export async function startFleet(lab: Lab, address: string): Promise<Fleet> {
   const { keyFile } = await generateSshKeyPair(lab.dir, `machines at ${address}`);
   const server = startProcess(lab, {
-    name: 'machines', command: process.execPath, cwd: projectDir,
+    name: 'machines',
+    command: process.execPath,
+    cwd: projectDir,
     args: ['--import', 'tsx', join(projectDir, 'bench', 'keepalive-probes', 'fleet.ts'), keyFile, address],
   });
   const port = await eventually(() => /^port (\d+)/m.exec(server.log())?.[1], { what: 'the machines listen', timeoutMs: 20_000 });

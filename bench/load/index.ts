@@ -26,8 +26,29 @@ function rowsOf(few: LoadReport, many: LoadReport): Row[] {
   const asked = many.nodes / intervalSeconds;
   const [memory, fewMemory] = [many, few].map(({ roles }) => roles['api']?.residentMb ?? NaN) as [number, number];
   return [
-    { what: `heartbeats of ${nodes}, sustained`, ours: { value: perSecond, unit: '/s' }, against: 'what the longest told interval asks for', base: { value: asked, unit: '/s' }, ratio: { value: perSecond / asked }, goal: { atLeast: 0.95 } },
-    { what: `p99 of their answers, second half`, ours: { value: secondHalfP99, unit: 'ms' }, against: 'the first half', base: { value: firstHalfP99, unit: 'ms' }, ratio: { value: secondHalfP99 / firstHalfP99 }, goal: { atMost: 1_000, of: 'ours' } },
-    { what: `memory of an API replica with ${nodes}`, ours: { value: memory, unit: 'MB' }, against: `with ${few.nodes.toLocaleString('en')}`, base: { value: fewMemory, unit: 'MB' }, ratio: { value: memory / fewMemory }, goal: { atMost: 400, of: 'ours' } },
+    {
+      what: `heartbeats of ${nodes}, sustained`,
+      ours: { value: perSecond, unit: '/s' },
+      against: 'what the longest told interval asks for',
+      base: { value: asked, unit: '/s' },
+      ratio: { value: perSecond / asked },
+      goal: { atLeast: 0.95 },
+    },
+    {
+      what: `p99 of their answers, second half`,
+      ours: { value: secondHalfP99, unit: 'ms' },
+      against: 'the first half',
+      base: { value: firstHalfP99, unit: 'ms' },
+      ratio: { value: secondHalfP99 / firstHalfP99 },
+      goal: { atMost: 1_000, of: 'ours' },
+    },
+    {
+      what: `memory of an API replica with ${nodes}`,
+      ours: { value: memory, unit: 'MB' },
+      against: `with ${few.nodes.toLocaleString('en')}`,
+      base: { value: fewMemory, unit: 'MB' },
+      ratio: { value: memory / fewMemory },
+      goal: { atMost: 400, of: 'ours' },
+    },
   ];
 }

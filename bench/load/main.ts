@@ -11,13 +11,15 @@ const MAX_SECONDS = 600;
 const MAX_PROCESSES = 8;
 const MAX_RENTS = 1_000;
 
-const upTo = (most: number, least = 0) => (text: string): number => {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < least || value > most) {
-    throw new InvalidArgumentError(`give a number from ${least} to ${most}`);
-  }
-  return value;
-};
+const upTo =
+  (most: number, least = 0) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`give a number from ${least} to ${most}`);
+    }
+    return value;
+  };
 
 interface Options {
   nodes: number[];
@@ -47,8 +49,15 @@ async function main({ nodes, rents, json, ...options }: Options): Promise<number
 }
 
 const program = new Command('load.sh')
-  .description('Puts a control plane of its own under the load of simulated nodes and prints what it did; docs/load.md says what is simulated. Everything is on loopback and ended at the end.')
-  .option('--nodes <counts>', `how many, one run after the other; at most ${MAX_NODES}`, (text) => text.split(',').map(upTo(MAX_NODES, 1)), [1_000, 10_000])
+  .description(
+    'Puts a control plane of its own under the load of simulated nodes and prints what it did; docs/load.md says what is simulated. Everything is on loopback and ended at the end.',
+  )
+  .option(
+    '--nodes <counts>',
+    `how many, one run after the other; at most ${MAX_NODES}`,
+    (text) => text.split(',').map(upTo(MAX_NODES, 1)),
+    [1_000, 10_000],
+  )
   .option('--seconds <n>', `how long each run is measured; at most ${MAX_SECONDS}`, upTo(MAX_SECONDS, 2), 30)
   .option('--apis <n>', 'API replicas', upTo(MAX_PROCESSES, 1), 1)
   .option('--schedulers <n>', 'schedulers; 0: nobody probes', upTo(MAX_PROCESSES), 1)

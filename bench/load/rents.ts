@@ -23,7 +23,9 @@ export async function rentAtRate(tenants: readonly Tenant[], perSecond: number, 
     await systemClock.sleep(Math.max(0, dueMs - systemClock.monotonicMs()), signal);
     const tenant = tenants[nth % tenants.length];
     if (tenant && !over()) {
-      const rent = rentAndRelease(tenant, dueMs, figures).catch(() => void (figures.failed += 1)).finally(() => running.delete(rent));
+      const rent = rentAndRelease(tenant, dueMs, figures)
+        .catch(() => void (figures.failed += 1))
+        .finally(() => running.delete(rent));
       running.add(rent);
     }
     if (running.size >= MAX_AT_ONCE) {

@@ -32,9 +32,27 @@ export interface LoadReport {
   statuses: Record<string, number>;
   /** Until all had registered; 0 when they did not. */
   registeredPerSecond: number;
-  heartbeats: { perSecond: number; failures: number; intervalSeconds: number; p50: number; p99: number; firstHalfP99: number; secondHalfP99: number; simulatorLateP99: number; overdueNodes: number };
+  heartbeats: {
+    perSecond: number;
+    failures: number;
+    intervalSeconds: number;
+    p50: number;
+    p99: number;
+    firstHalfP99: number;
+    secondHalfP99: number;
+    simulatorLateP99: number;
+    overdueNodes: number;
+  };
   /** As the nodes see it: between two signs of life of the control plane over SSH. */
-  probes: { perSecond: number; silenceP50Seconds: number; silenceP99Seconds: number; longestSilenceSeconds: number; onTimeShare: number; loginsPerSecond: number; connections: number };
+  probes: {
+    perSecond: number;
+    silenceP50Seconds: number;
+    silenceP99Seconds: number;
+    longestSilenceSeconds: number;
+    onTimeShare: number;
+    loginsPerSecond: number;
+    connections: number;
+  };
   rents: { perSecond: number; failed: number; p50: number; p99: number };
   rowsRead: { perSecond: number; perOperation: number };
   roles: Record<string, { processes: number; cores: number; residentMb: number }>;
@@ -56,7 +74,10 @@ const ENV = {
 /** A control plane of its own with default rhythms, and so many simulated nodes; everything is ended when this settles. */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const system = await startSystem({
-    apis: options.apis, schedulers: 0, env: ENV, faults: { instantPlays: true },
+    apis: options.apis,
+    schedulers: 0,
+    env: ENV,
+    faults: { instantPlays: true },
     ownDatabase: { args: ['--innodb-buffer-pool-size=512M', '--innodb-log-file-size=256M'] },
   });
   const db = createDatabase({ ...system.access, poolSize: 4 });
@@ -97,7 +118,8 @@ async function untilRegistered(fleet: SimulatedFleet, { nodes, say }: LoadOption
 
 /** Until what the beginning caused is over: nodes that registered are verified and wiped, agents have called for the first time. */
 async function warmUp(db: Knex, { nodes, register, schedulers, say }: LoadOptions): Promise<void> {
-  const free = async (): Promise<boolean> => ((await selectFirst<{ n: number }>(db, 'SELECT COUNT(*) AS n FROM nodes WHERE leasable = 1'))?.n ?? 0) >= nodes * 0.99;
+  const free = async (): Promise<boolean> =>
+    ((await selectFirst<{ n: number }>(db, 'SELECT COUNT(*) AS n FROM nodes WHERE leasable = 1'))?.n ?? 0) >= nodes * 0.99;
   if (register && schedulers > 0) {
     await eventually(free, { what: 'the nodes are verified, wiped and free', timeoutMs: REGISTER_MS, everyMs: 500 });
     say('all are verified, wiped and free');
@@ -119,7 +141,10 @@ interface Look {
   usage: Map<number, Usage>;
 }
 
-async function measure(scene: Scene, { nodes, seconds, rentsPerSecond, say }: LoadOptions): Promise<Omit<LoadReport, 'registeredPerSecond'>> {
+async function measure(
+  scene: Scene,
+  { nodes, seconds, rentsPerSecond, say }: LoadOptions,
+): Promise<Omit<LoadReport, 'registeredPerSecond'>> {
   const over = new AbortController();
   const renting = rentsPerSecond > 0 ? rentAtRate(scene.tenants, rentsPerSecond, over.signal) : undefined;
   const before = await look(scene);
@@ -152,7 +177,11 @@ async function look({ system, db, fleet }: Scene): Promise<Look> {
     atMs: systemClock.monotonicMs(),
     figures: fleet.figures(),
     rowsRead: counters.reduce((so, { Value }) => so + Number(Value), 0),
-    usage: new Map(Object.values(pidsOf({ system, fleet })).flat().map((pid) => [pid, usageOf(pid)])),
+    usage: new Map(
+      Object.values(pidsOf({ system, fleet }))
+        .flat()
+        .map((pid) => [pid, usageOf(pid)]),
+    ),
   };
 }
 
@@ -169,7 +198,11 @@ function rolesOf(scene: Scene, before: Look, after: Look): LoadReport['roles'] {
   return Object.fromEntries(
     Object.entries(pidsOf(scene)).map(([role, pids]) => [
       role,
-      { processes: pids.length, cores: pids.reduce((so, pid) => so + cpu(pid), 0) / seconds, residentMb: Math.max(0, ...pids.map((pid) => after.usage.get(pid)?.residentMb ?? 0)) },
+      {
+        processes: pids.length,
+        cores: pids.reduce((so, pid) => so + cpu(pid), 0) / seconds,
+        residentMb: Math.max(0, ...pids.map((pid) => after.usage.get(pid)?.residentMb ?? 0)),
+      },
     ]),
   );
 }
@@ -179,8 +212,13 @@ const total = (values: readonly number[]): number => values.reduce((so, value) =
 
 function heartbeatsOf({ before, middle, after }: Record<'before' | 'middle' | 'after', Look>): LoadReport['heartbeats'] {
   const seconds = (after.atMs - before.atMs) / 1000;
-  const grown = (of: 'heartbeats' | 'failures'): number => total(agentsOf(after).map((each) => each[of])) - total(agentsOf(before).map((each) => each[of]));
-  const between = (of: 'answers' | 'late', from: Look, to: Look): Histogram => sum(agentsOf(to).map((each) => each[of]), agentsOf(from).map((each) => each[of]));
+  const grown = (of: 'heartbeats' | 'failures'): number =>
+    total(agentsOf(after).map((each) => each[of])) - total(agentsOf(before).map((each) => each[of]));
+  const between = (of: 'answers' | 'late', from: Look, to: Look): Histogram =>
+    sum(
+      agentsOf(to).map((each) => each[of]),
+      agentsOf(from).map((each) => each[of]),
+    );
   return {
     perSecond: grown('heartbeats') / seconds,
     failures: grown('failures'),
@@ -196,7 +234,10 @@ function heartbeatsOf({ before, middle, after }: Record<'before' | 'middle' | 'a
 
 function probesOf(before: Look, after: Look): LoadReport['probes'] {
   const seconds = (after.atMs - before.atMs) / 1000;
-  const silences = sum(after.figures.map((each) => each.silences), before.figures.map((each) => each.silences));
+  const silences = sum(
+    after.figures.map((each) => each.silences),
+    before.figures.map((each) => each.silences),
+  );
   const logins = ({ figures }: Look): number => total(figures.map(({ ssh }) => ssh.logins));
   return {
     perSecond: countOf(silences) / seconds,

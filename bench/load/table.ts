@@ -2,7 +2,8 @@ import type { LoadReport } from './run-load';
 
 const ms = (value: number): string => (Number.isNaN(value) ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`);
 const seconds = (value: number): string => (Number.isNaN(value) ? '-' : `${value.toFixed(1)} s`);
-const number = (value: number): string => (Number.isNaN(value) ? '-' : value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1));
+const number = (value: number): string =>
+  Number.isNaN(value) ? '-' : value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1);
 
 const LINES: [string, (report: LoadReport) => string][] = [
   ['registrations', ({ registeredPerSecond }) => (registeredPerSecond > 0 ? `${number(registeredPerSecond)}/s` : '-')],
@@ -37,10 +38,25 @@ export function toTable(reports: readonly LoadReport[]): string {
     ['nodes', ...reports.map(({ nodes }) => nodes.toLocaleString('en'))],
     ...LINES.map(([name, show]) => [name, ...reports.map(show)]),
     ...roles.map((role) => [role, ...reports.map((report) => showRole(report, role))]),
-    ['by status', ...reports.map(({ statuses }) => Object.entries(statuses).map(([status, n]) => `${n} ${status}`).join(', '))],
+    [
+      'by status',
+      ...reports.map(({ statuses }) =>
+        Object.entries(statuses)
+          .map(([status, n]) => `${n} ${status}`)
+          .join(', '),
+      ),
+    ],
   ];
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
-  return lines.map((line) => `${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()}\n`).join('');
+  return lines
+    .map(
+      (line) =>
+        `${line
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
 }
 
 function showRole({ roles }: LoadReport, role: string): string {

@@ -49,7 +49,12 @@ function untilCompleted(worker: Worker, jobs: number): Promise<void> {
 async function startRedis(lab: Lab): Promise<Redis> {
   const dir = mkdtempSync(join(lab.dir, 'redis-'));
   const socket = join(dir, 's');
-  const server = startProcess(lab, { name: 'redis', command: 'redis-server', args: ['--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', dir], cwd: dir });
+  const server = startProcess(lab, {
+    name: 'redis',
+    command: 'redis-server',
+    args: ['--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', dir],
+    cwd: dir,
+  });
   await eventually(() => existsSync(socket) || !server.running(), { what: 'Redis listens', timeoutMs: 20_000, everyMs: 20 });
   if (!server.running()) {
     throw new Error(`redis-server ended at once: ${server.log().slice(-2000)}`);

@@ -36,7 +36,8 @@ export async function openGraphileWorker(lab: Lab): Promise<Peer> {
   };
 }
 
-const isEmpty = async (pool: pg.Pool): Promise<boolean> => (await pool.query('SELECT 1 FROM graphile_worker._private_jobs LIMIT 1')).rowCount === 0;
+const isEmpty = async (pool: pg.Pool): Promise<boolean> =>
+  (await pool.query('SELECT 1 FROM graphile_worker._private_jobs LIMIT 1')).rowCount === 0;
 
 /** Reached through a socket in a folder that is its user's alone. */
 async function startPostgres(lab: Lab): Promise<pg.Pool> {
@@ -47,8 +48,15 @@ async function startPostgres(lab: Lab): Promise<pg.Pool> {
   lab.push('folder of PostgreSQL', () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
   await runOrThrow('chown', ['postgres:', dir]);
   const data = join(dir, 'data');
-  await runOrThrow('setpriv', [...AS_POSTGRES, binary('initdb'), '--auth=trust', '--encoding=UTF8', '--locale=C', '-D', data], { cwd: dir });
-  const server = startProcess(lab, { name: 'postgres', command: 'setpriv', args: [...AS_POSTGRES, binary('postgres'), '-D', data, '-k', dir, '-c', 'listen_addresses='], cwd: dir });
+  await runOrThrow('setpriv', [...AS_POSTGRES, binary('initdb'), '--auth=trust', '--encoding=UTF8', '--locale=C', '-D', data], {
+    cwd: dir,
+  });
+  const server = startProcess(lab, {
+    name: 'postgres',
+    command: 'setpriv',
+    args: [...AS_POSTGRES, binary('postgres'), '-D', data, '-k', dir, '-c', 'listen_addresses='],
+    cwd: dir,
+  });
   const pool = new pg.Pool({ host: dir, user: 'postgres', database: 'postgres', max: POOL_SIZE });
   // graphile-worker warns of a pool without them, in each round.
   pool.on('error', () => undefined);

@@ -24,7 +24,7 @@ export const peers: Benchmark = {
   name: 'peers',
   method:
     `Batched claims (as in **batched-claims**, ${NODES.toLocaleString('en')} nodes, 32 and 128 callers in one process, every commit flushed) against two job queues that take a job which does nothing and complete it, as many at once, jobs added beforehand. graphile-worker as it comes (no prefetching, no batches, 10 connections) on PostgreSQL as it comes, which flushes every commit too. ` +
-    'BullMQ as it comes on Redis as it comes, which flushes nothing when it answers: it writes a snapshot now and then, and a crash loses what came since. Both are reached through a socket, MariaDB over TCP. By turns; nodes and tables are swept up in between, untimed. What is missing of PostgreSQL and Redis is installed from Debian\'s packages (`scripts/install-deps.sh --peers`). ' +
+    "BullMQ as it comes on Redis as it comes, which flushes nothing when it answers: it writes a snapshot now and then, and a crash loses what came since. Both are reached through a socket, MariaDB over TCP. By turns; nodes and tables are swept up in between, untimed. What is missing of PostgreSQL and Redis is installed from Debian's packages (`scripts/install-deps.sh --peers`). " +
     'A claim of ours is more than a job of theirs: it looks at user, key, quota and what node is wished for, and writes rent, lease, node, placement and event; completing a job is a second write, which ours has no counterpart of.',
   run: (run) => measurePeers(run),
 };
@@ -48,7 +48,11 @@ async function measurePeers({ short, say }: BenchRun): Promise<Row[]> {
           await fleet.free();
           return rate;
         },
-        ...opponents.map(({ peer, jobs }) => () => peer.work(jobs, callers)),
+        ...opponents.map(
+          ({ peer, jobs }) =>
+            () =>
+              peer.work(jobs, callers),
+        ),
       ];
       // The first one warms up.
       for (let round = 0; round <= (short ? 2 : 7); round += 1) {
@@ -69,6 +73,13 @@ async function measurePeers({ short, say }: BenchRun): Promise<Row[]> {
 function rowsOf(callers: number, opponents: Opponent[], [ours = [], ...theirs]: number[][]): Row[] {
   return opponents.map(({ peer, atLeast }, at) => {
     const base = theirs[at] ?? [];
-    return { what: `batched claims, ${callers} callers`, ours: figure(ours, '/s'), against: `${peer.name}, ${callers} jobs at once`, base: figure(base, '/s'), ratio: ratioOf(ours, base), goal: { atLeast } };
+    return {
+      what: `batched claims, ${callers} callers`,
+      ours: figure(ours, '/s'),
+      against: `${peer.name}, ${callers} jobs at once`,
+      base: figure(base, '/s'),
+      ratio: ratioOf(ours, base),
+      goal: { atLeast },
+    };
   });
 }

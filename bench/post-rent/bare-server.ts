@@ -1,4 +1,7 @@
-/** The least that leases a node: Express, the user of the token in one SELECT, one transaction by mysql2, an answer. Its configuration is one JSON argument; it says its port. */
+/**
+ * The least that leases a node: Express, the user of the token in one SELECT, one transaction by mysql2, an answer. Its configuration is
+ * one JSON argument; it says its port.
+ */
 import { createSecretKey } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
@@ -16,9 +19,16 @@ const FIND_USER = `SELECT id, username, role, max_leases, max_lease_hours, disab
    WHERE id = ? AND disabled_at IS NULL AND ? > UNIX_TIMESTAMP() AND NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = ?)`;
 
 function findUser(token: string): Promise<number | undefined> {
-  const { sub, exp, jti } = jwt.verify(token, key, { algorithms: [TOKEN_ALGORITHM], issuer: TOKEN_ISSUER, audience: TOKEN_AUDIENCE, ignoreExpiration: true }) as jwt.JwtPayload;
+  const { sub, exp, jti } = jwt.verify(token, key, {
+    algorithms: [TOKEN_ALGORITHM],
+    issuer: TOKEN_ISSUER,
+    audience: TOKEN_AUDIENCE,
+    ignoreExpiration: true,
+  }) as jwt.JwtPayload;
   return new Promise((resolve, reject) => {
-    pool.query<RowDataPacket[]>(FIND_USER, [Number(sub), exp, jti], (error, rows) => (error ? reject(error) : resolve(rows[0]?.['id'] as number | undefined)));
+    pool.query<RowDataPacket[]>(FIND_USER, [Number(sub), exp, jti], (error, rows) =>
+      error ? reject(error) : resolve(rows[0]?.['id'] as number | undefined),
+    );
   });
 }
 

@@ -5,7 +5,14 @@ import { createDatabase } from '../../src/db/connection';
 import { selectFirst } from '../../src/db/sql';
 import { issueAccessToken } from '../../src/modules/accounts';
 import {
-  createLab, type DatabaseAccess, eventually, type Lab, projectDir, startMariaDb, startProcess, testConstants,
+  createLab,
+  type DatabaseAccess,
+  eventually,
+  type Lab,
+  projectDir,
+  startMariaDb,
+  startProcess,
+  testConstants,
 } from '../../test/lab';
 import { anSshKey } from '../../test/support/keys';
 import type { Benchmark, BenchRun, Figure, Row } from '../benchmark';
@@ -68,7 +75,10 @@ async function measurePosts({ short, say }: BenchRun): Promise<Row[]> {
     const rounds: [Round[], Round[]] = [[], []];
     // The first two warm up.
     for (let round = -1; round <= (short ? 3 : 9); round += 1) {
-      const [ours, base] = await byTurns(Math.abs(round), sides.map((side) => () => measure(side)));
+      const [ours, base] = await byTurns(
+        Math.abs(round),
+        sides.map((side) => () => measure(side)),
+      );
       if (round > 0 && ours && base) {
         rounds[0].push(ours);
         rounds[1].push(base);
@@ -84,7 +94,13 @@ async function measurePosts({ short, say }: BenchRun): Promise<Row[]> {
 function toRows(ours: Round[], base: Round[]): Row[] {
   const row = (what: string, unit: Figure['unit'], valueOf: (round: Round) => number): Row => {
     const [mine, theirs] = [ours.map(valueOf), base.map(valueOf)];
-    return { what, ours: figure(mine, unit), against: `Express and a transaction each, pool of ${POOL_SIZE}`, base: figure(theirs, unit), ratio: ratioOf(mine, theirs) };
+    return {
+      what,
+      ours: figure(mine, unit),
+      against: `Express and a transaction each, pool of ${POOL_SIZE}`,
+      base: figure(theirs, unit),
+      ratio: ratioOf(mine, theirs),
+    };
   };
   return [
     { ...row(`POST /api/rent until the commit, ${CLIENTS} clients`, '/s', ({ perSecond }) => perSecond), goal: { atLeast: 5 } },
@@ -94,7 +110,10 @@ function toRows(ours: Round[], base: Round[]): Row[] {
 
 /** Both sides have to have written the same. */
 async function checkAndFree(db: Knex, fleet: Fleet, requests: number): Promise<void> {
-  const counted = await selectFirst<{ n: number }>(db, 'SELECT COUNT(*) AS n FROM leases JOIN rents ON rents.id = rent_id JOIN placements ON current_lease_id = leases.id JOIN nodes ON nodes.lease_id = leases.id JOIN events ON events.lease_id = leases.id');
+  const counted = await selectFirst<{ n: number }>(
+    db,
+    'SELECT COUNT(*) AS n FROM leases JOIN rents ON rents.id = rent_id JOIN placements ON current_lease_id = leases.id JOIN nodes ON nodes.lease_id = leases.id JOIN events ON events.lease_id = leases.id',
+  );
   if (counted?.n !== requests) {
     throw new Error(`${requests} rents were answered and ${counted?.n ?? 0} are in the database`);
   }
@@ -107,7 +126,9 @@ function startApi(lab: Lab, access: DatabaseAccess): Promise<Pick<Side, 'url' | 
       ORION_DB_POOL: String(POOL_SIZE),
       // Nothing comes of a held play, so nothing has to be renewed either.
       ...testConstants({ rentWaitSeconds: 0, claimSeconds: 3600 }),
-      ORION_WARM_PLAYS: 'false', ORION_PLAY_CONCURRENCY: '1', ORION_PLAY_TIMEOUT_SECONDS: '3600',
+      ORION_WARM_PLAYS: 'false',
+      ORION_PLAY_CONCURRENCY: '1',
+      ORION_PLAY_TIMEOUT_SECONDS: '3600',
     },
     nodeArgs: ['--import', pathToFileURL(join(projectDir, 'bench', 'post-rent', 'held-plays.mjs')).href],
   });
@@ -115,8 +136,15 @@ function startApi(lab: Lab, access: DatabaseAccess): Promise<Pick<Side, 'url' | 
 
 async function startBare(lab: Lab, access: DatabaseAccess): Promise<Pick<Side, 'url' | 'pid'>> {
   const server = startProcess(lab, {
-    name: 'bare-server', command: process.execPath, cwd: projectDir,
-    args: ['--import', 'tsx', join(projectDir, 'bench', 'post-rent', 'bare-server.ts'), JSON.stringify({ ...access, poolSize: POOL_SIZE, jwtKey: JWT_KEY })],
+    name: 'bare-server',
+    command: process.execPath,
+    cwd: projectDir,
+    args: [
+      '--import',
+      'tsx',
+      join(projectDir, 'bench', 'post-rent', 'bare-server.ts'),
+      JSON.stringify({ ...access, poolSize: POOL_SIZE, jwtKey: JWT_KEY }),
+    ],
   });
   const port = await eventually(() => /^port (\d+)/m.exec(server.log())?.[1], { what: 'the bare server listens', timeoutMs: 20_000 });
   return { url: `http://127.0.0.1:${port}`, pid: server.pid };

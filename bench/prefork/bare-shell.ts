@@ -16,7 +16,15 @@ groupadd -g $2 $1; useradd -l -M -N -u $2 -g $2 -d /home/$1 -s /bin/bash $1; cha
 mkdir -m 700 /home/$1 /home/$1/.ssh; umask 077; cat >/home/$1/.ssh/authorized_keys; chown -R $2:$2 /home/$1`;
 
 export async function openBareShell(target: SshTarget, keyFile: string): Promise<BareShell> {
-  const settings = { dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(keyFile, 'utf8'), clock: systemClock, loginTimeoutMs: 10_000, idleMs: 600_000, max: 1 };
+  const settings = {
+    dial: dialDirectly,
+    username: 'orion-mgmt',
+    privateKey: readFileSync(keyFile, 'utf8'),
+    clock: systemClock,
+    loginTimeoutMs: 10_000,
+    idleMs: 600_000,
+    max: 1,
+  };
   const sessions: PooledSessions = createPooledSessions(settings);
   await sessions.keep(target, AbortSignal.timeout(10_000));
   return {

@@ -25,26 +25,64 @@ async function measurePrefork(run: BenchRun): Promise<Row[]> {
     const { first, alone, together } = await measureCrowd(system, tenant, run);
     const what = 'rent to the account, over a pooled session';
     return [
-      { what, ours: figure(one, 's'), against: 'a one-off ansible-playbook', base: figure(oneOff, 's'), ratio: ratioOf(one, oneOff), goal: { atMost: 0.06 } },
-      { what, ours: figure(one, 's'), against: 'a shell script over a pooled session', base: figure(shell, 's'), ratio: ratioOf(one, shell), goal: { atMost: 6 } },
-      { what: 'rent to the account, first on its node', ours: figure(first, 's'), against: 'one over a pooled session, a moment later', base: figure(alone, 's'), ratio: { value: figure(first, 's').value / figure(alone, 's').value } },
-      { what: `${CROWD} rents at once, to the last account`, ours: figure(together, 's'), against: 'one rent', base: figure(alone, 's'), ratio: ratioOf(together, alone), goal: { atMost: 6 } },
+      {
+        what,
+        ours: figure(one, 's'),
+        against: 'a one-off ansible-playbook',
+        base: figure(oneOff, 's'),
+        ratio: ratioOf(one, oneOff),
+        goal: { atMost: 0.06 },
+      },
+      {
+        what,
+        ours: figure(one, 's'),
+        against: 'a shell script over a pooled session',
+        base: figure(shell, 's'),
+        ratio: ratioOf(one, shell),
+        goal: { atMost: 6 },
+      },
+      {
+        what: 'rent to the account, first on its node',
+        ours: figure(first, 's'),
+        against: 'one over a pooled session, a moment later',
+        base: figure(alone, 's'),
+        ratio: { value: figure(first, 's').value / figure(alone, 's').value },
+      },
+      {
+        what: `${CROWD} rents at once, to the last account`,
+        ours: figure(together, 's'),
+        against: 'one rent',
+        base: figure(alone, 's'),
+        ratio: ratioOf(together, alone),
+        goal: { atMost: 6 },
+      },
     ];
   } finally {
     await system.close();
   }
 }
 
-async function measureOne(system: System, tenant: Tenant, { short, say }: BenchRun): Promise<{ one: number[]; oneOff: number[]; shell: number[] }> {
+async function measureOne(
+  system: System,
+  tenant: Tenant,
+  { short, say }: BenchRun,
+): Promise<{ one: number[]; oneOff: number[]; shell: number[] }> {
   const { workers } = await system.launchWorkers(1);
   await system.untilFree(1, 90_000);
   const worker = workers[0] as Worker;
   const node = await openBareNode(system, worker);
-  const bare = await openBareShell({ nodeId: 0, address: worker.address, port: worker.port, hostKey: worker.hostKey }, system.env['ORION_SSH_KEY_FILE'] ?? '');
+  const bare = await openBareShell(
+    { nodeId: 0, address: worker.address, port: worker.port, hostKey: worker.hostKey },
+    system.env['ORION_SSH_KEY_FILE'] ?? '',
+  );
   const [one, oneOff, shell]: [number[], number[], number[]] = [[], [], []];
   try {
     for (let round = 0; round <= (short ? 4 : 15); round += 1) {
-      const [a = NaN, b = NaN, c = NaN] = await byTurns(round, [() => rentOne(system, tenant), () => playOne(node, tenant), () => shellOne(node, bare, tenant)]);
+      const [a = NaN, b = NaN, c = NaN] = await byTurns(round, [
+        () => rentOne(system, tenant),
+        () => playOne(node, tenant),
+        () => shellOne(node, bare, tenant),
+      ]);
       if (round > 0) {
         one.push(a);
         oneOff.push(b);
@@ -58,7 +96,11 @@ async function measureOne(system: System, tenant: Tenant, { short, say }: BenchR
   return { one, oneOff, shell };
 }
 
-async function measureCrowd(system: System, tenant: Tenant, { short, say }: BenchRun): Promise<{ first: number[]; alone: number[]; together: number[] }> {
+async function measureCrowd(
+  system: System,
+  tenant: Tenant,
+  { short, say }: BenchRun,
+): Promise<{ first: number[]; alone: number[]; together: number[] }> {
   await system.launchWorkers(CROWD - 1);
   await system.untilFree(CROWD, 120_000);
   const first: number[] = [];
@@ -75,7 +117,14 @@ async function measureCrowd(system: System, tenant: Tenant, { short, say }: Benc
     say(`one ${a.toFixed(3)} s, ${CROWD} at once ${b.toFixed(3)} s`);
   }
   // The worker of the first part has a connection already.
-  return { first: first.slice().sort((a, b) => a - b).slice(1), alone, together };
+  return {
+    first: first
+      .slice()
+      .sort((a, b) => a - b)
+      .slice(1),
+    alone,
+    together,
+  };
 }
 
 async function giveBack(system: System, tenant: Tenant, leases: number[]): Promise<void> {

@@ -38,10 +38,16 @@ async function measureTunnels({ short, say }: BenchRun): Promise<Row[]> {
       bare.push(await growthOfBareServer(system.lab));
       say(`${ours.at(-1)?.toFixed(0) ?? ''} MB, bare ${bare.at(-1)?.toFixed(0) ?? ''} MB`);
     }
-    return [{
-      what: `${TUNNELS.toLocaleString('en')} idle tunnels, memory of their owner`,
-      ours: figure(ours, 'MB'), against: 'as many bare WebSockets', base: figure(bare, 'MB'), ratio: ratioOf(ours, bare), goal: { atMost: 200, of: 'ours' },
-    }];
+    return [
+      {
+        what: `${TUNNELS.toLocaleString('en')} idle tunnels, memory of their owner`,
+        ours: figure(ours, 'MB'),
+        against: 'as many bare WebSockets',
+        base: figure(bare, 'MB'),
+        ratio: ratioOf(ours, bare),
+        goal: { atMost: 200, of: 'ours' },
+      },
+    ];
   } finally {
     await system.close();
   }
@@ -70,13 +76,16 @@ async function growthOfApi(system: System, credentials: string[]): Promise<numbe
         const findCredential = (): Promise<string> => systemClock.sleep(nth * APART_MS, over.signal).then(() => credential);
         void keepTunnel({ ...AGENT, endpoint: api.url, findCredential, challenge: () => fetchChallenge(api.url) }, over.signal);
       });
-      await eventually(async () => {
-        const [row] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM tunnels');
-        if (Number(row?.n) < TUNNELS) {
-          throw new Error(`${row?.n ?? 0} are`);
-        }
-        return true;
-      }, { what: 'all tunnels are open', timeoutMs: OPEN_MS, everyMs: 500 });
+      await eventually(
+        async () => {
+          const [row] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM tunnels');
+          if (Number(row?.n) < TUNNELS) {
+            throw new Error(`${row?.n ?? 0} are`);
+          }
+          return true;
+        },
+        { what: 'all tunnels are open', timeoutMs: OPEN_MS, everyMs: 500 },
+      );
     });
   } finally {
     over.abort();
@@ -84,12 +93,23 @@ async function growthOfApi(system: System, credentials: string[]): Promise<numbe
   }
 }
 
-const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, child: () => silent };
+const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+};
 /** Nobody asks for the sshd. */
 const AGENT = { ca: undefined, sshd: { host: '127.0.0.1', port: 1 }, clock: systemClock, logger: silent };
 
 async function growthOfBareServer(lab: Lab): Promise<number> {
-  const server = startProcess(lab, { name: 'bare-owner', command: process.execPath, cwd: projectDir, args: ['--import', 'tsx', join(projectDir, 'bench', 'tunnels', 'bare-owner.ts')] });
+  const server = startProcess(lab, {
+    name: 'bare-owner',
+    command: process.execPath,
+    cwd: projectDir,
+    args: ['--import', 'tsx', join(projectDir, 'bench', 'tunnels', 'bare-owner.ts')],
+  });
   const port = await eventually(() => /^port (\d+)/m.exec(server.log())?.[1], { what: 'the bare server listens', timeoutMs: 20_000 });
   const sockets: WebSocket[] = [];
   try {
@@ -97,7 +117,10 @@ async function growthOfBareServer(lab: Lab): Promise<number> {
       for (let n = 0; n < TUNNELS; n += 1) {
         sockets.push(new WebSocket(`ws://127.0.0.1:${port}`, { perMessageDeflate: false }));
       }
-      await eventually(() => sockets.every(({ readyState }) => readyState === WebSocket.OPEN), { what: 'all WebSockets are open', timeoutMs: OPEN_MS });
+      await eventually(() => sockets.every(({ readyState }) => readyState === WebSocket.OPEN), {
+        what: 'all WebSockets are open',
+        timeoutMs: OPEN_MS,
+      });
     });
   } finally {
     sockets.forEach((socket) => socket.terminate());
@@ -113,4 +136,5 @@ async function growthOf(pid: number, open: () => Promise<void>): Promise<number>
   return residentMegabytes(pid) - before;
 }
 
-const residentMegabytes = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+const residentMegabytes = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;

@@ -33,8 +33,16 @@ export function createClient(url: string, { ca, token }: { ca?: string; token?: 
   const call = async <T>(method: string, path: string, { body, headers = {} }: Call = {}): Promise<Answer<T>> => {
     const http = createHttpClient(() => Promise.resolve(ca));
     const fetch = async (request: Request): Promise<Response> => toResponse(await sendRequest(http, request, ANSWER_LIMIT_MS));
-    const { data, error, response } = await callAny({ baseUrl: url, token, fetch }, { method, path }, { body, headers, parseAs: 'text' }).finally(() => http.close());
-    return { status: response.status, body: (response.ok ? parseJson(response, data) : error) as T, header: (name) => response.headers.get(name) ?? undefined };
+    const { data, error, response } = await callAny(
+      { baseUrl: url, token, fetch },
+      { method, path },
+      { body, headers, parseAs: 'text' },
+    ).finally(() => http.close());
+    return {
+      status: response.status,
+      body: (response.ok ? parseJson(response, data) : error) as T,
+      header: (name) => response.headers.get(name) ?? undefined,
+    };
   };
   return {
     get: (path) => call('GET', path),

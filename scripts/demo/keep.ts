@@ -10,7 +10,11 @@ import type { Stage } from './stage';
 /** Starts the process with which a kept demo lives and ends; until the demo hands over, it ends with the demo. Returns its pid. */
 export function startKeeper(): number {
   const script = join(projectDir, 'scripts', 'demo', 'keeper.sh');
-  const child = spawn('bash', [script, String(process.pid), startTimeOf(process.pid) ?? '0'], { detached: true, stdio: 'ignore', cwd: '/' });
+  const child = spawn('bash', [script, String(process.pid), startTimeOf(process.pid) ?? '0'], {
+    detached: true,
+    stdio: 'ignore',
+    cwd: '/',
+  });
   child.unref();
   if (child.pid === undefined) {
     throw new Error('the keeper could not be started');
@@ -32,7 +36,8 @@ const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 export function instructions(lab: Lab, { plane: { proxy }, operatorAccount }: Stage, { ada }: People): string {
   const orion = quoted(join(projectDir, 'bin', 'orion'));
   const demo = quoted(join(projectDir, 'scripts', 'demo.sh'));
-  const login = (name: string, password: string): string => `  printf '%s\\n' ${quoted(password)} | ${orion} login --username ${name} --password-stdin`;
+  const login = (name: string, password: string): string =>
+    `  printf '%s\\n' ${quoted(password)} | ${orion} login --username ${name} --password-stdin`;
   return [
     '',
     `Everything is still running, with six machines, in ${lab.dir}`,

@@ -6,7 +6,8 @@ export interface Narrator {
   /** An indented line between steps. */
   note(text: string): void;
   /**
-   * Does one step: says what is being waited for while it lasts, and what came of it with the seconds it took. A failure is shown and thrown on.
+   * Does one step: says what is being waited for while it lasts, and what came of it with the seconds it took. A failure is shown and
+   * thrown on.
    * @param done what to say when it is done; default: `what`
    */
   step<T>(what: string, work: () => Promise<T>, done?: (result: T) => string): Promise<T>;

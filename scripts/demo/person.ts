@@ -21,7 +21,12 @@ export interface Wish {
 export async function createPerson({ lab, anonymous }: Stage, name: string): Promise<Person> {
   const password = `${name} likes long passwords`;
   expectStatus(await anonymous.post('/api/signup', { username: name, password }), 201);
-  return { name, password, client: await logIn(anonymous, name, password), key: await generateSshKeyPair(join(lab.dir, 'people', name), name) };
+  return {
+    name,
+    password,
+    client: await logIn(anonymous, name, password),
+    key: await generateSshKeyPair(join(lab.dir, 'people', name), name),
+  };
 }
 
 export async function logIn(anonymous: Client, username: string, password: string): Promise<Client> {

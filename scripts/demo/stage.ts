@@ -37,7 +37,9 @@ export async function untilFree(operator: Client, count: number): Promise<NodeFo
     const nodes = await listNodes(operator);
     const free = nodes.filter((node) => node.free);
     if (free.length < count) {
-      throw new Error(`${free.length} are free; ${nodes.map(({ hostname, status, dirty }) => `${hostname} ${status}${dirty ? ' dirty' : ''}`).join(', ')}`);
+      throw new Error(
+        `${free.length} are free; ${nodes.map(({ hostname, status, dirty }) => `${hostname} ${status}${dirty ? ' dirty' : ''}`).join(', ')}`,
+      );
     }
     return free;
   };

@@ -25,13 +25,16 @@ export async function tenantOf(fleet: Fleet, lease: Lease): Promise<Tenant> {
 
 /** All that is left of a tenant on a machine, a line each; nothing when it is clean. Looked for from inside, as root. */
 export async function findTracks(fleet: Fleet, hostname: string, { username, uid }: Tenant): Promise<string[]> {
-  const found = await fleet.look(hostname, [
-    `getent passwd ${username} | sed 's/^/account: /'`,
-    `crontab -l -u ${username} 2>/dev/null | sed 's/^/cron job: /'`,
-    `find / /tmp /var/tmp /dev/shm /run -xdev -uid ${uid} 2>/dev/null | sed 's/^/file: /'`,
-    `ls -d /home/${username} /tmp/left-behind /var/tmp/left-behind /dev/shm/left-behind /var/spool/cron/crontabs/${username} 2>/dev/null | sed 's/^/path: /'`,
-    `pgrep -a -U ${uid} | sed 's/^/process: /'`,
-    'true',
-  ].join('; '));
+  const found = await fleet.look(
+    hostname,
+    [
+      `getent passwd ${username} | sed 's/^/account: /'`,
+      `crontab -l -u ${username} 2>/dev/null | sed 's/^/cron job: /'`,
+      `find / /tmp /var/tmp /dev/shm /run -xdev -uid ${uid} 2>/dev/null | sed 's/^/file: /'`,
+      `ls -d /home/${username} /tmp/left-behind /var/tmp/left-behind /dev/shm/left-behind /var/spool/cron/crontabs/${username} 2>/dev/null | sed 's/^/path: /'`,
+      `pgrep -a -U ${uid} | sed 's/^/process: /'`,
+      'true',
+    ].join('; '),
+  );
   return found === '' ? [] : found.split('\n');
 }

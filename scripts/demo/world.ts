@@ -81,7 +81,10 @@ export const FASTER: Record<string, string> = {
 };
 
 /** For the launcher: a machine without a token calls over plain http, so its owner tells it which control plane to trust. */
-export const trustOfStranger = (joinToken: string): string[] => ['--agent-env', `ORION_CONTROL_FINGERPRINT=${parseJoinToken(joinToken)?.fingerprint ?? ''}`];
+export const trustOfStranger = (joinToken: string): string[] => [
+  '--agent-env',
+  `ORION_CONTROL_FINGERPRINT=${parseJoinToken(joinToken)?.fingerprint ?? ''}`,
+];
 
 /** The sum of a counter over its labels, as a replica tells it at /metrics. Names with `_count` give the number of observations. */
 export async function readCounter({ url }: Replica, name: string, having = ''): Promise<number> {

@@ -25,8 +25,14 @@ type Unit = Panel['unit'];
 /** Each query by the legend of its lines. */
 type Queries = Readonly<Record<string, string>>;
 
-const panel = (type: Panel['type']) => (title: string, unit: Unit, queries: Queries): Panel =>
-  ({ title, unit, type, queries: Object.entries(queries).map(([legend, expr]) => ({ legend, expr })) });
+const panel =
+  (type: Panel['type']) =>
+  (title: string, unit: Unit, queries: Queries): Panel => ({
+    title,
+    unit,
+    type,
+    queries: Object.entries(queries).map(([legend, expr]) => ({ legend, expr })),
+  });
 
 export const lines = panel('timeseries');
 export const figure = panel('stat');
@@ -56,13 +62,15 @@ const WIDTH = 12;
 const HEIGHT = 8;
 const SOURCE = { type: 'prometheus', uid: '${datasource}' };
 
-const targetOf = (type: Panel['type']) => ({ expr, legend }: Query, index: number): object => ({
-  datasource: SOURCE,
-  expr,
-  legendFormat: legend,
-  refId: String.fromCharCode('A'.charCodeAt(0) + index),
-  ...(type === 'table' ? { format: 'table', instant: true } : {}),
-});
+const targetOf =
+  (type: Panel['type']) =>
+  ({ expr, legend }: Query, index: number): object => ({
+    datasource: SOURCE,
+    expr,
+    legendFormat: legend,
+    refId: String.fromCharCode('A'.charCodeAt(0) + index),
+    ...(type === 'table' ? { format: 'table', instant: true } : {}),
+  });
 
 const panelOf = ({ title, unit, type, queries }: Panel, index: number): object => ({
   id: index + 1,

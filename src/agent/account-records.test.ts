@@ -31,7 +31,15 @@ describe('account records', () => {
     await write('orn-a', { note: 'kept' });
     const records = createAccountRecords(stateDir);
     await Promise.all([records.update('orn-a', { ends_at: NOW + 5 }), records.update('orn-a', { ended: true })]);
-    expect(await read('orn-a')).toEqual({ username: 'orn-a', uid: 20_001, lease_id: 1, generation: 1, ends_at: NOW + 5, note: 'kept', ended: true });
+    expect(await read('orn-a')).toEqual({
+      username: 'orn-a',
+      uid: 20_001,
+      lease_id: 1,
+      generation: 1,
+      ends_at: NOW + 5,
+      note: 'kept',
+      ended: true,
+    });
   });
 
   it('are not brought back once removed', async () => {
@@ -64,17 +72,27 @@ describe('account records', () => {
 describe('the fence', () => {
   let monotonicMs = 0;
   let boot = { bootId: 'one', uptimeSeconds: 1000 };
-  const clock: Clock = { ...systemClock, now: () => new Date(NOW * 1000 + monotonicMs), monotonicMs: () => monotonicMs, sleep: () => Promise.resolve() };
+  const clock: Clock = {
+    ...systemClock,
+    now: () => new Date(NOW * 1000 + monotonicMs),
+    monotonicMs: () => monotonicMs,
+    sleep: () => Promise.resolve(),
+  };
   const openFence = async (end: (record: AccountRecord) => Promise<void>, wrap = (records: AccountRecords): AccountRecords => records) => {
     const acted: string[] = [];
     const records = wrap(createAccountRecords(stateDir));
-    const note = (what: string, held: boolean) => async ({ username }: AccountRecord): Promise<void> => {
-      acted.push(`${what} ${username}`);
-      await records.update(username, { held });
-    };
+    const note =
+      (what: string, held: boolean) =>
+      async ({ username }: AccountRecord): Promise<void> => {
+        acted.push(`${what} ${username}`);
+        await records.update(username, { held });
+      };
     const contact = await openContact(stateDir, () => boot);
     const acts = { hold: note('hold', true), release: note('release', false), end };
-    return { acted, fence: createFence({ records, contact, acts, clock, logger: silentLogger, graceSeconds: 10, onNewAccount: () => undefined }) };
+    return {
+      acted,
+      fence: createFence({ records, contact, acts, clock, logger: silentLogger, graceSeconds: 10, onNewAccount: () => undefined }),
+    };
   };
   const open = async () => {
     monotonicMs = 0;
@@ -104,7 +122,10 @@ describe('the fence', () => {
   it('confirms an account although its new end cannot be written: a full disk holds nobody', async () => {
     await write('orn-a');
     boot = { bootId: 'one', uptimeSeconds: 1000 };
-    const { acted, fence } = await openFence(() => Promise.resolve(), (records) => ({ ...records, update: () => Promise.reject(new Error('ENOSPC')) }));
+    const { acted, fence } = await openFence(
+      () => Promise.resolve(),
+      (records) => ({ ...records, update: () => Promise.reject(new Error('ENOSPC')) }),
+    );
     const confirm = (remainingSeconds: number): Promise<void> =>
       fence.noteContact({ heartbeatIntervalSeconds: 1, contactLimitSeconds: 15, accounts: [{ username: 'orn-a', remainingSeconds }] });
     await confirm(100);
@@ -166,7 +187,9 @@ describe('the fence', () => {
 
   it('holds what is not confirmed in time and releases what is listed again, after a restart as well', async () => {
     const contact = (...usernames: string[]) => ({
-      heartbeatIntervalSeconds: 5, contactLimitSeconds: 15, accounts: usernames.map((username) => ({ username, remainingSeconds: 100 })),
+      heartbeatIntervalSeconds: 5,
+      contactLimitSeconds: 15,
+      accounts: usernames.map((username) => ({ username, remainingSeconds: 100 })),
     });
     await write('orn-a');
     await write('orn-b');

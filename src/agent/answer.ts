@@ -13,16 +13,24 @@ export type Answer<T> =
  * Whether the agent acts on an answer: success, "node retired" (410), or "copy of another machine". After any other answer it only tries
  * again.
  */
-const isDecisive = ({ status, text }: HttpAnswer): boolean => (status >= 200 && status <= 299) || status === 410 || parseProblem(parseJson(text)).code === 'host_key_in_use';
+const isDecisive = ({ status, text }: HttpAnswer): boolean =>
+  (status >= 200 && status <= 299) || status === 410 || parseProblem(parseJson(text)).code === 'host_key_in_use';
 
 /**
  * Like `interpret`, but a decisive answer must carry a MAC made with the node's credential. Without the MAC, anybody on the network path
  * could forge the answer.
  */
-export function interpretSealed<T>(answer: HttpAnswer, { credential, nonce }: { credential: string; nonce: string }, parse: (body: unknown) => T): Answer<T> {
+export function interpretSealed<T>(
+  answer: HttpAnswer,
+  { credential, nonce }: { credential: string; nonce: string },
+  parse: (body: unknown) => T,
+): Answer<T> {
   const { status, text, seal } = answer;
   if (isDecisive(answer) && !isSealed(credential, { nonce, status, text }, seal ?? '')) {
-    return { kind: 'failed', reason: `an answer with status ${status} does not come from this node's control plane (its Orion-MAC is ${seal === undefined ? 'missing' : 'wrong'})` };
+    return {
+      kind: 'failed',
+      reason: `an answer with status ${status} does not come from this node's control plane (its Orion-MAC is ${seal === undefined ? 'missing' : 'wrong'})`,
+    };
   }
   return interpret(answer, parse);
 }

@@ -25,7 +25,8 @@ afterEach(() => rmSync(stateDir, { recursive: true }));
 
 const aWitness = (): AuditWitness =>
   createAuditWitness({
-    stateDir, intervalSeconds: 600,
+    stateDir,
+    intervalSeconds: 600,
     clock: { monotonicMs: () => nowMs } as never,
     logger: { ...silentLogger, error: (_message, fields) => void disputes.push(fields?.['reason']) },
     prove: async (sizes) => ({ kind: 'ok', value: await readConsistencyProof(sizes, leavesReader(served)) }),
@@ -80,7 +81,10 @@ describe('the witness of the audit log', () => {
   it('R41: keeps the old head while no proof comes', async () => {
     await aWitness().answered(offer(served, 17));
     const witness = createAuditWitness({
-      stateDir, intervalSeconds: 600, clock: { monotonicMs: () => 0 } as never, logger: silentLogger,
+      stateDir,
+      intervalSeconds: 600,
+      clock: { monotonicMs: () => 0 } as never,
+      logger: silentLogger,
       prove: () => Promise.resolve({ kind: 'failed', reason: 'no connection' }),
     });
     await witness.answered(offer(served, 30));

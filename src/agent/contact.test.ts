@@ -80,7 +80,10 @@ describe('contact', () => {
 
   it('and planHolds: held at the first look after the limit, never before, released only when listed, whatever restarts come between', async () => {
     const LIMIT = 15;
-    const step = fc.record({ seconds: fc.integer({ min: 0, max: 20 }), what: fc.constantFrom('look', 'look', 'listed', 'unlisted', 'restart') });
+    const step = fc.record({
+      seconds: fc.integer({ min: 0, max: 20 }),
+      what: fc.constantFrom('look', 'look', 'listed', 'unlisted', 'restart'),
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
         let contact = await open();

@@ -20,7 +20,11 @@ import {
 export interface ControlPlane {
   /** Registers this machine. Without a credential, the two sides agree on a new one; `Registration` then contains it. */
   register(body: RegisterBody, credential: string | undefined, signal?: AbortSignal): Promise<Answer<Registration>>;
-  heartbeat(body: HeartbeatBody, credential: string, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Answer<HeartbeatAnswer>>;
+  heartbeat(
+    body: HeartbeatBody,
+    credential: string,
+    options?: { signal?: AbortSignal; timeoutMs?: number },
+  ): Promise<Answer<HeartbeatAnswer>>;
   leave(credential: string, signal?: AbortSignal): Promise<Answer<LeaveAnswer>>;
   /** Requests the proof that the audit log of `to` entries continues the one of `from` entries. */
   proveAudit(sizes: { from: number; to: number }, credential: string, signal?: AbortSignal): Promise<Answer<Buffer[]>>;
@@ -49,15 +53,27 @@ export interface ControlPlaneOptions extends Proofs {
 const TIMEOUT_MS = 10_000;
 
 export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const send = ({ name, method, body, headers = {}, credential, nonce = '', signal, timeoutMs = options.timeoutMs ?? TIMEOUT_MS }: Call): Promise<HttpAnswer> => {
+  const send = ({
+    name,
+    method,
+    body,
+    headers = {},
+    credential,
+    nonce = '',
+    signal,
+    timeoutMs = options.timeoutMs ?? TIMEOUT_MS,
+  }: Call): Promise<HttpAnswer> => {
     const path = `/api/workers/${name}`;
-    const authorization: Record<string, string> = credential === undefined ? {} : { authorization: authorizeCall(credential, { method: method ?? 'POST', path, nonce, body }) };
+    const authorization: Record<string, string> =
+      credential === undefined ? {} : { authorization: authorizeCall(credential, { method: method ?? 'POST', path, nonce, body }) };
     return options.post({ path, method, body, headers: { ...headers, ...authorization }, timeoutMs, signal });
   };
   const challenge = (signal?: AbortSignal): Promise<Answer<string>> =>
     attempt(async () => {
       const answer = await send({ name: 'challenge', body: '{}', signal });
-      return answer.status === 404 ? { kind: 'failed', reason: 'the control plane is of a release before this agent: bring it up to date first' } : interpret(answer, parseChallenge);
+      return answer.status === 404
+        ? { kind: 'failed', reason: 'the control plane is of a release before this agent: bring it up to date first' }
+        : interpret(answer, parseChallenge);
     });
   return {
     challenge,
@@ -68,7 +84,9 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         const call = (text: string): Promise<HttpAnswer> => send({ name: 'heartbeat', body: text, credential, nonce, signal, timeoutMs });
         const { self } = body;
         // The control plane reads the mark over SSH, and so recognises this machine at a new address.
-        const answer = await (self ? options.mark.around((mark) => call(JSON.stringify({ ...body, self: { ...self, mark } }))) : call(JSON.stringify(body)));
+        const answer = await (self
+          ? options.mark.around((mark) => call(JSON.stringify({ ...body, self: { ...self, mark } })))
+          : call(JSON.stringify(body)));
         return interpretSealed(answer, { credential, nonce }, parseHeartbeatAnswer);
       }),
     proveAudit: ({ from, to }, credential, signal) =>

@@ -17,10 +17,16 @@ interface Key {
 
 function aKey(): Key {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  return { line: `ssh-ed25519 ${Buffer.concat([Buffer.from('0000000b7373682d6564323535313900000020', 'hex'), rawPublicKey(publicKey)]).toString('base64')}`, half: privateKey };
+  return {
+    line: `ssh-ed25519 ${Buffer.concat([Buffer.from('0000000b7373682d6564323535313900000020', 'hex'), rawPublicKey(publicKey)]).toString('base64')}`,
+    half: privateKey,
+  };
 }
 
-const signed = (key: Key, context: ControlContext, text: string): SignedText => ({ text, signature: sign(null, textToSign(context, text), key.half).toString('base64url') });
+const signed = (key: Key, context: ControlContext, text: string): SignedText => ({
+  text,
+  signature: sign(null, textToSign(context, text), key.half).toString('base64url'),
+});
 const offerOf = (key: Key, serial: number, { keys = ['ssh-ed25519 AAAA'], old = [] as Key[] } = {}): ControlOffer => ({
   controlKey: key.line,
   statement: signed(key, 'management v1', JSON.stringify({ username: 'orion-mgmt', public_keys: keys, serial })),
@@ -37,9 +43,11 @@ afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 
 const noted = (message: string, fields?: object): void => void log.push(`${message} ${JSON.stringify(fields)}`);
 const logger: Logger = { debug: noted, info: noted, warn: noted, error: noted, child: () => logger };
-const trustOf = (options: Partial<TrustOptions> = {}): ControlTrust => createControlTrust({ stateDir, configured: undefined, secure: false, logger, ...options });
+const trustOf = (options: Partial<TrustOptions> = {}): ControlTrust =>
+  createControlTrust({ stateDir, configured: undefined, secure: false, logger, ...options });
 const pinned = (key: Key): ControlTrust => trustOf({ configured: controlFingerprint(key.line) });
-const keysOf = async (trust: ControlTrust, offer: ControlOffer | undefined): Promise<string[] | undefined> => (await trust.newest(offer))?.publicKeys;
+const keysOf = async (trust: ControlTrust, offer: ControlOffer | undefined): Promise<string[] | undefined> =>
+  (await trust.newest(offer))?.publicKeys;
 
 describe('whom an agent trusts', () => {
   it('is who the settings name, and nobody else', async () => {
@@ -48,7 +56,9 @@ describe('whom an agent trusts', () => {
     await trust.demand();
     expect(await keysOf(trust, offerOf(wrong, 9))).toBeUndefined();
     expect(await keysOf(trust, offerOf(right, 1))).toEqual(['ssh-ed25519 AAAA']);
-    await expect(trust.believe(offerOf(wrong, 1), 'registration v1', signed(wrong, 'registration v1', 'x'))).rejects.toThrow('ORION_CONTROL_FINGERPRINT');
+    await expect(trust.believe(offerOf(wrong, 1), 'registration v1', signed(wrong, 'registration v1', 'x'))).rejects.toThrow(
+      'ORION_CONTROL_FINGERPRINT',
+    );
   });
 
   it('is over https who answers first, from then on and after a restart, and over http nobody', async () => {
@@ -89,9 +99,12 @@ describe('the keys that an agent installs', () => {
     const key = aKey();
     const [before, now] = [offerOf(key, 5, { keys: ['ssh-ed25519 OLD'] }), offerOf(key, 6, { keys: ['ssh-ed25519 NEW'] })];
     const trust = pinned(key);
-    expect([await keysOf(trust, before), await keysOf(trust, now), await keysOf(trust, before), await keysOf(trust, offerOf(key, 6, { keys: ['ssh-ed25519 TWIN'] }))]).toEqual([
-      ['ssh-ed25519 OLD'], ['ssh-ed25519 NEW'], ['ssh-ed25519 NEW'], ['ssh-ed25519 NEW'],
-    ]);
+    expect([
+      await keysOf(trust, before),
+      await keysOf(trust, now),
+      await keysOf(trust, before),
+      await keysOf(trust, offerOf(key, 6, { keys: ['ssh-ed25519 TWIN'] })),
+    ]).toEqual([['ssh-ed25519 OLD'], ['ssh-ed25519 NEW'], ['ssh-ed25519 NEW'], ['ssh-ed25519 NEW']]);
     expect(await keysOf(pinned(key), before)).toEqual(['ssh-ed25519 NEW']);
     expect(log.filter((line) => line.includes('is older than'))).not.toEqual([]);
   });
@@ -113,7 +126,12 @@ describe('the keys that an agent installs', () => {
     const trust = pinned(key);
     const { statement, ...rest } = offerOf(key, 1);
     const forged = { ...statement, text: statement.text.replace('AAAA', 'EVIL') };
-    for (const bad of [forged, { ...statement, signature: '' }, signed(key, 'registration v1', statement.text), signed(key, 'successor v1', statement.text)]) {
+    for (const bad of [
+      forged,
+      { ...statement, signature: '' },
+      signed(key, 'registration v1', statement.text),
+      signed(key, 'successor v1', statement.text),
+    ]) {
       expect(await keysOf(trust, { ...rest, statement: bad })).toBeUndefined();
     }
     expect(await keysOf(trust, undefined)).toBeUndefined();
@@ -127,7 +145,10 @@ describe('the keys that an agent installs', () => {
     const blocked = join(stateDir, 'agent');
     writeFileSync(blocked, 'no folder can be here');
     const trust = pinned(key);
-    expect([await keysOf(trust, offerOf(key, 1)), await keysOf(trust, offerOf(key, 1))]).toEqual([['ssh-ed25519 AAAA'], ['ssh-ed25519 AAAA']]);
+    expect([await keysOf(trust, offerOf(key, 1)), await keysOf(trust, offerOf(key, 1))]).toEqual([
+      ['ssh-ed25519 AAAA'],
+      ['ssh-ed25519 AAAA'],
+    ]);
     expect(log.filter((line) => line.includes('could not be written'))).not.toEqual([]);
 
     rmSync(blocked);
@@ -135,12 +156,15 @@ describe('the keys that an agent installs', () => {
     expect(readFileSync(join(blocked, 'control-plane.json'), 'utf8')).toContain('AAAA');
   });
 
-  it.each(['', '{"fingerprint":', 'null', '[]', '{"statement":7}'])('are taken anew, from the control plane of the settings alone, where the file holds %s', async (text) => {
-    const [key, other] = [aKey(), aKey()];
-    mkdirSync(join(stateDir, 'agent'));
-    writeFileSync(join(stateDir, 'agent', 'control-plane.json'), text);
-    const trust = pinned(key);
-    expect(await keysOf(trust, offerOf(other, 1))).toBeUndefined();
-    expect(await keysOf(trust, offerOf(key, 1))).toEqual(['ssh-ed25519 AAAA']);
-  });
+  it.each(['', '{"fingerprint":', 'null', '[]', '{"statement":7}'])(
+    'are taken anew, from the control plane of the settings alone, where the file holds %s',
+    async (text) => {
+      const [key, other] = [aKey(), aKey()];
+      mkdirSync(join(stateDir, 'agent'));
+      writeFileSync(join(stateDir, 'agent', 'control-plane.json'), text);
+      const trust = pinned(key);
+      expect(await keysOf(trust, offerOf(other, 1))).toBeUndefined();
+      expect(await keysOf(trust, offerOf(key, 1))).toEqual(['ssh-ed25519 AAAA']);
+    },
+  );
 });

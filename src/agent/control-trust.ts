@@ -31,7 +31,8 @@ export interface TrustOptions {
   logger: Logger;
 }
 
-const UNKNOWN = 'this machine does not know which control plane to trust, and plain http does not tell: set ORION_CONTROL_FINGERPRINT, use a join token of this release, or an https endpoint';
+const UNKNOWN =
+  'this machine does not know which control plane to trust, and plain http does not tell: set ORION_CONTROL_FINGERPRINT, use a join token of this release, or an https endpoint';
 
 /** Keeps the state in the folder of the credential, so that `leave` removes both (./trust-store). */
 export function createControlTrust(options: TrustOptions): ControlTrust {
@@ -44,7 +45,11 @@ export function createControlTrust(options: TrustOptions): ControlTrust {
       return trusted;
     }
     if (trusted ? !isNamed(offer, trusted.fingerprint) : !secure) {
-      throw new Error(trusted ? `the control plane shows the control key ${shown}, and this machine trusts ${trusted.fingerprint}: set ORION_CONTROL_FINGERPRINT if that is right` : UNKNOWN);
+      throw new Error(
+        trusted
+          ? `the control plane shows the control key ${shown}, and this machine trusts ${trusted.fingerprint}: set ORION_CONTROL_FINGERPRINT if that is right`
+          : UNKNOWN,
+      );
     }
     const admitted = { configured: configured ?? null, ...trusted, fingerprint: shown };
     await store.save(admitted);
@@ -98,14 +103,17 @@ function createNewest({ take, current, logger }: Taking): ControlTrust['newest']
   return async (offer) => {
     const known = await current();
     const text = offer?.statement.text ?? known ?? '';
-    const newest = text === known ? known : await take(offer, known).catch((error: unknown) => {
-      // Each heartbeat answer contains the same statement: log a refused one once.
-      if (refused !== text) {
-        refused = text;
-        logger.error('management keys refused, those that are known stay', { reason: messageOf(error) });
-      }
-      return known;
-    });
+    const newest =
+      text === known
+        ? known
+        : await take(offer, known).catch((error: unknown) => {
+            // Each heartbeat answer contains the same statement: log a refused one once.
+            if (refused !== text) {
+              refused = text;
+              logger.error('management keys refused, those that are known stay', { reason: messageOf(error) });
+            }
+            return known;
+          });
     return newest === undefined ? undefined : parseStatement(newest).management;
   };
 }
@@ -113,6 +121,9 @@ function createNewest({ take, current, logger }: Taking): ControlTrust['newest']
 /** Whether the trusted control key names the offered key as its successor. */
 function isNamed({ controlKey, successors }: ControlOffer, trusted: string): boolean {
   return successors.some(
-    ({ by, text, signature }) => controlFingerprint(by) === trusted && isSignedByControlKey(by, 'successor v1', { text, signature }) && text === JSON.stringify({ key: controlKey }),
+    ({ by, text, signature }) =>
+      controlFingerprint(by) === trusted &&
+      isSignedByControlKey(by, 'successor v1', { text, signature }) &&
+      text === JSON.stringify({ key: controlKey }),
   );
 }

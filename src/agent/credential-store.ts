@@ -33,7 +33,10 @@ export function createCredentialStore(stateDir: string, logger: Logger): Credent
       await write(credential);
       unsaved = undefined;
     } catch (error) {
-      logger[isNew ? 'error' : 'debug']('the credential could not be written, will be tried again: make room for the state directory', { file, reason: messageOf(error) });
+      logger[isNew ? 'error' : 'debug']('the credential could not be written, will be tried again: make room for the state directory', {
+        file,
+        reason: messageOf(error),
+      });
     }
   };
   return {

@@ -50,7 +50,8 @@ describe('the decision on an answer', () => {
     fc.assert(
       fc.property(fc.double({ min: 4, max: 86_400, noNaN: true }), fc.double({ min: 0, max: 0.999, noNaN: true }), (limit, random) => {
         const { timeoutMs, maxRetrySeconds } = paceOf(limit);
-        const second = heartbeatPauseSeconds(Math.min(5, limit / 3), 0.999) + timeoutMs / 1000 + retrySeconds(failed, 1, { random, maxRetrySeconds });
+        const second =
+          heartbeatPauseSeconds(Math.min(5, limit / 3), 0.999) + timeoutMs / 1000 + retrySeconds(failed, 1, { random, maxRetrySeconds });
         expect(second).toBeLessThan(limit * 1.2);
       }),
     );
@@ -67,7 +68,10 @@ describe('the decision on an answer', () => {
       }
       return at;
     });
-    const inSecond = backAt.reduce((counts, at) => counts.set(Math.floor(at), (counts.get(Math.floor(at)) ?? 0) + 1), new Map<number, number>());
+    const inSecond = backAt.reduce(
+      (counts, at) => counts.set(Math.floor(at), (counts.get(Math.floor(at)) ?? 0) + 1),
+      new Map<number, number>(),
+    );
     expect(Math.max(...backAt)).toBeLessThanOrEqual(awaySeconds + interval);
     expect(Math.max(...inSecond.values())).toBeLessThan(0.5 * agents);
   });
@@ -93,11 +97,22 @@ describe('the meaning of an HTTP answer', () => {
     seal: undefined,
     ...extras,
   });
-  const offer = { control_key: 'ssh-ed25519 AAAA', statement: { text: '{}', signature: 's' }, successors: [{ by: 'ssh-ed25519 BBBB', text: '{}', signature: 't' }] };
-  const good = { node_id: 7, status: 'unknown', heartbeat_interval_seconds: 10, management: { username: 'orion-mgmt', public_keys: ['x'], ...offer } };
+  const offer = {
+    control_key: 'ssh-ed25519 AAAA',
+    statement: { text: '{}', signature: 's' },
+    successors: [{ by: 'ssh-ed25519 BBBB', text: '{}', signature: 't' }],
+  };
+  const good = {
+    node_id: 7,
+    status: 'unknown',
+    heartbeat_interval_seconds: 10,
+    management: { username: 'orion-mgmt', public_keys: ['x'], ...offer },
+  };
 
   it('takes a good registration', () => {
-    expect(interpret(http(201, { ...good, server_key: 'k', signature: 's', credential: 'orion_node_from_the_wire' }), parseRegistration)).toEqual({
+    expect(
+      interpret(http(201, { ...good, server_key: 'k', signature: 's', credential: 'orion_node_from_the_wire' }), parseRegistration),
+    ).toEqual({
       kind: 'ok',
       value: {
         nodeId: '7',
@@ -115,17 +130,25 @@ describe('the meaning of an HTTP answer', () => {
     const { offer: none } = parseRegistration({ ...good, management: { username: 'orion-mgmt', public_keys: ['x'] } });
     expect(none).toBeUndefined();
     expect(() => parseStatement(JSON.stringify({ username: 'orion-mgmt', public_keys: [1], serial: 1 }))).toThrow('public_keys');
-    expect(parseStatement(JSON.stringify({ username: 'orion-mgmt', public_keys: ['x'], serial: 1 }))).toEqual({ management: { username: 'orion-mgmt', publicKeys: ['x'] }, serial: 1 });
+    expect(parseStatement(JSON.stringify({ username: 'orion-mgmt', public_keys: ['x'], serial: 1 }))).toEqual({
+      management: { username: 'orion-mgmt', publicKeys: ['x'] },
+      serial: 1,
+    });
   });
 
-  it('believes a success, and that the node is retired, only when it is sealed with the node\'s key', () => {
+  it("believes a success, and that the node is retired, only when it is sealed with the node's key", () => {
     const [credential, nonce] = ['orion_node_abc', 'a-nonce-of-mine'];
     for (const status of [200, 410]) {
       const { text } = http(status, good);
       const seal = createSeal(sha256(credential), nonce)(status, text);
       const meant = interpretSealed(http(status, good, { seal }), { credential, nonce }, parseRegistration).kind;
       expect(meant).toBe(status === 200 ? 'ok' : 'refused');
-      for (const changed of [{ seal: undefined }, { seal: `${seal.slice(0, -1)}_` }, { seal, text: text.replace('7', '8') }, { seal, status: 201 }]) {
+      for (const changed of [
+        { seal: undefined },
+        { seal: `${seal.slice(0, -1)}_` },
+        { seal, text: text.replace('7', '8') },
+        { seal, status: 201 },
+      ]) {
         expect(interpretSealed(http(status, good, changed), { credential, nonce }, parseRegistration).kind).toBe('failed');
       }
       expect(interpretSealed(http(status, good, { seal }), { credential, nonce: 'another-nonce' }, parseRegistration).kind).toBe('failed');
@@ -150,11 +173,18 @@ describe('the meaning of an HTTP answer', () => {
   });
 
   it('fails on a redirect and says where it led', () => {
-    expect(interpret(http(302, '', { location: 'http://elsewhere' }), parseRegistration)).toMatchObject({ kind: 'failed', reason: expect.stringContaining('http://elsewhere') as unknown });
+    expect(interpret(http(302, '', { location: 'http://elsewhere' }), parseRegistration)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('http://elsewhere') as unknown,
+    });
   });
 
   it('takes the code and the detail of a problem', () => {
-    expect(interpret(http(409, { code: 'node_known', detail: 'ask' }), parseRegistration)).toMatchObject({ kind: 'refused', code: 'node_known', detail: 'ask' });
+    expect(interpret(http(409, { code: 'node_known', detail: 'ask' }), parseRegistration)).toMatchObject({
+      kind: 'refused',
+      code: 'node_known',
+      detail: 'ask',
+    });
     expect(interpret(http(502, 'Bad gateway'), parseRegistration)).toMatchObject({ kind: 'refused', status: 502, code: '' });
   });
 

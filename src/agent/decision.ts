@@ -53,7 +53,11 @@ export function paceOf(contactLimitSeconds: number, intervalSeconds = 0): Pace {
  * Computes the seconds until the next attempt after `failures` failures in a row. The backoff is jittered, and slower where a person has to
  * act. The pause is never shorter than the control plane's Retry-After, which counts up to one hour.
  */
-export function retrySeconds(answer: Answer<unknown>, failures: number, { random, maxRetrySeconds }: { random: number; maxRetrySeconds: number }): number {
+export function retrySeconds(
+  answer: Answer<unknown>,
+  failures: number,
+  { random, maxRetrySeconds }: { random: number; maxRetrySeconds: number },
+): number {
   const policy = judgeAnswer(answer) === 'unauthenticated' ? SHUT_OUT : { firstSeconds: FIRST_RETRY_SECONDS, maxSeconds: maxRetrySeconds };
   const asked = answer.kind === 'refused' ? Math.min(answer.retryAfterSeconds ?? 0, MAX_RETRY_AFTER_SECONDS) : 0;
   return Math.max(backoffSeconds(policy, failures, random), asked);

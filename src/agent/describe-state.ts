@@ -19,7 +19,10 @@ interface StateSources {
 }
 
 /** Describes this machine for a heartbeat. */
-export async function describeState(sshPort: number, { fence, expiries, news, self, trust, witness }: StateSources): Promise<HeartbeatBody> {
+export async function describeState(
+  sshPort: number,
+  { fence, expiries, news, self, trust, witness }: StateSources,
+): Promise<HeartbeatBody> {
   const [accounts, ended] = await Promise.all([listAccounts(), fence.listEnded()]);
   const usernames = accounts.map((account) => account.name).filter(isOrionAccount);
   return {

@@ -29,11 +29,18 @@ export async function endAccount(record: AccountRecord, { stateDir, records, clo
   } else {
     await records.remove(username);
   }
-  logger.warn('lease over and control plane out of reach: account ended by this node', { username, uid, killed, keys, existed: account !== undefined });
+  logger.warn('lease over and control plane out of reach: account ended by this node', {
+    username,
+    uid,
+    killed,
+    keys,
+    existed: account !== undefined,
+  });
 }
 
 async function shutOut(account: PasswdEntry): Promise<string[]> {
-  const locked = (await runIfInstalled('usermod', ['-L', '-e', '1', account.name])) || (await runIfInstalled('passwd', ['-l', account.name]));
+  const locked =
+    (await runIfInstalled('usermod', ['-L', '-e', '1', account.name])) || (await runIfInstalled('passwd', ['-l', account.name]));
   if (!locked) {
     throw new Error('neither usermod nor passwd is installed');
   }

@@ -49,7 +49,10 @@ export interface Enrolment {
  * the credential nor the join token is sent. Rejects when the machine cannot prove its identity, or when the answer is not from that
  * control plane.
  */
-export async function enrol({ send, challenge, proofs }: EnrolDeps, { body, credential, signal }: Enrolment): Promise<Answer<Registration>> {
+export async function enrol(
+  { send, challenge, proofs }: EnrolDeps,
+  { body, credential, signal }: Enrolment,
+): Promise<Answer<Registration>> {
   await proofs.trust.demand();
   const nonce = await challenge(signal);
   if (nonce.kind !== 'ok') {
@@ -63,10 +66,16 @@ interface Attempt extends Enrolment {
   challenge: string;
 }
 
-async function register({ send, proofs }: Pick<EnrolDeps, 'send' | 'proofs'>, { body, mark, credential, challenge, signal }: Attempt): Promise<Answer<Registration>> {
+async function register(
+  { send, proofs }: Pick<EnrolDeps, 'send' | 'proofs'>,
+  { body, mark, credential, challenge, signal }: Attempt,
+): Promise<Answer<Registration>> {
   const agreement = createAgreement();
   const text = JSON.stringify({ ...body, challenge, agent_key: agreement.publicKey, mark });
-  const headers = { 'orion-host-key-signature': await proofs.signAsHost(Buffer.from(text)), ...(credential === undefined ? proofOfToken(proofs.joinToken, text) : {}) };
+  const headers = {
+    'orion-host-key-signature': await proofs.signAsHost(Buffer.from(text)),
+    ...(credential === undefined ? proofOfToken(proofs.joinToken, text) : {}),
+  };
   const answer = await send({ name: 'register', body: text, headers, credential, nonce: challenge, signal });
   if (credential !== undefined) {
     return interpretSealed(answer, { credential, nonce: challenge }, parseRegistration);
@@ -80,7 +89,9 @@ async function register({ send, proofs }: Pick<EnrolDeps, 'send' | 'proofs'>, { 
     return { kind: 'ok', value: { ...registered.value, credential: made } };
   }
   // A 410 to a machine without a credential is not authenticated, so it does not end the membership.
-  return registered.kind === 'refused' && registered.status === 410 ? { kind: 'failed', reason: 'answered 410 to a machine that has no credential' } : registered;
+  return registered.kind === 'refused' && registered.status === 410
+    ? { kind: 'failed', reason: 'answered 410 to a machine that has no credential' }
+    : registered;
 }
 
 interface OwnHalf {

@@ -62,7 +62,8 @@ const MAX_GPU_TEXT = 200;
 /** Lists display and 3D controllers, as `NVIDIA 2204, NVIDIA 2204`. */
 async function readGpus(folder = PCI): Promise<string> {
   const names = await readdir(folder).catch(() => []);
-  const read = async (device: string, file: string): Promise<string> => ((await readTextIfPresent(join(folder, device, file)).catch(() => undefined)) ?? '').trim();
+  const read = async (device: string, file: string): Promise<string> =>
+    ((await readTextIfPresent(join(folder, device, file)).catch(() => undefined)) ?? '').trim();
   const found = await Promise.all(
     names.map(async (device) => {
       const [kind, vendor, model] = await Promise.all(['class', 'vendor', 'device'].map((file) => read(device, file)));
@@ -78,7 +79,11 @@ async function readGpus(folder = PCI): Promise<string> {
  */
 export function readAddresses(): string {
   const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  return all.filter(({ internal, address }) => !internal && !address.startsWith('fe80:')).map(({ address }) => address).toSorted().join(' ');
+  return all
+    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+    .map(({ address }) => address)
+    .toSorted()
+    .join(' ');
 }
 
 /**

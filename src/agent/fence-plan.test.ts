@@ -6,7 +6,14 @@ import { planFence, planHolds, withMonotonicEnds, type FencedAccount, type Fence
 
 const policy = { graceSeconds: 60, heartbeatIntervalSeconds: 10 };
 const NOW = 1_800_000_000;
-const due: FencedAccount = { username: 'orn-a', uid: 20_001, endsAtSeconds: NOW - 61, held: false, ended: false, endsAtMonotonicMs: 1_000_000 - 61_000 };
+const due: FencedAccount = {
+  username: 'orn-a',
+  uid: 20_001,
+  endsAtSeconds: NOW - 61,
+  held: false,
+  ended: false,
+  endsAtMonotonicMs: 1_000_000 - 61_000,
+};
 const moment: FenceMoment = { nowSeconds: NOW, monotonicMs: 1_000_000, lastContactMs: 1_000_000 - 61_000 };
 
 describe('planFence', () => {
@@ -43,7 +50,10 @@ describe('planFence', () => {
     monotonicMs: fc.integer({ min: 0, max: 10_000_000 }),
     lastContactMs: fc.integer({ min: 0, max: 10_000_000 }),
   });
-  const policies = fc.record({ graceSeconds: fc.integer({ min: 0, max: 600 }), heartbeatIntervalSeconds: fc.integer({ min: 1, max: 600 }) });
+  const policies = fc.record({
+    graceSeconds: fc.integer({ min: 0, max: 600 }),
+    heartbeatIntervalSeconds: fc.integer({ min: 1, max: 600 }),
+  });
 
   it('never ends an account before its end by either clock, twice, or while the control plane may be in charge', () => {
     fc.assert(
@@ -71,7 +81,15 @@ describe('planFence', () => {
 });
 
 describe('planHolds', () => {
-  const account: ConfirmedAccount = { username: 'orn-a', uid: 20_001, endsAtSeconds: NOW, held: false, ended: false, unconfirmedSeconds: 16, listed: false };
+  const account: ConfirmedAccount = {
+    username: 'orn-a',
+    uid: 20_001,
+    endsAtSeconds: NOW,
+    held: false,
+    ended: false,
+    unconfirmedSeconds: 16,
+    listed: false,
+  };
   const none = { hold: [], release: [] };
   const planned = (change: Partial<ConfirmedAccount>, limit = 15): unknown => {
     const { hold, release } = planHolds([{ ...account, ...change }], limit);

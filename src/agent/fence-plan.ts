@@ -41,7 +41,11 @@ export function planFence(accounts: FencedAccount[], moment: FenceMoment, policy
 }
 
 /** Computes the end of each record on the monotonic clock. A value in `known` is reused while the record's end is the same. */
-export function withMonotonicEnds(records: AccountRecord[], known: FencedAccount[], at: { nowSeconds: number; monotonicMs: number }): FencedAccount[] {
+export function withMonotonicEnds(
+  records: AccountRecord[],
+  known: FencedAccount[],
+  at: { nowSeconds: number; monotonicMs: number },
+): FencedAccount[] {
   const before = new Map(known.map((account) => [account.username, account]));
   return records.map((record) => {
     const same = before.get(record.username);

@@ -90,7 +90,10 @@ export function createFence({ records, contact, acts, clock, logger, graceSecond
       lastContactMs = clock.monotonicMs();
       heartbeatIntervalSeconds = answer.heartbeatIntervalSeconds;
       const usernames = answer.accounts.map(({ username }) => username);
-      await writeAll([contact.note({ limitSeconds: answer.contactLimitSeconds, usernames }), moveEnds(records, answer, clock.now().getTime() / 1000)]);
+      await writeAll([
+        contact.note({ limitSeconds: answer.contactLimitSeconds, usernames }),
+        moveEnds(records, answer, clock.now().getTime() / 1000),
+      ]);
     },
     holdAll: async () => {
       await Promise.all((await listRecords()).filter(({ ended }) => !ended).map((account) => act('hold', account, [])));
@@ -118,7 +121,9 @@ const createAct =
  * the agent would suspend it.
  */
 async function writeAll(writes: Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(writes)).flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+  const failed = (await Promise.allSettled(writes)).flatMap((outcome) =>
+    outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
+  );
   if (failed.length > 0) {
     throw new AggregateError(failed, `not all could be written: ${failed.map(String).join('; ')}`);
   }

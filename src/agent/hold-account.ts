@@ -37,7 +37,10 @@ export async function holdAccount(record: AccountRecord, deps: HoldDeps): Promis
   if (failures.length > 0) {
     throw new AggregateError(failures, `${record.username} is not wholly held: ${failures.map(String).join('; ')}`);
   }
-  deps.logger.warn('not confirmed by the control plane for longer than the limit: account held', { username: record.username, uid: record.uid });
+  deps.logger.warn('not confirmed by the control plane for longer than the limit: account held', {
+    username: record.username,
+    uid: record.uid,
+  });
 }
 
 /** Releases a suspended account to its tenant, unchanged. */

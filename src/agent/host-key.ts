@@ -15,15 +15,20 @@ export function signAsHost(publicKeyFile: string, message: Buffer): Promise<stri
   const file = publicKeyFile.replace(/\.pub$/, '');
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
   return new Promise((resolve, reject) => {
-    const signer = execFile('ssh-keygen', ['-q', '-Y', 'sign', '-f', file, '-n', NAMESPACE], { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 }, (error, stdout, stderr) => {
-      const signature = stdout.replace(/-----[^-]+-----|\s/g, '');
-      if (!error && signature !== '') {
-        resolve(signature);
-        return;
-      }
-      const why = hasCode(error, 'ENOENT') ? 'ssh-keygen is not installed' : stderr.trim() || error?.message || 'it said nothing';
-      reject(new Error(`the host key ${file} cannot sign (it takes ssh-keygen of OpenSSH 8.1 or newer, and the private key): ${why}`));
-    });
+    const signer = execFile(
+      'ssh-keygen',
+      ['-q', '-Y', 'sign', '-f', file, '-n', NAMESPACE],
+      { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 },
+      (error, stdout, stderr) => {
+        const signature = stdout.replace(/-----[^-]+-----|\s/g, '');
+        if (!error && signature !== '') {
+          resolve(signature);
+          return;
+        }
+        const why = hasCode(error, 'ENOENT') ? 'ssh-keygen is not installed' : stderr.trim() || error?.message || 'it said nothing';
+        reject(new Error(`the host key ${file} cannot sign (it takes ssh-keygen of OpenSSH 8.1 or newer, and the private key): ${why}`));
+      },
+    );
     signer.stdin?.on('error', () => undefined);
     signer.stdin?.end(message);
   });

@@ -32,8 +32,8 @@ export interface HttpAnswer {
 }
 
 /**
- * Sends one JSON POST, or a GET, on a connection of its own. Heartbeats are rarer than the idle timeout of servers, and a new connection reaches a
- * replica that is alive. Follows no redirect. Rejects when the answer is incomplete at the timeout, or larger than `maxBytes`.
+ * Sends one JSON POST, or a GET, on a connection of its own. Heartbeats are rarer than the idle timeout of servers, and a new connection
+ * reaches a replica that is alive. Follows no redirect. Rejects when the answer is incomplete at the timeout, or larger than `maxBytes`.
  */
 export async function postJson(url: string, options: PostOptions): Promise<HttpAnswer> {
   const send = url.startsWith('https:') ? await secureRequest(options.ca) : plainRequest;

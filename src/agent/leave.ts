@@ -27,7 +27,7 @@ export async function leaveFleet(deps: LeaveDeps, signal: AbortSignal): Promise<
     await forget(deps);
     return true;
   }
-  for (let failures = 0; !signal.aborted; ) {
+  for (let failures = 0; !signal.aborted;) {
     const answer = await deps.controlPlane.leave(credential, signal);
     if (judgeAnswer(answer) === 'retired' || (answer.kind === 'ok' && answer.value.left)) {
       await forget(deps);
@@ -35,7 +35,9 @@ export async function leaveFleet(deps: LeaveDeps, signal: AbortSignal): Promise<
       return true;
     }
     if (judgeAnswer(answer) === 'unauthenticated') {
-      deps.logger.error('the control plane does not know this node: ask an operator to retire it, then remove the state directory', { ...answer });
+      deps.logger.error('the control plane does not know this node: ask an operator to retire it, then remove the state directory', {
+        ...answer,
+      });
       return false;
     }
     if (answer.kind === 'ok') {

@@ -45,11 +45,20 @@ export function createLedger(stateDir: string, clock: Clock): Ledger {
     }
     await rm(file('refusal'), { force: true });
   };
-  const noteRefused = (status: number, reason: string, retry = false): Promise<void> => writeFile(file('refusal'), `${status}\n${printable(reason)}\n${retry ? 'retry\n' : ''}`, { mode: 0o600 });
+  const noteRefused = (status: number, reason: string, retry = false): Promise<void> =>
+    writeFile(file('refusal'), `${status}\n${printable(reason)}\n${retry ? 'retry\n' : ''}`, { mode: 0o600 });
   return {
     note: async (answer) => {
       try {
-        await (answer.kind === 'ok' ? noteAccepted(answer.value) : answer.kind === 'refused' ? noteRefused(answer.status, answer.detail || answer.code || `it answered ${answer.status}`, answer.retryAfterSeconds !== undefined) : noteRefused(0, answer.reason));
+        await (answer.kind === 'ok'
+          ? noteAccepted(answer.value)
+          : answer.kind === 'refused'
+            ? noteRefused(
+                answer.status,
+                answer.detail || answer.code || `it answered ${answer.status}`,
+                answer.retryAfterSeconds !== undefined,
+              )
+            : noteRefused(0, answer.reason));
       } catch (error) {
         // Somebody removed the file, or it does not exist yet: the next call writes a new one.
         noted = hasCode(error, 'ENOENT') ? '' : noted;

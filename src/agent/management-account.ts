@@ -23,12 +23,13 @@ export interface ManagementAccount {
 
 export function createManagementAccount(stateDir: string, editor: PasswdEditor): ManagementAccount {
   const home = join(stateDir, 'mgmt');
-  const find = async (): Promise<PasswdEntry | undefined> =>
-    (await listAccounts()).find((entry) => entry.name === MANAGEMENT_USERNAME);
+  const find = async (): Promise<PasswdEntry | undefined> => (await listAccounts()).find((entry) => entry.name === MANAGEMENT_USERNAME);
   return {
     ensure: async ({ username, publicKeys }) => {
       if (username !== MANAGEMENT_USERNAME) {
-        throw new Error(`the control plane asked for the management account ${JSON.stringify(username)}: only ${MANAGEMENT_USERNAME} is accepted`);
+        throw new Error(
+          `the control plane asked for the management account ${JSON.stringify(username)}: only ${MANAGEMENT_USERNAME} is accepted`,
+        );
       }
       const content = authorizedKeys(publicKeys);
       const existing = await find();

@@ -26,10 +26,13 @@ describe('what an agent says of its machine', () => {
     expect(news.pick(vitals)).toEqual({});
   });
 
-  it.each([{ load1: 0.5 }, { load1: 1.5 }, { memory_free_mb: 890 }, { disk_free_mb: 11_100 }])('all of it when %j has moved noticeably', (change) => {
-    const news = createNews({ monotonicMs: () => nowMs });
-    news.pick(vitals);
-    news.accepted();
-    expect(news.pick({ ...vitals, ...change })).toEqual({ ...vitals, ...change });
-  });
+  it.each([{ load1: 0.5 }, { load1: 1.5 }, { memory_free_mb: 890 }, { disk_free_mb: 11_100 }])(
+    'all of it when %j has moved noticeably',
+    (change) => {
+      const news = createNews({ monotonicMs: () => nowMs });
+      news.pick(vitals);
+      news.accepted();
+      expect(news.pick({ ...vitals, ...change })).toEqual({ ...vitals, ...change });
+    },
+  );
 });

@@ -35,5 +35,9 @@ export function createNews({ monotonicMs }: Pick<Clock, 'monotonicMs'>): News {
 
 function isNews(told: Vitals, now: Vitals): boolean {
   const moved = (before: number, after: number): boolean => Math.abs(after - before) > SHARE_STEP * before;
-  return Math.abs(now.load1 - told.load1) >= LOAD_STEP || moved(told.memory_free_mb, now.memory_free_mb) || moved(told.disk_free_mb, now.disk_free_mb);
+  return (
+    Math.abs(now.load1 - told.load1) >= LOAD_STEP ||
+    moved(told.memory_free_mb, now.memory_free_mb) ||
+    moved(told.disk_free_mb, now.disk_free_mb)
+  );
 }

@@ -61,7 +61,10 @@ export function withExpiry(content: string, name: string, day: string): string {
 
 /** Returns the day on which the account `name` of a shadow file expires. Empty: never. Undefined: there is no such account. */
 export function expiryOf(content: string, name: string): string | undefined {
-  return content.split('\n').find((line) => line.startsWith(`${name}:`))?.split(':')[EXPIRY];
+  return content
+    .split('\n')
+    .find((line) => line.startsWith(`${name}:`))
+    ?.split(':')[EXPIRY];
 }
 
 async function lock(path: string, clock: Clock): Promise<() => Promise<void>> {

@@ -65,7 +65,11 @@ export function freezeProcessesOf(account: ProcessOwner, clock: Clock): Promise<
 export async function thawProcessesOf(uid: number): Promise<void> {
   const pids = await listProcessesOf(uid);
   const started = new Map(await Promise.all(pids.map(async (pid) => [pid, await startOf(pid)] as const)));
-  signalEach(pids.toSorted((a, b) => (started.get(b) ?? 0) - (started.get(a) ?? 0) || b - a), uid, 'SIGCONT');
+  signalEach(
+    pids.toSorted((a, b) => (started.get(b) ?? 0) - (started.get(a) ?? 0) || b - a),
+    uid,
+    'SIGCONT',
+  );
 }
 
 /**
@@ -111,7 +115,7 @@ interface Signalling {
 
 async function signalUntil(account: ProcessOwner, clock: Clock, { signal, survivors }: Signalling): Promise<void> {
   const deadline = clock.monotonicMs() + LIMIT_MS;
-  for (let clean = 0; clean < CLEAN_SCANS; ) {
+  for (let clean = 0; clean < CLEAN_SCANS;) {
     const pids = await survivors();
     clean = pids.length === 0 ? clean + 1 : 0;
     if (pids.length > 0) {

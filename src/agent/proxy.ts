@@ -49,7 +49,16 @@ async function askForTunnel({ proxy, target, ca, signal }: Question): Promise<Du
   const extra = proxy.protocol === 'https:' ? await trusting(ca) : {};
   const place = { protocol: proxy.protocol, hostname: proxy.hostname.replace(/^\[|\]$/g, ''), port: proxy.port || PORTS[proxy.protocol] };
   return new Promise((resolve, reject) => {
-    const call = request({ ...place, ...extra, method: 'CONNECT', path: target, headers: { host: target, ...authorization(proxy) }, agent: false, timeout: LIMIT_MS, signal });
+    const call = request({
+      ...place,
+      ...extra,
+      method: 'CONNECT',
+      path: target,
+      headers: { host: target, ...authorization(proxy) },
+      agent: false,
+      timeout: LIMIT_MS,
+      signal,
+    });
     call.once('connect', (response, socket, head) => {
       if (response.statusCode !== 200) {
         socket.destroy();

@@ -12,7 +12,11 @@ describe('what a machine says of itself', () => {
     expect([news.pick(self, '10.0.0.1'), news.pick(self, '10.0.0.1')]).toEqual([undefined, undefined]);
   });
 
-  it.each([['its address', self, '10.0.0.2'], ['its processors', { ...self, facts: { ...facts, cpus: 4 } }, '10.0.0.1'], ['its name', { ...self, hostname: 'b' }, '10.0.0.1']])('is told when %s changed, until it is accepted', (_what, changed, addresses) => {
+  it.each([
+    ['its address', self, '10.0.0.2'],
+    ['its processors', { ...self, facts: { ...facts, cpus: 4 } }, '10.0.0.1'],
+    ['its name', { ...self, hostname: 'b' }, '10.0.0.1'],
+  ])('is told when %s changed, until it is accepted', (_what, changed, addresses) => {
     let nowMs = 0;
     const news = createSelfNews({ monotonicMs: () => nowMs });
     news.registered(self);
@@ -41,7 +45,12 @@ describe('what a machine says of itself', () => {
     const news = createSelfNews({ monotonicMs: () => 0 });
     const withDisk = (disk_mb: number): SelfReport => ({ ...self, facts: { ...facts, disk_mb } });
     news.registered(withDisk(10_000));
-    expect([10_000, 10_100, 9_900, 10_400].map((disk) => news.pick(withDisk(disk), ''))).toEqual([undefined, undefined, undefined, undefined]);
+    expect([10_000, 10_100, 9_900, 10_400].map((disk) => news.pick(withDisk(disk), ''))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
     expect(news.pick(withDisk(11_000), '')).toEqual(withDisk(11_000));
   });
 });

@@ -56,7 +56,10 @@ export function createSelf(settings: SelfSettings, { clock, logger }: { clock: P
     news: async () => news.pick(await report(), readAddresses()),
     answered: (accepted) => {
       if (accepted === false && !isRefused) {
-        logger.warn('what changed about this machine does not count yet: nobody answers at its new address, or its name is no host name (set MY_HOSTNAME)', { hostname: hostname(), addresses });
+        logger.warn(
+          'what changed about this machine does not count yet: nobody answers at its new address, or its name is no host name (set MY_HOSTNAME)',
+          { hostname: hostname(), addresses },
+        );
       }
       isRefused = accepted === undefined ? isRefused : !accepted;
       news.answered(accepted);

@@ -64,7 +64,16 @@ type Step = { end: SessionEnd } | { pauseSeconds: number };
  * only with ClonedMachineError.
  */
 export async function runSession(deps: SessionDeps, signal: AbortSignal): Promise<SessionEnd> {
-  const state: State = { credential: await deps.credentials.find(), registered: false, hostKey: '', presentCredential: true, status: '', failures: 0, keptSeconds: undefined, signal };
+  const state: State = {
+    credential: await deps.credentials.find(),
+    registered: false,
+    hostKey: '',
+    presentCredential: true,
+    status: '',
+    failures: 0,
+    keptSeconds: undefined,
+    signal,
+  };
   while (!signal.aborted) {
     const step = await takeStep(deps, state);
     if ('end' in step) {
@@ -83,9 +92,7 @@ async function takeStep(deps: SessionDeps, state: State): Promise<Step> {
       return { end: 'left' };
     }
     state.registered &&= (await deps.readHostKey()) === state.hostKey;
-    return state.registered && state.credential !== undefined
-      ? await callHome(deps, state, state.credential)
-      : await register(deps, state);
+    return state.registered && state.credential !== undefined ? await callHome(deps, state, state.credential) : await register(deps, state);
   } catch (error) {
     if (error instanceof ClonedMachineError) {
       throw error;

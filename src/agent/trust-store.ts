@@ -23,7 +23,15 @@ export interface TrustStore {
 }
 
 /** Opens the store in `stateDir`/agent. */
-export function openTrustStore({ stateDir, configured, logger }: { stateDir: string; configured: string | undefined; logger: Logger }): TrustStore {
+export function openTrustStore({
+  stateDir,
+  configured,
+  logger,
+}: {
+  stateDir: string;
+  configured: string | undefined;
+  logger: Logger;
+}): TrustStore {
   const folder = join(stateDir, 'agent');
   const file = join(folder, 'control-plane.json');
   let held: Trusted | undefined;
@@ -34,7 +42,10 @@ export function openTrustStore({ stateDir, configured, logger }: { stateDir: str
       await writeFileAtomic(file, JSON.stringify(trusted), { mode: 0o600 });
       isWritten = true;
     } catch (error) {
-      logger[isWritten ? 'error' : 'debug']('trust in the control plane could not be written, will be tried again: make room for the state directory', { file, reason: messageOf(error) });
+      logger[isWritten ? 'error' : 'debug'](
+        'trust in the control plane could not be written, will be tried again: make room for the state directory',
+        { file, reason: messageOf(error) },
+      );
       isWritten = false;
     }
   };
@@ -53,7 +64,10 @@ export function openTrustStore({ stateDir, configured, logger }: { stateDir: str
   };
 }
 
-async function readTrusted(file: string, { configured, logger }: { configured: string | undefined; logger: Logger }): Promise<Trusted | undefined> {
+async function readTrusted(
+  file: string,
+  { configured, logger }: { configured: string | undefined; logger: Logger },
+): Promise<Trusted | undefined> {
   const kept = parse(await readTextIfPresent(file));
   if (kept === 'unreadable') {
     logger.error('what was believed of the control plane cannot be read, and is begun anew', { file });

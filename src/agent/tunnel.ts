@@ -43,7 +43,7 @@ const NO_CREDENTIAL_MS = 2_000;
 /** Keeps one tunnel to the control plane open until `signal` aborts. Never rejects. */
 export async function keepTunnel(options: TunnelOptions, signal: AbortSignal): Promise<void> {
   const { clock, logger } = options;
-  for (let failures = 0; !signal.aborted; ) {
+  for (let failures = 0; !signal.aborted;) {
     const credential = await options.findCredential().catch(() => undefined);
     if (credential === undefined) {
       await clock.sleep(NO_CREDENTIAL_MS, signal);

@@ -139,19 +139,30 @@ export function parseStatement(text: string): { management: Management; serial: 
   if (!Array.isArray(keys) || !keys.every((key): key is string => typeof key === 'string')) {
     throw new Error('public_keys is no list of texts');
   }
-  return { management: { username: asText(statement, 'username'), publicKeys: keys }, serial: asNumber(statement, 'serial', Number.MAX_SAFE_INTEGER) };
+  return {
+    management: { username: asText(statement, 'username'), publicKeys: keys },
+    serial: asNumber(statement, 'serial', Number.MAX_SAFE_INTEGER),
+  };
 }
 
 export const parseChallenge = (body: unknown): string => asText(asObject(body), 'challenge');
 
 /** Undefined where nothing is signed: the agent ignores unsigned keys. */
 function parseOffer(value: unknown): ControlOffer | undefined {
-  const { statement, control_key: controlKey, successors } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  const {
+    statement,
+    control_key: controlKey,
+    successors,
+  } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   if (statement === undefined || typeof controlKey !== 'string') {
     return undefined;
   }
   const named = Array.isArray(successors) ? (successors as unknown[]) : [];
-  return { controlKey, statement: parseSigned(statement), successors: named.map((item) => ({ ...parseSigned(item), by: asText(asObject(item), 'by') })) };
+  return {
+    controlKey,
+    statement: parseSigned(statement),
+    successors: named.map((item) => ({ ...parseSigned(item), by: asText(asObject(item), 'by') })),
+  };
 }
 
 function parseSigned(value: unknown): SignedText {

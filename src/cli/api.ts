@@ -55,7 +55,11 @@ const PATHS_WITH_PASSWORDS = ['/api/login', '/api/signup', '/api/password'];
 const BACKOFF = { firstSeconds: 0.5, maxSeconds: 5 };
 
 export function createApiClient({ server, token, http, clock }: ApiDeps): ApiClient {
-  const attempt = async <T>(work: Work<T>, { timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions, sent: Sent): Promise<ApiAnswer<NonNullable<T>>> => {
+  const attempt = async <T>(
+    work: Work<T>,
+    { timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions,
+    sent: Sent,
+  ): Promise<ApiAnswer<NonNullable<T>>> => {
     const send = async (request: Request): Promise<Response> => {
       sent.request = request;
       if (token !== undefined || PATHS_WITH_PASSWORDS.includes(new URL(request.url).pathname)) {
@@ -86,8 +90,13 @@ export function createApiClient({ server, token, http, clock }: ApiDeps): ApiCli
     },
     openStream: async (path, signal) => {
       requireSecrecy(server);
-      const headers: Record<string, string> = { accept: 'text/event-stream', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-      const response = await http.open({ method: 'GET', url: server + path, headers, timeoutMs: DEFAULT_TIMEOUT_MS }, signal).catch(noAnswerFrom(server));
+      const headers: Record<string, string> = {
+        accept: 'text/event-stream',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      };
+      const response = await http
+        .open({ method: 'GET', url: server + path, headers, timeoutMs: DEFAULT_TIMEOUT_MS }, signal)
+        .catch(noAnswerFrom(server));
       if (response.statusCode !== 200) {
         response.destroy();
         throw new ApiError(response.statusCode ?? 0, {}, undefined);
@@ -134,7 +143,9 @@ function isFromNobody({ status, headers }: HttpAnswer): boolean {
 
 /** Whether the same request may succeed a moment later. "No node free" is not repeated: the user decides whether to wait for a node. */
 function passes(error: unknown): boolean {
-  return error instanceof NoAnswerError ? !isCertificateFault(error.cause) : error instanceof ApiError && error.problem.code === 'unavailable';
+  return error instanceof NoAnswerError
+    ? !isCertificateFault(error.cause)
+    : error instanceof ApiError && error.problem.code === 'unavailable';
 }
 
 /** Whether the server's certificate is the cause. A repeated request does not help then. */
@@ -155,7 +166,10 @@ function checkAnswer(answer: HttpAnswer, server: string): HttpAnswer {
     throw new NoAnswerError(server, new Error(`a proxy answered with status ${status}`));
   }
   if (status >= 300 && status < 400) {
-    throw new CliError(`The server redirects to ${headers.location ?? 'somewhere else'}.`, { exitCode: EXIT.usage, hint: 'Use that address: orion login --server URL' });
+    throw new CliError(`The server redirects to ${headers.location ?? 'somewhere else'}.`, {
+      exitCode: EXIT.usage,
+      hint: 'Use that address: orion login --server URL',
+    });
   }
   if (status < 200 || status >= 400) {
     const retryAfter = headers['retry-after'] ?? '';
@@ -166,7 +180,9 @@ function checkAnswer(answer: HttpAnswer, server: string): HttpAnswer {
 
 /** Turns the error that openapi-fetch throws for a body that is not JSON into one for users. */
 const inWords = (error: unknown): unknown =>
-  error instanceof SyntaxError ? new CliError('The server did not answer with JSON.', { hint: 'Is that an Orion server? Check with: orion doctor', cause: error }) : error;
+  error instanceof SyntaxError
+    ? new CliError('The server did not answer with JSON.', { hint: 'Is that an Orion server? Check with: orion doctor', cause: error })
+    : error;
 
 function parseProblem(text: string): Problem {
   try {

@@ -43,8 +43,11 @@ interface Transport {
 export function createHttpClient(readCa: () => Promise<string | undefined>): HttpClient {
   let transport: Promise<Transport> | undefined;
   const transportFor = (url: string): Promise<Transport> =>
-    (transport ??= url.startsWith('https:') ? secureTransport(readCa) : Promise.resolve({ request: plainRequest, agent: new PlainAgent({ keepAlive: true }) }));
-  const open = async (request: HttpRequest, signal: AbortSignal): Promise<IncomingMessage> => exchange(await transportFor(request.url), request, signal);
+    (transport ??= url.startsWith('https:')
+      ? secureTransport(readCa)
+      : Promise.resolve({ request: plainRequest, agent: new PlainAgent({ keepAlive: true }) }));
+  const open = async (request: HttpRequest, signal: AbortSignal): Promise<IncomingMessage> =>
+    exchange(await transportFor(request.url), request, signal);
   return {
     send: (request) =>
       withDeadline(request.timeoutMs, async (signal) => {
@@ -59,7 +62,11 @@ export function createHttpClient(readCa: () => Promise<string | undefined>): Htt
         throw error;
       });
     },
-    close: () => void transport?.then(({ agent }) => agent.destroy(), () => undefined),
+    close: () =>
+      void transport?.then(
+        ({ agent }) => agent.destroy(),
+        () => undefined,
+      ),
   };
 }
 
@@ -73,7 +80,10 @@ export async function sendRequest(http: HttpClient, request: Request, timeoutMs:
 const WITHOUT_BODY = [204, 205, 304];
 
 export const toResponse = ({ status, headers, text }: HttpAnswer): Response =>
-  new Response(WITHOUT_BODY.includes(status) ? null : text, { status, headers: Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')]) });
+  new Response(WITHOUT_BODY.includes(status) ? null : text, {
+    status,
+    headers: Object.entries(headers).map(([name, value]): [string, string] => [name, [value].flat().join(', ')]),
+  });
 
 // Imports TLS only for https, because loading it takes a large part of the time of a short command.
 async function secureTransport(readCa: () => Promise<string | undefined>): Promise<Transport> {
@@ -82,7 +92,11 @@ async function secureTransport(readCa: () => Promise<string | undefined>): Promi
   return { request, agent: new Agent({ keepAlive: true, ...trust }) };
 }
 
-function exchange({ request: start, agent }: Transport, { method, url, headers, body }: HttpRequest, signal: AbortSignal): Promise<IncomingMessage> {
+function exchange(
+  { request: start, agent }: Transport,
+  { method, url, headers, body }: HttpRequest,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   const length = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) };
   return new Promise((resolve, reject) => {
     const request = start(url, { method, headers: { 'user-agent': USER_AGENT, ...headers, ...length }, agent, signal }, resolve);

@@ -53,7 +53,9 @@ const NAMES = ['id_ed25519', 'id_ecdsa', 'id_rsa'];
 
 async function listLocalKeys({ io, store }: Session): Promise<LocalKey[]> {
   const files = [...NAMES.map((name) => join(homeOf(io.env), '.ssh', name)), store.ownKeyFile];
-  const keys = await Promise.all(files.map(async (file) => ({ privateKeyFile: file, publicKey: (await readIfThere(`${file}.pub`))?.trim() })));
+  const keys = await Promise.all(
+    files.map(async (file) => ({ privateKeyFile: file, publicKey: (await readIfThere(`${file}.pub`))?.trim() })),
+  );
   return keys.flatMap(({ publicKey, privateKeyFile }) => (publicKey ? [{ publicKey, privateKeyFile }] : []));
 }
 
@@ -70,7 +72,12 @@ async function readNamed(file: string): Promise<KeyChoice> {
     return { publicKey: publicKey.trim(), privateKeyFile: file };
   }
   const privateKeyFile = file.replace(/\.pub$/, '');
-  const isThere = privateKeyFile !== file && (await access(privateKeyFile).then(() => true, () => false));
+  const isThere =
+    privateKeyFile !== file &&
+    (await access(privateKeyFile).then(
+      () => true,
+      () => false,
+    ));
   return { publicKey: text.trim(), privateKeyFile: isThere ? privateKeyFile : undefined };
 }
 
@@ -79,7 +86,9 @@ async function makeOwnKey({ out, store }: Session): Promise<KeyChoice> {
   try {
     await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'orion', '-f', store.ownKeyFile], { timeout: 30_000 });
   } catch (error) {
-    throw new CliError(`No SSH key was found and none could be made: ${(error as Error).message.trim()}`, { hint: 'Name one with: orion rent --key FILE.pub' });
+    throw new CliError(`No SSH key was found and none could be made: ${(error as Error).message.trim()}`, {
+      hint: 'Name one with: orion rent --key FILE.pub',
+    });
   }
   await chmod(store.ownKeyFile, 0o600);
   out.note(`No SSH key was found; a new one was made: ${store.ownKeyFile}`);

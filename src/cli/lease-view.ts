@@ -14,7 +14,9 @@ export const admitsGatewayAlone = ({ access, gateway }: Lease): boolean => acces
 /** Describes the state of a lease in one line: `lease 7  active on worker-3  until 2026-05-04 10:20:30 UTC (2 h left)`. */
 export function describeLease(lease: Lease): string {
   const where = lease.node ? ` on ${printable(lease.node.hostname)}` : '';
-  const until = isRunning(lease) ? `until ${formatTime(lease.ends_at)} (${formatSeconds(lease.remaining_seconds)} left)` : (lease.end_reason ?? '');
+  const until = isRunning(lease)
+    ? `until ${formatTime(lease.ends_at)} (${formatSeconds(lease.remaining_seconds)} left)`
+    : (lease.end_reason ?? '');
   return `lease ${lease.id}  ${lease.state}${where}  ${printable(until)}`.trimEnd();
 }
 
@@ -73,6 +75,10 @@ export function leaseRow(lease: Lease): string[] {
 
 /** Formats `2 cpus, 4 GiB, gpu=a100`, or `anything` without requirements. */
 export function formatRequirements({ cpus, memory_mb, labels }: Lease['requirements']): string {
-  const parts = [cpus ? `${cpus} cpus` : '', memory_mb ? formatMemory(memory_mb) : '', Object.keys(labels).length > 0 ? formatLabels(labels) : ''];
+  const parts = [
+    cpus ? `${cpus} cpus` : '',
+    memory_mb ? formatMemory(memory_mb) : '',
+    Object.keys(labels).length > 0 ? formatLabels(labels) : '',
+  ];
   return parts.filter((part) => part !== '').join(', ') || 'anything';
 }

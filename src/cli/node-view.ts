@@ -25,7 +25,15 @@ const USE = { idle: '', busy: '', very_busy: 'very busy', short: 'short of disk 
 
 /** Returns the status with its flags, such as `alive, drained, dirty`. The server sends the flags to admins only. */
 function describeStatus(node: Node): string {
-  const flags = [node.drained && 'drained', node.leaving && 'leaving', node.dirty && 'dirty', node.withheld_reason && 'withheld', node.use && USE[node.use], node.predecessor_id && `at the address of node ${node.predecessor_id}`, node.successor_id && `its address is node ${node.successor_id}'s`].filter((flag) => typeof flag === 'string' && flag !== '');
+  const flags = [
+    node.drained && 'drained',
+    node.leaving && 'leaving',
+    node.dirty && 'dirty',
+    node.withheld_reason && 'withheld',
+    node.use && USE[node.use],
+    node.predecessor_id && `at the address of node ${node.predecessor_id}`,
+    node.successor_id && `its address is node ${node.successor_id}'s`,
+  ].filter((flag) => typeof flag === 'string' && flag !== '');
   return [node.status, ...flags].join(', ');
 }
 
@@ -38,11 +46,14 @@ export function describeNode(node: Node): string {
 }
 
 /** Formats storage that no wipe examined, such as `/scratch (nfs4)`. Empty when there is none. */
-export const formatNotExamined = (all: readonly SharedStorage[] = []): string => all.map(({ path, type }) => `${printable(path)} (${printable(type)})`).join(', ');
+export const formatNotExamined = (all: readonly SharedStorage[] = []): string =>
+  all.map(({ path, type }) => `${printable(path)} (${printable(type)})`).join(', ');
 
 export function describeSharedStorage({ shared_storage: policy, not_examined: notExamined = [] }: Node): string {
   const found = notExamined.length > 0 ? `not examined: ${formatNotExamined(notExamined)}` : 'no shared storage was found at its last wipe';
-  return policy === 'refuse' ? `It is not leased while it has shared storage; ${found}.` : `Shared storage does not keep it from being leased; ${found}.`;
+  return policy === 'refuse'
+    ? `It is not leased while it has shared storage; ${found}.`
+    : `Shared storage does not keep it from being leased; ${found}.`;
 }
 
 /** Returns lines for admins: storage that was not examined, the policy for shared storage, the range of uids and refused uids. */

@@ -57,7 +57,12 @@ function spawnSsh(args: string[]): Promise<number> {
     };
     child.once('error', (cause) => {
       restore();
-      reject(new CliError(`The OpenSSH client cannot be started: ${cause.message}`, { hint: 'Install it (Debian: apt install openssh-client).', cause }));
+      reject(
+        new CliError(`The OpenSSH client cannot be started: ${cause.message}`, {
+          hint: 'Install it (Debian: apt install openssh-client).',
+          cause,
+        }),
+      );
     });
     child.once('exit', (code, signal) => {
       restore();

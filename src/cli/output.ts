@@ -29,7 +29,8 @@ export interface Output {
   table(head: string[], rows: string[][], empty: string): Promise<void>;
 }
 
-const hasColor = (io: CliIo, stream: CliStream, wanted: boolean): boolean => wanted && stream.isTTY === true && !io.env.NO_COLOR && io.env.TERM !== 'dumb';
+const hasColor = (io: CliIo, stream: CliStream, wanted: boolean): boolean =>
+  wanted && stream.isTTY === true && !io.env.NO_COLOR && io.env.TERM !== 'dumb';
 
 export function createOutput(io: CliIo, { json, quiet, color }: OutputOptions): Output {
   const outColors = colors.createColors(hasColor(io, io.stdout, color));
@@ -59,13 +60,33 @@ export function createOutput(io: CliIo, { json, quiet, color }: OutputOptions): 
         note(empty);
         return;
       }
-      line(await layOut(head.map((cell) => outColors.bold(cell)), rows));
+      line(
+        await layOut(
+          head.map((cell) => outColors.bold(cell)),
+          rows,
+        ),
+      );
     },
   };
 }
 
 const NO_BORDERS = Object.fromEntries(
-  ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right', 'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'].map((name) => [name, '']),
+  [
+    'top',
+    'top-mid',
+    'top-left',
+    'top-right',
+    'bottom',
+    'bottom-mid',
+    'bottom-left',
+    'bottom-right',
+    'left',
+    'left-mid',
+    'mid',
+    'mid-mid',
+    'right',
+    'right-mid',
+  ].map((name) => [name, '']),
 );
 
 /** Lays out columns two spaces apart, without borders, so that people and awk can read them. */

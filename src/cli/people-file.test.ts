@@ -15,12 +15,19 @@ const faultsOf = (text: string): string => {
 describe('a file of accounts', () => {
   it('R10: is read as spreadsheets write it: commas or semicolons, quotes, a byte order mark, empty lines', () => {
     const people = parsePeople('\uFEFF"username";max_leases;role\r\n"ada";3;\r\n\r\nbob;;admin\r\n');
-    expect(people).toEqual([{ line: 2, body: { username: 'ada', max_leases: 3 } }, { line: 4, body: { username: 'bob', role: 'admin' } }]);
+    expect(people).toEqual([
+      { line: 2, body: { username: 'ada', max_leases: 3 } },
+      { line: 4, body: { username: 'bob', role: 'admin' } },
+    ]);
   });
 
   it('R10: names each line with a fault', () => {
     const text = 'username,role,max_leases\nada\nAda\n1234\nada\nbob,root\neve,,many\nmia,,1,2\n';
-    expect(faultsOf(text).split('\n').map((line) => line.slice(0, 40))).toEqual([
+    expect(
+      faultsOf(text)
+        .split('\n')
+        .map((line) => line.slice(0, 40)),
+    ).toEqual([
       'No account was created.',
       expect.stringContaining('line 3: username "Ada"'),
       expect.stringContaining('line 4: username "1234"'),

@@ -14,12 +14,19 @@ const COLUMNS = ['username', 'role', 'max_leases', 'max_lease_hours'];
  * quotes around a field are removed. Throws a usage error that lists each line with a fault.
  */
 export function parsePeople(text: string): Person[] {
-  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/).map((content, at) => ({ line: at + 1, content })).filter(({ content }) => content.trim() !== '');
+  const lines = text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((content, at) => ({ line: at + 1, content }))
+    .filter(({ content }) => content.trim() !== '');
   const [head, ...rows] = lines;
   const separator = head?.content.includes(';') ? ';' : ',';
   const columns = fieldsOf(head?.content ?? '', separator);
   if (!columns.includes('username') || columns.some((name) => !COLUMNS.includes(name))) {
-    throw usageError('The first line must name the columns.', `username is required; ${COLUMNS.slice(1).join(', ')} are optional. Such as: username,max_leases`);
+    throw usageError(
+      'The first line must name the columns.',
+      `username is required; ${COLUMNS.slice(1).join(', ')} are optional. Such as: username,max_leases`,
+    );
   }
   const seen = new Map<string, number>();
   const faults: string[] = [];
@@ -33,16 +40,29 @@ export function parsePeople(text: string): Person[] {
     return { line, body: bodyOf(given) };
   });
   if (faults.length > 0 || people.length === 0) {
-    throw usageError(['No account was created.', ...(people.length === 0 ? ['The file has no accounts.'] : faults)].join('\n'), 'Correct the file and repeat the command.');
+    throw usageError(
+      ['No account was created.', ...(people.length === 0 ? ['The file has no accounts.'] : faults)].join('\n'),
+      'Correct the file and repeat the command.',
+    );
   }
   return people;
 }
 
-const fieldsOf = (line: string, separator: string): string[] => line.split(separator).map((field) => field.trim().replace(/^"(.*)"$/, '$1').trim());
+const fieldsOf = (line: string, separator: string): string[] =>
+  line.split(separator).map((field) =>
+    field
+      .trim()
+      .replace(/^"(.*)"$/, '$1')
+      .trim(),
+  );
 
-const isNumber = (text: string | undefined, min: number): boolean => text === undefined || text === '' || (/^\d{1,6}$/.test(text) && Number(text) >= min);
+const isNumber = (text: string | undefined, min: number): boolean =>
+  text === undefined || text === '' || (/^\d{1,6}$/.test(text) && Number(text) >= min);
 
-function faultOf({ username = '', role = '', max_leases: leases, max_lease_hours: hours }: Partial<Record<string, string>>, before: number | undefined): string | undefined {
+function faultOf(
+  { username = '', role = '', max_leases: leases, max_lease_hours: hours }: Partial<Record<string, string>>,
+  before: number | undefined,
+): string | undefined {
   if (!USERNAME.test(username)) {
     return `username ${JSON.stringify(username)}: ${USERNAME_RULE}`;
   }

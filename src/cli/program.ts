@@ -29,7 +29,9 @@ export async function runCli(argv: string[], io: CliIo): Promise<number> {
   const code = await runProgram(program, { argv, io, outcome });
   await new Promise<void>((resolve) => void io.stdout.write('', () => resolve()));
   const fault = output.fault();
-  return code === EXIT.ok && fault ? reportError(io, new Error(`the output could not be written: ${messageOf(fault)}. What was asked for was done`)) : code;
+  return code === EXIT.ok && fault
+    ? reportError(io, new Error(`the output could not be written: ${messageOf(fault)}. What was asked for was done`))
+    : code;
 }
 
 async function runProgram(program: Command, { argv, io, outcome }: { argv: string[]; io: CliIo; outcome: Outcome }): Promise<number> {
@@ -62,7 +64,7 @@ function createRoot(io: CliIo): Command {
     .helpCommand('help [command]', 'show help for a command')
     .option('--role <roles>', 'run the service: api, scheduler, gateway, autoscaler, scale-driver or agent; several joined by commas')
     .option('--server <url>', 'the server to talk to (default: the one of the last login)')
-    .option('--json', 'print the API\'s JSON, and nothing else')
+    .option('--json', "print the API's JSON, and nothing else")
     .option('-q, --quiet', 'no progress and no advice')
     .option('--no-color', 'no colours')
     .addHelpText('after', EXIT_CODES_HELP)
@@ -94,7 +96,10 @@ function declareCompletion(program: Command, { io, action }: Declaration): void 
     .command('completion')
     .description('print the completion script of a shell')
     .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
-    .addHelpText('after', '\nbash: source <(orion completion bash)\nzsh:  source <(orion completion zsh)\nfish: orion completion fish | source')
+    .addHelpText(
+      'after',
+      '\nbash: source <(orion completion bash)\nzsh:  source <(orion completion zsh)\nfish: orion completion fish | source',
+    )
     .action(action(async (_context, shell: string) => (await import('./commands/completion')).printScript(bare(), shell)));
   program
     .command('complete', { hidden: true })

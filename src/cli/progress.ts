@@ -28,7 +28,11 @@ function startProgress(io: CliIo, out: Output, text: string): Progress {
 }
 
 /** Runs `work` under a progress line, and removes the line when the work ends or fails. */
-export async function withProgress<T>({ io, out }: { io: CliIo; out: Output }, text: string, work: (progress: Progress) => Promise<T>): Promise<T> {
+export async function withProgress<T>(
+  { io, out }: { io: CliIo; out: Output },
+  text: string,
+  work: (progress: Progress) => Promise<T>,
+): Promise<T> {
   const progress = startProgress(io, out, text);
   try {
     return await work(progress);

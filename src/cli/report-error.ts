@@ -23,7 +23,10 @@ export function reportError({ env, stderr }: CliIo, error: unknown): number {
 function detailsOf(error: unknown): string[] {
   if (error instanceof ApiError) {
     const { code, request_id: requestId } = error.problem;
-    const names = [code === undefined ? `status ${error.status}` : `code ${code}`, ...(requestId === undefined ? [] : [`request ${requestId}`])];
+    const names = [
+      code === undefined ? `status ${error.status}` : `code ${code}`,
+      ...(requestId === undefined ? [] : [`request ${requestId}`]),
+    ];
     const retry = error.retryAfterSeconds === undefined ? [] : [`Try again in ${error.retryAfterSeconds} s.`];
     return [names.join(', '), ...retry, ...(error.hint === undefined ? [] : [error.hint])];
   }

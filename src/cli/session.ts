@@ -48,7 +48,11 @@ export async function withSession<T>(context: CommandContext, work: (session: Se
 }
 
 /** Runs `work` with a client for calls that need no token. */
-export async function withApi<T>(context: CommandContext, login: { server: string; token?: string }, work: (session: Session) => Promise<T>): Promise<T> {
+export async function withApi<T>(
+  context: CommandContext,
+  login: { server: string; token?: string },
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
   const http = createClient(context);
   const api = createApiClient({ server: login.server, token: login.token, http, clock: context.io.clock });
   try {
@@ -61,7 +65,11 @@ export async function withApi<T>(context: CommandContext, login: { server: strin
 export const createClient = ({ io }: CommandContext): HttpClient => createHttpClient(() => readCa(io.env.ORION_CA_FILE));
 
 /** Finds the server and its token. A stored token is sent only to the server that issued it. */
-export async function findLogin({ io, store, globals }: CommandContext): Promise<{ server: string; token: string | undefined; username: string | undefined }> {
+export async function findLogin({
+  io,
+  store,
+  globals,
+}: CommandContext): Promise<{ server: string; token: string | undefined; username: string | undefined }> {
   const stored = await store.readLogin();
   const named = globals.server ?? nonEmpty(io.env.ORION_SERVER) ?? stored.server;
   if (named === undefined) {

@@ -23,8 +23,17 @@ export function renderSshConfig(hosts: SshHost[], knownHostsFile: string): strin
  * first. OpenSSH knows all of these names since 7.6 (2017). A release that does not know a name refuses the whole file.
  */
 const NOT_INHERITED = [
-  'ProxyJump none', 'ProxyCommand none', 'RemoteCommand none', 'RequestTTY auto', 'ControlMaster no', 'ControlPath none', 'CanonicalizeHostname no',
-  'PubkeyAuthentication yes', 'PreferredAuthentications publickey,keyboard-interactive,password', 'CheckHostIP no', 'VerifyHostKeyDNS no',
+  'ProxyJump none',
+  'ProxyCommand none',
+  'RemoteCommand none',
+  'RequestTTY auto',
+  'ControlMaster no',
+  'ControlPath none',
+  'CanonicalizeHostname no',
+  'PubkeyAuthentication yes',
+  'PreferredAuthentications publickey,keyboard-interactive,password',
+  'CheckHostIP no',
+  'VerifyHostKeyDNS no',
 ];
 
 function renderHost({ leaseId, target, privateKey }: SshHost, knownHosts: string): string {
@@ -76,7 +85,9 @@ export function quotePath(path: string): string {
 
 function refuse(characters: RegExp, path: string): string {
   if (characters.test(path)) {
-    throw new CliError(`${JSON.stringify(path)} is a path that OpenSSH's configuration cannot hold.`, { hint: 'Put it elsewhere; ORION_CONFIG_DIR names the folder of the configuration.' });
+    throw new CliError(`${JSON.stringify(path)} is a path that OpenSSH's configuration cannot hold.`, {
+      hint: 'Put it elsewhere; ORION_CONFIG_DIR names the folder of the configuration.',
+    });
   }
   return path;
 }

@@ -11,11 +11,15 @@ const HOST_KEY = /^[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{1,8192}$/;
 /** Returns the target if files and arguments of OpenSSH can contain it literally. Throws otherwise. */
 export function checkTarget(target: SshTarget): SshTarget {
   const { host, port, username, host_key } = target;
-  const isSane = HOST.test(host) && Number.isInteger(port) && port >= 1 && port <= 65_535 && USERNAME.test(username) && HOST_KEY.test(host_key);
+  const isSane =
+    HOST.test(host) && Number.isInteger(port) && port >= 1 && port <= 65_535 && USERNAME.test(username) && HOST_KEY.test(host_key);
   if (!isSane) {
-    throw new CliError('The server names a machine that OpenSSH must not be told of: its address, user or host key holds what does not belong there.', {
-      hint: 'Is that an Orion server? Check with: orion doctor',
-    });
+    throw new CliError(
+      'The server names a machine that OpenSSH must not be told of: its address, user or host key holds what does not belong there.',
+      {
+        hint: 'Is that an Orion server? Check with: orion doctor',
+      },
+    );
   }
   return target;
 }

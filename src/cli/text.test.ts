@@ -3,12 +3,20 @@ import { formatLabels, formatMemory, formatSeconds, formatTime, printable } from
 
 describe('text for people', () => {
   it.each([
-    [-5, '0 s'], [0, '0 s'], [59.9, '59 s'], [60, '1 min'], [61, '1 min 1 s'], [7200, '2 h'], [7505, '2 h 5 min'], [90_000, '1 d 1 h'], [86_460, '1 d'],
+    [-5, '0 s'],
+    [0, '0 s'],
+    [59.9, '59 s'],
+    [60, '1 min'],
+    [61, '1 min 1 s'],
+    [7200, '2 h'],
+    [7505, '2 h 5 min'],
+    [90_000, '1 d 1 h'],
+    [86_460, '1 d'],
   ])('says %d seconds as %s', (seconds, text) => {
     expect(formatSeconds(seconds)).toBe(text);
   });
 
-  it('says times in UTC, whatever the machine\'s zone, and none as a dash', () => {
+  it("says times in UTC, whatever the machine's zone, and none as a dash", () => {
     expect(formatTime('2026-05-04T10:20:30.123Z')).toBe('2026-05-04 10:20:30 UTC');
     expect([formatTime(null), formatTime(undefined), formatTime('soon')]).toEqual(['-', '-', '-']);
   });

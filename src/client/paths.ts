@@ -13,7 +13,11 @@ type Operation<E extends Endpoint> = {
   parameters: (E extends { params: infer P extends z.ZodType } ? { path: Given<z.output<P>> } : { path?: never }) & {
     query?: E extends { query: infer Q extends z.ZodType } ? Partial<Given<z.output<Q>>> : never;
   };
-  responses: { [S in keyof E['answers'] & number]: E['answers'][S] extends { schema: infer T extends z.ZodType } ? Json<z.output<T>> : { content?: never } } & {
+  responses: {
+    [S in keyof E['answers'] & number]: E['answers'][S] extends { schema: infer T extends z.ZodType }
+      ? Json<z.output<T>>
+      : { content?: never };
+  } & {
     default: { content: { 'application/problem+json': Problem } };
   };
 } & (E extends { body: infer B extends z.ZodType } ? { requestBody: Json<z.input<B>> } : { requestBody?: never });

@@ -70,12 +70,16 @@ export function readAgent(reader: EnvReader): AgentConfig {
   const { fenceGraceSeconds, auditHeadSeconds, manageAccounts, stateDir, cpus, memoryMb } = readConstants(reader);
   const endpoint = reader.url('API_ENDPOINT', { roles, doc: 'URL of the control plane; the installer sets it.' });
   const ssh = readHostPort(reader, 'MY_HOST_PORT', {
-    default: '22', doc: 'Port, or `host:port`, at which the control plane reaches the sshd of the machine.',
+    default: '22',
+    doc: 'Port, or `host:port`, at which the control plane reaches the sshd of the machine.',
   });
-  const joinToken = reader.optionalText('ORION_JOIN_TOKEN', {
-    secret: true, roles,
-    doc: 'Admits the machine. Without it the machine waits for an operator.',
-  })?.trim();
+  const joinToken = reader
+    .optionalText('ORION_JOIN_TOKEN', {
+      secret: true,
+      roles,
+      doc: 'Admits the machine. Without it the machine waits for an operator.',
+    })
+    ?.trim();
   refuseStateDir(reader, stateDir);
   return {
     endpoint,
@@ -85,7 +89,8 @@ export function readAgent(reader: EnvReader): AgentConfig {
     address: readAddress(reader) ?? ssh.host,
     localSsh: readLocalSsh(reader, ssh),
     tunnel: reader.boolean('ORION_TUNNEL', {
-      default: true, roles,
+      default: true,
+      roles,
       doc: 'The agent keeps a tunnel to the control plane, for a machine that accepts no connection ([how](gateway.md)).',
     }),
     joinToken,
@@ -94,7 +99,8 @@ export function readAgent(reader: EnvReader): AgentConfig {
     uidRange: readUidRange(reader),
     stateDir,
     hostKeyFile: readAbsolute(reader, 'ORION_HOST_KEY_FILE', {
-      default: '/etc/ssh/ssh_host_ed25519_key.pub', doc: 'Public host key that identifies the machine; the private key lies beside it.',
+      default: '/etc/ssh/ssh_host_ed25519_key.pub',
+      doc: 'Public host key that identifies the machine; the private key lies beside it.',
     }),
     fenceGraceSeconds,
     auditHeadSeconds,
@@ -119,10 +125,13 @@ function refuseStateDir(reader: EnvReader, stateDir: string): void {
 }
 
 function readUidRange(reader: EnvReader): string | undefined {
-  const text = reader.optionalText('ORION_UID_RANGE', {
-    defaultDoc: "the fleet's", roles,
-    doc: '`first-last`: the uids that tenants get on this machine, where those of the fleet do not suit ([which](enrolment.md#uids)).',
-  })?.trim();
+  const text = reader
+    .optionalText('ORION_UID_RANGE', {
+      defaultDoc: "the fleet's",
+      roles,
+      doc: '`first-last`: the uids that tenants get on this machine, where those of the fleet do not suit ([which](enrolment.md#uids)).',
+    })
+    ?.trim();
   if (text !== undefined && parseUidRange(text) === undefined) {
     reader.fault('ORION_UID_RANGE', `${UID_RANGE_RULE} (it is ${JSON.stringify(text)})`);
   }
@@ -158,7 +167,8 @@ function readHostPort(reader: EnvReader, name: string, about: Described): { host
 /** Reads where the agent finds its own sshd. It is a separate setting, because the advertised port may be mapped to another on the way. */
 function readLocalSsh(reader: EnvReader, advertised: { port: number }): { host: string; port: number } {
   const { host, port } = readHostPort(reader, 'ORION_LOCAL_SSH', {
-    default: String(advertised.port), defaultDoc: '`127.0.0.1` and the port of `MY_HOST_PORT`',
+    default: String(advertised.port),
+    defaultDoc: '`127.0.0.1` and the port of `MY_HOST_PORT`',
     doc: "Where the agent finds the machine's own sshd.",
   });
   return { host: host ?? '127.0.0.1', port };
@@ -166,12 +176,16 @@ function readLocalSsh(reader: EnvReader, advertised: { port: number }): { host: 
 
 function readControlFingerprint(reader: EnvReader): string | undefined {
   const text = reader.optionalText('ORION_CONTROL_FINGERPRINT', {
-    defaultDoc: 'that of the join token', roles,
+    defaultDoc: 'that of the join token',
+    roles,
     doc: 'Fingerprint of the control key: which control plane the agent trusts. The installer sets it.',
   });
   const fingerprint = text === undefined ? undefined : parseControlFingerprint(text);
   if (text !== undefined && fingerprint === undefined) {
-    reader.fault('ORION_CONTROL_FINGERPRINT', `must be the fingerprint of the control key, as ssh-keygen -l prints it (it is ${JSON.stringify(text)})`);
+    reader.fault(
+      'ORION_CONTROL_FINGERPRINT',
+      `must be the fingerprint of the control key, as ssh-keygen -l prints it (it is ${JSON.stringify(text)})`,
+    );
   }
   return fingerprint;
 }
@@ -188,10 +202,13 @@ function readHostName(reader: EnvReader): Pick<AgentConfig, 'hostname' | 'follow
 }
 
 function readAddress(reader: EnvReader): string | undefined {
-  const address = reader.optionalText('MY_ADDRESS', {
-    defaultDoc: 'the host of `MY_HOST_PORT`, or the address that the agent calls from', roles,
-    doc: 'Name or address at which the control plane reaches the machine.',
-  })?.trim();
+  const address = reader
+    .optionalText('MY_ADDRESS', {
+      defaultDoc: 'the host of `MY_HOST_PORT`, or the address that the agent calls from',
+      roles,
+      doc: 'Name or address at which the control plane reaches the machine.',
+    })
+    ?.trim();
   if (address !== undefined && !HOST_NAME.test(address) && !isIPv6(address)) {
     reader.fault('MY_ADDRESS', `must be a host name or an IP address (it is ${JSON.stringify(address)})`);
   }

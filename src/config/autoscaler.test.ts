@@ -14,11 +14,17 @@ function faultsOf(env: Record<string, string>): string[] {
 const needed = { ORION_DB_PASSWORD: 'p', ORION_SCALE_DRIVER_URL: 'http://scale-driver:9466/' };
 
 describe('the configuration of the autoscaler', () => {
-  it('needs the database and the scale driver, and neither of the control plane\'s keys', () => {
+  it("needs the database and the scale driver, and neither of the control plane's keys", () => {
     const config = loadAutoscalerConfig(needed);
     expect(config).toMatchObject({
-      driverUrl: 'http://scale-driver:9466', targetPercent: 60, intervalSeconds: 5,
-      stabilisationSeconds: 60, cooldownSeconds: 15, leaderSeconds: 15, dryRun: false, services: { api: { min: 1, max: 4 }, scheduler: { min: 1, max: 4 } },
+      driverUrl: 'http://scale-driver:9466',
+      targetPercent: 60,
+      intervalSeconds: 5,
+      stabilisationSeconds: 60,
+      cooldownSeconds: 15,
+      leaderSeconds: 15,
+      dryRun: false,
+      services: { api: { min: 1, max: 4 }, scheduler: { min: 1, max: 4 } },
     });
     expect(Object.isFrozen(config)).toBe(true);
   });
@@ -35,11 +41,17 @@ describe('the configuration of the autoscaler', () => {
 
   it('tells every fault at once', () => {
     const faults = faultsOf({
-      ORION_SCALE_DRIVER_URL: 'scale-driver:9466', ORION_SCALE_API_MIN: '0', ORION_SCALE_TARGET_PERCENT: '160',
+      ORION_SCALE_DRIVER_URL: 'scale-driver:9466',
+      ORION_SCALE_API_MIN: '0',
+      ORION_SCALE_TARGET_PERCENT: '160',
       ORION_SCALE_DRY_RUN: 'perhaps',
     });
     expect(faults.map((fault) => fault.split(':')[0]).toSorted()).toEqual([
-      'ORION_DB_PASSWORD', 'ORION_SCALE_API_MIN', 'ORION_SCALE_DRIVER_URL', 'ORION_SCALE_DRY_RUN', 'ORION_SCALE_TARGET_PERCENT',
+      'ORION_DB_PASSWORD',
+      'ORION_SCALE_API_MIN',
+      'ORION_SCALE_DRIVER_URL',
+      'ORION_SCALE_DRY_RUN',
+      'ORION_SCALE_TARGET_PERCENT',
     ]);
   });
 });

@@ -44,7 +44,11 @@ export function readAutoscaler(env: EnvReader): AutoscalerConfig {
     driverUrl: env.url('ORION_SCALE_DRIVER_URL', { roles, doc: 'The scale driver, such as `http://scale-driver:9466`.' }),
     services: readServiceBounds(env),
     targetPercent: env.integer('ORION_SCALE_TARGET_PERCENT', {
-      default: 60, min: 1, max: 100, unit: '%', roles,
+      default: 60,
+      min: 1,
+      max: 100,
+      unit: '%',
+      roles,
       doc: 'CPU of a replica that is aimed at, of its limit or of one core ([how](adr/0012-autoscaling.md)).',
     }),
     intervalSeconds: constants.scaleIntervalSeconds,

@@ -19,16 +19,24 @@ export function readCheckpoints(env: EnvReader): CheckpointConfig | null {
   });
   const settings = {
     keyFile: env.optionalText('ORION_CHECKPOINT_KEY_FILE', {
-      roles: ['scheduler'], doc: 'Required with the folder: file with identities of `age`, one a line. The first encrypts.',
+      roles: ['scheduler'],
+      doc: 'Required with the folder: file with identities of `age`, one a line. The first encrypts.',
     }),
     intervalSeconds: env.seconds('ORION_CHECKPOINT_INTERVAL_SECONDS', {
-      default: 300, min: 1, roles: NODE_ROLES,
+      default: 300,
+      min: 1,
+      roles: NODE_ROLES,
       doc: 'Between two checkpoints of a lease.',
     }),
-    maxBytes: env.integer('ORION_CHECKPOINT_MAX_MB', {
-      default: 1024, min: 1, unit: 'MiB', roles: NODE_ROLES,
-      doc: 'Most that is stored of one lease. A larger home is not saved, and `orion show` tells so.',
-    }) * 2 ** 20,
+    maxBytes:
+      env.integer('ORION_CHECKPOINT_MAX_MB', {
+        default: 1024,
+        min: 1,
+        unit: 'MiB',
+        roles: NODE_ROLES,
+        doc: 'Most that is stored of one lease. A larger home is not saved, and `orion show` tells so.',
+      }) *
+      2 ** 20,
   };
   return directory === undefined ? null : { directory, ...settings };
 }

@@ -21,7 +21,9 @@ export const CONSTANTS = {
   /** Longest interval of a node without accounts and without changed vitals. */
   heartbeatIdleSeconds: 60,
 
-  /** A claim expires after this time without a renewal, and is renewed at a third of it. So long the work of a dead process stands still. */
+  /**
+   * A claim expires after this time without a renewal, and is renewed at a third of it. So long the work of a dead process stands still.
+   */
   claimSeconds: 30,
   /** A rent whose accounts are not there by then is answered 202. It suffices for a second node after the first one failed. */
   rentWaitSeconds: 60,

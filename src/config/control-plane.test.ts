@@ -12,11 +12,17 @@ beforeAll(() => {
   for (const [name, content] of Object.entries({ key: 'the private key', jwt: `${'j'.repeat(40)}\n`, password: 'from a file\n' })) {
     writeFileSync(join(folder, name), content);
   }
-  good = { ORION_SSH_KEY_FILE: join(folder, 'key'), ORION_JWT_KEY: 'j'.repeat(32), ORION_CONTROL_KEY: 'the control key', ORION_DB_PASSWORD: 'secret-of-the-database' };
+  good = {
+    ORION_SSH_KEY_FILE: join(folder, 'key'),
+    ORION_JWT_KEY: 'j'.repeat(32),
+    ORION_CONTROL_KEY: 'the control key',
+    ORION_DB_PASSWORD: 'secret-of-the-database',
+  };
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const load = (env: Record<string, string>, roles = ['api']): ReturnType<typeof loadControlPlaneConfig> => loadControlPlaneConfig(env, roles);
+const load = (env: Record<string, string>, roles = ['api']): ReturnType<typeof loadControlPlaneConfig> =>
+  loadControlPlaneConfig(env, roles);
 
 function faultsOf(env: Record<string, string>, roles?: string[]): string[] {
   try {
@@ -58,7 +64,12 @@ describe('the configuration of the control plane', () => {
     expect(config.probe).toMatchObject({ intervalSeconds: 30, suspectIntervalSeconds: 2 });
     expect(config.intervals.migrateSeconds).toBe(10);
     expect(config.intervals.expireSeconds).toBeLessThanOrEqual(60);
-    expect(config).toMatchObject({ enrolment: 'token', ssh: { privateKey: 'the private key' }, http: { trustProxy: false }, heartbeat: { intervalSeconds: 5, overdueSeconds: 12.5, contactLimitSeconds: 15 } });
+    expect(config).toMatchObject({
+      enrolment: 'token',
+      ssh: { privateKey: 'the private key' },
+      http: { trustProxy: false },
+      heartbeat: { intervalSeconds: 5, overdueSeconds: 12.5, contactLimitSeconds: 15 },
+    });
     expect(Object.isFrozen(config)).toBe(true);
   });
 
@@ -72,16 +83,27 @@ describe('the configuration of the control plane', () => {
 
   it('R44: each role needs its own keys, and looks at no other', () => {
     const { ORION_SSH_KEY_FILE = '', ORION_DB_PASSWORD = '' } = good;
-    expect(load({ ORION_DB_PASSWORD, ORION_SSH_KEY_FILE }, ['scheduler'])).toMatchObject({ apiKeys: null, ssh: { privateKey: 'the private key' } });
+    expect(load({ ORION_DB_PASSWORD, ORION_SSH_KEY_FILE }, ['scheduler'])).toMatchObject({
+      apiKeys: null,
+      ssh: { privateKey: 'the private key' },
+    });
     expect(load({ ORION_DB_PASSWORD }, ['gateway'])).toMatchObject({ apiKeys: null, ssh: null });
     expect(faultsOf({ ORION_DB_PASSWORD }, ['gateway', 'scheduler'])).toEqual(['ORION_SSH_KEY_FILE: is required']);
     expect(load({ ...good, ORION_JWT_KEY: 'short' }, ['gateway']).apiKeys).toBeNull();
-    expect(load(good, ['gateway', 'api'])).toMatchObject({ apiKeys: { jwt: { key: 'j'.repeat(32) }, control: { key: 'the control key' } }, ssh: { privateKey: 'the private key' } });
+    expect(load(good, ['gateway', 'api'])).toMatchObject({
+      apiKeys: { jwt: { key: 'j'.repeat(32) }, control: { key: 'the control key' } },
+      ssh: { privateKey: 'the private key' },
+    });
   });
 
   it('R44: takes secrets from files', () => {
     const { ORION_SSH_KEY_FILE = '' } = good;
-    const config = load({ ORION_SSH_KEY_FILE, ORION_JWT_KEY_FILE: join(folder, 'jwt'), ORION_CONTROL_KEY_FILE: join(folder, 'key'), ORION_DB_PASSWORD_FILE: join(folder, 'password') });
+    const config = load({
+      ORION_SSH_KEY_FILE,
+      ORION_JWT_KEY_FILE: join(folder, 'jwt'),
+      ORION_CONTROL_KEY_FILE: join(folder, 'key'),
+      ORION_DB_PASSWORD_FILE: join(folder, 'password'),
+    });
     expect([config.apiKeys?.jwt.key, config.database.password]).toEqual(['j'.repeat(40), 'from a file']);
   });
 
@@ -89,17 +111,33 @@ describe('the configuration of the control plane', () => {
     const [first, second] = ['k'.repeat(32), 'l'.repeat(40)];
     expect(load(good).apiKeys?.jwt.extraKeys).toEqual([]);
     expect(load({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\n\n${second}\n` }).apiKeys?.jwt.extraKeys).toEqual([first, second]);
-    expect(faultsOf({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\nshort` })).toEqual(['ORION_JWT_EXTRA_KEYS: must be keys of at least 32 characters, one a line']);
+    expect(faultsOf({ ...good, ORION_JWT_EXTRA_KEYS: `${first}\nshort` })).toEqual([
+      'ORION_JWT_EXTRA_KEYS: must be keys of at least 32 characters, one a line',
+    ]);
   });
 
   it('R44: tells every fault at once, each by its variable, and no secret', () => {
     const faults = faultsOf({
-      ORION_JWT_KEY: 'too-short-secret', ORION_SSH_KEY_FILE: '/nowhere/key', ORION_DB_PORT: '70000', ORION_ENROLMENT: 'everybody', ORION_PROBE_INTERVAL_SECONDS: 'often',
-      ORION_PLAY_CONCURRENCY: '0', ORION_WARM_PLAYS: 'perhaps', LOG_LEVEL: 'loud',
+      ORION_JWT_KEY: 'too-short-secret',
+      ORION_SSH_KEY_FILE: '/nowhere/key',
+      ORION_DB_PORT: '70000',
+      ORION_ENROLMENT: 'everybody',
+      ORION_PROBE_INTERVAL_SECONDS: 'often',
+      ORION_PLAY_CONCURRENCY: '0',
+      ORION_WARM_PLAYS: 'perhaps',
+      LOG_LEVEL: 'loud',
     });
     expect(faults.map((fault) => fault.split(':')[0]).toSorted()).toEqual([
-      'LOG_LEVEL', 'ORION_CONTROL_KEY', 'ORION_DB_PASSWORD', 'ORION_DB_PORT', 'ORION_ENROLMENT', 'ORION_JWT_KEY', 'ORION_PLAY_CONCURRENCY',
-      'ORION_PROBE_INTERVAL_SECONDS', 'ORION_SSH_KEY_FILE', 'ORION_WARM_PLAYS',
+      'LOG_LEVEL',
+      'ORION_CONTROL_KEY',
+      'ORION_DB_PASSWORD',
+      'ORION_DB_PORT',
+      'ORION_ENROLMENT',
+      'ORION_JWT_KEY',
+      'ORION_PLAY_CONCURRENCY',
+      'ORION_PROBE_INTERVAL_SECONDS',
+      'ORION_SSH_KEY_FILE',
+      'ORION_WARM_PLAYS',
     ]);
     expect(faults.join()).not.toContain('too-short-secret');
   });
@@ -115,7 +153,13 @@ describe('the configuration of the control plane', () => {
   });
 
   it('commands that need the database alone ask for nothing else', () => {
-    expect(loadDatabaseConfig({ ORION_DB_PASSWORD: 'p' })).toMatchObject({ host: '127.0.0.1', port: 3306, user: 'orion', password: 'p', database: 'orion' });
+    expect(loadDatabaseConfig({ ORION_DB_PASSWORD: 'p' })).toMatchObject({
+      host: '127.0.0.1',
+      port: 3306,
+      user: 'orion',
+      password: 'p',
+      database: 'orion',
+    });
     expect(() => loadDatabaseConfig({})).toThrow('ORION_DB_PASSWORD: is required');
   });
 });

@@ -23,23 +23,33 @@ export function readDatabase(env: EnvReader): DatabaseConfig {
   const host = env.text('ORION_DB_HOST', { default: '127.0.0.1', roles, doc: 'Name or address of MariaDB (10.6 or newer).' });
   const tlsCa = readTlsCa(env);
   if (tlsCa !== undefined && isIP(host) !== 0) {
-    env.fault('ORION_DB_HOST', `must be a name with ORION_DB_TLS_CA_FILE: the certificate is checked against it (it is ${JSON.stringify(host)})`);
+    env.fault(
+      'ORION_DB_HOST',
+      `must be a name with ORION_DB_TLS_CA_FILE: the certificate is checked against it (it is ${JSON.stringify(host)})`,
+    );
   }
   return {
     host,
     port: env.integer('ORION_DB_PORT', { default: 3306, min: 1, max: 65535, unit: 'port', roles, doc: 'Port of MariaDB.' }),
     user: env.text('ORION_DB_USER', {
-      default: 'orion', roles, doc: 'User of the database. Each role may have its own ([how](operations.md#users-of-the-database)).',
+      default: 'orion',
+      roles,
+      doc: 'User of the database. Each role may have its own ([how](operations.md#users-of-the-database)).',
     }),
     password: env.text('ORION_DB_PASSWORD', { secret: true, roles, doc: 'Password of that user.' }),
     database: env.text('ORION_DB_NAME', { default: 'orion', roles, doc: 'Name of the database.' }),
     poolSize: env.integer('ORION_DB_POOL', {
-      default: 10, min: 2, max: 200, unit: 'connections', roles,
+      default: 10,
+      min: 2,
+      max: 200,
+      unit: 'connections',
+      roles,
       doc: 'Connections for work. Each process has 4 more for reads, and an API as many again for agents.',
     }),
     tlsCa,
     multiStatements: env.boolean('ORION_DB_MULTI_STATEMENTS', {
-      default: true, roles,
+      default: true,
+      roles,
       doc:
         'Statements of one turn travel together ([how](adr/0022-statements-travel-together.md)). ' +
         '`false`: one statement at a time, for a proxy in front of MariaDB that takes no more.',

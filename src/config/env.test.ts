@@ -48,7 +48,15 @@ describe('the environment reader', () => {
   });
 
   it('reports every fault at once, each with its variable', () => {
-    const reader = createEnvReader({ PORT: '70000', MODE: 'shut', ON: 'perhaps', URL: 'ftp://x', BOTH: 'a', BOTH_FILE: '/b', GONE_FILE: '/nowhere/at/all' });
+    const reader = createEnvReader({
+      PORT: '70000',
+      MODE: 'shut',
+      ON: 'perhaps',
+      URL: 'ftp://x',
+      BOTH: 'a',
+      BOTH_FILE: '/b',
+      GONE_FILE: '/nowhere/at/all',
+    });
     reader.integer('PORT', { ...count, min: 1, max: 65_535 });
     reader.choice('MODE', ['token', 'open'], about);
     reader.boolean('ON', about);
@@ -76,7 +84,11 @@ describe('the environment reader', () => {
       reader.seconds(name, { ...about, default: 5 });
     }
     const problem = 'must be a number of seconds from 0.05 to 86400';
-    const faults = [['LONG', '86401'], ['NO', 'soon'], ['INFINITE', 'Infinity']].map(([name, value]) => `${name}: ${problem} (it is "${value}")`);
+    const faults = [
+      ['LONG', '86401'],
+      ['NO', 'soon'],
+      ['INFINITE', 'Infinity'],
+    ].map(([name, value]) => `${name}: ${problem} (it is "${value}")`);
     expect(faultsOf(reader)).toEqual(faults);
   });
 

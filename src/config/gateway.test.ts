@@ -21,18 +21,36 @@ describe('the settings of a gateway', () => {
     expect(read({})).toEqual({
       faults: '',
       config: {
-        host: '0.0.0.0', port: 2222, hostKeys: [], privateKey: undefined, publicKey: undefined, address: undefined, forwarding: 'local', only: false,
+        host: '0.0.0.0',
+        port: 2222,
+        hostKeys: [],
+        privateKey: undefined,
+        publicKey: undefined,
+        address: undefined,
+        forwarding: 'local',
+        only: false,
       },
     });
   });
 
-  it.each([['gate.example:22', 'gate.example', 22], ['127.0.0.1:2222', '127.0.0.1', 2222], ['[::1]:2222', '::1', 2222], [' gate:1 ', 'gate', 1]])('%s is an address', (text, host, port) => {
-    expect(read({ ...HOST, ORION_GATEWAY_ADDRESS: text })).toMatchObject({ faults: '', config: { address: { host, port, hostKeys: ['ssh-ed25519 AAAA', 'ssh-rsa BBBB'] } } });
+  it.each([
+    ['gate.example:22', 'gate.example', 22],
+    ['127.0.0.1:2222', '127.0.0.1', 2222],
+    ['[::1]:2222', '::1', 2222],
+    [' gate:1 ', 'gate', 1],
+  ])('%s is an address', (text, host, port) => {
+    expect(read({ ...HOST, ORION_GATEWAY_ADDRESS: text })).toMatchObject({
+      faults: '',
+      config: { address: { host, port, hostKeys: ['ssh-ed25519 AAAA', 'ssh-rsa BBBB'] } },
+    });
   });
 
-  it.each(['gate', 'gate:', ':22', 'gate:0', 'gate:65536', '::1:22', 'a b:22', '-oProxyCommand=id:22x', 'gate:22 x', 'g;id:22'])('%s is none', (text) => {
-    expect(read({ ...HOST, ORION_GATEWAY_ADDRESS: text }).faults).toContain('ORION_GATEWAY_ADDRESS: must be host:port');
-  });
+  it.each(['gate', 'gate:', ':22', 'gate:0', 'gate:65536', '::1:22', 'a b:22', '-oProxyCommand=id:22x', 'gate:22 x', 'g;id:22'])(
+    '%s is none',
+    (text) => {
+      expect(read({ ...HOST, ORION_GATEWAY_ADDRESS: text }).faults).toContain('ORION_GATEWAY_ADDRESS: must be host:port');
+    },
+  );
 
   it('an address without a host key would be of no use', () => {
     expect(read({ ORION_GATEWAY_ADDRESS: 'gate:22' }).faults).toContain('ORION_GATEWAY_HOST_PUBLIC_KEY: is required');
@@ -47,7 +65,11 @@ describe('the settings of a gateway', () => {
   });
 
   it('several host keys, one key of its own, and nothing that stands around them', () => {
-    const { config } = read({ ORION_GATEWAY_HOST_KEY: `# ours\n${block('one')}\n${block('two')}`, ORION_GATEWAY_KEY: `${block('own')}${block('another')}`, ORION_GATEWAY_PUBLIC_KEY: 'ssh-ed25519 CCCC gateway' });
+    const { config } = read({
+      ORION_GATEWAY_HOST_KEY: `# ours\n${block('one')}\n${block('two')}`,
+      ORION_GATEWAY_KEY: `${block('own')}${block('another')}`,
+      ORION_GATEWAY_PUBLIC_KEY: 'ssh-ed25519 CCCC gateway',
+    });
     expect(config).toMatchObject({ hostKeys: [block('one'), block('two')], privateKey: block('own'), publicKey: 'ssh-ed25519 CCCC' });
   });
 });

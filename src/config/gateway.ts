@@ -18,17 +18,25 @@ export interface GatewayConfig {
   only: boolean;
 }
 
-const lines = (text: string | undefined): string[] => (text ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+const lines = (text: string | undefined): string[] =>
+  (text ?? '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
 const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----/g;
 const withoutComment = (line: string): string => line.split(/\s+/).slice(0, 2).join(' ');
 const ADDRESS = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
 
 export function readGateway(env: EnvReader, roles: readonly string[]): GatewayConfig {
   const hostKey = env.optionalText('ORION_GATEWAY_HOST_KEY', {
-    secret: true, roles: ['gateway'], doc: 'Required by a gateway: private keys by which clients know it. All gateways have the same.',
+    secret: true,
+    roles: ['gateway'],
+    doc: 'Required by a gateway: private keys by which clients know it. All gateways have the same.',
   });
   const key = env.optionalText('ORION_GATEWAY_KEY', {
-    secret: true, roles: ['gateway'], doc: 'Required by a gateway: private key with which it logs in to accounts.',
+    secret: true,
+    roles: ['gateway'],
+    doc: 'Required by a gateway: private key with which it logs in to accounts.',
   });
   const publicKey = env.optionalText('ORION_GATEWAY_PUBLIC_KEY', {
     roles: [...NODE_ROLES, 'gateway'],
@@ -39,7 +47,11 @@ export function readGateway(env: EnvReader, roles: readonly string[]): GatewayCo
   return {
     host: env.text('ORION_GATEWAY_HOST', { default: '0.0.0.0', roles: ['gateway'], doc: 'Address at which the gateway listens.' }),
     port: env.integer('ORION_GATEWAY_PORT', {
-      default: 2222, min: 0, max: 65_535, unit: 'port', roles: ['gateway'],
+      default: 2222,
+      min: 0,
+      max: 65_535,
+      unit: 'port',
+      roles: ['gateway'],
       doc: 'Port of the gateway.',
     }),
     hostKeys: blocksOf(hostKey),
@@ -47,7 +59,8 @@ export function readGateway(env: EnvReader, roles: readonly string[]): GatewayCo
     publicKey: lines(publicKey).map(withoutComment)[0],
     address,
     forwarding: env.choice('ORION_GATEWAY_FORWARDING', ['local', 'none', 'all'], {
-      default: 'local', roles: ['gateway'],
+      default: 'local',
+      roles: ['gateway'],
       doc: "Where forwardings lead: to the node's own loopback and sockets (`local`), nowhere, or wherever the node lets them.",
     }),
     only: readOnly(env, { publicKey: publicKey !== undefined, address: address !== undefined || !roles.includes('api') }),
@@ -57,9 +70,11 @@ export function readGateway(env: EnvReader, roles: readonly string[]): GatewayCo
 /** `has`: which of the settings that it requires are set, or not required here. */
 function readOnly(env: EnvReader, has: { publicKey: boolean; address: boolean }): boolean {
   const only = env.boolean('ORION_GATEWAY_ONLY', {
-    default: false, roles: NODE_ROLES,
-    doc: 'Accounts admit nothing but the gateway, so that each login goes through it; rents with a password are refused. '
-      + 'The same for all APIs and schedulers. Existing accounts follow within seconds, which ends their sessions once.',
+    default: false,
+    roles: NODE_ROLES,
+    doc:
+      'Accounts admit nothing but the gateway, so that each login goes through it; rents with a password are refused. ' +
+      'The same for all APIs and schedulers. Existing accounts follow within seconds, which ends their sessions once.',
   });
   if (only && !has.publicKey) {
     env.fault('ORION_GATEWAY_ONLY', 'needs ORION_GATEWAY_PUBLIC_KEY: without a gateway nobody could log in');
@@ -74,9 +89,12 @@ const blocksOf = (keys: string | undefined): string[] => [...(keys ?? '').matchA
 
 function readAddress(env: EnvReader): GatewayConfig['address'] {
   const text = env.optionalText('ORION_GATEWAY_ADDRESS', { roles: ['api'], doc: '`host:port` at which clients reach the gateway.' });
-  const hostKeys = lines(env.optionalText('ORION_GATEWAY_HOST_PUBLIC_KEY', {
-    roles: ['api'], doc: 'Required with the address: public halves of `ORION_GATEWAY_HOST_KEY`, for clients to know the gateway by.',
-  })).map(withoutComment);
+  const hostKeys = lines(
+    env.optionalText('ORION_GATEWAY_HOST_PUBLIC_KEY', {
+      roles: ['api'],
+      doc: 'Required with the address: public halves of `ORION_GATEWAY_HOST_KEY`, for clients to know the gateway by.',
+    }),
+  ).map(withoutComment);
   if (text === undefined) {
     return undefined;
   }

@@ -18,11 +18,16 @@ export interface ApiKeys {
   control: { key: string; oldKeys: string[] };
 }
 
-const lines = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+const lines = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
 
 export function readSsh(env: EnvReader, managementUser: string): SshConfig {
   const privateKeyFile = env.text('ORION_SSH_KEY_FILE', {
-    roles: NODE_ROLES, doc: 'File with the private key by which the control plane logs in to nodes.',
+    roles: NODE_ROLES,
+    doc: 'File with the private key by which the control plane logs in to nodes.',
   });
   let privateKey = '';
   if (privateKeyFile) {
@@ -35,25 +40,34 @@ export function readSsh(env: EnvReader, managementUser: string): SshConfig {
   return {
     privateKeyFile,
     privateKey,
-    extraPublicKeys: lines(env.text('ORION_SSH_EXTRA_PUBLIC_KEYS', {
-      default: '', roles: ['api'],
-      doc: 'Further public keys that agents admit, one a line, for [rotating](operations.md#ssh-key-of-the-control-plane) the key above.',
-    })),
+    extraPublicKeys: lines(
+      env.text('ORION_SSH_EXTRA_PUBLIC_KEYS', {
+        default: '',
+        roles: ['api'],
+        doc: 'Further public keys that agents admit, one a line, for [rotating](operations.md#ssh-key-of-the-control-plane) the key above.',
+      }),
+    ),
     managementUser,
   };
 }
 
-export const readApiKeys = (env: EnvReader, tokenSeconds: number): ApiKeys =>
-  ({ jwt: readJwt(env, tokenSeconds), control: readControl(env) });
+export const readApiKeys = (env: EnvReader, tokenSeconds: number): ApiKeys => ({
+  jwt: readJwt(env, tokenSeconds),
+  control: readControl(env),
+});
 
 const MIN_JWT_KEY_LENGTH = 32;
 
 function readJwt(env: EnvReader, ttlSeconds: number): ApiKeys['jwt'] {
   const key = env.text('ORION_JWT_KEY', { secret: true, roles: ['api'], doc: 'Signs access tokens; at least 32 characters.' });
-  const extraKeys = lines(env.text('ORION_JWT_EXTRA_KEYS', {
-    default: '', secret: true, roles: ['api'],
-    doc: 'Further keys, one a line, whose access tokens are valid, for [rotating](operations.md#key-of-the-access-tokens) the key above.',
-  }));
+  const extraKeys = lines(
+    env.text('ORION_JWT_EXTRA_KEYS', {
+      default: '',
+      secret: true,
+      roles: ['api'],
+      doc: 'Further keys, one a line, whose access tokens are valid, for [rotating](operations.md#key-of-the-access-tokens) the key above.',
+    }),
+  );
   if (key !== '' && key.length < MIN_JWT_KEY_LENGTH) {
     env.fault('ORION_JWT_KEY', `must have at least ${MIN_JWT_KEY_LENGTH} characters`);
   }
@@ -68,7 +82,9 @@ const PRIVATE_KEYS = /-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g;
 function readControl(env: EnvReader): ApiKeys['control'] {
   const key = readControlKey(env);
   const oldKeys = env.text('ORION_CONTROL_OLD_KEYS', {
-    default: '', secret: true, roles: ['api'],
+    default: '',
+    secret: true,
+    roles: ['api'],
     doc: 'Control keys of before, while agents still know them ([how](operations.md#control-key)).',
   });
   return { key, oldKeys: oldKeys.match(PRIVATE_KEYS) ?? [] };
@@ -77,7 +93,9 @@ function readControl(env: EnvReader): ApiKeys['control'] {
 /** Empty, with a fault, when it is not set. */
 export function readControlKey(env: EnvReader): string {
   const key = env.optionalText('ORION_CONTROL_KEY', {
-    secret: true, defaultDoc: 'required', roles: ['api'],
+    secret: true,
+    defaultDoc: 'required',
+    roles: ['api'],
     doc: 'Private Ed25519 key in OpenSSH format, by which agents know the control plane: `ssh-keygen -t ed25519`.',
   });
   if (key === undefined) {
@@ -89,6 +107,7 @@ export function readControlKey(env: EnvReader): string {
 /** The private key that signs the heads of the audit log. Undefined: nothing is sealed. */
 export const readAuditKey = (env: EnvReader): string | undefined =>
   env.optionalText('ORION_AUDIT_KEY', {
-    secret: true, roles: ['scheduler'],
+    secret: true,
+    roles: ['scheduler'],
     doc: 'Private Ed25519 key in OpenSSH format, which signs the [audit log](operations.md#audit-log). Without it the log is not sealed.',
   });

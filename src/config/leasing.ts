@@ -23,21 +23,29 @@ export function readLeasing(env: EnvReader, constants: Constants): LeasingConfig
   return {
     accounts: {
       signup: env.choice('ORION_SIGNUP', ['open', 'closed'], {
-        default: 'open', roles: ['api'],
+        default: 'open',
+        roles: ['api'],
         doc: '`closed`: only operators make accounts.',
       }),
       maxLeases: env.integer('ORION_MAX_LEASES', {
-        default: 5, min: 0, unit: 'leases', roles: ['api'],
+        default: 5,
+        min: 0,
+        unit: 'leases',
+        roles: ['api'],
         doc: 'Quota of a new account: leases at a time.',
       }),
       maxLeaseHours: env.integer('ORION_MAX_LEASE_HOURS', {
-        default: 24, min: 1, unit: 'h', roles: ['api'],
+        default: 24,
+        min: 1,
+        unit: 'h',
+        roles: ['api'],
         doc: 'Quota of a new account: longest lease.',
       }),
       minLeaseSeconds: constants.minLeaseSeconds,
     },
     enrolment: env.choice('ORION_ENROLMENT', ['token', 'open'], {
-      default: 'token', roles: ['api'],
+      default: 'token',
+      roles: ['api'],
       doc: '`token`: a machine needs a join token or the approval of an operator. `open` admits every machine: closed test networks only.',
     }),
     uids: readUids(env),
@@ -47,7 +55,9 @@ export function readLeasing(env: EnvReader, constants: Constants): LeasingConfig
 
 function readHeartbeat(env: EnvReader, constants: Constants): LeasingConfig['heartbeat'] {
   const contactLimitSeconds = env.seconds('ORION_CONTACT_LIMIT_SECONDS', {
-    default: 15, min: 0, roles: ['api'],
+    default: 15,
+    min: 0,
+    roles: ['api'],
     doc:
       'A node that has heard nothing of an account for so long suspends it: no login, processes frozen, until it hears of it again ' +
       '([timing](reliability.md#a-node-that-is-cut-off)). Agents call home three times within it. 0: never.',
@@ -67,12 +77,15 @@ const DEFAULT_UIDS = { first: 70_000, last: MAX_UID };
 const LOWEST_UID = 10_000;
 
 function readUids(env: EnvReader): UidRange {
-  const text = readFormerUids(env) ?? env.text('ORION_UID_RANGE', {
-    default: `${DEFAULT_UIDS.first}-${DEFAULT_UIDS.last}`, roles: NODE_ROLES,
-    doc:
-      "`first-last`: range of the tenants' uids and gids, for all nodes together. All roles need the same. " +
-      'Choose one that no directory service of your machines uses ([why](adr/0029-uids-of-the-fleet-and-shared-storage.md)).',
-  });
+  const text =
+    readFormerUids(env) ??
+    env.text('ORION_UID_RANGE', {
+      default: `${DEFAULT_UIDS.first}-${DEFAULT_UIDS.last}`,
+      roles: NODE_ROLES,
+      doc:
+        "`first-last`: range of the tenants' uids and gids, for all nodes together. All roles need the same. " +
+        'Choose one that no directory service of your machines uses ([why](adr/0029-uids-of-the-fleet-and-shared-storage.md)).',
+    });
   const range = parseUidRange(text);
   if (range === undefined || range.first < LOWEST_UID) {
     env.fault('ORION_UID_RANGE', `${UID_RANGE_RULE}, and none below ${LOWEST_UID} for the whole fleet (it is ${JSON.stringify(text)})`);

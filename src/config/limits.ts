@@ -19,7 +19,11 @@ const REGISTRATIONS_PER_NODE = 20;
 
 export function readLimits(env: EnvReader, loginsPerName: number): LimitsConfig {
   const factor = env.integer('ORION_ADDRESS_LIMIT_FACTOR', {
-    default: 1, min: 1, max: 1_000_000, unit: 'times', roles: ['api'],
+    default: 1,
+    min: 1,
+    max: 1_000_000,
+    unit: 'times',
+    roles: ['api'],
     doc:
       'Multiplies what one address may do: 60 logins within 5 min, 20 new accounts within an hour, ' +
       '60 machines that enrol within a minute. Raise it where many people or machines are behind one address. ' +

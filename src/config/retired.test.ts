@@ -4,7 +4,10 @@ import { RETIRED, warnOfSettings } from './retired';
 
 function warningsFor(env: Record<string, string>): [message: string, fields: LogFields][] {
   const warnings: [string, LogFields][] = [];
-  warnOfSettings(env, createLogger('warn', (_level, message, fields) => void warnings.push([message, fields])));
+  warnOfSettings(
+    env,
+    createLogger('warn', (_level, message, fields) => void warnings.push([message, fields])),
+  );
   return warnings;
 }
 
@@ -16,7 +19,10 @@ describe('settings without effect', () => {
   });
 
   it('a renamed setting is named with its new name', () => {
-    for (const [setting, now] of [['ORION_FIRST_UID', 'ORION_UID_RANGE'], ['ORION_SCALE_DRIVER_PORT', 'ORION_HTTP_PORT']] as const) {
+    for (const [setting, now] of [
+      ['ORION_FIRST_UID', 'ORION_UID_RANGE'],
+      ['ORION_SCALE_DRIVER_PORT', 'ORION_HTTP_PORT'],
+    ] as const) {
       expect(warningsFor({ [setting]: '500000' })).toEqual([[expect.stringContaining('renamed'), { setting, since: '0.1.0', now }]]);
     }
   });

@@ -22,7 +22,8 @@ function readBounds(env: EnvReader, service: keyof ServiceBounds): Bounds {
   const [minName, maxName] = (['MIN', 'MAX'] as const).map((end) => `ORION_SCALE_${service.toUpperCase()}_${end}`) as [string, string];
   const about = { min: 1, max: MOST, unit: 'replicas', roles: ['autoscaler', 'scale-driver'] } as const;
   const min = env.integer(minName, {
-    ...about, default: 1,
+    ...about,
+    default: 1,
     doc: `Fewest replicas of \`${service}\`: the autoscaler keeps to it, the scale driver enforces it.`,
   });
   const max = env.integer(maxName, { ...about, default: Math.max(min, 4), doc: `Most replicas of \`${service}\`, in the same way.` });

@@ -32,11 +32,18 @@ describe('the configuration of the scale driver', () => {
   });
 
   it('listens at the address of the settings that an earlier release had', () => {
-    expect(loadScaleDriverConfig({ ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: '1234' }).http).toEqual({ host: '127.0.0.1', port: 1234 });
+    expect(loadScaleDriverConfig({ ORION_SCALE_DRIVER_HOST: '127.0.0.1', ORION_SCALE_DRIVER_PORT: '1234' }).http).toEqual({
+      host: '127.0.0.1',
+      port: 1234,
+    });
   });
 
   it('reports every fault at once', () => {
     const wrong = { ORION_SCALE_DRIVER: 'kubernetes', ORION_HTTP_PORT: '70000', ORION_SCALE_API_MAX: '0', LOG_LEVEL: 'loud' };
-    expect(faultsOf(wrong).map((fault) => fault.split(':')[0]).toSorted()).toEqual(Object.keys(wrong).toSorted());
+    expect(
+      faultsOf(wrong)
+        .map((fault) => fault.split(':')[0])
+        .toSorted(),
+    ).toEqual(Object.keys(wrong).toSorted());
   });
 });

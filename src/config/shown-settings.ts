@@ -13,8 +13,13 @@ const MAX_LENGTH = 500;
 
 /** Lists the settings that these roles use, without secrets. */
 export function showSettings(env: NodeJS.ProcessEnv, roles: readonly string[]): ShownSetting[] {
-  const used = listSettings().flatMap(({ settings }) => settings).filter((setting) => setting.roles.some((role) => roles.includes(role)));
-  return [...new Map(used.map((setting) => [setting.name, setting])).values()].map((setting) => ({ name: setting.name, value: shown(env, setting) }));
+  const used = listSettings()
+    .flatMap(({ settings }) => settings)
+    .filter((setting) => setting.roles.some((role) => roles.includes(role)));
+  return [...new Map(used.map((setting) => [setting.name, setting])).values()].map((setting) => ({
+    name: setting.name,
+    value: shown(env, setting),
+  }));
 }
 
 function shown(env: NodeJS.ProcessEnv, { name, type, default: fallback }: Setting): string | null {
@@ -29,4 +34,7 @@ function shown(env: NodeJS.ProcessEnv, { name, type, default: fallback }: Settin
 }
 
 /** A URL may contain a password. */
-const withoutSecrets = (value: string): string => redactText(value).replace(/\/\/[^/@\s]*@/g, '//[redacted]@').slice(0, MAX_LENGTH);
+const withoutSecrets = (value: string): string =>
+  redactText(value)
+    .replace(/\/\/[^/@\s]*@/g, '//[redacted]@')
+    .slice(0, MAX_LENGTH);

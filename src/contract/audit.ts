@@ -38,8 +38,12 @@ const auditQuery = pageQuery.extend({
 export type Event = z.output<typeof eventAnswer>;
 
 export const listEvents = endpoint({
-  method: 'get', path: '/api/audit', summary: 'The audit log, newest first: who did what to whom, from where',
-  access: 'admin', audit: 'reads', query: auditQuery,
+  method: 'get',
+  path: '/api/audit',
+  summary: 'The audit log, newest first: who did what to whom, from where',
+  access: 'admin',
+  audit: 'reads',
+  query: auditQuery,
   answers: { 200: { description: 'A page', schema: pageOf(eventAnswer) } },
 });
 
@@ -78,20 +82,32 @@ export type AuditHead = z.output<typeof headAnswer>;
 export type AuditEntry = z.output<typeof entryAnswer>;
 
 export const showAuditHead = endpoint({
-  method: 'get', path: '/api/audit/head', summary: 'The newest signed head of the audit log',
-  access: 'admin', audit: 'reads', problems: [404],
+  method: 'get',
+  path: '/api/audit/head',
+  summary: 'The newest signed head of the audit log',
+  access: 'admin',
+  audit: 'reads',
+  problems: [404],
   answers: { 200: { description: 'The head', schema: headAnswer } },
 });
 
 export const proveAuditRange = endpoint({
-  method: 'get', path: '/api/audit/proof', summary: 'What proves that entries of the audit log belong to its head',
-  access: 'admin', audit: 'reads', problems: [404],
+  method: 'get',
+  path: '/api/audit/proof',
+  summary: 'What proves that entries of the audit log belong to its head',
+  access: 'admin',
+  audit: 'reads',
+  problems: [404],
   query: z.object({ from: sizeOf.optional(), to: sizeOf.optional().meta({ description: 'Exclusive. Default: the size of the head' }) }),
   answers: { 200: { description: 'The proof', schema: proofAnswer } },
 });
 
 export const listAuditEntries = endpoint({
-  method: 'get', path: '/api/audit/entries', summary: 'The sealed audit log, oldest first; the cursor is the number of an entry',
-  access: 'admin', audit: 'reads', query: pageQuery,
+  method: 'get',
+  path: '/api/audit/entries',
+  summary: 'The sealed audit log, oldest first; the cursor is the number of an entry',
+  access: 'admin',
+  audit: 'reads',
+  query: pageQuery,
   answers: { 200: { description: 'A page', schema: pageOf(entryAnswer) } },
 });

@@ -2,8 +2,8 @@ import type { z } from 'zod';
 import type { EventType } from '../lib/event-types';
 
 /**
- * The callers that an endpoint accepts. `session`: a user, also one who must change the password before anything else. `node`: an agent with
- * its node's credential. `machine`: an agent, with the credential or before it has one.
+ * The callers that an endpoint accepts. `session`: a user, also one who must change the password before anything else. `node`: an agent
+ * with its node's credential. `machine`: an agent, with the credential or before it has one.
  */
 export type Access = 'public' | 'session' | 'user' | 'admin' | 'node' | 'machine';
 
@@ -53,5 +53,7 @@ export type ParamsOf<E extends Endpoint> = Output<E['params']>;
 
 /** A successful answer: its status, and the body for that status. */
 export type AnswerOf<E extends Endpoint> = {
-  [S in keyof E['answers'] & number]: E['answers'][S] extends { schema: infer T extends z.ZodType } ? { status: S; body: z.output<T> } : { status: S; body?: undefined };
+  [S in keyof E['answers'] & number]: E['answers'][S] extends { schema: infer T extends z.ZodType }
+    ? { status: S; body: z.output<T> }
+    : { status: S; body?: undefined };
 }[keyof E['answers'] & number];

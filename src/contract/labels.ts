@@ -17,7 +17,12 @@ export const nodeLabels = z.record(labelName, labelValue).meta({ id: 'NodeLabels
 const isOperators = (name: string): boolean => !name.startsWith(NODE_PREFIX);
 
 /** Labels that an operator gives. */
-export const operatorLabels = labels.refine((all) => Object.keys(all).every(isOperators), `names that begin with ${NODE_PREFIX} are what nodes declare of themselves`);
+export const operatorLabels = labels.refine(
+  (all) => Object.keys(all).every(isOperators),
+  `names that begin with ${NODE_PREFIX} are what nodes declare of themselves`,
+);
 
 /** Names of labels that an operator removes. */
-export const operatorLabelNames = z.array(z.string().regex(LABEL_NAME).refine(isOperators, 'what a node declares goes when the node no longer declares it')).max(MAX_LABELS);
+export const operatorLabelNames = z
+  .array(z.string().regex(LABEL_NAME).refine(isOperators, 'what a node declares goes when the node no longer declares it'))
+  .max(MAX_LABELS);

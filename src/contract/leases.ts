@@ -15,7 +15,11 @@ const requirements = z
 
 const duration = {
   duration_hours: z.number().positive().max(MAX_HOURS).optional().meta({ example: 2 }),
-  duration_minutes: z.number().positive().max(MAX_HOURS * 60).optional(),
+  duration_minutes: z
+    .number()
+    .positive()
+    .max(MAX_HOURS * 60)
+    .optional(),
 };
 
 interface Duration {
@@ -27,19 +31,25 @@ const exactlyOne = (body: Duration): boolean => (body.duration_hours === undefin
 const EXACTLY_ONE = { error: 'give either duration_hours or duration_minutes', path: ['duration_hours'] };
 
 /** Returns the duration of a valid body in seconds. */
-export const secondsOf = ({ duration_hours: hours, duration_minutes: minutes }: Duration): number => (hours ?? 0) * 3600 + (minutes ?? 0) * 60;
+export const secondsOf = ({ duration_hours: hours, duration_minutes: minutes }: Duration): number =>
+  (hours ?? 0) * 3600 + (minutes ?? 0) * 60;
 
 const clientId = z.union([z.int().min(1), z.string().min(1).max(64)]);
 
 export const rentBody = z
   .strictObject({
     ...duration,
-    client_id: clientId.optional().meta({ description: 'Id or name of the account that gets the leases; an admin may rent for another. Default: you.' }),
+    client_id: clientId
+      .optional()
+      .meta({ description: 'Id or name of the account that gets the leases; an admin may rent for another. Default: you.' }),
     count: z.int().min(1).max(100).default(1),
     requirements: requirements.default({ cpus: 1, memory_mb: 0, labels: {} }),
     ssh_public_key: z.string().max(8192).optional().meta({ description: 'One OpenSSH public key. Default: the keys of the account.' }),
     with_password: z.boolean().default(false).meta({ description: 'Also make a password; it is shown once.' }),
-    checkpoint: z.boolean().default(true).meta({ description: 'Save the home at an interval, where checkpoints are on: when the lease moves, it is put back.' }),
+    checkpoint: z
+      .boolean()
+      .default(true)
+      .meta({ description: 'Save the home at an interval, where checkpoints are on: when the lease moves, it is put back.' }),
   })
   .refine(exactlyOne, EXACTLY_ONE)
   .meta({ id: 'Rent' });
@@ -54,7 +64,7 @@ export const extendBody = z
 export const releaseBody = z.strictObject({ lease_id: z.int().min(1) }).meta({ id: 'Release' });
 
 const leaseQuery = pageQuery.extend({
-  scope: z.enum(['mine', 'all']).default('mine').meta({ description: 'all: every account\'s, for admins' }),
+  scope: z.enum(['mine', 'all']).default('mine').meta({ description: "all: every account's, for admins" }),
   running: z.enum(['true', 'false']).default('false').meta({ description: 'true: leave out those that are over' }),
 });
 
@@ -105,11 +115,18 @@ const leaseFields = {
   end_reason: z.string().nullable(),
   requirements: z.object({ cpus: z.int(), memory_mb: z.int(), labels }),
   node: z.object({ id: z.int(), hostname: z.string(), status: z.string() }).nullable(),
-  access: access.nullable().meta({ description: 'null while no account is there. Where accounts admit the gateway alone (`ORION_GATEWAY_ONLY`), the login through the gateway' }),
-  gateway: gateway.nullable().meta({ description: 'The way that stays the same as long as the lease runs; null where there is no gateway' }),
+  access: access.nullable().meta({
+    description:
+      'null while no account is there. Where accounts admit the gateway alone (`ORION_GATEWAY_ONLY`), the login through the gateway',
+  }),
+  gateway: gateway
+    .nullable()
+    .meta({ description: 'The way that stays the same as long as the lease runs; null where there is no gateway' }),
   checkpoint: checkpoint.nullable().meta({ description: 'null when the home is not saved because checkpoints are off here' }),
-  shared_storage: z.array(sharedStorage).nullable()
-    .meta({ description: 'File systems of the machine that other machines may share: what is written there is not wiped after the lease. null while it has no machine' }),
+  shared_storage: z.array(sharedStorage).nullable().meta({
+    description:
+      'File systems of the machine that other machines may share: what is written there is not wiped after the lease. null while it has no machine',
+  }),
 };
 
 export const leaseAnswer = z.object(leaseFields).meta({ id: 'Lease' });
@@ -146,30 +163,61 @@ export type Gateway = z.output<typeof gateway>;
 export type Checkpoint = z.output<typeof checkpoint>;
 
 export const rentNodes = endpoint({
-  method: 'post', path: '/api/rent', summary: 'Lease nodes, all or nothing',
-  access: 'user', audit: ['lease.requested'], fast: true, body: rentBody, problems: [403, 404, 422, 503],
-  answers: { 201: { description: 'The leases with their access', schema: rentAnswer }, 200: { description: 'A repetition of an earlier request', schema: rentAnswer }, 202: { description: 'Leased; accounts are still being made: look at the leases', schema: rentAnswer } },
+  method: 'post',
+  path: '/api/rent',
+  summary: 'Lease nodes, all or nothing',
+  access: 'user',
+  audit: ['lease.requested'],
+  fast: true,
+  body: rentBody,
+  problems: [403, 404, 422, 503],
+  answers: {
+    201: { description: 'The leases with their access', schema: rentAnswer },
+    200: { description: 'A repetition of an earlier request', schema: rentAnswer },
+    202: { description: 'Leased; accounts are still being made: look at the leases', schema: rentAnswer },
+  },
 });
 
 export const extendLease = endpoint({
-  method: 'post', path: '/api/extend', summary: 'Move the end of a lease',
-  access: 'user', audit: ['lease.extended'], body: extendBody, problems: [404, 422, 503],
+  method: 'post',
+  path: '/api/extend',
+  summary: 'Move the end of a lease',
+  access: 'user',
+  audit: ['lease.extended'],
+  body: extendBody,
+  problems: [404, 422, 503],
   answers: { 200: { description: 'Extended', schema: leaseAnswer } },
 });
 
 export const releaseLease = endpoint({
-  method: 'post', path: '/api/release', summary: 'End a lease now',
-  access: 'user', audit: ['lease.ending', 'lease.ended'], body: releaseBody, problems: [404],
+  method: 'post',
+  path: '/api/release',
+  summary: 'End a lease now',
+  access: 'user',
+  audit: ['lease.ending', 'lease.ended'],
+  body: releaseBody,
+  problems: [404],
   answers: { 200: { description: 'Its account is being removed', schema: leaseAnswer } },
 });
 
 export const listLeases = endpoint({
-  method: 'get', path: '/api/leases', summary: 'Leases, newest first', access: 'user', audit: 'reads', query: leaseQuery, problems: [403],
+  method: 'get',
+  path: '/api/leases',
+  summary: 'Leases, newest first',
+  access: 'user',
+  audit: 'reads',
+  query: leaseQuery,
+  problems: [403],
   answers: { 200: { description: 'A page', schema: pageOf(leaseAnswer) } },
 });
 
 export const showLease = endpoint({
-  method: 'get', path: '/api/leases/{id}', summary: 'A lease with its timeline',
-  access: 'user', audit: 'reads', params: idParam, problems: [404],
+  method: 'get',
+  path: '/api/leases/{id}',
+  summary: 'A lease with its timeline',
+  access: 'user',
+  audit: 'reads',
+  params: idParam,
+  problems: [404],
   answers: { 200: { description: 'The lease', schema: leaseDetail } },
 });

@@ -10,7 +10,10 @@ const forAdmins = {
   ssh_port: z.int(),
   reach: z.enum(['direct', 'tunnel']).meta({ description: 'How the control plane gets to it' }),
   status_reason: z.string().nullable(),
-  use: z.enum(['idle', 'busy', 'very_busy', 'short']).meta({ description: 'By its load, free memory and free disk. Of nodes that fit equally the least used one is leased; one that is short of disk or memory is not' }),
+  use: z.enum(['idle', 'busy', 'very_busy', 'short']).meta({
+    description:
+      'By its load, free memory and free disk. Of nodes that fit equally the least used one is leased; one that is short of disk or memory is not',
+  }),
   status_since: time,
   drained: z.boolean(),
   leaving: z.boolean(),
@@ -31,14 +34,19 @@ const forAdmins = {
   max_memory_mb: z.int().nullable(),
   withheld_reason: z.string().nullable().meta({ description: 'Why it is not leased although it was wiped' }),
   shared_storage: z.enum(['allow', 'refuse']).meta({ description: 'Whether it is leased while not_examined lists something' }),
-  not_examined: z.array(sharedStorage).meta({ description: 'Writable file systems that no wipe walks: network, cluster and FUSE file systems' }),
-  uid_range: z.string().nullable().meta({ description: 'The machine must use these uids; null: the fleet\'s', example: '70000-79999' }),
+  not_examined: z
+    .array(sharedStorage)
+    .meta({ description: 'Writable file systems that no wipe walks: network, cluster and FUSE file systems' }),
+  uid_range: z.string().nullable().meta({ description: "The machine must use these uids; null: the fleet's", example: '70000-79999' }),
   uid_refusal: z.string().nullable().meta({ description: 'Why the machine refused several uids in a row' }),
 };
 
 /** Members that only lists contain. */
 const pairing = {
-  predecessor_id: z.int().nullable().meta({ description: 'In lists: a quarantined or dead node that was at the same address and port, as a rule this machine before it was installed anew' }),
+  predecessor_id: z.int().nullable().meta({
+    description:
+      'In lists: a quarantined or dead node that was at the same address and port, as a rule this machine before it was installed anew',
+  }),
   successor_id: z.int().nullable().meta({ description: 'In lists: the node that is at the address of this quarantined or dead one now' }),
 };
 
@@ -64,17 +72,21 @@ const nodeForAdmin = z.object({ ...forAll, ...forAdmins, ...z.object(pairing).pa
 export const approveBody = z
   .strictObject({
     host_key_fingerprint: z.string().max(100).optional(),
-    replaces: z.int().positive().optional().meta({ description: 'The node that the machine was before it was installed anew: it is retired in the same transaction. Refused while it answers and has a lease' }),
+    replaces: z.int().positive().optional().meta({
+      description:
+        'The node that the machine was before it was installed anew: it is retired in the same transaction. Refused while it answers and has a lease',
+    }),
   })
   .meta({ id: 'Approve' });
 export const drainBody = z.strictObject({ move: z.boolean().default(false) }).meta({ id: 'Drain' });
 export const quarantineBody = z.strictObject({ reason: z.string().min(1).max(300) }).meta({ id: 'Quarantine' });
 
-
 const labelBody = z.strictObject({ set: operatorLabels.default({}), remove: operatorLabelNames.default([]) }).meta({ id: 'Label' });
 const limitBody = z.strictObject(caps).meta({ id: 'Limit' });
 const sharedStorageBody = z
-  .strictObject({ policy: z.enum(['allow', 'refuse']).meta({ description: 'refuse: not leased while it has writable file systems that no wipe walks' }) })
+  .strictObject({
+    policy: z.enum(['allow', 'refuse']).meta({ description: 'refuse: not leased while it has writable file systems that no wipe walks' }),
+  })
   .meta({ id: 'SharedStorage' });
 
 export type Node = z.output<typeof nodeAnswer>;
@@ -83,43 +95,74 @@ export type NodeStatus = Node['status'];
 export type NodeForAdmin = z.output<typeof nodeForAdmin>;
 
 export const listNodes = endpoint({
-  method: 'get', path: '/api/nodes', summary: 'Nodes: for users what is free and their own, for admins all',
-  access: 'user', audit: 'reads', query: pageQuery.extend({ status: z.enum(STATUSES).optional() }),
+  method: 'get',
+  path: '/api/nodes',
+  summary: 'Nodes: for users what is free and their own, for admins all',
+  access: 'user',
+  audit: 'reads',
+  query: pageQuery.extend({ status: z.enum(STATUSES).optional() }),
   answers: { 200: { description: 'A page', schema: pageOf(nodeAnswer) } },
 });
 
 export const streamNodes = endpoint({
-  method: 'get', path: '/api/nodes/stream',
+  method: 'get',
+  path: '/api/nodes/stream',
   summary: 'The fleet and its changes as server-sent events: snapshot, nodes (the snapshot goes on), node, gone',
-  access: 'user', audit: 'reads', problems: [429, 503],
+  access: 'user',
+  audit: 'reads',
+  problems: [429, 503],
   answers: { 200: { description: 'text/event-stream' } },
 });
 
-const order = { method: 'post', access: 'admin', params: idParam, problems: [404, 409], answers: { 200: { description: 'The node as it is now', schema: nodeForAdmin } } } as const;
+const order = {
+  method: 'post',
+  access: 'admin',
+  params: idParam,
+  problems: [404, 409],
+  answers: { 200: { description: 'The node as it is now', schema: nodeForAdmin } },
+} as const;
 
 export const approveNode = endpoint({
-  ...order, path: '/api/nodes/{id}/approve', audit: ['node.approved', 'node.retired'],
-  summary: 'Let a pending or quarantined node in', body: approveBody,
+  ...order,
+  path: '/api/nodes/{id}/approve',
+  audit: ['node.approved', 'node.retired'],
+  summary: 'Let a pending or quarantined node in',
+  body: approveBody,
 });
 export const drainNode = endpoint({
-  ...order, path: '/api/nodes/{id}/drain', audit: ['node.drained'],
-  summary: 'No new leases; with "move", its lease goes elsewhere', body: drainBody,
+  ...order,
+  path: '/api/nodes/{id}/drain',
+  audit: ['node.drained'],
+  summary: 'No new leases; with "move", its lease goes elsewhere',
+  body: drainBody,
 });
 export const undrainNode = endpoint({ ...order, path: '/api/nodes/{id}/undrain', audit: ['node.undrained'], summary: 'New leases again' });
 export const quarantineNode = endpoint({
-  ...order, path: '/api/nodes/{id}/quarantine', audit: ['node.quarantined'],
-  summary: 'Out of service until approved', body: quarantineBody,
+  ...order,
+  path: '/api/nodes/{id}/quarantine',
+  audit: ['node.quarantined'],
+  summary: 'Out of service until approved',
+  body: quarantineBody,
 });
 export const retireNode = endpoint({ ...order, path: '/api/nodes/{id}/retire', audit: ['node.retired'], summary: 'Out for good' });
 export const labelNode = endpoint({
-  ...order, path: '/api/nodes/{id}/label', audit: ['node.labelled'],
-  summary: 'Change the labels that operators gave', body: labelBody,
+  ...order,
+  path: '/api/nodes/{id}/label',
+  audit: ['node.labelled'],
+  summary: 'Change the labels that operators gave',
+  body: labelBody,
 });
 export const limitNode = endpoint({
-  ...order, path: '/api/nodes/{id}/limit', audit: ['node.limited'],
-  summary: 'Let less of it count than it declares', body: limitBody,
+  ...order,
+  path: '/api/nodes/{id}/limit',
+  audit: ['node.limited'],
+  summary: 'Let less of it count than it declares',
+  body: limitBody,
 });
 export const decideSharedStorage = endpoint({
-  ...order, path: '/api/nodes/{id}/shared-storage', audit: ['node.shared_storage'],
-  summary: 'Whether it is leased although it has storage that other machines share', body: sharedStorageBody,
+  ...order,
+  path: '/api/nodes/{id}/shared-storage',
+  audit: ['node.shared_storage'],
+  summary: 'Whether it is leased although it has storage that other machines share',
+  body: sharedStorageBody,
 });

@@ -14,7 +14,10 @@ function digits<T extends z.ZodType>(number: T): z.ZodPreprocess<T> {
 export const idParam = z.object({ id: digits(z.int().min(1).max(MAX_ID)).meta({ description: 'Id', example: 1 }) });
 
 /** Reads digits as the number of a user, and other text as a name. No new account has a name of digits alone. */
-const userNamed = z.string().regex(/^(?!0+$)[\x21-\x7e]{1,64}$/, 'use the number or the name of an account').transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : text));
+const userNamed = z
+  .string()
+  .regex(/^(?!0+$)[\x21-\x7e]{1,64}$/, 'use the number or the name of an account')
+  .transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : text));
 
 /** A user in a path, and in a query as a filter. */
 export const userParam = z.object({ id: userNamed.meta({ description: 'Number or name', example: 'ada', type: 'string' }) });
@@ -28,7 +31,10 @@ export const sizeOf = digits(z.int().min(0).max(MAX_ID));
 
 /** Query of a page. A caller passes `next_cursor` of one answer as `cursor` of the next request. */
 export const pageQuery = z.object({
-  cursor: z.string().regex(/^\d{1,15}$/, 'use the next_cursor of the page before').optional(),
+  cursor: z
+    .string()
+    .regex(/^\d{1,15}$/, 'use the next_cursor of the page before')
+    .optional(),
   limit: digits(z.int().min(1).max(500)).default(100),
 });
 

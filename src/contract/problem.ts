@@ -40,8 +40,15 @@ export const problem = z
     code: z.string(),
     detail: z.string(),
     request_id: z.string(),
-    errors: z.array(z.object({ in: z.string(), field: z.string(), message: z.string() })).optional().meta({ description: 'Of invalid_request: what is wrong with which member' }),
-    next_lease_ends_at: z.iso.datetime().nullable().optional().meta({ description: 'Of no_node_free: when a fitting node may become free; null: not known' }),
+    errors: z
+      .array(z.object({ in: z.string(), field: z.string(), message: z.string() }))
+      .optional()
+      .meta({ description: 'Of invalid_request: what is wrong with which member' }),
+    next_lease_ends_at: z.iso
+      .datetime()
+      .nullable()
+      .optional()
+      .meta({ description: 'Of no_node_free: when a fitting node may become free; null: not known' }),
     could_be_satisfied: z.boolean().optional().meta({ description: 'Of no_node_free: whether any node would fit if it were free' }),
     max_lease_hours: z.number().optional().meta({ description: 'Of duration_too_long: the longest that the account may have' }),
     max_leases: z.int().optional().meta({ description: 'Of quota_exceeded: how many leases the account may have at a time' }),

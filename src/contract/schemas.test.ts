@@ -10,7 +10,19 @@ import { heartbeatBody, registerBody } from './workers';
 
 const takes = (schema: z.ZodType, value: unknown): boolean => schema.safeParse(value).success;
 const rentFor = (duration: object): boolean => takes(rentBody, duration);
-const STRICT = { credentials, loginBody, keyBody, userChange, rentBody, extendBody, releaseBody, approveBody, drainBody, quarantineBody, tokenBody };
+const STRICT = {
+  credentials,
+  loginBody,
+  keyBody,
+  userChange,
+  rentBody,
+  extendBody,
+  releaseBody,
+  approveBody,
+  drainBody,
+  quarantineBody,
+  tokenBody,
+};
 const ALL = { ...STRICT, registerBody, heartbeatBody, pageQuery, idParam };
 
 describe('durations', () => {
@@ -40,17 +52,33 @@ describe('bodies', () => {
   });
 
   it.each(Object.entries(ALL))('%s: takes or refuses anything at all without throwing, and pollutes nothing', (_name, schema) => {
-    const hostile = ['{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}', `${'['.repeat(5000)}${']'.repeat(5000)}`].map((text) => JSON.parse(text) as unknown);
-    fc.assert(fc.property(fc.oneof(fc.anything(), fc.constantFrom(...hostile)), (value) => {
-      schema.safeParse(value);
-    }));
+    const hostile = [
+      '{"__proto__":{"polluted":1}}',
+      '{"constructor":{"prototype":{"polluted":1}}}',
+      `${'['.repeat(5000)}${']'.repeat(5000)}`,
+    ].map((text) => JSON.parse(text) as unknown);
+    fc.assert(
+      fc.property(fc.oneof(fc.anything(), fc.constantFrom(...hostile)), (value) => {
+        schema.safeParse(value);
+      }),
+    );
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
   it('R5: labels are few, short, and made of harmless letters', () => {
     const withLabels = (labels: object): boolean => rentFor({ duration_hours: 1, requirements: { labels } });
     expect(withLabels({ 'a.b/c-d_e': 'x.y/z-0_1', empty: '' })).toBe(true);
-    for (const labels of [{ 'a b': 'c' }, { '': 'c' }, { a: 'b c' }, { a: 1 }, { ['x'.repeat(64)]: 'y' }, { a: 'y'.repeat(64) }, { 'a"]': 'b' }, { a: '\n' }, { _a: 'b' }] as object[]) {
+    for (const labels of [
+      { 'a b': 'c' },
+      { '': 'c' },
+      { a: 'b c' },
+      { a: 1 },
+      { ['x'.repeat(64)]: 'y' },
+      { a: 'y'.repeat(64) },
+      { 'a"]': 'b' },
+      { a: '\n' },
+      { _a: 'b' },
+    ] as object[]) {
       expect(withLabels(labels)).toBe(false);
     }
     const many = (n: number): object => Object.fromEntries(Array.from({ length: n }, (_, each) => [`l${each}`, 'x']));
@@ -68,7 +96,23 @@ describe('bodies', () => {
     for (const address of ['10.0.0.7', 'node-1.example', '::1', 'fe80::1', 'fe80::1%eth0', '::ffff:10.0.0.7', 'a']) {
       expect([address, at(address)]).toEqual([address, true]);
     }
-    for (const address of ['', ' ', '-oProxyCommand=id', 'a b', 'a;b', '$(id)', 'a\nb', '[::1]', 'user@host', 'a/b', '-a.b', '%eth0', '::1%', 'fe80::1%a b', 'x'.repeat(254)]) {
+    for (const address of [
+      '',
+      ' ',
+      '-oProxyCommand=id',
+      'a b',
+      'a;b',
+      '$(id)',
+      'a\nb',
+      '[::1]',
+      'user@host',
+      'a/b',
+      '-a.b',
+      '%eth0',
+      '::1%',
+      'fe80::1%a b',
+      'x'.repeat(254),
+    ]) {
       expect([address, at(address)]).toEqual([address, false]);
     }
   });

@@ -10,9 +10,13 @@ const replicaReport = z
     at: z.iso.datetime(),
     version: z.string(),
     node_version: z.string(),
-    settings: z.array(z.object({ name: z.string(), value: z.string().nullable() })).meta({ description: 'Of a secret, only whether it is set' }),
+    settings: z
+      .array(z.object({ name: z.string(), value: z.string().nullable() }))
+      .meta({ description: 'Of a secret, only whether it is set' }),
     schema: z.object({ applied: lines, pending: lines, newer: lines }).meta({ description: 'Migrations' }),
-    database: z.object({ version: z.string(), counters: z.record(z.string(), z.string()) }).meta({ description: 'Of the server: its version, slow queries, lock waits' }),
+    database: z
+      .object({ version: z.string(), counters: z.record(z.string(), z.string()) })
+      .meta({ description: 'Of the server: its version, slow queries, lock waits' }),
     jobs: z.array(jobAnswer),
     faults: lines.meta({ description: 'The last 100 warnings and errors of the replica, however old' }),
     logs: lines.meta({ description: 'The log lines of the replica of the last ten minutes, up to 2,000,000 characters' }),

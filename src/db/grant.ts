@@ -19,7 +19,9 @@ export interface Grants {
  * that somebody granted by hand stay. Repeatable.
  */
 export async function grantAll(db: Knex, users: Readonly<Record<string, Grants>>): Promise<void> {
-  const tables = (await selectRows<{ name: string }>(db, 'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()')).map(({ name }) => name);
+  const tables = (
+    await selectRows<{ name: string }>(db, 'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()')
+  ).map(({ name }) => name);
   const connection = await acquire(db);
   try {
     // Without this mode, a GRANT to a missing user would create one without a password.

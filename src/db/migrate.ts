@@ -43,7 +43,9 @@ export function createMigrator(db: Knex, directory: string, onWait: (line: strin
       const batch = Math.max(0, ...recorded.map((each) => each.batch)) + 1;
       for (const name of names) {
         const migration = (await import(pathToFileURL(join(directory, name)).href)) as Migration;
-        await withPatience(db, { beforeEach: () => lock.renew(), onWait: (what) => onWait(`${name} ${what}`) }, (statements) => migration[direction](statements));
+        await withPatience(db, { beforeEach: () => lock.renew(), onWait: (what) => onWait(`${name} ${what}`) }, (statements) =>
+          migration[direction](statements),
+        );
         await (direction === 'up' ? record(db, { name, batch }) : forget(db, name));
       }
       return names;
@@ -55,7 +57,8 @@ export function createMigrator(db: Knex, directory: string, onWait: (line: strin
   };
 }
 
-const listFiles = async (directory: string): Promise<string[]> => (await readdir(directory)).filter((file) => /^\d{4}_.*\.mjs$/.test(file)).sort();
+const listFiles = async (directory: string): Promise<string[]> =>
+  (await readdir(directory)).filter((file) => /^\d{4}_.*\.mjs$/.test(file)).sort();
 
 function judge(recorded: Recorded[], known: string[]): SchemaState {
   const names = recorded.map(({ name }) => name);
@@ -71,7 +74,9 @@ function newestBatch(recorded: Recorded[], known: string[]): string[] {
   const names = recorded.filter(({ batch }) => batch === last).map(({ name }) => name);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) {
-    throw new Error(`A newer version of orion applied ${unknown.join(', ')}. Only that version can take it back: run its \`orion migrate down\`. Nothing was changed.`);
+    throw new Error(
+      `A newer version of orion applied ${unknown.join(', ')}. Only that version can take it back: run its \`orion migrate down\`. Nothing was changed.`,
+    );
   }
   return names.toReversed();
 }

@@ -46,7 +46,10 @@ export function stateSql<M extends Moves>({ table, column, moves }: { table: str
   const state = `${table}.${column}`;
   const moveOf = (name: keyof M): Move => moves[name] as Move;
   const target = (name: keyof M): string => `'${String(moveOf(name).to)}'`;
-  const isAllowed = (name: keyof M): string => `${state} IN (${moveOf(name).from.map((from) => `'${from}'`).join(',')})`;
+  const isAllowed = (name: keyof M): string =>
+    `${state} IN (${moveOf(name)
+      .from.map((from) => `'${from}'`)
+      .join(',')})`;
   return {
     update: (name, { join, set, where }) =>
       `UPDATE ${table}${join === undefined ? '' : ` ${join}`} SET ${set}, ${state} = ${target(name)} WHERE ${where} AND ${isAllowed(name)}`,

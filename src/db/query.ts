@@ -84,11 +84,11 @@ export class Transaction extends Tx {
 
   /**
    * Sends several statements in one round trip: those that `work` sends through the batch before it returns its promise, in that order.
-   * The server stops at the first statement that fails. Then all statements of the batch are rejected with its error, and so is all that the
-   * transaction sends later. The server may have rolled back, and would run these statements outside of the transaction.
+   * The server stops at the first statement that fails. Then all statements of the batch are rejected with its error, and so is all that
+   * the transaction sends later. The server may have rolled back, and would run these statements outside of the transaction.
    *
-   * With `commit`, COMMIT is the last. If `work` fails before it waits for an answer, nothing is sent: the statements that it did send would
-   * be committed without the ones that it did not.
+   * With `commit`, COMMIT is the last. If `work` fails before it waits for an answer, nothing is sent: the statements that it did send
+   * would be committed without the ones that it did not.
    *
    * On a connection that takes one statement per round trip, the statements are sent one after the other, up to the first that fails.
    */

@@ -11,7 +11,17 @@ export { type Batch, type Db, type Transaction, Tx } from './query';
 const RETRIABLE = new Set([ABORTED_CODE, 'ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
 /** Codes of a server that is cut off from its cluster (1047, 1180), or read-only (1290) because another server has taken over. */
 const OUT_OF_SERVICE = ['ER_UNKNOWN_COM_ERROR', 'ER_ERROR_DURING_COMMIT', 'ER_OPTION_PREVENTS_STATEMENT'];
-const LOST = new Set([...OUT_OF_SERVICE, 'PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ER_SERVER_SHUTDOWN', 'ER_CONNECTION_KILLED', 'ENOENT']);
+const LOST = new Set([
+  ...OUT_OF_SERVICE,
+  'PROTOCOL_CONNECTION_LOST',
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ER_SERVER_SHUTDOWN',
+  'ER_CONNECTION_KILLED',
+  'ENOENT',
+]);
 const MAX_ATTEMPTS = 6;
 /** Pause from the second repetition on, longer each time. On a cluster, the winner's change must first arrive at this server. */
 const PAUSE_MS = 10;
@@ -65,7 +75,10 @@ async function runUntilDone<T>(db: Knex, work: (tx: Transaction) => Promise<T>):
         continue;
       }
       throw isDatabaseGone(error)
-        ? new OrionError('unavailable', 'The database does not answer. Repeat the request, with the same Idempotency-Key if it had one.', { retryAfterSeconds: 2, cause: error })
+        ? new OrionError('unavailable', 'The database does not answer. Repeat the request, with the same Idempotency-Key if it had one.', {
+            retryAfterSeconds: 2,
+            cause: error,
+          })
         : error;
     }
   }

@@ -37,7 +37,11 @@ export interface Claims<R> {
 }
 
 /** Claims up to `limit` rows that are due. It skips rows that others have locked. */
-export async function claimDue<R>(tx: Tx, { table, key, dueAt, token: column }: WorkQueue, { columns, limit, claimSeconds, sets }: Claiming): Promise<Claims<R>> {
+export async function claimDue<R>(
+  tx: Tx,
+  { table, key, dueAt, token: column }: WorkQueue,
+  { columns, limit, claimSeconds, sets }: Claiming,
+): Promise<Claims<R>> {
   const rows = await selectRows<R & { work_key: number }>(
     tx,
     `SELECT ${key} AS work_key, ${columns} FROM ${table} WHERE ${dueAt} <= UTC_TIMESTAMP(3) ORDER BY ${dueAt}, ${key} LIMIT ? FOR UPDATE SKIP LOCKED`,
@@ -55,8 +59,14 @@ export async function claimDue<R>(tx: Tx, { table, key, dueAt, token: column }: 
 }
 
 /** Extends a claim. False: the claim was lost, so the caller must stop and change nothing. */
-export async function renewClaim(db: Db, { table, key, dueAt, token: column }: WorkQueue, { id, token, claimSeconds }: { id: number; token: string; claimSeconds: number }): Promise<boolean> {
-  return (await execute(db, `UPDATE ${table} SET ${dueAt} = ${IN_SECONDS} WHERE ${key} = ? AND ${column} = ?`, [claimSeconds, id, token])) === 1;
+export async function renewClaim(
+  db: Db,
+  { table, key, dueAt, token: column }: WorkQueue,
+  { id, token, claimSeconds }: { id: number; token: string; claimSeconds: number },
+): Promise<boolean> {
+  return (
+    (await execute(db, `UPDATE ${table} SET ${dueAt} = ${IN_SECONDS} WHERE ${key} = ? AND ${column} = ?`, [claimSeconds, id, token])) === 1
+  );
 }
 
 export interface Backlog {

@@ -2,7 +2,16 @@ import type { IncomingMessage } from 'node:http';
 import type { Request, RequestHandler } from 'express';
 import passport from 'passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { keyOfToken, readTokenKeys, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, tokenClaims, type TokenOfUser, type TokenSettings } from '../modules/accounts';
+import {
+  keyOfToken,
+  readTokenKeys,
+  TOKEN_ALGORITHM,
+  TOKEN_AUDIENCE,
+  TOKEN_ISSUER,
+  tokenClaims,
+  type TokenOfUser,
+  type TokenSettings,
+} from '../modules/accounts';
 
 /**
  * Reads the token of a request. Returns undefined when the request has no token that this control plane signed. It does not check whether
@@ -48,7 +57,8 @@ function createCheck(tokens: TokenSettings): ReadToken {
   const strategy = new Strategy(
     {
       // The types of passport-jwt do not know KeyObject. jsonwebtoken, which receives the key, accepts it.
-      secretOrKeyProvider: (_req: Request, token: string, done: (error: null, key: never) => void) => done(null, keyOfToken(token, keys) as never),
+      secretOrKeyProvider: (_req: Request, token: string, done: (error: null, key: never) => void) =>
+        done(null, keyOfToken(token, keys) as never),
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
       algorithms: [TOKEN_ALGORITHM],
       issuer: TOKEN_ISSUER,
@@ -75,5 +85,7 @@ function createCheck(tokens: TokenSettings): ReadToken {
 
 function toToken(payload: unknown): TokenOfUser | undefined {
   const claims = tokenClaims.safeParse(payload);
-  return claims.success ? { userId: Number(claims.data.sub), tokenId: claims.data.jti, issuedAtSeconds: claims.data.iat, expiresAtSeconds: claims.data.exp } : undefined;
+  return claims.success
+    ? { userId: Number(claims.data.sub), tokenId: claims.data.jti, issuedAtSeconds: claims.data.iat, expiresAtSeconds: claims.data.exp }
+    : undefined;
 }

@@ -80,7 +80,12 @@ export function createApps({ api, readiness }: { api: ApiDeps; readiness: Readin
   const schedule = createHeartbeatSchedule(agentCtx, { intervalSeconds, idleSeconds, heartbeatsPerSecond });
   const heartbeats = createHeartbeatLog({ ...agentCtx, uses: createUseJudge(agentCtx) });
   const workerAuth = createAuthenticator({ ctx: agentCtx, reads: agentCtx.db, sessions: api.sessions }, ctx.tokens);
-  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: workerAuth, fast: fast.workers, refusals }), { ...api, ctx: agentCtx, schedule, heartbeats });
+  addWorkerRoutes(createRouteMaker({ router: routers.workers, registry, auth: workerAuth, fast: fast.workers, refusals }), {
+    ...api,
+    ctx: agentCtx,
+    schedule,
+    heartbeats,
+  });
 
   const pages = [createInstallRouter(settings.publicUrl, settings.management.controlKey), createDocsRouter(generateOpenApi(registry))];
   const full = createListener(api, { db: api.reads, readiness }, [routers.own, routers.workers, ...pages]);

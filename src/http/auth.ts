@@ -18,9 +18,11 @@ type Identify = (req: CallRequest, locals: CallLocals) => Promise<void>;
 export type Authenticator = Record<CallAccess, Identify>;
 
 const NEEDS_LOGIN = 'Log in (`POST /api/login`) and send the token as `Authorization: Bearer …`.';
-const NEEDS_PASSWORD = 'An operator chose the password of this account. Change it first: `orion passwd`, or `POST /api/me/password`. Until then the account can do nothing else.';
-const NEEDS_CREDENTIAL = 'Show the credential that the node got when it registered. If it is lost, register again with a join token. A machine that waited for approval too long is forgotten, and may register anew.';
-const IS_RETIRED = 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.';
+const NEEDS_PASSWORD =
+  'An operator chose the password of this account. Change it first: `orion passwd`, or `POST /api/me/password`. Until then the account can do nothing else.';
+const NEEDS_CREDENTIAL =
+  'Show the credential that the node got when it registered. If it is lost, register again with a join token. A machine that waited for approval too long is forgotten, and may register anew.';
+const IS_RETIRED = "This node was retired. To enrol the machine anew, remove the agent's state directory.";
 
 /** Tokens that one statement looks up at most, when requests arrive together. */
 const LOOKUP_MAX = 64;
@@ -89,7 +91,10 @@ type FindUser = (token: TokenOfUser) => Promise<User | undefined>;
  * before the token arrived.
  */
 function createLookup(db: Knex): FindUser {
-  const lookups = createBatcher<TokenOfUser, User | undefined>({ max: LOOKUP_MAX, work: async (tokens) => fulfilled(await findUsersOfTokens(db, tokens)) });
+  const lookups = createBatcher<TokenOfUser, User | undefined>({
+    max: LOOKUP_MAX,
+    work: async (tokens) => fulfilled(await findUsersOfTokens(db, tokens)),
+  });
   return (token) => lookups.add(token);
 }
 

@@ -32,7 +32,11 @@ export interface Answer {
 }
 
 /** Sends an answer, unless the handler has sent one by itself. `first`: names and values of headers that are not on the response yet. */
-export function sendAnswer(res: CallResponse, { status, body, headers = {}, seal = res.locals.seal }: Answer, first: readonly string[] = []): void {
+export function sendAnswer(
+  res: CallResponse,
+  { status, body, headers = {}, seal = res.locals.seal }: Answer,
+  first: readonly string[] = [],
+): void {
   if (res.headersSent) {
     return;
   }

@@ -14,4 +14,6 @@ export async function count(counter: RateLimiterMySQL, key: string): Promise<Rat
 }
 
 export const tooManyRequests = (waitMs: number): OrionError =>
-  new OrionError('too_many_requests', 'Too many attempts. Wait as long as Retry-After says.', { retryAfterSeconds: Math.max(1, waitMs / 1000) });
+  new OrionError('too_many_requests', 'Too many attempts. Wait as long as Retry-After says.', {
+    retryAfterSeconds: Math.max(1, waitMs / 1000),
+  });

@@ -38,7 +38,10 @@ export function createFastPath(ctx: FastPath): RequestListener {
   };
 }
 
-async function serve(ctx: FastPath, { route, req, res: bare, security }: { route: Route; req: IncomingMessage; res: ServerResponse; security: string[] }): Promise<void> {
+async function serve(
+  ctx: FastPath,
+  { route, req, res: bare, security }: { route: Route; req: IncomingMessage; res: ServerResponse; security: string[] },
+): Promise<void> {
   const startedAt = ctx.clock.monotonicMs();
   const requestId = newRequestId();
   const locals: CallLocals = { requestId };
@@ -71,7 +74,8 @@ export function endAfterThis(res: ServerResponse, stopping: AbortSignal): void {
 }
 
 /** Gives the request the prototype that Express would give it, so that `ip` is the address behind the trusted proxies. */
-const asExpressHasIt = (req: IncomingMessage, app: Express): CallRequest => Object.setPrototypeOf(req, app.request as object) as CallRequest;
+const asExpressHasIt = (req: IncomingMessage, app: Express): CallRequest =>
+  Object.setPrototypeOf(req, app.request as object) as CallRequest;
 
 function isPlainJson(headers: IncomingMessage['headers']): boolean {
   const length = Number(headers['content-length']);

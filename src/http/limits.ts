@@ -39,7 +39,16 @@ const MINUTES_5 = 300;
 /** Creates the rate limits. All replicas share them, because the counters are in the database. They run before any password is hashed. */
 export function createLimits(db: Knex, settings: LimitSettings, clock: Clock): Limits {
   const limit = (name: string, points: number, seconds: number): RateLimiterMySQL =>
-    new RateLimiterMySQL({ storeClient: db, storeType: 'knex', dbName: databaseName(db), tableName: 'rate_limits', tableCreated: true, keyPrefix: name, points, duration: seconds });
+    new RateLimiterMySQL({
+      storeClient: db,
+      storeType: 'knex',
+      dbName: databaseName(db),
+      tableName: 'rate_limits',
+      tableCreated: true,
+      keyPrefix: name,
+      points,
+      duration: seconds,
+    });
   const { loginsPerAddress, loginsPerName, lateLogins, signupsPerAddress, registrationsPerAddress, registrationsPerNode } = settings;
   const byName = createLoginLimit(
     {

@@ -12,7 +12,12 @@ describe('calls of agents while the database refuses connections', () => {
     const find = createNodeFinder({ db, clock: systemClock, logger });
     const call = (at: number): Promise<NodeCaller | undefined> => find({ keyId: `key-${at}`, isFrom: () => true, nonce: undefined });
     const outcomes = await Promise.allSettled(Array.from({ length: 20 }, (_, at) => call(at)));
-    expect(outcomes).toEqual(outcomes.map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'unavailable', isLogged: true, retryAfterSeconds: expect.any(Number) }) })));
+    expect(outcomes).toEqual(
+      outcomes.map(() => ({
+        status: 'rejected',
+        reason: expect.objectContaining({ code: 'unavailable', isLogged: true, retryAfterSeconds: expect.any(Number) }),
+      })),
+    );
     expect(lines).toEqual(['nodes of calls not looked up']);
     await db.destroy();
   });

@@ -52,10 +52,17 @@ const RETRY_WITHIN_SECONDS = 10;
  * answer within 5 s.
  */
 export function createNodeFinder({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): FindNodeCaller {
-  /** Throws `unavailable` with a random retry time, so that agents do not all return at once after an outage. Logs once for all calls of a batch. */
+  /**
+   * Throws `unavailable` with a random retry time, so that agents do not all return at once after an outage. Logs once for all calls of a
+   * batch.
+   */
   const tryLater = (cause: unknown): never => {
     logger.error('nodes of calls not looked up', { error: cause });
-    throw new OrionError('unavailable', 'The database does not answer. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause, isLogged: true });
+    throw new OrionError('unavailable', 'The database does not answer. Try again.', {
+      retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(),
+      cause,
+      isLogged: true,
+    });
   };
   const hints: CallerHints = new Map();
   const lookups = createBatcher<string, Caller | undefined>({

@@ -30,10 +30,16 @@ function toOrionError(error: unknown): OrionError {
     return error;
   }
   if (isDatabaseGone(error)) {
-    return new OrionError('unavailable', 'The database does not answer. Try again, with the same Idempotency-Key if the request had one.', { retryAfterSeconds: 2, cause: error });
+    return new OrionError('unavailable', 'The database does not answer. Try again, with the same Idempotency-Key if the request had one.', {
+      retryAfterSeconds: 2,
+      cause: error,
+    });
   }
   if (isConflict(error)) {
-    return new OrionError('unavailable', 'Others are changing the same thing at this moment, and nothing was done. Try again.', { retryAfterSeconds: 1, cause: error });
+    return new OrionError('unavailable', 'Others are changing the same thing at this moment, and nothing was done. Try again.', {
+      retryAfterSeconds: 1,
+      cause: error,
+    });
   }
   const [code, detail] = faultOfCaller(error) ?? ['internal', 'This is a fault of the service. Report it with the request id.'];
   return new OrionError(code, detail, { cause: error });
@@ -59,14 +65,29 @@ function faultOfCaller(error: unknown): [ErrorCode, string] | undefined {
     return ['invalid_request', 'The path is not valid.'];
   }
   return typeof status === 'number' && status >= 400 && status < 500
-    ? ['invalid_request', 'The request cannot be understood: its body is not what Content-Encoding says, or a header asks for what there is not.']
+    ? [
+        'invalid_request',
+        'The request cannot be understood: its body is not what Content-Encoding says, or a header asks for what there is not.',
+      ]
     : undefined;
 }
 
 /** Sends an error as application/problem+json (RFC 9457), sealed like any answer to an agent. */
-function sendProblem(res: ServerResponse & { locals?: Partial<CallLocals> }, error: OrionError, { requestId, first = [] }: { requestId: string; first?: readonly string[] }): void {
+function sendProblem(
+  res: ServerResponse & { locals?: Partial<CallLocals> },
+  error: OrionError,
+  { requestId, first = [] }: { requestId: string; first?: readonly string[] },
+): void {
   const { status, title } = PROBLEMS[error.code];
-  const problem = { type: `urn:orion:problem:${error.code}`, title, status, code: error.code, detail: error.message, request_id: requestId, ...error.details };
+  const problem = {
+    type: `urn:orion:problem:${error.code}`,
+    title,
+    status,
+    code: error.code,
+    detail: error.message,
+    request_id: requestId,
+    ...error.details,
+  };
   const body = JSON.stringify(problem);
   const headers = [...first, 'Content-Type', 'application/problem+json; charset=utf-8', 'Content-Length', String(Buffer.byteLength(body))];
   if (error.retryAfterSeconds !== undefined) {
@@ -98,7 +119,13 @@ export function answerError(logger: Logger, { req, res, path, first }: FailedCal
   const { requestId, origin } = res.locals;
   const problem = toOrionError(error);
   if (!problem.isLogged && (problem.code === 'internal' || problem.code === 'unavailable')) {
-    logger.error('request failed', { requestId, traceId: origin?.trace?.traceId, method: req.method ?? '', path, error: problem.cause ?? problem });
+    logger.error('request failed', {
+      requestId,
+      traceId: origin?.trace?.traceId,
+      method: req.method ?? '',
+      path,
+      error: problem.cause ?? problem,
+    });
   }
   if (res.headersSent) {
     throw error;
@@ -153,7 +180,12 @@ interface Ending {
 
 function endWithProblem(socket: Duplex, { title, status, code, detail }: Problem, { requestId, retryAfterSeconds }: Ending): void {
   const body = JSON.stringify({ type: `urn:orion:problem:${code}`, title, status, code, detail, request_id: requestId });
-  const head = ['Connection: close', 'Content-Type: application/problem+json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, `X-Request-Id: ${requestId}`];
+  const head = [
+    'Connection: close',
+    'Content-Type: application/problem+json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+  ];
   if (retryAfterSeconds !== undefined) {
     head.push(`Retry-After: ${Math.ceil(retryAfterSeconds)}`);
   }

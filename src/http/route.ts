@@ -16,7 +16,14 @@ import { originOf } from './origin';
 import { refusalOf } from './refusals';
 
 /** The caller of an endpoint, by the endpoint's access. */
-type CallerOf<E extends Endpoint> = { session: Principal; user: Principal; admin: Principal; node: NodeCaller; machine: NodeCaller | undefined; public: undefined }[E['access']];
+type CallerOf<E extends Endpoint> = {
+  session: Principal;
+  user: Principal;
+  admin: Principal;
+  node: NodeCaller;
+  machine: NodeCaller | undefined;
+  public: undefined;
+}[E['access']];
 
 interface RouteInput<E extends Endpoint> {
   body: BodyOf<E>;
@@ -55,7 +62,10 @@ export interface RouteMaker {
    * Adds an endpoint. `guards` are rate limits: they run in Express, after the caller is identified and before validation. `on` and
    * `answer` are two calls, so that the compiler knows the endpoint when it checks the handler.
    */
-  on<E extends Endpoint>(endpoint: E, ...guards: RequestHandler[]): { answer: (handle: (input: RouteInput<E>) => Promise<Answered<E>>) => void };
+  on<E extends Endpoint>(
+    endpoint: E,
+    ...guards: RequestHandler[]
+  ): { answer: (handle: (input: RouteInput<E>) => Promise<Answered<E>>) => void };
 }
 
 interface RouteTargets {
@@ -77,7 +87,11 @@ export function createRouteMaker({ router, registry, auth, fast, refusals }: Rou
         const run: Route['run'] = ({ req, res, body, query, params }) =>
           inCallTrace(about, { req, res }, () => {
             const { principal, caller } = res.locals;
-            const input = { body: parse(endpoint.body, body, 'body'), query: parse(endpoint.query, query, 'query'), params: parse(endpoint.params, params, 'path') };
+            const input = {
+              body: parse(endpoint.body, body, 'body'),
+              query: parse(endpoint.query, query, 'query'),
+              params: parse(endpoint.params, params, 'path'),
+            };
             return handle({ ...input, by: principal ?? caller, req, res } as never) as Promise<Answer>;
           });
         const noteFailure: Route['noteFailure'] = async (error, call) => {
@@ -91,7 +105,8 @@ export function createRouteMaker({ router, registry, auth, fast, refusals }: Rou
           },
           ...guards,
           requireJson(endpoint.body !== undefined),
-          async (req, res) => sendAnswer(res as never, await run({ req, res: res as never, body: req.body, query: req.query, params: req.params })),
+          async (req, res) =>
+            sendAnswer(res as never, await run({ req, res: res as never, body: req.body, query: req.query, params: req.params })),
         ];
         router[endpoint.method](endpoint.path.replace(/\{(\w+)\}/g, ':$1'), ...handlers, passOn(noteFailure));
         if (endpoint.fast && guards.length > 0) {
@@ -116,7 +131,11 @@ function aboutSpansOf({ method, path }: Endpoint): AboutSpans {
 }
 
 /** Runs a call as a trace of its own, or as a part of the trace that its caller names in the header `traceparent` (W3C Trace Context). */
-function inCallTrace({ name, attributes }: AboutSpans, { req, res }: Pick<RawCall, 'req' | 'res'>, handle: () => Promise<Answer>): Promise<Answer> {
+function inCallTrace(
+  { name, attributes }: AboutSpans,
+  { req, res }: Pick<RawCall, 'req' | 'res'>,
+  handle: () => Promise<Answer>,
+): Promise<Answer> {
   const parent = parseTraceparent(req.headers['traceparent']);
   return inTrace(name, { kind: SpanKind.SERVER, attributes, origin: originOf(req, res.locals), parent }, async () => {
     res.locals.origin = currentOrigin();
@@ -156,7 +175,9 @@ function isIllFormed(value: unknown): boolean {
   if (typeof value === 'string') {
     return HALF_A_PAIR.test(value);
   }
-  return typeof value === 'object' && value !== null && Object.entries(value).some(([name, item]) => isIllFormed(name) || isIllFormed(item));
+  return (
+    typeof value === 'object' && value !== null && Object.entries(value).some(([name, item]) => isIllFormed(name) || isIllFormed(item))
+  );
 }
 
 /** Validates a value and returns the result of its schema. Throws invalid_request. */
@@ -190,7 +211,12 @@ function document(registry: OpenAPIRegistry, spec: Endpoint): void {
     description: `Problem (${status})`,
     content: { 'application/problem+json': { schema: problem } },
   });
-  const usual = [400, ...(spec.access === 'public' || spec.access === 'machine' ? [] : [401]), ...(spec.access === 'user' || spec.access === 'admin' ? [403] : []), ...(spec.problems ?? [])];
+  const usual = [
+    400,
+    ...(spec.access === 'public' || spec.access === 'machine' ? [] : [401]),
+    ...(spec.access === 'user' || spec.access === 'admin' ? [403] : []),
+    ...(spec.problems ?? []),
+  ];
   registry.registerPath({
     method: spec.method,
     path: spec.path,

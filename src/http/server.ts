@@ -48,7 +48,13 @@ export function listen(app: RequestListener, { host, port, setting, clock }: Lis
     const server = createServer({ connectionsCheckingInterval: CHECK_MS }, app);
     server.maxConnections = MAX_CONNECTIONS;
     const fail = (error: NodeJS.ErrnoException): void =>
-      reject(error.code === 'EADDRINUSE' ? new Error(`${setting}: another process of this machine listens on ${host}:${port}. Give each process a port of its own.`, { cause: error }) : error);
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`${setting}: another process of this machine listens on ${host}:${port}. Give each process a port of its own.`, {
+              cause: error,
+            })
+          : error,
+      );
     server.once('error', fail);
     server.listen(port, host, () => {
       server.off('error', fail);
@@ -58,7 +64,11 @@ export function listen(app: RequestListener, { host, port, setting, clock }: Lis
       server.keepAliveTimeout = 65_000;
       server.on('clientError', answerUnreadable);
       const address = server.address();
-      resolve({ server, port: typeof address === 'object' && address ? address.port : port, close: (options) => close(server, clock, options) });
+      resolve({
+        server,
+        port: typeof address === 'object' && address ? address.port : port,
+        close: (options) => close(server, clock, options),
+      });
     });
   });
 }

@@ -38,6 +38,11 @@ describe('the ranges under which an address is counted', () => {
   });
 
   it('have an IPv4 address in them only for what is one', () => {
-    expect([withoutMapping('::ffff:7f00:1'), withoutMapping('::1'), withoutMapping('::192.0.2.7'), withoutMapping('1.2.3.4')]).toEqual(['127.0.0.1', '::1', '::192.0.2.7', '1.2.3.4']);
+    expect([withoutMapping('::ffff:7f00:1'), withoutMapping('::1'), withoutMapping('::192.0.2.7'), withoutMapping('1.2.3.4')]).toEqual([
+      '127.0.0.1',
+      '::1',
+      '::192.0.2.7',
+      '1.2.3.4',
+    ]);
   });
 });

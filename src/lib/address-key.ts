@@ -32,7 +32,12 @@ export function rangesOf(address: string): [AddressRange, ...AddressRange[]] {
 /** Converts an IPv4-mapped IPv6 address in any notation to the IPv4 address. Returns any other text unchanged. */
 export function withoutMapping(address: string): string {
   const mapped = isIPv6(address) ? MAPPED.exec(hextetsOf(address).join(':')) : null;
-  return mapped ? mapped.slice(1).map((byte) => parseInt(byte, 16)).join('.') : address;
+  return mapped
+    ? mapped
+        .slice(1)
+        .map((byte) => parseInt(byte, 16))
+        .join('.')
+    : address;
 }
 
 /** Returns the eight groups of an IPv6 address, four digits each (RFC 4291, section 2.2). */
@@ -43,7 +48,8 @@ function hextetsOf(address: string): string[] {
   return all.map((group) => group.padStart(4, '0'));
 }
 
-const groupsOf = (text: string): string[] => (text === '' ? [] : text.split(':').flatMap((group) => (isIPv4(group) ? hextetsOfIPv4(group) : [group])));
+const groupsOf = (text: string): string[] =>
+  text === '' ? [] : text.split(':').flatMap((group) => (isIPv4(group) ? hextetsOfIPv4(group) : [group]));
 
 function hextetsOfIPv4(address: string): string[] {
   const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number);

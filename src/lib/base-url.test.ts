@@ -11,8 +11,28 @@ describe('the base URL of a server', () => {
   ])('%s is %s', (text, url) => expect(parseBaseUrl(text)).toBe(url));
 
   it.each([
-    '', 'orion.example', 'ftp://orion.example', 'https://', 'https://orion.example/', 'https://orion.example/path', 'https://u:p@orion.example', 'https://orion.example?x', 'https://-a', 'https://a:99999',
-    "https://a'; id; '", 'https://$(id)', 'https://`id`', 'https://a b', 'https://a\nb', 'https://a\n', 'https://a"', 'https://a;b', 'https://a|b', 'https://a\\b', 'https://a#b', 'https://[id]',
+    '',
+    'orion.example',
+    'ftp://orion.example',
+    'https://',
+    'https://orion.example/',
+    'https://orion.example/path',
+    'https://u:p@orion.example',
+    'https://orion.example?x',
+    'https://-a',
+    'https://a:99999',
+    "https://a'; id; '",
+    'https://$(id)',
+    'https://`id`',
+    'https://a b',
+    'https://a\nb',
+    'https://a\n',
+    'https://a"',
+    'https://a;b',
+    'https://a|b',
+    'https://a\\b',
+    'https://a#b',
+    'https://[id]',
   ])('%j is none', (text) => expect(parseBaseUrl(text)).toBeUndefined());
 
   it('never holds what a shell would mind', () => {

@@ -22,7 +22,9 @@ function aBatcher({ max = 10, lanes = 1 } = {}) {
       if (items.includes(0)) {
         throw new Error('the batch failed');
       }
-      return items.map((item) => (item < 0 ? { status: 'rejected', reason: new Error(`${item} failed`) } : { status: 'fulfilled', value: item * 2 }));
+      return items.map((item) =>
+        item < 0 ? { status: 'rejected', reason: new Error(`${item} failed`) } : { status: 'fulfilled', value: item * 2 },
+      );
     },
   });
   const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -87,7 +89,10 @@ describe('a batcher', () => {
     expect(batches).toEqual([[2, 4]]);
     all.push(add(3));
     await tick();
-    expect(batches).toEqual([[2, 4], [1, 3]]);
+    expect(batches).toEqual([
+      [2, 4],
+      [1, 3],
+    ]);
     all.push(add(6));
     await finish();
     expect(batches).toHaveLength(2);
@@ -129,11 +134,14 @@ describe('a batcher', () => {
     await tick();
     all.push(add(3));
     await tick();
-    expect(batches.slice(4)).toEqual([[2, 4], [1, 3]]);
+    expect(batches.slice(4)).toEqual([
+      [2, 4],
+      [1, 3],
+    ]);
     expect(patience).toHaveLength(0);
   });
 
-  it('one owner\'s are in one batch at a time, in order; others pass by', async () => {
+  it("one owner's are in one batch at a time, in order; others pass by", async () => {
     const { batches, add, finish, tick } = aBatcher({ max: 5, lanes: 2 });
     const all = [1, 5, 3].map((item) => add(item));
     await tick();
@@ -149,7 +157,7 @@ describe('a batcher', () => {
     expect(await Promise.all(all)).toEqual([2, 10, 6, 4]);
   });
 
-  it('one failure is the caller\'s own; the failure of the work is that of its batch, and the next batch goes on', async () => {
+  it("one failure is the caller's own; the failure of the work is that of its batch, and the next batch goes on", async () => {
     const { add, finish } = aBatcher();
     const outcomes = Promise.allSettled([add(1), add(-2), add(3)]);
     await finish();
@@ -164,11 +172,18 @@ describe('a batcher', () => {
 });
 
 describe('a batcher with a window', () => {
-  const aWindow = (max: number, work: (items: number[]) => Promise<number[]>): { add: (item: number) => Promise<number>; close: () => void; seen: number[][] } => {
+  const aWindow = (
+    max: number,
+    work: (items: number[]) => Promise<number[]>,
+  ): { add: (item: number) => Promise<number>; close: () => void; seen: number[][] } => {
     const timers: (() => void)[] = [];
     const seen: number[][] = [];
     const clock = { after: (_ms: number, act: () => void) => (timers.push(act), () => void timers.splice(timers.indexOf(act), 1)) };
-    const { add } = createBatcher<number, number>({ window: { ms: 50, clock }, max, work: async (items) => (seen.push(items), fulfilled(await work(items))) });
+    const { add } = createBatcher<number, number>({
+      window: { ms: 50, clock },
+      max,
+      work: async (items) => (seen.push(items), fulfilled(await work(items))),
+    });
     return { add, close: () => timers.shift()?.(), seen };
   };
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -193,7 +208,10 @@ describe('a batcher with a window', () => {
     expect(seen).toEqual([[1, 2]]);
     finish();
     await turn();
-    expect(seen).toEqual([[1, 2], [3, 4]]);
+    expect(seen).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
     finish();
     await turn();
     expect(seen).toHaveLength(2);

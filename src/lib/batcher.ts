@@ -40,7 +40,14 @@ interface Waiting<T, R> {
  * With `lanes`, a further batch starts beside the running ones when it is full. It also starts when it is as large as the smallest of them,
  * because a few items cost nearly as much as many. And it starts when its patience is over, because a running batch may hang.
  */
-export function createBatcher<T, R>({ max, weightOf = () => 1, window, lanes, ownerOf = (item) => item, work }: BatcherOptions<T, R>): Batcher<T, R> {
+export function createBatcher<T, R>({
+  max,
+  weightOf = () => 1,
+  window,
+  lanes,
+  ownerOf = (item) => item,
+  work,
+}: BatcherOptions<T, R>): Batcher<T, R> {
   const queue = createQueue<T, R>({ max, weightOf, ownerOf });
   let isStarting = false;
   let stopWaiting: (() => void) | undefined;

@@ -43,12 +43,19 @@ export function parseAuthorization(header: string | undefined): ShownMac | undef
 
 export const isCallOf = (credentialHash: string, call: MacCall, mac: string): boolean => isSame(macOfCall(credentialHash, call), mac);
 
-export const createSeal = (credentialHash: string, nonce: string): Seal => (status, text) => macOf(credentialHash, `answer v1\n${nonce}\n${status}\n`, text);
+export const createSeal =
+  (credentialHash: string, nonce: string): Seal =>
+  (status, text) =>
+    macOf(credentialHash, `answer v1\n${nonce}\n${status}\n`, text);
 
-export const isSealed = (credential: string, { nonce, status, text }: { nonce: string; status: number; text: string }, mac: string): boolean =>
-  isSame(createSeal(sha256(credential), nonce)(status, text), mac);
+export const isSealed = (
+  credential: string,
+  { nonce, status, text }: { nonce: string; status: number; text: string },
+  mac: string,
+): boolean => isSame(createSeal(sha256(credential), nonce)(status, text), mac);
 
-const macOfCall = (credentialHash: string, { method, path, nonce, body }: MacCall): string => macOf(credentialHash, `call v1\n${method}\n${path}\n${nonce}\n`, body);
+const macOfCall = (credentialHash: string, { method, path, nonce, body }: MacCall): string =>
+  macOf(credentialHash, `call v1\n${method}\n${path}\n${nonce}\n`, body);
 
 const macOf = (credentialHash: string, head: string, body: Buffer | string): string =>
   createHmac('sha256', Buffer.from(credentialHash, 'hex')).update(`orion ${head}`).update(body).digest('base64url');

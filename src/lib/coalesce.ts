@@ -11,10 +11,15 @@ export function coalesce<K, T>(work: (key: K) => Promise<T>): (key: K) => Promis
     return run;
   };
   const wait = (key: K, current: Promise<T>): Promise<T> => {
-    const next = current.then(() => undefined, () => undefined).then(() => {
-      waiting.delete(key);
-      return start(key);
-    });
+    const next = current
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .then(() => {
+        waiting.delete(key);
+        return start(key);
+      });
     waiting.set(key, next);
     return next;
   };

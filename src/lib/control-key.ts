@@ -20,7 +20,8 @@ export const textToSign = (context: ControlContext, text: string): Buffer => Buf
  * Returns the text that is signed in the answer to an enrolment: both public keys of the key agreement, and the challenge that makes them
  * new.
  */
-export const registrationText = ({ challenge, agentKey, serverKey }: { challenge: string; agentKey: string; serverKey: string }): string => `${challenge}\n${agentKey}\n${serverKey}`;
+export const registrationText = ({ challenge, agentKey, serverKey }: { challenge: string; agentKey: string; serverKey: string }): string =>
+  `${challenge}\n${agentKey}\n${serverKey}`;
 
 const FINGERPRINT = /^[\w-]{43}$/;
 /** Beginning of an Ed25519 public key in SSH format. The key is its type and 32 bytes, each with its length before it (RFC 8709). */
@@ -31,7 +32,11 @@ export const controlFingerprint = (publicKey: string): string => createHash('sha
 
 /** Parses a fingerprint that a person or `ssh-keygen -l` wrote (`SHA256:…`). Undefined: the text is no fingerprint. */
 export function parseControlFingerprint(text: string): string | undefined {
-  const fingerprint = text.trim().replace(/^SHA256:/, '').replaceAll('+', '-').replaceAll('/', '_');
+  const fingerprint = text
+    .trim()
+    .replace(/^SHA256:/, '')
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
   return FINGERPRINT.test(fingerprint) ? fingerprint : undefined;
 }
 

@@ -32,7 +32,8 @@ export function parseJoinToken(text: string): JoinTokenParts | undefined {
 /** Returns the key that the control plane stores for a token's secret. It verifies proofs and cannot make them. 43 characters. */
 export const joinPublicKey = (secret: string): string => rawPublicKey(createPublicKey(keyOf(secret))).toString('base64url');
 
-export const proveJoinToken = (secret: string, body: Buffer): string => `${sha256(secret)}:${sign(null, toSign(body), keyOf(secret)).toString('base64url')}`;
+export const proveJoinToken = (secret: string, body: Buffer): string =>
+  `${sha256(secret)}:${sign(null, toSign(body), keyOf(secret)).toString('base64url')}`;
 
 export function parseJoinProof(header: string): JoinProof | undefined {
   const [, id, signature] = PROOF.exec(header) ?? [];

@@ -21,20 +21,22 @@ const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3, s
 export type LogSink = (level: LogLevel, message: string, fields: LogFields) => void;
 
 /**
- * Creates a logger over a sink. Each line has the ids of the request and the trace that it belongs to (lib/origin), unless a field with that
- * name is given. Fields pass through redaction, and errors become plain objects. Logging never throws: fields that cannot be logged are
- * replaced by the reason.
+ * Creates a logger over a sink. Each line has the ids of the request and the trace that it belongs to (lib/origin), unless a field with
+ * that name is given. Fields pass through redaction, and errors become plain objects. Logging never throws: fields that cannot be logged
+ * are replaced by the reason.
  */
 export function createLogger(level: LogLevel, sink: LogSink, base: LogFields = {}): Logger {
-  const at = (lineLevel: LogLevel) => (message: string, fields: LogFields = {}) => {
-    if (RANK[lineLevel] >= RANK[level]) {
-      try {
-        sink(lineLevel, message, redact({ ...currentIds(), ...base, ...fields }) as LogFields);
-      } catch (error) {
-        sink(lineLevel, message, { ...currentIds(), ...base, unloggable: String(error) });
+  const at =
+    (lineLevel: LogLevel) =>
+    (message: string, fields: LogFields = {}) => {
+      if (RANK[lineLevel] >= RANK[level]) {
+        try {
+          sink(lineLevel, message, redact({ ...currentIds(), ...base, ...fields }) as LogFields);
+        } catch (error) {
+          sink(lineLevel, message, { ...currentIds(), ...base, unloggable: String(error) });
+        }
       }
-    }
-  };
+    };
   return {
     debug: at('debug'),
     info: at('info'),

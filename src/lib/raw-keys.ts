@@ -9,7 +9,8 @@ const KEY_BYTES = 32;
 /** Returns the 32 bytes of a public key of either curve. */
 export const rawPublicKey = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki' }).subarray(-KEY_BYTES);
 
-export const ed25519Private = (seed: Buffer): KeyObject => createPrivateKey({ key: whole(PRIVATE_ED25519, seed), format: 'der', type: 'pkcs8' });
+export const ed25519Private = (seed: Buffer): KeyObject =>
+  createPrivateKey({ key: whole(PRIVATE_ED25519, seed), format: 'der', type: 'pkcs8' });
 export const ed25519Public = (raw: Buffer): KeyObject => createPublicKey({ key: whole(PUBLIC_ED25519, raw), format: 'der', type: 'spki' });
 export const x25519Public = (raw: Buffer): KeyObject => createPublicKey({ key: whole(PUBLIC_X25519, raw), format: 'der', type: 'spki' });
 

@@ -25,7 +25,10 @@ describe('recent log lines', () => {
 
   it('are bounded, whatever is logged', () => {
     const recent = createRecentLogs(clock);
-    const logger = createLogger('info', recent.keep(() => undefined));
+    const logger = createLogger(
+      'info',
+      recent.keep(() => undefined),
+    );
     for (let n = 0; n < 1_000; n += 1) {
       logger.error('flood', { n, text: 'x'.repeat(20_000) });
     }

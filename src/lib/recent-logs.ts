@@ -29,7 +29,11 @@ export function createRecentLogs(clock: Pick<Clock, 'now' | 'monotonicMs'>): Rec
   let first = 0;
   let characters = 0;
   const dropOld = (): void => {
-    for (let oldest = lines[first]; oldest && (clock.monotonicMs() - oldest.atMs > WINDOW_MS || characters > MAX_CHARACTERS); oldest = lines[first]) {
+    for (
+      let oldest = lines[first];
+      oldest && (clock.monotonicMs() - oldest.atMs > WINDOW_MS || characters > MAX_CHARACTERS);
+      oldest = lines[first]
+    ) {
       characters -= oldest.text.length;
       first += 1;
     }

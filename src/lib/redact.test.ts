@@ -9,27 +9,51 @@ const pem = '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE
 const jwt = `eyJhbGciOiJI.${'a'.repeat(20)}.${'b'.repeat(20)}`;
 
 describe('redaction', () => {
-  it.each(['password', 'PASSWORD', 'newPassword', 'passphrase', 'client_secret', 'joinToken', 'credential', 'Authorization', 'set-cookie', 'privateKey', 'private_key', 'jwt'])(
-    'R44: masks whatever a field named %s holds', (name) => {
-      expect(redact({ [name]: 'hunter2', list: [{ [name]: { deep: 'hunter2' } }] })).toEqual({ [name]: '[redacted]', list: [{ [name]: '[redacted]' }] });
-    },
-  );
+  it.each([
+    'password',
+    'PASSWORD',
+    'newPassword',
+    'passphrase',
+    'client_secret',
+    'joinToken',
+    'credential',
+    'Authorization',
+    'set-cookie',
+    'privateKey',
+    'private_key',
+    'jwt',
+  ])('R44: masks whatever a field named %s holds', (name) => {
+    expect(redact({ [name]: 'hunter2', list: [{ [name]: { deep: 'hunter2' } }] })).toEqual({
+      [name]: '[redacted]',
+      list: [{ [name]: '[redacted]' }],
+    });
+  });
 
   it('R44: leaves names that only look like it', () => {
     const fields = { tokenId: 7, claimToken: 'abc', tokensUsed: 3, join_token_id: 1, password: null, secret: undefined };
     expect(redact(fields)).toEqual(fields);
   });
 
-  it.each([['a JWT', jwt], ['a join token', randomSecret('orion_join_')], ['a node credential', randomSecret('orion_node_')], ['a private key', pem], ['half of a private key', pem.slice(0, 40)], ['a crypt hash', crypt], ['an argon2 hash', `$argon2id$v=19$m=19456,t=2,p=1$${'x'.repeat(40)}`]])(
-    'R44: masks %s wherever it stands', (_what, secret) => {
-      expect(redactText(`before ${secret} after`)).not.toContain(secret.slice(0, 30));
-      expect(JSON.stringify(redact({ note: [`x=${secret}`], error: new Error(secret, { cause: new Error(secret) }) }))).not.toContain(secret.slice(-12));
-    },
-  );
+  it.each([
+    ['a JWT', jwt],
+    ['a join token', randomSecret('orion_join_')],
+    ['a node credential', randomSecret('orion_node_')],
+    ['a private key', pem],
+    ['half of a private key', pem.slice(0, 40)],
+    ['a crypt hash', crypt],
+    ['an argon2 hash', `$argon2id$v=19$m=19456,t=2,p=1$${'x'.repeat(40)}`],
+  ])('R44: masks %s wherever it stands', (_what, secret) => {
+    expect(redactText(`before ${secret} after`)).not.toContain(secret.slice(0, 30));
+    expect(JSON.stringify(redact({ note: [`x=${secret}`], error: new Error(secret, { cause: new Error(secret) }) }))).not.toContain(
+      secret.slice(-12),
+    );
+  });
 
   it('flattens errors with their code and cause', () => {
     const error = Object.assign(new Error('outer', { cause: new Error('inner') }), { code: 'ECONNRESET' });
-    expect(redact({ error })).toMatchObject({ error: { name: 'Error', message: 'outer', code: 'ECONNRESET', cause: { message: 'inner' } } });
+    expect(redact({ error })).toMatchObject({
+      error: { name: 'Error', message: 'outer', code: 'ECONNRESET', cause: { message: 'inner' } },
+    });
   });
 
   it('ends on cycles and on any depth', () => {
@@ -42,9 +66,11 @@ describe('redaction', () => {
   });
 
   it('gives something that JSON can say for anything, without touching it', () => {
-    fc.assert(fc.property(fc.anything({ withBigInt: true, withDate: true, withNullPrototype: true }), (value) => {
-      expect(() => JSON.stringify(redact(value))).not.toThrow();
-    }));
+    fc.assert(
+      fc.property(fc.anything({ withBigInt: true, withDate: true, withNullPrototype: true }), (value) => {
+        expect(() => JSON.stringify(redact(value))).not.toThrow();
+      }),
+    );
     const given = { password: 'x', at: new Date(0) };
     expect(redact(given)).toEqual({ password: '[redacted]', at: new Date(0) });
     expect(given.password).toBe('x');
@@ -58,6 +84,9 @@ describe('the log', () => {
     logger.debug('unseen');
     logger.info('seen', { password: 'x' });
     logger.error('bad');
-    expect(lines).toEqual([['info', 'seen', { role: 'api', nodeId: 3, password: '[redacted]' }], ['error', 'bad', { role: 'api', nodeId: 3 }]]);
+    expect(lines).toEqual([
+      ['info', 'seen', { role: 'api', nodeId: 3, password: '[redacted]' }],
+      ['error', 'bad', { role: 'api', nodeId: 3 }],
+    ]);
   });
 });

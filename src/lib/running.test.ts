@@ -32,7 +32,8 @@ function createManualClock(): Clock & { pauses: number[]; wake(): void } {
   };
 }
 
-const loopOf = (clock: Clock, pass: (signal: AbortSignal) => Promise<PassResult>): Loop => createLoop({ name: 'test', intervalMs: 1000, clock, logger: silentLogger, pass });
+const loopOf = (clock: Clock, pass: (signal: AbortSignal) => Promise<PassResult>): Loop =>
+  createLoop({ name: 'test', intervalMs: 1000, clock, logger: silentLogger, pass });
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('a loop', () => {
@@ -105,7 +106,14 @@ describe('a loop', () => {
     let fail = true;
     const told: string[] = [];
     const pass = (): Promise<PassResult> => (fail ? Promise.reject(new Error('no')) : Promise.resolve('done'));
-    const loop = createLoop({ name: 'test', intervalMs: 10, clock, logger: silentLogger, pass, onPass: (outcome) => void told.push(outcome) });
+    const loop = createLoop({
+      name: 'test',
+      intervalMs: 10,
+      clock,
+      logger: silentLogger,
+      pass,
+      onPass: (outcome) => void told.push(outcome),
+    });
     loop.start();
     for (let n = 1; n <= 8; n += 1) {
       await eventually(() => clock.pauses.length === n, { what: `pause ${n}` });
@@ -144,7 +152,11 @@ describe('a pool of work', () => {
   it('has room for its size, survives a task that throws, and tells when it has room again', async () => {
     const errors: string[] = [];
     let roomAgain = 0;
-    const pool = createWorkPool(2, createLogger('error', (_level, message) => void errors.push(message)), () => void (roomAgain += 1));
+    const pool = createWorkPool(
+      2,
+      createLogger('error', (_level, message) => void errors.push(message)),
+      () => void (roomAgain += 1),
+    );
     let finish: () => void = () => undefined;
     void pool.start(() => new Promise((resolve) => (finish = resolve)));
     expect(pool.room()).toBe(1);
@@ -201,7 +213,8 @@ describe('a deadline', () => {
 
   it('tells the work, and passes on an abort from above, also one from before', async () => {
     let reason: unknown;
-    const listening = (signal: AbortSignal): Promise<never> => new Promise(() => signal.addEventListener('abort', () => void (reason = signal.reason)));
+    const listening = (signal: AbortSignal): Promise<never> =>
+      new Promise(() => signal.addEventListener('abort', () => void (reason = signal.reason)));
     await expect(withDeadline(10, listening)).rejects.toBeInstanceOf(DeadlineError);
     expect(reason).toBeInstanceOf(DeadlineError);
     const parent = new AbortController();

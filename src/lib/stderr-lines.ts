@@ -8,7 +8,8 @@ export const stderrLines = (): LineWriter => (writer ??= openStderr());
 function openStderr(): LineWriter {
   letTerminalStandStill();
   return createLineWriter(process.stderr, (lines) =>
-    JSON.stringify({ timestamp: new Date().toISOString(), level: 'warn', message: 'log lines lost', lines }));
+    JSON.stringify({ timestamp: new Date().toISOString(), level: 'warn', message: 'log lines lost', lines }),
+  );
 }
 
 /**

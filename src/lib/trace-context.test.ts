@@ -14,8 +14,17 @@ describe('a traceparent', () => {
   });
 
   it.each([
-    undefined, ['a list'], '', 'x', `00-${TRACE}-${SPAN}`, `ff-${TRACE}-${SPAN}-01`, `00-${TRACE.toUpperCase()}-${SPAN}-01`, `00-${'0'.repeat(32)}-${SPAN}-01`,
-    `00-${TRACE}-${'0'.repeat(16)}-01`, `00-${TRACE}-${SPAN}-01-more`, `00-${TRACE}-${SPAN}-01\nforged`,
+    undefined,
+    ['a list'],
+    '',
+    'x',
+    `00-${TRACE}-${SPAN}`,
+    `ff-${TRACE}-${SPAN}-01`,
+    `00-${TRACE.toUpperCase()}-${SPAN}-01`,
+    `00-${'0'.repeat(32)}-${SPAN}-01`,
+    `00-${TRACE}-${'0'.repeat(16)}-01`,
+    `00-${TRACE}-${SPAN}-01-more`,
+    `00-${TRACE}-${SPAN}-01\nforged`,
   ])('R40: is ignored when it is not valid: %j', (text) => {
     expect(parseTraceparent(text)).toBeUndefined();
   });

@@ -11,9 +11,9 @@ import { currentSpan, recordSpansWith } from './trace';
 const WARN_EVERY_MS = 60_000;
 
 /**
- * Sends the spans of this process to a receiver of OTLP over HTTP, as the standard variables `OTEL_*` say. No caller waits for the receiver:
- * finished spans wait in a queue (OTEL_BSP_MAX_QUEUE_SIZE, 2048 by default), and the queue drops what does not fit. Only a process that
- * exports spans imports this file. Returns a function that sends the last spans.
+ * Sends the spans of this process to a receiver of OTLP over HTTP, as the standard variables `OTEL_*` say. No caller waits for the
+ * receiver: finished spans wait in a queue (OTEL_BSP_MAX_QUEUE_SIZE, 2048 by default), and the queue drops what does not fit. Only a
+ * process that exports spans imports this file. Returns a function that sends the last spans.
  */
 export function exportTraces(roles: readonly string[], logger: Pick<Logger, 'warn'>): () => Promise<void> {
   warnOfFailures(logger);
@@ -21,7 +21,10 @@ export function exportTraces(roles: readonly string[], logger: Pick<Logger, 'war
     .merge(resourceFromAttributes({ 'service.name': `orion-${roles.join('-')}`, 'process.pid': process.pid }))
     .merge(detectResources({ detectors: [envDetector] }));
   // The timers and the sockets of the exporter are a part of no call.
-  const provider = withOrigin(null, () => new BasicTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())] }));
+  const provider = withOrigin(
+    null,
+    () => new BasicTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())] }),
+  );
   recordSpansWith(provider.getTracer('orion'));
   subscribe('orion:step', (reached) => currentSpan()?.addEvent((reached as { step: string }).step));
   return () => {
@@ -39,5 +42,8 @@ function warnOfFailures(logger: Pick<Logger, 'warn'>): void {
     }
   };
   const ignore = (): void => undefined;
-  diag.setLogger({ error: warn, warn, info: ignore, debug: ignore, verbose: ignore }, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+  diag.setLogger(
+    { error: warn, warn, info: ignore, debug: ignore, verbose: ignore },
+    { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
+  );
 }

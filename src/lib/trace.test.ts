@@ -20,7 +20,11 @@ const ID = expect.stringMatching(/^[\da-f]{32}$/);
 
 describe('a log line', () => {
   it('R40: has the ids of its call, without an SDK, and no ids outside of a call', async () => {
-    expect(await lineOf((work) => inTrace('POST /api/rent', { origin: CALL }, work))).toEqual({ role: 'api', requestId: 'request-1', traceId: ID });
+    expect(await lineOf((work) => inTrace('POST /api/rent', { origin: CALL }, work))).toEqual({
+      role: 'api',
+      requestId: 'request-1',
+      traceId: ID,
+    });
     expect(await lineOf((work) => work())).toEqual({ role: 'api' });
   });
 
@@ -32,10 +36,12 @@ describe('a log line', () => {
 
   it('R40: of later work has the request of the act that ordered it, both trace ids, and a trace of its own', async () => {
     let cause: Cause = causeOf(null);
-    const first = await lineOf((work) => inTrace('POST /api/rent', { origin: CALL }, () => {
-      cause = causeOf();
-      return work();
-    }));
+    const first = await lineOf((work) =>
+      inTrace('POST /api/rent', { origin: CALL }, () => {
+        cause = causeOf();
+        return work();
+      }),
+    );
     const later = await lineOf((work) => inTrace('placement', { causes: [cause] }, work));
     expect(later).toEqual({ role: 'api', requestId: 'request-1', traceId: ID, causeTraceId: first['traceId'] });
     expect(later['traceId']).not.toBe(first['traceId']);

@@ -31,7 +31,10 @@ export function recordSpansWith(other: Tracer | undefined): void {
   tracer = other;
 }
 
-/** Runs `work` as a trace of its own, or as a part of the trace of a caller. Its log lines have the id of the trace, with and without an SDK. */
+/**
+ * Runs `work` as a trace of its own, or as a part of the trace of a caller. Its log lines have the id of the trace, with and without an
+ * SDK.
+ */
 export function inTrace<T>(name: string, options: TraceOptions, work: () => Promise<T>): Promise<T> {
   const span = tracer && startTrace(tracer, name, options);
   return withOrigin(new Act(originIn(options), span?.spanContext() ?? options.parent), () => (span ? record(span, work) : work()));
@@ -66,7 +69,14 @@ function startTrace(by: Tracer, name: string, { kind = SpanKind.INTERNAL, attrib
 /** Work for several acts has the ids of none of them. */
 function originIn({ origin, causes }: TraceOptions): Origin {
   const cause = causes?.length === 1 ? causes[0] : undefined;
-  return origin ?? { requestId: cause?.requestId ?? undefined, address: undefined, tokenId: undefined, causeTraceId: parseTraceparent(cause?.traceparent)?.traceId };
+  return (
+    origin ?? {
+      requestId: cause?.requestId ?? undefined,
+      address: undefined,
+      tokenId: undefined,
+      causeTraceId: parseTraceparent(cause?.traceparent)?.traceId,
+    }
+  );
 }
 
 /** Runs `work` as a span of the current trace. Outside of a trace it runs `work` alone, so that idle loops make no spans. */
@@ -91,7 +101,8 @@ export function currentSpan(): Pick<Span, 'addEvent' | 'setAttributes'> | undefi
   return context && open.get(context);
 }
 
-const contextOf = (context: TraceContext | undefined): typeof ROOT_CONTEXT => (context ? trace.setSpanContext(ROOT_CONTEXT, context) : ROOT_CONTEXT);
+const contextOf = (context: TraceContext | undefined): typeof ROOT_CONTEXT =>
+  context ? trace.setSpanContext(ROOT_CONTEXT, context) : ROOT_CONTEXT;
 
 async function record<T>(span: Span, work: () => Promise<T>): Promise<T> {
   open.set(span.spanContext(), span);

@@ -15,13 +15,22 @@ const at = (seconds: number): Date => new Date(seconds * 1000);
 
 /** The moves that a probe may cause. */
 const { answer, stayUnknown, fail, die, quarantine } = NODE_MOVES;
-const isMove = (from: NodeStatus, to: NodeStatus): boolean => [answer, stayUnknown, fail, die, quarantine].some((move: Move) => move.from.includes(from) && move.to === to);
+const isMove = (from: NodeStatus, to: NodeStatus): boolean =>
+  [answer, stayUnknown, fail, die, quarantine].some((move: Move) => move.from.includes(from) && move.to === to);
 
 describe('the health of a node, through any history', () => {
   const outcome = fc.constantFrom<ProbeOutcome>('ok', 'failed', 'failed', 'host_key_changed');
   const step = fc.record({ outcome, seconds: fc.nat(100), outage: fc.boolean() });
-  const start: fc.Arbitrary<HealthState> = fc.record({ status: fc.constantFrom<NodeStatus>('unknown', 'alive', 'suspect', 'dead'), failures: fc.nat(5), firstFailedAt: fc.option(fc.nat(100).map(at)) });
-  const policies = fc.record({ deadAfterFailures: fc.integer({ min: 1, max: 6 }), intervalSeconds: fc.integer({ min: 1, max: 100 }), suspectIntervalSeconds: fc.integer({ min: 1, max: 100 }) });
+  const start: fc.Arbitrary<HealthState> = fc.record({
+    status: fc.constantFrom<NodeStatus>('unknown', 'alive', 'suspect', 'dead'),
+    failures: fc.nat(5),
+    firstFailedAt: fc.option(fc.nat(100).map(at)),
+  });
+  const policies = fc.record({
+    deadAfterFailures: fc.integer({ min: 1, max: 6 }),
+    intervalSeconds: fc.integer({ min: 1, max: 100 }),
+    suspectIntervalSeconds: fc.integer({ min: 1, max: 100 }),
+  });
 
   it('R20: makes only the moves that are drawn, dies once a death, and is always looked at again', () => {
     fc.assert(
@@ -67,19 +76,32 @@ describe('limits and pauses', () => {
       }
     };
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 8784 }), fc.double({ min: 0, max: 4e7, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (hours, seconds, part) => {
-        expect(allowed(seconds, hours)).toBe(seconds <= hours * 3600);
-        expect(allowed(seconds * part, hours) || !allowed(seconds, hours)).toBe(true);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 8784 }),
+        fc.double({ min: 0, max: 4e7, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (hours, seconds, part) => {
+          expect(allowed(seconds, hours)).toBe(seconds <= hours * 3600);
+          expect(allowed(seconds * part, hours) || !allowed(seconds, hours)).toBe(true);
+        },
+      ),
     );
   });
 
   it('I9: a pause never gets shorter with the number of failures, with the same luck', () => {
-    const policy = fc.record({ firstSeconds: fc.double({ min: 0.01, max: 100, noNaN: true }), maxSeconds: fc.double({ min: 0.01, max: 1e5, noNaN: true }) });
+    const policy = fc.record({
+      firstSeconds: fc.double({ min: 0.01, max: 100, noNaN: true }),
+      maxSeconds: fc.double({ min: 0.01, max: 1e5, noNaN: true }),
+    });
     fc.assert(
-      fc.property(policy, fc.integer({ min: -3, max: 200 }), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (rule, attempt, luck) => {
-        expect(backoffSeconds(rule, attempt + 1, luck)).toBeGreaterThanOrEqual(backoffSeconds(rule, attempt, luck));
-      }),
+      fc.property(
+        policy,
+        fc.integer({ min: -3, max: 200 }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        (rule, attempt, luck) => {
+          expect(backoffSeconds(rule, attempt + 1, luck)).toBeGreaterThanOrEqual(backoffSeconds(rule, attempt, luck));
+        },
+      ),
     );
   });
 
@@ -87,7 +109,9 @@ describe('limits and pauses', () => {
     const failures = fc.constantFrom<PlacementFailure>('unreachable', 'host_key_changed', 'stale', 'deadline', 'failed');
     fc.assert(
       fc.property(failures, fc.integer({ min: 1, max: 100 }), fc.nat(100), (failure, attempts, more) => {
-        expect(decideAfterFailure({ failure, attempts }) === 'retry' || decideAfterFailure({ failure, attempts: attempts + more }) === 'move').toBe(true);
+        expect(
+          decideAfterFailure({ failure, attempts }) === 'retry' || decideAfterFailure({ failure, attempts: attempts + more }) === 'move',
+        ).toBe(true);
       }),
     );
   });
@@ -95,7 +119,9 @@ describe('limits and pauses', () => {
 
 describe('names, secrets and fingerprints', () => {
   it('I7: a name of any length is that long and of letters that a UNIX account may have', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 64 }), (length) => expect(randomName(length)).toMatch(new RegExp(`^[a-km-z2-9]{${length}}$`))));
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 64 }), (length) => expect(randomName(length)).toMatch(new RegExp(`^[a-km-z2-9]{${length}}$`))),
+    );
   });
 
   it('R44: what is stored of a secret does not contain it, and is another for another', () => {

@@ -19,7 +19,7 @@ const statesOf = (moves: Moves): string[] => [...new Set(arrowsOf(moves).flat())
 /** All states that these arrows lead to from `starts`, themselves included. */
 function reachable(arrows: [string, string][], starts: string[]): Set<string> {
   const seen = new Set(starts);
-  for (let size = 0; size < seen.size; ) {
+  for (let size = 0; size < seen.size;) {
     size = seen.size;
     arrows.filter(([from]) => seen.has(from)).forEach(([, to]) => seen.add(to));
   }
@@ -35,7 +35,10 @@ describe.each(TABLES)('the moves of $table', ({ moves, final }) => {
   it('lead from a final state only out of the table, and from every other state to a final one', () => {
     const arrows = arrowsOf(moves);
     expect(arrows.filter(([from, to]) => final.includes(from) && to !== NONE)).toEqual([]);
-    const ends = reachable(arrows.map(([from, to]) => [to, from]), final);
+    const ends = reachable(
+      arrows.map(([from, to]) => [to, from]),
+      final,
+    );
     expect(statesOf(moves).filter((state) => !ends.has(state))).toEqual([]);
   });
 });

@@ -35,11 +35,18 @@ export interface TokenOrder {
  * `orion admin join-token`: issues a join token. The caller has the database password. Only the token goes to stdout. Resolves with the
  * exit code.
  */
-export async function createJoinToken({ name, maxUses, ttlHours }: TokenOrder, env: NodeJS.ProcessEnv, io: { stdout: Writable }): Promise<number> {
+export async function createJoinToken(
+  { name, maxUses, ttlHours }: TokenOrder,
+  env: NodeJS.ProcessEnv,
+  io: { stdout: Writable },
+): Promise<number> {
   const controlKey = signingKeyOf(loadControlKey(env)).publicKey;
   const db = createDatabase(loadDatabaseConfig(env));
   try {
-    const { secret } = await issueJoinToken({ db }, { name, maxUses, ttlSeconds: Math.ceil(ttlHours * 3600), labels: {}, maxCpus: null, maxMemoryMb: null, by: null, controlKey });
+    const { secret } = await issueJoinToken(
+      { db },
+      { name, maxUses, ttlSeconds: Math.ceil(ttlHours * 3600), labels: {}, maxCpus: null, maxMemoryMb: null, by: null, controlKey },
+    );
     io.stdout.write(`${secret}\n`);
     return 0;
   } finally {

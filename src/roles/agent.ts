@@ -72,7 +72,8 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
     describeSelf: () => self.describe(),
     describeState: () => describeState(config.sshPort, { fence, expiries, news, self, trust, witness }),
     readHostKey: () => readHostKey(config.hostKeyFile),
-    applyManagement: (offer) => trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
+    applyManagement: (offer) =>
+      trust.newest(offer).then((newest) => (config.manageAccounts && newest ? management.ensure(newest) : undefined)),
     onRegistered: () => {
       self.registered();
       registered.abort();
@@ -91,10 +92,23 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
   if (config.manageAccounts) {
     fenceLoop.start();
   }
-  const options = { endpoint: config.endpoint, ca, proxy: config.proxy, sshd: config.localSsh, findCredential: () => credentials.find(), challenge: challengeFrom(controlPlane), clock, logger };
+  const options = {
+    endpoint: config.endpoint,
+    ca,
+    proxy: config.proxy,
+    sshd: config.localSsh,
+    findCredential: () => credentials.find(),
+    challenge: challengeFrom(controlPlane),
+    clock,
+    logger,
+  };
   // Waits for the registration, because a copy of another machine must not open a second tunnel with its credential.
-  const tunnel = config.tunnel ? untilAborted([registered.signal, stopping.signal]).then(() => keepTunnel(options, stopping.signal)) : Promise.resolve();
-  const session = config.manageAccounts ? leaveInOrder(runSession(deps, stopping.signal), { fence, management }) : runSession(deps, stopping.signal);
+  const tunnel = config.tunnel
+    ? untilAborted([registered.signal, stopping.signal]).then(() => keepTunnel(options, stopping.signal))
+    : Promise.resolve();
+  const session = config.manageAccounts
+    ? leaveInOrder(runSession(deps, stopping.signal), { fence, management })
+    : runSession(deps, stopping.signal);
   const stop = async (): Promise<void> => {
     stopping.abort();
     await fenceLoop.stop();
@@ -106,7 +120,11 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentDe
 
 const makeStateDir = ({ stateDir }: AgentConfig, logger: Logger): Promise<unknown> =>
   mkdir(stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
-    logger.error('the state directory could not be made: the agent works without it as far as it can', { stateDir, reason: messageOf(error) }));
+    logger.error('the state directory could not be made: the agent works without it as far as it can', {
+      stateDir,
+      reason: messageOf(error),
+    }),
+  );
 
 const createFenceLoop = ({ fenceGraceSeconds }: AgentConfig, { clock, logger }: AgentDeps, look: () => Promise<void>): Loop =>
   createLoop({
@@ -118,7 +136,10 @@ const createFenceLoop = ({ fenceGraceSeconds }: AgentConfig, { clock, logger }: 
   });
 
 /** Cleans up the machine's accounts when the agent will not run again. */
-async function leaveInOrder(session: Promise<SessionEnd>, { fence, management }: { fence: Fence; management: ManagementAccount }): Promise<SessionEnd> {
+async function leaveInOrder(
+  session: Promise<SessionEnd>,
+  { fence, management }: { fence: Fence; management: ManagementAccount },
+): Promise<SessionEnd> {
   try {
     const end = await session;
     if (end !== 'stopped') {
@@ -151,7 +172,14 @@ export async function leaveAsAgent(config: AgentConfig, deps: AgentDeps, signal:
 /** Examines the machine. Settings that cannot be read are `faults`; the machine itself is examined all the same. */
 export function examineAsAgent(config: AgentConfig | { faults: string[] }, { logger, clock }: AgentDeps): Promise<Check[]> {
   if ('faults' in config) {
-    return examineMachine({ sshPort: 22, stateDir: '/var/lib/orion', hostKeyFile: '/etc/ssh/ssh_host_ed25519_key.pub', faults: config.faults, hostname: undefined, contact: undefined });
+    return examineMachine({
+      sshPort: 22,
+      stateDir: '/var/lib/orion',
+      hostKeyFile: '/etc/ssh/ssh_host_ed25519_key.pub',
+      faults: config.faults,
+      hostname: undefined,
+      contact: undefined,
+    });
   }
   const { endpoint, hostname, stateDir, hostKeyFile, localSsh } = config;
   const contact: ContactDeps = {
@@ -169,12 +197,20 @@ interface WitnessDeps extends AgentDeps {
   signal: AbortSignal;
 }
 
-const createWitness = ({ stateDir, auditHeadSeconds: intervalSeconds }: AgentConfig, { clock, logger, controlPlane, credentials, signal }: WitnessDeps): AuditWitness =>
+const createWitness = (
+  { stateDir, auditHeadSeconds: intervalSeconds }: AgentConfig,
+  { clock, logger, controlPlane, credentials, signal }: WitnessDeps,
+): AuditWitness =>
   createAuditWitness({
-    stateDir, intervalSeconds, clock, logger,
+    stateDir,
+    intervalSeconds,
+    clock,
+    logger,
     prove: async (sizes) => {
       const credential = await credentials.find();
-      return credential === undefined ? { kind: 'failed', reason: 'there is no credential' } : controlPlane.proveAudit(sizes, credential, signal);
+      return credential === undefined
+        ? { kind: 'failed', reason: 'there is no credential' }
+        : controlPlane.proveAudit(sizes, credential, signal);
     },
   });
 
@@ -183,8 +219,10 @@ const createTrust = ({ stateDir, controlFingerprint: configured, endpoint }: Age
 
 const MAX_ANSWER_BYTES = 256 * 1024;
 
-const postTo = ({ endpoint, proxy }: AgentConfig, ca: string | undefined): Post =>
-  ({ path, ...call }) => postJson(`${endpoint}${path}`, { ...call, ca, proxy, maxBytes: MAX_ANSWER_BYTES });
+const postTo =
+  ({ endpoint, proxy }: AgentConfig, ca: string | undefined): Post =>
+  ({ path, ...call }) =>
+    postJson(`${endpoint}${path}`, { ...call, ca, proxy, maxBytes: MAX_ANSWER_BYTES });
 
 function reachControlPlane(config: AgentConfig, { ca, trust }: { ca: string | undefined; trust: ControlTrust }): ControlPlane {
   return createControlPlane({
@@ -206,13 +244,18 @@ const challengeFrom =
     return answer.value;
   };
 
-const readCa = async ({ caFile }: AgentConfig): Promise<string | undefined> => (caFile === undefined ? undefined : readFile(caFile, 'utf8'));
+const readCa = async ({ caFile }: AgentConfig): Promise<string | undefined> =>
+  caFile === undefined ? undefined : readFile(caFile, 'utf8');
 
 function createAccount(config: AgentConfig, clock: Clock): ManagementAccount {
   return createManagementAccount(config.stateDir, createPasswdEditor(clock));
 }
 
-function createNodeFence(config: AgentConfig, contact: Contact, { logger, clock, onNewAccount }: AgentDeps & { onNewAccount: () => void }): Fence {
+function createNodeFence(
+  config: AgentConfig,
+  contact: Contact,
+  { logger, clock, onNewAccount }: AgentDeps & { onNewAccount: () => void },
+): Fence {
   const records = createAccountRecords(config.stateDir);
   const deps = { stateDir: config.stateDir, records, editor: createPasswdEditor(clock), clock, logger };
   return createFence({
@@ -236,7 +279,10 @@ const untilAborted = (signals: AbortSignal[]): Promise<void> =>
 /** Resolves when the session ends by itself. Otherwise it never resolves. */
 function over(session: Promise<string>): Promise<void> {
   return new Promise((resolve) => {
-    session.then((end) => (end === 'stopped' ? undefined : resolve()), () => undefined);
+    session.then(
+      (end) => (end === 'stopped' ? undefined : resolve()),
+      () => undefined,
+    );
   });
 }
 

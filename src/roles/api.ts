@@ -41,8 +41,18 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const agentsDb = openPool(plane, 'agents', config.database);
   plane.metrics.beforeScrape.add(() => plane.metrics.tunnels.set(plane.tunnels.hub.list().length));
   const challenges = createChallenges([jwt.key, ...jwt.extraKeys]);
-  const management = await signManagement({ db }, { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys });
-  const ctx = { ...createWorkContext(plane, 'api'), challenges, controlKey, findMark: createMarkFinder(plane.session, MARK_TIMEOUT_MS), enrolment: config.enrolment, tokens: jwt };
+  const management = await signManagement(
+    { db },
+    { username: ssh.managementUser, publicKeys: [publicKeyOf(ssh.privateKey), ...ssh.extraPublicKeys], controlKey, oldControlKeys },
+  );
+  const ctx = {
+    ...createWorkContext(plane, 'api'),
+    challenges,
+    controlKey,
+    findMark: createMarkFinder(plane.session, MARK_TIMEOUT_MS),
+    enrolment: config.enrolment,
+    tokens: jwt,
+  };
   const feed = createNodeFeed({ db: reads, clock, logger });
   const refusals = createRefusalLog({ db, clock, logger });
   const sessions = createSessionLog({ db, clock, logger });
@@ -75,14 +85,24 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   const findNodeCaller = createNodeFinder({ db: agentsDb, clock, logger });
   for (const { server } of [listening, forAgents]) {
     const { stopping } = readiness;
-    acceptTunnels(server, { db: agentsDb, findNodeCaller, challenges, refusals, logger, stopping, take: (node, stream) => keeper.take(node, stream) });
+    acceptTunnels(server, {
+      db: agentsDb,
+      findNodeCaller,
+      challenges,
+      refusals,
+      logger,
+      stopping,
+      take: (node, stream) => keeper.take(node, stream),
+    });
   }
   readiness.stopping.addEventListener('abort', () => keeper.dismiss(), { once: true });
   feed.start();
   logger.info('listening', { host: http.host, port: listening.port, agentsPort: forAgents.port });
   return {
     stop: async () => {
-      await Promise.all([listening, forAgents].map((each) => each.close({ limitMs: CLOSE_LIMIT_MS, keepIdleMs: http.drainSeconds * 1000 })));
+      await Promise.all(
+        [listening, forAgents].map((each) => each.close({ limitMs: CLOSE_LIMIT_MS, keepIdleMs: http.drainSeconds * 1000 })),
+      );
       await keeper.stop();
       await feed.stop();
       await Promise.all([refusals.flush(), sessions.flush()]);
@@ -90,15 +110,23 @@ export async function startApi(plane: WorkPlane): Promise<RunningRole> {
   };
 }
 
-async function listenOnBoth(apps: Apps, { host, port, agentsPort, clock }: { host: string; port: number; agentsPort: number; clock: Clock }): Promise<[Listening, Listening]> {
+async function listenOnBoth(
+  apps: Apps,
+  { host, port, agentsPort, clock }: { host: string; port: number; agentsPort: number; clock: Clock },
+): Promise<[Listening, Listening]> {
   return [
     await listen(apps.api, { host, port, setting: 'ORION_HTTP_PORT', clock }),
     await listen(apps.agents, { host, port: agentsPort, setting: 'ORION_AGENTS_PORT', clock }),
   ];
 }
 
-const describeReplica = ({ reads, recentLogs, shownSettings: settings }: WorkPlane): Replica =>
-  ({ name: `${hostname()}:${process.pid}`, version: packageJson.version, settings, recentLogs, migrator: createMigrator(reads, join(packageRoot(), 'migrations')) });
+const describeReplica = ({ reads, recentLogs, shownSettings: settings }: WorkPlane): Replica => ({
+  name: `${hostname()}:${process.pid}`,
+  version: packageJson.version,
+  settings,
+  recentLogs,
+  migrator: createMigrator(reads, join(packageRoot(), 'migrations')),
+});
 
 interface Keys {
   ssh: SshConfig;
@@ -121,5 +149,11 @@ function keysOf({ config: { ssh, apiKeys }, olderTokens: older }: WorkPlane): Ke
     }
   };
   const { jwt, control } = apiKeys;
-  return { ssh, jwt, older, controlKey: read('ORION_CONTROL_KEY', control.key), oldControlKeys: control.oldKeys.map((key) => read('ORION_CONTROL_OLD_KEYS', key)) };
+  return {
+    ssh,
+    jwt,
+    older,
+    controlKey: read('ORION_CONTROL_KEY', control.key),
+    oldControlKeys: control.oldKeys.map((key) => read('ORION_CONTROL_OLD_KEYS', key)),
+  };
 }

@@ -26,7 +26,9 @@ export async function startAutoscaler(plane: Plane, config: AutoscalerConfig, si
   if (!(await waitForDriver(plane, driver, signal))) {
     return { stop: () => Promise.resolve() };
   }
-  const lead = config.dryRun ? undefined : createLeaderElection({ db, clock, logger }, { name: 'autoscaler', limitSeconds: config.leaderSeconds });
+  const lead = config.dryRun
+    ? undefined
+    : createLeaderElection({ db, clock, logger }, { name: 'autoscaler', limitSeconds: config.leaderSeconds });
   const ctx: ScaleContext = { db, clock, logger, metrics, driver, lead: lead?.claim };
 
   const { intervalSeconds } = config;

@@ -18,7 +18,14 @@ import { type BoundJob, createReportWriter, type RunningJobs, startJobs } from '
 import { createAnsibleProvisioner, type Provisioner, sweepStalePlays } from '../modules/provisioning';
 import { createMetrics, type Metrics } from '../modules/telemetry';
 import { createTunnelDial, createTunnelHub, olderTokens, type OlderTokens, type TunnelHub } from '../modules/tunnels';
-import { createDial, createPooledSessions, type Dial, type PooledSessions, type PooledSessionsSettings, type SessionSettings } from '../ssh';
+import {
+  createDial,
+  createPooledSessions,
+  type Dial,
+  type PooledSessions,
+  type PooledSessionsSettings,
+  type SessionSettings,
+} from '../ssh';
 import { measureProcess, openPool, type PoolName } from './measure';
 
 /** The resources of every role that uses the database. */
@@ -86,7 +93,14 @@ export function openControlPlane(config: Readonly<ControlPlaneConfig>, roles: st
   const { db, clock, logger } = plane;
   const tunnels = { ownerId: newClaimToken(), hub: createTunnelHub({ clock, logger }) };
   const older = config.apiKeys ? olderTokens([config.apiKeys.jwt.key, ...config.apiKeys.jwt.extraKeys]) : undefined;
-  return { ...plane, config, shownSettings, tunnels, olderTokens: older, dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })) };
+  return {
+    ...plane,
+    config,
+    shownSettings,
+    tunnels,
+    olderTokens: older,
+    dial: createDial(createTunnelDial({ db, clock, older, own: tunnels })),
+  };
 }
 
 /** A play that holds more is ended: its node answers without end. A play on a healthy node holds 82 MB. */
@@ -124,7 +138,9 @@ export function openWorkPlane(plane: ControlPlane): WorkPlane {
 }
 
 function openHomes({ checkpoints }: Readonly<ControlPlaneConfig>, session: SessionSettings): Homes | null {
-  return checkpoints?.keyFile === undefined ? null : createHomes({ session, store: createDirectoryStore(checkpoints.directory), cipher: createAge(checkpoints.keyFile) });
+  return checkpoints?.keyFile === undefined
+    ? null
+    : createHomes({ session, store: createDirectoryStore(checkpoints.directory), cipher: createAge(checkpoints.keyFile) });
 }
 
 /** Creates the context for the flows of one role. */

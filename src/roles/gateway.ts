@@ -14,8 +14,18 @@ const MAX_CONNECTIONS_PER_LEASE = 20;
 
 /** Starts an SSH server in front of all leases. Any number of gateways may run, with the same keys. */
 export async function startGateway(plane: ControlPlane): Promise<RunningRole> {
-  const { clock, config: { gateway }, dial, logger, metrics, readiness } = plane;
-  const meter: GatewayMeter = { login: (result) => metrics.gatewayLogins.inc({ result }), connections: (change) => metrics.gatewayConnections.inc(change) };
+  const {
+    clock,
+    config: { gateway },
+    dial,
+    logger,
+    metrics,
+    readiness,
+  } = plane;
+  const meter: GatewayMeter = {
+    login: (result) => metrics.gatewayLogins.inc({ result }),
+    connections: (change) => metrics.gatewayConnections.inc(change),
+  };
   const directory = createLeaseDirectory(createFlowContext(plane, 'gateway'));
   const settings = { ...gateway, ...keysOf(gateway), warnSeconds: WARN_SECONDS, maxConnectionsPerLease: MAX_CONNECTIONS_PER_LEASE };
   const running = await openGateway({ settings, directory, dial, clock, logger, meter }, gateway);
@@ -40,7 +50,9 @@ function keysOf({ hostKeys, privateKey, publicKey }: ControlPlane['config']['gat
     throw new Error('a gateway needs ORION_GATEWAY_KEY_FILE and ORION_GATEWAY_HOST_KEY_FILE (scripts/init-secrets.sh makes both)');
   }
   if (publicKeyOf(privateKey) !== publicKey) {
-    throw new Error('ORION_GATEWAY_PUBLIC_KEY is not the public half of ORION_GATEWAY_KEY: the accounts on the nodes would not let the gateway in');
+    throw new Error(
+      'ORION_GATEWAY_PUBLIC_KEY is not the public half of ORION_GATEWAY_KEY: the accounts on the nodes would not let the gateway in',
+    );
   }
   return { hostKeys, privateKey };
 }

@@ -28,7 +28,7 @@ interface Planes {
 const ALONE: Record<string, string> = {
   autoscaler: 'the autoscaler runs alone: it has the database, and no key of the control plane',
   'scale-driver': 'the scale driver runs alone: it has the Docker socket and so is root on its machine, and may hold no secret',
-  agent: 'the agent runs alone: it has no business near the control plane\'s secrets',
+  agent: "the agent runs alone: it has no business near the control plane's secrets",
 };
 
 export const ROLE_NAMES = [...Object.keys(CONTROL_PLANE_ROLES), ...Object.keys(ALONE)];

@@ -36,12 +36,20 @@ function createCheckpointContext({ config: { checkpoints }, homes }: WorkPlane, 
 
 /** Creates the keepalive probes, which save full-login probes. Plays may borrow their pooled sessions. */
 function keepProbes(plane: WorkPlane, ctx: WorkContext, wake: (job: { name: string }) => void): KeepaliveProbes {
-  const { config: { probe }, session, sessions: ofPlays, clock } = plane;
+  const {
+    config: { probe },
+    session,
+    sessions: ofPlays,
+    clock,
+  } = plane;
   const timeoutMs = probe.timeoutSeconds * 1000;
   const sessions = createPooledSessions({ ...session, clock, loginTimeoutMs: timeoutMs, idleMs: Infinity, max: MAX_KEEPALIVE_PROBES });
   ofPlays.borrowFrom(sessions);
   const wakes = { onSuspect: () => wake(probeJob), onLost: () => wake(keepaliveProbeJob) };
-  return createKeepaliveProbes({ ...ctx, sessions }, { max: MAX_KEEPALIVE_PROBES, timeoutMs, deepCheckSeconds: probe.intervalSeconds * DEEP_CHECK_INTERVALS, ...wakes });
+  return createKeepaliveProbes(
+    { ...ctx, sessions },
+    { max: MAX_KEEPALIVE_PROBES, timeoutMs, deepCheckSeconds: probe.intervalSeconds * DEEP_CHECK_INTERVALS, ...wakes },
+  );
 }
 
 /** Another scheduler seals the audit log after this time without a renewal. */
@@ -66,7 +74,11 @@ function createSealContext({ config: { auditKey }, db, clock, logger }: WorkPlan
  * number of schedulers share the work (R25).
  */
 export function startScheduler(plane: WorkPlane): RunningRole {
-  const { clock, config: { probe }, logger } = plane;
+  const {
+    clock,
+    config: { probe },
+    logger,
+  } = plane;
   const ctx = createWorkContext(plane, 'scheduler');
   const saving = createCheckpointContext(plane, ctx);
   const sealing = createSealContext(plane);
@@ -91,7 +103,9 @@ export function startScheduler(plane: WorkPlane): RunningRole {
   return {
     stop: async () => {
       await jobs.stop();
-      await sealing?.lead.handBack().catch((error: unknown) => logger.warn('lead not handed back', { lead: 'seal', reason: messageOf(error) }));
+      await sealing?.lead
+        .handBack()
+        .catch((error: unknown) => logger.warn('lead not handed back', { lead: 'seal', reason: messageOf(error) }));
       await probes?.stop();
     },
   };

@@ -96,7 +96,11 @@ export function runCommand(client: Client, job: CommandJob, cut: () => void): Pr
   });
 }
 
-function collect({ client, channel }: { client: Client; channel: ClientChannel }, { input, maxOutputBytes = MAX_OUTPUT_BYTES }: CommandJob, cut: () => void): Promise<CommandResult> {
+function collect(
+  { client, channel }: { client: Client; channel: ClientChannel },
+  { input, maxOutputBytes = MAX_OUTPUT_BYTES }: CommandJob,
+  cut: () => void,
+): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const said: Buffer[] = [];
     const complained: Buffer[] = [];
@@ -110,7 +114,10 @@ function collect({ client, channel }: { client: Client; channel: ClientChannel }
         cut();
       }
     };
-    endOf(client, channel).then((code) => resolve({ code, stdout: Buffer.concat(said).toString(), stderr: Buffer.concat(complained).toString() }), reject);
+    endOf(client, channel).then(
+      (code) => resolve({ code, stdout: Buffer.concat(said).toString(), stderr: Buffer.concat(complained).toString() }),
+      reject,
+    );
     channel.on('error', () => undefined);
     channel.on('data', (chunk: Buffer) => hear(said, chunk));
     channel.stderr.on('data', (chunk: Buffer) => hear(complained, chunk));

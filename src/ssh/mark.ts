@@ -24,7 +24,9 @@ const PRINTED = /orion-mark=([\w-]*)=/;
 export function createMarkFinder(settings: SessionSettings, timeoutMs: number): FindMark {
   return async (target, mark) => {
     const ask = async (reach: 'direct' | 'tunnel'): Promise<MarkAnswer> => {
-      const printed = await withDeadline(timeoutMs, (signal) => runOnNode(settings, { ...target, reach, awaitTunnel: false }, { command: COMMAND, signal }));
+      const printed = await withDeadline(timeoutMs, (signal) =>
+        runOnNode(settings, { ...target, reach, awaitTunnel: false }, { command: COMMAND, signal }),
+      );
       const found = PRINTED.exec(printed)?.[1];
       if (found === undefined) {
         throw new Error('it did not answer what it was asked');

@@ -107,7 +107,11 @@ class SessionPool implements PooledSessions {
     const { pooled, fresh } = this.use(target);
     try {
       const about = { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': target.nodeId } };
-      return await inSpan('ssh command', () => this.during(pooled, job.signal, (client, cut) => this.command(pooled, runCommand(client, job, cut))), about);
+      return await inSpan(
+        'ssh command',
+        () => this.during(pooled, job.signal, (client, cut) => this.command(pooled, runCommand(client, job, cut))),
+        about,
+      );
     } catch (error) {
       // The command was never started, so it can be sent again.
       if (fresh || !(error instanceof NotStartedError) || this.closing.signal.aborted) {
@@ -180,7 +184,17 @@ class SessionPool implements PooledSessions {
 
   private open(target: SshTarget): Pooled {
     this.makeRoom();
-    const pooled: Pooled = { target, opening: Promise.resolve(undefined as never), open: undefined, jobs: 0, commands: 0, unasked: 0, usedAt: 0, over: false, leaving: false };
+    const pooled: Pooled = {
+      target,
+      opening: Promise.resolve(undefined as never),
+      open: undefined,
+      jobs: 0,
+      commands: 0,
+      unasked: 0,
+      usedAt: 0,
+      over: false,
+      leaving: false,
+    };
     pooled.opening = this.logIn(pooled);
     pooled.opening.catch(() => this.end(pooled));
     return pooled;
@@ -202,7 +216,11 @@ class SessionPool implements PooledSessions {
 
   private async logIn(pooled: Pooled): Promise<Client> {
     const { settings, closing } = this;
-    const open = await withDeadline(settings.loginTimeoutMs, (signal) => openSession(settings, { target: pooled.target, signal }), closing.signal);
+    const open = await withDeadline(
+      settings.loginTimeoutMs,
+      (signal) => openSession(settings, { target: pooled.target, signal }),
+      closing.signal,
+    );
     const client = open.session.connection;
     pooled.open = open;
     if (pooled.over || !client || open.stream.destroyed) {
@@ -251,7 +269,11 @@ class SessionPool implements PooledSessions {
   }
 
   /** Counts the connection as used while `work` runs. */
-  private async during<T>(pooled: Pooled, signal: AbortSignal | undefined, work: (client: Client, cut: () => void) => Promise<T>): Promise<T> {
+  private async during<T>(
+    pooled: Pooled,
+    signal: AbortSignal | undefined,
+    work: (client: Client, cut: () => void) => Promise<T>,
+  ): Promise<T> {
     pooled.jobs += 1;
     try {
       const client = await (signal ? unlessAborted(pooled.opening, signal) : pooled.opening);

@@ -27,7 +27,9 @@ export function createProber(deps: ProberDeps): Prober {
   const ask = async (target: SshTarget, parent?: AbortSignal): Promise<Omit<ProbeResult, 'durationMs'>> => {
     try {
       const said = await withDeadline(deps.timeoutMs, (signal) => runOnNode(deps, target, { command: `echo ${ANSWER}`, signal }), parent);
-      return said.split('\n').includes(ANSWER) ? { outcome: 'ok', reason: null } : { outcome: 'failed', reason: 'it answers, but not what it was asked' };
+      return said.split('\n').includes(ANSWER)
+        ? { outcome: 'ok', reason: null }
+        : { outcome: 'failed', reason: 'it answers, but not what it was asked' };
     } catch (error) {
       return { outcome: error instanceof HostKeyChangedError ? 'host_key_changed' : 'failed', reason: messageOf(error) };
     }

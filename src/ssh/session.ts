@@ -27,7 +27,9 @@ const MAX_OUTPUT_BYTES = 16_384;
  */
 export function runOnNode(settings: SessionSettings, target: SshTarget, job: { command: string; signal: AbortSignal }): Promise<string> {
   const about = { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': target.nodeId } };
-  return withSession(settings, { target, signal: job.signal }, (session, cut) => inSpan('ssh command', () => execute(session, job.command, cut), about));
+  return withSession(settings, { target, signal: job.signal }, (session, cut) =>
+    inSpan('ssh command', () => execute(session, job.command, cut), about),
+  );
 }
 
 export interface Login {
@@ -37,7 +39,11 @@ export interface Login {
 }
 
 /** Logs in to a node, verifies its pinned host key, calls `work` with the session, and closes it. */
-export async function withSession<T>(settings: SessionSettings, login: Login, work: (session: NodeSSH, cut: () => void) => Promise<T>): Promise<T> {
+export async function withSession<T>(
+  settings: SessionSettings,
+  login: Login,
+  work: (session: NodeSSH, cut: () => void) => Promise<T>,
+): Promise<T> {
   const { session, stream } = await openSession(settings, login);
   const cut = (): void => void stream.destroy();
   login.signal.addEventListener('abort', cut, { once: true });
@@ -62,7 +68,10 @@ export interface OpenSession {
 /** Logs in to a node before `signal` aborts, and verifies its pinned host key. The caller must end the session and its stream. */
 export function openSession(settings: SessionSettings, login: Login): Promise<OpenSession> {
   const { nodeId, reach = 'direct' } = login.target;
-  return inSpan('ssh login', () => connectAndLogIn(settings, login), { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': nodeId, 'orion.reach': reach } });
+  return inSpan('ssh login', () => connectAndLogIn(settings, login), {
+    kind: SpanKind.CLIENT,
+    attributes: { 'orion.node.id': nodeId, 'orion.reach': reach },
+  });
 }
 
 async function connectAndLogIn(settings: SessionSettings, { target, signal }: Login): Promise<OpenSession> {
@@ -82,7 +91,11 @@ async function connectAndLogIn(settings: SessionSettings, { target, signal }: Lo
   }
 }
 
-async function logIn(session: NodeSSH, stream: Duplex, { settings, target }: { settings: SessionSettings; target: SshTarget }): Promise<void> {
+async function logIn(
+  session: NodeSSH,
+  stream: Duplex,
+  { settings, target }: { settings: SessionSettings; target: SshTarget },
+): Promise<void> {
   const [type = '', blob = ''] = target.hostKey.split(' ');
   let changed = false as boolean;
   try {

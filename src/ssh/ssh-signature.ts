@@ -49,7 +49,12 @@ function verifies(publicKey: string, signed: Buffer, [algorithm, value]: Buffer[
   const { hash, coordinateBytes } = known;
   return coordinateBytes === undefined
     ? verify(hash, signed, pem, value)
-    : verify(hash, signed, { key: pem, dsaEncoding: 'ieee-p1363' }, Buffer.concat(readFields(value).map((number) => padded(number, coordinateBytes))));
+    : verify(
+        hash,
+        signed,
+        { key: pem, dsaEncoding: 'ieee-p1363' },
+        Buffer.concat(readFields(value).map((number) => padded(number, coordinateBytes))),
+      );
 }
 
 /** Reads magic, version and fields. Throws for any other input. */
@@ -64,7 +69,7 @@ function readSignature(blob: Buffer): Buffer[] {
 /** Reads length-prefixed strings (RFC 4251, section 5). */
 function readFields(blob: Buffer): Buffer[] {
   const fields: Buffer[] = [];
-  for (let at = 0; at < blob.length; ) {
+  for (let at = 0; at < blob.length;) {
     const length = blob.readUInt32BE(at);
     if (at + 4 + length > blob.length) {
       throw new Error('it is cut off');

@@ -54,11 +54,19 @@ function runStream({ connection }: NodeSSH, job: StreamJob): Promise<StreamEnd> 
   });
 }
 
-async function relay(client: Client, channel: ClientChannel, { input, output, marked }: StreamJob & { marked: Marked }): Promise<StreamEnd> {
+async function relay(
+  client: Client,
+  channel: ClientChannel,
+  { input, output, marked }: StreamJob & { marked: Marked },
+): Promise<StreamEnd> {
   let complaint = '';
   channel.on('error', () => undefined);
   channel.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(0, MAX_COMPLAINT)));
-  const [ended, sent, received] = await Promise.allSettled([endOf(client, channel), send(channel, input), receive(channel, marked, output)]);
+  const [ended, sent, received] = await Promise.allSettled([
+    endOf(client, channel),
+    send(channel, input),
+    receive(channel, marked, output),
+  ]);
   // If the session broke before the answer began, the break is the error, and not NotAnsweredError.
   if (received.status === 'rejected' && !(ended.status === 'rejected' && received.reason instanceof NotAnsweredError)) {
     throw received.reason;

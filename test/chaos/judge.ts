@@ -40,7 +40,11 @@ async function lookBySsh(system: System, fleet: WorkerFleet): Promise<() => Prom
         const shown = await askHostKey({ nodeId, address: worker.address, port: worker.port }, Date.now());
         hostKeys.push(...(shown ? [shown] : []));
         await worker.authorizeRoot(publicKey);
-        const inspection = await inspectNode(inspector, { nodeId, address: worker.address, port: worker.port, hostKey: worker.hostKey }, Date.now());
+        const inspection = await inspectNode(
+          inspector,
+          { nodeId, address: worker.address, port: worker.port, hostKey: worker.hostKey },
+          Date.now(),
+        );
         seen.push(...(inspection ? [inspection] : []));
       }
     }
@@ -51,10 +55,17 @@ async function lookBySsh(system: System, fleet: WorkerFleet): Promise<() => Prom
 
 /** A machine that changed its key may have done so a moment ago: only what is thought of it after its next login counts. */
 async function untilStrangersAreChecked(system: System, shown: ShownKey[]): Promise<void> {
-  const pinned = new Map((await system.sql<{ id: number; host_key: string }>('SELECT id, host_key FROM nodes')).map((node) => [node.id, node.host_key]));
+  const pinned = new Map(
+    (await system.sql<{ id: number; host_key: string }>('SELECT id, host_key FROM nodes')).map((node) => [node.id, node.host_key]),
+  );
   for (const { nodeId, at, hostKey } of shown) {
     const checked = async (): Promise<boolean> =>
-      (await system.sql("SELECT id FROM nodes WHERE id = ? AND (status <> 'alive' OR TIMESTAMPDIFF(MICROSECOND, '1970-01-01', logged_in_at) > ? * 1000)", [nodeId, at])).length === 1;
+      (
+        await system.sql(
+          "SELECT id FROM nodes WHERE id = ? AND (status <> 'alive' OR TIMESTAMPDIFF(MICROSECOND, '1970-01-01', logged_in_at) > ? * 1000)",
+          [nodeId, at],
+        )
+      ).length === 1;
     if (pinned.get(nodeId) !== hostKey) {
       await eventually(checked, { what: `node ${nodeId} is logged in to again`, timeoutMs: 30_000, everyMs: 50 }).catch(() => undefined);
     }

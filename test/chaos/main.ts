@@ -1,4 +1,6 @@
-/** `npm run chaos -- --help`: stresses Orion on servers of its own, on loopback, and says which promise broke, where, and with which seed. */
+/**
+ * `npm run chaos -- --help`: stresses Orion on servers of its own, on loopback, and says which promise broke, where, and with which seed.
+ */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { isBuilt } from '../lab';
@@ -43,7 +45,9 @@ function print({ scenarios, seed, seconds }: ChaosReport): void {
     return [`${violations.length === 0 ? 'ok  ' : 'FAIL'} ${name}: ${counts.join(', ')}`, ...broken];
   });
   const failed = scenarios.filter(({ violations }) => violations.length > 0).length;
-  process.stdout.write(`${lines.join('\n')}\nseed ${seed}, ${seconds.toFixed(0)} s\n${scenarios.length - failed} passed, ${failed} failed\n`);
+  process.stdout.write(
+    `${lines.join('\n')}\nseed ${seed}, ${seconds.toFixed(0)} s\n${scenarios.length - failed} passed, ${failed} failed\n`,
+  );
 }
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -68,12 +72,16 @@ async function main(options: Options): Promise<number> {
 }
 
 const program = new Command('chaos')
-  .description('Stresses Orion on servers of its own and checks the invariants I1 to I10. Must run as root. Ends by itself; exit code 1 when something did not hold.')
+  .description(
+    'Stresses Orion on servers of its own and checks the invariants I1 to I10. Must run as root. Ends by itself; exit code 1 when something did not hold.',
+  )
   .option('--minutes <n>', 'for all scenarios together; without it each runs until its count is reached', positive)
   .option('--seed <text>', 'decides all that is left to chance', String(Date.now() % 1_000_000))
   .option('--short', 'the small counts of CI', false)
-  .option('--only <names>', `of ${SCENARIOS.map(({ name }) => name).join(', ')}`, (names: string) => names.split(',').map((name) => byName(name).name))
-  .option('--operations <n>', 'instead of each scenario\'s own count', positive)
+  .option('--only <names>', `of ${SCENARIOS.map(({ name }) => name).join(', ')}`, (names: string) =>
+    names.split(',').map((name) => byName(name).name),
+  )
+  .option('--operations <n>', "instead of each scenario's own count", positive)
   .option('--json <file>', 'writes the whole report there');
 program.parse();
 process.exitCode = await main(program.opts<Options>());

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** Numbers that a seed decides: the same seed and name give the same numbers on every machine. What threads and networks do with them is theirs. */
+/**
+ * Numbers that a seed decides: the same seed and name give the same numbers on every machine. What threads and networks do with them is
+ * theirs.
+ */
 export interface Random {
   /** In [0, 1). */
   next(): number;

@@ -28,7 +28,10 @@ export interface ChaosReport {
   scenarios: ScenarioReport[];
 }
 
-/** Runs the scenarios one after the other. Never rejects for what they find: that is in the report, and so is a scenario that could not be carried out. */
+/**
+ * Runs the scenarios one after the other. Never rejects for what they find: that is in the report, and so is a scenario that could not be
+ * carried out.
+ */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seed, minutes, say } = options;
   const startedAt = systemClock.monotonicMs();
@@ -38,8 +41,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const secondsLeft = minutes === undefined ? Infinity : (minutes * 60 - elapsed()) / (options.scenarios.length - done);
     say(`${scenario.name}: ${scenario.promise}`);
     const report = await runScenario(scenario, options, secondsLeft);
-    say(`${scenario.name}: ${report.operations} ${report.unit}, ${report.faults} faults, ${report.violations.length} violations in ${report.seconds.toFixed(0)} s`);
-    report.violations.slice(0, 20).forEach(({ invariant, where, what }) => say(`  VIOLATION ${invariant} ${where}: ${what} (seed ${seed})`));
+    say(
+      `${scenario.name}: ${report.operations} ${report.unit}, ${report.faults} faults, ${report.violations.length} violations in ${report.seconds.toFixed(0)} s`,
+    );
+    report.violations
+      .slice(0, 20)
+      .forEach(({ invariant, where, what }) => say(`  VIOLATION ${invariant} ${where}: ${what} (seed ${seed})`));
     scenarios.push(report);
   }
   return { seed, seconds: elapsed(), scenarios };

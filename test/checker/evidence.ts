@@ -1,4 +1,7 @@
-/** What the checker judges: the tables as they are, what clients wrote down, what the nodes show. Times are milliseconds by the database's clock. */
+/**
+ * What the checker judges: the tables as they are, what clients wrote down, what the nodes show. Times are milliseconds by the database's
+ * clock.
+ */
 export interface Evidence {
   tables: Tables;
   /** Empty when no client wrote anything down. */
@@ -107,7 +110,10 @@ export interface Operation {
   /** The Idempotency-Key; repetitions share it. */
   key: string | null;
   outcome: 'ok' | 'fail' | 'unknown';
-  /** Of an `ok` rent: the leases that were acknowledged, with their ends. Of an extend: the lease with its new end. Of a look: what was shown. */
+  /**
+   * Of an `ok` rent: the leases that were acknowledged, with their ends. Of an extend: the lease with its new end. Of a look: what was
+   * shown.
+   */
   leases: { id: number; endsAt: number }[];
   invokedAt: number;
   returnedAt: number | null;

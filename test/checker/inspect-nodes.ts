@@ -26,7 +26,11 @@ export interface Inspector {
 }
 
 /** Logs in to a node with the checker's own key and looks. Null when the node cannot be reached: then nothing is known of it. */
-export async function inspectNode({ user, keyFile, firstUid, lastUid }: Inspector, { nodeId, address, port, hostKey }: NodeLogin, at: number): Promise<NodeInspection | null> {
+export async function inspectNode(
+  { user, keyFile, firstUid, lastUid }: Inspector,
+  { nodeId, address, port, hostKey }: NodeLogin,
+  at: number,
+): Promise<NodeInspection | null> {
   const script = LOOK.replace('FIRST_UID', String(firstUid)).replace('LAST_UID', String(lastUid));
   const { code, stdout } = await sshExec({ address, port, user, keyFile, hostKey }, 'sh -s', { input: script, timeoutMs: 30_000 });
   if (code !== 0) {

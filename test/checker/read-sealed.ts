@@ -2,7 +2,8 @@ import { leafHash } from '../../src/lib/tree/hashes';
 import { sealedText } from '../../src/modules/audit/sealed-event';
 import type { SealedRecord } from './evidence';
 
-const COLUMNS = 'e.id, e.type, e.outcome, e.actor, e.lease_id, e.node_id, e.user_id, e.address, e.request_id, e.token_id, e.trace_id, CAST(e.data AS CHAR) AS data';
+const COLUMNS =
+  'e.id, e.type, e.outcome, e.actor, e.lease_id, e.node_id, e.user_id, e.address, e.request_id, e.token_id, e.trace_id, CAST(e.data AS CHAR) AS data';
 
 /** Reads the entries of the audit log whose events exist, with the hashes that their events have. */
 export async function readSealed(rows: (sql: string) => Promise<Record<string, unknown>[]>): Promise<SealedRecord[]> {
@@ -12,6 +13,12 @@ export async function readSealed(rows: (sql: string) => Promise<Record<string, u
   );
   return entries.map((row) => {
     const text = sealedText({ ...row, at: new Date(Number(row['at_ms'])) } as never);
-    return { seq: Number(row['seq']), leaf: String(row['leaf']), hash: leafHash(row['salt'] as Buffer, text).toString('hex').toUpperCase() };
+    return {
+      seq: Number(row['seq']),
+      leaf: String(row['leaf']),
+      hash: leafHash(row['salt'] as Buffer, text)
+        .toString('hex')
+        .toUpperCase(),
+    };
   });
 }

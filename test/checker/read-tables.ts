@@ -37,9 +37,13 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
             ${ms('first_failed_at')} AS failed, ${ms('last_death_at')} AS death FROM nodes`,
   );
   const rents = await rows('SELECT id, user_id, idempotency_key FROM rents');
-  const extensions = await rows(`SELECT id, lease_id, idempotency_key, ${ms('ends_before')} AS before_ms, ${ms('ends_after')} AS after_ms, ${ms('created_at')} AS created FROM extensions`);
+  const extensions = await rows(
+    `SELECT id, lease_id, idempotency_key, ${ms('ends_before')} AS before_ms, ${ms('ends_after')} AS after_ms, ${ms('created_at')} AS created FROM extensions`,
+  );
   const events = await rows(`SELECT id, ${ms('at')} AS at_ms, type, lease_id, node_id, data FROM events ORDER BY id`);
-  const [plane] = await rows(`SELECT ${ms('last_tick_at')} AS tick, ${ms('judged_since')} AS judged, ${ms('brake_since')} AS brake FROM control_plane`);
+  const [plane] = await rows(
+    `SELECT ${ms('last_tick_at')} AS tick, ${ms('judged_since')} AS judged, ${ms('brake_since')} AS brake FROM control_plane`,
+  );
   const blocks = await rows('SELECT first, node_id FROM uid_blocks');
   const keys = await rows(
     `SELECT CONCAT(TABLE_NAME, '(', GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX), ')') AS name FROM information_schema.STATISTICS
@@ -48,27 +52,66 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
   return {
     now: number(clock?.['now']),
     leases: leases.map((row) => ({
-      id: number(row['id']), rentId: number(row['rent_id']), userId: number(row['user_id']), state: text(row['state']), generation: number(row['generation']),
-      occupiedNodeId: orNull(row['occupied_node_id']), createdAt: number(row['created']), endsAt: number(row['ends']), dueAt: orNull(row['due']), endedAt: orNull(row['ended']),
+      id: number(row['id']),
+      rentId: number(row['rent_id']),
+      userId: number(row['user_id']),
+      state: text(row['state']),
+      generation: number(row['generation']),
+      occupiedNodeId: orNull(row['occupied_node_id']),
+      createdAt: number(row['created']),
+      endsAt: number(row['ends']),
+      dueAt: orNull(row['due']),
+      endedAt: orNull(row['ended']),
       endReason: row['end_reason'] === null ? null : text(row['end_reason']),
     })),
     placements: placements.map((row) => ({
-      id: number(row['id']), leaseId: number(row['lease_id']), nodeId: number(row['node_id']), generation: number(row['generation']),
-      currentLeaseId: orNull(row['current_lease_id']), state: text(row['state']), username: text(row['username']), uid: number(row['uid']),
-      accessWanted: number(row['access_wanted']), createdAt: number(row['created']), wipedAt: orNull(row['wiped']),
+      id: number(row['id']),
+      leaseId: number(row['lease_id']),
+      nodeId: number(row['node_id']),
+      generation: number(row['generation']),
+      currentLeaseId: orNull(row['current_lease_id']),
+      state: text(row['state']),
+      username: text(row['username']),
+      uid: number(row['uid']),
+      accessWanted: number(row['access_wanted']),
+      createdAt: number(row['created']),
+      wipedAt: orNull(row['wiped']),
     })),
     nodes: nodes.map((row) => ({
-      id: number(row['id']), hostname: text(row['hostname']), status: text(row['status']), drained: flag(row['drained']), dirty: flag(row['dirty']),
-      leasable: flag(row['leasable']), leaseId: orNull(row['lease_id']), wipedAt: orNull(row['wiped']), lastCheckedAt: orNull(row['checked']), loggedInAt: orNull(row['logged_in']),
-      hostKey: text(row['host_key']), firstFailedAt: orNull(row['failed']), lastDeathAt: orNull(row['death']),
+      id: number(row['id']),
+      hostname: text(row['hostname']),
+      status: text(row['status']),
+      drained: flag(row['drained']),
+      dirty: flag(row['dirty']),
+      leasable: flag(row['leasable']),
+      leaseId: orNull(row['lease_id']),
+      wipedAt: orNull(row['wiped']),
+      lastCheckedAt: orNull(row['checked']),
+      loggedInAt: orNull(row['logged_in']),
+      hostKey: text(row['host_key']),
+      firstFailedAt: orNull(row['failed']),
+      lastDeathAt: orNull(row['death']),
     })),
-    rents: rents.map((row) => ({ id: number(row['id']), userId: number(row['user_id']), idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']) })),
+    rents: rents.map((row) => ({
+      id: number(row['id']),
+      userId: number(row['user_id']),
+      idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']),
+    })),
     extensions: extensions.map((row) => ({
-      id: number(row['id']), leaseId: number(row['lease_id']), idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']), endsBefore: number(row['before_ms']), endsAfter: number(row['after_ms']), at: number(row['created']),
+      id: number(row['id']),
+      leaseId: number(row['lease_id']),
+      idempotencyKey: row['idempotency_key'] === null ? null : text(row['idempotency_key']),
+      endsBefore: number(row['before_ms']),
+      endsAfter: number(row['after_ms']),
+      at: number(row['created']),
     })),
     events: events.map(toEvent),
     sealed: await readSealed(rows),
-    controlPlane: { lastTickAt: number(plane?.['tick']), judgedSince: number(plane?.['judged']), breakerSince: orNull(plane?.['brake'] ?? null) },
+    controlPlane: {
+      lastTickAt: number(plane?.['tick']),
+      judgedSince: number(plane?.['judged']),
+      breakerSince: orNull(plane?.['brake'] ?? null),
+    },
     uidBlocks: blocks.map((row) => ({ first: number(row['first']), nodeId: orNull(row['node_id']) })),
     uniqueKeys: keys.map((row) => text(row['name'])),
   };
@@ -77,7 +120,11 @@ async function readAll(rows: (sql: string) => Promise<Row[]>): Promise<Tables> {
 function toEvent(row: Row): EventRecord {
   const data: unknown = row['data'];
   return {
-    id: number(row['id']), at: number(row['at_ms']), type: text(row['type']), leaseId: orNull(row['lease_id']), nodeId: orNull(row['node_id']),
+    id: number(row['id']),
+    at: number(row['at_ms']),
+    type: text(row['type']),
+    leaseId: orNull(row['lease_id']),
+    nodeId: orNull(row['node_id']),
     data: (typeof data === 'string' ? JSON.parse(data) : data) as Record<string, unknown>,
   };
 }

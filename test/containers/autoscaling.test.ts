@@ -28,26 +28,37 @@ beforeAll(async () => {
 const running = async (): Promise<Container[]> => (await stack.containers('api')).filter((container) => container.running);
 
 const load = (options: { width: number; pauseMs?: number }): Load =>
-  startLoad({ url: stack.httpsUrl, ca: readFileSync(stack.caFile, 'utf8'), requests: [{ method: 'GET', path: '/api/me', token }], ...options });
+  startLoad({
+    url: stack.httpsUrl,
+    ca: readFileSync(stack.caFile, 'utf8'),
+    requests: [{ method: 'GET', path: '/api/me', token }],
+    ...options,
+  });
 
 describe('the autoscaler', () => {
   it('R31: real load brings a second API within a minute, which then serves; after the load it goes, and no request fails', async () => {
     const [first] = await running();
     const heavy = load({ width: 24 });
-    const grown = await eventually(async () => {
-      const apis = await running();
-      return apis.length > 1 && apis.every(({ health }) => health === 'healthy') ? apis : undefined;
-    }, { what: 'a second API is there', timeoutMs: 60_000, everyMs: 500 });
+    const grown = await eventually(
+      async () => {
+        const apis = await running();
+        return apis.length > 1 && apis.every(({ health }) => health === 'healthy') ? apis : undefined;
+      },
+      { what: 'a second API is there', timeoutMs: 60_000, everyMs: 500 },
+    );
     const second = grown.find(({ id }) => id !== first?.id) as Container;
     await eventually(async () => (await countServed(second, '/api/me')) > 20, { what: 'it serves', timeoutMs: 20_000, everyMs: 200 });
     expect(second.labels).toMatchObject({ 'com.docker.compose.service': 'api', 'com.docker.compose.project': stack.project });
     expect((await heavy.stop()).failures).toEqual([]);
 
     const light = load({ width: 2, pauseMs: 100 });
-    const left = await eventually(async () => {
-      const apis = await stack.containers('api');
-      return apis.length === 1 ? apis : undefined;
-    }, { what: 'one API is left', timeoutMs: 180_000, everyMs: 500 });
+    const left = await eventually(
+      async () => {
+        const apis = await stack.containers('api');
+        return apis.length === 1 ? apis : undefined;
+      },
+      { what: 'one API is left', timeoutMs: 180_000, everyMs: 500 },
+    );
     const report = await light.stop();
     expect(report.failures).toEqual([]);
     expect(left.map(({ id }) => id)).toEqual([first?.id]);
@@ -92,7 +103,10 @@ describe('A9: in a real stack', () => {
 
   it('the autoscaler has no Docker socket', async () => {
     const autoscaler = await inspect('autoscaler');
-    expect(autoscaler.Mounts.map(({ Destination }) => Destination).toSorted()).toEqual(['/run/secrets/db_ca', '/run/secrets/db_password_autoscaler']);
+    expect(autoscaler.Mounts.map(({ Destination }) => Destination).toSorted()).toEqual([
+      '/run/secrets/db_ca',
+      '/run/secrets/db_password_autoscaler',
+    ]);
     expect(autoscaler.Mounts.map(({ Source }) => Source).join()).not.toContain('docker.sock');
     expect(autoscaler.HostConfig.GroupAdd ?? []).toEqual([]);
     expect(networksOf(autoscaler)).toEqual([`${stack.project}_inside`, `${stack.project}_scaling`]);
@@ -105,7 +119,11 @@ describe('A9: in a real stack', () => {
     expect(networksOf(driver)).toEqual([`${stack.project}_scaling`]);
     expect(driver.Config.Env.filter((line) => /PASSWORD|KEY|SECRET|TOKEN|ORION_DB_/.test(line))).toEqual([]);
     expect(await shell('scale-driver', 'ls /run/secrets 2>/dev/null')).toBe('');
-    for (const [service, port] of [['db', 3306], ['api', 3000], ['caddy', 80]] as const) {
+    for (const [service, port] of [
+      ['db', 3306],
+      ['api', 3000],
+      ['caddy', 80],
+    ] as const) {
       const [target] = await stack.containers(service);
       const connect = `timeout 3 bash -c 'echo >/dev/tcp/${target?.address ?? ''}/${port}' 2>/dev/null; echo "ended with $?"`;
       expect(await shell('scale-driver', connect)).toMatch(/^ended with (1|124)$/);
@@ -113,7 +131,12 @@ describe('A9: in a real stack', () => {
     const [network] = JSON.parse(await stack.docker('network', 'inspect', `${stack.project}_scaling`)) as Network[];
     const members = await Promise.all(['autoscaler', 'scale-driver'].map((service) => stack.containers(service)));
     expect(network?.Internal).toBe(true);
-    expect(Object.keys(network?.Containers ?? {}).toSorted()).toEqual(members.flat().map(({ id }) => id).toSorted());
+    expect(Object.keys(network?.Containers ?? {}).toSorted()).toEqual(
+      members
+        .flat()
+        .map(({ id }) => id)
+        .toSorted(),
+    );
   });
 
   it('no other container has the socket or is in the network of the scale driver', async () => {
@@ -125,7 +148,7 @@ describe('A9: in a real stack', () => {
     }
   });
 
-  it('the scale driver takes nothing from the autoscaler\'s container but steps within the bounds', async () => {
+  it("the scale driver takes nothing from the autoscaler's container but steps within the bounds", async () => {
     const send = (method: string, path: string, body = ''): Promise<string> => {
       const options = JSON.stringify({ method, ...(body === '' ? {} : { body, headers: { 'Content-Type': 'application/json' } }) });
       const script = `fetch("http://scale-driver:9466${path}", ${options}).then((answer) => console.log(answer.status))`;

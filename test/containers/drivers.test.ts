@@ -46,7 +46,8 @@ beforeAll(async () => {
   writeFileSync(file, COMPOSE);
 }, 3_600_000);
 
-const driverOf = (name: 'compose' | 'swarm', project: string): ScaleDriver => SCALE_DRIVERS[name]({ engine, project, clock: systemClock, logger: silentLogger });
+const driverOf = (name: 'compose' | 'swarm', project: string): ScaleDriver =>
+  SCALE_DRIVERS[name]({ engine, project, clock: systemClock, logger: silentLogger });
 
 async function untilThereAre(n: number, driver: ScaleDriver): Promise<void> {
   const isIdle = async (): Promise<boolean> => {
@@ -59,8 +60,13 @@ async function untilThereAre(n: number, driver: ScaleDriver): Promise<void> {
 
 describe('R31: replicas of a compose project', () => {
   const project = `orion-drivers-${process.pid}`;
-  const compose = (...args: string[]): Promise<string> => runOrThrow('docker-compose', ['-p', project, '-f', file, ...args], { env: docker.env, timeoutMs: 180_000 });
-  const idsOf = async (service: string): Promise<string[]> => (await compose('ps', '-q', service)).split('\n').filter((id) => id !== '').toSorted();
+  const compose = (...args: string[]): Promise<string> =>
+    runOrThrow('docker-compose', ['-p', project, '-f', file, ...args], { env: docker.env, timeoutMs: 180_000 });
+  const idsOf = async (service: string): Promise<string[]> =>
+    (await compose('ps', '-q', service))
+      .split('\n')
+      .filter((id) => id !== '')
+      .toSorted();
   let driver: ScaleDriver;
 
   beforeAll(async () => {
@@ -69,7 +75,7 @@ describe('R31: replicas of a compose project', () => {
   }, 240_000);
   afterAll(() => compose('down', '-v', '-t', '1'), 240_000);
 
-  it('are what compose itself would have made, in all but what is each one\'s own', async () => {
+  it("are what compose itself would have made, in all but what is each one's own", async () => {
     await driver.scale('api', { from: 1, to: 2 });
     await untilThereAre(2, driver);
     await compose('up', '-d', '--scale', 'api=3');
@@ -78,9 +84,22 @@ describe('R31: replicas of a compose project', () => {
       .flatMap((container) => container ?? [])
       .toSorted((a, b) => a.Name.localeCompare(b.Name))
       .map(({ Id, Name, Image, HostConfig, Config, Mounts, NetworkSettings }) => ({
-        name: Name, image: Image, HostConfig, mounts: Mounts.toSorted((a, b) => a.Destination.localeCompare(b.Destination)),
-        config: { ...Config, Hostname: Id.startsWith(Config.Hostname), Labels: { ...Config.Labels, 'com.docker.compose.container-number': Name.slice(-1) === Config.Labels['com.docker.compose.container-number'] } },
-        networks: Object.entries(NetworkSettings.Networks).map(([network, { Aliases }]) => [network, (Aliases as string[]).map((alias) => (Id.startsWith(alias) ? 'own id' : alias)).toSorted()]),
+        name: Name,
+        image: Image,
+        HostConfig,
+        mounts: Mounts.toSorted((a, b) => a.Destination.localeCompare(b.Destination)),
+        config: {
+          ...Config,
+          Hostname: Id.startsWith(Config.Hostname),
+          Labels: {
+            ...Config.Labels,
+            'com.docker.compose.container-number': Name.slice(-1) === Config.Labels['com.docker.compose.container-number'],
+          },
+        },
+        networks: Object.entries(NetworkSettings.Networks).map(([network, { Aliases }]) => [
+          network,
+          (Aliases as string[]).map((alias) => (Id.startsWith(alias) ? 'own id' : alias)).toSorted(),
+        ]),
       }));
     expect(essence.map(({ name }) => name)).toEqual([1, 2, 3].map((n) => `/${project}_api_${n}`));
     const [, ours, theirs] = essence;
@@ -96,7 +115,9 @@ describe('R31: replicas of a compose project', () => {
 
   it('are seen by compose and by name, and can be measured', async () => {
     expect(await compose('ps', 'api')).toContain(`${project}_api_2`);
-    const addresses = (await compose('exec', '-T', '--index=1', 'api', 'getent', 'ahostsv4', 'api')).split('\n').map((line) => line.split(' ')[0]);
+    const addresses = (await compose('exec', '-T', '--index=1', 'api', 'getent', 'ahostsv4', 'api'))
+      .split('\n')
+      .map((line) => line.split(' ')[0]);
     expect(new Set(addresses.filter(Boolean)).size).toBe(3);
     const sampler = createSampler({ staleMs: 60_000 });
     expect(sampler.measure(await driver.inspect('api'))).toBeNull();
@@ -152,7 +173,11 @@ describe('R31: replicas of a swarm service', () => {
   }, 240_000);
   afterAll(async () => {
     await docker.docker('stack', 'rm', stack);
-    await eventually(async () => (await docker.docker('ps', '-q', '--filter', `label=com.docker.stack.namespace=${stack}`)) === '', { what: 'the stack is gone', timeoutMs: 60_000, everyMs: 500 });
+    await eventually(async () => (await docker.docker('ps', '-q', '--filter', `label=com.docker.stack.namespace=${stack}`)) === '', {
+      what: 'the stack is gone',
+      timeoutMs: 60_000,
+      everyMs: 500,
+    });
     if (joined) {
       await docker.docker('swarm', 'leave', '--force');
     }

@@ -27,7 +27,10 @@ const inspect = async (image: string): Promise<Inspected> => {
 /** A command in a container of the image's own, without a network. */
 const inImage = async (image: string, command: string, options: string[] = []): Promise<string> =>
   (await engine.docker('run', '--rm', '--network', 'none', '--entrypoint', 'sh', ...options, image, '-c', command)).trim();
-const manifest = JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8')) as Record<'dependencies' | 'devDependencies', Record<string, string>>;
+const manifest = JSON.parse(readFileSync(join(projectDir, 'package.json'), 'utf8')) as Record<
+  'dependencies' | 'devDependencies',
+  Record<string, string>
+>;
 
 describe.each(['orion:local', 'orion-worker:local'])('the image %s', (image) => {
   it('says what it is, how it is and how large', async () => {
@@ -43,7 +46,13 @@ describe.each(['orion:local', 'orion-worker:local'])('the image %s', (image) => 
   });
 
   it('holds no host key, no package list and no cache', async () => {
-    expect(await inImage(image, 'ls -A /root/.npm /root/.npmrc /run/secrets /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt/* 2>/dev/null || true', ['--user', '0'])).toBe('');
+    expect(
+      await inImage(
+        image,
+        'ls -A /root/.npm /root/.npmrc /run/secrets /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt/* 2>/dev/null || true',
+        ['--user', '0'],
+      ),
+    ).toBe('');
   });
 });
 
@@ -61,8 +70,12 @@ describe('the image of the control plane', () => {
     expect(installed).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
     // Some types come with what the program depends on.
     expect(Object.keys(manifest.devDependencies).filter((name) => !name.startsWith('@types/') && installed.includes(name))).toEqual([]);
-    expect(await inImage('orion:local', 'ls /opt/orion')).toBe(['bin', 'dist', 'docker', 'installer', 'migrations', 'node_modules', 'package.json', 'playbooks'].join('\n'));
-    expect(await inImage('orion:local', 'for name in ansible-playbook ssh sshd npm gcc make; do command -v $name; done; true')).toBe('/usr/bin/ansible-playbook\n/usr/bin/ssh');
+    expect(await inImage('orion:local', 'ls /opt/orion')).toBe(
+      ['bin', 'dist', 'docker', 'installer', 'migrations', 'node_modules', 'package.json', 'playbooks'].join('\n'),
+    );
+    expect(await inImage('orion:local', 'for name in ansible-playbook ssh sshd npm gcc make; do command -v $name; done; true')).toBe(
+      '/usr/bin/ansible-playbook\n/usr/bin/ssh',
+    );
     expect(await inImage('orion:local', 'ls /opt/orion/node_modules/ssh2/lib/protocol/crypto/build/Release')).toContain('sshcrypto.node');
   });
 
@@ -70,7 +83,19 @@ describe('the image of the control plane', () => {
     const canary = `canary-${randomName(24)}`;
     const image = `orion-canary-${randomName(8)}`;
     const sources = join(lab.dir, 'sources');
-    for (const path of ['bin', 'docker', 'installer', 'migrations', 'playbooks', 'scripts', 'src', 'package.json', 'package-lock.json', 'tsconfig.json', '.dockerignore']) {
+    for (const path of [
+      'bin',
+      'docker',
+      'installer',
+      'migrations',
+      'playbooks',
+      'scripts',
+      'src',
+      'package.json',
+      'package-lock.json',
+      'tsconfig.json',
+      '.dockerignore',
+    ]) {
       cpSync(join(projectDir, path), join(sources, path), { recursive: true });
     }
     for (const dir of ['secrets', 'home']) {
@@ -84,7 +109,9 @@ describe('the image of the control plane', () => {
     await runOrThrow(join(sources, 'scripts', 'build-images.sh'), ['orion'], { env, timeoutMs: 1_800_000 });
     // Layers are plain tar files: what a file holds is found in them as it stands, as the health check shows.
     const search = 'set -o pipefail; docker save "orion:$1" | grep -aoE -- "An agent listens nowhere|$2" | sort -u';
-    expect(await runOrThrow('bash', ['-c', search, '-', image, canary], { env: engine.env, timeoutMs: 300_000 })).toBe('An agent listens nowhere\n');
+    expect(await runOrThrow('bash', ['-c', search, '-', image, canary], { env: engine.env, timeoutMs: 300_000 })).toBe(
+      'An agent listens nowhere\n',
+    );
     expect(await engine.docker('image', 'inspect', `orion:${image}`)).not.toContain(canary);
     expect(await engine.docker('history', '--no-trunc', `orion:${image}`)).not.toContain(canary);
   }, 1_900_000);
@@ -101,10 +128,14 @@ describe('the image of a worker', () => {
   beforeAll(async () => {
     env = { ...engine.env, COMPOSE_PROJECT_NAME: project };
     await engine.docker('network', 'create', '--internal', `${project}_workers`);
-    lab.push('workers', async () => {
-      await call('--remove');
-      await engine.docker('network', 'rm', `${project}_workers`);
-    }, 60_000);
+    lab.push(
+      'workers',
+      async () => {
+        await call('--remove');
+        await engine.docker('network', 'rm', `${project}_workers`);
+      },
+      60_000,
+    );
     writeFileSync(join(lab.dir, 'token'), token, { mode: 0o600 });
     workers = parseWorkers(await call('2', '--token-file', join(lab.dir, 'token'), '--labels', 'zone=lab'));
   }, 180_000);
@@ -124,7 +155,9 @@ describe('the image of a worker', () => {
     expect(await call('--exec', 'worker-1', 'cat', '/etc/orion/join-token')).toBe(token);
     expect(await call('--exec', 'worker-1', 'stat', '-c', '%a %u', '/etc/orion', '/etc/orion/join-token')).toBe('700 0\n600 0\n');
     expect(await engine.docker('inspect', `${project}-worker-1`)).not.toContain(token);
-    expect(await call('--exec', 'worker-1', 'sh', '-c', 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr "\\0" "\\n"')).not.toContain(token);
+    expect(await call('--exec', 'worker-1', 'sh', '-c', 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr "\\0" "\\n"')).not.toContain(
+      token,
+    );
   });
 
   it('lets nobody in by password', async () => {
@@ -135,13 +168,20 @@ describe('the image of a worker', () => {
   });
 
   it('starts its agent, sshd and cron again when they die, and ends at once when it is told to', async () => {
-    const pids = async (): Promise<string[]> => (await call('--exec', 'worker-2', 'pgrep', '-f', 'orion-agent.js|/usr/sbin/sshd|^cron -f|^crond')).trim().split('\n');
-    const before = await eventually(async () => (await pids()).length === 3 && (await pids()), { what: 'three services run', timeoutMs: 20_000 });
+    const pids = async (): Promise<string[]> =>
+      (await call('--exec', 'worker-2', 'pgrep', '-f', 'orion-agent.js|/usr/sbin/sshd|^cron -f|^crond')).trim().split('\n');
+    const before = await eventually(async () => (await pids()).length === 3 && (await pids()), {
+      what: 'three services run',
+      timeoutMs: 20_000,
+    });
     await call('--exec', 'worker-2', 'kill', '-9', ...before);
-    await eventually(async () => {
-      const now = await pids();
-      return now.length === 3 && !now.some((pid) => before.includes(pid));
-    }, { what: 'the three are started again', timeoutMs: 30_000 });
+    await eventually(
+      async () => {
+        const now = await pids();
+        return now.length === 3 && !now.some((pid) => before.includes(pid));
+      },
+      { what: 'the three are started again', timeoutMs: 30_000 },
+    );
     await call('--stop', 'worker-2');
     expect(await engine.docker('inspect', '--format', '{{.State.ExitCode}} {{.State.OOMKilled}}', `${project}-worker-2`)).toBe('0 false\n');
   });

@@ -7,7 +7,16 @@ import { join } from 'node:path';
 import type { Lease, Page } from '../../src/contract';
 import { type Client, createClient, expectStatus } from '../../scripts/demo/api';
 import {
-  type Container, eventually, openDocker, projectDir, run, runOrThrow, type RunResult, type Stack, startStack, testConstants,
+  type Container,
+  eventually,
+  openDocker,
+  projectDir,
+  run,
+  runOrThrow,
+  type RunResult,
+  type Stack,
+  startStack,
+  testConstants,
 } from '../lab';
 import { useLab } from '../support/hooks';
 import { type Load, type LoadRequest, startLoad } from './support/load';
@@ -53,17 +62,20 @@ function crash(container: Container | undefined): void {
   process.kill(container?.pid ?? NaN, 'SIGKILL');
 }
 
-const isReady = async (api: Container | undefined): Promise<boolean> => (await fetch(`http://${api?.address ?? ''}:3000/readyz`, { signal: AbortSignal.timeout(5_000) })).status === 200;
+const isReady = async (api: Container | undefined): Promise<boolean> =>
+  (await fetch(`http://${api?.address ?? ''}:3000/readyz`, { signal: AbortSignal.timeout(5_000) })).status === 200;
 
 /** 300 requests of ten clients, and how many of them each replica has served. */
 async function serve300(): Promise<number[]> {
   const apis = await running('api');
   const before = await Promise.all(apis.map((api) => countServed(api, '/api/me')));
-  await Promise.all(Array.from({ length: 10 }, async () => {
-    for (let i = 0; i < 30; i += 1) {
-      expectStatus(await ada.client.get('/api/me'), 200);
-    }
-  }));
+  await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      for (let i = 0; i < 30; i += 1) {
+        expectStatus(await ada.client.get('/api/me'), 200);
+      }
+    }),
+  );
   return Promise.all(apis.map(async (api, i) => (await countServed(api, '/api/me')) - (before[i] ?? 0)));
 }
 
@@ -71,7 +83,10 @@ async function serve300(): Promise<number[]> {
 function watch(): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const options = { ca: readFileSync(stack.caFile, 'utf8'), agent: false, headers: { Authorization: `Bearer ${ada.token}` } };
-    get(`${stack.httpsUrl}/api/nodes/stream`, options, (response) => resolve(response.on('error', () => undefined).resume())).on('error', reject);
+    get(`${stack.httpsUrl}/api/nodes/stream`, options, (response) => resolve(response.on('error', () => undefined).resume())).on(
+      'error',
+      reject,
+    );
   });
 }
 
@@ -94,7 +109,10 @@ describe('the proxy in front', () => {
     try {
       const [victim] = await running('api');
       crash(victim);
-      await eventually(async () => (await Promise.all((await running('api')).map(isReady))).filter(Boolean).length === 3, { what: 'it is back', timeoutMs: 60_000 });
+      await eventually(async () => (await Promise.all((await running('api')).map(isReady))).filter(Boolean).length === 3, {
+        what: 'it is back',
+        timeoutMs: 60_000,
+      });
       await eventually(async () => Math.min(...(await serve300())) > 0, { what: 'the proxy has found it', timeoutMs: 60_000 });
       expect(Math.max(...(await serve300()))).toBeLessThanOrEqual(180);
     } finally {
@@ -130,16 +148,20 @@ describe('the proxy in front', () => {
 describe('a machine beside the control plane', () => {
   it('R44: does not see the database, though it runs there', async () => {
     const [db] = await running('db');
-    const knock = await stack.look('worker-1', `timeout 5 getent hosts db; timeout 3 bash -c 'echo >/dev/tcp/${db?.address ?? ''}/3306' 2>&1; echo "ended with $?"`);
+    const knock = await stack.look(
+      'worker-1',
+      `timeout 5 getent hosts db; timeout 3 bash -c 'echo >/dev/tcp/${db?.address ?? ''}/3306' 2>&1; echo "ended with $?"`,
+    );
     expect(knock.stdout).toMatch(/ended with (1|124)\n$/);
     expect(knock.stdout).not.toContain(db?.address ?? 'an address');
-    const proxy = await stack.look('worker-1', "timeout 3 bash -c 'echo >/dev/tcp/caddy/80'; echo \"ended with $?\"");
+    const proxy = await stack.look('worker-1', 'timeout 3 bash -c \'echo >/dev/tcp/caddy/80\'; echo "ended with $?"');
     expect(proxy.stdout).toBe('ended with 0\n');
   }, 90_000);
 });
 
 describe('a newcomer', () => {
-  const tryOut = (args: string[], input = ''): Promise<RunResult> => run(join(projectDir, 'scripts', 'try.sh'), args, { env: stack.env, input, timeoutMs: 120_000 });
+  const tryOut = (args: string[], input = ''): Promise<RunResult> =>
+    run(join(projectDir, 'scripts', 'try.sh'), args, { env: stack.env, input, timeoutMs: 120_000 });
 
   it('R32: gets to a shell on a leased worker by one command after the two that bring everything up', async () => {
     const shell = await tryOut([], 'id -un; hostname\n');
@@ -159,7 +181,13 @@ describe('a newcomer', () => {
 describe('losing parts of the control plane', () => {
   it('R36: a rolling update under load fails no request, loses no lease and moves nobody', async () => {
     const before = { api: idsOf(await running('api')), scheduler: idsOf(await running('scheduler')) };
-    const steady = load([{ method: 'GET', path: '/api/me', token: ada.token }, { method: 'GET', path: `/api/leases/${adas.id}`, token: ada.token }], { width: 6 });
+    const steady = load(
+      [
+        { method: 'GET', path: '/api/me', token: ada.token },
+        { method: 'GET', path: `/api/leases/${adas.id}`, token: ada.token },
+      ],
+      { width: 6 },
+    );
     await eventually(() => steady.done() > 100, { what: 'the load runs' });
     const told = await runOrThrow(join(projectDir, 'scripts', 'rolling-update.sh'), ['--force'], { env: stack.env, timeoutMs: 300_000 });
     expect(told).not.toContain('ended with');
@@ -177,7 +205,13 @@ describe('losing parts of the control plane', () => {
   it('R16: a replica killed under load costs persistent clients nothing, and doubles no lease', async () => {
     const bob = await signUp(lab, stack, 'bob');
     const body = { duration_minutes: 60, ssh_public_key: bob.key.publicKey };
-    const busy = load([{ method: 'GET', path: '/api/me', token: bob.token }, { method: 'POST', path: '/api/rent', token: bob.token, body, fine: [503] }], { width: 6, persistent: true });
+    const busy = load(
+      [
+        { method: 'GET', path: '/api/me', token: bob.token },
+        { method: 'POST', path: '/api/rent', token: bob.token, body, fine: [503] },
+      ],
+      { width: 6, persistent: true },
+    );
     await eventually(() => busy.done() > 50, { what: 'the load runs', timeoutMs: 60_000 });
     const [victim] = await running('api');
     crash(victim);
@@ -193,7 +227,10 @@ describe('losing parts of the control plane', () => {
 
   it('I3, I8: MariaDB restarted under load: readiness goes off and comes back, leases stay, nobody moves', async () => {
     // One that the engine has just started again may meet the end of the database before it serves, and ends.
-    await eventually(async () => (await Promise.all((await running('api')).map(isReady))).every(Boolean), { what: 'all APIs serve', timeoutMs: 60_000 });
+    await eventually(async () => (await Promise.all((await running('api')).map(isReady))).every(Boolean), {
+      what: 'all APIs serve',
+      timeoutMs: 60_000,
+    });
     const [api] = await running('api');
     const steady = load([{ method: 'GET', path: '/api/me', token: ada.token }], { width: 4, persistent: true });
     // Outright, and down until somebody has seen it: the engine would have it back within a second or two.
@@ -211,7 +248,8 @@ describe('losing parts of the control plane', () => {
 });
 
 describe('a backup', () => {
-  const script = (name: string, ...args: string[]): Promise<RunResult> => run(join(projectDir, 'scripts', name), ['--docker', ...args], { env: stack.env, timeoutMs: 120_000 });
+  const script = (name: string, ...args: string[]): Promise<RunResult> =>
+    run(join(projectDir, 'scripts', name), ['--docker', ...args], { env: stack.env, timeoutMs: 120_000 });
 
   it('R33: is taken from the running stack and put back: the lease goes on', async () => {
     const file = join(lab.dir, 'backup.sql.gz');

@@ -19,7 +19,9 @@ let stack: Stack;
 
 /** Of the API, running now. */
 const tasks = async (): Promise<string[]> =>
-  (await engine.docker('ps', '-q', '--filter', `label=com.docker.swarm.service.name=${stack.project}_api`, '--filter', 'health=healthy')).split('\n').filter((id) => id !== '');
+  (await engine.docker('ps', '-q', '--filter', `label=com.docker.swarm.service.name=${stack.project}_api`, '--filter', 'health=healthy'))
+    .split('\n')
+    .filter((id) => id !== '');
 
 beforeAll(async () => {
   engine = await openDocker(lab);
@@ -40,18 +42,30 @@ beforeAll(async () => {
 
 it('R31: on a swarm, real load brings a second API within a minute; after the load it goes, and no request fails', async () => {
   const { token } = await eventually(() => signUp(lab, stack, 'ada'), { what: 'the proxy answers', timeoutMs: 60_000, everyMs: 500 });
-  const load = { url: stack.httpsUrl, ca: readFileSync(stack.caFile, 'utf8'), requests: [{ method: 'GET' as const, path: '/api/me', token }] };
+  const load = {
+    url: stack.httpsUrl,
+    ca: readFileSync(stack.caFile, 'utf8'),
+    requests: [{ method: 'GET' as const, path: '/api/me', token }],
+  };
   const heavy = startLoad({ ...load, width: 24 });
   await eventually(async () => (await tasks()).length > 1, { what: 'a second API is healthy', timeoutMs: 60_000, everyMs: 500 });
   const served = async (id: string): Promise<boolean> => {
     const script = "fetch('http://127.0.0.1:9464/metrics').then((answer) => answer.text()).then((text) => console.log(text))";
-    return /^orion_http_request_duration_seconds_count\{[^}]*route="\/api\/me"[^}]*\} \d\d/m.test(await engine.docker('exec', id, 'node', '-e', script));
+    return /^orion_http_request_duration_seconds_count\{[^}]*route="\/api\/me"[^}]*\} \d\d/m.test(
+      await engine.docker('exec', id, 'node', '-e', script),
+    );
   };
-  await eventually(async () => (await Promise.all((await tasks()).map(served))).every(Boolean), { what: 'both serve', timeoutMs: 30_000, everyMs: 500 });
+  await eventually(async () => (await Promise.all((await tasks()).map(served))).every(Boolean), {
+    what: 'both serve',
+    timeoutMs: 30_000,
+    everyMs: 500,
+  });
   expect((await heavy.stop()).failures).toEqual([]);
 
   const light = startLoad({ ...load, width: 2, pauseMs: 100 });
-  const gone = async (): Promise<boolean> => (await engine.docker('ps', '-q', '--filter', `label=com.docker.swarm.service.name=${stack.project}_api`)).trim().split('\n').length === 1;
+  const gone = async (): Promise<boolean> =>
+    (await engine.docker('ps', '-q', '--filter', `label=com.docker.swarm.service.name=${stack.project}_api`)).trim().split('\n').length ===
+    1;
   await eventually(gone, { what: 'one API is left', timeoutMs: 180_000, everyMs: 500 });
   expect((await light.stop()).failures).toEqual([]);
 }, 300_000);

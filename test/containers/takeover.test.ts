@@ -22,7 +22,9 @@ async function startDriver(port: number): Promise<OrionProcess> {
   return startOrion(lab, 'scale-driver', {
     port,
     env: {
-      ORION_HTTP_HOST: '127.0.0.1', ORION_HTTP_PORT: String(port), ORION_DOCKER_SOCKET: docker.host.replace('unix://', ''),
+      ORION_HTTP_HOST: '127.0.0.1',
+      ORION_HTTP_PORT: String(port),
+      ORION_DOCKER_SOCKET: docker.host.replace('unix://', ''),
       ORION_SCALE_PROJECT: 'orion-nobody',
     },
   });
@@ -35,16 +37,24 @@ async function startAutoscaler(driverUrl = driver.url): Promise<OrionProcess> {
   return startOrion(lab, 'autoscaler', {
     port,
     env: {
-      ORION_DB_HOST: access.host, ORION_DB_PORT: String(access.port), ORION_DB_USER: access.user, ORION_DB_PASSWORD: access.password, ORION_DB_NAME: access.database,
-      ORION_OPS_HOST: '127.0.0.1', ORION_OPS_PORT: String(port), ORION_SCALE_DRIVER_URL: driverUrl,
+      ORION_DB_HOST: access.host,
+      ORION_DB_PORT: String(access.port),
+      ORION_DB_USER: access.user,
+      ORION_DB_PASSWORD: access.password,
+      ORION_DB_NAME: access.database,
+      ORION_OPS_HOST: '127.0.0.1',
+      ORION_OPS_PORT: String(port),
+      ORION_SCALE_DRIVER_URL: driverUrl,
       ...testConstants({ scaleIntervalSeconds: 0.5, scaleLeaderSeconds: LIMIT_SECONDS }),
     },
   });
 }
 
-const leads = async ({ url }: OrionProcess): Promise<boolean> => (await (await fetch(`${url}/metrics`)).text()).includes('\norion_scale_leads 1\n');
+const leads = async ({ url }: OrionProcess): Promise<boolean> =>
+  (await (await fetch(`${url}/metrics`)).text()).includes('\norion_scale_leads 1\n');
 const leader = async (): Promise<string | null> => (await row<{ token: string | null }>(database.db, 'SELECT token FROM leaders')).token;
-const untilLeading = (one: OrionProcess): Promise<boolean> => eventually(() => leads(one), { what: 'it leads', timeoutMs: 30_000, everyMs: 50 });
+const untilLeading = (one: OrionProcess): Promise<boolean> =>
+  eventually(() => leads(one), { what: 'it leads', timeoutMs: 30_000, everyMs: 50 });
 
 it('R31: of two autoscalers one leads; another takes over within the limit when it is killed, and at once when it is stopped', async () => {
   const first = await startAutoscaler();

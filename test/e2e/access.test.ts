@@ -25,15 +25,18 @@ describe('access ends with its right', () => {
   };
   const byGateway = (key: { keyFile: string }): SshTarget => throughGateway(key, lease, gateway);
   const opens = async (target: SshTarget): Promise<boolean> => (await sshExec(target, 'true')).code === 0;
-  const within = (what: string, fn: () => Promise<boolean> | boolean): Promise<unknown> => eventually(fn, { what, timeoutMs: LIMIT_MS, everyMs: 100 });
+  const within = (what: string, fn: () => Promise<boolean> | boolean): Promise<unknown> =>
+    eventually(fn, { what, timeoutMs: LIMIT_MS, everyMs: 100 });
   const session = async (target: SshTarget): Promise<OpenSession> => {
     const opened = await openSession(target);
     sessions.push(opened);
     return opened;
   };
-  const register = async ({ publicKey }: SshKeyPair): Promise<number> => expectStatus(await ada.client.post<{ id: number }>('/api/keys', { public_key: publicKey }), 201).id;
+  const register = async ({ publicKey }: SshKeyPair): Promise<number> =>
+    expectStatus(await ada.client.post<{ id: number }>('/api/keys', { public_key: publicKey }), 201).id;
   const remove = async (id: number): Promise<void> => void expectStatus(await ada.client.delete(`/api/keys/${id}`), 204);
-  const disable = async (disabled: boolean): Promise<void> => void expectStatus(await system.admin.patch(`/api/users/${ada.userId}`, { disabled, keep_leases: disabled }), 200);
+  const disable = async (disabled: boolean): Promise<void> =>
+    void expectStatus(await system.admin.patch(`/api/users/${ada.userId}`, { disabled, keep_leases: disabled }), 200);
 
   beforeEach(async () => {
     sessions.splice(0).forEach((opened) => opened.close());
@@ -63,11 +66,18 @@ describe('access ends with its right', () => {
 
   it('a key that was registered when the lease began, or given with the rent, opens nothing either once the account has lost it', async () => {
     const id = await register({ keyFile: ada.keyFile, publicKey: ada.publicKey });
-    await within('the account is up to date', async () => (await system.sql('SELECT id FROM placements WHERE access_applied < access_wanted AND current_lease_id IS NOT NULL')).length === 0);
+    await within(
+      'the account is up to date',
+      async () =>
+        (await system.sql('SELECT id FROM placements WHERE access_applied < access_wanted AND current_lease_id IS NOT NULL')).length === 0,
+    );
     await remove(id);
     await within('it opens nothing', async () => !(await opens(directly(ada))));
     expect(await opens(byGateway(ada))).toBe(false);
-    expect(await system.sql("SELECT type FROM events WHERE user_id = ? AND type LIKE 'key.%' ORDER BY id", [ada.userId])).toEqual([{ type: 'key.added' }, { type: 'key.removed' }]);
+    expect(await system.sql("SELECT type FROM events WHERE user_id = ? AND type LIKE 'key.%' ORDER BY id", [ada.userId])).toEqual([
+      { type: 'key.added' },
+      { type: 'key.removed' },
+    ]);
   }, 60_000);
 
   it('a disabled account: no call, no login, no session; its programs go on; enabled again it has its access back, and the tokens of before stay void', async () => {
@@ -88,16 +98,25 @@ describe('access ends with its right', () => {
     await within('the key opens the account again', () => opens(directly(ada)));
     expect(await opens(byGateway(ada))).toBe(true);
     expect((await ada.client.get('/api/leases')).status).toBe(401);
-    expect(await system.sql("SELECT type FROM events WHERE user_id = ? AND type IN ('user.disabled', 'user.enabled') ORDER BY id", [ada.userId])).toEqual([{ type: 'user.disabled' }, { type: 'user.enabled' }]);
+    expect(
+      await system.sql("SELECT type FROM events WHERE user_id = ? AND type IN ('user.disabled', 'user.enabled') ORDER BY id", [ada.userId]),
+    ).toEqual([{ type: 'user.disabled' }, { type: 'user.enabled' }]);
   }, 60_000);
 
   it('an account that a release from before made, with its keys in the home, is brought up to date by itself', async () => {
     const worker = workerOf(fleet, lease);
     const name = lease.access?.username ?? '';
-    await inside(worker, `gpasswd -d ${name} orion-keys && cd /home/${name}/.ssh && cp /var/lib/orion/keys/${name} authorized_keys && chown ${name} authorized_keys && rm /var/lib/orion/keys/${name}`);
+    await inside(
+      worker,
+      `gpasswd -d ${name} orion-keys && cd /home/${name}/.ssh && cp /var/lib/orion/keys/${name} authorized_keys && chown ${name} authorized_keys && rm /var/lib/orion/keys/${name}`,
+    );
     await system.sql('UPDATE placements SET access_applied = 0, applied_ends_at = NULL WHERE current_lease_id = ?', [lease.id]);
     expect(await opens(directly(ada))).toBe(true);
-    await eventually(async () => (await worker.exec(`test -s /var/lib/orion/keys/${name}`)).code === 0, { what: 'its keys are root\'s', timeoutMs: 20_000, everyMs: 200 });
+    await eventually(async () => (await worker.exec(`test -s /var/lib/orion/keys/${name}`)).code === 0, {
+      what: "its keys are root's",
+      timeoutMs: 20_000,
+      everyMs: 200,
+    });
     await sshExec(directly(ada), 'cat > .ssh/authorized_keys', { input: `${second.publicKey}\n` });
     expect([await opens(directly(ada)), await opens(directly(second))]).toEqual([true, false]);
   }, 60_000);

@@ -11,7 +11,9 @@ const WORKERS = 3;
 describe('parts of the control plane die in the middle of their work', () => {
   // Plays that take long enough to be met half way.
   const system = useSystem({
-    apis: 2, schedulers: 2, ownDatabase: true,
+    apis: 2,
+    schedulers: 2,
+    ownDatabase: true,
     env: { ...fastConstants({ claimSeconds: 3 }), ORION_WARM_PLAYS: 'false' },
   });
   const fleet = useFleet(system, WORKERS);
@@ -38,10 +40,14 @@ describe('parts of the control plane die in the middle of their work', () => {
       { what, timeoutMs: 20_000, everyMs: 10 },
     );
   const untilCreating = (): Promise<{ lease_id: number }> =>
-    eventually(async () => (await system.sql<{ lease_id: number }>("SELECT lease_id FROM placements WHERE state = 'creating' AND claim_token IS NOT NULL"))[0], {
-      what: 'a lease is committed and its account is being made',
-      everyMs: 5,
-    });
+    eventually(
+      async () =>
+        (await system.sql<{ lease_id: number }>("SELECT lease_id FROM placements WHERE state = 'creating' AND claim_token IS NOT NULL"))[0],
+      {
+        what: 'a lease is committed and its account is being made',
+        everyMs: 5,
+      },
+    );
 
   it('I3: an API that dies right after the lease was committed leaves it to a scheduler; the repetition at another replica gets the same lease', async () => {
     const dying = secondApi();
@@ -64,7 +70,7 @@ describe('parts of the control plane die in the middle of their work', () => {
     await giveBack(lease);
   }, 60_000);
 
-  it('R21: a scheduler that dies while it makes a moved lease\'s account is followed by the other', async () => {
+  it("R21: a scheduler that dies while it makes a moved lease's account is followed by the other", async () => {
     const lease = await ada.rentOne();
     const worker = workerOf(fleet, lease);
     await worker.kill();
@@ -97,7 +103,11 @@ describe('parts of the control plane die in the middle of their work', () => {
     const answer = ada.rent({ at: stopping.url });
     await untilCreating();
     const stopped = stopping.stop(30_000);
-    await eventually(async () => (await fetch(`${stopping.url}/readyz`)).status === 503, { what: 'it says that it is not ready', everyMs: 10, timeoutMs: 2_000 });
+    await eventually(async () => (await fetch(`${stopping.url}/readyz`)).status === 503, {
+      what: 'it says that it is not ready',
+      everyMs: 10,
+      timeoutMs: 2_000,
+    });
     const [lease] = expectStatus(await answer, 201).leases;
     // The client keeps its connection; that is no reason to stay.
     await eventually(() => !stopping.running(), { what: 'the API has stopped', timeoutMs: 8_000 });
@@ -152,7 +162,11 @@ describe('parts of the control plane die in the middle of their work', () => {
     }
     // Long enough for a wrong decision to be made and carried out.
     const judged = await lastChecks(system, fleet.workers);
-    await eventually(async () => (await lastChecks(system, fleet.workers)).every((at, i) => at >= (judged[i] ?? 0) + 4), { what: 'every node was looked at for a while', timeoutMs: 20_000, everyMs: 200 });
+    await eventually(async () => (await lastChecks(system, fleet.workers)).every((at, i) => at >= (judged[i] ?? 0) + 4), {
+      what: 'every node was looked at for a while',
+      timeoutMs: 20_000,
+      everyMs: 200,
+    });
     expect(await system.sql("SELECT id FROM events WHERE type = 'lease.moved'")).toEqual(movedBefore);
     const rents = await system.sql("SELECT id FROM rents WHERE idempotency_key = 'over-the-crash'");
     expect(rents).toHaveLength(1);

@@ -15,7 +15,8 @@ describe('a crowd rents at once', () => {
   // The accounts follow the answers: a play takes about a second of a core, and the claims are what is watched here.
   const env = {
     ...fastConstants({ rentWaitSeconds: 0, managementUser: 'root' }),
-    ORION_PLAY_CONCURRENCY: '1', ORION_PROBE_INTERVAL_SECONDS: '20',
+    ORION_PLAY_CONCURRENCY: '1',
+    ORION_PROBE_INTERVAL_SECONDS: '20',
   };
   const system = useSystem({ apis: 3, schedulers: 1, env });
   let fleet: WorkerFleet;
@@ -32,7 +33,11 @@ describe('a crowd rents at once', () => {
       await enrolMachine(system, { hostname: name, address, ssh_port: port, host_key: hostKey }, await privateKeyOf(worker));
     }
     // Wiped one by one they would take minutes on two cores; the wipe has tests of its own.
-    await eventually(async () => (await system.nodes()).every(({ status }) => status === 'alive'), { what: 'all are verified', timeoutMs: 40_000, everyMs: 100 });
+    await eventually(async () => (await system.nodes()).every(({ status }) => status === 'alive'), {
+      what: 'all are verified',
+      timeoutMs: 40_000,
+      everyMs: 100,
+    });
     // It would also have told of the fences of the sandboxes: their accounts have uids above them.
     await system.sql('UPDATE nodes SET dirty = 0, wipe_due_at = NULL, wipe_token = NULL, next_uid = 1700000000');
     await system.untilFree(NODES);
@@ -56,17 +61,23 @@ describe('a crowd rents at once', () => {
   it('R13/I1: 200 rents at once over three replicas take every free node once, and the others get a 503', async () => {
     const answers = await Promise.all(Array.from({ length: RENTS }, (_, i) => anyTenant(i).rent({ at: anyApi(i) })));
     expect(countByStatus(answers)).toEqual({ taken: NODES - 1, 503: RENTS - NODES + 1 });
-    const running = await system.sql<{ node: number }>("SELECT occupied_node_id AS node FROM leases WHERE state IN ('provisioning','active','migrating')");
+    const running = await system.sql<{ node: number }>(
+      "SELECT occupied_node_id AS node FROM leases WHERE state IN ('provisioning','active','migrating')",
+    );
     expect(new Set(running.map(({ node }) => node)).size).toBe(NODES);
     expect(running).toHaveLength(NODES);
-    const [mirror] = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM nodes JOIN leases ON leases.id = nodes.lease_id AND leases.occupied_node_id = nodes.id');
+    const [mirror] = await system.sql<{ n: number }>(
+      'SELECT COUNT(*) AS n FROM nodes JOIN leases ON leases.id = nodes.lease_id AND leases.occupied_node_id = nodes.id',
+    );
     expect(mirror?.n).toBe(NODES);
   }, 60_000);
 
   it('R11: accounts follow the answers, one on each node', async () => {
     const SEEN = 8;
     const active = async (): Promise<string[]> => {
-      const rows = await system.sql<{ hostname: string; state: string }>('SELECT n.hostname, l.state FROM leases l LEFT JOIN nodes n ON n.lease_id = l.id');
+      const rows = await system.sql<{ hostname: string; state: string }>(
+        'SELECT n.hostname, l.state FROM leases l LEFT JOIN nodes n ON n.lease_id = l.id',
+      );
       const odd = rows.filter(({ state }) => state !== 'active' && state !== 'provisioning');
       if (odd.length > 0) {
         throw new Error(JSON.stringify(odd));

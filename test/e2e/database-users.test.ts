@@ -49,15 +49,29 @@ describe('each role with its own database user', () => {
 
   it('met no refusal of the database on the way', () => {
     for (const replica of [...system.apis, ...system.schedulers, gateway.replica]) {
-      expect([replica.role, replica.log().split('\n').filter((line) => DENIED.test(line))]).toEqual([replica.role, []]);
+      expect([
+        replica.role,
+        replica
+          .log()
+          .split('\n')
+          .filter((line) => DENIED.test(line)),
+      ]).toEqual([replica.role, []]);
     }
   });
 
   it.each(Object.keys(ROLE_GRANTS))('%s may not change the schema, grant, read files, or touch what was recorded', async (user) => {
     const deleted = user === 'orion_scheduler' ? [] : ['DELETE FROM events', 'DELETE FROM leases'];
     for (const statement of [
-      ...deleted, 'CREATE TABLE mine (id INT)', 'ALTER TABLE nodes ADD COLUMN mine INT', 'DROP TABLE events', 'TRUNCATE TABLE events', "GRANT SELECT ON nodes TO orion_gateway@'%'",
-      "SELECT LOAD_FILE('/etc/passwd') INTO OUTFILE '/tmp/orion-outfile'", "UPDATE events SET actor = 'nobody'", 'SELECT * FROM mysql.user', 'DELETE FROM users',
+      ...deleted,
+      'CREATE TABLE mine (id INT)',
+      'ALTER TABLE nodes ADD COLUMN mine INT',
+      'DROP TABLE events',
+      'TRUNCATE TABLE events',
+      "GRANT SELECT ON nodes TO orion_gateway@'%'",
+      "SELECT LOAD_FILE('/etc/passwd') INTO OUTFILE '/tmp/orion-outfile'",
+      "UPDATE events SET actor = 'nobody'",
+      'SELECT * FROM mysql.user',
+      'DELETE FROM users',
     ]) {
       await expect(as(user, statement)).rejects.toThrow(DENIED);
     }
@@ -72,7 +86,9 @@ describe('each role with its own database user', () => {
 
   it('knows every table of the schema: each is written by some role, or kept by migrations', async () => {
     const written = new Set(Object.values(ROLE_GRANTS).flatMap(({ writes }) => Object.keys(writes)));
-    const tables = (await system.sql<{ name: string }>('SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()')).map(({ name }) => name);
+    const tables = (
+      await system.sql<{ name: string }>('SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()')
+    ).map(({ name }) => name);
     expect(tables.filter((name) => !written.has(name) && !/migration|schema_lock/.test(name))).toEqual([]);
   });
 

@@ -41,7 +41,7 @@ describe('scripts/demo.sh', () => {
     expect(await demo('--stop', join(dir, 'nowhere'))).toMatchObject({ code: 1 });
   });
 
-  it('stops this checkout\'s demos and no other\'s', async () => {
+  it("stops this checkout's demos and no other's", async () => {
     const [mine, foreign] = [fakeDemo('orion-lab-mine', projectDir), fakeDemo('orion-lab-foreign', '/another/checkout')];
     expect(await demo('--stop')).toMatchObject({ code: 0, stdout: `stopped ${mine.dir}\n` });
     await eventually(() => !mine.runs(), { what: 'the keeper of mine is gone' });

@@ -5,8 +5,16 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { rootOf } from '../chaos/rogue/workers';
 import { renderKnownHosts, renderSshConfig } from '../../src/cli/ssh-config';
 import {
-  eventually, freePort, type LabProcess, run, runOrThrow, type RunResult,
-  sshExec, sshOptions, type SshTarget, startProcess,
+  eventually,
+  freePort,
+  type LabProcess,
+  run,
+  runOrThrow,
+  type RunResult,
+  sshExec,
+  sshOptions,
+  type SshTarget,
+  startProcess,
 } from '../lab';
 import type { Lease } from '../../src/contract';
 import { openTerminal, throughGateway } from '../support/gateway-client';
@@ -16,7 +24,8 @@ import { useFirstWorker, useFleet, useGateway, useSystem, useTenant } from '../s
 const LONG = randomBytes(1_500_000).toString('hex');
 const sum = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
 /** Writes a lot to both outputs by turns, more than any client's window takes at once. */
-const BOTH_OUTPUTS = "python3 -c \"import sys\nfor i in range(4000):\n sys.stdout.write('o%06d' % i + 'x' * 1000 + chr(10)); sys.stdout.flush(); sys.stderr.write('e%06d' % i + 'y' * 1000 + chr(10))\"";
+const BOTH_OUTPUTS =
+  "python3 -c \"import sys\nfor i in range(4000):\n sys.stdout.write('o%06d' % i + 'x' * 1000 + chr(10)); sys.stdout.flush(); sys.stderr.write('e%06d' % i + 'y' * 1000 + chr(10))\"";
 const OUTPUT = Array.from({ length: 4000 }, (_, i) => `o${String(i).padStart(6, '0')}${'x'.repeat(1000)}\n`).join('');
 const ERRORS = Array.from({ length: 4000 }, (_, i) => `e${String(i).padStart(6, '0')}${'y'.repeat(1000)}\n`).join('');
 /** An HTTP/1.0 style server: it ends its side after the greeting, and still reads what comes. */
@@ -64,15 +73,23 @@ describe('the clients that people use, through the gateway', () => {
   let dropbear: string[];
   let openssh: string;
 
-  const client = (name: string, args: string[], input?: string): Promise<RunResult> => run(name, args, { timeoutMs: 40_000, env: { ...process.env, HOME: here }, ...(input === undefined ? {} : { input }) });
+  const client = (name: string, args: string[], input?: string): Promise<RunResult> =>
+    run(name, args, { timeoutMs: 40_000, env: { ...process.env, HOME: here }, ...(input === undefined ? {} : { input }) });
   const quoted = (words: string[]): string => words.map((word) => (/[ "]/.test(word) ? `'${word}'` : word)).join(' ');
-  const hold = (name: string, args: string[]): LabProcess => startProcess(system.lab, { name, command: name, args, cwd: here, env: { HOME: here } });
+  const hold = (name: string, args: string[]): LabProcess =>
+    startProcess(system.lab, { name, command: name, args, cwd: here, env: { HOME: here } });
   const serve = async (where: string): Promise<void> => {
     await sshExec(direct, 'cat > server.py', { input: SERVER });
-    await sshExec(direct, `rm -f '${where}'; (setsid python3 server.py '${where}' >'log-${sum(where)}' 2>&1 </dev/null &) ; until grep -q listening 'log-${sum(where)}'; do sleep 0.05; done`);
+    await sshExec(
+      direct,
+      `rm -f '${where}'; (setsid python3 server.py '${where}' >'log-${sum(where)}' 2>&1 </dev/null &) ; until grep -q listening 'log-${sum(where)}'; do sleep 0.05; done`,
+    );
   };
   const call = (where: string | number): Promise<string> =>
-    eventually(async () => (await run('python3', ['-c', CALL, String(where)], { timeoutMs: 10_000 })).stdout.trim(), { what: 'the forwarded server greets', timeoutMs: 15_000 });
+    eventually(async () => (await run('python3', ['-c', CALL, String(where)], { timeoutMs: 10_000 })).stdout.trim(), {
+      what: 'the forwarded server greets',
+      timeoutMs: 15_000,
+    });
 
   beforeAll(async () => {
     lease = await ada.rentOne({ seconds: 1800 });
@@ -92,28 +109,42 @@ describe('the clients that people use, through the gateway', () => {
     putty = ['-batch', '-P', String(to.port), '-i', join(here, 'key.ppk'), '-hostkey', `SHA256:${fingerprint}`];
     dropbear = ['-y', '-y', '-p', String(to.port), '-i', join(here, 'key.dropbear')];
     const config = join(here, 'ssh_config');
-    writeFileSync(config, sshOptions(to).filter((word) => word.includes('=')).map((line) => `${line}\n`).join(''));
+    writeFileSync(
+      config,
+      sshOptions(to)
+        .filter((word) => word.includes('='))
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
     openssh = `ssh -F ${config}`;
   }, 120_000);
 
-  it.each(['OpenSSH', 'plink', 'dbclient'] as const)('%s: exit code, three megabytes in and out, and both outputs filled by turns', async (name) => {
-    const exec = (command: string, input?: string): Promise<RunResult> => {
-      switch (name) {
-        case 'OpenSSH':
-          return client('ssh', [...sshOptions(to), '-C', remote, command], input);
-        case 'plink':
-          return client('plink', [...putty, remote, command], input);
-        case 'dbclient':
-          return client('dbclient', [...dropbear, remote, command], input);
-      }
-    };
-    expect(await exec('echo out; echo err >&2; exit 7')).toMatchObject({ code: 7, stdout: 'out\n', stderr: expect.stringContaining('err') });
-    expect((await exec('sha256sum', LONG)).stdout).toContain(sum(LONG));
-    const back = await exec('cat', LONG);
-    expect([back.code, sum(back.stdout)]).toEqual([0, sum(LONG)]);
-    const both = await exec(BOTH_OUTPUTS);
-    expect([both.code, both.stdout === OUTPUT, both.stderr.includes(ERRORS)]).toEqual([0, true, true]);
-  }, 90_000);
+  it.each(['OpenSSH', 'plink', 'dbclient'] as const)(
+    '%s: exit code, three megabytes in and out, and both outputs filled by turns',
+    async (name) => {
+      const exec = (command: string, input?: string): Promise<RunResult> => {
+        switch (name) {
+          case 'OpenSSH':
+            return client('ssh', [...sshOptions(to), '-C', remote, command], input);
+          case 'plink':
+            return client('plink', [...putty, remote, command], input);
+          case 'dbclient':
+            return client('dbclient', [...dropbear, remote, command], input);
+        }
+      };
+      expect(await exec('echo out; echo err >&2; exit 7')).toMatchObject({
+        code: 7,
+        stdout: 'out\n',
+        stderr: expect.stringContaining('err'),
+      });
+      expect((await exec('sha256sum', LONG)).stdout).toContain(sum(LONG));
+      const back = await exec('cat', LONG);
+      expect([back.code, sum(back.stdout)]).toEqual([0, sum(LONG)]);
+      const both = await exec(BOTH_OUTPUTS);
+      expect([both.code, both.stdout === OUTPUT, both.stderr.includes(ERRORS)]).toEqual([0, true, true]);
+    },
+    90_000,
+  );
 
   it('pscp by both of its protocols, and scp over dbclient', async () => {
     const file = join(here, 'a file');
@@ -125,7 +156,10 @@ describe('the clients that people use, through the gateway', () => {
     }
     const dbclient = join(here, 'dbclient');
     // scp passes options of OpenSSH that dbclient does not know.
-    writeFileSync(dbclient, `#!/bin/bash\nwhile [[ $1 == -o* || $1 == -x || $1 == -2 ]]; do [[ $1 != -o ]] || shift; shift; done\nwhile [[ $1 == -[oxl]* ]]; do [[ $1 == -o?* || $1 == -x ]] || { [[ $1 != -l ]] || user=$2; shift; }; shift; done\n[[ $1 != -- ]] || shift\nexec dbclient ${quoted(dropbear)} "$user@$1" "\${@:2}"\n`);
+    writeFileSync(
+      dbclient,
+      `#!/bin/bash\nwhile [[ $1 == -o* || $1 == -x || $1 == -2 ]]; do [[ $1 != -o ]] || shift; shift; done\nwhile [[ $1 == -[oxl]* ]]; do [[ $1 == -o?* || $1 == -x ]] || { [[ $1 != -l ]] || user=$2; shift; }; shift; done\n[[ $1 != -- ]] || shift\nexec dbclient ${quoted(dropbear)} "$user@$1" "\${@:2}"\n`,
+    );
     chmodSync(dbclient, 0o755);
     expect(await client('scp', ['-O', '-S', dbclient, file, `${remote}:by-dbclient`])).toMatchObject({ code: 0 });
     expect((await sshExec(to, 'sha256sum by-dbclient')).stdout).toContain(sum(LONG));
@@ -134,22 +168,35 @@ describe('the clients that people use, through the gateway', () => {
   it('OpenSSH by what `orion config-ssh` writes, above a Host * that would lead elsewhere', async () => {
     const file = join(here, 'config-ssh');
     const knownHosts = join(here, 'config-known-hosts');
-    const hosts = [{ leaseId: lease.id, target: { host: to.address, port: to.port, username: to.user, host_key: to.hostKey }, privateKey: to.keyFile }];
+    const hosts = [
+      { leaseId: lease.id, target: { host: to.address, port: to.port, username: to.user, host_key: to.hostKey }, privateKey: to.keyFile },
+    ];
     writeFileSync(knownHosts, renderKnownHosts(hosts));
-    writeFileSync(file, `${renderSshConfig(hosts, knownHosts)}\nHost *\n${['RemoteCommand false', 'RequestTTY force', 'ProxyJump nowhere', 'ControlMaster auto', `ControlPath ${join(here, 'one')}`, 'User root', 'HostKeyAlias other', 'IdentityFile /etc/hostname', 'BatchMode yes'].map((line) => `  ${line}\n`).join('')}`);
+    writeFileSync(
+      file,
+      `${renderSshConfig(hosts, knownHosts)}\nHost *\n${['RemoteCommand false', 'RequestTTY force', 'ProxyJump nowhere', 'ControlMaster auto', `ControlPath ${join(here, 'one')}`, 'User root', 'HostKeyAlias other', 'IdentityFile /etc/hostname', 'BatchMode yes'].map((line) => `  ${line}\n`).join('')}`,
+    );
     const host = `orion-${lease.id}`;
     expect(await client('ssh', ['-F', file, host, 'id -un'])).toMatchObject({ code: 0, stdout: `${direct.user}\n` });
     expect(await client('scp', ['-F', file, file, `${host}:by-config`])).toMatchObject({ code: 0 });
     expect(await client('rsync', ['-e', `ssh -F ${file}`, file, `${host}:by-rsync`])).toMatchObject({ code: 0 });
-    expect((await sshExec(direct, 'cmp by-config by-rsync'))).toMatchObject({ code: 0 });
+    expect(await sshExec(direct, 'cmp by-config by-rsync')).toMatchObject({ code: 0 });
   }, 60_000);
 
   it('git: clone, commit and push', async () => {
     await sshExec(direct, 'git init -q --bare project.git');
-    const git = (...args: string[]): Promise<RunResult> => run('git', ['-c', 'user.name=Ada', '-c', 'user.email=ada@orion.example', ...args], { env: { ...process.env, HOME: here, GIT_SSH_COMMAND: openssh }, cwd: here });
+    const git = (...args: string[]): Promise<RunResult> =>
+      run('git', ['-c', 'user.name=Ada', '-c', 'user.email=ada@orion.example', ...args], {
+        env: { ...process.env, HOME: here, GIT_SSH_COMMAND: openssh },
+        cwd: here,
+      });
     expect(await git('clone', '-q', `ssh://${remote}/~/project.git`, 'project')).toMatchObject({ code: 0 });
     writeFileSync(join(here, 'project', 'large'), randomBytes(3_000_000));
-    for (const step of [['add', 'large'], ['commit', '-qm', 'large'], ['push', '-q', 'origin', 'HEAD']]) {
+    for (const step of [
+      ['add', 'large'],
+      ['commit', '-qm', 'large'],
+      ['push', '-q', 'origin', 'HEAD'],
+    ]) {
       expect(await git('-C', 'project', ...step)).toMatchObject({ code: 0 });
     }
     expect(await git('clone', '-q', `ssh://${remote}/~/project.git`, 'again')).toMatchObject({ code: 0 });
@@ -179,7 +226,10 @@ describe('the clients that people use, through the gateway', () => {
     }
     symlinkSync('folder 1', join(tree, 'link'));
     rmSync(join(here, 'tree-back'), { recursive: true, force: true });
-    writeFileSync(join(here, 'batch'), `mkdir tree\nput -pr tree\nls -la tree\nchmod 700 "tree/folder 3"\nrename "tree/folder 3" "tree/renamed"\nsymlink renamed tree/link\nget -pr tree tree-back\n`);
+    writeFileSync(
+      join(here, 'batch'),
+      `mkdir tree\nput -pr tree\nls -la tree\nchmod 700 "tree/folder 3"\nrename "tree/folder 3" "tree/renamed"\nsymlink renamed tree/link\nget -pr tree tree-back\n`,
+    );
     expect(await run('sftp', [...sshOptions(to), '-b', 'batch', remote], { cwd: here })).toMatchObject({ code: 0 });
     expect(readFileSync(join(here, 'tree-back', 'renamed', 'deep', 'file-183.ts'), 'utf8')).toBe('183\n'.repeat(183));
     expect(readdirSync(join(here, 'tree-back', 'folder 7', 'deep'))).toHaveLength(10);
@@ -191,7 +241,12 @@ describe('the clients that people use, through the gateway', () => {
     const script = `# ${'padding '.repeat(5_000)}\nmkdir editor && cd editor\ncat > editor.py <<'END'\n${SERVER}END\n(setsid python3 editor.py ${port} >editor.log 2>&1 </dev/null &)\nuntil grep -q listening editor.log; do sleep 0.05; done\necho listeningOn=="${port}"==\nsleep 600\n`;
     const file = join(here, 'script');
     writeFileSync(file, script);
-    const editor = startProcess(system.lab, { name: 'editor', command: 'bash', args: ['-c', `exec ${openssh} -T -D 127.0.0.1:${socks} ${remote} sh < ${quoted([file])}`], cwd: here });
+    const editor = startProcess(system.lab, {
+      name: 'editor',
+      command: 'bash',
+      args: ['-c', `exec ${openssh} -T -D 127.0.0.1:${socks} ${remote} sh < ${quoted([file])}`],
+      cwd: here,
+    });
     await eventually(() => editor.log().includes(`listeningOn==${port}==`), { what: 'the server runs', timeoutMs: 20_000 });
     const viaSocks = `import socket, struct\ns = socket.create_connection(('127.0.0.1', ${socks}), 5)\ns.sendall(b'\\x05\\x01\\x00'); s.recv(2)\ns.sendall(b'\\x05\\x01\\x00\\x03\\x09localhost' + struct.pack('>H', ${port}))\nassert s.recv(10)[1] == 0\nprint(s.recv(100).decode())`;
     expect(await run('python3', ['-c', viaSocks])).toMatchObject({ code: 0, stdout: 'hello\n' });
@@ -201,10 +256,21 @@ describe('the clients that people use, through the gateway', () => {
   it('ssh -L to a port and to a UNIX socket: a server that has ended its side still gets what the client sends', async () => {
     const [port, local, ofSocket, byDropbear] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
     await Promise.all([serve(String(port)), serve('/tmp/orion-clients.sock')]);
-    const forwarding = hold('ssh', [...sshOptions(to), '-N', '-L', `127.0.0.1:${local}:127.0.0.1:${port}`, '-L', `127.0.0.1:${ofSocket}:/tmp/orion-clients.sock`, remote]);
+    const forwarding = hold('ssh', [
+      ...sshOptions(to),
+      '-N',
+      '-L',
+      `127.0.0.1:${local}:127.0.0.1:${port}`,
+      '-L',
+      `127.0.0.1:${ofSocket}:/tmp/orion-clients.sock`,
+      remote,
+    ]);
     const other = hold('dbclient', [...dropbear, '-N', '-L', `127.0.0.1:${byDropbear}:127.0.0.1:${port}`, remote]);
     expect([await call(local), await call(ofSocket), await call(byDropbear)]).toEqual(['hello', 'hello', 'hello']);
-    await eventually(async () => (await sshExec(direct, 'cat received')).stdout === 'latelatelate', { what: 'what was sent late arrives', timeoutMs: 10_000 });
+    await eventually(async () => (await sshExec(direct, 'cat received')).stdout === 'latelatelate', {
+      what: 'what was sent late arrives',
+      timeoutMs: 10_000,
+    });
     await Promise.all([forwarding.stop(), other.stop()]);
   }, 60_000);
 
@@ -214,9 +280,21 @@ describe('the clients that people use, through the gateway', () => {
     const server = startProcess(system.lab, { name: 'server', command: 'python3', args: ['server.py', String(port)], cwd: here });
     await eventually(() => server.log().includes('listening'), { what: 'the server runs', timeoutMs: 10_000 });
     const ofNode = await freePort();
-    const forwarding = hold('ssh', [...sshOptions(to), '-N', '-R', `127.0.0.1:${ofNode}:127.0.0.1:${port}`, '-R', `/tmp/orion-remote.sock:127.0.0.1:${port}`, remote]);
-    const fromNode = (where: string): Promise<string> => sshExec(direct, `python3 - ${where}`, { input: CALL }).then(({ stdout }) => stdout.trim());
-    await eventually(async () => (await fromNode('/tmp/orion-remote.sock')) === 'hello', { what: 'the socket on the node leads here', timeoutMs: 15_000 });
+    const forwarding = hold('ssh', [
+      ...sshOptions(to),
+      '-N',
+      '-R',
+      `127.0.0.1:${ofNode}:127.0.0.1:${port}`,
+      '-R',
+      `/tmp/orion-remote.sock:127.0.0.1:${port}`,
+      remote,
+    ]);
+    const fromNode = (where: string): Promise<string> =>
+      sshExec(direct, `python3 - ${where}`, { input: CALL }).then(({ stdout }) => stdout.trim());
+    await eventually(async () => (await fromNode('/tmp/orion-remote.sock')) === 'hello', {
+      what: 'the socket on the node leads here',
+      timeoutMs: 15_000,
+    });
     expect(await fromNode(String(ofNode))).toBe('hello');
     await forwarding.stop();
     await server.stop();

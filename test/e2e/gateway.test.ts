@@ -26,7 +26,8 @@ describe('the gateway', () => {
     terminals.push(terminal);
     return terminal;
   };
-  const copy = (program: string, ...args: string[]): ReturnType<typeof run> => run(program, [...sshOptions(to).filter((word) => word !== '-tt'), ...args], { timeoutMs: 60_000 });
+  const copy = (program: string, ...args: string[]): ReturnType<typeof run> =>
+    run(program, [...sshOptions(to).filter((word) => word !== '-tt'), ...args], { timeoutMs: 60_000 });
 
   /** Names with blanks too. */
   const expectFilesToArrive = async (): Promise<void> => {
@@ -38,7 +39,11 @@ describe('the gateway', () => {
     expect(await copy('scp', '-O', file, `${remote}:by-old-scp`)).toMatchObject({ code: 0 });
     writeFileSync(join(here, 'batch'), `put "${file}" by-sftp\nrename by-sftp by-sftp-2\nget by-sftp-2 "${join(here, 'back')}"\n`);
     expect(await copy('sftp', '-b', join(here, 'batch'), remote)).toMatchObject({ code: 0 });
-    expect(createHash('sha256').update(readFileSync(join(here, 'back'))).digest('hex')).toBe(createHash('sha256').update(content).digest('hex'));
+    expect(
+      createHash('sha256')
+        .update(readFileSync(join(here, 'back')))
+        .digest('hex'),
+    ).toBe(createHash('sha256').update(content).digest('hex'));
     const shell = ['ssh', ...sshOptions(to).map((word) => (/[ "]/.test(word) ? `'${word}'` : word))].join(' ');
     expect(await run('rsync', ['-a', '-e', shell, `${here}/`, `${remote}:by-rsync/`], { timeoutMs: 60_000 })).toMatchObject({ code: 0 });
     const sums = await sshExec(to, "sha256sum by-scp by-old-scp by-sftp-2 'by-rsync/a file' | cut -c1-64 | sort -u | wc -l");
@@ -52,15 +57,23 @@ describe('the gateway', () => {
     mkdirSync(here);
   }, 120_000);
 
-  it('the lease says where it is, with a host key that is the gateway\'s own', () => {
+  it("the lease says where it is, with a host key that is the gateway's own", () => {
     expect(lease.gateway).toEqual({
-      host: '127.0.0.1', port: gateway.port, username: `lease-${lease.id}`, host_key: gateway.hostKey,
-      known_hosts: `[127.0.0.1]:${gateway.port} ${gateway.hostKey}`, command: `ssh -p ${gateway.port} lease-${lease.id}@127.0.0.1`,
+      host: '127.0.0.1',
+      port: gateway.port,
+      username: `lease-${lease.id}`,
+      host_key: gateway.hostKey,
+      known_hosts: `[127.0.0.1]:${gateway.port} ${gateway.hostKey}`,
+      command: `ssh -p ${gateway.port} lease-${lease.id}@127.0.0.1`,
     });
   });
 
   it('ssh: a command with its output, its errors, its input and its exit code, or the signal that ended it', async () => {
-    expect(await sshExec(to, 'id -un; echo wrong >&2; exit 7')).toMatchObject({ code: 7, stdout: `${lease.access?.username ?? ''}\n`, stderr: expect.stringContaining('wrong') });
+    expect(await sshExec(to, 'id -un; echo wrong >&2; exit 7')).toMatchObject({
+      code: 7,
+      stdout: `${lease.access?.username ?? ''}\n`,
+      stderr: expect.stringContaining('wrong'),
+    });
     expect(await sshExec(to, 'sha256sum', { input: 'abc' })).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ba7816bf/) });
     expect(await sshExec(to, 'kill -9 $$')).toMatchObject({ code: 255 });
     expect(await sshExec(to, 'echo $LC_ORION', { args: ['-o', 'SetEnv=LC_ORION=passed'] })).toMatchObject({ code: 0 });
@@ -76,19 +89,38 @@ describe('the gateway', () => {
   it('scp, sftp and rsync carry files unchanged', expectFilesToArrive, 120_000);
 
   it('ssh -L reaches what listens on the node itself, and nothing beyond it', async () => {
-    await inside(workerOf(fleet, lease), 'nohup python3 -c "\nimport socket\ns=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);s.bind((\'127.0.0.1\',18999));s.listen()\nwhile True:\n c,_=s.accept();c.sendall(b\'hello from the node\');c.close()" >/dev/null 2>&1 &');
+    await inside(
+      workerOf(fleet, lease),
+      "nohup python3 -c \"\nimport socket\ns=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);s.bind(('127.0.0.1',18999));s.listen()\nwhile True:\n c,_=s.accept();c.sendall(b'hello from the node');c.close()\" >/dev/null 2>&1 &",
+    );
     const port = await freePort();
     const child = startProcess(system.lab, {
-      name: 'ssh-L', command: 'ssh',
-      args: [...sshOptions(to), '-N', '-L', `127.0.0.1:${port}:127.0.0.1:18999`, '-L', `127.0.0.1:${await freePort()}:10.0.0.1:80`, `${to.user}@${to.address}`],
-      env: {}, cwd: here,
+      name: 'ssh-L',
+      command: 'ssh',
+      args: [
+        ...sshOptions(to),
+        '-N',
+        '-L',
+        `127.0.0.1:${port}:127.0.0.1:18999`,
+        '-L',
+        `127.0.0.1:${await freePort()}:10.0.0.1:80`,
+        `${to.user}@${to.address}`,
+      ],
+      env: {},
+      cwd: here,
     });
-    const answer = (): Promise<string> => run('python3', ['-c', `import socket\ns=socket.create_connection(('127.0.0.1',${port}),5)\nprint(s.recv(100).decode())`], {}).then(({ stdout }) => stdout);
-    await eventually(async () => (await answer()).includes('hello from the node'), { what: 'the forwarded port answers', timeoutMs: 20_000 });
+    const answer = (): Promise<string> =>
+      run('python3', ['-c', `import socket\ns=socket.create_connection(('127.0.0.1',${port}),5)\nprint(s.recv(100).decode())`], {}).then(
+        ({ stdout }) => stdout,
+      );
+    await eventually(async () => (await answer()).includes('hello from the node'), {
+      what: 'the forwarded port answers',
+      timeoutMs: 20_000,
+    });
     await child.stop();
   }, 60_000);
 
-  it('strangers: a wrong key, another\'s lease, one that is over, one that never was and a name that is none look the same', async () => {
+  it("strangers: a wrong key, another's lease, one that is over, one that never was and a name that is none look the same", async () => {
     const eve = await system.tenant();
     const over = await ada.rentOne();
     await ada.release(over.id);
@@ -111,7 +143,10 @@ describe('the gateway', () => {
     terminal.type('echo on-$(id -un)\n');
     await terminal.untilShown(new RegExp(`on-${lease.access?.username ?? ''}`));
     const command = sshExec(to, 'sleep 600', { timeoutMs: 60_000 });
-    await eventually(async () => (await inside(workerOf(fleet, lease), 'pgrep -xc sleep || true')) !== '0', { what: 'the command runs', timeoutMs: 20_000 });
+    await eventually(async () => (await inside(workerOf(fleet, lease), 'pgrep -xc sleep || true')) !== '0', {
+      what: 'the command runs',
+      timeoutMs: 20_000,
+    });
     const killedAt = performance.now();
     await workerOf(fleet, lease).kill();
     await terminal.untilShown(/\[orion\] the connection to .* is lost/, 20_000);
@@ -131,7 +166,8 @@ describe('the gateway', () => {
 
   it('no machine is free: it says so, with the place in the order and the time left; Ctrl-C leaves', async () => {
     const others = (await system.nodes()).filter(({ lease_id }) => lease_id !== lease.id);
-    const order = (what: 'drain' | 'undrain'): Promise<unknown> => Promise.all(others.map(({ id }) => system.admin.post(`/api/nodes/${id}/${what}`, {})));
+    const order = (what: 'drain' | 'undrain'): Promise<unknown> =>
+      Promise.all(others.map(({ id }) => system.admin.post(`/api/nodes/${id}/${what}`, {})));
     await order('drain');
     const terminal = open(to);
     terminal.type('echo here\n');
@@ -158,6 +194,8 @@ describe('the gateway', () => {
     await terminal.untilShown(/is over/);
     expect(await terminal.untilExit()).toBe(253);
     // The gateway notes it after the client has gone.
-    await ada.untilLease(short.id, 'was connected and disconnected', ({ events }) => ['lease.connected', 'lease.disconnected'].every((type) => events.some((event) => event.type === type)));
+    await ada.untilLease(short.id, 'was connected and disconnected', ({ events }) =>
+      ['lease.connected', 'lease.disconnected'].every((type) => events.some((event) => event.type === type)),
+    );
   }, 120_000);
 });

@@ -46,57 +46,83 @@ describe('several gateways before machines that nobody can call', () => {
     lease = await ada.rentOne({ seconds: 1800 });
   }, 2 * WAIT_MS);
 
-  it('a gibibyte for a client that does not read costs nobody the memory, and arrives when it does', async () => {
-    const target = by(first);
-    const agent = async (): Promise<number> => Number(await inside(workerOf(fleet, lease), "grep -h VmRSS /proc/$(pgrep -of '[o]rion-agent.js')/status | tr -dc 0-9")) / 1024;
-    const [api] = system.apis;
-    const look = async (): Promise<number[]> => [residentMb(first.replica.pid), residentMb(api?.pid ?? 0), await agent()];
-    const before = await look();
-    const client = spawn('ssh', [...sshOptions(target), `${target.user}@${target.address}`, `head -c ${SENT_MIB * MIB} /dev/zero`], { stdio: ['ignore', 'pipe', 'ignore'] });
-    let received = 0;
-    client.stdout.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-    });
-    await eventually(() => received > 8 * MIB, { what: 'bytes arrive', timeoutMs: WAIT_MS });
-    client.kill('SIGSTOP');
-    let sent = '';
-    await eventually(async () => {
-      // Until the sender stands still: its position is the same at two looks.
-      const now = await inside(workerOf(fleet, lease), "grep -h rchar /proc/$(pgrep -x head)/io");
-      const stands = now === sent;
-      sent = now;
-      return stands;
-    }, { what: 'the sender waits', timeoutMs: WAIT_MS, everyMs: 1_000 });
-    const more = (await look()).map((mb, i) => Math.round(mb - (before[i] ?? 0)));
-    process.stdout.write(`a client that does not read: MB more in the gateway, the API that holds the tunnel, the agent: ${more.join(', ')}\n`);
-    expect(Math.max(...more)).toBeLessThan(MEMORY_BOUND_MB);
-    client.kill('SIGCONT');
-    await eventually(() => received === SENT_MIB * MIB, { what: 'all of it has arrived', timeoutMs: 2 * WAIT_MS });
-  }, 5 * WAIT_MS);
+  it(
+    'a gibibyte for a client that does not read costs nobody the memory, and arrives when it does',
+    async () => {
+      const target = by(first);
+      const agent = async (): Promise<number> =>
+        Number(await inside(workerOf(fleet, lease), "grep -h VmRSS /proc/$(pgrep -of '[o]rion-agent.js')/status | tr -dc 0-9")) / 1024;
+      const [api] = system.apis;
+      const look = async (): Promise<number[]> => [residentMb(first.replica.pid), residentMb(api?.pid ?? 0), await agent()];
+      const before = await look();
+      const client = spawn('ssh', [...sshOptions(target), `${target.user}@${target.address}`, `head -c ${SENT_MIB * MIB} /dev/zero`], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      let received = 0;
+      client.stdout.on('data', (chunk: Buffer) => {
+        received += chunk.length;
+      });
+      await eventually(() => received > 8 * MIB, { what: 'bytes arrive', timeoutMs: WAIT_MS });
+      client.kill('SIGSTOP');
+      let sent = '';
+      await eventually(
+        async () => {
+          // Until the sender stands still: its position is the same at two looks.
+          const now = await inside(workerOf(fleet, lease), 'grep -h rchar /proc/$(pgrep -x head)/io');
+          const stands = now === sent;
+          sent = now;
+          return stands;
+        },
+        { what: 'the sender waits', timeoutMs: WAIT_MS, everyMs: 1_000 },
+      );
+      const more = (await look()).map((mb, i) => Math.round(mb - (before[i] ?? 0)));
+      process.stdout.write(
+        `a client that does not read: MB more in the gateway, the API that holds the tunnel, the agent: ${more.join(', ')}\n`,
+      );
+      expect(Math.max(...more)).toBeLessThan(MEMORY_BOUND_MB);
+      client.kill('SIGCONT');
+      await eventually(() => received === SENT_MIB * MIB, { what: 'all of it has arrived', timeoutMs: 2 * WAIT_MS });
+    },
+    5 * WAIT_MS,
+  );
 
-  it('one is killed in mid-session: sessions at the other go on, the lease goes on, and the next connection finds it', async () => {
-    const [here, there] = [await work(first), await work(second)];
-    await first.replica.kill9();
-    expect(await here.untilExit()).toBe(255);
-    there.type('echo still-$((2 + 2))\n');
-    await there.untilShown(/still-4/);
-    expect(await sshExec(by(second), 'true')).toMatchObject({ code: 0 });
-    expect(await ada.lease(lease.id)).toMatchObject({ state: 'active', generation: 1 });
-    there.type('exit\n');
-    expect(await there.untilExit()).toBe(0);
-    first = await system.startGateway({ ORION_GATEWAY_PORT: String(first.port) }).then(({ replica }) => ({ ...first, replica }));
-    expect(await sshExec(by(first), 'true')).toMatchObject({ code: 0 });
-  }, 2 * WAIT_MS);
+  it(
+    'one is killed in mid-session: sessions at the other go on, the lease goes on, and the next connection finds it',
+    async () => {
+      const [here, there] = [await work(first), await work(second)];
+      await first.replica.kill9();
+      expect(await here.untilExit()).toBe(255);
+      there.type('echo still-$((2 + 2))\n');
+      await there.untilShown(/still-4/);
+      expect(await sshExec(by(second), 'true')).toMatchObject({ code: 0 });
+      expect(await ada.lease(lease.id)).toMatchObject({ state: 'active', generation: 1 });
+      there.type('exit\n');
+      expect(await there.untilExit()).toBe(0);
+      first = await system.startGateway({ ORION_GATEWAY_PORT: String(first.port) }).then(({ replica }) => ({ ...first, replica }));
+      expect(await sshExec(by(first), 'true')).toMatchObject({ code: 0 });
+    },
+    2 * WAIT_MS,
+  );
 
-  it('R36: one is told to stop while a copy is under way: the copy is finished, and it ends in order', async () => {
-    const file = join(system.lab.dir, 'a file');
-    writeFileSync(file, randomBytes(24 * MIB));
-    const copying = run('scp', [...sshOptions(by(first)), '-l', '65536', file, `${by(first).user}@127.0.0.1:copied`], { timeoutMs: WAIT_MS });
-    await eventually(async () => (await inside(workerOf(fleet, lease), `stat -c %s /home/${lease.access?.username ?? ''}/copied 2>/dev/null || echo 0`)) !== '0', { what: 'the copy is under way', timeoutMs: WAIT_MS, everyMs: 50 });
-    const ended = first.replica.stop(40_000);
-    expect(await copying).toMatchObject({ code: 0 });
-    expect(await ended).toMatchObject({ code: 0 });
-    expect(await sshExec(by(second), 'stat -c %s copied')).toMatchObject({ code: 0, stdout: `${24 * MIB}\n` });
-    expect((await ada.lease(lease.id)).generation).toBe(1);
-  }, 2 * WAIT_MS);
+  it(
+    'R36: one is told to stop while a copy is under way: the copy is finished, and it ends in order',
+    async () => {
+      const file = join(system.lab.dir, 'a file');
+      writeFileSync(file, randomBytes(24 * MIB));
+      const copying = run('scp', [...sshOptions(by(first)), '-l', '65536', file, `${by(first).user}@127.0.0.1:copied`], {
+        timeoutMs: WAIT_MS,
+      });
+      await eventually(
+        async () =>
+          (await inside(workerOf(fleet, lease), `stat -c %s /home/${lease.access?.username ?? ''}/copied 2>/dev/null || echo 0`)) !== '0',
+        { what: 'the copy is under way', timeoutMs: WAIT_MS, everyMs: 50 },
+      );
+      const ended = first.replica.stop(40_000);
+      expect(await copying).toMatchObject({ code: 0 });
+      expect(await ended).toMatchObject({ code: 0 });
+      expect(await sshExec(by(second), 'stat -c %s copied')).toMatchObject({ code: 0, stdout: `${24 * MIB}\n` });
+      expect((await ada.lease(lease.id)).generation).toBe(1);
+    },
+    2 * WAIT_MS,
+  );
 });

@@ -28,13 +28,21 @@ describe('a tenant who holds every place of those that have not logged in yet', 
   it('R55: keeps nobody from wiping the node: the scheduler has a connection already', async () => {
     await rootOf(worker, `sed -i 's/^MaxStartups .*/MaxStartups 10:30:100/' /etc/ssh/sshd_config && kill -HUP "$(pgrep -o -x sshd)"`);
     const lease = await ada.rentOne();
-    // One that has not worked on the node before, and has no other connection to it than the one over which it asks whether the node is there.
+    // One that has not worked on the node before, and has no other connection to it than the one over which it asks whether the node is
+    // there.
     await system.schedulers[0]?.stop();
     await system.startScheduler();
     const [started] = await system.sql<{ at: string }>('SELECT UTC_TIMESTAMP(3) + INTERVAL 1 SECOND AS at');
     const asked = 'SELECT id FROM nodes WHERE last_checked_at > ? AND last_checked_at > logged_in_at';
-    await eventually(async () => (await system.sql<{ id: number }>(asked, [started?.at ?? ''])).length === 1, { what: 'the node is asked over a connection that stays', timeoutMs: 30_000 });
-    await ada.login(lease, `cat > hold.py && (setsid python3 hold.py </dev/null >/dev/null 2>&1 &) && until [ -e held ]; do sleep 0.05; done`, { input: HOLD });
+    await eventually(async () => (await system.sql<{ id: number }>(asked, [started?.at ?? ''])).length === 1, {
+      what: 'the node is asked over a connection that stays',
+      timeoutMs: 30_000,
+    });
+    await ada.login(
+      lease,
+      `cat > hold.py && (setsid python3 hold.py </dev/null >/dev/null 2>&1 &) && until [ -e held ]; do sleep 0.05; done`,
+      { input: HOLD },
+    );
     await eventually(async () => (await ada.login(lease, 'true')).code === 255, { what: 'nobody can log in any more', timeoutMs: 30_000 });
 
     await ada.release(lease.id);

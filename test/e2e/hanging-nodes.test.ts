@@ -32,7 +32,11 @@ describe('nodes that hang or flood do not block the others', () => {
       server.close();
     });
     const { publicKey, keyFile } = await generateSshKeyPair(system.lab.dir, hostname);
-    await enrolMachine(system, { hostname, ssh_port: port, address: '127.0.0.1', host_key: publicKey.split(' ').slice(0, 2).join(' ') }, readFileSync(keyFile, 'utf8'));
+    await enrolMachine(
+      system,
+      { hostname, ssh_port: port, address: '127.0.0.1', host_key: publicKey.split(' ').slice(0, 2).join(' ') },
+      readFileSync(keyFile, 'utf8'),
+    );
     return { connections: () => connections };
   };
 
@@ -71,19 +75,28 @@ describe('nodes that hang or flood do not block the others', () => {
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
     })();
-    await eventually(() => [...silent, ...endless].every(({ connections }) => connections() >= 2), { what: 'every such node was tried twice', timeoutMs: 30_000 });
+    await eventually(() => [...silent, ...endless].every(({ connections }) => connections() >= 2), {
+      what: 'every such node was tried twice',
+      timeoutMs: 30_000,
+    });
 
     const lease = await ada.rentOne();
     expect((await ada.login(lease, 'true')).code).toBe(0);
     await ada.release(lease.id);
     await ada.untilLease(lease.id, 'has been wiped', ({ state }) => state === 'ended', 15_000);
-    await eventually(async () => (await hanging()).every(({ status }) => status === 'dead' || status === 'quarantined'), { what: 'the nodes that hang or flood are judged', timeoutMs: 30_000, everyMs: 100 });
+    await eventually(async () => (await hanging()).every(({ status }) => status === 'dead' || status === 'quarantined'), {
+      what: 'the nodes that hang or flood are judged',
+      timeoutMs: 30_000,
+      everyMs: 100,
+    });
     watching.abort();
     await watch;
 
     // One second is the interval; what is more is the load of two cores.
     expect(worst).toBeLessThan(5);
-    expect((await system.nodes()).filter(({ hostname, status }) => hostname.startsWith('worker-') && status === 'alive')).toHaveLength(WORKERS);
+    expect((await system.nodes()).filter(({ hostname, status }) => hostname.startsWith('worker-') && status === 'alive')).toHaveLength(
+      WORKERS,
+    );
     const metrics = await (await fetch(`${system.schedulers[0]?.url ?? ''}/metrics`)).text();
     expect(Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])).toBeLessThan(600e6);
   }, 90_000);
@@ -97,7 +110,10 @@ describe('nodes that hang or flood do not block the others', () => {
     }
     await system.untilFree(fleet.workers.length);
     // Whatever edits accounts needs to replace this file; a mount point cannot be replaced.
-    await inside(broken, 'cp /etc/passwd /run/passwd.frozen && mount --bind /run/passwd.frozen /etc/passwd && mount -o remount,ro,bind /etc/passwd');
+    await inside(
+      broken,
+      'cp /etc/passwd /run/passwd.frozen && mount --bind /run/passwd.frozen /etc/passwd && mount -o remount,ro,bind /etc/passwd',
+    );
     // The tightest fit comes first: so a rent reaches for the broken one.
     await system.sql('UPDATE nodes SET cpus = cpus + 1 WHERE hostname <> ?', [broken.name]);
 

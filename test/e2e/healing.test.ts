@@ -30,7 +30,11 @@ describe('the system heals itself', () => {
       { what: `${worker.name} ${what}`, timeoutMs, everyMs: 50 },
     );
   const untilMoved = (lease: Lease): Promise<LeaseDetail> =>
-    ada.untilLease(lease.id, 'is active elsewhere', ({ state, generation, access }) => state === 'active' && generation > lease.generation && access !== null);
+    ada.untilLease(
+      lease.id,
+      'is active elsewhere',
+      ({ state, generation, access }) => state === 'active' && generation > lease.generation && access !== null,
+    );
   const giveBack = async (...leases: Lease[]): Promise<void> => {
     await Promise.all(leases.map(({ id }) => ada.release(id)));
     await system.untilFree(fleet.workers.length);
@@ -49,9 +53,11 @@ describe('the system heals itself', () => {
     expect(moved).toMatchObject({ id: lease.id, ends_at: lease.ends_at, generation: 2 });
     expect(moved.node?.id).not.toBe(lease.node?.id);
     expect((await ada.login(moved, 'id -un')).stdout.trim()).toBe(moved.access?.username);
-    const failures = await system.sql<{ data: string }>("SELECT data FROM events WHERE type = 'node.dead' AND node_id = ?", [lease.node?.id ?? 0]);
+    const failures = await system.sql<{ data: string }>("SELECT data FROM events WHERE type = 'node.dead' AND node_id = ?", [
+      lease.node?.id ?? 0,
+    ]);
     expect(failures).toHaveLength(1);
-    const [row] = await system.sql<{ n: number }>("SELECT probe_failures AS n FROM nodes WHERE id = ?", [lease.node?.id ?? 0]);
+    const [row] = await system.sql<{ n: number }>('SELECT probe_failures AS n FROM nodes WHERE id = ?', [lease.node?.id ?? 0]);
     expect(row?.n).toBeGreaterThanOrEqual(3);
 
     await worker.start();
@@ -59,7 +65,10 @@ describe('the system heals itself', () => {
     await untilNode(worker, 'is free again', ({ free }) => free);
     expect(await tenantAccounts(worker)).toEqual([]);
     expect(await inside(worker, 'ls /home')).not.toContain('orn-');
-    expect((await ada.lease(lease.id)).placements.map(({ generation, state }) => [generation, state])).toEqual([[1, 'wiped'], [2, 'present']]);
+    expect((await ada.lease(lease.id)).placements.map(({ generation, state }) => [generation, state])).toEqual([
+      [1, 'wiped'],
+      [2, 'present'],
+    ]);
     await giveBack(moved);
   }, 90_000);
 
@@ -89,10 +98,16 @@ describe('the system heals itself', () => {
       await inside(each, `mv /etc/orion/agent.env /etc/orion/agent.off; ${KILL_AGENT}`);
     }
     const silent = async (): Promise<boolean> => {
-      const rows = await system.sql<{ n: number }>('SELECT COUNT(*) AS n FROM nodes JOIN heartbeats h ON node_id = id WHERE h.last_heartbeat_at < UTC_TIMESTAMP(3) - INTERVAL 7 SECOND AND last_checked_at > UTC_TIMESTAMP(3) - INTERVAL 2 SECOND');
+      const rows = await system.sql<{ n: number }>(
+        'SELECT COUNT(*) AS n FROM nodes JOIN heartbeats h ON node_id = id WHERE h.last_heartbeat_at < UTC_TIMESTAMP(3) - INTERVAL 7 SECOND AND last_checked_at > UTC_TIMESTAMP(3) - INTERVAL 2 SECOND',
+      );
       return rows[0]?.n === 2;
     };
-    await eventually(silent, { what: 'both agents are silent beyond the limit, and the nodes were looked at since', timeoutMs: 20_000, everyMs: 100 });
+    await eventually(silent, {
+      what: 'both agents are silent beyond the limit, and the nodes were looked at since',
+      timeoutMs: 20_000,
+      everyMs: 100,
+    });
     await untilNode(worker, 'is alive', ({ status }) => status === 'alive');
     await untilNode(deaf, 'is alive and free', ({ status, free }) => status === 'alive' && free);
     const others = await Promise.all(Array.from({ length: WORKERS - 1 }, () => ada.rentOne()));
@@ -138,13 +153,18 @@ describe('the system heals itself', () => {
     await worker.kill();
     await worker.start();
 
-    const quarantined = await untilNode(worker, 'is quarantined and offers its new key', (node) => node.status === 'quarantined' && node.offered_host_key_fingerprint !== null);
+    const quarantined = await untilNode(
+      worker,
+      'is quarantined and offers its new key',
+      (node) => node.status === 'quarantined' && node.offered_host_key_fingerprint !== null,
+    );
     const moved = await untilMoved(lease);
     expect(moved).toMatchObject({ ends_at: lease.ends_at, generation: 2 });
     const others = await rentAllButOne();
     expect((await ada.rent()).status).toBe(503);
 
-    const approve = (named: string): Promise<{ status: number }> => system.admin.post(`/api/nodes/${quarantined.id}/approve`, { host_key_fingerprint: named });
+    const approve = (named: string): Promise<{ status: number }> =>
+      system.admin.post(`/api/nodes/${quarantined.id}/approve`, { host_key_fingerprint: named });
     expect((await approve('SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA')).status).toBe(409);
     expect(await system.node(worker.name)).toMatchObject({ status: 'quarantined', free: false });
     expect((await approve(await fingerprintOf(worker))).status).toBe(200);
@@ -160,10 +180,15 @@ describe('the system heals itself', () => {
 
     await untilNode(worker, 'is quarantined', ({ status }) => status === 'quarantined');
     const moved = await untilMoved(lease);
-    await eventually(() => agentLog(worker).includes('used up'), { what: 'the agent was told that its token is used up', timeoutMs: 15_000 });
+    await eventually(() => agentLog(worker).includes('used up'), {
+      what: 'the agent was told that its token is used up',
+      timeoutMs: 15_000,
+    });
     const others = await rentAllButOne();
     expect((await ada.rent()).status).toBe(503);
-    expect((await system.nodes()).filter(({ hostname }) => hostname === worker.name)).toMatchObject([{ status: 'quarantined', free: false }]);
+    expect((await system.nodes()).filter(({ hostname }) => hostname === worker.name)).toMatchObject([
+      { status: 'quarantined', free: false },
+    ]);
     await Promise.all([moved, ...others].map(({ id }) => ada.release(id)));
     await system.untilFree(fleet.workers.length - 1);
   }, 90_000);

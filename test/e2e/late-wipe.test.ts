@@ -8,7 +8,7 @@ describe('a wipe that comes late', () => {
   useFleet(system, 1);
   const ada = useTenant(system);
 
-  it('I7: a scheduler that stood still before its wipe, until the node was the next tenant\'s, touches nothing of his', async () => {
+  it("I7: a scheduler that stood still before its wipe, until the node was the next tenant's, touches nothing of his", async () => {
     const controls = system.schedulers.flatMap(({ steps }): StepControl[] => (steps ? [steps] : []));
     const held = untilHeld(controls, 'wipe.claimed');
     const before = await ada.rentOne();
@@ -19,7 +19,10 @@ describe('a wipe that comes late', () => {
     expect((await ada.login(next, 'echo mine > kept')).code).toBe(0);
 
     goOn();
-    await eventually(() => system.schedulers[index]?.log().match(/"wipe (taken by another|failed)"/) !== null, { what: 'the late wipe is over', timeoutMs: 30_000 });
+    await eventually(() => system.schedulers[index]?.log().match(/"wipe (taken by another|failed)"/) !== null, {
+      what: 'the late wipe is over',
+      timeoutMs: 30_000,
+    });
     expect(await ada.login(next, 'cat kept')).toMatchObject({ code: 0, stdout: 'mine\n' });
     expect((await ada.lease(next.id)).state).toBe('active');
   }, 90_000);

@@ -8,7 +8,7 @@ import { agentLog, inside, tenantAccounts, tracesOf, untilNoAccount, workerOf } 
 const WORKERS = 3;
 const PLANTS = [
   'nohup sleep 7777 >/dev/null 2>&1 &',
-  "nohup setsid sh -c 'trap \"\" TERM HUP; sleep 7778; sleep 7779' >/dev/null 2>&1 &",
+  'nohup setsid sh -c \'trap "" TERM HUP; sleep 7778; sleep 7779\' >/dev/null 2>&1 &',
   'touch /tmp/plant-left /var/tmp/plant-left /dev/shm/plant-left',
   'mkdir -p /tmp/plant-dir && touch /tmp/plant-dir/x && chmod 0 /tmp/plant-dir',
   "echo '* * * * * touch /tmp/plant-cron' | crontab -",
@@ -24,7 +24,8 @@ describe('the life of a lease', () => {
     const record = await inside(workerOf(fleet, lease), `cat /var/lib/orion/accounts/${lease.access?.username ?? ''}.json`);
     return (JSON.parse(record) as { ends_at: number }).ends_at;
   };
-  const uidOf = async (lease: Lease): Promise<number> => Number(await inside(workerOf(fleet, lease), `id -u ${lease.access?.username ?? ''}`));
+  const uidOf = async (lease: Lease): Promise<number> =>
+    Number(await inside(workerOf(fleet, lease), `id -u ${lease.access?.username ?? ''}`));
 
   it('R12: without any node a rent is refused with 503 and says what to do', async () => {
     const answer = await ada.rent();
@@ -36,7 +37,10 @@ describe('the life of a lease', () => {
   it('R1/R2: machines that were there before the API enrol by themselves as soon as it answers, and are verified and clean before they are free', async () => {
     const port = await freePort();
     fleet = await system.launchWorkers(WORKERS, { endpoint: `http://127.0.0.1:${port}` });
-    await eventually(() => fleet.workers.every((worker) => /"failures":[2-9]/.test(agentLog(worker))), { what: 'every agent has called in vain twice', timeoutMs: 20_000 });
+    await eventually(() => fleet.workers.every((worker) => /"failures":[2-9]/.test(agentLog(worker))), {
+      what: 'every agent has called in vain twice',
+      timeoutMs: 20_000,
+    });
     expect(await system.nodes()).toHaveLength(0);
 
     await system.startApi({ port });
@@ -53,7 +57,12 @@ describe('the life of a lease', () => {
     const lease = await ada.rentOne();
     const worker = workerOf(fleet, lease);
     expect(lease.state).toBe('active');
-    expect(lease.access).toMatchObject({ host: worker.address, port: worker.port, host_key: worker.hostKey, username: expect.stringMatching(/^orn-/) });
+    expect(lease.access).toMatchObject({
+      host: worker.address,
+      port: worker.port,
+      host_key: worker.hostKey,
+      username: expect.stringMatching(/^orn-/),
+    });
     expect(Date.parse(lease.ends_at)).not.toBeNaN();
 
     const said = await ada.login(lease, 'id -un; id -u; id -Gn; stat -c %a:%U "$HOME"; sudo -n true 2>&1; cat /etc/shadow 2>&1; echo end');
@@ -66,14 +75,20 @@ describe('the life of a lease', () => {
     expect(said.stdout).not.toContain('root:*');
     expect(said.stdout).toContain('Permission denied');
 
-    const forged = await ada.login({ ...lease, access: lease.access && { ...lease.access, host_key: fleet.workers.find((other) => other !== worker)?.hostKey ?? '' } }, 'true');
+    const forged = await ada.login(
+      { ...lease, access: lease.access && { ...lease.access, host_key: fleet.workers.find((other) => other !== worker)?.hostKey ?? '' } },
+      'true',
+    );
     expect(forged.code).toBe(255);
     await ada.release(lease.id);
     await system.untilFree(WORKERS);
   }, 60_000);
 
   it('R17: an account of the platform called root never touches the root of a machine', async () => {
-    const shadows = (): Promise<string[]> => Promise.all(fleet.workers.map((worker) => inside(worker, "grep -v '^orn-' /etc/shadow; stat -c %U:%a /root; ls -A /root/.ssh 2>&1; id root")));
+    const shadows = (): Promise<string[]> =>
+      Promise.all(
+        fleet.workers.map((worker) => inside(worker, "grep -v '^orn-' /etc/shadow; stat -c %U:%a /root; ls -A /root/.ssh 2>&1; id root")),
+      );
     const before = await shadows();
     const root = await system.tenant('root');
     const lease = await root.rentOne();
@@ -120,11 +135,14 @@ describe('the life of a lease', () => {
     await eventually(async () => (await system.node(worker.name)).free, { what: 'the node is free again', timeoutMs: 30_000, everyMs: 20 });
 
     expect(await tracesOf(worker, who)).toBe('');
-    const [row] = await system.sql<{ clean: string }>("SELECT JSON_VALUE(report, '$.verify.clean') AS clean FROM placements WHERE node_id = ? AND lease_id = ?", [nodeId, lease.id]);
+    const [row] = await system.sql<{ clean: string }>(
+      "SELECT JSON_VALUE(report, '$.verify.clean') AS clean FROM placements WHERE node_id = ? AND lease_id = ?",
+      [nodeId, lease.id],
+    );
     expect(row?.clean).toBe('1');
   }, 60_000);
 
-  it('R22/I7: a lease of a few seconds ends by itself, not before its time by the database\'s clock, its open session is cut', async () => {
+  it("R22/I7: a lease of a few seconds ends by itself, not before its time by the database's clock, its open session is cut", async () => {
     const lease = await ada.rentOne({ seconds: 6 });
     const worker = workerOf(fleet, lease);
     const session = await ada.openSession(lease);
@@ -135,7 +153,7 @@ describe('the life of a lease', () => {
       async () => {
         const there = (await tenantAccounts(worker)).length > 0;
         const open = session.isOpen();
-        const [now] = await system.sql<{ now: string }>('SELECT DATE_FORMAT(UTC_TIMESTAMP(3), \'%Y-%m-%dT%H:%i:%s.%fZ\') AS now');
+        const [now] = await system.sql<{ now: string }>("SELECT DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%fZ') AS now");
         seen.push({ at: now?.now ?? '', there, open });
         return !there && !open;
       },

@@ -11,7 +11,8 @@ describe('most of the fleet fails at once', () => {
   /** By default. */
   const DEAD_AFTER = 3;
   const system = useSystem({
-    apis: 1, schedulers: 2,
+    apis: 1,
+    schedulers: 2,
     env: { ...fastConstants({ suspectIntervalSeconds: 1.5, probeTimeoutSeconds: 2 }), ORION_PROBE_INTERVAL_SECONDS: '6' },
   });
   const fleet = useFleet(system, NODES);
@@ -19,7 +20,13 @@ describe('most of the fleet fails at once', () => {
 
   const dead = async (): Promise<boolean> => (await system.nodes()).every(({ status }) => status === 'dead');
   const placesOf = async (leases: Lease[]): Promise<unknown[]> =>
-    (await Promise.all(leases.map(({ id }) => ada.lease(id)))).map(({ id, node, generation, ends_at: endsAt, access }) => ({ id, node: node?.id, generation, endsAt, access }));
+    (await Promise.all(leases.map(({ id }) => ada.lease(id)))).map(({ id, node, generation, ends_at: endsAt, access }) => ({
+      id,
+      node: node?.id,
+      generation,
+      endsAt,
+      access,
+    }));
 
   it('I8: when every node is frozen at once nobody is moved, an alarm is raised, and after the thaw every lease is where it was', async () => {
     const leases = expectStatus(await ada.rent({ count: 2 }), 201).leases;
@@ -28,7 +35,9 @@ describe('most of the fleet fails at once', () => {
     await Promise.all(fleet.workers.map((worker) => worker.freeze()));
     await eventually(dead, { what: 'all are judged dead', timeoutMs: 30_000 });
     // As it happens with a long interval: the turn of the leased nodes comes when the others are back and wiped already.
-    await system.sql('UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 25 SECOND, probe_token = NULL WHERE lease_id IS NOT NULL');
+    await system.sql(
+      'UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 25 SECOND, probe_token = NULL WHERE lease_id IS NOT NULL',
+    );
     const alarms = await system.sql("SELECT id FROM events WHERE type = 'fleet.brake_on'");
     expect(alarms.length).toBeGreaterThan(0);
     expect(await breakerGauge(system)).toBe('1');
@@ -52,7 +61,10 @@ describe('most of the fleet fails at once', () => {
     // Those of the leases first: once half of the fleet is back and one of them free, a lease whose node is not is moved, and rightly so.
     const leased = leases.map((lease) => workerOf(fleet, lease));
     await Promise.all(leased.map((worker) => worker.start()));
-    await eventually(async () => (await Promise.all(leased.map(({ name }) => system.node(name)))).every(({ status }) => status === 'alive'), { what: 'the leased ones are back' });
+    await eventually(
+      async () => (await Promise.all(leased.map(({ name }) => system.node(name)))).every(({ status }) => status === 'alive'),
+      { what: 'the leased ones are back' },
+    );
     await Promise.all(fleet.workers.filter((worker) => !leased.includes(worker)).map((worker) => worker.start()));
     for (const { id } of leases) {
       await ada.untilLease(id, 'is active', ({ state }) => state === 'active');
@@ -68,10 +80,12 @@ describe('most of the fleet fails at once', () => {
       throw new Error('no worker');
     }
     const { id } = await system.node(worker.name);
-    const events = async (type: string): Promise<number> => (await system.sql('SELECT id FROM events WHERE type = ? AND node_id = ?', [type, id])).length;
+    const events = async (type: string): Promise<number> =>
+      (await system.sql('SELECT id FROM events WHERE type = ? AND node_id = ?', [type, id])).length;
     const deathsBefore = await events('node.dead');
     // Each registration brings a look at the node, and nothing else does (but the end of a pooled session, once).
-    const lookAway = (): Promise<unknown> => system.sql('UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR, probe_token = NULL WHERE id = ?', [id]);
+    const lookAway = (): Promise<unknown> =>
+      system.sql('UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR, probe_token = NULL WHERE id = ?', [id]);
     await lookAway();
     // Its sshd is gone for good.
     await inside(worker, 'echo Nonsense > /etc/ssh/sshd_config; kill $(pgrep -o -x sshd)');
@@ -79,8 +93,12 @@ describe('most of the fleet fails at once', () => {
       await lookAway();
       const registered = await events('node.registered');
       await inside(worker, `${KILL_AGENT} || true`);
-      await eventually(async () => (await events('node.registered')) > registered, { what: `${worker.name} registers again`, timeoutMs: 30_000 });
-      const looked = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE id = ? AND last_checked_at > registered_at', [id])).length > 0;
+      await eventually(async () => (await events('node.registered')) > registered, {
+        what: `${worker.name} registers again`,
+        timeoutMs: 30_000,
+      });
+      const looked = async (): Promise<boolean> =>
+        (await system.sql('SELECT id FROM nodes WHERE id = ? AND last_checked_at > registered_at', [id])).length > 0;
       await eventually(looked, { what: `${worker.name} is looked at`, timeoutMs: 30_000, everyMs: 20 });
     }
     expect(await events('node.dead')).toBe(deathsBefore + 1);

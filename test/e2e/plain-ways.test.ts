@@ -9,7 +9,8 @@ const WORKERS = 3;
 /** Transactions statement by statement; a one-off run of ansible-playbook for each play; a login for each probe. */
 const PLAIN = {
   ...fastConstants({ heartbeatIdleSeconds: 1, keepaliveProbes: false }),
-  ORION_DB_MULTI_STATEMENTS: 'false', ORION_WARM_PLAYS: 'false',
+  ORION_DB_MULTI_STATEMENTS: 'false',
+  ORION_WARM_PLAYS: 'false',
 };
 
 describe('with every fast path turned off', () => {
@@ -21,7 +22,7 @@ describe('with every fast path turned off', () => {
     tenants = await Promise.all([system.tenant(), system.tenant(), system.tenant()]);
   }, 120_000);
 
-  it('three who rent at once get a machine each, a dead one\'s lease moves with its end unchanged, and all of it is wiped', async () => {
+  it("three who rent at once get a machine each, a dead one's lease moves with its end unchanged, and all of it is wiped", async () => {
     const leases = await Promise.all(tenants.map((tenant) => tenant.rentOne()));
     expect(new Set(leases.map(({ node }) => node?.id)).size).toBe(WORKERS);
     for (const [at, tenant] of tenants.entries()) {
@@ -35,7 +36,11 @@ describe('with every fast path turned off', () => {
     await system.untilFree(1);
     const worker = workerOf(fleet, hers);
     await worker.kill();
-    const moved = await ada.untilLease(hers.id, 'is active elsewhere', ({ state, generation, access }) => state === 'active' && generation === 2 && access !== null);
+    const moved = await ada.untilLease(
+      hers.id,
+      'is active elsewhere',
+      ({ state, generation, access }) => state === 'active' && generation === 2 && access !== null,
+    );
     expect(moved).toMatchObject({ ends_at: hers.ends_at, node: { id: his.node?.id } });
     expect((await ada.login(moved, 'true')).code).toBe(0);
 

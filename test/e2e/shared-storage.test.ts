@@ -6,14 +6,18 @@ import type { Lease } from '../../src/contract';
 import { useFleet, useSystem } from '../support/hooks';
 import { mountShared } from '../support/shared-mount';
 
-/** Machines that never were in a fleet, as in the field. The kernel keeps keys by uid for all workers of all runs: the fleet's range is this run's own. */
+/**
+ * Machines that never were in a fleet, as in the field. The kernel keeps keys by uid for all workers of all runs: the fleet's range is this
+ * run's own.
+ */
 const FIRST_UID = 1_985_000_000 + (process.pid % 30_000) * 400;
 
 describe('two machines that mount one file system', () => {
   const system = useSystem({ apis: 1, schedulers: 1, env: { ORION_UID_RANGE: `${FIRST_UID}-2000000000` } });
   const fleet = useFleet(system, 2);
   let folder: string;
-  const uidOf = async ({ id }: Lease): Promise<number> => (await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [id]))[0]?.uid ?? 0;
+  const uidOf = async ({ id }: Lease): Promise<number> =>
+    (await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [id]))[0]?.uid ?? 0;
   const workerOf = ({ node }: Lease): Worker => {
     const worker = fleet.workers.find(({ name }) => name === node?.hostname);
     if (!worker) {
@@ -34,7 +38,7 @@ describe('two machines that mount one file system', () => {
     await system.untilFree(2, 60_000);
   }, 150_000);
 
-  it('give their tenants different uids: neither reads what the other keeps there, and the end of one lease leaves the other\'s files', async () => {
+  it("give their tenants different uids: neither reads what the other keeps there, and the end of one lease leaves the other's files", async () => {
     const [ada, bob] = [await system.tenant(), await system.tenant()];
     const [one, other] = [await ada.rentOne(), await bob.rentOne()];
     expect(workerOf(one).name).not.toBe(workerOf(other).name);
@@ -64,7 +68,11 @@ describe('two machines that mount one file system', () => {
     await system.admin.post(`/api/nodes/${id}/shared-storage`, { policy: 'refuse' });
     const state = async (): Promise<Record<string, unknown>> => await system.node(hostname);
     await eventually(async () => (await state())['withheld_reason'] !== null, { what: 'the node has a reason', timeoutMs: 30_000 });
-    expect(await state()).toMatchObject({ free: false, status: 'alive', withheld_reason: 'it has shared storage, which its policy refuses: /scratch (fuse.shared)' });
+    expect(await state()).toMatchObject({
+      free: false,
+      status: 'alive',
+      withheld_reason: 'it has shared storage, which its policy refuses: /scratch (fuse.shared)',
+    });
     await system.admin.post(`/api/nodes/${id}/shared-storage`, { policy: 'allow' });
     await system.untilFree(2, 30_000);
   }, 90_000);

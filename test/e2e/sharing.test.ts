@@ -8,14 +8,19 @@ const INTERVAL_SECONDS = 2;
 
 describe('two schedulers share the work', () => {
   // Over pooled sessions a node is asked well before its probe would be due: see keepalive-probes.test.ts.
-  const env = { ...fastConstants({ keepaliveProbes: false }), ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS), ORION_PLAY_CONCURRENCY: '2' };
+  const env = {
+    ...fastConstants({ keepaliveProbes: false }),
+    ORION_PROBE_INTERVAL_SECONDS: String(INTERVAL_SECONDS),
+    ORION_PLAY_CONCURRENCY: '2',
+  };
   const system = useSystem({ apis: 1, schedulers: 2, env });
   useFleet(system, NODES);
 
   const counter = async (pattern: RegExp): Promise<number[]> =>
     Promise.all(system.schedulers.map(async ({ url }) => Number(pattern.exec(await (await fetch(`${url}/metrics`)).text())?.[1] ?? 0)));
   const probes = (): Promise<number[]> => counter(/^orion_probes_total\{outcome="ok"\} (\d+)/m);
-  const clock = async (): Promise<number> => Number((await system.sql<{ s: string }>('SELECT UNIX_TIMESTAMP(UTC_TIMESTAMP(3)) AS s'))[0]?.s);
+  const clock = async (): Promise<number> =>
+    Number((await system.sql<{ s: string }>('SELECT UNIX_TIMESTAMP(UTC_TIMESTAMP(3)) AS s'))[0]?.s);
 
   it('R25: both probe, both wipe, and no node is probed more often than its interval says', async () => {
     expect(Math.min(...(await counter(/^orion_wipes_total\{result="ok"\} (\d+)/m)))).toBeGreaterThan(0);
@@ -27,7 +32,9 @@ describe('two schedulers share the work', () => {
     const gaps: number[] = [];
     await eventually(
       async () => {
-        for (const { id, at } of await system.sql<{ id: number; at: string }>('SELECT id, UNIX_TIMESTAMP(last_checked_at) AS at FROM nodes')) {
+        for (const { id, at } of await system.sql<{ id: number; at: string }>(
+          'SELECT id, UNIX_TIMESTAMP(last_checked_at) AS at FROM nodes',
+        )) {
           const previous = last.get(id);
           if (previous !== undefined && previous !== Number(at)) {
             gaps.push(Number(at) - previous);

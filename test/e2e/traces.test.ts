@@ -9,7 +9,11 @@ import { workerOf } from './support/inside';
 type Line = Record<string, unknown> & { message: string };
 
 /** The log lines of a process that contain a text, as grep finds them. */
-const grep = ({ log }: { log: () => string }, text: string): Line[] => log().split('\n').filter((line) => line.includes(text)).map((line) => JSON.parse(line) as Line);
+const grep = ({ log }: { log: () => string }, text: string): Line[] =>
+  log()
+    .split('\n')
+    .filter((line) => line.includes(text))
+    .map((line) => JSON.parse(line) as Line);
 
 interface Ordered {
   leaseId: number;
@@ -22,7 +26,8 @@ async function lockPlacement(access: DatabaseAccess): Promise<Ordered & { releas
   const connection = await mysql.createConnection({ ...access });
   await connection.query("SET SESSION tx_isolation = 'READ-COMMITTED'");
   await connection.beginTransaction();
-  const sql = 'SELECT lease_id AS leaseId, SUBSTR(traceparent, 4, 32) AS traceId, request_id AS requestId FROM placements WHERE current_lease_id IS NOT NULL FOR UPDATE';
+  const sql =
+    'SELECT lease_id AS leaseId, SUBSTR(traceparent, 4, 32) AS traceId, request_id AS requestId FROM placements WHERE current_lease_id IS NOT NULL FOR UPDATE';
   const find = async (): Promise<Ordered | undefined> => (await connection.query<(Ordered & RowDataPacket)[]>(sql))[0][0];
   const found = await eventually(find, { what: 'a placement exists', timeoutMs: 20_000, everyMs: 5 });
   return { ...found, release: () => connection.end() };
@@ -47,8 +52,10 @@ describe('a rent whose API dies before its account is complete', () => {
   }, 60_000);
 
   const spansOf = (traceId: string): ReceivedSpan[] => receiver.spans.filter((span) => span.traceId === traceId);
-  const linkedTo = (traceId: string, name: string): ReceivedSpan | undefined => receiver.spans.find((span) => span.name === name && span.links.some((link) => link.traceId === traceId));
-  const received = (what: string, find: () => ReceivedSpan | undefined): Promise<ReceivedSpan> => eventually(find, { what, timeoutMs: 20_000 });
+  const linkedTo = (traceId: string, name: string): ReceivedSpan | undefined =>
+    receiver.spans.find((span) => span.name === name && span.links.some((link) => link.traceId === traceId));
+  const received = (what: string, find: () => ReceivedSpan | undefined): Promise<ReceivedSpan> =>
+    eventually(find, { what, timeoutMs: 20_000 });
 
   it('R40: is told by its trace id: API, play, scheduler, gateway, and the move after the death of its node', async () => {
     const ada = await system.tenant();
@@ -72,7 +79,10 @@ describe('a rent whose API dies before its account is complete', () => {
     ]);
     expect(story.flat().filter((line) => line['requestId'] !== requestId)).toEqual([]);
 
-    const linked = [await received('the work of the scheduler', () => linkedTo(trace, 'placement')), await received('the session', () => linkedTo(trace, 'gateway-session'))];
+    const linked = [
+      await received('the work of the scheduler', () => linkedTo(trace, 'placement')),
+      await received('the session', () => linkedTo(trace, 'gateway-session')),
+    ];
     const both = [trace, ...linked.map(({ traceId }) => traceId)].flatMap(spansOf);
     expect(both.length).toBeGreaterThanOrEqual(12);
     expect(new Set(both.map(({ service }) => service))).toEqual(new Set(['orion-api', 'orion-scheduler', 'orion-gateway']));
@@ -83,10 +93,14 @@ describe('a rent whose API dies before its account is complete', () => {
 
     await workerOf(fleet, lease).kill();
     await ada.untilLease(id, 'has moved', ({ state, generation }) => state === 'active' && generation === 2, 40_000);
-    const [dead] = await system.sql<{ trace: string }>("SELECT trace_id AS trace FROM events WHERE type = 'node.dead' AND node_id = ?", [nodeId]);
+    const [dead] = await system.sql<{ trace: string }>("SELECT trace_id AS trace FROM events WHERE type = 'node.dead' AND node_id = ?", [
+      nodeId,
+    ]);
     const death = dead?.trace ?? '';
     await received('the move names the death', () => linkedTo(death, 'migrate-leases'));
     expect(spansOf(death).map(({ name }) => name)).toContain('probe-node');
-    expect(scheduler && grep(scheduler, death).map(({ message }) => message)).toEqual(expect.arrayContaining(['node judged', 'lease moved']));
+    expect(scheduler && grep(scheduler, death).map(({ message }) => message)).toEqual(
+      expect.arrayContaining(['node judged', 'lease moved']),
+    );
   }, 120_000);
 });

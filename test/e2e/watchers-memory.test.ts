@@ -11,7 +11,9 @@ const NODES = 100;
 
 const system = useSystem({ apis: 1, schedulers: 0 });
 beforeAll(async () => {
-  await system.sql(`INSERT INTO users (username, password_hash, max_leases, max_lease_hours) SELECT CONCAT('watcher', seq), 'x', 5, 24 FROM seq_1_to_${USERS}`);
+  await system.sql(
+    `INSERT INTO users (username, password_hash, max_leases, max_lease_hours) SELECT CONCAT('watcher', seq), 'x', 5, 24 FROM seq_1_to_${USERS}`,
+  );
   await system.sql(
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, dirty, cpus, memory_mb, labels, facts, next_uid, last_checked_at)
      SELECT CONCAT('n', seq), '127.0.0.1', 22, 'ssh-ed25519 AAAA', CONCAT('f', seq), 'alive', 0, 1, 1024, '{}', '{}', 70000, UTC_TIMESTAMP(3) FROM seq_1_to_${NODES}`,
@@ -19,14 +21,17 @@ beforeAll(async () => {
 }, 60_000);
 
 /** What the API's process has in memory, in MB. */
-const residentMb = (): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${system.apis[0]?.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024;
+const residentMb = (): number =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${system.apis[0]?.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024;
 
 /** Resolves when the answer has begun. */
 function watch(userId: number): Promise<Socket> {
   const token = issueAccessToken({ id: userId }, { key: system.env['ORION_JWT_KEY'] ?? '', ttlSeconds: 3600 }, new Date());
   const { port } = new URL(system.apis[0]?.url ?? '');
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: Number(port) }, () => socket.write(`GET /api/nodes/stream HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer ${token}\r\n\r\n`));
+    const socket = connect({ host: '127.0.0.1', port: Number(port) }, () =>
+      socket.write(`GET /api/nodes/stream HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer ${token}\r\n\r\n`),
+    );
     socket.on('error', reject).on('data', () => resolve(socket));
   });
 }

@@ -33,7 +33,10 @@ async function startLoad(): Promise<Load> {
   const run = async (tenant: Tenant): Promise<void> => {
     for (let turn = 0; !isOver; turn += 1) {
       const at = system.apis[turn % system.apis.length]?.url ?? '';
-      await cycle(tenant, at).then((calls) => (started.answered += calls), (error: unknown) => started.failed.push(messageOf(error)));
+      await cycle(tenant, at).then(
+        (calls) => (started.answered += calls),
+        (error: unknown) => started.failed.push(messageOf(error)),
+      );
     }
   };
   const started: Load = {
@@ -94,7 +97,10 @@ describe('an update, the way back, and the update again, under load', () => {
     await replaceAll(programDir);
     expect(await migrate(programDir, 'up', system.env)).toMatchObject(nothingToDo);
     expect((await migrate(programDir, 'status', system.env)).stdout).toContain(`newer    ${NEXT_MIGRATION_NAME}`);
-    expect(await migrate(programDir, 'down', system.env)).toMatchObject({ code: 1, stderr: expect.stringContaining('Only that version can take it back') });
+    expect(await migrate(programDir, 'down', system.env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Only that version can take it back'),
+    });
     expect(await migrate(next, 'down', system.env)).toMatchObject({ code: 0, stdout: `taken back  ${NEXT_MIGRATION_NAME}\n` });
 
     expect(await migrate(next, 'up', system.env)).toMatchObject({ code: 0 });

@@ -16,7 +16,11 @@ export interface AnyCall {
 }
 
 /** Sends one call with the public client. The path is built at run time by a test or the demo, so the client's types do not apply. */
-export function callAny(options: OrionClientOptions, { method, path }: { method: string; path: string }, { body, ...call }: AnyCall): Promise<AnyAnswer> {
+export function callAny(
+  options: OrionClientOptions,
+  { method, path }: { method: string; path: string },
+  { body, ...call }: AnyCall,
+): Promise<AnyAnswer> {
   const orion = createOrionClient(options) as unknown as Record<string, Record<string, (call: AnyCall) => Promise<AnyAnswer>>>;
   const send = orion[path]?.[method];
   if (!send) {

@@ -6,7 +6,8 @@ import type { Lab } from './lab';
 export type BrokenLog = 'full disk' | '/dev/full' | 'unread pipe' | 'closed pipe' | 'stopped terminal';
 
 /** Redirects stderr to a file on a full file system (64 KiB, in a mount namespace that ends with the process). */
-const FULL_DISK = 'mount -t tmpfs -o size=64k none "$1" && { head -c 1m /dev/zero >"$1/ballast" 2>/dev/null; exec 2>"$1/log"; } && shift && exec "$@"';
+const FULL_DISK =
+  'mount -t tmpfs -o size=64k none "$1" && { head -c 1m /dev/zero >"$1/ballast" 2>/dev/null; exec 2>"$1/log"; } && shift && exec "$@"';
 
 /** Redirects stderr to a pipe or terminal that is full before the program starts, or whose reader is gone. */
 const STREAM = `

@@ -74,7 +74,8 @@ export async function startCaddy(lab: Lab, options: CaddyOptions): Promise<Caddy
     cwd: dir,
   });
   const caFile = join(dir, 'data', 'caddy', 'pki', 'authorities', 'local', 'root.crt');
-  const isUp = async (): Promise<boolean> => !child.running() || (existsSync(caFile) && (await listens(httpPort)) && (await listens(httpsPort)));
+  const isUp = async (): Promise<boolean> =>
+    !child.running() || (existsSync(caFile) && (await listens(httpPort)) && (await listens(httpsPort)));
   await eventually(isUp, { what: 'Caddy listens', timeoutMs: 20_000 });
   if (!child.running()) {
     throw new Error(`caddy ended at once: ${child.log().slice(-3000)}`);

@@ -36,7 +36,14 @@ export async function startConnectProxy(lab: Lab, { host, to }: { host: string; 
     onward.on('error', () => res.destroy());
     req.pipe(onward);
   });
-  const proxy: ConnectProxy = { url: '', mood: 'connects', credentials: undefined, asked: [], bytes: 0, cut: () => sockets.forEach((socket) => socket.destroy()) };
+  const proxy: ConnectProxy = {
+    url: '',
+    mood: 'connects',
+    credentials: undefined,
+    asked: [],
+    bytes: 0,
+    cut: () => sockets.forEach((socket) => socket.destroy()),
+  };
   server.on('connection', (socket: Socket) => hold(sockets, socket));
   server.on('connect', (req: IncomingMessage, socket: Duplex) => {
     proxy.asked.push(`CONNECT ${req.url ?? ''}`);
@@ -51,7 +58,10 @@ export async function startConnectProxy(lab: Lab, { host, to }: { host: string; 
     }
     const onward = connect(to, () => socket.write('HTTP/1.1 200 Connection established\r\n\r\n'));
     hold(sockets, onward);
-    for (const [from, into] of [[socket, onward], [onward, socket]] as const) {
+    for (const [from, into] of [
+      [socket, onward],
+      [onward, socket],
+    ] as const) {
       from.on('data', (chunk: Buffer) => (proxy.bytes += chunk.length));
       from.on('close', () => into.destroy());
       from.pipe(into);

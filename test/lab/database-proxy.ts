@@ -149,7 +149,9 @@ const queryWatch = (proxy: Pick<DatabaseProxy, 'queries' | 'onQuery'>): ((chunk:
  * numbers of one byte, then the status) that is the last of its answers and leaves no transaction open.
  */
 const answerWatch = (): ((chunk: Buffer) => boolean) =>
-  packetWatch((payload) => payload[0] === OK && payload.length >= OK_LENGTH && (payload.readUInt16LE(3) & (IN_TRANSACTION | MORE_RESULTS)) === 0);
+  packetWatch(
+    (payload) => payload[0] === OK && payload.length >= OK_LENGTH && (payload.readUInt16LE(3) & (IN_TRANSACTION | MORE_RESULTS)) === 0,
+  );
 
 /** Parses the packets of one direction: 3 bytes of length, 1 byte of sequence number, then the payload. */
 function packetWatch(isIt: (payload: Buffer, sequence: number) => boolean): (chunk: Buffer) => boolean {

@@ -23,9 +23,12 @@ const PROVIDER = '/usr/lib/galera/libgalera_smm.so';
 
 /** Starts a cluster on ports of 127.0.0.1. It is ready in a few seconds. */
 export async function startGalera(lab: Lab, size = 3): Promise<GaleraCluster> {
-  const ports = await Promise.all(Array.from({ length: size }, async () => ({ group: await freePort(), transfer: await freePort(), files: await freePort() })));
+  const ports = await Promise.all(
+    Array.from({ length: size }, async () => ({ group: await freePort(), transfer: await freePort(), files: await freePort() })),
+  );
   const members = ports.map(({ group }) => `127.0.0.1:${group}`).join(',');
-  const start = async (port: Port, known: string): Promise<GaleraNode> => toNode(await startMariaDb(lab, { args: nodeArguments(port, known), user: 'mysql' }));
+  const start = async (port: Port, known: string): Promise<GaleraNode> =>
+    toNode(await startMariaDb(lab, { args: nodeArguments(port, known), user: 'mysql' }));
   // A node copies its files from another node by rsync, whose server drops root's rights. Hence the user `mysql`.
   const [first, ...others] = ports as [Port, ...Port[]];
   const founder = await start(first, '');
@@ -69,7 +72,8 @@ function nodeArguments({ group, transfer, files }: Port, members: string): strin
 }
 
 function toNode(server: MariaDb): GaleraNode {
-  const isolate = (on: 0 | 1): Promise<unknown> => asRoot(server, (connection) => connection.query(`SET GLOBAL wsrep_provider_options = 'gmcast.isolate=${on}'`));
+  const isolate = (on: 0 | 1): Promise<unknown> =>
+    asRoot(server, (connection) => connection.query(`SET GLOBAL wsrep_provider_options = 'gmcast.isolate=${on}'`));
   return {
     ...server,
     cutOff: async () => {

@@ -4,7 +4,11 @@ import { killGroup } from './run';
 import { reapScript } from './paths';
 
 /** What the guard removes when the process that made it dies without doing so. */
-export type Cleanup = { kind: 'process'; pid: number } | { kind: 'workers'; stateDir: string } | { kind: 'engine'; dir: string } | { kind: 'dir'; path: string };
+export type Cleanup =
+  | { kind: 'process'; pid: number }
+  | { kind: 'workers'; stateDir: string }
+  | { kind: 'engine'; dir: string }
+  | { kind: 'dir'; path: string };
 
 /** A separate process that cleans up after its parent, even after kill -9 of the parent, and then ends. */
 export interface Guard {
@@ -47,7 +51,9 @@ function describe(cleanup: Cleanup): string {
 /** Returns the start time of a process in ticks since boot. Together with the pid, it identifies a process for good. */
 export function startTimeOf(pid: number): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[19];
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')[19];
   } catch {
     return undefined;
   }

@@ -22,7 +22,8 @@ const SSHD = `#!/bin/sh
 exec env FAKETIME="$(cat /etc/faketimerc)" /run/lab/sshd "$@"
 `;
 
-const INSTALL = (library: string): string => `mkdir -p /run/lab && cp /usr/sbin/sshd /run/lab/sshd && cat >/run/lab/wrapper && chmod 755 /run/lab/wrapper && mount --bind /run/lab/wrapper /usr/sbin/sshd && echo '${library}' >/etc/ld.so.preload`;
+const INSTALL = (library: string): string =>
+  `mkdir -p /run/lab && cp /usr/sbin/sshd /run/lab/sshd && cat >/run/lab/wrapper && chmod 755 /run/lab/wrapper && mount --bind /run/lab/wrapper /usr/sbin/sshd && echo '${library}' >/etc/ld.so.preload`;
 
 const LISTENING = '^sshd: .*\\[listener\\]';
 const LISTENER = `pgrep -f '^sshd: /run/lab/.*\\[listener\\]'`;
@@ -36,10 +37,13 @@ export async function giveClock(worker: Worker): Promise<MachineClock> {
     }
     return stdout.trim();
   };
-  const answers = async (seconds: number): Promise<boolean> => Math.abs(Number(await run('date +%s')) - Date.now() / 1000 - seconds) < 5 && (await run(`${LISTENER} || true`)) !== '';
+  const answers = async (seconds: number): Promise<boolean> =>
+    Math.abs(Number(await run('date +%s')) - Date.now() / 1000 - seconds) < 5 && (await run(`${LISTENER} || true`)) !== '';
   await run(INSTALL(machineClockEnv()['LD_PRELOAD'] ?? ''), SSHD);
   const set = async (seconds: number): Promise<void> => {
-    await run(`echo '${seconds < 0 ? '' : '+'}${seconds}s' >/etc/faketimerc.new && mv /etc/faketimerc.new /etc/faketimerc && kill $(pgrep -f '${LISTENING}')`);
+    await run(
+      `echo '${seconds < 0 ? '' : '+'}${seconds}s' >/etc/faketimerc.new && mv /etc/faketimerc.new /etc/faketimerc && kill $(pgrep -f '${LISTENING}')`,
+    );
     await eventually(() => answers(seconds), { what: `the clock of ${worker.name} is set`, timeoutMs: 30_000 });
   };
   await set(0);

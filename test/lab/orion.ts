@@ -38,8 +38,20 @@ export async function startOrion(lab: Lab, role: string, options: OrionOptions):
   const child = startProcess(lab, {
     name: `orion-${role.replaceAll(',', '-')}`,
     command: 'env',
-    args: [...(options.wrapper ?? []), process.execPath, ...(options.nodeArgs ?? []), ...childProfileArgs(), '--enable-source-maps', join(folder, 'dist', 'main.js'), `--role=${role}`],
-    env: { ...childCoverageEnv(), ...(isApi && { ORION_AGENTS_PORT: String(beside.agents), ORION_OPS_PORT: String(beside.ops) }), ...options.env },
+    args: [
+      ...(options.wrapper ?? []),
+      process.execPath,
+      ...(options.nodeArgs ?? []),
+      ...childProfileArgs(),
+      '--enable-source-maps',
+      join(folder, 'dist', 'main.js'),
+      `--role=${role}`,
+    ],
+    env: {
+      ...childCoverageEnv(),
+      ...(isApi && { ORION_AGENTS_PORT: String(beside.agents), ORION_OPS_PORT: String(beside.ops) }),
+      ...options.env,
+    },
     cwd: folder,
   });
   const isReady = async (): Promise<boolean> => {

@@ -19,7 +19,10 @@ export async function startRelay(lab: Lab, { at, to, delayMs = 0 }: RelayOptions
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (outer) => {
     const inner = connect({ ...to, allowHalfOpen: true });
-    for (const [socket, other] of [[outer, inner], [inner, outer]] as const) {
+    for (const [socket, other] of [
+      [outer, inner],
+      [inner, outer],
+    ] as const) {
       sockets.add(socket);
       socket.on('error', () => other.destroy());
       socket.on('close', () => {

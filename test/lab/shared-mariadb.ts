@@ -17,7 +17,11 @@ export interface SharedMariaDb extends MariaDbAddress {
  */
 export async function sharedMariaDb(): Promise<SharedMariaDb> {
   const address = await findOrStart(runPid());
-  return { ...address, createDatabase: (name) => createDatabase(address, name), createReader: (database) => createReader(address, database) };
+  return {
+    ...address,
+    createDatabase: (name) => createDatabase(address, name),
+    createReader: (database) => createReader(address, database),
+  };
 }
 
 /** The pid of the process that lives as long as the run: jest's main process, which sets it in jest.config.mjs, or else this one. */

@@ -91,7 +91,12 @@ export async function describeStack(lab: Lab, { engine, settings = {} }: StackOp
   const project = `orion-lab-${randomName(8)}`;
   const [http, https, gateway] = [await freePort(), await freePort(), await freePort()];
   const settingsFile = join(lab.dir, `${project}.env`);
-  writeFileSync(settingsFile, Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join(''));
+  writeFileSync(
+    settingsFile,
+    Object.entries(settings)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+  );
   const socket = engine.host.replace(/^unix:\/\//, '');
   const net = `10.213.${randomInt(1, 255)}`;
   const env: NodeJS.ProcessEnv = {
@@ -113,15 +118,26 @@ export async function describeStack(lab: Lab, { engine, settings = {} }: StackOp
   const docker = (...args: string[]): Promise<string> => runOrThrow('docker', args, { env, timeoutMs: UP_MS });
   const compose = (...args: string[]): Promise<string> => runCompose(args, env);
   const listIds = async (filters: string[]): Promise<string[]> =>
-    (await docker('ps', '-aq', '--no-trunc', ...filters.flatMap((filter) => ['--filter', `label=${filter}`]))).split('\n').filter((id) => id !== '');
+    (await docker('ps', '-aq', '--no-trunc', ...filters.flatMap((filter) => ['--filter', `label=${filter}`])))
+      .split('\n')
+      .filter((id) => id !== '');
   const containers = async (service: string): Promise<Container[]> => {
-    const ids = await listIds([`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`, 'com.docker.compose.oneoff=False']);
-    const found = ids.length === 0 ? [] : (JSON.parse(await docker('inspect', ...ids)) as Inspected[]).map((each) => toContainer(each, service));
+    const ids = await listIds([
+      `com.docker.compose.project=${project}`,
+      `com.docker.compose.service=${service}`,
+      'com.docker.compose.oneoff=False',
+    ]);
+    const found =
+      ids.length === 0 ? [] : (JSON.parse(await docker('inspect', ...ids)) as Inspected[]).map((each) => toContainer(each, service));
     return found.toSorted((a, b) => numberOf(a) - numberOf(b));
   };
   const launch = (args: string[]): [string, string[]] => [launchScript, ['--docker', ...args]];
   return {
-    project, env, compose, docker, containers,
+    project,
+    env,
+    compose,
+    docker,
+    containers,
     httpUrl: `http://localhost:${http}`,
     httpsUrl: `https://localhost:${https}`,
     caFile: join(lab.dir, `${project}-ca.crt`),
@@ -146,7 +162,9 @@ export async function describeStack(lab: Lab, { engine, settings = {} }: StackOp
 /** Runs Compose v2 where it is installed, else Compose 1.29. */
 async function runCompose(args: string[], env: NodeJS.ProcessEnv): Promise<string> {
   const { code } = await run('docker', ['compose', 'version'], { env });
-  return code === 0 ? runOrThrow('docker', ['compose', ...args], { env, timeoutMs: UP_MS }) : runOrThrow('docker-compose', args, { env, timeoutMs: UP_MS });
+  return code === 0
+    ? runOrThrow('docker', ['compose', ...args], { env, timeoutMs: UP_MS })
+    : runOrThrow('docker-compose', args, { env, timeoutMs: UP_MS });
 }
 
 interface Inspected {

@@ -16,7 +16,10 @@ export interface Terminal {
 }
 
 export function openTerminal(target: SshTarget): Terminal {
-  const child = spawn('ssh', [...sshOptions(target), '-tt', `${target.user}@${target.address}`], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, TERM: 'xterm' } });
+  const child = spawn('ssh', [...sshOptions(target), '-tt', `${target.user}@${target.address}`], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, TERM: 'xterm' },
+  });
   let shown = '';
   let code: number | null = null;
   const show = (chunk: Buffer): void => {
@@ -33,12 +36,17 @@ export function openTerminal(target: SshTarget): Terminal {
     type: (text) => void child.stdin.write(text),
     screen: () => shown,
     untilShown: async (what, timeoutMs = 30_000) => {
-      await eventually(() => {
-        if (!what.test(shown)) {
-          throw new Error(`the screen shows ${JSON.stringify(shown.slice(-1500))}${code === null ? '' : `, the client ended with ${code}`}`);
-        }
-        return true;
-      }, { what: `the terminal shows ${String(what)}`, timeoutMs, everyMs: 50 });
+      await eventually(
+        () => {
+          if (!what.test(shown)) {
+            throw new Error(
+              `the screen shows ${JSON.stringify(shown.slice(-1500))}${code === null ? '' : `, the client ended with ${code}`}`,
+            );
+          }
+          return true;
+        },
+        { what: `the terminal shows ${String(what)}`, timeoutMs, everyMs: 50 },
+      );
     },
     exitCode: () => code,
     untilExit: async (timeoutMs = 20_000) => {

@@ -41,10 +41,21 @@ export interface AgentsOptions {
   admit: (publicKey: string) => void;
 }
 
-/** Runs the session of the real agent for each node of the range; only its HTTP connection, its disk and its facts are not real. Never ends. Gives the figures as they are. */
+/**
+ * Runs the session of the real agent for each node of the range; only its HTTP connection, its disk and its facts are not real. Never ends.
+ * Gives the figures as they are.
+ */
 export function runAgents(options: AgentsOptions): () => AgentFigures {
   const { clock, count } = options;
-  const figures: AgentFigures = { registered: 0, heartbeats: 0, failures: 0, overdue: 0, intervalSeconds: 0, answers: createHistogram(), late: createHistogram() };
+  const figures: AgentFigures = {
+    registered: 0,
+    heartbeats: 0,
+    failures: 0,
+    overdue: 0,
+    intervalSeconds: 0,
+    answers: createHistogram(),
+    late: createHistogram(),
+  };
   const overdueAtMs = new Float64Array(count).fill(Infinity);
   const measuring = measuringClock(clock, figures.late);
   for (let nth = 0; nth < count; nth += 1) {
@@ -52,7 +63,9 @@ export function runAgents(options: AgentsOptions): () => AgentFigures {
       figures.intervalSeconds = Math.max(figures.intervalSeconds, intervalSeconds);
       overdueAtMs[nth] = clock.monotonicMs() + OVERDUE_INTERVALS * intervalSeconds * 1000;
     };
-    void clock.sleep((nth * 1000) / options.beginPerSecond).then(() => runAgent(options, { node: options.first + nth, clock: measuring, figures, onAnswer }));
+    void clock
+      .sleep((nth * 1000) / options.beginPerSecond)
+      .then(() => runAgent(options, { node: options.first + nth, clock: measuring, figures, onAnswer }));
   }
   return () => {
     const now = clock.monotonicMs();
@@ -102,10 +115,30 @@ function runAgent(options: AgentsOptions, { node, clock, figures, onAnswer }: Ru
       logger: silentLogger,
       describeSelf: () =>
         Promise.resolve({
-          ...common, host_key: hostKey, hostname, address, labels: { room: `lab-${node % 10}` },
-          facts: { cpus: 1 + (node % 8), memory_mb: 1024 * (1 + (node % 8)), disk_mb: 20_000, os: 'simulated', arch: 'x86_64', gpu: '', kernel: 'none', agent_version: '0' },
+          ...common,
+          host_key: hostKey,
+          hostname,
+          address,
+          labels: { room: `lab-${node % 10}` },
+          facts: {
+            cpus: 1 + (node % 8),
+            memory_mb: 1024 * (1 + (node % 8)),
+            disk_mb: 20_000,
+            os: 'simulated',
+            arch: 'x86_64',
+            gpu: '',
+            kernel: 'none',
+            agent_version: '0',
+          },
         }),
-      describeState: () => Promise.resolve({ ...common, ...news.pick({ load1: Math.random() * 0.6, memory_free_mb: 512, disk_free_mb: 10_000 }), accounts: [], ended_accounts: [], key_expiries: [] }),
+      describeState: () =>
+        Promise.resolve({
+          ...common,
+          ...news.pick({ load1: Math.random() * 0.6, memory_free_mb: 512, disk_free_mb: 10_000 }),
+          accounts: [],
+          ended_accounts: [],
+          key_expiries: [],
+        }),
       readHostKey: () => Promise.resolve(hostKey),
       applyManagement: (offer) => {
         (offer ? parseStatement(offer.statement.text).management.publicKeys : []).forEach(options.admit);
@@ -152,7 +185,18 @@ function controlPlaneOver({ lanes, clock, joinToken, secret }: AgentsOptions, fi
     ...controlPlane,
     register: (body, credential) =>
       joinToken === undefined
-        ? Promise.resolve({ kind: 'ok', value: { nodeId: '0', status: 'alive', credential: undefined, serverKey: undefined, signature: undefined, offer: undefined, heartbeatIntervalSeconds: 1 } })
+        ? Promise.resolve({
+            kind: 'ok',
+            value: {
+              nodeId: '0',
+              status: 'alive',
+              credential: undefined,
+              serverKey: undefined,
+              signature: undefined,
+              offer: undefined,
+              heartbeatIntervalSeconds: 1,
+            },
+          })
         : counted(controlPlane.register(body, credential), 'registered'),
     heartbeat: (body, credential, options) => counted(controlPlane.heartbeat(body, credential, options), 'heartbeats'),
   };

@@ -33,7 +33,10 @@ const PER_PROCESS = 50_000;
 const BEGIN_PER_SECOND = 2_000;
 export const beginSeconds = (count: number): number => count / BEGIN_PER_SECOND;
 
-/** So many simulated nodes in a few processes, on addresses of 127.100.0.0 and above. They answer SSH when this resolves, and end with the lab. */
+/**
+ * So many simulated nodes in a few processes, on addresses of 127.100.0.0 and above. They answer SSH when this resolves, and end with the
+ * lab.
+ */
 export async function startFleet(lab: Lab, { count, apis, managementKeys, joinToken, seed }: FleetOptions): Promise<SimulatedFleet> {
   if (count > MAX_NODES) {
     throw new Error(`at most ${MAX_NODES} nodes have an address`);
@@ -47,7 +50,16 @@ export async function startFleet(lab: Lab, { count, apis, managementKeys, joinTo
     await beginNow(seed);
   }
   const dir = mkdtempSync(join(lab.dir, 'fleet-'));
-  const processes = shares.map((each) => startSimulator(lab, dir, { ...each, secret, apis, managementKeys, joinToken: seed ? undefined : joinToken, beginPerSecond: BEGIN_PER_SECOND / shares.length }));
+  const processes = shares.map((each) =>
+    startSimulator(lab, dir, {
+      ...each,
+      secret,
+      apis,
+      managementKeys,
+      joinToken: seed ? undefined : joinToken,
+      beginPerSecond: BEGIN_PER_SECOND / shares.length,
+    }),
+  );
   const figures = (): SimulatorFigures[] => processes.map(lastFigures);
   await eventually(() => figures().length > 0, { what: 'the simulated nodes answer', timeoutMs: 60_000 });
   return {
@@ -76,7 +88,12 @@ async function share(count: number): Promise<Share[]> {
 function startSimulator(lab: Lab, dir: string, config: SimulatorConfig): LabProcess {
   const file = join(dir, `${config.first}.json`);
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
-  return startProcess(lab, { name: 'simulator', command: process.execPath, args: ['--import', 'tsx', join(projectDir, 'test', 'load', 'simulator.ts'), file], cwd: projectDir });
+  return startProcess(lab, {
+    name: 'simulator',
+    command: process.execPath,
+    args: ['--import', 'tsx', join(projectDir, 'test', 'load', 'simulator.ts'), file],
+    cwd: projectDir,
+  });
 }
 
 function lastFigures(simulator: LabProcess): SimulatorFigures {
@@ -91,13 +108,23 @@ function lastFigures(simulator: LabProcess): SimulatorFigures {
 const BATCH = 1_000;
 
 async function seedNodes(db: Knex, { first, count, sshPort, secret }: Share & { secret: string }): Promise<void> {
-  const row = "(?, ?, ?, ?, ?, ?, 'alive', 0, ?, ?, ?, '{\"load1\":0.1,\"memory_free_mb\":512,\"disk_free_mb\":10000}', 70000)";
+  const row = '(?, ?, ?, ?, ?, ?, \'alive\', 0, ?, ?, ?, \'{"load1":0.1,"memory_free_mb":512,"disk_free_mb":10000}\', 70000)';
   for (let from = first; from < first + count; from += BATCH) {
     const nodes = Array.from({ length: Math.min(BATCH, first + count - from) }, (_, nth) => from + nth);
     const values = nodes.flatMap((node) => {
       const { hostname, address, hostKey, credential } = identityOf(secret, node);
       const size = 1 + (node % 8);
-      return [hostname, address, sshPort, hostKey, fingerprintOf(hostKey), sha256(credential), size, 1024 * size, JSON.stringify({ room: `lab-${node % 10}` })];
+      return [
+        hostname,
+        address,
+        sshPort,
+        hostKey,
+        fingerprintOf(hostKey),
+        sha256(credential),
+        size,
+        1024 * size,
+        JSON.stringify({ room: `lab-${node % 10}` }),
+      ];
     });
     await execute(
       db,

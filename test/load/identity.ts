@@ -3,7 +3,10 @@ import { sha256 } from '../../src/lib/ids';
 import { sshField, sshKeyLine } from '../support/keys';
 import { sshSignature } from '../support/ssh-signature';
 
-/** What a simulated node is known by. It follows from the fleet's secret and the node's number, so that no process has to keep or pass on 100,000 keys. */
+/**
+ * What a simulated node is known by. It follows from the fleet's secret and the node's number, so that no process has to keep or pass on
+ * 100,000 keys.
+ */
 export interface Identity {
   hostname: string;
   address: string;
@@ -17,12 +20,15 @@ const FIRST_NETWORK = 100;
 const PER_NETWORK = 65_536;
 export const MAX_NODES = 10 * PER_NETWORK;
 
-export const addressOf = (node: number): string => `127.${FIRST_NETWORK + Math.floor(node / PER_NETWORK)}.${Math.floor(node / 256) % 256}.${node % 256}`;
+export const addressOf = (node: number): string =>
+  `127.${FIRST_NETWORK + Math.floor(node / PER_NETWORK)}.${Math.floor(node / 256) % 256}.${node % 256}`;
 
 /** The node at this address; undefined when it is none of a fleet's. */
 export function nodeAt(address: string): number | undefined {
   const [, network, high, low] = (/^(?:::ffff:)?127\.(\d+)\.(\d+)\.(\d+)$/.exec(address) ?? []).map(Number);
-  return network === undefined || high === undefined || low === undefined || network < FIRST_NETWORK ? undefined : (network - FIRST_NETWORK) * PER_NETWORK + high * 256 + low;
+  return network === undefined || high === undefined || low === undefined || network < FIRST_NETWORK
+    ? undefined
+    : (network - FIRST_NETWORK) * PER_NETWORK + high * 256 + low;
 }
 
 export function identityOf(secret: string, node: number): Identity {
@@ -45,7 +51,12 @@ function keyPairOf(secret: string, node: number): { scalar: Buffer; point: Buffe
 /** The node's host key as ssh2 reads it (RFC 5915: version, key, curve, public key). */
 export function privateKeyOf(secret: string, node: number): string {
   const { scalar, point } = keyPairOf(secret, node);
-  const der = Buffer.concat([Buffer.from('30770201010420', 'hex'), scalar, Buffer.from('a00a06082a8648ce3d030107a144034200', 'hex'), point]);
+  const der = Buffer.concat([
+    Buffer.from('30770201010420', 'hex'),
+    scalar,
+    Buffer.from('a00a06082a8648ce3d030107a144034200', 'hex'),
+    point,
+  ]);
   return `-----BEGIN EC PRIVATE KEY-----\n${der.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END EC PRIVATE KEY-----\n`;
 }
 

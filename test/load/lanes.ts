@@ -95,7 +95,9 @@ function createLane({ hostname, port }: URL, free: (lane: (job: Job) => void) =>
 }
 
 function requestOf(host: string, { path, headers, body }: Post): string {
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  const head = Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
   return `POST ${path} HTTP/1.1\r\nHost: ${host}\r\n${head}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 

@@ -1,4 +1,7 @@
-/** A process full of simulated nodes: their agents and their SSH servers. Its configuration is the JSON file that is its argument; it writes its figures once a second, one line of JSON each. */
+/**
+ * A process full of simulated nodes: their agents and their SSH servers. Its configuration is the JSON file that is its argument; it writes
+ * its figures once a second, one line of JSON each.
+ */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../src/lib/clock';
 import { type AgentFigures, runAgents } from './agents';
@@ -50,10 +53,18 @@ async function main(config: SimulatorConfig): Promise<void> {
   const agents =
     config.apis.length === 0
       ? undefined
-      : runAgents({ ...config, joinToken: config.joinToken, lanes: openLanes(config.apis, LANES_PER_REPLICA), clock: systemClock, admit: (key) => ssh.admit(key) });
+      : runAgents({
+          ...config,
+          joinToken: config.joinToken,
+          lanes: openLanes(config.apis, LANES_PER_REPLICA),
+          clock: systemClock,
+          admit: (key) => ssh.admit(key),
+        });
   for (;;) {
     const longestSilenceMs = systemClock.monotonicMs() - contacts.reduce((first, at) => Math.min(first, at), Infinity);
-    process.stdout.write(`${JSON.stringify({ ssh: ssh.figures(), agents: agents?.() ?? null, silences, longestSilenceMs } satisfies SimulatorFigures)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ssh: ssh.figures(), agents: agents?.() ?? null, silences, longestSilenceMs } satisfies SimulatorFigures)}\n`,
+    );
     await systemClock.sleep(1000);
   }
 }

@@ -23,8 +23,8 @@ export interface SshNodesOptions {
 }
 
 /**
- * The SSH servers of all nodes of a process behind one listening socket: the address that was dialled says which node it is, and so which host key it shows.
- * Whoever comes from elsewhere than loopback is cut.
+ * The SSH servers of all nodes of a process behind one listening socket: the address that was dialled says which node it is, and so which
+ * host key it shows. Whoever comes from elsewhere than loopback is cut.
  */
 export function serveSsh({ secret, port, onContact }: SshNodesOptions): Promise<SshNodes> {
   const admitted = new Set<string>();
@@ -42,7 +42,9 @@ export function serveSsh({ secret, port, onContact }: SshNodesOptions): Promise<
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ port, host: '0.0.0.0', backlog: 4096 }, () => resolve({ admit: (key) => void admitted.add(key.split(' ')[1] ?? ''), figures: () => figures }));
+    server.listen({ port, host: '0.0.0.0', backlog: 4096 }, () =>
+      resolve({ admit: (key) => void admitted.add(key.split(' ')[1] ?? ''), figures: () => figures }),
+    );
   });
 }
 

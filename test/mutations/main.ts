@@ -1,4 +1,6 @@
-/** `npm run prove -- --help`: makes each mutation in a copy of the product and reports whether the checker of the chaos runs notices each. */
+/**
+ * `npm run prove -- --help`: makes each mutation in a copy of the product and reports whether the checker of the chaos runs notices each.
+ */
 import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLab } from '../lab';
@@ -31,8 +33,9 @@ const byName = (name: string): Mutation => {
 };
 
 /** The scenarios that the mutations use; whole ones when all mutations are made, because then most of their parts are used. */
-const controlsOf = (mutations: Mutation[]): string[] =>
-  [...new Set(mutations.flatMap(({ scenario }) => (scenario === undefined ? [] : partOf(scenario, mutations.length === MUTATIONS.length))))];
+const controlsOf = (mutations: Mutation[]): string[] => [
+  ...new Set(mutations.flatMap(({ scenario }) => (scenario === undefined ? [] : partOf(scenario, mutations.length === MUTATIONS.length)))),
+];
 
 const partOf = (scenario: string, whole: boolean): string => (whole ? (scenario.split('/')[0] ?? scenario) : scenario);
 
@@ -40,7 +43,15 @@ function print(rows: Row[]): void {
   const width = (of: (row: Row) => string): number => Math.max(...rows.map((row) => of(row).length));
   const [names, scenarios, results] = [width(({ name }) => name), width(({ scenario }) => scenario), width(({ result }) => result)];
   const lines = rows.map((row) =>
-    [passed(row) ? 'ok  ' : 'FAIL', row.name.padEnd(names), row.breaks.padEnd(5), row.scenario.padEnd(scenarios), row.result.padEnd(results), `${row.seconds.toFixed(0).padStart(4)} s`, row.evidence.split('\n')[0]].join('  '),
+    [
+      passed(row) ? 'ok  ' : 'FAIL',
+      row.name.padEnd(names),
+      row.breaks.padEnd(5),
+      row.scenario.padEnd(scenarios),
+      row.result.padEnd(results),
+      `${row.seconds.toFixed(0).padStart(4)} s`,
+      row.evidence.split('\n')[0],
+    ].join('  '),
   );
   const failed = rows.filter((row) => !passed(row)).length;
   process.stdout.write(`${lines.join('\n')}\n${rows.length - failed} passed, ${failed} failed\n`);
@@ -63,7 +74,9 @@ async function main({ only = MUTATIONS, jobs, seed, deadline, json }: Options): 
 }
 
 const program = new Command('prove')
-  .description(`Makes each of ${MUTATIONS.length} mutations in a copy of the product, and runs the unchanged chaos scenario and checker, or a test, against each. Must run as root. Exit code 1 when one survives.`)
+  .description(
+    `Makes each of ${MUTATIONS.length} mutations in a copy of the product, and runs the unchanged chaos scenario and checker, or a test, against each. Must run as root. Exit code 1 when one survives.`,
+  )
   .option('--only <names>', `of ${MUTATIONS.map(({ name }) => name).join(', ')}`, (names: string) => names.split(',').map(byName))
   .option('--jobs <n>', 'mutations at once', positive, 1)
   .option('--seed <text>', 'of the chaos runs', '1')

@@ -14,7 +14,10 @@ interface MutationBase {
   what: string;
   /** The invariant or requirement that is broken by it, as violations name it. */
   breaks: string;
-  /** Words of the violation that is meant: several guards have to be taken out before some mistakes do harm, and their absence is noticed too. */
+  /**
+   * Words of the violation that is meant: several guards have to be taken out before some mistakes do harm, and their absence is noticed
+   * too.
+   */
   shows: string | RegExp;
   edits: Edit[];
 }
@@ -23,4 +26,8 @@ interface MutationBase {
 export type Mutation = MutationBase & ({ scenario: string; test?: undefined } | { test: string; scenario?: undefined });
 
 /** Takes a UNIQUE key out of the schema: what it would refuse is then for the program alone to prevent. */
-export const withoutUnique = (key: string): Edit => ({ file: 'migrations/0001_initial.mjs', find: `UNIQUE KEY ${key} `, replace: `KEY ${key} ` });
+export const withoutUnique = (key: string): Edit => ({
+  file: 'migrations/0001_initial.mjs',
+  find: `UNIQUE KEY ${key} `,
+  replace: `KEY ${key} `,
+});

@@ -86,13 +86,17 @@ const tell = ({ invariant, where, what }: Violation): string => `${invariant} ${
 const INVARIANT = /^(I\d+|R\d+|trust)$/;
 
 function judge({ breaks, shows }: Mutation, violations: Violation[]): Pick<Row, 'result' | 'evidence'> {
-  const meant = violations.find(({ invariant, what }) => invariant === breaks && (typeof shows === 'string' ? what.includes(shows) : shows.test(what)));
+  const meant = violations.find(
+    ({ invariant, what }) => invariant === breaks && (typeof shows === 'string' ? what.includes(shows) : shows.test(what)),
+  );
   if (meant) {
     return { result: 'caught', evidence: tell(meant) };
   }
   // The absence of a UNIQUE key is seen by itself; it does not show that the rest was.
   const other = violations.find(({ invariant, where }) => INVARIANT.test(invariant) && where !== 'schema');
-  return other ? { result: 'caught by another', evidence: tell(other) } : { result: 'survived', evidence: violations.map(tell).join('; ') || 'nothing was found' };
+  return other
+    ? { result: 'caught by another', evidence: tell(other) }
+    : { result: 'survived', evidence: violations.map(tell).join('; ') || 'nothing was found' };
 }
 
 async function tryControl(lab: Lab, scenario: string, run: Run): Promise<Pick<Row, 'result' | 'evidence'>> {

@@ -14,7 +14,10 @@ export interface ScenarioOfProgram {
   deadlineSeconds: number;
 }
 
-/** Runs an unchanged chaos scenario and its checker on the program in that folder, and returns what they found. Rejects when they did not come to their end. */
+/**
+ * Runs an unchanged chaos scenario and its checker on the program in that folder, and returns what they found. Rejects when they did not
+ * come to their end.
+ */
 export async function runScenarioOn(lab: Lab, { program, scenario, seed, deadlineSeconds }: ScenarioOfProgram): Promise<Violation[]> {
   const report = join(program, 'report.json');
   const log = openSync(join(program, 'chaos.log'), 'a');

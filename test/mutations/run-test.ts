@@ -26,7 +26,11 @@ export async function runTestOn(lab: Lab, { program, test, breaks, deadlineSecon
     throw new Error(`${test} did not run: ${stderr.slice(-1500)}`);
   }
   const failed = results.filter(({ status }) => status === 'failed');
-  return failed.map(({ fullName, failureMessages }) => ({ invariant: breaks, where: test, what: `${fullName}: ${failureMessages.join('\n')}` }));
+  return failed.map(({ fullName, failureMessages }) => ({
+    invariant: breaks,
+    where: test,
+    what: `${fullName}: ${failureMessages.join('\n')}`,
+  }));
 }
 
 interface TestRun {

@@ -13,15 +13,23 @@ async function complaints(file: string, text: string): Promise<string[]> {
 }
 
 describe('the linter', () => {
-  it.each(["'SELECT id FROM nodes WHERE id = ? FOR UPDATE'", '`SELECT id FROM nodes\n  LIMIT 1 for update skip locked`'])('finds a row lock in a flow: %s', async (sql) => {
-    const text = `export const sql = ${sql};\n`;
-    expect(await complaints('src/flows/support/context.ts', text)).toEqual([expect.stringContaining('Row locks live in')]);
-    expect(await complaints('src/modules/nodes/queries/row.ts', text)).toEqual([]);
-  }, 60_000);
+  it.each(["'SELECT id FROM nodes WHERE id = ? FOR UPDATE'", '`SELECT id FROM nodes\n  LIMIT 1 for update skip locked`'])(
+    'finds a row lock in a flow: %s',
+    async (sql) => {
+      const text = `export const sql = ${sql};\n`;
+      expect(await complaints('src/flows/support/context.ts', text)).toEqual([expect.stringContaining('Row locks live in')]);
+      expect(await complaints('src/modules/nodes/queries/row.ts', text)).toEqual([]);
+    },
+    60_000,
+  );
 
   it('finds statements of a transaction that are sent at once and are no batch', async () => {
     const text = (body: string): string => `export const run = async (tx, all, db) => ${body};\n`;
-    const refused = ['Promise.all([a(tx), b(tx)])', 'Promise.all(all.map((each) => a(tx, each)))', 'Promise.allSettled([all ? a(tx) : null])'];
+    const refused = [
+      'Promise.all([a(tx), b(tx)])',
+      'Promise.all(all.map((each) => a(tx, each)))',
+      'Promise.allSettled([all ? a(tx) : null])',
+    ];
     for (const body of refused) {
       expect(await complaints('src/flows/support/context.ts', text(body))).toContainEqual(expect.stringContaining('send them in a batch'));
     }

@@ -37,7 +37,13 @@ describe('selectorsOf', () => {
   it('finds metrics with their matchers, and no function, label, range or operator', () => {
     const expr = 'sum by (le, b) (rate(a_total{x="1}",y=~"p|q"}[5m] offset 10m)) > 2.5e3 and on (c) max(d) or orion:e:rate5m unless f{}';
     expect(selectorsOf(expr)).toEqual([
-      { metric: 'a_total', matchers: [{ label: 'x', operator: '=', value: '1}' }, { label: 'y', operator: '=~', value: 'p|q' }] },
+      {
+        metric: 'a_total',
+        matchers: [
+          { label: 'x', operator: '=', value: '1}' },
+          { label: 'y', operator: '=~', value: 'p|q' },
+        ],
+      },
       { metric: 'd', matchers: [] },
       { metric: 'orion:e:rate5m', matchers: [] },
       { metric: 'f', matchers: [] },
@@ -69,8 +75,9 @@ describe('the metrics of Orion', () => {
   it('R40: have one bucket at each limit that alerts select', () => {
     const limits = matchers.filter(({ label }) => label === 'le');
     expect(limits.length).toBeGreaterThan(5);
-    const bucketsOf = (metric: string): string[] =>
-      [...new Set((familyOf(metric)?.values ?? []).flatMap(({ labels }) => ('le' in labels ? [String(labels.le)] : [])))];
+    const bucketsOf = (metric: string): string[] => [
+      ...new Set((familyOf(metric)?.values ?? []).flatMap(({ labels }) => ('le' in labels ? [String(labels.le)] : []))),
+    ];
     const hits = ({ metric, value }: (typeof limits)[number]): number =>
       bucketsOf(metric).filter((le) => new RegExp(`^(?:${value})$`).test(le)).length;
     expect(limits.filter((limit) => hits(limit) !== 1)).toEqual([]);

@@ -63,7 +63,9 @@ describe('alerts', () => {
   it('R40: each name a meaning, a first action, a severity and a runbook of docs/operations.md', () => {
     for (const { alert, labels, annotations } of alerts) {
       expect(annotations).toEqual({
-        summary: expect.stringMatching(/\.$/), do: expect.stringMatching(/\.$/), runbook: `docs/operations.md#${alert.toLowerCase()}`,
+        summary: expect.stringMatching(/\.$/),
+        do: expect.stringMatching(/\.$/),
+        runbook: `docs/operations.md#${alert.toLowerCase()}`,
       });
       expect(['warning', 'critical']).toContain(labels.severity);
     }

@@ -5,7 +5,11 @@ const table = readProjectFile('docs/requirements.md').matchAll(/^\| (R\d+) \| .*
 const stateOf = new Map([...table].map(([, number = '', state = '']) => [number, state.trim()]));
 
 const quotedIn = (wanted: (file: string) => boolean): Set<string> =>
-  new Set(projectFiles.filter((file) => file.endsWith('.ts') && wanted(file)).flatMap((file) => readProjectFile(file).match(/\bR\d{1,2}\b/g) ?? []));
+  new Set(
+    projectFiles
+      .filter((file) => file.endsWith('.ts') && wanted(file))
+      .flatMap((file) => readProjectFile(file).match(/\bR\d{1,2}\b/g) ?? []),
+  );
 
 describe('the requirements', () => {
   it('have each number that code and tests quote', () => {

@@ -11,7 +11,9 @@ const HISTORY = /^(CHANGELOG\.md|docs\/operations\.md|src\/config\/.*|test\/proj
 describe('settings', () => {
   it('that were retired are named nowhere, for nobody could use them', () => {
     const files = projectFiles.filter((file) => /\.(ts|mjs|sh|md)$/.test(file) && !HISTORY.test(file));
-    const found = files.flatMap((file) => [...readProjectFile(file).matchAll(NAME)].filter(([name]) => RETIRED.has(name)).map(([name]) => `${file}: ${name}`));
+    const found = files.flatMap((file) =>
+      [...readProjectFile(file).matchAll(NAME)].filter(([name]) => RETIRED.has(name)).map(([name]) => `${file}: ${name}`),
+    );
     expect(found).toEqual([]);
   });
 

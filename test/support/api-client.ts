@@ -23,8 +23,16 @@ const ANSWER_LIMIT_MS = 90_000;
 
 /** @param token access token; without it only public routes answer */
 export function createApiClient(url: string, token?: string): ApiClient {
-  const call = async <T>(method: string, path: string, { body, headers = {} }: { body?: object; headers?: Record<string, string> } = {}): Promise<Answer<T>> => {
-    const { data, error, response } = await callAny({ baseUrl: url, token }, { method, path }, { body, headers, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
+  const call = async <T>(
+    method: string,
+    path: string,
+    { body, headers = {} }: { body?: object; headers?: Record<string, string> } = {},
+  ): Promise<Answer<T>> => {
+    const { data, error, response } = await callAny(
+      { baseUrl: url, token },
+      { method, path },
+      { body, headers, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) },
+    );
     const answer = response.ok ? data : error;
     checkAnswer({ method, path, status: response.status, body: answer });
     return { status: response.status, headers: response.headers, body: answer as T };

@@ -84,7 +84,12 @@ const SETTINGS: Omit<ApiSettings, 'management'> = {
   gateway: null,
 };
 
-const REPLICA: Omit<Replica, 'migrator'> = { name: 'test:1', version: '0', settings: [], recentLogs: { lines: () => [], faults: () => [] } };
+const REPLICA: Omit<Replica, 'migrator'> = {
+  name: 'test:1',
+  version: '0',
+  settings: [],
+  recentLogs: { lines: () => [], faults: () => [] },
+};
 
 const LIMITS: LimitSettings = {
   loginsPerAddress: 1000,
@@ -99,17 +104,46 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
   const provisioner = options.provisioner ?? createFakeProvisioner();
   const readiness = createReadiness();
   const tokens = { key: JWT_KEY, extraKeys: [], ttlSeconds: 3600, ...options.tokens };
-  const ctx = { ...createTestContext(db, provisioner, options.flows), enrolment: options.enrolment ?? ('token' as const), tokens, challenges: createChallenges([tokens.key, ...tokens.extraKeys]), controlKey: CONTROL_KEY, findMark: options.findMark ?? ((): Promise<'no_answer'> => Promise.resolve('no_answer')) };
-  const management = options.settings?.management ?? await signManagement({ db }, { username: 'orion-mgmt', publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'], controlKey: CONTROL_KEY, oldControlKeys: options.oldControlKeys ?? [] });
+  const ctx = {
+    ...createTestContext(db, provisioner, options.flows),
+    enrolment: options.enrolment ?? ('token' as const),
+    tokens,
+    challenges: createChallenges([tokens.key, ...tokens.extraKeys]),
+    controlKey: CONTROL_KEY,
+    findMark: options.findMark ?? ((): Promise<'no_answer'> => Promise.resolve('no_answer')),
+  };
+  const management =
+    options.settings?.management ??
+    (await signManagement(
+      { db },
+      {
+        username: 'orion-mgmt',
+        publicKeys: options.managementKeys ?? ['ssh-ed25519 AAAA'],
+        controlKey: CONTROL_KEY,
+        oldControlKeys: options.oldControlKeys ?? [],
+      },
+    ));
   const feed = createNodeFeed({ db, clock: ctx.clock, logger: ctx.logger });
   const refusals = createRefusalLog({ db, clock: ctx.clock, logger: ctx.logger });
   const sessions = createSessionLog({ db, clock: ctx.clock, logger: ctx.logger });
   const apps = createApps({
     readiness,
-    api: { ctx, agentsDb: db, reads: options.reads ?? db, feed, refusals, sessions, replica: { ...REPLICA, migrator: createMigrator(db, join(projectDir, 'migrations')), ...options.replica }, limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock), settings: { ...SETTINGS, management, ...options.settings } },
+    api: {
+      ctx,
+      agentsDb: db,
+      reads: options.reads ?? db,
+      feed,
+      refusals,
+      sessions,
+      replica: { ...REPLICA, migrator: createMigrator(db, join(projectDir, 'migrations')), ...options.replica },
+      limits: createLimits(db, { ...LIMITS, ...options.limits }, systemClock),
+      settings: { ...SETTINGS, management, ...options.settings },
+    },
   });
   const opsApp = createOpsApp({ db: options.reads ?? db, scrapes: db, readiness, metrics: ctx.metrics, logger: ctx.logger });
-  const listening = await Promise.all([apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock })));
+  const listening = await Promise.all(
+    [apps.api, apps.agents, opsApp].map((app) => listen(app, { host: '127.0.0.1', port: 0, setting: 'none', clock: systemClock })),
+  );
   feed.start();
   const [url = '', agentsUrl = '', opsUrl = ''] = listening.map(({ port }) => `http://127.0.0.1:${port}`);
   const tokenOf = (user: User): string => issueAccessToken(user, tokens, new Date());
@@ -122,7 +156,8 @@ export async function startTestApi(db: Knex, options: ApiOptions = {}): Promise<
     refusals,
     sessions,
     tokenOf,
-    call: (method, path, { as, ...sent } = {}) => send(`${url}${path}`, { ...sent, method, bearer: typeof as === 'object' ? tokenOf(as) : as }),
+    call: (method, path, { as, ...sent } = {}) =>
+      send(`${url}${path}`, { ...sent, method, bearer: typeof as === 'object' ? tokenOf(as) : as }),
     ops: (path) => send(`${opsUrl}${path}`, { method: 'get', bearer: undefined }),
     close: async () => {
       await Promise.all(listening.map((each) => each.close({ limitMs: 200 })));
@@ -139,7 +174,9 @@ interface Sending extends Omit<CallOptions, 'as'> {
 
 async function send<T>(url: string, { method, bearer, body, headers = {} }: Sending): Promise<Reply<T>> {
   const authorization = bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` };
-  const sending = request(url)[method]('').set({ ...authorization, ...headers });
+  const sending = request(url)
+    [method]('')
+    .set({ ...authorization, ...headers });
   const answer = await (body === undefined ? sending : sending.send(body));
   checkAnswer({ method, path: new URL(url).pathname, status: answer.status, body: answer.body });
   return { status: answer.status, body: answer.body as Reply<T>['body'], text: answer.text, headers: answer.headers };

@@ -3,7 +3,10 @@ import { problem } from '../../src/contract';
 import { ENDPOINTS } from '../../src/contract/endpoints';
 import type { Endpoint } from '../../src/contract';
 
-const endpoints: { endpoint: Endpoint; path: RegExp }[] = ENDPOINTS.map((endpoint) => ({ endpoint, path: new RegExp(`^${endpoint.path.replace(/\{\w+\}/g, '[^/]+')}$`) }));
+const endpoints: { endpoint: Endpoint; path: RegExp }[] = ENDPOINTS.map((endpoint) => ({
+  endpoint,
+  path: new RegExp(`^${endpoint.path.replace(/\{\w+\}/g, '[^/]+')}$`),
+}));
 
 /** Copies a value into objects of this realm; the objects that `fetch` returns in a test are of another realm. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value)) as unknown;

@@ -19,8 +19,21 @@ export interface TestDatabase {
 }
 
 const TABLES = [
-  'events', 'audit_entries', 'audit_heads', 'checkpoints', 'extensions', 'placements', 'leases', 'rents', 'nodes', 'join_tokens', 'rate_limits',
-  'revoked_tokens', 'sessions', 'user_keys', 'users',
+  'events',
+  'audit_entries',
+  'audit_heads',
+  'checkpoints',
+  'extensions',
+  'placements',
+  'leases',
+  'rents',
+  'nodes',
+  'join_tokens',
+  'rate_limits',
+  'revoked_tokens',
+  'sessions',
+  'user_keys',
+  'users',
 ];
 
 /** Opens a real, private database with the complete schema, on the server that the test run shares. */
@@ -56,7 +69,9 @@ async function empty(db: Knex): Promise<void> {
     await tx.raw('DELETE FROM probe_owners');
     await tx.raw('DELETE FROM job_reports');
     await tx.raw('UPDATE probe_shards SET owner_id = NULL');
-    await tx.raw("UPDATE control_plane SET last_tick_at = UTC_TIMESTAMP(3), judged_since = UTC_TIMESTAMP(3) - INTERVAL 1 DAY, brake_since = NULL");
+    await tx.raw(
+      'UPDATE control_plane SET last_tick_at = UTC_TIMESTAMP(3), judged_since = UTC_TIMESTAMP(3) - INTERVAL 1 DAY, brake_since = NULL',
+    );
   });
 }
 

@@ -1,4 +1,11 @@
-import { EXPORT_FORMAT, type ExportedEntry, type ExportHeader, verifyExport, type VerifyOptions, type Verified } from '../../src/lib/tree/export';
+import {
+  EXPORT_FORMAT,
+  type ExportedEntry,
+  type ExportHeader,
+  verifyExport,
+  type VerifyOptions,
+  type Verified,
+} from '../../src/lib/tree/export';
 import { createCompactRange } from '../../src/lib/tree/compact-range';
 import { leafHash } from '../../src/lib/tree/hashes';
 import { signHead, verifierKeyOf } from '../../src/lib/tree/note';
@@ -20,7 +27,9 @@ const leavesOf = ({ events, salts }: MemoryLog): Buffer[] => events.map((event, 
 
 export function rootOf(log: MemoryLog, size = log.events.length): Buffer {
   const tree = createCompactRange();
-  leavesOf(log).slice(0, size).forEach((leaf) => tree.append(leaf));
+  leavesOf(log)
+    .slice(0, size)
+    .forEach((leaf) => tree.append(leaf));
   return tree.root();
 }
 
@@ -29,23 +38,39 @@ export const headOf = (log: MemoryLog, key: LogSigner, size = log.events.length)
 
 export function leavesReader(log: MemoryLog): ReadSubtrees {
   const leaves = leavesOf(log);
-  return (subtrees) => Promise.resolve(subtrees.map(({ level, index }) => {
-    const tree = createCompactRange();
-    leaves.slice(index * 2 ** level, (index + 1) * 2 ** level).forEach((leaf) => tree.append(leaf));
-    return tree.root();
-  }));
+  return (subtrees) =>
+    Promise.resolve(
+      subtrees.map(({ level, index }) => {
+        const tree = createCompactRange();
+        leaves.slice(index * 2 ** level, (index + 1) * 2 ** level).forEach((leaf) => tree.append(leaf));
+        return tree.root();
+      }),
+    );
 }
 
 /** What the server exports of this log. */
-export async function exportOf(log: MemoryLog, key: LogSigner, { from = 0, to = log.events.length } = {}): Promise<[ExportHeader, ...ExportedEntry[]]> {
+export async function exportOf(
+  log: MemoryLog,
+  key: LogSigner,
+  { from = 0, to = log.events.length } = {},
+): Promise<[ExportHeader, ...ExportedEntry[]]> {
   const [leaves, read] = [leavesOf(log), leavesReader(log)];
   const base64 = (hashes: Buffer[]): string[] => hashes.map((hash) => hash.toString('base64'));
   const header: ExportHeader = {
-    format: EXPORT_FORMAT, head: headOf(log, key), key: verifierKeyOf(key.publicKey), from, to,
+    format: EXPORT_FORMAT,
+    head: headOf(log, key),
+    key: verifierKeyOf(key.publicKey),
+    from,
+    to,
     before: base64(await read(subtreesOf(0, from))),
     consistency: base64(await readConsistencyProof({ from: to, to: leaves.length }, read)),
   };
-  const entries = leaves.map((leaf, seq) => ({ seq, salt: log.salts[seq]?.toString('base64') ?? '', leaf: leaf.toString('base64'), event: log.events[seq] ?? null }));
+  const entries = leaves.map((leaf, seq) => ({
+    seq,
+    salt: log.salts[seq]?.toString('base64') ?? '',
+    leaf: leaf.toString('base64'),
+    event: log.events[seq] ?? null,
+  }));
   return [header, ...entries.slice(from, to)];
 }
 
@@ -55,4 +80,5 @@ async function* linesOf(documents: readonly object[]): AsyncGenerator<string> {
   }
 }
 
-export const verifyDocuments = (documents: readonly object[], options: VerifyOptions): Promise<Verified> => verifyExport(linesOf(documents), options);
+export const verifyDocuments = (documents: readonly object[], options: VerifyOptions): Promise<Verified> =>
+  verifyExport(linesOf(documents), options);

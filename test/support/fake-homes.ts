@@ -43,9 +43,13 @@ export function createFakeHomes(): FakeHomes {
       restores.push({ home, leaseId, archives });
       await restoring(restores.length);
     },
-    holds: (leaseId, archives) => Promise.resolve(archives.every(({ number }) => stored.get(leaseId)?.some((kept) => kept.number === number))),
+    holds: (leaseId, archives) =>
+      Promise.resolve(archives.every(({ number }) => stored.get(leaseId)?.some((kept) => kept.number === number))),
     tidy: (leaseId, { number, chain }) => {
-      stored.set(leaseId, (stored.get(leaseId) ?? []).filter((each) => each.number > number || chain.some((kept) => kept.number === each.number)));
+      stored.set(
+        leaseId,
+        (stored.get(leaseId) ?? []).filter((each) => each.number > number || chain.some((kept) => kept.number === each.number)),
+      );
       return Promise.resolve();
     },
     remove: (leaseId) => {

@@ -1,4 +1,12 @@
-import { type AccountSpec, type AccountToWipe, type NodeTarget, type PlayReport, type Provisioner, ProvisioningError, type ProvisioningFailure } from '../../src/modules/provisioning';
+import {
+  type AccountSpec,
+  type AccountToWipe,
+  type NodeTarget,
+  type PlayReport,
+  type Provisioner,
+  ProvisioningError,
+  type ProvisioningFailure,
+} from '../../src/modules/provisioning';
 
 export interface ProvisionerCall {
   verb: 'ensurePresent' | 'wipe' | 'verifyClean';

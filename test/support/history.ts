@@ -21,7 +21,11 @@ const CERTAIN = new Set(['no_node_free', 'provisioning_failed']);
 
 export function createHistory(): History {
   const operations: Operation[] = [];
-  const record = async <T>(what: Pick<Operation, 'kind' | 'userId' | 'leaseId' | 'key'>, ask: () => Promise<Answer<T>>, leasesOf: (body: T) => Lease[]): Promise<Answer<T> | undefined> => {
+  const record = async <T>(
+    what: Pick<Operation, 'kind' | 'userId' | 'leaseId' | 'key'>,
+    ask: () => Promise<Answer<T>>,
+    leasesOf: (body: T) => Lease[],
+  ): Promise<Answer<T> | undefined> => {
     const operation: Operation = { ...what, outcome: 'unknown', leases: [], invokedAt: Date.now(), returnedAt: null };
     operations.push(operation);
     const answer = await ask().catch(() => undefined);
@@ -37,16 +41,40 @@ export function createHistory(): History {
   const at = (tenant: Tenant, url: string | undefined): Tenant['client'] => (url === undefined ? tenant.client : tenant.client.at(url));
   return {
     operations,
-    rent: (tenant, options = {}) => record({ kind: 'rent', userId: tenant.userId, leaseId: null, key: options.key ?? null }, () => tenant.rent(options), ({ leases }) => leases),
+    rent: (tenant, options = {}) =>
+      record(
+        { kind: 'rent', userId: tenant.userId, leaseId: null, key: options.key ?? null },
+        () => tenant.rent(options),
+        ({ leases }) => leases,
+      ),
     extend: (tenant, { leaseId, seconds, key, at: url }) =>
       record(
         { kind: 'extend', userId: tenant.userId, leaseId, key: key ?? null },
-        () => at(tenant, url).post<Lease>('/api/extend', { lease_id: leaseId, duration_minutes: seconds / 60 }, key === undefined ? {} : { 'Idempotency-Key': key }),
+        () =>
+          at(tenant, url).post<Lease>(
+            '/api/extend',
+            { lease_id: leaseId, duration_minutes: seconds / 60 },
+            key === undefined ? {} : { 'Idempotency-Key': key },
+          ),
         (lease) => [lease],
       ),
     release: (tenant, { leaseId, at: url }) =>
-      record({ kind: 'release', userId: tenant.userId, leaseId, key: null }, () => at(tenant, url).post<Lease>('/api/release', { lease_id: leaseId }), (lease) => [lease]),
-    look: (tenant, leaseId) => record({ kind: 'look', userId: tenant.userId, leaseId, key: null }, () => tenant.client.get<Lease>(`/api/leases/${leaseId}`), (lease) => [lease]),
-    list: (tenant) => record({ kind: 'look', userId: tenant.userId, leaseId: null, key: null }, () => tenant.client.get<Page<Lease>>('/api/leases'), ({ items }) => items),
+      record(
+        { kind: 'release', userId: tenant.userId, leaseId, key: null },
+        () => at(tenant, url).post<Lease>('/api/release', { lease_id: leaseId }),
+        (lease) => [lease],
+      ),
+    look: (tenant, leaseId) =>
+      record(
+        { kind: 'look', userId: tenant.userId, leaseId, key: null },
+        () => tenant.client.get<Lease>(`/api/leases/${leaseId}`),
+        (lease) => [lease],
+      ),
+    list: (tenant) =>
+      record(
+        { kind: 'look', userId: tenant.userId, leaseId: null, key: null },
+        () => tenant.client.get<Page<Lease>>('/api/leases'),
+        ({ items }) => items,
+      ),
   };
 }

@@ -10,5 +10,8 @@ export interface LogSigner {
 
 export function aLogKey(): LogSigner {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  return { publicKey: sshKeyLine('ssh-ed25519', rawPublicKey(publicKey)), sign: (data) => sign(null, data, privateKey).toString('base64url') };
+  return {
+    publicKey: sshKeyLine('ssh-ed25519', rawPublicKey(publicKey)),
+    sign: (data) => sign(null, data, privateKey).toString('base64url'),
+  };
 }

@@ -29,7 +29,11 @@ export interface SignedRegistration {
 }
 
 /** Signs a registration in the same way as the agent. */
-export async function signRegistration(url: string, body: object, { joinToken, credential, privateKey, path = '/api/workers/register' }: Showing = {}): Promise<SignedRegistration> {
+export async function signRegistration(
+  url: string,
+  body: object,
+  { joinToken, credential, privateKey, path = '/api/workers/register' }: Showing = {},
+): Promise<SignedRegistration> {
   const challenge = await fetchChallenge(url);
   const agreement = createAgreement();
   const text = JSON.stringify({ ...body, challenge, agent_key: agreement.publicKey });
@@ -38,17 +42,24 @@ export async function signRegistration(url: string, body: object, { joinToken, c
     'Content-Type': 'application/json',
     'orion-host-key-signature': signAsHost((body as { host_key?: string }).host_key ?? '', Buffer.from(text), privateKey),
     ...(joinToken === undefined ? {} : { [JOIN_PROOF_HEADER]: parts ? proveJoinToken(parts.secret, Buffer.from(text)) : 'none' }),
-    ...(credential === undefined ? {} : { Authorization: authorizeCall(credential, { method: 'POST', path, nonce: challenge, body: text }) }),
+    ...(credential === undefined
+      ? {}
+      : { Authorization: authorizeCall(credential, { method: 'POST', path, nonce: challenge, body: text }) }),
   };
   return { path, text, headers, challenge, agreement };
 }
 
 export async function fetchChallenge(url: string): Promise<string> {
-  return (await post<{ challenge: string }>(`${url}/api/workers/challenge`, { text: '{}', headers: { 'Content-Type': 'application/json' } })).body.challenge;
+  return (
+    await post<{ challenge: string }>(`${url}/api/workers/challenge`, { text: '{}', headers: { 'Content-Type': 'application/json' } })
+  ).body.challenge;
 }
 
 /** Sends a registration. The returned answer contains the credential that both sides agreed on, as if it had been sent. */
-export async function sendRegistration(url: string, { path, text, headers, challenge, agreement }: SignedRegistration): Promise<Reply<RegisteredJson>> {
+export async function sendRegistration(
+  url: string,
+  { path, text, headers, challenge, agreement }: SignedRegistration,
+): Promise<Reply<RegisteredJson>> {
   const answer = await post<RegisteredJson>(`${url}${path}`, { text, headers });
   const { server_key: serverKey } = answer.body;
   if (serverKey !== undefined) {
@@ -57,26 +68,44 @@ export async function sendRegistration(url: string, { path, text, headers, chall
   return answer;
 }
 
-export const registerMachine = async (url: string, body: object, showing: Showing = {}): Promise<Reply<RegisteredJson>> => sendRegistration(url, await signRegistration(url, body, showing));
+export const registerMachine = async (url: string, body: object, showing: Showing = {}): Promise<Reply<RegisteredJson>> =>
+  sendRegistration(url, await signRegistration(url, body, showing));
 
 /** The content type that selects the entrance of a call. The usual spelling leads to the fast path, any other to Express. */
-export const ENTRANCES = [['the fast path', 'application/json'], ['Express', 'application/json;charset="utf-8"']] as const;
+export const ENTRANCES = [
+  ['the fast path', 'application/json'],
+  ['Express', 'application/json;charset="utf-8"'],
+] as const;
 
 /** Sends a call in the same way as an agent, with a challenge where one is needed. */
 export async function callAsNode<T>(
   url: string,
-  { credential, name, body = {}, nonce, contentType = 'application/json' }: { credential: string; name: 'heartbeat' | 'leave'; body?: object; nonce?: string; contentType?: string },
+  {
+    credential,
+    name,
+    body = {},
+    nonce,
+    contentType = 'application/json',
+  }: { credential: string; name: 'heartbeat' | 'leave'; body?: object; nonce?: string; contentType?: string },
 ): Promise<Reply<T>> {
   const path = `/api/workers/${name}`;
   const text = JSON.stringify(body);
   const shown = nonce ?? (name === 'leave' ? await fetchChallenge(url) : randomBytes(16).toString('base64url'));
-  return post(`${url}${path}`, { text, headers: { 'Content-Type': contentType, Authorization: authorizeCall(credential, { method: 'POST', path, nonce: shown, body: text }) } });
+  return post(`${url}${path}`, {
+    text,
+    headers: { 'Content-Type': contentType, Authorization: authorizeCall(credential, { method: 'POST', path, nonce: shown, body: text }) },
+  });
 }
 
 export async function post<T>(url: string, { text, headers }: { text: string; headers: Record<string, string> }): Promise<Reply<T>> {
   const response = await fetch(url, { method: 'POST', headers, body: text, signal: AbortSignal.timeout(30_000) });
   const answered = await response.text();
-  return { status: response.status, body: JSON.parse(answered) as Reply<T>['body'], text: answered, headers: Object.fromEntries(response.headers) };
+  return {
+    status: response.status,
+    body: JSON.parse(answered) as Reply<T>['body'],
+    text: answered,
+    headers: Object.fromEntries(response.headers),
+  };
 }
 
 /** Signs as a host. When the private half of the key is unknown here, another key signs. */
@@ -85,11 +114,17 @@ export function signAsHost(hostKey: string, message: Buffer, privateKey?: string
   if (!half) {
     throw new Error('no key to sign with');
   }
-  return sshSignature(hostKey, message, (signed) => (privateKey === undefined ? sign(null, signed, half) : Buffer.from(signingKeyOf(privateKey).sign(signed), 'base64url')));
+  return sshSignature(hostKey, message, (signed) =>
+    privateKey === undefined ? sign(null, signed, half) : Buffer.from(signingKeyOf(privateKey).sign(signed), 'base64url'),
+  );
 }
 
 /** Enrols a machine without an agent, with the system's join token. */
-export async function enrolMachine({ admin, joinToken }: Pick<System, 'admin' | 'joinToken'>, body: object, privateKey: string): Promise<void> {
+export async function enrolMachine(
+  { admin, joinToken }: Pick<System, 'admin' | 'joinToken'>,
+  body: object,
+  privateKey: string,
+): Promise<void> {
   const { status, text } = await registerMachine(admin.url, body, { joinToken, privateKey });
   if (status !== 201) {
     throw new Error(`answered ${status} instead of 201: ${text}`);

@@ -39,13 +39,18 @@ export async function startMonitoring(lab: Lab, { targets, scrapeSeconds = 1, im
   ]);
   change(join(dir, 'prometheus.yml'), [
     [/dns_sd_configs: .*port: 9093.*/g, `static_configs: [{ targets: ['${alertmanager}'] }]`],
-    ...Object.entries(targets).map(([job, at]): [RegExp, string] =>
-      [new RegExp(`dns_sd_configs: .*names: \\[${job}\\].*`), `static_configs: [{ targets: ${JSON.stringify(at)} }]`]),
+    ...Object.entries(targets).map(([job, at]): [RegExp, string] => [
+      new RegExp(`dns_sd_configs: .*names: \\[${job}\\].*`),
+      `static_configs: [{ targets: ${JSON.stringify(at)} }]`,
+    ]),
     ['scrape_interval: 15s', `scrape_interval: ${scrapeSeconds}s`],
     ['evaluation_interval: 15s', 'evaluation_interval: 1s'],
   ]);
   if (impatient) {
-    change(join(dir, 'alerts.yml'), [[/for: \d+[mh]$/gm, 'for: 1s'], ['interval: 30s', 'interval: 1s']]);
+    change(join(dir, 'alerts.yml'), [
+      [/for: \d+[mh]$/gm, 'for: 1s'],
+      ['interval: 30s', 'interval: 1s'],
+    ]);
   }
   start(lab, 'prometheus', dir, ['--storage.tsdb.path', `--web.listen-address=${prometheus}`]);
   start(lab, 'alertmanager', dir, ['--storage.path', `--web.listen-address=${alertmanager}`, '--cluster.listen-address=']);
@@ -67,13 +72,16 @@ function start(lab: Lab, name: 'prometheus' | 'alertmanager', dir: string, [stor
 
 /** Throws for a replacement that finds nothing, which would leave a test without what it tests. */
 function change(file: string, replacements: [string | RegExp, string][]): void {
-  const text = replacements.reduce((before, [from, to]) => {
-    const after = before.replace(from, to);
-    if (after === before) {
-      throw new Error(`${file} has no ${String(from)}`);
-    }
-    return after;
-  }, readFileSync(file, 'utf8'));
+  const text = replacements.reduce(
+    (before, [from, to]) => {
+      const after = before.replace(from, to);
+      if (after === before) {
+        throw new Error(`${file} has no ${String(from)}`);
+      }
+      return after;
+    },
+    readFileSync(file, 'utf8'),
+  );
   writeFileSync(file, text);
 }
 
@@ -98,12 +106,16 @@ export async function listen(lab: Lab, name: string, server: Server): Promise<st
 
 /** Collects the alerts that Alertmanager sends. */
 function serveReceiver(lab: Lab, received: SentAlert[]): Promise<string> {
-  return listen(lab, 'receiver', createServer((req, res) => {
-    const chunks: Buffer[] = [];
-    req.on('data', (chunk: Buffer) => chunks.push(chunk));
-    req.on('end', () => {
-      received.push(...(JSON.parse(Buffer.concat(chunks).toString()) as { alerts: SentAlert[] }).alerts);
-      res.end();
-    });
-  }));
+  return listen(
+    lab,
+    'receiver',
+    createServer((req, res) => {
+      const chunks: Buffer[] = [];
+      req.on('data', (chunk: Buffer) => chunks.push(chunk));
+      req.on('end', () => {
+        received.push(...(JSON.parse(Buffer.concat(chunks).toString()) as { alerts: SentAlert[] }).alerts);
+        res.end();
+      });
+    }),
+  );
 }

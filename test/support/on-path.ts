@@ -52,10 +52,17 @@ export async function startOnPath(lab: Lab, target: string): Promise<OnPath> {
   server.on('upgrade', (req: IncomingMessage, socket: Socket, head: Buffer) => {
     const { method = '', url = '', headers } = req;
     requests.push({ method, path: url, headers, text: '' });
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`).join('');
+    const lines = Object.entries(headers)
+      .map(([name, value]) => `${name}: ${String(value)}\r\n`)
+      .join('');
     said += lines;
-    const inner = connect({ host: hostname, port: Number(port) }, () => inner.write(Buffer.concat([Buffer.from(`${method} ${url} HTTP/1.1\r\n${lines}\r\n`), head])));
-    for (const [from, to] of [[inner, socket], [socket, inner]] as const) {
+    const inner = connect({ host: hostname, port: Number(port) }, () =>
+      inner.write(Buffer.concat([Buffer.from(`${method} ${url} HTTP/1.1\r\n${lines}\r\n`), head])),
+    );
+    for (const [from, to] of [
+      [inner, socket],
+      [socket, inner],
+    ] as const) {
       sockets.add(from);
       from.on('data', (chunk: Buffer) => (said += chunk.toString('latin1')));
       from.on('error', () => undefined).on('close', () => to.destroy());
@@ -82,10 +89,14 @@ export async function startOnPath(lab: Lab, target: string): Promise<OnPath> {
 /** Sends the same bytes again. */
 export function ask(target: string, { method, path, headers: given, text }: PassedRequest): Promise<PassedAnswer> {
   return new Promise((resolve, reject) => {
-    const sent = request(`${target}${path}`, { method, headers: { ...given, connection: given.upgrade === undefined ? 'close' : 'upgrade' }, agent: false }, (response) => {
-      const headers = Object.fromEntries(Object.entries(response.headers).filter(([name]) => name !== 'transfer-encoding'));
-      readAll(response).then((answer) => resolve({ status: response.statusCode ?? 0, headers, text: answer }), reject);
-    });
+    const sent = request(
+      `${target}${path}`,
+      { method, headers: { ...given, connection: given.upgrade === undefined ? 'close' : 'upgrade' }, agent: false },
+      (response) => {
+        const headers = Object.fromEntries(Object.entries(response.headers).filter(([name]) => name !== 'transfer-encoding'));
+        readAll(response).then((answer) => resolve({ status: response.statusCode ?? 0, headers, text: answer }), reject);
+      },
+    );
     sent.on('error', reject);
     sent.on('upgrade', (_response, socket) => {
       socket.destroy();

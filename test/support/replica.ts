@@ -1,7 +1,19 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { breakLog, type BrokenLog, createStepControl, type DatabaseProxy, freePort, type Lab, type OrionProcess, projectDir, startDatabaseProxy, startOrion, type StepControl } from '../lab';
+import {
+  breakLog,
+  type BrokenLog,
+  createStepControl,
+  type DatabaseProxy,
+  freePort,
+  type Lab,
+  type OrionProcess,
+  projectDir,
+  startDatabaseProxy,
+  startOrion,
+  type StepControl,
+} from '../lab';
 
 export interface ReplicaFaults {
   /** Puts a proxy between the replica and the database, for this replica alone. */
@@ -42,7 +54,9 @@ export const instantNodesDir = (lab: Lab): string => join(lab.dir, 'instant-node
 
 export async function startReplica(lab: Lab, role: ReplicaRole, { port, env, faults, programDir }: ReplicaOptions): Promise<Replica> {
   const at = port ?? (await freePort());
-  const proxy = faults.proxy ? await startDatabaseProxy(lab, { host: env['ORION_DB_HOST'] ?? '', port: Number(env['ORION_DB_PORT']) }) : undefined;
+  const proxy = faults.proxy
+    ? await startDatabaseProxy(lab, { host: env['ORION_DB_HOST'] ?? '', port: Number(env['ORION_DB_PORT']) })
+    : undefined;
   const steps = faults.steps ? await createStepControl(lab) : undefined;
   if (faults.instantPlays) {
     mkdirSync(instantNodesDir(lab), { recursive: true });

@@ -14,12 +14,19 @@ export type Sealing = Omit<SealContext, 'lead'>;
 
 /** A process that seals, with a key of its own. */
 export const aSealer = (db: Knex): Sealing => ({
-  db, clock: systemClock, logger: silentLogger, key: signingKeyOf(anOpenSshKeyPair().private), state: newSealState(),
+  db,
+  clock: systemClock,
+  logger: silentLogger,
+  key: signingKeyOf(anOpenSshKeyPair().private),
+  state: newSealState(),
 });
 
 /** Records so many events, in one statement. */
 export const someEvents = (db: Knex, events: number): Promise<void> =>
-  recordEvents(db, Array.from({ length: events }, (_, n) => ({ type: 'node.alive', actor: 'scheduler', data: { n, text: 'Ünïcode "quoted"' } })));
+  recordEvents(
+    db,
+    Array.from({ length: events }, (_, n) => ({ type: 'node.alive', actor: 'scheduler', data: { n, text: 'Ünïcode "quoted"' } })),
+  );
 
 /** Seals all events, and signs a head as if the last one were older than it is. */
 export async function sealAll(sealer: Sealing): Promise<void> {

@@ -2,8 +2,22 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import mysql, { type RowDataPacket } from 'mysql2/promise';
 import {
-  createLab, type DatabaseAccess, eventually, freePort, generateSshKeyPair, type Lab, launchWorkers, type LaunchOptions, type MariaDb, type MariaDbOptions, programDir, runOrThrow, sharedMariaDb,
-  startMariaDb, testConstants, type WorkerFleet,
+  createLab,
+  type DatabaseAccess,
+  eventually,
+  freePort,
+  generateSshKeyPair,
+  type Lab,
+  launchWorkers,
+  type LaunchOptions,
+  type MariaDb,
+  type MariaDbOptions,
+  programDir,
+  runOrThrow,
+  sharedMariaDb,
+  startMariaDb,
+  testConstants,
+  type WorkerFleet,
 } from '../lab';
 import type { NodeForAdmin, Page } from '../../src/contract';
 import { type ApiClient, createApiClient, expectStatus } from './api-client';
@@ -152,8 +166,16 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
 
   const apis: Replica[] = [];
   const schedulers: Replica[] = [];
-  const launch = async (role: ReplicaRole, { port, extra, programDir: folder }: { port?: number | undefined; extra?: Env | undefined; programDir?: string | undefined }): Promise<Replica> => {
-    const started = await startReplica(lab, role, { port, env: { ...env, ...userOf(role), ...extra }, faults: options.faults ?? {}, programDir: folder });
+  const launch = async (
+    role: ReplicaRole,
+    { port, extra, programDir: folder }: { port?: number | undefined; extra?: Env | undefined; programDir?: string | undefined },
+  ): Promise<Replica> => {
+    const started = await startReplica(lab, role, {
+      port,
+      env: { ...env, ...userOf(role), ...extra },
+      faults: options.faults ?? {},
+      programDir: folder,
+    });
     if (role !== 'gateway') {
       (role === 'api' ? apis : schedulers).push(started);
     }
@@ -170,7 +192,16 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
   const nodes = async (): Promise<NodeForAdmin[]> => expectStatus(await admin.get<Page<NodeForAdmin>>('/api/nodes?limit=100'), 200).items;
 
   return {
-    lab, apis, schedulers, access, reader, mariadb, admin, joinToken, env, nodes,
+    lab,
+    apis,
+    schedulers,
+    access,
+    reader,
+    mariadb,
+    admin,
+    joinToken,
+    env,
+    nodes,
     rolePassword: userOf('api')['ORION_DB_PASSWORD'],
     startApi: ({ port, env: extra, programDir: folder } = {}) => launch('api', { port, extra, programDir: folder }),
     startScheduler: (extra, folder) => launch('scheduler', { extra, programDir: folder }),
@@ -179,13 +210,21 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
         throw new Error('the system was started without `gateway`');
       }
       const port = gateway.ports.shift() ?? (await freePort());
-      return { replica: await launch('gateway', { extra: { ...gateway.secrets, ORION_GATEWAY_PORT: String(port), ...extra } }), port, hostKey: gateway.hostKey };
+      return {
+        replica: await launch('gateway', { extra: { ...gateway.secrets, ORION_GATEWAY_PORT: String(port), ...extra } }),
+        port,
+        hostKey: gateway.hostKey,
+      };
     },
     launchWorkers: (n, launchOptions = {}) => launchWorkers(lab, n, { endpoint: firstUrl(), joinToken, ...launchOptions }),
     tenant: async (name = `u${randomBytes(5).toString('hex')}`) => {
       const credentials = { username: name, password: TENANT_PASSWORD };
       const { user } = expectStatus(await createApiClient(firstUrl()).post<{ user: { id: number } }>('/api/signup', credentials), 201);
-      return createTenant(user.id, createApiClient(firstUrl(), await logIn(firstUrl(), credentials)), await generateSshKeyPair(lab.dir, name));
+      return createTenant(
+        user.id,
+        createApiClient(firstUrl(), await logIn(firstUrl(), credentials)),
+        await generateSshKeyPair(lab.dir, name),
+      );
     },
     node: async (hostname) => {
       const found = (await nodes()).find((node) => node.hostname === hostname);
@@ -198,7 +237,11 @@ async function start(lab: Lab, options: SystemOptions): Promise<System> {
       const free = async (): Promise<boolean> => {
         const all = await nodes();
         if (all.filter((node) => node.free).length < n) {
-          throw new Error(JSON.stringify(all.map(({ hostname, status, dirty, lease_id, status_reason }) => ({ hostname, status, dirty, lease_id, status_reason }))));
+          throw new Error(
+            JSON.stringify(
+              all.map(({ hostname, status, dirty, lease_id, status_reason }) => ({ hostname, status, dirty, lease_id, status_reason })),
+            ),
+          );
         }
         return true;
       };
@@ -221,9 +264,17 @@ interface Gateways {
 }
 
 async function prepareGateways(lab: Lab): Promise<Gateways> {
-  const [key, host, port] = await Promise.all([generateSshKeyPair(lab.dir, 'gateway'), generateSshKeyPair(lab.dir, 'gateway host'), freePort()]);
+  const [key, host, port] = await Promise.all([
+    generateSshKeyPair(lab.dir, 'gateway'),
+    generateSshKeyPair(lab.dir, 'gateway host'),
+    freePort(),
+  ]);
   return {
-    env: { ORION_GATEWAY_PUBLIC_KEY: key.publicKey, ORION_GATEWAY_HOST_PUBLIC_KEY: host.publicKey, ORION_GATEWAY_ADDRESS: `127.0.0.1:${port}` },
+    env: {
+      ORION_GATEWAY_PUBLIC_KEY: key.publicKey,
+      ORION_GATEWAY_HOST_PUBLIC_KEY: host.publicKey,
+      ORION_GATEWAY_ADDRESS: `127.0.0.1:${port}`,
+    },
     secrets: { ORION_GATEWAY_HOST: '127.0.0.1', ORION_GATEWAY_KEY_FILE: key.keyFile, ORION_GATEWAY_HOST_KEY_FILE: host.keyFile },
     hostKey: host.publicKey.split(' ').slice(0, 2).join(' '),
     ports: [port],

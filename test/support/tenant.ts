@@ -54,7 +54,12 @@ export function createTenant(userId: number, client: ApiClient, { keyFile, publi
     );
   const lease = async (id: number): Promise<LeaseDetail> => expectStatus(await client.get<LeaseDetail>(`/api/leases/${id}`), 200);
   return {
-    userId, client, keyFile, publicKey, rent, lease,
+    userId,
+    client,
+    keyFile,
+    publicKey,
+    rent,
+    lease,
     rentOne: async (options) => {
       const [first] = expectStatus(await rent(options), 201).leases;
       if (!first) {
@@ -66,7 +71,9 @@ export function createTenant(userId: number, client: ApiClient, { keyFile, publi
       const asked = async (): Promise<LeaseDetail> => {
         const now = await lease(id);
         if (!is(now)) {
-          throw new Error(`it is ${now.state}, generation ${now.generation}, on ${JSON.stringify(now.node)}; placements ${JSON.stringify(now.placements)}`);
+          throw new Error(
+            `it is ${now.state}, generation ${now.generation}, on ${JSON.stringify(now.node)}; placements ${JSON.stringify(now.placements)}`,
+          );
         }
         return now;
       };
@@ -74,13 +81,16 @@ export function createTenant(userId: number, client: ApiClient, { keyFile, publi
     },
     login: (to, command, options) => sshExec(target(to), command, options),
     openSession: (to) => openSession(target(to)),
-    extend: async (id, seconds) => expectStatus(await client.post<Lease>('/api/extend', { lease_id: id, duration_minutes: seconds / 60 }), 200),
+    extend: async (id, seconds) =>
+      expectStatus(await client.post<Lease>('/api/extend', { lease_id: id, duration_minutes: seconds / 60 }), 200),
     release: async (id) => expectStatus(await client.post<Lease>('/api/release', { lease_id: id }), 200),
   };
 }
 
 export async function openSession(target: SshTarget): Promise<OpenSession> {
-  const child = spawn('ssh', [...sshOptions(target), `${target.user}@${target.address}`, 'echo open; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn('ssh', [...sshOptions(target), `${target.user}@${target.address}`, 'echo open; exec sleep 600'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   let said = '';
   let open = true;
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));

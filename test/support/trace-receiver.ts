@@ -29,10 +29,14 @@ interface Attribute {
 }
 
 interface Export {
-  resourceSpans: { resource: { attributes: Attribute[] }; scopeSpans: { spans: (Omit<ReceivedSpan, 'attributes' | 'service'> & { attributes: Attribute[] })[] }[] }[];
+  resourceSpans: {
+    resource: { attributes: Attribute[] };
+    scopeSpans: { spans: (Omit<ReceivedSpan, 'attributes' | 'service'> & { attributes: Attribute[] })[] }[];
+  }[];
 }
 
-const toRecord = (attributes: Attribute[]): Record<string, unknown> => Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
+const toRecord = (attributes: Attribute[]): Record<string, unknown> =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
 /** Starts the receiver. With `hangs`, it reads requests and answers none. */
 export async function startTraceReceiver({ hangs = false } = {}): Promise<TraceReceiver> {
@@ -45,7 +49,9 @@ export async function startTraceReceiver({ hangs = false } = {}): Promise<TraceR
       const { resourceSpans } = JSON.parse(Buffer.concat(chunks).toString()) as Export;
       for (const { resource, scopeSpans } of resourceSpans) {
         const service = String(toRecord(resource.attributes)['service.name']);
-        spans.push(...scopeSpans.flatMap((scope) => scope.spans).map((span) => ({ ...span, service, attributes: toRecord(span.attributes) })));
+        spans.push(
+          ...scopeSpans.flatMap((scope) => scope.spans).map((span) => ({ ...span, service, attributes: toRecord(span.attributes) })),
+        );
       }
       if (hangs) {
         held.push(res);

@@ -14,7 +14,10 @@ export async function killApi(stage: Stage): Promise<void> {
   const since = performance.now();
   const first = rent(eve, wish).then(describe, () => 'the connection broke');
   await narrator.step('eve rents a machine, and the API that serves her is killed (kill -9) while it makes her account', async () => {
-    const busy = await until(() => Promise.resolve(plane.apis.find((api) => api.isProvisioning())), { what: 'an API is making an account', everyMs: 2 });
+    const busy = await until(() => Promise.resolve(plane.apis.find((api) => api.isProvisioning())), {
+      what: 'an API is making an account',
+      everyMs: 2,
+    });
     await busy.kill9();
     plane.apis.splice(plane.apis.indexOf(busy), 1);
   });

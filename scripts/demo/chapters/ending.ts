@@ -46,13 +46,17 @@ async function watchExpiry({ narrator, operator }: Stage, fleet: Fleet, { bob, s
   const { lease, tenant, sessionEnded } = short;
   const { id, hostname } = hostOf(lease);
   const late = await narrator.step(
-    'waiting for the end of bob\'s short lease (he is still logged in)',
-    async () => (await sessionEnded - Date.parse(lease.ends_at)) / 1000,
+    "waiting for the end of bob's short lease (he is still logged in)",
+    async () => ((await sessionEnded) - Date.parse(lease.ends_at)) / 1000,
     (seconds) => `bob's short lease is over: his session was cut ${seconds.toFixed(1)} s after the end`,
   );
   check(late >= 0, 'no session is cut before the end of its lease');
   narrator.measured('from the end of a lease to the cut of its session', late);
-  await narrator.step('waiting until his machine is wiped', () => untilFreeAgain({ operator, id, hostname }), () => `${hostname} is wiped and free again`);
+  await narrator.step(
+    'waiting until his machine is wiped',
+    () => untilFreeAgain({ operator, id, hostname }),
+    () => `${hostname} is wiped and free again`,
+  );
   checkEqual((await findTracks(fleet, hostname, tenant)).join('; '), '', 'what is left of bob');
   checkEqual((await sshExec(targetOf(bob, lease), 'true')).code, 255, 'the exit code of ssh after the end');
   checkEqual((await getLease(bob, lease.id)).state, 'ended', 'the state of the lease');
@@ -65,7 +69,11 @@ async function extend({ narrator }: Stage, fleet: Fleet, { ada, lease }: { ada: 
   };
   const end = await narrator.step('ada extends her lease by half an hour: its end moves by exactly that', async () => {
     const extended = expectStatus(await ada.client.post<Lease>('/api/extend', { lease_id: lease.id, duration_minutes: 30 }), 200);
-    checkEqual(Date.parse(extended.ends_at) - Date.parse(lease.ends_at), HALF_AN_HOUR_MS, 'the milliseconds between the old end and the new');
+    checkEqual(
+      Date.parse(extended.ends_at) - Date.parse(lease.ends_at),
+      HALF_AN_HOUR_MS,
+      'the milliseconds between the old end and the new',
+    );
     return Date.parse(extended.ends_at);
   });
   await narrator.step(

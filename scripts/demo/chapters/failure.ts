@@ -15,8 +15,15 @@ export interface Casualty {
 }
 
 /** Ada leaves things on her machine; it dies; her lease moves. */
-export async function killMachine(stage: Stage, fleet: Fleet, cast: { people: People; rentals: Rentals }): Promise<Casualty & { moved: Lease }> {
-  const { people: { ada, bob }, rentals } = cast;
+export async function killMachine(
+  stage: Stage,
+  fleet: Fleet,
+  cast: { people: People; rentals: Rentals },
+): Promise<Casualty & { moved: Lease }> {
+  const {
+    people: { ada, bob },
+    rentals,
+  } = cast;
   const { narrator } = stage;
   const machine = hostOf(rentals.adas);
   narrator.chapter('A machine dies');
@@ -27,23 +34,32 @@ export async function killMachine(stage: Stage, fleet: Fleet, cast: { people: Pe
     const seen = (kind: string): boolean => tracks.some((track) => track.startsWith(`${kind}: `));
     check(['account', 'cron job', 'file', 'process'].every(seen), 'her traces can be seen on the machine');
   });
-  const terminal = await narrator.step('she keeps a terminal open through the gateway, whose address never changes, and writes something down', async () => {
-    const opened = openTerminal(throughGateway(ada, rentals.adas));
-    opened.type('echo a day of work >notes; echo written-$((1 + 1))\n');
-    await opened.untilShown(/written-2/, PATIENCE_MS);
-    return opened;
-  });
+  const terminal = await narrator.step(
+    'she keeps a terminal open through the gateway, whose address never changes, and writes something down',
+    async () => {
+      const opened = openTerminal(throughGateway(ada, rentals.adas));
+      opened.type('echo a day of work >notes; echo written-$((1 + 1))\n');
+      await opened.untilShown(/written-2/, PATIENCE_MS);
+      return opened;
+    },
+  );
   const wroteAt = Date.now();
   await narrator.step('her home is saved, encrypted, at an interval', () =>
-    until(async () => Date.parse((await getLease(ada, rentals.adas.id)).checkpoint?.last_at ?? '') > wroteAt, { what: 'her notes are saved' }));
+    until(async () => Date.parse((await getLease(ada, rentals.adas.id)).checkpoint?.last_at ?? '') > wroteAt, {
+      what: 'her notes are saved',
+    }),
+  );
   const { moved, seconds } = await cutPower(stage, fleet, { person: ada, lease: rentals.adas });
-  await narrator.step('her terminal never closed: it was told, waited, and has a prompt on the next machine, with what she wrote', async () => {
-    await terminal.untilShown(/\[orion\] the connection to \S+ is lost/, PATIENCE_MS);
-    await terminal.untilShown(new RegExp(`\\[orion\\] you are on ${hostOf(moved).hostname} now`), PATIENCE_MS);
-    terminal.type('cat notes; exit\n');
-    await terminal.untilShown(/a day of work\r\n/, PATIENCE_MS);
-    checkEqual(await terminal.untilExit(PATIENCE_MS), 0, 'the end of her terminal');
-  });
+  await narrator.step(
+    'her terminal never closed: it was told, waited, and has a prompt on the next machine, with what she wrote',
+    async () => {
+      await terminal.untilShown(/\[orion\] the connection to \S+ is lost/, PATIENCE_MS);
+      await terminal.untilShown(new RegExp(`\\[orion\\] you are on ${hostOf(moved).hostname} now`), PATIENCE_MS);
+      terminal.type('cat notes; exit\n');
+      await terminal.untilShown(/a day of work\r\n/, PATIENCE_MS);
+      checkEqual(await terminal.untilExit(PATIENCE_MS), 0, 'the end of her terminal');
+    },
+  );
   narrator.measured('from power cut to a shell on the next machine', seconds);
   narrator.note(`From the power cut to a working login: ${seconds.toFixed(1)} s. Same lease, same key, same end: ${moved.ends_at}.`);
   checkEqual(moved.id, rentals.adas.id, 'the number of the lease');
@@ -59,7 +75,11 @@ interface Victim {
   lease: Lease;
 }
 
-async function cutPower({ narrator, operator }: Stage, fleet: Fleet, { person, lease }: Victim): Promise<{ moved: Lease; seconds: number }> {
+async function cutPower(
+  { narrator, operator }: Stage,
+  fleet: Fleet,
+  { person, lease }: Victim,
+): Promise<{ moved: Lease; seconds: number }> {
   const { id, hostname } = hostOf(lease);
   const killedAt = performance.now();
   await narrator.step(`power cut: ${hostname} is killed outright`, () => fleet.kill(hostname));

@@ -31,14 +31,19 @@ export async function rentMachines(stage: Stage, { ada, bob }: People): Promise<
     (lease) => `bob rents one too and gets another one, ${hostOf(lease).hostname}`,
   );
   check(hostOf(bobs).id !== hostOf(adas).id, 'two clients never share a machine');
-  checkEqual((await ada.client.get(`/api/leases/${bobs.id}`)).status, 404, 'the answer to ada asking for bob\'s lease');
+  checkEqual((await ada.client.get(`/api/leases/${bobs.id}`)).status, 404, "the answer to ada asking for bob's lease");
   await rentTheRest(stage, bob);
   return { adas, bobs };
 }
 
 async function lookAround({ narrator }: Stage, person: Person, lease: Lease): Promise<void> {
   const seen = await narrator.step(`${person.name} logs in with OpenSSH, which checks the machine's host key`, () =>
-    overSsh(person, lease, 'id; hostname; (sudo -n id || su -c id </dev/null || cat /etc/shadow) >/dev/null 2>&1 && echo root || echo "no root"'));
+    overSsh(
+      person,
+      lease,
+      'id; hostname; (sudo -n id || su -c id </dev/null || cat /etc/shadow) >/dev/null 2>&1 && echo root || echo "no root"',
+    ),
+  );
   const [id = '', hostname = '', root = ''] = seen.split('\n');
   narrator.note(`$ id          ${id}`);
   narrator.note(`$ hostname    ${hostname}`);
@@ -60,7 +65,7 @@ async function rentTheRest({ narrator, operator }: Stage, bob: Person): Promise<
   const before = (await listRunning(bob)).length;
   await narrator.step(`bob asks for ${free.length + 1} while ${free.length} are free: all or nothing, so he gets none`, async () => {
     checkEqual((await rent(bob, { minutes: 10, count: free.length + 1 })).status, 503, 'the answer to asking for too many');
-    checkEqual((await listRunning(bob)).length, before, 'the number of bob\'s leases');
+    checkEqual((await listRunning(bob)).length, before, "the number of bob's leases");
   });
   const more = await narrator.step(
     `he asks for ${free.length}; their accounts are being made`,
@@ -68,14 +73,18 @@ async function rentTheRest({ narrator, operator }: Stage, bob: Person): Promise<
     () => `he asks for ${free.length} and gets them, all on different machines`,
   );
   checkEqual(new Set(more.map((lease) => hostOf(lease).id)).size, free.length, 'the number of machines');
-  const told = await narrator.step('nothing is free now: the answer is 503, and says when to come again', async () => {
-    const answer = await rent<Problem>(bob, { minutes: 10 });
-    checkEqual(answer.status, 503, 'the answer when nothing is free');
-    check(Number(answer.header('Retry-After')) > 0, 'Retry-After says when to come again');
-    const firstEnd = more.map((lease) => lease.ends_at).sort()[0];
-    checkEqual(answer.body.next_lease_ends_at, firstEnd, 'the next end of a lease');
-    return answer;
-  }, (answer) => `nothing is free now: the answer is 503, Retry-After: ${answer.header('Retry-After') ?? ''}`);
+  const told = await narrator.step(
+    'nothing is free now: the answer is 503, and says when to come again',
+    async () => {
+      const answer = await rent<Problem>(bob, { minutes: 10 });
+      checkEqual(answer.status, 503, 'the answer when nothing is free');
+      check(Number(answer.header('Retry-After')) > 0, 'Retry-After says when to come again');
+      const firstEnd = more.map((lease) => lease.ends_at).sort()[0];
+      checkEqual(answer.body.next_lease_ends_at, firstEnd, 'the next end of a lease');
+      return answer;
+    },
+    (answer) => `nothing is free now: the answer is 503, Retry-After: ${answer.header('Retry-After') ?? ''}`,
+  );
   narrator.note(`“${told.body.detail}”`);
   await narrator.step(`bob gives the ${free.length} back`, () => Promise.all(more.map((lease) => release(bob, lease))));
   await narrator.step(

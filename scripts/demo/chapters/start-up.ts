@@ -17,9 +17,15 @@ export async function startUp(world: World, lab: Lab, narrator: Narrator): Promi
   const plane = await world.startUp(lab, narrator, operatorAccount);
 
   const anonymous = createClient(plane.proxy.httpsUrl, { ca: readFileSync(plane.proxy.caFile, 'utf8') });
-  const operator = await narrator.step('the operator logs in through Caddy', () => logIn(anonymous, operatorAccount.username, operatorAccount.password));
+  const operator = await narrator.step('the operator logs in through Caddy', () =>
+    logIn(anonymous, operatorAccount.username, operatorAccount.password),
+  );
   const stage: Stage = { lab, narrator, world, plane, anonymous, operator, operatorAccount };
-  await narrator.step('waiting until both APIs have answered requests', () => untilAllServe(stage), () => 'both APIs answer: any of them serves any request');
+  await narrator.step(
+    'waiting until both APIs have answered requests',
+    () => untilAllServe(stage),
+    () => 'both APIs answer: any of them serves any request',
+  );
   await narrator.step('plain http leads people to https, and what is for the inside stays inside', () => checkProxy(stage));
   await narrator.step('scaling: a third API is started, and Caddy gives it work without a restart', async () => {
     await plane.addApi();
@@ -33,7 +39,9 @@ async function untilAllServe({ plane, operator }: Stage): Promise<void> {
   const served = (): Promise<number[]> => Promise.all(plane.apis.map((api) => readCounter(api, SERVED, '/api/me')));
   const before = await served();
   const askOnce = async (): Promise<boolean> => {
-    await Promise.all(Array.from({ length: 6 }, async () => checkEqual((await operator.get('/api/me')).status, 200, 'the status of an answer')));
+    await Promise.all(
+      Array.from({ length: 6 }, async () => checkEqual((await operator.get('/api/me')).status, 200, 'the status of an answer')),
+    );
     return (await served()).every((count, index) => count > (before[index] ?? 0));
   };
   await until(askOnce, { what: 'every API has answered' });

@@ -12,9 +12,11 @@ export function createContainers(): World {
       const engine = await narrator.step('a Docker engine with the images is there', () => openEngine(lab));
       const parts = 'MariaDB, its tables, two APIs, two schedulers, a gateway, the autoscaler, its scale driver, and Caddy';
       stack = await narrator.step(`compose brings up ${parts}: the single way in`, () =>
-        startStack(lab, { engine, settings: { ...FASTER, ORION_SCALE_DRY_RUN: 'true' } }));
+        startStack(lab, { engine, settings: { ...FASTER, ORION_SCALE_DRY_RUN: 'true' } }),
+      );
       await narrator.step('the first operator gets an account (orion admin create)', () =>
-        stack.orion(['admin', 'create', username, '--password-stdin'], `${password}\n`));
+        stack.orion(['admin', 'create', username, '--password-stdin'], `${password}\n`),
+      );
       return toControlPlane(lab, stack);
     },
     launchFleet: async (_plane, count, joinToken) => {
@@ -25,11 +27,14 @@ export function createContainers(): World {
 }
 
 async function toControlPlane(lab: Lab, stack: Stack): Promise<ControlPlane> {
-  const replicas = async (service: string): Promise<Replica[]> => (await stack.containers(service)).filter(({ running }) => running).map((found) => toReplica(found));
+  const replicas = async (service: string): Promise<Replica[]> =>
+    (await stack.containers(service)).filter(({ running }) => running).map((found) => toReplica(found));
   const apis = await replicas('api');
   const proxy: ProxyUrls = stack;
   return {
-    lab, proxy, apis,
+    lab,
+    proxy,
+    apis,
     schedulers: await replicas('scheduler'),
     addApi: async () => {
       await stack.compose('up', '-d', '--no-build', '--no-recreate', '--scale', `api=${apis.length + 1}`, 'api');
@@ -37,7 +42,11 @@ async function toControlPlane(lab: Lab, stack: Stack): Promise<ControlPlane> {
         const found = await stack.containers('api');
         return found.length > apis.length && found.every(({ health }) => health === 'healthy') ? found : undefined;
       };
-      apis.splice(0, apis.length, ...(await eventually(healthy, { what: 'the new API is healthy', timeoutMs: 60_000 })).map((found) => toReplica(found)));
+      apis.splice(
+        0,
+        apis.length,
+        ...(await eventually(healthy, { what: 'the new API is healthy', timeoutMs: 60_000 })).map((found) => toReplica(found)),
+      );
     },
     stop: () => stack.down(),
   };
@@ -64,7 +73,9 @@ function toFleet(stack: Stack, joinToken: string): Fleet {
       await stack.workers('--kill', hostname);
     },
     filesOf: async (hostname, uid) => {
-      const listing = await runOrThrow('sh', ['-c', 'docker export "$1" | tar -tv --numeric-owner', 'sh', `${stack.project}-${hostname}`], { env: stack.env });
+      const listing = await runOrThrow('sh', ['-c', 'docker export "$1" | tar -tv --numeric-owner', 'sh', `${stack.project}-${hostname}`], {
+        env: stack.env,
+      });
       // drwx------ 70000/70000 0 2026-11-21 20:00 home/orn-…/
       const entries = listing.split('\n').map((line) => /^\S+ +(\d+)\/\d+ +\S+ +\S+ +\S+ (.+)$/.exec(line));
       return entries.flatMap((entry) => (entry?.[1] === uid ? [`/${entry[2] ?? ''}`] : []));

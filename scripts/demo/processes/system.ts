@@ -1,7 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort, generateSshKeyPair, type Lab, type MariaDb, type OrionProcess, portsBeside, projectDir, runOrThrow, startOrion, startProjectCaddy } from '../../../test/lab';
+import {
+  freePort,
+  generateSshKeyPair,
+  type Lab,
+  type MariaDb,
+  type OrionProcess,
+  portsBeside,
+  projectDir,
+  runOrThrow,
+  startOrion,
+  startProjectCaddy,
+} from '../../../test/lab';
 import { isPlaying } from '../playing';
 import { type ControlPlane, type ProxyUrls, FASTER, type Replica } from '../world';
 
@@ -25,8 +36,17 @@ async function planGateway(lab: Lab): Promise<{ env: Env; secrets: Env }> {
   const dir = join(lab.dir, 'gateway');
   const [login, host, port] = await Promise.all([generateSshKeyPair(dir, 'gateway'), generateSshKeyPair(dir, 'gateway-host'), freePort()]);
   return {
-    env: { ORION_GATEWAY_PUBLIC_KEY: login.publicKey, ORION_GATEWAY_HOST_PUBLIC_KEY: host.publicKey, ORION_GATEWAY_ADDRESS: `127.0.0.1:${port}` },
-    secrets: { ORION_GATEWAY_HOST: '127.0.0.1', ORION_GATEWAY_PORT: String(port), ORION_GATEWAY_KEY_FILE: login.keyFile, ORION_GATEWAY_HOST_KEY_FILE: host.keyFile },
+    env: {
+      ORION_GATEWAY_PUBLIC_KEY: login.publicKey,
+      ORION_GATEWAY_HOST_PUBLIC_KEY: host.publicKey,
+      ORION_GATEWAY_ADDRESS: `127.0.0.1:${port}`,
+    },
+    secrets: {
+      ORION_GATEWAY_HOST: '127.0.0.1',
+      ORION_GATEWAY_PORT: String(port),
+      ORION_GATEWAY_KEY_FILE: login.keyFile,
+      ORION_GATEWAY_HOST_KEY_FILE: host.keyFile,
+    },
   };
 }
 
@@ -42,7 +62,11 @@ export async function planSystem(lab: Lab, database: MariaDb): Promise<Plan> {
   // What a killed play leaves in its folder goes with the demo's.
   const tmp = join(lab.dir, 'tmp');
   mkdirSync(tmp);
-  const [gateway, checkpoints, audit] = await Promise.all([planGateway(lab), planCheckpoints(lab), generateSshKeyPair(join(lab.dir, 'audit-key'), 'orion audit')]);
+  const [gateway, checkpoints, audit] = await Promise.all([
+    planGateway(lab),
+    planCheckpoints(lab),
+    generateSshKeyPair(join(lab.dir, 'audit-key'), 'orion audit'),
+  ]);
   const env: Env = {
     ...FASTER,
     TMPDIR: tmp,
@@ -77,11 +101,19 @@ export async function runOrion({ env }: Plan, args: string[], input = ''): Promi
 /** Two APIs, two schedulers and a gateway: processes of the built program. */
 export async function startRoles(plan: Plan): Promise<Omit<ControlPlane, 'proxy'>> {
   const { lab } = plan;
-  const [first, second, gateway, ...schedulers] = await Promise.all([startApi(plan, 0), startApi(plan, 1), startGateway(plan), startScheduler(plan), startScheduler(plan)]);
+  const [first, second, gateway, ...schedulers] = await Promise.all([
+    startApi(plan, 0),
+    startApi(plan, 1),
+    startGateway(plan),
+    startScheduler(plan),
+    startScheduler(plan),
+  ]);
   const running = [first, second, gateway, ...schedulers];
   const apis: Replica[] = [first, second].map(toReplica);
   return {
-    lab, apis, schedulers: schedulers.map(toReplica),
+    lab,
+    apis,
+    schedulers: schedulers.map(toReplica),
     addApi: async () => {
       const api = await startApi(plan, apis.length);
       running.push(api);
@@ -120,6 +152,9 @@ function toReplica(role: OrionProcess): Replica {
 
 /** The project's own Caddyfile, with the replicas as a fixed list. */
 export async function startProxy({ lab, ports }: Plan): Promise<ProxyUrls> {
-  const replicas = ports.map(async (port) => ({ url: `http://127.0.0.1:${port}`, agentsUrl: `http://127.0.0.1:${(await portsBeside(port)).agents}` }));
+  const replicas = ports.map(async (port) => ({
+    url: `http://127.0.0.1:${port}`,
+    agentsUrl: `http://127.0.0.1:${(await portsBeside(port)).agents}`,
+  }));
   return startProjectCaddy(lab, await Promise.all(replicas));
 }

@@ -6,7 +6,14 @@ import type { Settings } from './sshd';
 export function algorithmFindings(settings: Settings, hostKeyType: string | undefined, config: string): Finding[] {
   const compare = (keyword: string, option: string, ours: readonly string[]): Finding[] => {
     const theirs = settings.get(keyword)?.[0]?.split(',');
-    return !theirs || ours.some((name) => theirs.includes(name)) ? [] : [fail(`${option} in ${config} has none that the control plane offers (${theirs.join(',')})`, `add one of ${ours.join(', ')} to ${option}`)];
+    return !theirs || ours.some((name) => theirs.includes(name))
+      ? []
+      : [
+          fail(
+            `${option} in ${config} has none that the control plane offers (${theirs.join(',')})`,
+            `add one of ${ours.join(', ')} to ${option}`,
+          ),
+        ];
   };
   return [
     ...compare('kexalgorithms', 'KexAlgorithms', KEY_EXCHANGES),

@@ -16,7 +16,14 @@ const TIMEOUT_MS = 8000;
  * 8 s.
  */
 export function ask(command: string, args: string[], signal: AbortSignal): Promise<Reply | undefined> {
-  const options = { env: { PATH, LC_ALL: 'C' }, cwd: '/', timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 1024 * 1024, signal } as const;
+  const options = {
+    env: { PATH, LC_ALL: 'C' },
+    cwd: '/',
+    timeout: TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+    maxBuffer: 1024 * 1024,
+    signal,
+  } as const;
   return new Promise((resolve, reject) => {
     const child = execFile(command, args, options, (error, stdout, stderr) => {
       if (hasCode(error, 'ENOENT') || hasCode(error, 'EACCES')) {

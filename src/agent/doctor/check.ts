@@ -32,9 +32,13 @@ export async function runExamination({ name, examine }: Examination, timeoutMs =
   try {
     return checkOf(name, await withDeadline(timeoutMs, examine));
   } catch (error) {
-    const finding = error instanceof DeadlineError
-      ? fail(`the check got ${error.message}`, 'look for a file system or a program that hangs')
-      : warn(`the check could not be made: ${messageOf(error)}`, 'look at it by hand; the control plane logs in to the machine in any case before it leases it');
+    const finding =
+      error instanceof DeadlineError
+        ? fail(`the check got ${error.message}`, 'look for a file system or a program that hangs')
+        : warn(
+            `the check could not be made: ${messageOf(error)}`,
+            'look at it by hand; the control plane logs in to the machine in any case before it leases it',
+          );
     return checkOf(name, [finding]);
   }
 }
@@ -52,6 +56,8 @@ const MARKS = { ok: '✓', warn: '!', fail: '✗' } as const;
 export function printChecks(checks: Check[]): string {
   const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
   return checks
-    .map(({ name, result, cause, remedy }) => (result === 'ok' ? `${MARKS.ok} ${name}\n` : `${MARKS[result]} ${name}: ${oneLine(cause)}\n    ${oneLine(remedy)}\n`))
+    .map(({ name, result, cause, remedy }) =>
+      result === 'ok' ? `${MARKS.ok} ${name}\n` : `${MARKS[result]} ${name}: ${oneLine(cause)}\n    ${oneLine(remedy)}\n`,
+    )
     .join('');
 }

@@ -63,7 +63,9 @@ const faultFindings = (faults: string[]): Finding[] => faults.map((fault) => fai
 function hostNameFindings({ faults, hostname }: Subject): Finding[] {
   const remedy = `set MY_HOSTNAME to a name of ${HOST_NAME_RULE}`;
   const wrong = faults.filter(isOfHostName).map((fault) => fail(fault, remedy));
-  return wrong.length > 0 || hostname === undefined || HOST_NAME.test(hostname) ? wrong : [fail(`${JSON.stringify(hostname)} is not a host name`, remedy)];
+  return wrong.length > 0 || hostname === undefined || HOST_NAME.test(hostname)
+    ? wrong
+    : [fail(`${JSON.stringify(hostname)} is not a host name`, remedy)];
 }
 
 function sshExaminations({ sshPort, stateDir, hostKeyFile }: Subject): Examination[] {
@@ -71,25 +73,46 @@ function sshExaminations({ sshPort, stateDir, hostKeyFile }: Subject): Examinati
    * Runs `judge` with sshd's settings. Without an sshd with a valid configuration it returns nothing, because the check `sshd` reports that
    * problem.
    */
-  const withSettings = async (user: string, signal: AbortSignal, judge: (settings: Settings, sshd: Sshd) => Finding[] | Promise<Finding[]>): Promise<Finding[]> => {
+  const withSettings = async (
+    user: string,
+    signal: AbortSignal,
+    judge: (settings: Settings, sshd: Sshd) => Finding[] | Promise<Finding[]>,
+  ): Promise<Finding[]> => {
     const sshd = await findSshd(sshPort, signal);
     const settings = sshd && (await settingsFor(sshd, user, signal).catch(() => undefined));
     return settings ? judge(settings, sshd) : [];
   };
   return [
     { name: 'sshd', examine: async (signal) => sshdFindings(await findSshd(sshPort, signal), sshPort, signal) },
-    { name: 'host-key', examine: (signal) => examineHostKey(hostKeyFile).then(async (wrong) => (wrong.length > 0 ? wrong : withSettings('root', signal, (settings) => shownKeyFindings(settings, hostKeyFile)))) },
+    {
+      name: 'host-key',
+      examine: (signal) =>
+        examineHostKey(hostKeyFile).then(async (wrong) =>
+          wrong.length > 0 ? wrong : withSettings('root', signal, (settings) => shownKeyFindings(settings, hostKeyFile)),
+        ),
+    },
     {
       name: 'management-login',
-      examine: (signal) => withSettings(MANAGEMENT.name, signal, (settings, { config }) => [...managementFindings(settings, join(stateDir, 'mgmt'), config), ...loginFindings(settings, MANAGEMENT, config)]),
+      examine: (signal) =>
+        withSettings(MANAGEMENT.name, signal, (settings, { config }) => [
+          ...managementFindings(settings, join(stateDir, 'mgmt'), config),
+          ...loginFindings(settings, MANAGEMENT, config),
+        ]),
     },
     {
       name: 'tenant-login',
-      examine: (signal) => withSettings(TENANT.name, signal, async (settings, { config }) => [...loginFindings(settings, TENANT, config), ...nologinFindings(settings, await presentOf(['/etc/nologin', '/run/nologin']))]),
+      examine: (signal) =>
+        withSettings(TENANT.name, signal, async (settings, { config }) => [
+          ...loginFindings(settings, TENANT, config),
+          ...nologinFindings(settings, await presentOf(['/etc/nologin', '/run/nologin'])),
+        ]),
     },
     {
       name: 'algorithms',
-      examine: (signal) => withSettings('root', signal, async (settings, { config }) => algorithmFindings(settings, (await readHostKey(hostKeyFile).catch(() => undefined))?.split(' ')[0], config)),
+      examine: (signal) =>
+        withSettings('root', signal, async (settings, { config }) =>
+          algorithmFindings(settings, (await readHostKey(hostKeyFile).catch(() => undefined))?.split(' ')[0], config),
+        ),
     },
   ];
 }
@@ -105,7 +128,14 @@ async function sshdFindings(sshd: Sshd | undefined, port: number, signal: AbortS
   const refused = await settingsFor(sshd, 'root', signal).then(() => undefined, messageOf);
   return [
     ...(refused === undefined ? [] : [fail(refused, `correct it: ${sshd.program} -t -f ${sshd.config}`)]),
-    ...(sshd.running ? [] : [warn(`no sshd listens on port ${port} here (systemd may listen for it)`, 'start sshd, or set MY_HOST_PORT, or ORION_LOCAL_SSH where another port is forwarded to it')]),
+    ...(sshd.running
+      ? []
+      : [
+          warn(
+            `no sshd listens on port ${port} here (systemd may listen for it)`,
+            'start sshd, or set MY_HOST_PORT, or ORION_LOCAL_SSH where another port is forwarded to it',
+          ),
+        ]),
   ];
 }
 
@@ -117,17 +147,31 @@ async function examineHostKey(file: string): Promise<Finding[]> {
   } catch {
     return [fail(`there is no SSH host key ${file}`, 'install sshd and start it, or run ssh-keygen -A, or set ORION_HOST_KEY_FILE')];
   }
-  return signAsHost(file, Buffer.from('orion-agent doctor')).then(() => [], (error: unknown) => [fail(messageOf(error), 'install OpenSSH 8.1 or newer (package openssh-client), and keep the private key beside the public one')]);
+  return signAsHost(file, Buffer.from('orion-agent doctor')).then(
+    () => [],
+    (error: unknown) => [
+      fail(messageOf(error), 'install OpenSSH 8.1 or newer (package openssh-client), and keep the private key beside the public one'),
+    ],
+  );
 }
 
 /** Checks that sshd offers the host key that the agent registers, because the control plane pins that key. */
 async function shownKeyFindings(settings: Settings, file: string): Promise<Finding[]> {
   const shown = await Promise.all((settings.get('hostkey') ?? []).map((path) => readTextIfPresent(`${path}.pub`)));
   const known = shown.map((text) => normalisePublicKey(text ?? ''));
-  return known.length === 0 || known.includes(undefined) || known.includes(await readHostKey(file)) ? [] : [fail(`sshd does not show the host key ${file}`, 'set ORION_HOST_KEY_FILE to a key that sshd has as HostKey')];
+  return known.length === 0 || known.includes(undefined) || known.includes(await readHostKey(file))
+    ? []
+    : [fail(`sshd does not show the host key ${file}`, 'set ORION_HOST_KEY_FILE to a key that sshd has as HostKey')];
 }
 
 async function presentOf(paths: string[]): Promise<string[]> {
-  const found = await Promise.all(paths.map((path) => stat(path).then(() => [path], () => [])));
+  const found = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        () => [path],
+        () => [],
+      ),
+    ),
+  );
   return found.flat();
 }

@@ -5,7 +5,25 @@ export interface Mount {
   options: Set<string>;
 }
 
-const NETWORK = new Set(['nfs', 'nfs4', 'cifs', 'smb3', 'smbfs', 'ncpfs', 'afs', 'ceph', 'lustre', 'glusterfs', '9p', 'beegfs', 'gpfs', 'gfs2', 'ocfs2', 'orangefs', 'autofs']);
+const NETWORK = new Set([
+  'nfs',
+  'nfs4',
+  'cifs',
+  'smb3',
+  'smbfs',
+  'ncpfs',
+  'afs',
+  'ceph',
+  'lustre',
+  'glusterfs',
+  '9p',
+  'beegfs',
+  'gpfs',
+  'gfs2',
+  'ocfs2',
+  'orangefs',
+  'autofs',
+]);
 
 /** Whether other machines, or a user's program (FUSE), are behind a file system of this type. Orion wipes no such file system. */
 export function isForeign(type: string): boolean {
@@ -26,10 +44,14 @@ export function parseMountinfo(text: string): Mount[] {
 }
 
 /** Decodes blanks and backslashes, which the kernel writes as octal numbers of three digits. */
-const unescape = (text: string): string => text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+const unescape = (text: string): string =>
+  text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
 /** Finds the mount of a path without symbolic links: the nearest mount above it, and the newest of several at one place. */
 export function mountOf(mounts: Mount[], path: string): Mount | undefined {
   const above = mounts.filter(({ point }) => path === point || path.startsWith(point.endsWith('/') ? point : `${point}/`));
-  return above.reduce<Mount | undefined>((nearest, mount) => (nearest && nearest.point.length > mount.point.length ? nearest : mount), undefined);
+  return above.reduce<Mount | undefined>(
+    (nearest, mount) => (nearest && nearest.point.length > mount.point.length ? nearest : mount),
+    undefined,
+  );
 }

@@ -4,7 +4,8 @@ import { fail, type Finding } from './check';
 /** The first release with `str.isascii`, which the node programs use. */
 const MINIMUM = [3, 7] as const;
 /** Modules of the standard library. Minimal packages of some distributions leave modules out. */
-const MODULES = '_json, _signal, array, binascii, ctypes, fcntl, fnmatch, glob, itertools, json, marshal, re, select, stat, subprocess, tempfile, time';
+const MODULES =
+  '_json, _signal, array, binascii, ctypes, fcntl, fnmatch, glob, itertools, json, marshal, re, select, stat, subprocess, tempfile, time';
 const PROGRAM = `import sys; print("Python %d.%d" % sys.version_info[:2]); import ${MODULES}`;
 const REMEDY = `install Python ${MINIMUM.join('.')} or newer with its standard library as python3 (package python3), where root's PATH has it`;
 

@@ -57,7 +57,9 @@ async function findListener(port: number): Promise<number | undefined> {
 export function listeningInodes(table: string, port: number): Set<string> {
   const rows = table.split('\n').map((line) => line.trim().split(/\s+/));
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return new Set(rows.flatMap(([, local, , state, , , , , , inode]) => (state === '0A' && local?.endsWith(wanted) && inode ? [inode] : [])));
+  return new Set(
+    rows.flatMap(([, local, , state, , , , , , inode]) => (state === '0A' && local?.endsWith(wanted) && inode ? [inode] : [])),
+  );
 }
 
 async function holdsOneOf(pid: number, inodes: Set<string>): Promise<boolean> {

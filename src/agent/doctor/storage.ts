@@ -24,7 +24,7 @@ export async function examineHome(): Promise<Finding[]> {
   }
   const path = await realpath('/home').catch(() => undefined);
   if (path === undefined || !(await stat(path)).isDirectory()) {
-    return [fail('there is no directory /home, where tenants\' homes are made', 'make it: install -d -m 755 /home')];
+    return [fail("there is no directory /home, where tenants' homes are made", 'make it: install -d -m 755 /home')];
   }
   const foreign = foreignHome(mountOf(mounts, path));
   if (foreign) {
@@ -32,14 +32,21 @@ export async function examineHome(): Promise<Finding[]> {
   }
   const refusal = await writeRefusal(path);
   return [
-    ...(refusal === undefined ? [] : [fail(`/home cannot be written to (${refusal})`, 'mount it read-write, or mount a local file system there')]),
-    ...(mountOf(mounts, path)?.options.has('noexec') ? [warn('/home is mounted noexec: tenants cannot start programs of their own', 'mount /home without noexec')] : []),
+    ...(refusal === undefined
+      ? []
+      : [fail(`/home cannot be written to (${refusal})`, 'mount it read-write, or mount a local file system there')]),
+    ...(mountOf(mounts, path)?.options.has('noexec')
+      ? [warn('/home is mounted noexec: tenants cannot start programs of their own', 'mount /home without noexec')]
+      : []),
   ];
 }
 
 const foreignHome = (mount: Mount | undefined): Finding | undefined =>
   mount && isForeign(mount.type)
-    ? fail(`/home lies on ${mount.point} (${mount.type}): homes there cannot be wiped, other machines may use them`, 'mount a local file system at /home')
+    ? fail(
+        `/home lies on ${mount.point} (${mount.type}): homes there cannot be wiped, other machines may use them`,
+        'mount a local file system at /home',
+      )
     : undefined;
 
 export async function examineTmp(): Promise<Finding[]> {
@@ -62,13 +69,21 @@ const ACCOUNT_FILES = ['/etc/passwd', '/etc/shadow', '/etc/group'];
 export async function examineAccountFiles(): Promise<Finding[]> {
   const mounts = await readMounts();
   const folder = await writeRefusal('/etc');
-  const findings = folder === undefined ? [] : [fail(`/etc cannot be written to (${folder})`, 'mount it read-write: accounts are made in /etc/passwd')];
+  const findings =
+    folder === undefined ? [] : [fail(`/etc cannot be written to (${folder})`, 'mount it read-write: accounts are made in /etc/passwd')];
   for (const path of ACCOUNT_FILES) {
     const refusal = await writeRefusal(path);
     if (mounts.some(({ point }) => point === path)) {
-      findings.push(fail(`${path} is a mount of its own, so it cannot be replaced`, `unmount it and keep the file itself in /etc: umount ${path}`));
+      findings.push(
+        fail(`${path} is a mount of its own, so it cannot be replaced`, `unmount it and keep the file itself in /etc: umount ${path}`),
+      );
     } else if (refusal !== undefined) {
-      findings.push(fail(`${path} cannot be written to (${refusal})`, `let root change it: lsattr ${path} shows whether it is immutable, chattr -i ${path} ends that`));
+      findings.push(
+        fail(
+          `${path} cannot be written to (${refusal})`,
+          `let root change it: lsattr ${path} shows whether it is immutable, chattr -i ${path} ends that`,
+        ),
+      );
     }
   }
   return findings;
@@ -79,7 +94,12 @@ export async function examineAccountFiles(): Promise<Finding[]> {
  * nothing.
  */
 async function writeRefusal(path: string): Promise<string | undefined> {
-  const reasons: Record<string, string> = { EROFS: 'it is read-only', EPERM: 'it is immutable', ENOENT: 'it is not there', EACCES: 'permission denied' };
+  const reasons: Record<string, string> = {
+    EROFS: 'it is read-only',
+    EPERM: 'it is immutable',
+    ENOENT: 'it is not there',
+    EACCES: 'permission denied',
+  };
   try {
     await access(path, constants.W_OK);
     return undefined;
@@ -105,17 +125,32 @@ export async function examineDisk(): Promise<Finding[]> {
 }
 
 async function nearestThatExists(path: string): Promise<string> {
-  return stat(path).then(() => path, () => (path === '/' ? path : nearestThatExists(dirname(path))));
+  return stat(path).then(
+    () => path,
+    () => (path === '/' ? path : nearestThatExists(dirname(path))),
+  );
 }
 
-export function spaceFindings(path: string, { bavail, bsize, files, ffree }: { bavail: number; bsize: number; files: number; ffree: number }): Finding[] {
+export function spaceFindings(
+  path: string,
+  { bavail, bsize, files, ffree }: { bavail: number; bsize: number; files: number; ffree: number },
+): Finding[] {
   const freeMb = Math.floor((bavail * bsize) / MIB);
   const space = graded(freeMb, { failBelow: FAIL_MB, warnBelow: WARN_MB });
   // Some file systems, such as btrfs, have no table of inodes and report 0.
   const inodes = files === 0 ? undefined : graded(ffree, { failBelow: FAIL_INODES, warnBelow: WARN_INODES });
   return [
-    ...(space ? [space(`${freeMb} MB are free on the file system of ${path}`, `free some space: at least ${FAIL_MB} MB, better ${WARN_MB} MB`)] : []),
-    ...(inodes ? [inodes(`${ffree} files can still be made on the file system of ${path} (its inodes are used up)`, `remove files: at least ${FAIL_INODES} must be free`)] : []),
+    ...(space
+      ? [space(`${freeMb} MB are free on the file system of ${path}`, `free some space: at least ${FAIL_MB} MB, better ${WARN_MB} MB`)]
+      : []),
+    ...(inodes
+      ? [
+          inodes(
+            `${ffree} files can still be made on the file system of ${path} (its inodes are used up)`,
+            `remove files: at least ${FAIL_INODES} must be free`,
+          ),
+        ]
+      : []),
   ];
 }
 
@@ -124,5 +159,9 @@ const graded = (value: number, { failBelow, warnBelow }: { failBelow: number; wa
 
 export function examineMemory(): Promise<Finding[]> {
   const freeMb = Math.floor(freemem() / MIB);
-  return Promise.resolve(freeMb < WARN_MEMORY_MB ? [warn(`${freeMb} MB of memory are free`, 'end what is not needed on the machine: tenants share what is left')] : []);
+  return Promise.resolve(
+    freeMb < WARN_MEMORY_MB
+      ? [warn(`${freeMb} MB of memory are free`, 'end what is not needed on the machine: tenants share what is left')]
+      : [],
+  );
 }

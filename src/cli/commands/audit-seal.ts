@@ -10,7 +10,10 @@ import { formatTime } from '../text';
 /** Prints the newest head of the log and the public key that verifies it. */
 export async function showHead(context: CommandContext): Promise<void> {
   await withSession(context, async ({ api, out }) => {
-    const { data: { note, key, at, size }, text } = await api.call((orion) => orion['/api/audit/head'].GET());
+    const {
+      data: { note, key, at, size },
+      text,
+    } = await api.call((orion) => orion['/api/audit/head'].GET());
     if (out.json) {
       out.document(text);
       return;
@@ -40,7 +43,9 @@ export async function exportLog(context: CommandContext, { from, to }: { from?: 
 const asQuery = (query: object): never => query as never;
 
 async function readEntries({ api }: Session, cursor: number, limit: number): Promise<ExportedEntry[]> {
-  const { data } = await api.call((orion) => orion['/api/audit/entries'].GET({ params: { query: asQuery({ cursor: String(cursor), limit }) } }));
+  const { data } = await api.call((orion) =>
+    orion['/api/audit/entries'].GET({ params: { query: asQuery({ cursor: String(cursor), limit }) } }),
+  );
   if (data.items.length < limit) {
     const hint = 'Somebody deleted it: compare the log with the head of an agent.';
     throw new CliError(`Entry ${cursor + data.items.length} is missing in the log.`, { hint });
@@ -52,7 +57,10 @@ async function write({ io: { stdout } }: Session, lines: readonly object[]): Pro
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
   if (!stdout.write(text) && !stdout.destroyed) {
     await new Promise<void>((resolve) => {
-      stdout.once('drain', resolve).once('close', resolve).once('error', () => resolve());
+      stdout
+        .once('drain', resolve)
+        .once('close', resolve)
+        .once('error', () => resolve());
     });
   }
 }
@@ -87,7 +95,9 @@ export async function verifyLog({ out }: CommandContext, file: string, { key, he
 
 function report(out: CommandContext['out'], { from, to, withoutEvent, head, witnessed }: Verified): void {
   if (out.json) {
-    out.document(JSON.stringify({ verified: true, from, to, without_event: withoutEvent, size: head.size, signed_at: head.at.toISOString() }));
+    out.document(
+      JSON.stringify({ verified: true, from, to, without_event: withoutEvent, size: head.size, signed_at: head.at.toISOString() }),
+    );
   }
   out.line(`${to - from} entries, from ${from} on, are as they were sealed.`);
   out.line(`The head of ${head.size} entries was signed at ${formatTime(head.at.toISOString())}.`);

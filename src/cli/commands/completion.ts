@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 
 /** Loads the program's commands into the completion library. */
-async function describe(program: Command): Promise<{ setup(name: string, command: string, shell: string): void; parse(args: string[]): void }> {
+async function describe(
+  program: Command,
+): Promise<{ setup(name: string, command: string, shell: string): void; parse(args: string[]): void }> {
   const { default: tab } = await import('@bomb.sh/tab/commander');
   return tab(program, { completionCommandName: 'completion' });
 }

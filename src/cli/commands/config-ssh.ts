@@ -58,7 +58,9 @@ function filesIn({ dir }: Store): Files {
 }
 
 async function listHosts(session: Session): Promise<SshHost[]> {
-  const { items } = await callPages(session, (orion, cursor) => orion['/api/leases'].GET({ params: { query: { running: 'true', cursor } } }));
+  const { items } = await callPages(session, (orion, cursor) =>
+    orion['/api/leases'].GET({ params: { query: { running: 'true', cursor } } }),
+  );
   const found = await Promise.all(
     items.map(async ({ id, gateway, access }) => {
       const target = gateway ?? access;

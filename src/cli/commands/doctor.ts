@@ -37,8 +37,13 @@ export async function doctor(context: CommandContext): Promise<number> {
   return checks.every(({ ok }) => ok) ? 0 : 1;
 }
 
-export const runChecks = async (context: CommandContext): Promise<Check[]> =>
-  [...(await checkServer(context)), await checkSshClient(), await checkKey(context), await checkKnownHosts(context), await checkLoginFile(context)];
+export const runChecks = async (context: CommandContext): Promise<Check[]> => [
+  ...(await checkServer(context)),
+  await checkSshClient(),
+  await checkKey(context),
+  await checkKnownHosts(context),
+  await checkLoginFile(context),
+];
 
 const good = (name: string, detail: string): Check => ({ name, ok: true, detail, fix: null });
 const bad = (name: string, detail: string, fix: string): Check => ({ name, ok: false, detail, fix });
@@ -54,7 +59,9 @@ async function checkServer(context: CommandContext): Promise<Check[]> {
     const secure = login.server.startsWith('https:');
     return [
       good('server', `${login.server} answers`),
-      secure ? good('TLS', 'the certificate is trusted') : bad('TLS', 'the connection is not encrypted', 'Use the https address of the server, unless it is on this machine.'),
+      secure
+        ? good('TLS', 'the certificate is trusted')
+        : bad('TLS', 'the connection is not encrypted', 'Use the https address of the server, unless it is on this machine.'),
       checkClock(context, answer),
       ...(await checkLogin(context, login)),
     ].filter((check) => check.name !== 'TLS' || secure || !isLoopback(login.server));
@@ -72,9 +79,17 @@ function explain(server: string, error: unknown): Check {
     return bad('server', error.message, error.hint ?? 'Correct ORION_CA_FILE.');
   }
   if (isCertificateFault(error)) {
-    return bad('TLS', `the certificate of ${server} is not trusted (${messageOf(error)})`, 'Get the CA certificate from your operator and set ORION_CA_FILE to its file.');
+    return bad(
+      'TLS',
+      `the certificate of ${server} is not trusted (${messageOf(error)})`,
+      'Get the CA certificate from your operator and set ORION_CA_FILE to its file.',
+    );
   }
-  return bad('server', `no answer from ${server} (${messageOf(error)})`, 'Check the address (orion login --server URL), the network, and that the service runs.');
+  return bad(
+    'server',
+    `no answer from ${server} (${messageOf(error)})`,
+    'Check the address (orion login --server URL), the network, and that the service runs.',
+  );
 }
 
 function checkClock({ io }: CommandContext, { headers }: HttpAnswer): Check {
@@ -85,7 +100,11 @@ function checkClock({ io }: CommandContext, { headers }: HttpAnswer): Check {
   }
   return Math.abs(skewSeconds) <= MAX_SKEW_SECONDS
     ? good('clock', 'agrees with the server')
-    : bad('clock', `differs by ${Math.abs(skewSeconds)} s from the server's`, 'Set the clock of this machine (or of the server); leases end by the server\'s.');
+    : bad(
+        'clock',
+        `differs by ${Math.abs(skewSeconds)} s from the server's`,
+        "Set the clock of this machine (or of the server); leases end by the server's.",
+      );
 }
 
 /** Checks the login and, for admins, the jobs of the server. */
@@ -95,7 +114,9 @@ async function checkLogin(context: CommandContext, login: { server: string; toke
   }
   return withApi(context, login, async ({ api }) => {
     try {
-      const { data: { user } } = await api.call((orion) => orion['/api/me'].GET());
+      const {
+        data: { user },
+      } = await api.call((orion) => orion['/api/me'].GET());
       const ofAdmins = user.role === 'admin' ? [...(await checkJobs(api)), ...(await checkSeal(api, context.io.clock.now()))] : [];
       return [good('login', `logged in as ${user.username}`), ...ofAdmins];
     } catch (error) {
@@ -110,7 +131,9 @@ const NOT_FOUND = 404;
 /** Checks that every job runs. A server of an older release does not report its jobs; it gets no check. */
 async function checkJobs(api: ApiClient): Promise<Check[]> {
   try {
-    const { data: { items } } = await api.call((orion) => orion['/api/jobs'].GET());
+    const {
+      data: { items },
+    } = await api.call((orion) => orion['/api/jobs'].GET());
     const idle = items.filter(({ state }) => state === 'not_running').map(({ name }) => printable(name));
     if (items.length > 0 && idle.length === 0) {
       return [good('jobs', `all ${items.length} run`)];
@@ -128,9 +151,13 @@ const MAX_HEAD_AGE_HOURS = 24;
 /** Checks that the audit log is sealed, and that no machine disputes it. */
 async function checkSeal(api: ApiClient, now: Date): Promise<Check[]> {
   try {
-    const { data: { at, size } } = await api.call((orion) => orion['/api/audit/head'].GET());
+    const {
+      data: { at, size },
+    } = await api.call((orion) => orion['/api/audit/head'].GET());
     const since = new Date(now.getTime() - MAX_HEAD_AGE_HOURS * 3_600_000).toISOString();
-    const { data: { items } } = await api.call((orion) => orion['/api/audit'].GET({ params: { query: { type: 'audit.disputed', from: since } as never } }));
+    const {
+      data: { items },
+    } = await api.call((orion) => orion['/api/audit'].GET({ params: { query: { type: 'audit.disputed', from: since } as never } }));
     const nodes = [...new Set(items.map(({ node_id: id }) => id))];
     if (nodes.length > 0) {
       const advice = 'Somebody may have changed it. Verify it with the head of that node: orion audit verify --help';
@@ -138,7 +165,13 @@ async function checkSeal(api: ApiClient, now: Date): Promise<Check[]> {
     }
     return at > since
       ? [good('audit log', `sealed, ${size} entries`)]
-      : [bad('audit log', `nothing was sealed since ${printable(at)}`, 'Look at the job `seal` (orion jobs) and at the logs of the schedulers.')];
+      : [
+          bad(
+            'audit log',
+            `nothing was sealed since ${printable(at)}`,
+            'Look at the job `seal` (orion jobs) and at the logs of the schedulers.',
+          ),
+        ];
   } catch (error) {
     if (!(error instanceof ApiError && error.status === NOT_FOUND)) {
       return [bad('audit log', messageOf(error), 'Look at the log of the API.')];
@@ -163,7 +196,9 @@ async function checkKey({ io, store }: CommandContext): Promise<Check> {
   for (const file of [...candidates, store.ownKeyFile]) {
     const mode = await modeOf(file);
     if (mode !== undefined) {
-      return (mode & 0o077) === 0 ? good('key', `${file}, readable by you alone`) : bad('key', `${file} can be read by others`, `Run: chmod 600 ${file}`);
+      return (mode & 0o077) === 0
+        ? good('key', `${file}, readable by you alone`)
+        : bad('key', `${file} can be read by others`, `Run: chmod 600 ${file}`);
     }
   }
   return good('key', 'none yet: the first rent makes one');
@@ -175,7 +210,9 @@ async function checkKnownHosts({ store }: CommandContext): Promise<Check> {
   if (mode === undefined) {
     return good('known hosts', 'none pinned yet');
   }
-  return (mode & 0o022) === 0 ? good('known hosts', `pinned in ${dir}`) : bad('known hosts', `${dir} can be written by others`, `Run: chmod 700 ${dir}`);
+  return (mode & 0o022) === 0
+    ? good('known hosts', `pinned in ${dir}`)
+    : bad('known hosts', `${dir} can be written by others`, `Run: chmod 700 ${dir}`);
 }
 
 async function checkLoginFile({ store }: CommandContext): Promise<Check> {
@@ -183,9 +220,14 @@ async function checkLoginFile({ store }: CommandContext): Promise<Check> {
   if (mode === undefined) {
     return good('config', 'nothing stored');
   }
-  return (mode & 0o077) === 0 ? good('config', `${store.loginFile}, readable by you alone`) : bad('config', `${store.loginFile} can be read by others`, `Run: chmod 600 ${store.loginFile}`);
+  return (mode & 0o077) === 0
+    ? good('config', `${store.loginFile}, readable by you alone`)
+    : bad('config', `${store.loginFile} can be read by others`, `Run: chmod 600 ${store.loginFile}`);
 }
 
 async function modeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(({ mode }) => mode & 0o777, () => undefined);
+  return stat(path).then(
+    ({ mode }) => mode & 0o777,
+    () => undefined,
+  );
 }

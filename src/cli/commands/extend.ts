@@ -22,7 +22,8 @@ export async function extend(context: CommandContext, leaseId: number, options: 
     const headers = { 'idempotency-key': options.idempotencyKey ?? randomUUID() };
     const answer = await withProgress(context, `extending lease ${leaseId}`, (progress) =>
       api.call((orion) => orion['/api/extend'].POST({ body: { lease_id: leaseId, ...duration }, headers }), {
-        onRetry: (_reason, attempt) => progress.step(`the connection broke, asking again with the same key (${attempt} of ${MAX_ATTEMPTS})`),
+        onRetry: (_reason, attempt) =>
+          progress.step(`the connection broke, asking again with the same key (${attempt} of ${MAX_ATTEMPTS})`),
       }),
     );
     if (out.json) {

@@ -22,16 +22,20 @@ interface Report {
  * none. Repeating the command creates what is missing. Resolves with the exit code: 1 if an account is missing.
  */
 export async function importUsers(context: CommandContext, file: string): Promise<number> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => Promise.reject(usageError(`${file} cannot be read: ${messageOf(error)}`)));
+  const text = await readFile(file, 'utf8').catch((error: unknown) =>
+    Promise.reject(usageError(`${file} cannot be read: ${messageOf(error)}`)),
+  );
   const people = parsePeople(text);
   return withSession(context, async (session) => {
     const { out } = session;
     const reports: Report[] = [];
     out.line('line,username,result,one_time_code,expires_at,reason');
     for (const person of people) {
-      const report = reports.at(-1)?.isLast ? reportOf(person, 'not tried', { isLast: true }) : await create(session, person).catch((error: unknown) =>
-        reportOf(person, 'failed', { reason: messageOf(error), isLast: !isOfLine(error) }),
-      );
+      const report = reports.at(-1)?.isLast
+        ? reportOf(person, 'not tried', { isLast: true })
+        : await create(session, person).catch((error: unknown) =>
+            reportOf(person, 'failed', { reason: messageOf(error), isLast: !isOfLine(error) }),
+          );
       reports.push(report);
       // A line at a time: a code that was issued must not get lost with a later failure.
       out.line(Object.values(shown(report)).map(fieldOf).join(','));
@@ -60,10 +64,23 @@ async function create({ api }: Session, person: Person): Promise<Report> {
 }
 
 const reportOf = ({ line, body: { username } }: Person, result: Report['result'], more: Partial<Report> = {}): Report => ({
-  line, username, result, one_time_code: null, expires_at: null, reason: null, ...more,
+  line,
+  username,
+  result,
+  one_time_code: null,
+  expires_at: null,
+  reason: null,
+  ...more,
 });
 
-const shown = ({ line, username, result, one_time_code, expires_at, reason }: Report): Omit<Report, 'isLast'> => ({ line, username, result, one_time_code, expires_at, reason });
+const shown = ({ line, username, result, one_time_code, expires_at, reason }: Report): Omit<Report, 'isLast'> => ({
+  line,
+  username,
+  result,
+  one_time_code,
+  expires_at,
+  reason,
+});
 
 const fieldOf = (value: string | number | null): string => {
   const text = String(value ?? '');

@@ -5,7 +5,10 @@ import { formatTime, printable } from '../text';
 
 export async function listKeys(context: CommandContext): Promise<void> {
   await withSession(context, async (session) => {
-    const { data: { items }, text } = await session.api.call((orion) => orion['/api/keys'].GET());
+    const {
+      data: { items },
+      text,
+    } = await session.api.call((orion) => orion['/api/keys'].GET());
     if (context.out.json) {
       context.out.document(text);
       return;
@@ -21,7 +24,9 @@ export async function listKeys(context: CommandContext): Promise<void> {
  * @param file a public key; a private key is refused
  */
 export async function addKey(context: CommandContext, file: string, { name }: { name?: string }): Promise<void> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => Promise.reject(usageError(`${file} cannot be read: ${(error as Error).message}`)));
+  const text = await readFile(file, 'utf8').catch((error: unknown) =>
+    Promise.reject(usageError(`${file} cannot be read: ${(error as Error).message}`)),
+  );
   if (text.includes('PRIVATE KEY-----')) {
     throw usageError(`${file} is a private key: it stays with you.`, `Use: orion keys add ${file}.pub`);
   }
@@ -42,12 +47,14 @@ export async function removeKey(context: CommandContext, id: number): Promise<vo
   await withSession(context, async ({ api, out }) => {
     let repeated = false;
     const onRetry = (): void => void (repeated = true);
-    await api.call((orion) => orion['/api/keys/{id}'].DELETE({ params: { path: { id } } }), { onRetry }).catch((error: unknown) => {
-      // The first request removed the key, and its answer was lost.
-      if (!repeated || !(error instanceof ApiError) || error.status !== 404) {
-        throw error;
-      }
-    });
+    await api
+      .call((orion) => orion['/api/keys/{id}'].DELETE({ params: { path: { id } } }), { onRetry })
+      .catch((error: unknown) => {
+        // The first request removed the key, and its answer was lost.
+        if (!repeated || !(error instanceof ApiError) || error.status !== 404) {
+          throw error;
+        }
+      });
     out.line(`key ${id} removed`);
     out.note('It opens no lease any more; sessions that it opened end within seconds.');
     out.next('orion keys list');

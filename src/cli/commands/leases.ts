@@ -11,7 +11,9 @@ export interface LeasesOptions {
 export async function leases(context: CommandContext, { all, everyone }: LeasesOptions): Promise<void> {
   await withSession(context, async (session) => {
     const wanted = { scope: everyone ? 'all' : 'mine', running: all ? 'false' : 'true' } as const;
-    const { items, text } = await callPages(session, (orion, cursor) => orion['/api/leases'].GET({ params: { query: { ...wanted, cursor } } }));
+    const { items, text } = await callPages(session, (orion, cursor) =>
+      orion['/api/leases'].GET({ params: { query: { ...wanted, cursor } } }),
+    );
     if (context.out.json) {
       context.out.document(text);
       return;

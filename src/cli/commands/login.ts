@@ -60,7 +60,10 @@ function checked(server: string): string {
   return server;
 }
 
-async function readCredentials({ io }: CommandContext, options: CredentialOptions & { known?: string; isNew?: boolean }): Promise<Credentials> {
+async function readCredentials(
+  { io }: CommandContext,
+  options: CredentialOptions & { known?: string; isNew?: boolean },
+): Promise<Credentials> {
   const username = options.username ?? (canAsk(io) ? await askUsername(io, options.known) : options.known);
   if (username === undefined || username === '') {
     throw usageError('No username is given.', 'Use --username NAME.');

@@ -34,7 +34,10 @@ export async function passwd(context: CommandContext, { code, username, stdin }:
   });
 }
 
-async function readSecrets({ io }: CommandContext, { first, stdin }: { first: string; stdin: boolean | undefined }): Promise<[string, string]> {
+async function readSecrets(
+  { io }: CommandContext,
+  { first, stdin }: { first: string; stdin: boolean | undefined },
+): Promise<[string, string]> {
   if (stdin) {
     const [proof = '', newPassword = ''] = await readSecretLines(io, 2);
     return [proof, newPassword];

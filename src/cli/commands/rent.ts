@@ -39,7 +39,11 @@ export async function rent(context: CommandContext, options: RentOptions): Promi
   const duration = parseDuration(options) ?? DEFAULT_DURATION;
   return withSession(context, async (session) => {
     const outcome = await withProgress(context, 'choosing a key', async (progress) => {
-      const key = await chooseKey(session, { file: options.key, withPassword: options.password === true, forAnother: options.for !== undefined });
+      const key = await chooseKey(session, {
+        file: options.key,
+        withPassword: options.password === true,
+        forAnother: options.for !== undefined,
+      });
       return obtain(session, { body: { ...duration, ...describe(options, key) }, idempotencyKey: options.idempotencyKey, progress }, key);
     });
     report(session, outcome, options);
@@ -96,7 +100,10 @@ async function obtain(session: Session, { body, progress, ...request }: Asking, 
   return { leases, password: rented.password, text: JSON.stringify({ leases, password: rented.password }), replayed: answer.replayed };
 }
 
-async function postRent({ api }: Session, { body, progress, idempotencyKey }: Asking & { idempotencyKey: string }): Promise<ApiAnswer<Rented>> {
+async function postRent(
+  { api }: Session,
+  { body, progress, idempotencyKey }: Asking & { idempotencyKey: string },
+): Promise<ApiAnswer<Rented>> {
   try {
     return await api.call((orion) => orion['/api/rent'].POST({ body, headers: { 'idempotency-key': idempotencyKey } }), {
       timeoutMs: TIMEOUT_MS,
@@ -128,7 +135,9 @@ function report({ out }: Session, { leases, password, text, replayed }: RentOutc
     out.line(`  password ${password}`);
     out.note('The password is shown this once and stored nowhere.');
   } else if (options.password && replayed) {
-    out.warn('The password was in an answer that got lost, and is stored nowhere. Log in with your key, or release the lease and rent again.');
+    out.warn(
+      'The password was in an answer that got lost, and is stored nowhere. Log in with your key, or release the lease and rent again.',
+    );
   }
   const [first] = leases;
   if (first && !options.ssh) {

@@ -39,14 +39,19 @@ export async function endSession(context: CommandContext, id: string | undefined
 }
 
 async function endOne({ api, out }: Session, id: string): Promise<void> {
-  const { data: { items } } = await api.call((orion) => orion['/api/me/sessions'].GET());
+  const {
+    data: { items },
+  } = await api.call((orion) => orion['/api/me/sessions'].GET());
   const found = items.filter((each) => each.id.startsWith(id));
   const [only] = found;
   if (only === undefined || found.length > 1) {
-    throw new CliError(only === undefined ? `You have no session ${id}.` : `${found.length} sessions begin with ${id}: give more of the id.`, {
-      exitCode: only === undefined ? EXIT.notFound : EXIT.usage,
-      hint: 'orion sessions lists them.',
-    });
+    throw new CliError(
+      only === undefined ? `You have no session ${id}.` : `${found.length} sessions begin with ${id}: give more of the id.`,
+      {
+        exitCode: only === undefined ? EXIT.notFound : EXIT.usage,
+        hint: 'orion sessions lists them.',
+      },
+    );
   }
   await endIt((onRetry) => api.call((orion) => orion['/api/me/sessions/{id}'].DELETE({ params: { path: { id: only.id } } }), { onRetry }));
   out.line(`session ${only.id.slice(0, SHOWN_CHARACTERS)} ended`);

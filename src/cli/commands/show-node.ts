@@ -21,7 +21,11 @@ export async function showNode(context: CommandContext, id: number): Promise<voi
     out.line(describeNode(node));
     describeHostKeys(out, node);
     for (const { name, result, cause, remedy } of node.checks ?? []) {
-      out.line(result === 'ok' ? `  check ${printable(name)}: ok` : `  check ${printable(name)}: failed: ${printable(cause)}\n    ${printable(remedy)}`);
+      out.line(
+        result === 'ok'
+          ? `  check ${printable(name)}: ok`
+          : `  check ${printable(name)}: failed: ${printable(cause)}\n    ${printable(remedy)}`,
+      );
     }
     describeUse(node).forEach((line) => out.line(`  ${line}`));
     adviseApproval(out, node);

@@ -37,5 +37,9 @@ async function printHistory(out: Output, { placements, events }: LeaseDetail): P
   ]);
   await out.table(['GENERATION', 'NODE', 'ACCOUNT', 'MADE', 'WIPED', 'LAST ERROR'], rows, 'It was on no machine yet.');
   out.line('');
-  await out.table(['WHEN', 'WHAT', 'WHO'], events.map(({ at, type, actor }) => [formatTime(at), printable(type), printable(actor)]), 'Nothing happened to it yet.');
+  await out.table(
+    ['WHEN', 'WHAT', 'WHO'],
+    events.map(({ at, type, actor }) => [formatTime(at), printable(type), printable(actor)]),
+    'Nothing happened to it yet.',
+  );
 }

@@ -19,11 +19,18 @@ const CONNECTION_FAILED = 255;
  * The command waits for the account while it is being made. Without a gateway it also waits while the lease is moved. Resolves with the
  * exit code of the remote command.
  */
-export async function ssh(context: CommandContext, { leaseId, command }: { leaseId: number; command: string[] }, { direct = false }: SshOptions): Promise<number> {
+export async function ssh(
+  context: CommandContext,
+  { leaseId, command }: { leaseId: number; command: string[] },
+  { direct = false }: SshOptions,
+): Promise<number> {
   return withSession(context, async (session) => {
     const lease = await fetchLease(session, leaseId);
     if (direct && admitsGatewayAlone(lease)) {
-      throw usageError('Machines here admit the gateway alone, so that nobody can log in to them directly.', `Leave --direct out: orion ssh ${leaseId}`);
+      throw usageError(
+        'Machines here admit the gateway alone, so that nobody can log in to them directly.',
+        `Leave --direct out: orion ssh ${leaseId}`,
+      );
     }
     const target = readyTarget(lease, direct) ?? (await waitForTarget(session, lease, direct));
     const code = await runSsh(session, { leaseId, target }, command);

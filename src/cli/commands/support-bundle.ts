@@ -23,7 +23,14 @@ export async function supportBundle(context: CommandContext, { output }: { outpu
   await withSession(context, async (session) => {
     const { replicas, errors } = await collect(session);
     const madeAt = session.io.clock.now().toISOString();
-    const bundle = { made_at: madeAt, server: session.api.server, client_version: version, checks: await runChecks(context), errors, replicas };
+    const bundle = {
+      made_at: madeAt,
+      server: session.api.server,
+      client_version: version,
+      checks: await runChecks(context),
+      errors,
+      replicas,
+    };
     const file = output ?? `orion-support-${madeAt.slice(0, 19).replaceAll(':', '-')}Z.json`;
     await write(file, JSON.stringify(bundle, null, 2));
     report(session, file, bundle);
@@ -60,6 +67,8 @@ function report({ out }: Session, file: string, { replicas, errors }: Collected)
     return;
   }
   out.line(file);
-  out.note(`It has the state of ${replicas.length} ${replicas.length === 1 ? 'replica' : 'replicas'}. Passwords, keys and tokens are not in it; names and addresses are.`);
+  out.note(
+    `It has the state of ${replicas.length} ${replicas.length === 1 ? 'replica' : 'replicas'}. Passwords, keys and tokens are not in it; names and addresses are.`,
+  );
   errors.forEach((error) => out.warn(`The server did not answer: ${error}`));
 }

@@ -11,7 +11,11 @@ export interface TokenOptions {
 }
 
 /** Issues a join token. Only the token goes to stdout, so that a script can read it there. */
-export async function createToken(context: CommandContext, name: string, { maxUses, ttlHours, label, maxCpus, maxMemoryMb }: TokenOptions): Promise<void> {
+export async function createToken(
+  context: CommandContext,
+  name: string,
+  { maxUses, ttlHours, label, maxCpus, maxMemoryMb }: TokenOptions,
+): Promise<void> {
   await withSession(context, async ({ api, out }) => {
     const body = {
       name,
@@ -28,7 +32,9 @@ export async function createToken(context: CommandContext, name: string, { maxUs
     }
     const token = answer.data;
     out.line(token.token);
-    out.note(`join token ${token.id} (${printable(token.name)}): ${usesOf(token)}, until ${formatTime(token.expires_at)}. It is shown this once.`);
+    out.note(
+      `join token ${token.id} (${printable(token.name)}): ${usesOf(token)}, until ${formatTime(token.expires_at)}. It is shown this once.`,
+    );
     out.next(`on the machine that joins: API_ENDPOINT=${api.server} ORION_JOIN_TOKEN=… orion-agent`);
   });
 }

@@ -55,7 +55,11 @@ export async function showUser(context: CommandContext, id: string): Promise<voi
 }
 
 /** Creates an account. Only the one-time code goes to stdout, so that a script can read it there. */
-export async function createUser(context: CommandContext, username: string, { admin, maxLeases, maxHours, passwordStdin }: NewUserOptions): Promise<void> {
+export async function createUser(
+  context: CommandContext,
+  username: string,
+  { admin, maxLeases, maxHours, passwordStdin }: NewUserOptions,
+): Promise<void> {
   const body = {
     username,
     ...(admin ? { role: 'admin' as const } : {}),
@@ -64,8 +68,13 @@ export async function createUser(context: CommandContext, username: string, { ad
     ...(passwordStdin ? { password: await readSecretLine(context.io) } : {}),
   };
   await withSession(context, async (session) => {
-    const { data: { user, one_time_code: code }, text } = await session.api.call((orion) => orion['/api/users'].POST({ body }));
-    session.out.note(`account ${user.username} (id ${user.id}) created: ${user.role}, up to ${user.max_leases} leases of up to ${user.max_lease_hours} h`);
+    const {
+      data: { user, one_time_code: code },
+      text,
+    } = await session.api.call((orion) => orion['/api/users'].POST({ body }));
+    session.out.note(
+      `account ${user.username} (id ${user.id}) created: ${user.role}, up to ${user.max_leases} leases of up to ${user.max_lease_hours} h`,
+    );
     if (code !== null) {
       showCode(session, { username, code, text });
       return;
@@ -80,14 +89,23 @@ export async function createUser(context: CommandContext, username: string, { ad
 
 export async function resetPassword(context: CommandContext, id: string): Promise<void> {
   await withSession(context, async (session) => {
-    const { data: { username } } = await session.api.call((orion) => orion['/api/users/{id}'].GET({ params: { path: { id } } }));
-    const { data: code, text } = await session.api.call((orion) => orion['/api/users/{id}/reset-password'].POST({ params: { path: { id } } }));
+    const {
+      data: { username },
+    } = await session.api.call((orion) => orion['/api/users/{id}'].GET({ params: { path: { id } } }));
+    const { data: code, text } = await session.api.call((orion) =>
+      orion['/api/users/{id}/reset-password'].POST({ params: { path: { id } } }),
+    );
     showCode(session, { username, code, text });
-    session.out.note('The old password and open sessions stay valid until the code is used. To end them now: orion users set NAME --disable');
+    session.out.note(
+      'The old password and open sessions stay valid until the code is used. To end them now: orion users set NAME --disable',
+    );
   });
 }
 
-function showCode({ api, out }: Session, { username, code: { code, expires_at }, text }: { username: string; code: OneTimeCode; text: string }): void {
+function showCode(
+  { api, out }: Session,
+  { username, code: { code, expires_at }, text }: { username: string; code: OneTimeCode; text: string },
+): void {
   if (out.json) {
     out.document(text);
     return;
@@ -106,7 +124,11 @@ export async function deleteUser(context: CommandContext, id: string, { keepLeas
       return;
     }
     out.line(`account ${printable(data.username)} (id ${data.id}) deleted`);
-    out.note(keepLeases ? 'Its programs run until the leases end; nobody can log in to them.' : 'Its leases have ended, and their accounts are being wiped.');
+    out.note(
+      keepLeases
+        ? 'Its programs run until the leases end; nobody can log in to them.'
+        : 'Its leases have ended, and their accounts are being wiped.',
+    );
     out.next(`orion audit list --user ${data.id}`);
   });
 }

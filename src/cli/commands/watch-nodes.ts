@@ -20,7 +20,7 @@ export async function watchNodes(context: CommandContext): Promise<void> {
   await withSession(context, async (session) => {
     const show = createShow(session);
     const fleet: Fleet = new Map();
-    for (let failures = 0; ; ) {
+    for (let failures = 0; ;) {
       try {
         for await (const event of readEvents(await session.api.openStream('/api/nodes/stream'))) {
           failures = 0;
@@ -71,7 +71,10 @@ function createShow({ io, out }: Session): Show {
   }
   if (io.stdout.isTTY === true) {
     return async (_event, fleet) => {
-      const table = await layOut(NODE_HEAD.map((cell) => out.colors.bold(cell)), [...fleet.values()].map(nodeRow));
+      const table = await layOut(
+        NODE_HEAD.map((cell) => out.colors.bold(cell)),
+        [...fleet.values()].map(nodeRow),
+      );
       // Moves the cursor home, clears each line to its end and then the rest of the screen. This avoids flicker.
       io.stdout.write(`\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[K\n\x1b[J`);
     };

@@ -52,7 +52,11 @@ function declareSessions(program: Command, action: Declaration['action']): void 
     .description('end a session: its token is good for nothing')
     .argument('[id]', 'session, or the beginning of its id')
     .option('--all', 'end all sessions, also this one')
-    .action(action(async (context, id: string | undefined, options: { all?: boolean }) => (await import('../commands/sessions')).endSession(context, id, options)));
+    .action(
+      action(async (context, id: string | undefined, options: { all?: boolean }) =>
+        (await import('../commands/sessions')).endSession(context, id, options),
+      ),
+    );
 }
 
 function declareKeys(program: Command, action: Declaration['action']): void {
@@ -66,7 +70,11 @@ function declareKeys(program: Command, action: Declaration['action']): void {
     .description('register a public key')
     .argument('<file>', 'such as ~/.ssh/id_ed25519.pub')
     .option('--name <name>', 'what to call it')
-    .action(action(async (context, file: string, options: { name?: string }) => (await import('../commands/keys')).addKey(context, file, options)));
+    .action(
+      action(async (context, file: string, options: { name?: string }) =>
+        (await import('../commands/keys')).addKey(context, file, options),
+      ),
+    );
   keys
     .command('remove')
     .description('remove a registered key: it opens no lease any more')

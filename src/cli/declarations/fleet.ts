@@ -28,7 +28,9 @@ function declareNodes(program: Command, { action }: Declaration): void {
     .option('--watch', 'follow every change until interrupted (with --json: one document a line)')
     .action(
       action(async (context, options: { status?: NodeStatus; watch?: boolean }) =>
-        options.watch ? (await import('../commands/watch-nodes')).watchNodes(context) : (await import('../commands/nodes')).nodes(context, options),
+        options.watch
+          ? (await import('../commands/watch-nodes')).watchNodes(context)
+          : (await import('../commands/nodes')).nodes(context, options),
       ),
     );
   const node = program.command('node').description('operate one machine (admins)');
@@ -37,7 +39,11 @@ function declareNodes(program: Command, { action }: Declaration): void {
       .command(name)
       .description(description)
       .argument('<id>', 'number of the node', wholeNumber(1))
-      .action(action(async (context, id: number, options: NodeOptions) => (await import('../commands/node')).operateNode(context, { verb: name, id }, options)));
+      .action(
+        action(async (context, id: number, options: NodeOptions) =>
+          (await import('../commands/node')).operateNode(context, { verb: name, id }, options),
+        ),
+      );
   node
     .command('show')
     .description('one machine, with the host key to compare before approving it')
@@ -60,13 +66,21 @@ function declareNodes(program: Command, { action }: Declaration): void {
     .argument('<id>', 'number of the node', wholeNumber(1))
     .addArgument(new Argument('<policy>', 'what to do').choices(['allow', 'refuse']))
     .addHelpText('after', '\nExample: orion node shared-storage 3 refuse')
-    .action(action(async (context, id: number, policy: 'allow' | 'refuse') => (await import('../commands/node')).operateNode(context, { verb: 'shared-storage', id }, { policy })));
+    .action(
+      action(async (context, id: number, policy: 'allow' | 'refuse') =>
+        (await import('../commands/node')).operateNode(context, { verb: 'shared-storage', id }, { policy }),
+      ),
+    );
   node
     .command('label')
     .description('change the labels that operators gave it; those that it declares itself begin with node/ and are shown with them')
     .argument('<id>', 'number of the node', wholeNumber(1))
     .argument('<change...>', 'name=value sets a label, name- takes it off', addLabelChange)
-    .action(action(async (context, id: number, change: LabelChange) => (await import('../commands/node')).operateNode(context, { verb: 'label', id }, { change })));
+    .action(
+      action(async (context, id: number, change: LabelChange) =>
+        (await import('../commands/node')).operateNode(context, { verb: 'label', id }, { change }),
+      ),
+    );
 }
 
 function declareTokens(program: Command, { action }: Declaration): void {
@@ -80,7 +94,11 @@ function declareTokens(program: Command, { action }: Declaration): void {
     .option('--label <name=value>', 'a label that those machines will carry; may be repeated', addLabel)
     .option('--max-cpus <n>', 'no more processors of such a machine count', wholeNumber(1))
     .option('--max-memory-mb <n>', 'no more memory of such a machine counts', wholeNumber(1))
-    .action(action(async (context, name: string, options: TokenOptions) => (await import('../commands/tokens')).createToken(context, name, options)));
+    .action(
+      action(async (context, name: string, options: TokenOptions) =>
+        (await import('../commands/tokens')).createToken(context, name, options),
+      ),
+    );
   token
     .command('list', { isDefault: true })
     .description('show the join tokens')
@@ -105,7 +123,9 @@ function declareSupport(program: Command, { action }: Declaration): void {
     .description('write state, settings and recent logs of the service into one file without secrets, to ask for help with (admins)')
     .option('--output <file>', 'where to (default: orion-support-TIME.json in this folder); the file must not exist')
     .addHelpText('after', '\nExamples:\n  orion support-bundle\n  orion support-bundle --output /tmp/orion.json')
-    .action(action(async (context, options: { output?: string }) => (await import('../commands/support-bundle')).supportBundle(context, options)));
+    .action(
+      action(async (context, options: { output?: string }) => (await import('../commands/support-bundle')).supportBundle(context, options)),
+    );
 }
 
 function declareAudit(program: Command, { action }: Declaration): void {
@@ -135,7 +155,11 @@ function declareAudit(program: Command, { action }: Declaration): void {
     .option('--from <n>', 'number of the first entry (default: 0)', wholeNumber(0))
     .option('--to <n>', 'only entries before this number (default: all that are signed)', wholeNumber(0))
     .addHelpText('after', '\nExample: orion audit export > audit.jsonl')
-    .action(action(async (context, options: { from?: number; to?: number }) => (await import('../commands/audit-seal')).exportLog(context, options)));
+    .action(
+      action(async (context, options: { from?: number; to?: number }) =>
+        (await import('../commands/audit-seal')).exportLog(context, options),
+      ),
+    );
   audit
     .command('verify')
     .description('verify an export without a server: ends with 1 and names the first bad entry if anything was changed')
@@ -144,5 +168,9 @@ function declareAudit(program: Command, { action }: Declaration): void {
     .option('--head <file>', 'a head that the log must continue: of an agent (orion-agent audit-head), or of before')
     .option('--complete', 'an entry whose event was deleted is a fault')
     .addHelpText('after', '\nExample: orion audit verify audit.jsonl --key audit_key.pub --head head-of-node-7.txt')
-    .action(action(async (context, file: string, options: VerifyOptions) => (await import('../commands/audit-seal')).verifyLog(context, file, options)));
+    .action(
+      action(async (context, file: string, options: VerifyOptions) =>
+        (await import('../commands/audit-seal')).verifyLog(context, file, options),
+      ),
+    );
 }

@@ -22,7 +22,11 @@ function declareRent(program: Command, { action }: Declaration): void {
     .option('--count <n>', 'how many machines, all or none', wholeNumber(1))
     .option('--cpus <n>', 'at least so many processors', wholeNumber(1))
     .option('--memory-mb <n>', 'at least so much memory', wholeNumber(1))
-    .option('--label <name=value>', 'a label that the machine must carry; node/<name> is one that it declares itself; may be repeated', addLabel)
+    .option(
+      '--label <name=value>',
+      'a label that the machine must carry; node/<name> is one that it declares itself; may be repeated',
+      addLabel,
+    )
     .option('--key <file.pub>', 'public key to log in with (default: the registered ones, or one of ~/.ssh, or a new one)')
     .option('--password', 'also make a password; it is shown once (refused where machines admit the gateway alone)')
     .option('--no-checkpoint', 'do not save the home while the lease runs; a move to another machine then begins with an empty one')
@@ -51,7 +55,9 @@ function declareLease(program: Command, { action }: Declaration): void {
     .option('--hours <n>', 'by how much', positiveNumber)
     .option('--minutes <n>', 'by how much', positiveNumber)
     .option('--idempotency-key <key>', 'repeating an extension with the same key extends once', parseKey)
-    .action(action(async (context, id: number, options: ExtendOptions) => (await import('../commands/extend')).extend(context, id, options)));
+    .action(
+      action(async (context, id: number, options: ExtendOptions) => (await import('../commands/extend')).extend(context, id, options)),
+    );
   program
     .command('release')
     .description('end a lease now')
@@ -63,8 +69,15 @@ function declareLease(program: Command, { action }: Declaration): void {
     .usage('[options] <lease> [-- command...]')
     .argument('<lease>', 'number of the lease', wholeNumber(1))
     .argument('[command...]', 'what to run there; put -- before it')
-    .option('--direct', 'straight to the machine and not through the gateway, which stays when the lease moves (refused where machines admit the gateway alone)')
-    .action(action(async (context, ...[id, command, options]: [number, string[], SshOptions]) => (await import('../commands/ssh')).ssh(context, { leaseId: id, command }, options)));
+    .option(
+      '--direct',
+      'straight to the machine and not through the gateway, which stays when the lease moves (refused where machines admit the gateway alone)',
+    )
+    .action(
+      action(async (context, ...[id, command, options]: [number, string[], SshOptions]) =>
+        (await import('../commands/ssh')).ssh(context, { leaseId: id, command }, options),
+      ),
+    );
   program
     .command('config-ssh')
     .description('let plain ssh, scp, sftp and rsync know your running leases, as orion-<lease>')

@@ -11,7 +11,9 @@ export function declarePeople(program: Command, declaration: Declaration): void 
 }
 
 const limited = (command: Command): Command =>
-  command.option('--max-leases <n>', 'leases at a time', wholeNumber(0)).option('--max-hours <n>', 'hours a lease may last', wholeNumber(1));
+  command
+    .option('--max-leases <n>', 'leases at a time', wholeNumber(0))
+    .option('--max-hours <n>', 'hours a lease may last', wholeNumber(1));
 
 function declareAdmission(users: Command, { action }: Declaration): void {
   users
@@ -27,7 +29,11 @@ function declareAdmission(users: Command, { action }: Declaration): void {
     .argument('<name>', 'account')
     .option('--admin', 'let it administer machines and accounts')
     .option('--password-stdin', 'read a password from standard input, in place of the code; it must be changed at the first login')
-    .action(action(async (context, name: string, options: NewUserOptions) => (await import('../commands/users')).createUser(context, name, options)));
+    .action(
+      action(async (context, name: string, options: NewUserOptions) =>
+        (await import('../commands/users')).createUser(context, name, options),
+      ),
+    );
   users
     .command('import')
     .description('create the accounts of a CSV file, and print a one-time code for each; repeating it creates what is missing')
@@ -43,7 +49,9 @@ function declareOrders(users: Command, { action }: Declaration): void {
     .option('--disable', 'refuse it everything, and end its sessions and leases')
     .option('--keep-leases', 'with --disable: its programs run until the leases end; nobody can log in to them')
     .option('--enable', 'let it in again')
-    .action(action(async (context, user: string, options: UserOptions) => (await import('../commands/users')).setUser(context, user, options)));
+    .action(
+      action(async (context, user: string, options: UserOptions) => (await import('../commands/users')).setUser(context, user, options)),
+    );
   users
     .command('reset-password')
     .description('print a one-time code with which the user sets a new password')
@@ -54,5 +62,9 @@ function declareOrders(users: Command, { action }: Declaration): void {
     .description('delete an account; its history and its name stay')
     .argument('<user>', 'number or name')
     .option('--keep-leases', 'its programs run until the leases end; nobody can log in to them')
-    .action(action(async (context, user: string, options: { keepLeases?: boolean }) => (await import('../commands/users')).deleteUser(context, user, options)));
+    .action(
+      action(async (context, user: string, options: { keepLeases?: boolean }) =>
+        (await import('../commands/users')).deleteUser(context, user, options),
+      ),
+    );
 }

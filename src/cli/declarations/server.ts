@@ -8,23 +8,33 @@ type MigrateVerb = 'up' | 'down' | 'status' | 'grant';
 export function declareServer(program: Command, { io, action }: Declaration): void {
   program
     .command('migrate')
-    .description('bring the database schema up, take the last step back, show where it stands, or give each role\'s database user its rights')
+    .description(
+      "bring the database schema up, take the last step back, show where it stands, or give each role's database user its rights",
+    )
     .addArgument(new Argument('<verb>').choices(['up', 'down', 'status', 'grant']))
     .action(action(async (_context, verb: MigrateVerb) => (await import('../../roles/migrate')).runMigrate(verb, io.env, io)));
-  const admin = program.command('admin').description('what whoever holds the database\'s password may do, beside the API');
+  const admin = program.command('admin').description("what whoever holds the database's password may do, beside the API");
   admin
     .command('create')
     .description('create an admin in the database')
     .argument('<username>', 'account')
     .option('--password-stdin', 'read the password from standard input (default: ask; without a terminal, make one up)')
-    .action(action(async (context, username: string, options: { passwordStdin?: boolean }) => (await import('../commands/create-admin')).createAdmin(context, username, options)));
+    .action(
+      action(async (context, username: string, options: { passwordStdin?: boolean }) =>
+        (await import('../commands/create-admin')).createAdmin(context, username, options),
+      ),
+    );
   admin
     .command('join-token')
     .description('issue a join token; it is shown once')
     .argument('[name]', 'what it is for', 'admin')
     .option('--max-uses <n>', 'how many machines may join with it', wholeNumber(1), 1)
     .option('--ttl-hours <n>', 'for how long', positiveNumber, 1)
-    .action(action(async (_context, name: string, options: { maxUses: number; ttlHours: number }) => (await import('../../roles/admin')).createJoinToken({ name, ...options }, io.env, io)));
+    .action(
+      action(async (_context, name: string, options: { maxUses: number; ttlHours: number }) =>
+        (await import('../../roles/admin')).createJoinToken({ name, ...options }, io.env, io),
+      ),
+    );
   program
     .command('agent')
     .description('this machine as a node')

@@ -26,7 +26,9 @@ export async function withMigrationLock<T>(db: Knex, work: (lock: MigrationLock)
   const over = new AbortController();
   const renew = async (): Promise<void> => {
     if ((await change(db, `UPDATE schema_lock SET expires_at = ${IN_SECONDS} WHERE id = 1 AND owner = ?`, [LOCK_SECONDS, token])) === 0) {
-      throw new Error('Another process has taken over the migration of this database, because this one did not answer for too long. Look at `orion migrate status`.');
+      throw new Error(
+        'Another process has taken over the migration of this database, because this one did not answer for too long. Look at `orion migrate status`.',
+      );
     }
   };
   const renewing = keepRenewing(renew, over.signal);
@@ -55,7 +57,9 @@ async function claim(db: Knex, token: string): Promise<void> {
   const deadline = systemClock.monotonicMs() + WAIT_MS;
   while (!(await tryClaim(db, token))) {
     if (systemClock.monotonicMs() > deadline) {
-      throw new Error(`Another process has been migrating this database for ${WAIT_MS / 1000} s. The table schema_lock names it; SHOW PROCESSLIST shows what it does.`);
+      throw new Error(
+        `Another process has been migrating this database for ${WAIT_MS / 1000} s. The table schema_lock names it; SHOW PROCESSLIST shows what it does.`,
+      );
     }
     await systemClock.sleep(RETRY_MS);
   }

@@ -53,7 +53,10 @@ async function untilFree(connection: Connection, { sql, bindings }: Statement, {
         throw error;
       }
       if (systemClock.monotonicMs() > deadline) {
-        throw new Error(`Its tables were in use for ${TOTAL_SECONDS} s: a long transaction or a backup holds them (SHOW PROCESSLIST). End it and repeat. Statement: ${firstLineOf(sql)}`, { cause: error });
+        throw new Error(
+          `Its tables were in use for ${TOTAL_SECONDS} s: a long transaction or a backup holds them (SHOW PROCESSLIST). End it and repeat. Statement: ${firstLineOf(sql)}`,
+          { cause: error },
+        );
       }
       onWait(`waits: its tables are in use (try ${attempt}): ${firstLineOf(sql)}`);
       await systemClock.sleep(backoffSeconds(PAUSE, attempt, Math.random()) * 1000);

@@ -15,17 +15,23 @@ interface KeyedLease {
  */
 export async function admittedKeys(db: Db, leases: KeyedLease[]): Promise<Map<number, string[]>> {
   const registered = await listKeysOfUsers(db, [...new Set(leases.map(({ userId }) => userId))]);
-  return new Map(leases.flatMap(({ id, userId, publicKeys }) => {
-    const ofAccount = registered.get(userId);
-    return ofAccount ? [[id, [...new Set([...publicKeys, ...ofAccount])]]] : [];
-  }));
+  return new Map(
+    leases.flatMap(({ id, userId, publicKeys }) => {
+      const ofAccount = registered.get(userId);
+      return ofAccount ? [[id, [...new Set([...publicKeys, ...ofAccount])]]] : [];
+    }),
+  );
 }
 
 /**
  * Replaces the account's keys in a request by the current ones if they changed since they were read. The user's row is locked, so that any
  * later change of keys also changes the new lease.
  */
-export async function withKeysOfNow<R extends { user: User; publicKeys: string[]; keyInRequest: string | null }>(tx: Tx, request: R, locked: User | undefined): Promise<R> {
+export async function withKeysOfNow<R extends { user: User; publicKeys: string[]; keyInRequest: string | null }>(
+  tx: Tx,
+  request: R,
+  locked: User | undefined,
+): Promise<R> {
   if (!locked || request.keyInRequest !== null || locked.accessVersion === request.user.accessVersion) {
     return request;
   }

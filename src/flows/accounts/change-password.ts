@@ -32,7 +32,11 @@ export async function changePassword(ctx: SignInContext, { by, oldPassword, newP
   const stored = await findPasswordHash(ctx.db, by.id);
   if (stored === undefined || !(await checkPassword(stored, oldPassword))) {
     await ctx.refusals.note({
-      type: 'user.login_failed', kind: usernameKey(by.username), actor: actorOf(by), userId: by.id, data: { reason: 'wrong old password' },
+      type: 'user.login_failed',
+      kind: usernameKey(by.username),
+      actor: actorOf(by),
+      userId: by.id,
+      data: { reason: 'wrong old password' },
     });
     throw wrongOldPassword();
   }
@@ -63,13 +67,25 @@ export async function redeemCode(
   const sought = { username, codeHash: sha256(code) };
   const known = await findUserOfCode(ctx.db, sought, { locks: false });
   const passwordHash = known === undefined ? undefined : await hashPassword(newPassword);
-  const session = passwordHash === undefined ? undefined : await transaction(ctx.db, async (tx) => {
-    const userId = await findUserOfCode(tx, sought, { locks: true });
-    return userId === undefined ? undefined : takeOver(tx, ctx, { userId, passwordHash, proof: 'one-time code', client });
-  });
+  const session =
+    passwordHash === undefined
+      ? undefined
+      : await transaction(ctx.db, async (tx) => {
+          const userId = await findUserOfCode(tx, sought, { locks: true });
+          return userId === undefined ? undefined : takeOver(tx, ctx, { userId, passwordHash, proof: 'one-time code', client });
+        });
   if (!session) {
-    await ctx.refusals.note({ type: 'user.login_failed', kind: usernameKey(username), actor: ANONYMOUS, userId: known, data: { reason: 'wrong one-time code' } });
-    throw new OrionError('bad_credentials', 'Username or code is wrong, or the code was used or has expired. Ask an operator for a new one.');
+    await ctx.refusals.note({
+      type: 'user.login_failed',
+      kind: usernameKey(username),
+      actor: ANONYMOUS,
+      userId: known,
+      data: { reason: 'wrong one-time code' },
+    });
+    throw new OrionError(
+      'bad_credentials',
+      'Username or code is wrong, or the code was used or has expired. Ask an operator for a new one.',
+    );
   }
   return session;
 }
@@ -81,7 +97,11 @@ interface NewPassword {
   client: string | undefined;
 }
 
-async function takeOver(tx: Transaction, { tokens }: SignInContext, { userId, passwordHash, proof, client }: NewPassword): Promise<OpenedSession> {
+async function takeOver(
+  tx: Transaction,
+  { tokens }: SignInContext,
+  { userId, passwordHash, proof, client }: NewPassword,
+): Promise<OpenedSession> {
   await setPassword(tx, userId, passwordHash);
   await voidTokens(tx, userId);
   const session = await openSession(tx, userId, { tokens, client });

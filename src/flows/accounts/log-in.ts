@@ -36,7 +36,11 @@ export async function logIn(
 }
 
 /** Opens the session. Undefined: the password changed, or the account was disabled, since the password was checked. */
-function enter({ db, tokens }: SignInContext, { user, passwordHash }: LoginCandidate, client: string | undefined): Promise<OpenedSession | undefined> {
+function enter(
+  { db, tokens }: SignInContext,
+  { user, passwordHash }: LoginCandidate,
+  client: string | undefined,
+): Promise<OpenedSession | undefined> {
   return transaction(db, async (tx) => {
     if (!(await lockUserWithPassword(tx, user.id, passwordHash))) {
       return undefined;
@@ -44,7 +48,12 @@ function enter({ db, tokens }: SignInContext, { user, passwordHash }: LoginCandi
     // Servers of a cluster do not see each other's locks. The write makes the cluster refuse a login beside a change of the password.
     await noteReservations(tx, [user.id]);
     const session = await openSession(tx, user.id, { tokens, client });
-    await recordEvent(tx, { type: 'user.login', actor: actorOf(session.user), userId: user.id, data: { issued_token_id: session.tokenId } });
+    await recordEvent(tx, {
+      type: 'user.login',
+      actor: actorOf(session.user),
+      userId: user.id,
+      data: { issued_token_id: session.tokenId },
+    });
     return session;
   });
 }

@@ -1,6 +1,15 @@
 import { isDuplicate, type Tx, transaction } from '../../db/transaction';
 import { OrionError } from '../../lib/errors';
-import { actorOf, deleteUserKey, insertUserKey, listUserKeys, lockUser, parseSshPublicKey, type User, type UserKey } from '../../modules/accounts';
+import {
+  actorOf,
+  deleteUserKey,
+  insertUserKey,
+  listUserKeys,
+  lockUser,
+  parseSshPublicKey,
+  type User,
+  type UserKey,
+} from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
 import { lockKeysOfLeases, setKeysOfLease } from '../../modules/leases';
 import { accessChanged } from './admitted-keys';
@@ -19,9 +28,18 @@ export async function addKey(ctx: FlowContext, user: User, { name, publicKey }: 
       if ((await listUserKeys(tx, user.id)).length >= MAX_KEYS) {
         throw new OrionError('quota_exceeded', `An account may have ${MAX_KEYS} keys. Remove one first.`);
       }
-      const added = await insertUserKey(tx, user.id, { name: name || key.comment || 'key', publicKey: key.line, fingerprint: key.fingerprint });
+      const added = await insertUserKey(tx, user.id, {
+        name: name || key.comment || 'key',
+        publicKey: key.line,
+        fingerprint: key.fingerprint,
+      });
       await accessChanged(tx, user.id);
-      await recordEvent(tx, { type: 'key.added', actor: actorOf(user), userId: user.id, data: { key_id: added.id, fingerprint: added.fingerprint } });
+      await recordEvent(tx, {
+        type: 'key.added',
+        actor: actorOf(user),
+        userId: user.id,
+        data: { key_id: added.id, fingerprint: added.fingerprint },
+      });
       return added;
     });
   } catch (error) {
@@ -39,14 +57,23 @@ export async function removeKey(ctx: FlowContext, user: User, keyId: number): Pr
     }
     await takeFromLeases(tx, user.id, removed.publicKey);
     await accessChanged(tx, user.id);
-    await recordEvent(tx, { type: 'key.removed', actor: actorOf(user), userId: user.id, data: { key_id: keyId, fingerprint: removed.fingerprint } });
+    await recordEvent(tx, {
+      type: 'key.removed',
+      actor: actorOf(user),
+      userId: user.id,
+      data: { key_id: keyId, fingerprint: removed.fingerprint },
+    });
   });
 }
 
 async function takeFromLeases(tx: Tx, userId: number, publicKey: string): Promise<void> {
   for (const [leaseId, keys] of await lockKeysOfLeases(tx, userId)) {
     if (keys.includes(publicKey)) {
-      await setKeysOfLease(tx, leaseId, keys.filter((key) => key !== publicKey));
+      await setKeysOfLease(
+        tx,
+        leaseId,
+        keys.filter((key) => key !== publicKey),
+      );
     }
   }
 }

@@ -10,7 +10,11 @@ export interface OpenedSession {
 }
 
 /** Issues an access token for a user that the caller has locked, and records its session. `client`: the `User-Agent` of the caller. */
-export async function openSession(tx: Transaction, userId: number, { tokens, client }: { tokens: TokenSettings; client: string | undefined }): Promise<OpenedSession> {
+export async function openSession(
+  tx: Transaction,
+  userId: number,
+  { tokens, client }: { tokens: TokenSettings; client: string | undefined },
+): Promise<OpenedSession> {
   const now = await findTokenTime(tx, userId);
   const user = await findUser(tx, userId);
   if (!user) {

@@ -5,7 +5,10 @@ import type { FlowContext } from '../support/context';
 const ONCE_IN_SECONDS = 60;
 
 /** Records that the head of the audit log that a node got does not continue the one that it keeps. */
-export async function noteDispute({ db, logger }: Pick<FlowContext, 'db' | 'logger'>, { nodeId, reason }: { nodeId: number; reason: string }): Promise<void> {
+export async function noteDispute(
+  { db, logger }: Pick<FlowContext, 'db' | 'logger'>,
+  { nodeId, reason }: { nodeId: number; reason: string },
+): Promise<void> {
   logger.error('audit log disputed by a node', { nodeId, reason });
   const isKnown = await hasEventLately(db, { type: 'audit.disputed', of: 'node', id: nodeId, is: () => true, seconds: ONCE_IN_SECONDS });
   if (!isKnown) {

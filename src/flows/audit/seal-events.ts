@@ -3,7 +3,16 @@ import { isDuplicate, transaction } from '../../db/transaction';
 import type { PassResult } from '../../lib/loop';
 import { signHead } from '../../lib/tree/note';
 import {
-  countEntries, databaseTime, deleteOldHeads, findFirstUncertain, findNewestHead, insertEntries, insertHead, listUnsealed, makeEntry, readTree,
+  countEntries,
+  databaseTime,
+  deleteOldHeads,
+  findFirstUncertain,
+  findNewestHead,
+  insertEntries,
+  insertHead,
+  listUnsealed,
+  makeEntry,
+  readTree,
   type StoredHead,
 } from '../../modules/audit';
 import type { SweepJob } from '../../modules/jobs';
@@ -80,7 +89,10 @@ async function sealBatch({ db, clock, state }: Omit<SealContext, 'lead'>): Promi
       return 0;
     }
     const tree = await readTree(tx, await countEntries(tx));
-    await insertEntries(tx, events.map((event) => makeEntry(tree, event, randomBytes(16))));
+    await insertEntries(
+      tx,
+      events.map((event) => makeEntry(tree, event, randomBytes(16))),
+    );
     failpoint('seal.commit');
     return events.length;
   });

@@ -21,7 +21,10 @@ export interface JoinTokenOrder extends Decided {
  * Issues a join token and returns its `secret`, which is shown only this once. The database stores a hash of the secret, and a public key
  * that verifies proofs of it.
  */
-export async function issueJoinToken(ctx: Pick<FlowContext, 'db'>, { by, controlKey, ...order }: JoinTokenOrder): Promise<{ token: JoinToken; secret: string }> {
+export async function issueJoinToken(
+  ctx: Pick<FlowContext, 'db'>,
+  { by, controlKey, ...order }: JoinTokenOrder,
+): Promise<{ token: JoinToken; secret: string }> {
   const secret = randomSecret('orion_join_');
   const token = await transaction(ctx.db, async (tx) => {
     const secrets = { tokenHash: sha256(secret), publicKey: joinPublicKey(secret) };

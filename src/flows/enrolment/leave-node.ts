@@ -41,8 +41,7 @@ export async function leaveNode(ctx: FlowContext, nodeId: number): Promise<Leavi
 }
 
 /** Whether nothing remains to be done on the node: it has no lease, and it is clean or in quarantine. */
-const canGo = (node: Node): boolean =>
-  node.leaseId === null && (!node.dirty || node.status === 'quarantined');
+const canGo = (node: Node): boolean => node.leaseId === null && (!node.dirty || node.status === 'quarantined');
 
 async function retire(tx: Tx, node: Node): Promise<Leaving> {
   await abandonNode(tx, { id: node.id, leaseId: null, actor: `node:${node.id}`, cause: 'planned' });

@@ -24,7 +24,10 @@ export interface SignedManagement {
 }
 
 /** Signs the management statement once in the life of a process, because it contains nothing about a single node. */
-export async function signManagement(ctx: Pick<FlowContext, 'db'>, { username, publicKeys, controlKey, oldControlKeys }: ManagementSettings): Promise<SignedManagement> {
+export async function signManagement(
+  ctx: Pick<FlowContext, 'db'>,
+  { username, publicKeys, controlKey, oldControlKeys }: ManagementSettings,
+): Promise<SignedManagement> {
   const content = { username, public_keys: publicKeys };
   const serial = await transaction(ctx.db, (tx) => numberStatement(tx, sha256(JSON.stringify([content, controlKey.publicKey]))));
   return {
@@ -32,8 +35,14 @@ export async function signManagement(ctx: Pick<FlowContext, 'db'>, { username, p
     publicKeys,
     controlKey: controlKey.publicKey,
     statement: signText(controlKey, 'management v1', JSON.stringify({ ...content, serial })),
-    successors: oldControlKeys.map((old) => ({ by: old.publicKey, ...signText(old, 'successor v1', JSON.stringify({ key: controlKey.publicKey })) })),
+    successors: oldControlKeys.map((old) => ({
+      by: old.publicKey,
+      ...signText(old, 'successor v1', JSON.stringify({ key: controlKey.publicKey })),
+    })),
   };
 }
 
-export const signText = (key: SigningKey, context: ControlContext, text: string): SignedText => ({ text, signature: key.sign(textToSign(context, text)) });
+export const signText = (key: SigningKey, context: ControlContext, text: string): SignedText => ({
+  text,
+  signature: key.sign(textToSign(context, text)),
+});

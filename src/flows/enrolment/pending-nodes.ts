@@ -42,9 +42,13 @@ export async function admitPending(tx: Tx, { settings }: FlowContext, { before, 
   const crowded = ranges.some(({ share }, i) => (waiting.from[i] ?? 0) >= Math.ceil(max * SHARE_OF_ONE) * share);
   if (crowded || waiting.all >= max) {
     const where = crowded ? ' from this network' : '';
-    throw new OrionError('too_many_requests', `Too many machines${where} wait for an operator's approval. Enrol with a join token (\`orion token create\`), or wait until an operator has looked at them.`, {
-      retryAfterSeconds: RETRY_SECONDS,
-    });
+    throw new OrionError(
+      'too_many_requests',
+      `Too many machines${where} wait for an operator's approval. Enrol with a join token (\`orion token create\`), or wait until an operator has looked at them.`,
+      {
+        retryAfterSeconds: RETRY_SECONDS,
+      },
+    );
   }
   return ranges[0].key;
 }
@@ -53,7 +57,8 @@ export async function admitPending(tx: Tx, { settings }: FlowContext, { before, 
  * Whether a registration is recorded as an event. A machine that nobody has approved may register any number of times. Only its first
  * registration and its admission are recorded.
  */
-export const isWorthAnEvent = (before: Node | undefined, now: Pick<Node, 'status'>): boolean => now.status === 'unknown' || before?.status !== now.status;
+export const isWorthAnEvent = (before: Node | undefined, now: Pick<Node, 'status'>): boolean =>
+  now.status === 'unknown' || before?.status !== now.status;
 
 /** Deletes a locked node that was never approved. */
 export async function forgetPending(tx: Tx, nodeId: number): Promise<void> {
@@ -70,7 +75,12 @@ export async function expirePending(ctx: FlowContext): Promise<'more' | 'done'> 
       if (node?.status === 'pending') {
         await forgetPending(tx, nodeId);
         const { hostname, address, registeredAt } = node;
-        await recordEvent(tx, { type: 'node.expired', actor: ctx.actor, nodeId, data: { hostname, address, registered_at: registeredAt.toISOString() } });
+        await recordEvent(tx, {
+          type: 'node.expired',
+          actor: ctx.actor,
+          nodeId,
+          data: { hostname, address, registered_at: registeredAt.toISOString() },
+        });
       }
     });
   }

@@ -57,12 +57,16 @@ export async function spendChallenge(db: Knex | Tx, nodeId: number, issuedAt: nu
   }
 }
 
-const staleChallenge = (): OrionError => new OrionError('state_conflict', 'The challenge is too old, or was answered before. Get a new one: `POST /api/workers/challenge`.');
+const staleChallenge = (): OrionError =>
+  new OrionError('state_conflict', 'The challenge is too old, or was answered before. Get a new one: `POST /api/workers/challenge`.');
 
 /** Checks that the registration is signed with the private half of the host key in it. Throws unauthenticated. */
 export function checkHostKey(hostKey: string, { body, hostKeySignature }: MachineProof): void {
   if (!isSignedBySshKey(hostKey, { namespace: NAMESPACE, message: body, signature: hostKeySignature })) {
-    throw new OrionError('unauthenticated', 'The registration is not signed by the host key in it. Set ORION_HOST_KEY_FILE to the public key whose private half lies beside it.');
+    throw new OrionError(
+      'unauthenticated',
+      'The registration is not signed by the host key in it. Set ORION_HOST_KEY_FILE to the public key whose private half lies beside it.',
+    );
   }
 }
 
@@ -74,7 +78,10 @@ export async function useJoinToken(tx: Tx, { join, body }: MachineProof): Promis
   const publicKey = await findJoinKey(tx, join.id);
   const token = publicKey !== undefined && isJoinProof(publicKey, join, body) ? await consumeJoinToken(tx, join.id) : undefined;
   if (!token) {
-    throw new OrionError('unauthenticated', 'The join token is unknown, used up, expired, revoked or from before this release. Ask an operator for a new one: `orion token create`.');
+    throw new OrionError(
+      'unauthenticated',
+      'The join token is unknown, used up, expired, revoked or from before this release. Ask an operator for a new one: `orion token create`.',
+    );
   }
   return token;
 }
@@ -84,7 +91,11 @@ export function agreeOnCredential({ controlKey }: ProofContext, { challenge, age
   const agreement = createAgreement();
   const agreed = { challenge, agentKey, serverKey: agreement.publicKey };
   try {
-    return { credential: agreement.credential(agentKey, agreed), serverKey: agreement.publicKey, signature: signText(controlKey, 'registration v1', registrationText(agreed)).signature };
+    return {
+      credential: agreement.credential(agentKey, agreed),
+      serverKey: agreement.publicKey,
+      signature: signText(controlKey, 'registration v1', registrationText(agreed)).signature,
+    };
   } catch (cause) {
     throw new OrionError('invalid_request', 'agent_key: it is not a public key of X25519.', { cause });
   }

@@ -5,13 +5,44 @@ import { sha256 } from '../../lib/ids';
 import type { UidRange } from '../../lib/uid-range';
 import { recordEvent } from '../../modules/audit';
 import {
-  type Decided, decidedWith, decisionsOf, expectFirstHeartbeat, type Facts, type JoinToken, type Labels, lockNode, lockNodeByHostKey, type Node, type NodeStatus, placeableOf, recordHeartbeats, UNDECIDED, upsertNode,
+  type Decided,
+  decidedWith,
+  decisionsOf,
+  expectFirstHeartbeat,
+  type Facts,
+  type JoinToken,
+  type Labels,
+  lockNode,
+  lockNodeByHostKey,
+  type Node,
+  type NodeStatus,
+  placeableOf,
+  recordHeartbeats,
+  UNDECIDED,
+  upsertNode,
 } from '../../modules/nodes';
 import { admitPending, isWorthAnEvent } from './pending-nodes';
-import { agreeOnCredential, type AgreedCredential, checkHostKey, type MachineProof, type ProofContext, readChallenge, spendChallenge, useJoinToken } from './prove-machine';
+import {
+  agreeOnCredential,
+  type AgreedCredential,
+  checkHostKey,
+  type MachineProof,
+  type ProofContext,
+  readChallenge,
+  spendChallenge,
+  useJoinToken,
+} from './prove-machine';
 import { quarantine } from '../nodes/quarantine-node';
 import { failpoint } from '../support/failpoints';
-import { askIncumbent, type CloneContext, type Incumbent, noteClone, refuseCopiedState, refuseTakeover, type Refusal } from '../nodes/tell-clones';
+import {
+  askIncumbent,
+  type CloneContext,
+  type Incumbent,
+  noteClone,
+  refuseCopiedState,
+  refuseTakeover,
+  type Refusal,
+} from '../nodes/tell-clones';
 
 /** The context of registrations. */
 export interface EnrolmentContext extends CloneContext, ProofContext {
@@ -68,14 +99,19 @@ export async function registerNode(ctx: EnrolmentContext, request: NodeRegistrat
   failpoint('register.done');
   // Thrown after the transaction, because the quarantine must be committed.
   if (result === 'host_key_changed') {
-    throw new OrionError('host_key_changed', 'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.');
+    throw new OrionError(
+      'host_key_changed',
+      'This node enrolled with another host key and is quarantined. An operator has to look at it: `orion node approve` accepts the new key.',
+    );
   }
   if ('waitSeconds' in result) {
     throw await noteClone(ctx, request, result);
   }
   // Outside the transaction, so that no heartbeat waits for a registration.
   const { heartbeatOverdueSeconds: overdueSeconds } = ctx.settings;
-  await (result.agreed ? expectFirstHeartbeat(ctx.db, result.nodeId, overdueSeconds) : recordHeartbeats(ctx.db, [{ nodeId: result.nodeId, vitals: {}, overdueSeconds }]));
+  await (result.agreed
+    ? expectFirstHeartbeat(ctx.db, result.nodeId, overdueSeconds)
+    : recordHeartbeats(ctx.db, [{ nodeId: result.nodeId, vitals: {}, overdueSeconds }]));
   return result;
 }
 
@@ -86,7 +122,10 @@ async function checkProof(ctx: EnrolmentContext, { hostKey, known, proof }: Node
     return readChallenge(ctx, proof.challenge);
   }
   if (!known) {
-    throw new OrionError('unauthenticated', 'The registration does not prove that the machine holds its host key: its agent is of a release before. Bring it up to date (run the installer again).');
+    throw new OrionError(
+      'unauthenticated',
+      'The registration does not prove that the machine holds its host key: its agent is of a release before. Bring it up to date (run the installer again).',
+    );
   }
   return null;
 }
@@ -107,7 +146,10 @@ async function enrol(tx: Tx, ctx: EnrolmentContext, { request, proof }: { reques
   const twin = await lockNodeByHostKey(tx, fingerprintOf(request.hostKey));
   const mayEnter = proof.join !== null || ctx.enrolment === 'open';
   if (twin && !mayEnter && twin.status !== 'pending') {
-    throw new OrionError('node_known', `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`);
+    throw new OrionError(
+      'node_known',
+      `This machine is enrolled as node ${twin.id}, but its credential was not shown. Restore the agent's state directory, or register with a join token.`,
+    );
   }
   // Checked before the token is used.
   const refusal = twin && (await refuseTakeover(tx, twin, request.incumbent));
@@ -133,7 +175,7 @@ function statusOf(twin: Node | undefined, admitted: boolean): Upsert['status'] {
 async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { request: Proved; nodeId: number }): Promise<Outcome> {
   const node = await lockNode(tx, nodeId);
   if (!node || node.status === 'retired') {
-    throw new OrionError('node_retired', 'This node was retired. To enrol the machine anew, remove the agent\'s state directory.');
+    throw new OrionError('node_retired', "This node was retired. To enrol the machine anew, remove the agent's state directory.");
   }
   const refusal = refuseCopiedState(node, request.incumbent);
   if (refusal) {
@@ -150,7 +192,10 @@ async function reregister(tx: Tx, ctx: EnrolmentContext, { request, nodeId }: { 
 /** Quarantines the node, once for each key that it offers. Throws host_key_changed for a pending node, which has no lease to protect. */
 async function refuseOtherHostKey(tx: Tx, ctx: EnrolmentContext, { request, node }: { request: Proved; node: Node }): Promise<void> {
   if (node.status === 'pending') {
-    throw new OrionError('host_key_changed', 'This machine enrolled with another host key, and waits for approval with that one. Ask an operator to retire it, then enrol anew.');
+    throw new OrionError(
+      'host_key_changed',
+      'This machine enrolled with another host key, and waits for approval with that one. Ask an operator to retire it, then enrol anew.',
+    );
   }
   if (node.status === 'quarantined' && node.offeredHostKey === request.hostKey) {
     return;
@@ -158,7 +203,12 @@ async function refuseOtherHostKey(tx: Tx, ctx: EnrolmentContext, { request, node
   if (request.challengedAt !== null) {
     await spendChallenge(tx, node.id, request.challengedAt);
   }
-  await quarantine(tx, ctx, { nodeId: node.id, reason: 'it came back with another host key', offeredHostKey: request.hostKey, actor: `node:${node.id}` });
+  await quarantine(tx, ctx, {
+    nodeId: node.id,
+    reason: 'it came back with another host key',
+    offeredHostKey: request.hostKey,
+    actor: `node:${node.id}`,
+  });
 }
 
 interface Upsert {
@@ -175,7 +225,14 @@ async function upsert(tx: Tx, ctx: EnrolmentContext, { request, status, before, 
   const enrolledFrom = await admitPending(tx, ctx, { before, status, from: request.from });
   const { hostname, address, sshPort, hostKey, facts, challengedAt } = request;
   const nodeId = await upsertNode(tx, {
-    hostname, address, sshPort, hostKey, facts, status, decided, enrolledFrom,
+    hostname,
+    address,
+    sshPort,
+    hostKey,
+    facts,
+    status,
+    decided,
+    enrolledFrom,
     ...placeableOf(decided, request),
     fingerprint: fingerprintOf(hostKey),
     credentialHash: agreed && sha256(agreed.credential),

@@ -28,29 +28,83 @@ async function find({ reach, tunnelled, directDue = false, ...ways }: Case): Pro
 }
 
 describe('the way to a node', () => {
-  const row = (given: Case, expected: { reach: Reach; outcome: Outcome; directFailed: boolean; asked: Reach[] }): [Case, typeof expected] => [given, expected];
+  const row = (
+    given: Case,
+    expected: { reach: Reach; outcome: Outcome; directFailed: boolean; asked: Reach[] },
+  ): [Case, typeof expected] => [given, expected];
 
   it.each([
     // The direct transport worked last.
-    row({ reach: 'direct', tunnelled: false, direct: 'ok', tunnel: 'failed' }, { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['direct'] }),
-    row({ reach: 'direct', tunnelled: true, direct: 'ok', tunnel: 'ok' }, { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['direct'] }),
-    row({ reach: 'direct', tunnelled: false, direct: 'failed', tunnel: 'ok' }, { reach: 'direct', outcome: 'failed', directFailed: false, asked: ['direct'] }),
-    row({ reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['direct', 'tunnel'] }),
-    row({ reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'failed' }, { reach: 'direct', outcome: 'failed', directFailed: false, asked: ['direct', 'tunnel'] }),
+    row(
+      { reach: 'direct', tunnelled: false, direct: 'ok', tunnel: 'failed' },
+      { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['direct'] },
+    ),
+    row(
+      { reach: 'direct', tunnelled: true, direct: 'ok', tunnel: 'ok' },
+      { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['direct'] },
+    ),
+    row(
+      { reach: 'direct', tunnelled: false, direct: 'failed', tunnel: 'ok' },
+      { reach: 'direct', outcome: 'failed', directFailed: false, asked: ['direct'] },
+    ),
+    row(
+      { reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'ok' },
+      { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['direct', 'tunnel'] },
+    ),
+    row(
+      { reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'failed' },
+      { reach: 'direct', outcome: 'failed', directFailed: false, asked: ['direct', 'tunnel'] },
+    ),
     // Another machine uses the node's address. The tunnel decides, if there is one.
-    row({ reach: 'direct', tunnelled: false, direct: 'host_key_changed', tunnel: 'ok' }, { reach: 'direct', outcome: 'host_key_changed', directFailed: false, asked: ['direct'] }),
-    row({ reach: 'direct', tunnelled: true, direct: 'host_key_changed', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['direct', 'tunnel'] }),
-    row({ reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'host_key_changed' }, { reach: 'tunnel', outcome: 'host_key_changed', directFailed: true, asked: ['direct', 'tunnel'] }),
+    row(
+      { reach: 'direct', tunnelled: false, direct: 'host_key_changed', tunnel: 'ok' },
+      { reach: 'direct', outcome: 'host_key_changed', directFailed: false, asked: ['direct'] },
+    ),
+    row(
+      { reach: 'direct', tunnelled: true, direct: 'host_key_changed', tunnel: 'ok' },
+      { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['direct', 'tunnel'] },
+    ),
+    row(
+      { reach: 'direct', tunnelled: true, direct: 'failed', tunnel: 'host_key_changed' },
+      { reach: 'tunnel', outcome: 'host_key_changed', directFailed: true, asked: ['direct', 'tunnel'] },
+    ),
     // The tunnel worked last.
-    row({ reach: 'tunnel', tunnelled: true, direct: 'ok', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: false, asked: ['tunnel'] }),
-    row({ reach: 'tunnel', tunnelled: true, directDue: true, direct: 'ok', tunnel: 'ok' }, { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['tunnel', 'direct'] }),
-    row({ reach: 'tunnel', tunnelled: true, directDue: true, direct: 'failed', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['tunnel', 'direct'] }),
-    row({ reach: 'tunnel', tunnelled: true, directDue: true, direct: 'host_key_changed', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['tunnel', 'direct'] }),
-    row({ reach: 'tunnel', tunnelled: true, directDue: true, direct: 'ok', tunnel: 'failed' }, { reach: 'tunnel', outcome: 'failed', directFailed: false, asked: ['tunnel'] }),
-    row({ reach: 'tunnel', tunnelled: false, direct: 'ok', tunnel: 'failed' }, { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['tunnel', 'direct'] }),
-    row({ reach: 'tunnel', tunnelled: false, direct: 'ok', tunnel: 'ok' }, { reach: 'tunnel', outcome: 'ok', directFailed: false, asked: ['tunnel', 'direct'] }),
-    row({ reach: 'tunnel', tunnelled: false, direct: 'failed', tunnel: 'failed' }, { reach: 'tunnel', outcome: 'failed', directFailed: true, asked: ['tunnel', 'direct'] }),
-    row({ reach: 'tunnel', tunnelled: false, direct: 'host_key_changed', tunnel: 'failed' }, { reach: 'tunnel', outcome: 'failed', directFailed: true, asked: ['tunnel', 'direct'] }),
+    row(
+      { reach: 'tunnel', tunnelled: true, direct: 'ok', tunnel: 'ok' },
+      { reach: 'tunnel', outcome: 'ok', directFailed: false, asked: ['tunnel'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: true, directDue: true, direct: 'ok', tunnel: 'ok' },
+      { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['tunnel', 'direct'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: true, directDue: true, direct: 'failed', tunnel: 'ok' },
+      { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['tunnel', 'direct'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: true, directDue: true, direct: 'host_key_changed', tunnel: 'ok' },
+      { reach: 'tunnel', outcome: 'ok', directFailed: true, asked: ['tunnel', 'direct'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: true, directDue: true, direct: 'ok', tunnel: 'failed' },
+      { reach: 'tunnel', outcome: 'failed', directFailed: false, asked: ['tunnel'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: false, direct: 'ok', tunnel: 'failed' },
+      { reach: 'direct', outcome: 'ok', directFailed: false, asked: ['tunnel', 'direct'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: false, direct: 'ok', tunnel: 'ok' },
+      { reach: 'tunnel', outcome: 'ok', directFailed: false, asked: ['tunnel', 'direct'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: false, direct: 'failed', tunnel: 'failed' },
+      { reach: 'tunnel', outcome: 'failed', directFailed: true, asked: ['tunnel', 'direct'] },
+    ),
+    row(
+      { reach: 'tunnel', tunnelled: false, direct: 'host_key_changed', tunnel: 'failed' },
+      { reach: 'tunnel', outcome: 'failed', directFailed: true, asked: ['tunnel', 'direct'] },
+    ),
   ])('%j', async (given, expected) => {
     expect(await find(given)).toMatchObject(expected);
   });

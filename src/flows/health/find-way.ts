@@ -28,14 +28,18 @@ async function directFirst({ tunnelled }: ClaimedProbe, probe: Probe): Promise<P
   }
   // A machine that died has just lost its tunnel too, so the probe does not wait for a new tunnel.
   const tunnel = await probe('tunnel', false);
-  return tunnel.outcome === 'failed' ? { ...direct, reach: 'direct', directFailed: false } : { ...tunnel, reach: 'tunnel', directFailed: true };
+  return tunnel.outcome === 'failed'
+    ? { ...direct, reach: 'direct', directFailed: false }
+    : { ...tunnel, reach: 'tunnel', directFailed: true };
 }
 
 async function tunnelFirst({ tunnelled, directDue }: ClaimedProbe, probe: Probe): Promise<ProbedWay> {
   if (tunnelled) {
     const tunnel = await probe('tunnel');
     const direct = tunnel.outcome === 'ok' && directDue ? await probe('direct') : undefined;
-    return direct?.outcome === 'ok' ? { ...direct, reach: 'direct', directFailed: false } : { ...tunnel, reach: 'tunnel', directFailed: direct !== undefined };
+    return direct?.outcome === 'ok'
+      ? { ...direct, reach: 'direct', directFailed: false }
+      : { ...tunnel, reach: 'tunnel', directFailed: direct !== undefined };
   }
   const [tunnel, direct] = await Promise.all([probe('tunnel'), probe('direct')]);
   return direct.outcome === 'ok' && tunnel.outcome === 'failed'

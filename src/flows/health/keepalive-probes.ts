@@ -53,7 +53,7 @@ interface Watched {
 
 export const shardsJob: SweepJob<KeepaliveProbes> = {
   name: 'shards',
-  description: 'claims this replica\'s share of the nodes, and decides to which of them it keeps connections',
+  description: "claims this replica's share of the nodes, and decides to which of them it keeps connections",
   period: ({ renewSeconds }) => renewSeconds,
   sweep: (probes) => probes.renewShards().then(() => 'done' as const),
 };
@@ -76,7 +76,8 @@ const BATCH = 500;
  */
 const HASTENED = 100;
 
-export const createKeepaliveProbes = (ctx: KeepaliveProbeContext, options: KeepaliveProbeOptions): KeepaliveProbes => new ShardKeeper(ctx, options);
+export const createKeepaliveProbes = (ctx: KeepaliveProbeContext, options: KeepaliveProbeOptions): KeepaliveProbes =>
+  new ShardKeeper(ctx, options);
 
 class ShardKeeper implements KeepaliveProbes {
   private readonly ownerId = newClaimToken();
@@ -210,7 +211,11 @@ class ShardKeeper implements KeepaliveProbes {
 
   private async completeAnswered(): Promise<void> {
     const { db, settings } = this.ctx;
-    const terms = { ownerId: this.ownerId, nextProbeSeconds: settings.health.intervalSeconds, deepCheckSeconds: this.options.deepCheckSeconds };
+    const terms = {
+      ownerId: this.ownerId,
+      nextProbeSeconds: settings.health.intervalSeconds,
+      deepCheckSeconds: this.options.deepCheckSeconds,
+    };
     // Answers that cannot be written now are dropped. They would be out of date by the time that the database is back.
     const answered = this.answered.splice(0).sort((a, b) => a.nodeId - b.nodeId);
     for (let at = 0; at < answered.length; at += BATCH) {

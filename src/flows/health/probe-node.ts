@@ -4,8 +4,18 @@ import { recordEvent } from '../../modules/audit';
 import { claimed, type QueueJob } from '../../modules/jobs';
 import { lockLease, resumePlacement, stopWaiting } from '../../modules/leases';
 import {
-  type ClaimedProbe, claimDueProbes, findOccupant, judgeProbe, lockProbedNode, lookAround, lookForReturns, type ProbedNode, PROBES,
-  completeAliveProbe, type Decision, writeDecision,
+  type ClaimedProbe,
+  claimDueProbes,
+  findOccupant,
+  judgeProbe,
+  lockProbedNode,
+  lookAround,
+  lookForReturns,
+  type ProbedNode,
+  PROBES,
+  completeAliveProbe,
+  type Decision,
+  writeDecision,
 } from '../../modules/nodes';
 import type { Prober } from '../../ssh';
 import type { FlowContext } from '../support/context';
@@ -42,7 +52,10 @@ export const probeNode = traced('probe-node', async (ctx: ProbeContext, claim: C
   ctx.metrics.probes.inc({ outcome: result.outcome });
   ctx.metrics.probeSeconds.observe(result.durationMs / 1000);
   ctx.metrics.probeLagSeconds.observe(Math.max(0, claim.lagSeconds));
-  if (result.outcome === 'ok' && (await completeAliveProbe(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))) {
+  if (
+    result.outcome === 'ok' &&
+    (await completeAliveProbe(ctx.db, claim, { ...result, nextProbeSeconds: ctx.settings.health.intervalSeconds }))
+  ) {
     return false;
   }
   const decision = await writeOutcome(ctx, claim, result);
@@ -70,7 +83,12 @@ async function writeOutcome(ctx: ProbeContext, claim: ClaimedProbe, result: Prob
       return undefined;
     }
     const decision = judgeProbe(node, result.outcome, { now: node.now, judgedSince: node.judgedSince, policy: ctx.settings.health });
-    await writeDecision(tx, claim.nodeId, { ...decision, reach: result.reach, directFailed: result.directFailed, reason: result.reason?.slice(0, 500) ?? null });
+    await writeDecision(tx, claim.nodeId, {
+      ...decision,
+      reach: result.reach,
+      directFailed: result.directFailed,
+      reason: result.reason?.slice(0, 500) ?? null,
+    });
     await follow(tx, ctx, { claim, node, decision, reason: result.reason });
     return decision;
   });

@@ -26,7 +26,10 @@ const CHANGES_PER_HOUR = 30;
 export async function followFacts(ctx: CloneContext, node: Node, report: SelfReport): Promise<boolean> {
   const { address, sshPort, mark } = report;
   const moves = address !== node.address || sshPort !== node.sshPort;
-  const isThere = !moves || node.status === 'pending' || (await ctx.findMark({ nodeId: node.id, address, port: sshPort, hostKey: node.hostKey, reach: node.reach }, mark)) === 'shown';
+  const isThere =
+    !moves ||
+    node.status === 'pending' ||
+    (await ctx.findMark({ nodeId: node.id, address, port: sshPort, hostKey: node.hostKey, reach: node.reach }, mark)) === 'shown';
   const where = isThere ? { address, sshPort } : { address: node.address, sshPort: node.sshPort };
   if (!(await transaction(ctx.db, (tx) => redescribe(tx, node.id, { ...report, ...where })))) {
     ctx.logger.warn('node changes too often', { nodeId: node.id, changesPerHour: CHANGES_PER_HOUR });
@@ -40,7 +43,9 @@ export async function followFacts(ctx: CloneContext, node: Node, report: SelfRep
 
 /** False: the node changed too often. */
 async function redescribe(
-  tx: Tx, nodeId: number, { hostname, address, sshPort, facts, labels, cpus, memoryMb }: Omit<SelfReport, 'mark'>,
+  tx: Tx,
+  nodeId: number,
+  { hostname, address, sshPort, facts, labels, cpus, memoryMb }: Omit<SelfReport, 'mark'>,
 ): Promise<boolean> {
   const node = await lockNode(tx, nodeId);
   if (!node || node.status === 'retired') {
@@ -48,7 +53,9 @@ async function redescribe(
   }
   const now = { hostname, address, sshPort, ...placeableOf(decisionsOf(node), { labels, cpus, memoryMb }) };
   const changed = Object.fromEntries(
-    Object.entries(now).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(node[name as keyof Node])).map(([name, value]) => [name, { before: node[name as keyof Node], after: value }]),
+    Object.entries(now)
+      .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(node[name as keyof Node]))
+      .map(([name, value]) => [name, { before: node[name as keyof Node], after: value }]),
   );
   const isChanged = Object.keys(changed).length > 0;
   if (isChanged && (await countEventsLately(tx, { type: 'node.changed', of: 'node', id: nodeId, seconds: 3600 })) >= CHANGES_PER_HOUR) {

@@ -27,7 +27,10 @@ const COUNT_AGAIN_MS = 30_000;
  * Creates a heartbeat schedule. It counts the fleet every 30 s in the background. Until the first count, the size of the fleet has no
  * effect.
  */
-export function createHeartbeatSchedule({ db, clock, logger, settings }: FlowContext, { intervalSeconds, idleSeconds, heartbeatsPerSecond }: ScheduleSettings): HeartbeatSchedule {
+export function createHeartbeatSchedule(
+  { db, clock, logger, settings }: FlowContext,
+  { intervalSeconds, idleSeconds, heartbeatsPerSecond }: ScheduleSettings,
+): HeartbeatSchedule {
   let fleetSeconds = 0;
   let countedAt = -Infinity;
   const count = async (): Promise<void> => {

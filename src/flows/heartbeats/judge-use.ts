@@ -71,7 +71,12 @@ function writeBand(ctx: FlowContext, use: NodeUse): Promise<boolean> {
   return transaction(ctx.db, async (tx) => {
     const isWritten = await setUseBand(tx, use, band);
     if (isWritten && (band === SHORT || use.before === SHORT)) {
-      await recordEvent(tx, { type: band === SHORT ? 'node.short' : 'node.roomy', actor: `node:${nodeId}`, nodeId, data: { reason: shortageOf({ ...use, before: band }) } });
+      await recordEvent(tx, {
+        type: band === SHORT ? 'node.short' : 'node.roomy',
+        actor: `node:${nodeId}`,
+        nodeId,
+        data: { reason: shortageOf({ ...use, before: band }) },
+      });
     }
     return isWritten;
   });

@@ -3,7 +3,15 @@ import { type Batcher, createBatcher, fulfilled } from '../../lib/batcher';
 import { withDeadline } from '../../lib/clock';
 import { OrionError } from '../../lib/errors';
 import { listAccountsOnNode } from '../../modules/leases';
-import { type Caller, findNode, type Heartbeat as Row, type Node, type NodeStatus, recordHeartbeats, type Vitals } from '../../modules/nodes';
+import {
+  type Caller,
+  findNode,
+  type Heartbeat as Row,
+  type Node,
+  type NodeStatus,
+  recordHeartbeats,
+  type Vitals,
+} from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { followFacts, type SelfReport } from './follow-facts';
 import type { HeartbeatSchedule } from './heartbeat-schedule';
@@ -64,7 +72,11 @@ export function createHeartbeatLog({ db, logger, metrics, uses }: LogDeps): Hear
         metrics.heartbeats.inc({ result: 'failed' }, rows.length);
         logger.error('heartbeats not written', { heartbeats: rows.length, error: cause });
         // Nothing is lost: each agent repeats its heartbeat after a random time.
-        throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', { retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(), cause, isLogged: true });
+        throw new OrionError('unavailable', 'Heartbeats cannot be taken now. Try again.', {
+          retryAfterSeconds: RETRY_WITHIN_SECONDS * Math.random(),
+          cause,
+          isLogged: true,
+        });
       });
       metrics.heartbeats.inc({ result: 'ok' }, rows.length);
       uses.note([...latest.values()].filter(({ vitals }) => isNews(vitals)).map(({ nodeId }) => nodeId));
@@ -83,8 +95,14 @@ const isNews = (vitals: Vitals): boolean => Object.values(vitals).some((value) =
  */
 export async function takeHeartbeat(ctx: HeartbeatContext, caller: Caller, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
   const { vitals, keptSeconds, self } = heartbeat;
-  const { selfAccepted, status, accounts } = isPlain(caller, heartbeat) ? { ...caller, selfAccepted: false } : await actOn(ctx, caller, heartbeat);
-  const { intervalSeconds, overdueSeconds } = ctx.schedule.next({ idle: status === 'alive' && accounts.length === 0, keptSeconds, news: isNews(vitals) });
+  const { selfAccepted, status, accounts } = isPlain(caller, heartbeat)
+    ? { ...caller, selfAccepted: false }
+    : await actOn(ctx, caller, heartbeat);
+  const { intervalSeconds, overdueSeconds } = ctx.schedule.next({
+    idle: status === 'alive' && accounts.length === 0,
+    keptSeconds,
+    news: isNews(vitals),
+  });
   await ctx.heartbeats.add({ nodeId: caller.nodeId, vitals, overdueSeconds });
   return { status, accounts, intervalSeconds, ...(self !== undefined && { selfAccepted }) };
 }
@@ -94,7 +112,11 @@ const isPlain = (caller: Caller, { hostKey, endsIn, self }: Heartbeat): boolean 
   self === undefined && (hostKey === null || hostKey === caller.hostKey) && !caller.accounts.some((account) => isAstray(account, endsIn));
 
 /** Handles what a heartbeat reports. Status and accounts are read again afterwards, because each step may change them. */
-async function actOn(ctx: HeartbeatContext, { nodeId, status }: Caller, { hostKey, endsIn, self }: Heartbeat): Promise<Pick<Caller, 'status' | 'accounts'> & { selfAccepted: boolean }> {
+async function actOn(
+  ctx: HeartbeatContext,
+  { nodeId, status }: Caller,
+  { hostKey, endsIn, self }: Heartbeat,
+): Promise<Pick<Caller, 'status' | 'accounts'> & { selfAccepted: boolean }> {
   const node = await findNode(ctx.db, nodeId);
   if (node) {
     await judgeHostKey(ctx, node, hostKey);
@@ -113,7 +135,14 @@ async function actOn(ctx: HeartbeatContext, { nodeId, status }: Caller, { hostKe
  * accept it.
  */
 async function judgeHostKey(ctx: FlowContext, node: Node, hostKey: string | null): Promise<void> {
-  if (hostKey !== null && hostKey !== node.hostKey && node.status !== 'pending' && (node.status !== 'quarantined' || node.offeredHostKey === null)) {
-    await transaction(ctx.db, (tx) => quarantine(tx, ctx, { nodeId: node.id, reason: 'it shows another host key', offeredHostKey: hostKey, actor: `node:${node.id}` }));
+  if (
+    hostKey !== null &&
+    hostKey !== node.hostKey &&
+    node.status !== 'pending' &&
+    (node.status !== 'quarantined' || node.offeredHostKey === null)
+  ) {
+    await transaction(ctx.db, (tx) =>
+      quarantine(tx, ctx, { nodeId: node.id, reason: 'it shows another host key', offeredHostKey: hostKey, actor: `node:${node.id}` }),
+    );
   }
 }

@@ -10,11 +10,19 @@ const TOLERANCE_SECONDS = 10;
 const AGAIN_SECONDS = 300;
 
 /** Whether the node would end this account at another time than its lease ends. */
-export const isAstray = ({ username, remainingSeconds }: { username: string; remainingSeconds: number }, endsIn: ReadonlyMap<string, number>): boolean =>
-  remainingSeconds > 0 && Math.abs((endsIn.get(username) ?? remainingSeconds) - remainingSeconds) > TOLERANCE_SECONDS;
+export const isAstray = (
+  { username, remainingSeconds }: { username: string; remainingSeconds: number },
+  endsIn: ReadonlyMap<string, number>,
+): boolean => remainingSeconds > 0 && Math.abs((endsIn.get(username) ?? remainingSeconds) - remainingSeconds) > TOLERANCE_SECONDS;
 
 const wasTried = (tx: Tx, { leaseId, jumpSeconds }: { leaseId: number; jumpSeconds: number }): Promise<boolean> =>
-  hasEventLately(tx, { type: 'node.clock_jumped', of: 'lease', id: leaseId, is: ({ seconds }) => Math.abs(Number(seconds) - jumpSeconds) <= TOLERANCE_SECONDS, seconds: AGAIN_SECONDS });
+  hasEventLately(tx, {
+    type: 'node.clock_jumped',
+    of: 'lease',
+    id: leaseId,
+    is: ({ seconds }) => Math.abs(Number(seconds) - jumpSeconds) <= TOLERANCE_SECONDS,
+    seconds: AGAIN_SECONDS,
+  });
 
 /**
  * Makes an account due after its node's clock was set. The times in sshd, in the shadow entry and in the agent's record are then wrong.
@@ -29,7 +37,14 @@ export async function refreshSetBack(ctx: FlowContext, account: Omit<LocalEnd, '
       return undefined;
     }
     await refreshPlacement(tx, found.leaseId);
-    await recordEvent(tx, { type: 'node.clock_jumped', actor: `node:${nodeId}`, nodeId, leaseId: found.leaseId, userId: found.userId, data: { seconds: found.jumpSeconds } });
+    await recordEvent(tx, {
+      type: 'node.clock_jumped',
+      actor: `node:${nodeId}`,
+      nodeId,
+      leaseId: found.leaseId,
+      userId: found.userId,
+      data: { seconds: found.jumpSeconds },
+    });
     return found;
   });
   if (jump) {

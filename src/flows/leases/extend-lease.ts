@@ -3,7 +3,16 @@ import { OrionError } from '../../lib/errors';
 import { traced } from '../../lib/trace';
 import { actorOf, findUser, type User } from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
-import { checkTerm, extendEnd, findExtension, findLease, isRunning, type Lease, lockOwnedLease, refreshPlacement } from '../../modules/leases';
+import {
+  checkTerm,
+  extendEnd,
+  findExtension,
+  findLease,
+  isRunning,
+  type Lease,
+  lockOwnedLease,
+  refreshPlacement,
+} from '../../modules/leases';
 import type { FlowContext } from '../support/context';
 import { failpoint } from '../support/failpoints';
 import { type LeaseView, viewLeases } from './view-lease';
@@ -60,11 +69,17 @@ async function extend(tx: Tx, { leaseId, by, seconds, idempotencyKey }: ExtendRe
 
 function refuseIfOver(lease: Lease): void {
   if (!isRunning(lease.state) || lease.remainingSeconds <= 0) {
-    throw new OrionError('lease_over', `The lease ended at ${lease.endsAt.toISOString()} or was released; it cannot be extended. Rent again.`);
+    throw new OrionError(
+      'lease_over',
+      `The lease ended at ${lease.endsAt.toISOString()} or was released; it cannot be extended. Rent again.`,
+    );
   }
 }
 
-async function repeats(tx: Tx, { leaseId, seconds, idempotencyKey }: { leaseId: number; seconds: number; idempotencyKey: string }): Promise<boolean> {
+async function repeats(
+  tx: Tx,
+  { leaseId, seconds, idempotencyKey }: { leaseId: number; seconds: number; idempotencyKey: string },
+): Promise<boolean> {
   const before = await findExtension(tx, leaseId, idempotencyKey);
   if (before !== undefined && Math.abs(before - seconds) > 0.001) {
     throw new OrionError('idempotency_key_reused', 'This Idempotency-Key stands for a different extension. Use a new key.');

@@ -88,13 +88,18 @@ const from = (address: string): Origin => ({ address, requestId: undefined, toke
 /** Returns where these leases are and which keys open them. A lease without keys has a disabled owner. Leases that are over are missing. */
 async function locate(db: Db, ids: number[]): Promise<Map<number, { at: Whereabouts; keys: string[] | undefined }>> {
   const leases = await listWhereabouts(db, ids);
-  const keys = await admittedKeys(db, leases.map(({ leaseId: id, userId, publicKeys }) => ({ id, userId, publicKeys })));
+  const keys = await admittedKeys(
+    db,
+    leases.map(({ leaseId: id, userId, publicKeys }) => ({ id, userId, publicKeys })),
+  );
   const nodes = new Map((await findNodes(db, [...new Set(leases.flatMap(({ nodeId }) => nodeId ?? []))])).map((node) => [node.id, node]));
   const saved = new Map((await listCheckpoints(db, ids)).map((checkpoint) => [checkpoint.leaseId, checkpoint.ageSeconds]));
-  return new Map(leases.map((lease) => {
-    const at = whereaboutsOf(lease, nodes.get(lease.nodeId ?? 0), saved.get(lease.leaseId) ?? null);
-    return [lease.leaseId, { at, keys: keys.get(lease.leaseId) }];
-  }));
+  return new Map(
+    leases.map((lease) => {
+      const at = whereaboutsOf(lease, nodes.get(lease.nodeId ?? 0), saved.get(lease.leaseId) ?? null);
+      return [lease.leaseId, { at, keys: keys.get(lease.leaseId) }];
+    }),
+  );
 }
 
 function whereaboutsOf(lease: LeaseWhereabouts, node: Node | undefined, homeAgeSeconds: number | null): Whereabouts {

@@ -37,7 +37,11 @@ export async function moveLease(tx: Tx, ctx: FlowContext, lease: Lease): Promise
     userId: lease.userId,
     data: { from_node: lease.occupiedNodeId, to_node: node.id, generation },
   });
-  const [placement = null] = await insertPlacements(tx, [{ leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid }], ctx.settings.claimSeconds);
+  const [placement = null] = await insertPlacements(
+    tx,
+    [{ leaseId: lease.id, nodeId: node.id, generation, uid: node.nextUid }],
+    ctx.settings.claimSeconds,
+  );
   failpoint('migrate.commit');
   return placement;
 }

@@ -36,12 +36,14 @@ interface Kind {
   prune: (tx: Tx, window: Window) => Promise<Pruned>;
 }
 
-const leasesThat = (state: OverState): Kind['prune'] => async (tx, window) => {
-  const { ids, next } = await lockOldLeases(tx, state, window);
-  await deleteCheckpoints(tx, ids);
-  await deleteLeases(tx, ids);
-  return { deleted: ids.length, next };
-};
+const leasesThat =
+  (state: OverState): Kind['prune'] =>
+  async (tx, window) => {
+    const { ids, next } = await lockOldLeases(tx, state, window);
+    await deleteCheckpoints(tx, ids);
+    await deleteLeases(tx, ids);
+    return { deleted: ids.length, next };
+  };
 
 /** Leases come first, because the events of a lease stay until the lease is gone. */
 const KINDS: readonly Kind[] = [

@@ -3,7 +3,15 @@ import { recordEvent } from '../../modules/audit';
 import { findFinalBackup, judgeFinalBackup, wantCheckpoint } from '../../modules/checkpoints';
 import type { QueueJob } from '../../modules/jobs';
 import {
-  type ClaimedPlacement, findCause, type Lease, lockDueMigration, markWaiting, MIGRATIONS, postponeMigration, reactivateLease, stopWaiting,
+  type ClaimedPlacement,
+  findCause,
+  type Lease,
+  lockDueMigration,
+  markWaiting,
+  MIGRATIONS,
+  postponeMigration,
+  reactivateLease,
+  stopWaiting,
 } from '../../modules/leases';
 import { inTrace } from '../../lib/trace';
 import { claimFreeNode, lockNode, LOST, type Node } from '../../modules/nodes';
@@ -18,7 +26,8 @@ import { isBusy } from '../support/when-free';
  * The outcome for the lease that has waited longest. `none`: no lease is due. `busy`: other transactions are claiming the free nodes, so
  * the caller tries again soon. `saving`: the final backup comes first.
  */
-export type MigrationStep = { outcome: 'none' | 'waiting' | 'not_needed' | 'breaker_open' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
+export type MigrationStep =
+  { outcome: 'none' | 'waiting' | 'not_needed' | 'breaker_open' | 'busy' | 'saving' } | { outcome: 'moved'; placement: ClaimedPlacement };
 
 /** Outcomes after which another lease may be due. */
 const GOES_ON: readonly MigrationStep['outcome'][] = ['moved', 'waiting', 'saving', 'not_needed'];
@@ -54,7 +63,9 @@ export async function migrateNextLease(ctx: WorkContext): Promise<MigrationStep>
     const outcome = await transaction(ctx.db, async (tx): Promise<MigrationStep> => {
       const lease = await lockDueMigration(tx);
       taken = lease;
-      return lease ? inTrace('migrate-leases', { causes: [await findCause(tx, lease.id)] }, () => step(tx, ctx, lease)) : { outcome: 'none' };
+      return lease
+        ? inTrace('migrate-leases', { causes: [await findCause(tx, lease.id)] }, () => step(tx, ctx, lease))
+        : { outcome: 'none' };
     });
     if (outcome.outcome === 'moved') {
       failpoint('migrate.moved');
@@ -86,14 +97,25 @@ async function step(tx: Tx, ctx: WorkContext, lease: Lease): Promise<MigrationSt
   }
   const placement = await moveLease(tx, ctx, lease);
   if (placement) {
-    ctx.logger.info('lease moved', { leaseId: lease.id, fromNode: lease.occupiedNodeId, toNode: placement.nodeId, generation: placement.generation });
+    ctx.logger.info('lease moved', {
+      leaseId: lease.id,
+      fromNode: lease.occupiedNodeId,
+      toNode: placement.nodeId,
+      generation: placement.generation,
+    });
     return { outcome: 'moved', placement };
   }
   const began = await markWaiting(tx, lease, ctx.settings.migrateIntervalSeconds);
   ctx.logger.warn('no node to move a lease to', { leaseId: lease.id, nodeId: lease.occupiedNodeId });
   if (began) {
     ctx.metrics.migrations.inc({ result: 'waiting' });
-    await recordEvent(tx, { type: 'lease.waiting', actor: ctx.actor, leaseId: lease.id, nodeId: lease.occupiedNodeId ?? undefined, userId: lease.userId });
+    await recordEvent(tx, {
+      type: 'lease.waiting',
+      actor: ctx.actor,
+      leaseId: lease.id,
+      nodeId: lease.occupiedNodeId ?? undefined,
+      userId: lease.userId,
+    });
   }
   return { outcome: 'waiting' };
 }

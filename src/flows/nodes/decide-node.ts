@@ -1,6 +1,15 @@
 import { actorOf } from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
-import { type Caps, checkOperatorLabels, type Labels, limitNode, type Node, setOperatorLabels, setSharedStorage, type SharedStoragePolicy } from '../../modules/nodes';
+import {
+  type Caps,
+  checkOperatorLabels,
+  type Labels,
+  limitNode,
+  type Node,
+  setOperatorLabels,
+  setSharedStorage,
+  type SharedStoragePolicy,
+} from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { type NodeOrder, operate } from './operate-node';
 

@@ -4,7 +4,19 @@ import { transaction } from '../../db/transaction';
 import { createLoop, type Loop } from '../../lib/loop';
 import { type Node, probeSoon } from '../../modules/nodes';
 import {
-  announceOwner, findOwnAddress, findTunnel, isTunnelAnswering, listTunnels, nextAnnouncement, type OlderTokens, recordTunnel, type Relay, removeTunnel, startRelay, sweepOwners, type TunnelHub,
+  announceOwner,
+  findOwnAddress,
+  findTunnel,
+  isTunnelAnswering,
+  listTunnels,
+  nextAnnouncement,
+  type OlderTokens,
+  recordTunnel,
+  type Relay,
+  removeTunnel,
+  startRelay,
+  sweepOwners,
+  type TunnelHub,
   withdrawOwner,
 } from '../../modules/tunnels';
 import type { FlowContext } from '../support/context';
@@ -41,7 +53,10 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
   const key = randomBytes(32).toString('base64url');
   const host = at.host ?? (await findOwnAddress(ctx.db));
   const relay: Relay = await startRelay({ owner: { id: ownerId, key }, hub, older, host, port: at.port }).catch((cause: unknown) => {
-    throw new Error(`the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`, { cause });
+    throw new Error(
+      `the relay of the tunnels cannot listen on ${host}: set ORION_RELAY_HOST to an address of this machine that the rest of the control plane reaches`,
+      { cause },
+    );
   });
   /** Tokens of the tunnels that this process has recorded in the database. */
   const recorded = new Set<string>();
@@ -71,7 +86,10 @@ export async function startTunnelKeeper(ctx: TunnelContext, at: { host: string |
       const token = hub.hold(node.id, stream, (ended) => {
         recorded.delete(ended);
         if (!stopping) {
-          removeTunnel(ctx.db, node.id, ended).then((last) => last && hint(node.id), (error: unknown) => ctx.logger.warn('a tunnel could not be forgotten', { nodeId: node.id, error }));
+          removeTunnel(ctx.db, node.id, ended).then(
+            (last) => last && hint(node.id),
+            (error: unknown) => ctx.logger.warn('a tunnel could not be forgotten', { nodeId: node.id, error }),
+          );
         }
       });
       await recordTunnel(ctx.db, node.id, { token, ownerId });
@@ -115,7 +133,9 @@ async function isTwin(ctx: TunnelContext, node: Node): Promise<boolean> {
 }
 
 async function quarantineTwins(ctx: TunnelContext, node: Node): Promise<void> {
-  await transaction(ctx.db, (tx) => quarantine(tx, ctx, { nodeId: node.id, reason: 'its credential is used from two places', actor: `node:${node.id}` }));
+  await transaction(ctx.db, (tx) =>
+    quarantine(tx, ctx, { nodeId: node.id, reason: 'its credential is used from two places', actor: `node:${node.id}` }),
+  );
   const before = await findTunnel(ctx.db, node.id);
   if (before) {
     // The owner of that tunnel closes it when it no longer finds its row.

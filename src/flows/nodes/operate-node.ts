@@ -5,7 +5,17 @@ import { fingerprintOf } from '../../lib/host-key';
 import { actorOf, type User } from '../../modules/accounts';
 import { recordEvent } from '../../modules/audit';
 import { markMigrating } from '../../modules/leases';
-import { acceptOfferedHostKey, approveNode, drainNode, findNode, lockNode, lockNodeByHostKey, type Node, retireNode, undrainNode } from '../../modules/nodes';
+import {
+  acceptOfferedHostKey,
+  approveNode,
+  drainNode,
+  findNode,
+  lockNode,
+  lockNodeByHostKey,
+  type Node,
+  retireNode,
+  undrainNode,
+} from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { abandonNode, quarantine } from './quarantine-node';
 import { isAnswering, replaceNode } from './replace-node';
@@ -73,7 +83,11 @@ async function letIn(tx: Tx, node: Node, order: Approval): Promise<void> {
     await acceptHostKey(tx, node, hostKey);
   }
   await approveNode(tx, node.id);
-  const data = { before: node.status, hostKeyFingerprint: fingerprintOf(hostKey), ...(order.replaces === null ? {} : { replaces: order.replaces }) };
+  const data = {
+    before: node.status,
+    hostKeyFingerprint: fingerprintOf(hostKey),
+    ...(order.replaces === null ? {} : { replaces: order.replaces }),
+  };
   await recordEvent(tx, { type: 'node.approved', actor: actorOf(order.by), nodeId: node.id, data });
 }
 

@@ -18,7 +18,11 @@ export interface Quarantine {
 /**
  * Takes a node out of service until an operator approves it. Its lease moves. Accounts that are still to be wiped there stay visible (I9).
  */
-export async function quarantine(tx: Tx, ctx: FlowContext, { nodeId, reason, offeredHostKey, leaveLease = false, actor = ctx.actor }: Quarantine): Promise<void> {
+export async function quarantine(
+  tx: Tx,
+  ctx: FlowContext,
+  { nodeId, reason, offeredHostKey, leaveLease = false, actor = ctx.actor }: Quarantine,
+): Promise<void> {
   const node = await findNode(tx, nodeId);
   if (!node || node.status === 'retired') {
     return;
@@ -46,7 +50,16 @@ export async function abandonNode(tx: Tx, node: Abandoned): Promise<void> {
     await recordEvent(tx, { type: 'lease.migrating', actor, leaseId, nodeId, data: { cause } });
   }
   const waiting = await listPlacementsToWipe(tx, node.id);
-  for (const leaseId of await endLeases(tx, waiting.map((placement) => placement.leaseId))) {
-    await recordEvent(tx, { type: 'lease.ended', actor: node.actor, leaseId, nodeId: node.id, data: { note: 'its node was lost before the wipe; the node is wiped before anybody may lease it' } });
+  for (const leaseId of await endLeases(
+    tx,
+    waiting.map((placement) => placement.leaseId),
+  )) {
+    await recordEvent(tx, {
+      type: 'lease.ended',
+      actor: node.actor,
+      leaseId,
+      nodeId: node.id,
+      data: { note: 'its node was lost before the wipe; the node is wiped before anybody may lease it' },
+    });
   }
 }

@@ -17,7 +17,12 @@ export interface Replacement {
 /** Whether the old node's machine answers with its pinned host key. Call it outside of every transaction. */
 export async function isAnswering(ctx: CloneContext, nodeId: number): Promise<boolean> {
   const node = await findNode(ctx.db, nodeId);
-  return node !== undefined && node.status !== 'pending' && node.status !== 'retired' && (await ctx.findMark(targetOf(node), null)) !== 'no_answer';
+  return (
+    node !== undefined &&
+    node.status !== 'pending' &&
+    node.status !== 'retired' &&
+    (await ctx.findMark(targetOf(node), null)) !== 'no_answer'
+  );
 }
 
 /**
@@ -43,9 +48,15 @@ export async function replaceNode(tx: Tx, { nodeId, by, successor }: Replacement
 function checkPair(node: Node, { successor, answers }: { successor: Node; answers: boolean }): void {
   const { id: nodeId } = node;
   if (node.address !== successor.address || node.sshPort !== successor.sshPort) {
-    throw new OrionError('state_conflict', `Node ${nodeId} is at ${node.address} port ${node.sshPort}, and node ${successor.id} at ${successor.address} port ${successor.sshPort}: they are not one machine. To retire it all the same: \`orion node retire ${nodeId}\`.`);
+    throw new OrionError(
+      'state_conflict',
+      `Node ${nodeId} is at ${node.address} port ${node.sshPort}, and node ${successor.id} at ${successor.address} port ${successor.sshPort}: they are not one machine. To retire it all the same: \`orion node retire ${nodeId}\`.`,
+    );
   }
   if (node.leaseId !== null && (answers || node.status === 'alive')) {
-    throw new OrionError('state_conflict', `Node ${nodeId} answers and has lease ${node.leaseId}. Move the lease first: \`orion node drain ${nodeId} --move\`.`);
+    throw new OrionError(
+      'state_conflict',
+      `Node ${nodeId} answers and has lease ${node.leaseId}. Move the lease first: \`orion node drain ${nodeId} --move\`.`,
+    );
   }
 }

@@ -64,7 +64,9 @@ export async function askIncumbent({ db, findMark }: CloneContext, { hostKey, kn
  */
 export async function refuseTakeover(tx: Tx, node: Node, incumbent: Incumbent | undefined): Promise<Refusal | null> {
   if (incumbent?.nodeId !== node.id || incumbent.registeredAt.getTime() !== node.registeredAt.getTime()) {
-    throw new OrionError('state_conflict', 'A machine with this host key registered at the same moment. Try again.', { retryAfterSeconds: 1 });
+    throw new OrionError('state_conflict', 'A machine with this host key registered at the same moment. Try again.', {
+      retryAfterSeconds: 1,
+    });
   }
   if (incumbent.answer === 'shown') {
     return null;
@@ -83,7 +85,11 @@ export const refuseCopiedState = ({ id }: Node, incumbent: Incumbent | undefined
 const EVENT_EVERY_SECONDS = 3600;
 
 /** Records a clone, once an hour for each address, and returns the error for it. */
-export async function noteClone(ctx: FlowContext, { hostname, address, from }: Registrant, { nodeId, copiedState, waitSeconds }: Refusal): Promise<OrionError> {
+export async function noteClone(
+  ctx: FlowContext,
+  { hostname, address, from }: Registrant,
+  { nodeId, copiedState, waitSeconds }: Refusal,
+): Promise<OrionError> {
   if (waitSeconds !== null) {
     const detail = `Node ${nodeId} has this host key, and its agent called a moment ago. If this is the same machine and its agent lost its state, the agent is let in once the old one counts as silent. ${IF_CLONE}`;
     return new OrionError('host_key_in_use', detail, { retryAfterSeconds: waitSeconds });
@@ -91,7 +97,13 @@ export async function noteClone(ctx: FlowContext, { hostname, address, from }: R
   const isNew = await transaction(ctx.db, async (tx) => {
     await lockNode(tx, nodeId);
     const data = { address, from, hostname, copied_state: copiedState };
-    const before = await hasEventLately(tx, { type: 'node.clone_refused', of: 'node', id: nodeId, is: (known) => known.address === address && known.from === from, seconds: EVENT_EVERY_SECONDS });
+    const before = await hasEventLately(tx, {
+      type: 'node.clone_refused',
+      of: 'node',
+      id: nodeId,
+      is: (known) => known.address === address && known.from === from,
+      seconds: EVENT_EVERY_SECONDS,
+    });
     if (!before) {
       await recordEvent(tx, { type: 'node.clone_refused', actor: ctx.actor, nodeId, data });
     }
@@ -100,7 +112,10 @@ export async function noteClone(ctx: FlowContext, { hostname, address, from }: R
   if (isNew) {
     ctx.logger.warn('clone refused', { nodeId, address, from, hostname, copiedState });
   }
-  return new OrionError('host_key_in_use', `This machine is a copy of node ${nodeId}, which is in use${copiedState ? ', and holds a copy of its credential' : ' and has the same SSH host key'}. ${IF_CLONE}`);
+  return new OrionError(
+    'host_key_in_use',
+    `This machine is a copy of node ${nodeId}, which is in use${copiedState ? ', and holds a copy of its credential' : ' and has the same SSH host key'}. ${IF_CLONE}`,
+  );
 }
 
 const IF_CLONE =

@@ -51,8 +51,11 @@ async function follow(tx: Tx, { before, after, actor }: { before: User; after: U
     await accessChanged(tx, after.id);
     await recordEvent(tx, { type: after.disabledAt === null ? 'user.enabled' : 'user.disabled', actor, userId: after.id });
   }
-  const changes = Object.entries({ role: [before.role, after.role], max_leases: [before.maxLeases, after.maxLeases], max_lease_hours: [before.maxLeaseHours, after.maxLeaseHours] })
-    .filter(([, [was, is]]) => was !== is);
+  const changes = Object.entries({
+    role: [before.role, after.role],
+    max_leases: [before.maxLeases, after.maxLeases],
+    max_lease_hours: [before.maxLeaseHours, after.maxLeaseHours],
+  }).filter(([, [was, is]]) => was !== is);
   if (changes.length > 0) {
     const data = Object.fromEntries(changes.map(([name, [from, to]]) => [name, { from, to }]));
     await recordEvent(tx, { type: 'user.changed', actor, userId: after.id, data });

@@ -25,7 +25,10 @@ const CODE_SECONDS = 3 * 86_400;
 const CODE_LENGTH = 24;
 
 /** Creates an account for somebody else, also where people cannot sign up. Throws username_taken. */
-export async function createUser(ctx: Pick<FlowContext, 'db'>, { by, password, ...account }: NewAccount): Promise<{ user: User; code: OneTimeCode | null }> {
+export async function createUser(
+  ctx: Pick<FlowContext, 'db'>,
+  { by, password, ...account }: NewAccount,
+): Promise<{ user: User; code: OneTimeCode | null }> {
   let code: OneTimeCode | null = null;
   const user = await signUp(ctx, {
     ...account,
@@ -52,7 +55,10 @@ export function resetPassword(ctx: Pick<FlowContext, 'db'>, { userId, by }: { us
     }
     refuseDeleted(user);
     if (user.disabledAt !== null) {
-      throw new OrionError('state_conflict', 'The account is disabled, and no code opens it. Enable it first: orion users set NAME --enable');
+      throw new OrionError(
+        'state_conflict',
+        'The account is disabled, and no code opens it. Enable it first: orion users set NAME --enable',
+      );
     }
     const code = await issueCode(tx, userId);
     await recordEvent(tx, { type: 'user.code_issued', actor: actorOf(by), userId, data: { expires_at: code.expiresAt.toISOString() } });

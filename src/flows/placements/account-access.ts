@@ -11,7 +11,10 @@ interface LeaseAccess {
 }
 
 /** Returns what opens the account of a lease on its node. */
-export function accountAccess({ keys, passwordHash }: LeaseAccess, { gatewayKey, gatewayOnly }: GatewaySettings): Pick<AccountSpec, 'publicKeys' | 'passwordHash'> {
+export function accountAccess(
+  { keys, passwordHash }: LeaseAccess,
+  { gatewayKey, gatewayOnly }: GatewaySettings,
+): Pick<AccountSpec, 'publicKeys' | 'passwordHash'> {
   if (keys === undefined) {
     return { publicKeys: [], passwordHash: null };
   }

@@ -3,9 +3,24 @@ import { messageOf } from '../../lib/errors';
 import type { PassResult } from '../../lib/loop';
 import { recordEvent } from '../../modules/audit';
 import {
-  type Archive, chainWith, CHECKPOINTS, type ClaimedCheckpoint, claimDueCheckpoints, type Home, type Homes, type Plan, planFull, planNext,
-  postponeCheckpoint, renewCheckpoint, selectForgotten,
-  completeCheckpoint, failCheckpoint, completeRemoval, StateMissingError, TooLargeError,
+  type Archive,
+  chainWith,
+  CHECKPOINTS,
+  type ClaimedCheckpoint,
+  claimDueCheckpoints,
+  type Home,
+  type Homes,
+  type Plan,
+  planFull,
+  planNext,
+  postponeCheckpoint,
+  renewCheckpoint,
+  selectForgotten,
+  completeCheckpoint,
+  failCheckpoint,
+  completeRemoval,
+  StateMissingError,
+  TooLargeError,
 } from '../../modules/checkpoints';
 import { claimed, type QueueJob, type SweepJob } from '../../modules/jobs';
 import { findLease, isRunning, type Lease } from '../../modules/leases';
@@ -84,7 +99,11 @@ async function saveHome(ctx: CheckpointContext, saving: Saving): Promise<void> {
   const startedAt = ctx.clock.monotonicMs();
   let archives: Archive[];
   try {
-    archives = await keepClaim(ctx, () => renewCheckpoint(ctx.db, claim, ctx.settings.claimSeconds), (signal) => archiveHome(ctx, saving, signal));
+    archives = await keepClaim(
+      ctx,
+      () => renewCheckpoint(ctx.db, claim, ctx.settings.claimSeconds),
+      (signal) => archiveHome(ctx, saving, signal),
+    );
   } catch (error) {
     const lost = error instanceof ClaimLostError;
     ctx.metrics.checkpoints.inc({ result: lost ? 'lost' : 'failed' });
@@ -112,7 +131,11 @@ async function saveHome(ctx: CheckpointContext, saving: Saving): Promise<void> {
 }
 
 /** Saves the changes, or the whole home if the changes cannot be had. Returns the chain of archives that a restore needs from then on. */
-async function archiveHome({ homes, checkpoints }: CheckpointContext, { claim, lease, home }: Saving, signal: AbortSignal): Promise<Archive[]> {
+async function archiveHome(
+  { homes, checkpoints }: CheckpointContext,
+  { claim, lease, home }: Saving,
+  signal: AbortSignal,
+): Promise<Archive[]> {
   const order = { leaseId: lease.id, generation: lease.generation, number: claim.number };
   // The store may have been emptied.
   const chain = (await homes.holds(lease.id, claim.archives)) ? claim.archives : [];
@@ -131,10 +154,21 @@ async function archiveHome({ homes, checkpoints }: CheckpointContext, { claim, l
 /** Limit of the backoff after failures, in intervals. A tenant who makes the own home backups fail must not delay those of others. */
 const MAX_BACKOFF = 8;
 
-async function recordFailure(tx: Tx, ctx: CheckpointContext, { claim, lease, nodeId, message }: Saving & { message: string }): Promise<void> {
+async function recordFailure(
+  tx: Tx,
+  ctx: CheckpointContext,
+  { claim, lease, nodeId, message }: Saving & { message: string },
+): Promise<void> {
   const seconds = ctx.checkpoints.intervalSeconds * Math.min(2 ** claim.failures, MAX_BACKOFF);
   if ((await failCheckpoint(tx, claim, { message, seconds })) && claim.failures === 0) {
-    await recordEvent(tx, { type: 'checkpoint.failed', actor: ctx.actor, leaseId: lease.id, nodeId, userId: lease.userId, data: { message: message.slice(0, 300) } });
+    await recordEvent(tx, {
+      type: 'checkpoint.failed',
+      actor: ctx.actor,
+      leaseId: lease.id,
+      nodeId,
+      userId: lease.userId,
+      data: { message: message.slice(0, 300) },
+    });
   }
 }
 

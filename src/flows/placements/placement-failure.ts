@@ -2,7 +2,14 @@ import type { Tx } from '../../db/transaction';
 import { backoffSeconds } from '../../lib/backoff';
 import { recordEvent } from '../../modules/audit';
 import {
-  type ClaimedPlacement, decideAfterFailure, type Lease, lockLease, markMigrating, parkPlacement, reclaimPlacement, failPlacement,
+  type ClaimedPlacement,
+  decideAfterFailure,
+  type Lease,
+  lockLease,
+  markMigrating,
+  parkPlacement,
+  reclaimPlacement,
+  failPlacement,
 } from '../../modules/leases';
 import { countProvisionFailure, findNode, LOST, suspectNode } from '../../modules/nodes';
 import type { ProvisioningFailure } from '../../modules/provisioning';
@@ -33,7 +40,14 @@ export async function recordFailure(tx: Tx, { ctx, placement, failure, message }
     return null;
   }
   const { nodeId, generation, leaseId } = placement;
-  await recordEvent(tx, { type: 'placement.failed', actor: ctx.actor, leaseId, nodeId, userId: lease.userId, data: { failure, message: message.slice(0, 300), generation } });
+  await recordEvent(tx, {
+    type: 'placement.failed',
+    actor: ctx.actor,
+    leaseId,
+    nodeId,
+    userId: lease.userId,
+    data: { failure, message: message.slice(0, 300), generation },
+  });
   if (placement.state === 'present') {
     // Only the update of the account failed, and the account is present. The probes decide whether the node is healthy.
     await suspectNode(tx, nodeId, message);
@@ -71,7 +85,11 @@ export async function leaveLostNode(tx: Tx, ctx: WorkContext, placement: Claimed
  * Moves a lease whose account could not be made to the next node. Null: no node was found. Then a new rent has failed, and an older lease
  * waits for a migration.
  */
-export async function moveOn(tx: Tx, ctx: WorkContext, { lease, generation }: { lease: Lease; generation: number }): Promise<ClaimedPlacement | null> {
+export async function moveOn(
+  tx: Tx,
+  ctx: WorkContext,
+  { lease, generation }: { lease: Lease; generation: number },
+): Promise<ClaimedPlacement | null> {
   const rentIsNew = lease.state === 'provisioning';
   const moved = rentIsNew && generation >= MAX_GENERATIONS_PER_RENT ? null : await moveLease(tx, ctx, lease);
   if (!moved && rentIsNew) {
@@ -82,7 +100,10 @@ export async function moveOn(tx: Tx, ctx: WorkContext, { lease, generation }: { 
   return moved;
 }
 
-async function blameNode(tx: Tx, { ctx, nodeId, failure, message }: { ctx: WorkContext; nodeId: number; failure: ProvisioningFailure; message: string }): Promise<void> {
+async function blameNode(
+  tx: Tx,
+  { ctx, nodeId, failure, message }: { ctx: WorkContext; nodeId: number; failure: ProvisioningFailure; message: string },
+): Promise<void> {
   if (failure === 'host_key_changed') {
     await quarantine(tx, ctx, { nodeId, reason: message, leaveLease: true });
     return;
@@ -91,6 +112,10 @@ async function blameNode(tx: Tx, { ctx, nodeId, failure, message }: { ctx: WorkC
     await suspectNode(tx, nodeId, message);
   }
   if ((await countProvisionFailure(tx, nodeId)) >= ctx.settings.maxProvisionFailures) {
-    await quarantine(tx, ctx, { nodeId, reason: `provisioning failed ${ctx.settings.maxProvisionFailures} times in a row: ${message}`, leaveLease: true });
+    await quarantine(tx, ctx, {
+      nodeId,
+      reason: `provisioning failed ${ctx.settings.maxProvisionFailures} times in a row: ${message}`,
+      leaveLease: true,
+    });
   }
 }

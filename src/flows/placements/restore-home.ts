@@ -29,7 +29,11 @@ const MAX_NODES = 3;
  * lease continues with what could be restored, and shows the error. A node that cannot be worked on fails like any provisioning
  * (ProvisioningError).
  */
-export async function restoreHome(ctx: WorkContext, { placement, target }: { placement: ClaimedPlacement; target: NodeTarget }, signal: AbortSignal): Promise<Restored | null> {
+export async function restoreHome(
+  ctx: WorkContext,
+  { placement, target }: { placement: ClaimedPlacement; target: NodeTarget },
+  signal: AbortSignal,
+): Promise<Restored | null> {
   // If the tenant has been in the home, the home is newer than any backup: the same node came back.
   if (!ctx.homes || placement.generation === 1 || !placement.untouched) {
     return null;
@@ -40,10 +44,18 @@ export async function restoreHome(ctx: WorkContext, { placement, target }: { pla
   }
   const error = await restore(ctx.homes, { placement, target, checkpoint }, signal);
   ctx.metrics.restores.inc({ result: error ? 'failed' : 'ok' });
-  return { checkpoint, fault: error && error.message, elsewhere: error !== null && (await mayFitElsewhere(ctx.homes, { placement, checkpoint, error }, signal)) };
+  return {
+    checkpoint,
+    fault: error && error.message,
+    elsewhere: error !== null && (await mayFitElsewhere(ctx.homes, { placement, checkpoint, error }, signal)),
+  };
 }
 
-async function mayFitElsewhere(homes: Homes, { placement, checkpoint: { archives }, error }: { placement: ClaimedPlacement; checkpoint: Checkpoint; error: RestoreError }, signal: AbortSignal): Promise<boolean> {
+async function mayFitElsewhere(
+  homes: Homes,
+  { placement, checkpoint: { archives }, error }: { placement: ClaimedPlacement; checkpoint: Checkpoint; error: RestoreError },
+  signal: AbortSignal,
+): Promise<boolean> {
   const tried = placement.generation - (archives.at(-1)?.generation ?? 0);
   return tried < MAX_NODES && !error.late && homes.areReadable({ leaseId: placement.leaseId, archives }, signal);
 }
@@ -63,7 +75,10 @@ async function restore(homes: Homes, { placement, target, checkpoint }: Restorin
       return null;
     } catch (error) {
       if (!(error instanceof RestoreError)) {
-        throw new ProvisioningError(error instanceof HostKeyChangedError ? 'host_key_changed' : 'unreachable', `the home could not be restored: ${messageOf(error)}`);
+        throw new ProvisioningError(
+          error instanceof HostKeyChangedError ? 'host_key_changed' : 'unreachable',
+          `the home could not be restored: ${messageOf(error)}`,
+        );
       }
       failed = failed && !failed.late ? failed : error;
     }
@@ -76,13 +91,26 @@ async function restore(homes: Homes, { placement, target, checkpoint }: Restorin
  * move, no other node is free (the lease then stays with what could be restored), or this process lost its claim. Throws NodesBusyError
  * (see when-free).
  */
-export async function takeHomeElsewhere(ctx: WorkContext, placement: ClaimedPlacement, restored: Restored | null): Promise<ClaimedPlacement | null> {
-  return restored?.elsewhere ? whenFree(ctx, () => transaction(ctx.db, (tx) => leaveUnfitNode(tx, ctx, { placement, fault: restored.fault ?? '' }))) : null;
+export async function takeHomeElsewhere(
+  ctx: WorkContext,
+  placement: ClaimedPlacement,
+  restored: Restored | null,
+): Promise<ClaimedPlacement | null> {
+  return restored?.elsewhere
+    ? whenFree(ctx, () => transaction(ctx.db, (tx) => leaveUnfitNode(tx, ctx, { placement, fault: restored.fault ?? '' })))
+    : null;
 }
 
-async function leaveUnfitNode(tx: Tx, ctx: WorkContext, { placement, fault }: { placement: ClaimedPlacement; fault: string }): Promise<ClaimedPlacement | null> {
+async function leaveUnfitNode(
+  tx: Tx,
+  ctx: WorkContext,
+  { placement, fault }: { placement: ClaimedPlacement; fault: string },
+): Promise<ClaimedPlacement | null> {
   const lease = await lockLease(tx, placement.leaseId);
-  const isOurs = lease?.generation === placement.generation && isRunning(lease.state) && (await renewPlacement(tx, placement, ctx.settings.claimSeconds));
+  const isOurs =
+    lease?.generation === placement.generation &&
+    isRunning(lease.state) &&
+    (await renewPlacement(tx, placement, ctx.settings.claimSeconds));
   const free = isOurs ? (await claimFreeNode(tx, lease.requirements)).found : 'none';
   if (free === 'busy') {
     throw new NodesBusyError();
@@ -112,7 +140,10 @@ export async function recordRestore(batch: Batch, ctx: WorkContext, { placement,
   if (!restored) {
     return;
   }
-  const { checkpoint: { archives, lastAt, ageSeconds }, fault } = restored;
+  const {
+    checkpoint: { archives, lastAt, ageSeconds },
+    fault,
+  } = restored;
   await Promise.all([
     fault !== null && tellCheckpointError(batch, lease.id, `not all of the home could be restored: ${fault}`),
     recordEvent(batch, {

@@ -6,7 +6,15 @@ import { findMoveCause, recordEvent } from '../../modules/audit';
 import { forgetFinalBackup } from '../../modules/checkpoints';
 import { claimed as allClaimed, type QueueJob } from '../../modules/jobs';
 import {
-  activateLease, type ClaimedPlacement, claimDuePlacements, findLease, isRunning, type Lease, markMigrating, PLACEMENTS, renewPlacement,
+  activateLease,
+  type ClaimedPlacement,
+  claimDuePlacements,
+  findLease,
+  isRunning,
+  type Lease,
+  markMigrating,
+  PLACEMENTS,
+  renewPlacement,
   completePlacement,
 } from '../../modules/leases';
 import { expectHeartbeat, findNode, lockNode, LOST, type ReachableNode, resetProvisionFailures, targetOf } from '../../modules/nodes';
@@ -94,9 +102,9 @@ async function attempt(ctx: WorkContext, placement: ClaimedPlacement, known?: Jo
 }
 
 /**
- * Returns the lowest uid that the node may accept, when it refused one. A fence that is ahead of the database is no failure: a late check of
- * logins wiped its account there, or the database was restored from a backup. A late order has lost its claim, so it gets no other uid; and
- * the node refuses every uid while an account of another lease is there.
+ * Returns the lowest uid that the node may accept, when it refused one. A fence that is ahead of the database is no failure: a late check
+ * of logins wiped its account there, or the database was restored from a backup. A late order has lost its claim, so it gets no other uid;
+ * and the node refuses every uid while an account of another lease is there.
  */
 function nextUidAfter(error: ProvisioningError): number | undefined {
   if (error instanceof StaleUidError) {
@@ -122,7 +130,10 @@ interface MadePlacement {
  * Completes a placement whose account was made. Returns the placement to work on next. Null: the account is present and its lease active,
  * or this process has lost its claim.
  */
-async function completeMade(ctx: WorkContext, { placement, job: { lease, node }, made, logger }: MadePlacement): Promise<ClaimedPlacement | null> {
+async function completeMade(
+  ctx: WorkContext,
+  { placement, job: { lease, node }, made, logger }: MadePlacement,
+): Promise<ClaimedPlacement | null> {
   failpoint('placement.made');
   const next = await takeHomeElsewhere(ctx, placement, made.restored);
   if (next) {
@@ -224,28 +235,32 @@ async function recordSuccess(tx: Transaction, { ctx, placement, lease, report, r
   if (!(await completePlacement(tx, placement, { appliedEndsAt: lease.endsAt, accessRule: accessRule(ctx.settings), report }))) {
     return false;
   }
-  const [migration, activated] = await tx.batch((batch) => Promise.all([
-    migrationOf(batch, lease),
-    // A refreshed account does not activate a lease that waits to leave its node.
-    placement.state === 'creating' && activateLease(batch, lease.id, placement.generation),
-    resetProvisionFailures(batch, placement.nodeId),
-  ]));
-  const [away] = await tx.batch((batch) => Promise.all([
-    activated ? reasonToLeave(batch, placement.nodeId) : null,
-    recordEvent(batch, {
-      type: activated ? 'lease.active' : 'placement.refreshed',
-      actor: ctx.actor,
-      leaseId: lease.id,
-      nodeId: placement.nodeId,
-      userId: lease.userId,
-      data: {
-        generation: placement.generation,
-        duration_ms: Math.round(report.durationMs),
-        migration_seconds: activated && migration ? migration.seconds : null,
-      },
-    }),
-    recordRestore(batch, ctx, { placement, lease, restored }),
-  ]));
+  const [migration, activated] = await tx.batch((batch) =>
+    Promise.all([
+      migrationOf(batch, lease),
+      // A refreshed account does not activate a lease that waits to leave its node.
+      placement.state === 'creating' && activateLease(batch, lease.id, placement.generation),
+      resetProvisionFailures(batch, placement.nodeId),
+    ]),
+  );
+  const [away] = await tx.batch((batch) =>
+    Promise.all([
+      activated ? reasonToLeave(batch, placement.nodeId) : null,
+      recordEvent(batch, {
+        type: activated ? 'lease.active' : 'placement.refreshed',
+        actor: ctx.actor,
+        leaseId: lease.id,
+        nodeId: placement.nodeId,
+        userId: lease.userId,
+        data: {
+          generation: placement.generation,
+          duration_ms: Math.round(report.durationMs),
+          migration_seconds: activated && migration ? migration.seconds : null,
+        },
+      }),
+      recordRestore(batch, ctx, { placement, lease, restored }),
+    ]),
+  );
   if (away !== null && (await markMigrating(tx, lease.id))) {
     await forgetFinalBackup(tx, lease.id);
     const { id: leaseId, userId } = lease;

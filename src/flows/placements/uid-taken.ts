@@ -29,12 +29,22 @@ export async function handleUidTaken(tx: Tx, { ctx, placement, why, nextFree }: 
   }
   const mayTryAgain = (placement.refusedUids ?? 0) + 1 < MAX_REFUSED_UIDS;
   const next = mayTryAgain ? await takeUid(tx, { nodeId, fleet: ctx.settings.uids, least: Math.max(nextFree, uid + 1) }) : null;
-  const renumbered = next === null ? undefined : await renumberPlacement(tx, placement, { uid: next, claimSeconds: ctx.settings.claimSeconds });
-  const held = renumbered ?? (next === null && (await failPlacement(tx, placement, { message: why, retrySeconds: ctx.settings.migrateIntervalSeconds })));
+  const renumbered =
+    next === null ? undefined : await renumberPlacement(tx, placement, { uid: next, claimSeconds: ctx.settings.claimSeconds });
+  const held =
+    renumbered ??
+    (next === null && (await failPlacement(tx, placement, { message: why, retrySeconds: ctx.settings.migrateIntervalSeconds })));
   if (!held) {
     return null;
   }
-  await recordEvent(tx, { type: 'uid.taken', actor: ctx.actor, leaseId, nodeId, userId: lease.userId, data: { uid, why: why.slice(0, 300), next, generation } });
+  await recordEvent(tx, {
+    type: 'uid.taken',
+    actor: ctx.actor,
+    leaseId,
+    nodeId,
+    userId: lease.userId,
+    data: { uid, why: why.slice(0, 300), next, generation },
+  });
   if (renumbered) {
     return renumbered;
   }

@@ -7,10 +7,28 @@ import { recordEvent } from '../../modules/audit';
 import { claimed, type QueueJob } from '../../modules/jobs';
 import { endLeases, listPlacementsToWipe, type Placement, markPlacementsWiped } from '../../modules/leases';
 import {
-  type ClaimedWipe, claimDueWipes, parseNotExamined, reasonAgainst, renewWipe, completeWipe, failWipe, endUnfinishedWipe,
-  type Storage, suspectNode, targetOf, WIPES,
+  type ClaimedWipe,
+  claimDueWipes,
+  parseNotExamined,
+  reasonAgainst,
+  renewWipe,
+  completeWipe,
+  failWipe,
+  endUnfinishedWipe,
+  type Storage,
+  suspectNode,
+  targetOf,
+  WIPES,
 } from '../../modules/nodes';
-import { type AccountToWipe, type Fitness, NewerAccountError, type PlayReport, ProvisioningError, UnfinishedWipeError, type VerifyReport } from '../../modules/provisioning';
+import {
+  type AccountToWipe,
+  type Fitness,
+  NewerAccountError,
+  type PlayReport,
+  ProvisioningError,
+  UnfinishedWipeError,
+  type VerifyReport,
+} from '../../modules/provisioning';
 import type { WorkContext } from '../support/context';
 import { ClaimLostError, keepClaim } from '../support/keep-claim';
 import { quarantine } from '../nodes/quarantine-node';
@@ -64,7 +82,10 @@ export const wipeNode = traced('wipe-node', async (ctx: WorkContext, claim: Clai
     failpoint('wipe.done');
     ctx.metrics.wipes.inc({ result: completed ? 'ok' : 'lost' });
     ctx.metrics.wipeSeconds.observe((ctx.clock.monotonicMs() - startedAt) / 1000);
-    logger.info(completed ? 'node wiped' : 'wipe taken by another', { accounts: placements.length, durationMs: ctx.clock.monotonicMs() - startedAt });
+    logger.info(completed ? 'node wiped' : 'wipe taken by another', {
+      accounts: placements.length,
+      durationMs: ctx.clock.monotonicMs() - startedAt,
+    });
   } catch (error) {
     if (error instanceof ClaimLostError) {
       ctx.metrics.wipes.inc({ result: 'lost' });
@@ -88,7 +109,10 @@ export const wipeNode = traced('wipe-node', async (ctx: WorkContext, claim: Clai
   }
 });
 
-async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { claim: ClaimedWipe; placements: Placement[]; signal: AbortSignal }): Promise<WipeReport> {
+async function wipeAndVerify(
+  ctx: WorkContext,
+  { claim, placements, signal }: { claim: ClaimedWipe; placements: Placement[]; signal: AbortSignal },
+): Promise<WipeReport> {
   const target = targetOf(claim.node);
   const accounts = placements.map(({ username, uid, presentAt }) => ({ username, uid, ...(presentAt === null ? { unsure: true } : {}) }));
   const wipe = await wipeAll(ctx, { claim, accounts, signal });
@@ -106,7 +130,10 @@ async function wipeAndVerify(ctx: WorkContext, { claim, placements, signal }: { 
 const fenceOf = ({ details: { fence } }: PlayReport): number => (typeof fence === 'number' ? fence : 0);
 
 /** Checks whether a tenant could log in, with the uid that the next account would get. */
-function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { claim: ClaimedWipe; wipe: PlayReport; signal: AbortSignal }): Promise<Fitness> {
+function lookAtFitness(
+  { provisioner }: WorkContext,
+  { claim, wipe, signal }: { claim: ClaimedWipe; wipe: PlayReport; signal: AbortSignal },
+): Promise<Fitness> {
   const { login_rules: rules } = wipe.details;
   if (typeof rules !== 'string') {
     return Promise.resolve({ checks: [], fence: undefined });
@@ -122,7 +149,10 @@ function lookAtFitness({ provisioner }: WorkContext, { claim, wipe, signal }: { 
  * claim is lost, and the next tenant has the node. Or the node has accounts that the database does not know (of another fleet, or from
  * after a backup that was restored). If the claim still holds, it is the second case, and all accounts on the node are wiped.
  */
-async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, accounts, signal }: { claim: ClaimedWipe; accounts: AccountToWipe[]; signal: AbortSignal }): Promise<PlayReport> {
+async function wipeAll(
+  { db, provisioner, settings }: WorkContext,
+  { claim, accounts, signal }: { claim: ClaimedWipe; accounts: AccountToWipe[]; signal: AbortSignal },
+): Promise<PlayReport> {
   const target = targetOf(claim.node);
   try {
     return await provisioner.wipe(target, accounts, { newestUid: claim.newestUid, signal });
@@ -137,7 +167,10 @@ async function wipeAll({ db, provisioner, settings }: WorkContext, { claim, acco
   }
 }
 
-async function recordSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport }): Promise<boolean> {
+async function recordSuccess(
+  tx: Tx,
+  { ctx, claim, placements, report }: { ctx: WorkContext; claim: ClaimedWipe; placements: Placement[]; report: WipeReport },
+): Promise<boolean> {
   const { wipe, verify, fitness } = report;
   const storage = storageOf(report);
   const failing = fitness.checks.find(({ result }) => result === 'fail');
@@ -152,12 +185,19 @@ async function recordSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: 
   if (withheld === undefined) {
     return false;
   }
-  await markPlacementsWiped(tx, placements.map(({ id }) => id), { wipe, verify });
+  await markPlacementsWiped(
+    tx,
+    placements.map(({ id }) => id),
+    { wipe, verify },
+  );
   await recordOutcome(tx, { ctx, claim, report, withheld, accounts: placements.length });
   for (const { leaseId, generation } of placements) {
     await recordEvent(tx, { type: 'placement.wiped', actor: ctx.actor, leaseId, nodeId: claim.node.id, data: { generation } });
   }
-  for (const leaseId of await endLeases(tx, placements.map((placement) => placement.leaseId))) {
+  for (const leaseId of await endLeases(
+    tx,
+    placements.map((placement) => placement.leaseId),
+  )) {
     await recordEvent(tx, { type: 'lease.ended', actor: ctx.actor, leaseId, nodeId: claim.node.id });
   }
   failpoint('wipe.commit');
@@ -167,7 +207,10 @@ async function recordSuccess(tx: Tx, { ctx, claim, placements, report }: { ctx: 
 /** Combines the storage that the wipe and the verification did not examine. A finding of either of them counts. */
 function storageOf({ wipe, verify }: WipeReport): Storage {
   const { home_storage: home, not_examined: lines } = wipe.details;
-  return { homeType: typeof home === 'string' ? home : null, notExamined: parseNotExamined([...(Array.isArray(lines) ? (lines as unknown[]) : []), ...verify.notExamined]) };
+  return {
+    homeType: typeof home === 'string' ? home : null,
+    notExamined: parseNotExamined([...(Array.isArray(lines) ? (lines as unknown[]) : []), ...verify.notExamined]),
+  };
 }
 
 interface Outcome {
@@ -199,7 +242,12 @@ async function recordFailure(tx: Tx, { ctx, claim, error }: { ctx: WorkContext; 
     return;
   }
   const findings = error instanceof NotCleanError ? error.findings.slice(0, 20) : [];
-  await recordEvent(tx, { type: 'node.wipe_failed', actor: ctx.actor, nodeId: claim.node.id, data: { failures, message: message.slice(0, 300), findings } });
+  await recordEvent(tx, {
+    type: 'node.wipe_failed',
+    actor: ctx.actor,
+    nodeId: claim.node.id,
+    data: { failures, message: message.slice(0, 300), findings },
+  });
   const failure = error instanceof ProvisioningError ? error.failure : 'failed';
   if (failure === 'host_key_changed' || failures >= ctx.settings.maxWipeFailures) {
     await quarantine(tx, ctx, { nodeId: claim.node.id, reason: `it could not be wiped (${failures} attempts): ${message}` });

@@ -19,8 +19,8 @@ export interface Standing {
 }
 
 /**
- * The decision on one request: an error, a rent of before, the `granted`th rent of this batch, a repetition of that rent, or `short`: too few
- * nodes are free.
+ * The decision on one request: an error, a rent of before, the `granted`th rent of this batch, a repetition of that rent, or `short`: too
+ * few nodes are free.
  */
 export type Decision = { error: unknown } | { known: Reservation } | { granted: number } | { repeats: number } | 'short';
 
@@ -34,7 +34,8 @@ export type Take = (wish: Wish) => Promise<ClaimedNode[] | null>;
 
 export const nameOfKey = ({ userId, idempotencyKey }: { userId: number; idempotencyKey: string }): string => `${userId} ${idempotencyKey}`;
 
-const nameOf = ({ user, idempotencyKey }: SecretRequest): string | undefined => (idempotencyKey === null ? undefined : nameOfKey({ userId: user.id, idempotencyKey }));
+const nameOf = ({ user, idempotencyKey }: SecretRequest): string | undefined =>
+  idempotencyKey === null ? undefined : nameOfKey({ userId: user.id, idempotencyKey });
 
 /**
  * The nodes that the requests may get as far as is known before any node is locked: none beyond a quota, none for a user whose row another
@@ -44,7 +45,11 @@ export function wishesOf(requests: SecretRequest[], { users, running, rents }: S
   const used = new Map(running);
   const seen = new Set(rents.keys());
   return requests.flatMap((request) => {
-    const { user: { id }, count, requirements } = request;
+    const {
+      user: { id },
+      count,
+      requirements,
+    } = request;
     const name = nameOf(request);
     const holds = (used.get(id) ?? 0) + count;
     if (holds > (users.get(id)?.maxLeases ?? 0) || (name !== undefined && seen.has(name))) {
@@ -67,7 +72,11 @@ function orGiveUp(error: unknown): Decision {
 }
 
 /** Decides on the requests in order. Each request gets what it would get alone, after the requests before it. */
-export async function decideBatch(requests: SecretRequest[], standing: Standing, take: Take): Promise<{ decisions: Decision[]; granted: Granted[] }> {
+export async function decideBatch(
+  requests: SecretRequest[],
+  standing: Standing,
+  take: Take,
+): Promise<{ decisions: Decision[]; granted: Granted[] }> {
   const running = new Map(standing.running);
   const granted: Granted[] = [];
   const grantedByName = new Map<string, number>();

@@ -1,7 +1,15 @@
 import type { Batch, Tx } from '../../db/transaction';
 import type { Clock } from '../../lib/clock';
 import { zip } from '../../lib/zip';
-import { type ClaimedNode, fitOf, type FreeNodesSearch, lockReliableNodes, type Position, type Requirements, withFlapped } from '../../modules/nodes';
+import {
+  type ClaimedNode,
+  fitOf,
+  type FreeNodesSearch,
+  lockReliableNodes,
+  type Position,
+  type Requirements,
+  withFlapped,
+} from '../../modules/nodes';
 import type { Take, Wish } from './decide-batch';
 
 export interface Pools {
@@ -21,7 +29,9 @@ interface Sweep {
 const SWEEP_MS = 1_000;
 /** A sweep lasts at least this many times as long as its first search, so that first searches take a twentieth of the time, … */
 const BEGINNINGS = 20;
-/** … and at most this long. Until it ends, no batch sees nodes freed behind its position, and a first search may be slow for other reasons. */
+/**
+ * … and at most this long. Until it ends, no batch sees nodes freed behind its position, and a first search may be slow for other reasons.
+ */
 const MAX_SWEEP_MS = 60_000;
 
 /** A search for one set of requirements. */
@@ -34,9 +44,9 @@ interface Search extends FreeNodesSearch {
 }
 
 /**
- * Locked free nodes, by requirements. For about a second, each batch continues at the position where the last one stopped. The reason: claimed
- * nodes leave dead entries at the start of the index, which MariaDB keeps while any transaction has an old read view, and every claim would
- * read all of them. A request that is alone in its batch searches from the start, and so gets the best node.
+ * Locked free nodes, by requirements. For about a second, each batch continues at the position where the last one stopped. The reason:
+ * claimed nodes leave dead entries at the start of the index, which MariaDB keeps while any transaction has an old read view, and every
+ * claim would read all of them. A request that is alone in its batch searches from the start, and so gets the best node.
  */
 export function createPools(clock: Clock): Pools {
   const sweeps = new Map<string, Sweep>();
@@ -45,7 +55,9 @@ export function createPools(clock: Clock): Pools {
     const sweep = isSweep ? sweeps.get(nameOf(wanted)) : undefined;
     return { wanted, limit, after: sweep?.after ?? null, startedAtMs: clock.monotonicMs(), isSweep, sweep };
   };
-  /** Completes the nodes that the first statement of a search found. A sweep that found too few starts again at the beginning of the index. */
+  /**
+   * Completes the nodes that the first statement of a search found. A sweep that found too few starts again at the beginning of the index.
+   */
   const finish = async (tx: Tx, search: Search, found: ClaimedNode[]): Promise<ClaimedNode[]> => {
     if (search.sweep && found.length < search.limit) {
       const anew = { ...search, after: null, startedAtMs: clock.monotonicMs(), sweep: undefined };
@@ -57,7 +69,10 @@ export function createPools(clock: Clock): Pools {
       search.sweep.after = placeOf(last);
     } else if (last && search.isSweep) {
       const now = clock.monotonicMs();
-      sweeps.set(nameOf(search.wanted), { after: placeOf(last), endsAtMs: now + Math.min(MAX_SWEEP_MS, Math.max(SWEEP_MS, BEGINNINGS * (now - search.startedAtMs))) });
+      sweeps.set(nameOf(search.wanted), {
+        after: placeOf(last),
+        endsAtMs: now + Math.min(MAX_SWEEP_MS, Math.max(SWEEP_MS, BEGINNINGS * (now - search.startedAtMs))),
+      });
     }
     return nodes;
   };
@@ -96,7 +111,9 @@ function handOut(pools: Map<string, Pool>, pour: (wish: Wish) => Promise<Pool>):
   const taken = new Set<number>();
   return async (wish) => {
     const pool = pools.get(nameOf(wish.requirements)) ?? NO_POOL;
-    const nodes = pick(pool, wish.count, taken) ?? (pool.isAll ? null : pick(await pour({ ...wish, count: wish.count + lockedSoFar() }), wish.count, taken));
+    const nodes =
+      pick(pool, wish.count, taken) ??
+      (pool.isAll ? null : pick(await pour({ ...wish, count: wish.count + lockedSoFar() }), wish.count, taken));
     nodes?.forEach(({ id }) => taken.add(id));
     return nodes;
   };
@@ -140,4 +157,5 @@ export function sumUp(wishes: Wish[]): Map<string, Wish> {
   return sums;
 }
 
-export const nameOf = ({ cpus, memoryMb, labels }: Requirements): string => JSON.stringify([cpus, memoryMb, Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
+export const nameOf = ({ cpus, memoryMb, labels }: Requirements): string =>
+  JSON.stringify([cpus, memoryMb, Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);

@@ -5,7 +5,15 @@ import { zip } from '../../lib/zip';
 import { actorOf, noteReservations } from '../../modules/accounts';
 import { type NewEvent, recordEvents } from '../../modules/audit';
 import { insertCheckpoints } from '../../modules/checkpoints';
-import { type ClaimedPlacement, insertLeases, insertPlacements, insertRents, type Lease, type NewLease, type NewPlacement } from '../../modules/leases';
+import {
+  type ClaimedPlacement,
+  insertLeases,
+  insertPlacements,
+  insertRents,
+  type Lease,
+  type NewLease,
+  type NewPlacement,
+} from '../../modules/leases';
 import { type ClaimedNode, occupyNodes } from '../../modules/nodes';
 import type { FlowContext } from '../support/context';
 import { hashOf, type Reservation, type Reserved, type SecretRequest } from './rent-request';
@@ -53,12 +61,13 @@ export async function leaseNodes(tx: Transaction, ctx: FlowContext, { granted, i
 async function writeOne(tx: Transaction, ctx: FlowContext, { granted, isLast = false }: ToLease): Promise<Written> {
   const pairs = pairsOf(granted, [LAST_INSERT_ID]);
   const [rentIds, leases, , placements] = await tx.batch(
-    (batch) => Promise.all([
-      writeRents(batch, granted),
-      insertLeases(batch, pairs.map(toLease)),
-      keepInsertId(batch, 'lease'),
-      writePlacements(batch, ctx, zip(pairs, [keptId('lease')])),
-    ]),
+    (batch) =>
+      Promise.all([
+        writeRents(batch, granted),
+        insertLeases(batch, pairs.map(toLease)),
+        keepInsertId(batch, 'lease'),
+        writePlacements(batch, ctx, zip(pairs, [keptId('lease')])),
+      ]),
     { commit: isLast },
   );
   return { rentIds, leases, placements };
@@ -69,7 +78,16 @@ async function writeMany(tx: Transaction, ctx: FlowContext, granted: Granted[]):
   const rentIds = await tx.batch((batch) => writeRents(batch, granted));
   const pairs = pairsOf(granted, rentIds);
   const leases = await insertLeases(tx, pairs.map(toLease));
-  const placements = await tx.batch((batch) => writePlacements(batch, ctx, zip(pairs, leases.map(({ id }) => id))));
+  const placements = await tx.batch((batch) =>
+    writePlacements(
+      batch,
+      ctx,
+      zip(
+        pairs,
+        leases.map(({ id }) => id),
+      ),
+    ),
+  );
   return { rentIds, leases, placements };
 }
 
@@ -77,17 +95,40 @@ const pairsOf = (granted: Granted[], rentIds: Id[]): Pair[] =>
   zip(granted, rentIds).flatMap(([{ request, nodes }, rentId]) => nodes.map((node) => ({ request, node, rentId })));
 
 async function writeRents(batch: Batch, granted: Granted[]): Promise<number[]> {
-  const rents = granted.map(({ request }) => ({ userId: request.user.id, idempotencyKey: request.idempotencyKey, requestHash: hashOf(request) }));
+  const rents = granted.map(({ request }) => ({
+    userId: request.user.id,
+    idempotencyKey: request.idempotencyKey,
+    requestHash: hashOf(request),
+  }));
   const [ids] = await Promise.all([insertRents(batch, rents), noteReservations(batch, [...new Set(rents.map(({ userId }) => userId))])]);
   return ids;
 }
 
-async function writePlacements(batch: Batch, { settings: { checkpoints, claimSeconds } }: FlowContext, leased: [Pair, Id][]): Promise<ClaimedPlacement[]> {
+async function writePlacements(
+  batch: Batch,
+  { settings: { checkpoints, claimSeconds } }: FlowContext,
+  leased: [Pair, Id][],
+): Promise<ClaimedPlacement[]> {
   const [placements] = await Promise.all([
-    insertPlacements(batch, leased.map(([pair, leaseId]) => toPlacement(pair, leaseId)), claimSeconds),
-    occupyNodes(batch, leased.map(([{ node }]) => node.id)),
-    recordEvents(batch, leased.map(([{ request, node }, leaseId]) => toEvent(request, { leaseId, nodeId: node.id }))),
-    checkpoints && insertCheckpoints(batch, leased.map(([{ request }, leaseId]) => ({ leaseId, enabled: request.checkpoint })), checkpoints.intervalSeconds),
+    insertPlacements(
+      batch,
+      leased.map(([pair, leaseId]) => toPlacement(pair, leaseId)),
+      claimSeconds,
+    ),
+    occupyNodes(
+      batch,
+      leased.map(([{ node }]) => node.id),
+    ),
+    recordEvents(
+      batch,
+      leased.map(([{ request, node }, leaseId]) => toEvent(request, { leaseId, nodeId: node.id })),
+    ),
+    checkpoints &&
+      insertCheckpoints(
+        batch,
+        leased.map(([{ request }, leaseId]) => ({ leaseId, enabled: request.checkpoint })),
+        checkpoints.intervalSeconds,
+      ),
   ]);
   return placements;
 }
@@ -102,8 +143,13 @@ const toLease = ({ request, node, rentId }: Pair): NewLease => ({
   passwordHash: request.passwordHash,
 });
 
-const toPlacement = ({ request: { origin }, node }: Pair, leaseId: Id): NewPlacement =>
-  ({ leaseId, nodeId: node.id, generation: 1, uid: node.nextUid, cause: causeOf(origin) });
+const toPlacement = ({ request: { origin }, node }: Pair, leaseId: Id): NewPlacement => ({
+  leaseId,
+  nodeId: node.id,
+  generation: 1,
+  uid: node.nextUid,
+  cause: causeOf(origin),
+});
 
 const toEvent = ({ user, requestedBy, durationSeconds, origin }: SecretRequest, where: { leaseId: Id; nodeId: number }): NewEvent => ({
   type: 'lease.requested',

@@ -19,31 +19,38 @@ export interface RentOutcome {
 }
 
 /**
- * Rents `count` nodes, all or nothing: commits lease, node and placement first, then makes the accounts present, then answers. Were this process
- * to die in between, a scheduler finishes; the client repeats with its key and gets the same leases.
+ * Rents `count` nodes, all or nothing: commits lease, node and placement first, then makes the accounts present, then answers. Were this
+ * process to die in between, a scheduler finishes; the client repeats with its key and gets the same leases.
  *
  * Throws no_node_free (with Retry-After), quota_exceeded, duration_too_long, idempotency_key_reused, provisioning_failed.
  */
-export const rentNodes = traced('rent-nodes', async (ctx: WorkContext & { reserve: Reserve }, request: RentRequest): Promise<RentOutcome> => {
-  failpoint('rent.begin');
-  const secret = request.withPassword ? await generateAccountPassword() : null;
-  const reservation = await ctx.reserve({ ...request, passwordHash: secret?.hash ?? null });
-  failpoint('rent.reserved');
-  const work = Promise.all(reservation.reserved.map(({ placement, lease, node }) => runPlacement(ctx, placement, { lease, node })));
-  work.catch((error: unknown) => ctx.logger.error('a rent was left to the schedulers', { rentId: reservation.rentId, error }));
-  const waits = ctx.settings.rentWaitSeconds > 0 || reservation.replayed;
-  const leases = waits ? await waitForAccounts(ctx, reservation.rentId, work) : viewCommitted(ctx, request, reservation.reserved);
-  failpoint('rent.answering');
-  if (leases.some(({ lease }) => lease.state === 'failed')) {
-    throw new OrionError('provisioning_failed', 'No account could be made on the nodes that were free, and nothing was leased. Try again with a new Idempotency-Key.', { retryAfterSeconds: 10 });
-  }
-  return {
-    leases,
-    password: reservation.replayed ? null : (secret?.password ?? null),
-    replayed: reservation.replayed,
-    complete: leases.every(({ lease }) => lease.state !== 'provisioning'),
-  };
-});
+export const rentNodes = traced(
+  'rent-nodes',
+  async (ctx: WorkContext & { reserve: Reserve }, request: RentRequest): Promise<RentOutcome> => {
+    failpoint('rent.begin');
+    const secret = request.withPassword ? await generateAccountPassword() : null;
+    const reservation = await ctx.reserve({ ...request, passwordHash: secret?.hash ?? null });
+    failpoint('rent.reserved');
+    const work = Promise.all(reservation.reserved.map(({ placement, lease, node }) => runPlacement(ctx, placement, { lease, node })));
+    work.catch((error: unknown) => ctx.logger.error('a rent was left to the schedulers', { rentId: reservation.rentId, error }));
+    const waits = ctx.settings.rentWaitSeconds > 0 || reservation.replayed;
+    const leases = waits ? await waitForAccounts(ctx, reservation.rentId, work) : viewCommitted(ctx, request, reservation.reserved);
+    failpoint('rent.answering');
+    if (leases.some(({ lease }) => lease.state === 'failed')) {
+      throw new OrionError(
+        'provisioning_failed',
+        'No account could be made on the nodes that were free, and nothing was leased. Try again with a new Idempotency-Key.',
+        { retryAfterSeconds: 10 },
+      );
+    }
+    return {
+      leases,
+      password: reservation.replayed ? null : (secret?.password ?? null),
+      replayed: reservation.replayed,
+      complete: leases.every(({ lease }) => lease.state !== 'provisioning'),
+    };
+  },
+);
 
 /** As it was committed, for a caller who waits for nothing more: what he is told need not be read again. */
 function viewCommitted({ settings }: WorkContext, { checkpoint: enabled }: RentRequest, reserved: Reserved[]): LeaseView[] {

@@ -66,14 +66,29 @@ export function replay(request: RentRequest, known: Rent): Reservation {
 /** What a repetition has to ask for again. Pure. */
 export function hashOf({ durationSeconds, count, requirements, keyInRequest, withPassword, checkpoint }: RentRequest): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([durationSeconds, count, requirements.cpus, requirements.memoryMb, labels, keyInRequest, withPassword, ...(checkpoint ? [] : [checkpoint])]));
+  return sha256(
+    JSON.stringify([
+      durationSeconds,
+      count,
+      requirements.cpus,
+      requirements.memoryMb,
+      labels,
+      keyInRequest,
+      withPassword,
+      ...(checkpoint ? [] : [checkpoint]),
+    ]),
+  );
 }
 
 /** @param running leases that the user holds already */
 export function checkQuota({ maxLeases }: User, running: number, count: number): void {
   if (running + count > maxLeases) {
-    throw new OrionError('quota_exceeded', `This account may hold ${maxLeases} leases at a time and holds ${running}. Release one, or ask an operator for a higher limit.`, {
-      details: { max_leases: maxLeases, running },
-    });
+    throw new OrionError(
+      'quota_exceeded',
+      `This account may hold ${maxLeases} leases at a time and holds ${running}. Release one, or ask an operator for a higher limit.`,
+      {
+        details: { max_leases: maxLeases, running },
+      },
+    );
   }
 }

@@ -30,8 +30,11 @@ class NothingFreeError extends Error {}
 /** The batch failed before its COMMIT, so the database has nothing of it. Each of its requests is tried again in a batch of its own. */
 class BatchFailedError extends Error {}
 
-/** Whether another attempt may succeed. Of two concurrent requests with one key, the second finds the rent of the first when it tries again. */
-const looksAgain = (error: unknown): boolean => isBusy(error) || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
+/**
+ * Whether another attempt may succeed. Of two concurrent requests with one key, the second finds the rent of the first when it tries again.
+ */
+const looksAgain = (error: unknown): boolean =>
+  isBusy(error) || isDuplicate(error, 'rents_idempotency') || isDuplicate(error, 'leases_occupied_node');
 
 /**
  * Group commit. Requests of this process that arrive while two transactions run share the next one (docs/adr/0018-grouped-claims.md).
@@ -91,8 +94,9 @@ interface RentBatch {
 }
 
 /**
- * Reserves for a batch. If the connection is lost during COMMIT, the outcome is unknown: every request fails with `unavailable`, and clients
- * repeat with their idempotency keys. If the server refuses COMMIT, nothing was done. After a COMMIT that succeeded no request is tried again.
+ * Reserves for a batch. If the connection is lost during COMMIT, the outcome is unknown: every request fails with `unavailable`, and
+ * clients repeat with their idempotency keys. If the server refuses COMMIT, nothing was done. After a COMMIT that succeeded no request is
+ * tried again.
  */
 async function runBatch(ctx: FlowContext, rents: RentBatch): Promise<PromiseSettledResult<Reservation>[]> {
   let last: Transaction | undefined;
@@ -107,9 +111,15 @@ async function runBatch(ctx: FlowContext, rents: RentBatch): Promise<PromiseSett
   }
 }
 
-async function reserveAll(tx: Transaction, ctx: FlowContext, { pools, requests: asked, waits = false }: RentBatch): Promise<PromiseSettledResult<Reservation>[]> {
+async function reserveAll(
+  tx: Transaction,
+  ctx: FlowContext,
+  { pools, requests: asked, waits = false }: RentBatch,
+): Promise<PromiseSettledResult<Reservation>[]> {
   const [standing, take] = await readAndLock(tx, { pools, requests: asked, waits });
-  const requests = await tx.batch((batch) => Promise.all(asked.map((request) => withKeysOfNow(batch, request, standing.users.get(request.user.id)))));
+  const requests = await tx.batch((batch) =>
+    Promise.all(asked.map((request) => withKeysOfNow(batch, request, standing.users.get(request.user.id)))),
+  );
   const { decisions, granted } = await decideBatch(requests, standing, take);
   const short = requests.filter((_, at) => decisions[at] === 'short');
   const reservations = granted.length > 0 ? await leaseNodes(tx, ctx, { granted, isLast: short.length === 0 }) : [];
@@ -135,8 +145,17 @@ async function readAndLock(tx: Transaction, { pools, requests, waits }: Required
 async function readStanding(batch: Batch, requests: SecretRequest[], waits: boolean): Promise<Standing> {
   const ids = [...new Set(requests.map(({ user }) => user.id))];
   const keys = requests.flatMap(({ user, idempotencyKey }) => (idempotencyKey === null ? [] : [{ userId: user.id, idempotencyKey }]));
-  const [users, rents, running] = await Promise.all([lockUsers(batch, ids, { waits }), findRentsByKeys(batch, keys), countRunningLeases(batch, ids)]);
-  return { users: new Map(users.map((user) => [user.id, user])), rents: new Map(rents.map((rent) => [nameOfKey(rent), rent])), running, missing: waits ? 'gone' : 'busy' };
+  const [users, rents, running] = await Promise.all([
+    lockUsers(batch, ids, { waits }),
+    findRentsByKeys(batch, keys),
+    countRunningLeases(batch, ids),
+  ]);
+  return {
+    users: new Map(users.map((user) => [user.id, user])),
+    rents: new Map(rents.map((rent) => [nameOfKey(rent), rent])),
+    running,
+    missing: waits ? 'gone' : 'busy',
+  };
 }
 
 /** Returns, for requests that got too few nodes, whether enough nodes exist that other transactions are claiming at this moment. */

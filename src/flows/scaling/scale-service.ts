@@ -5,7 +5,15 @@ import type { Logger } from '../../lib/logger';
 import { recordEvent } from '../../modules/audit';
 import { holdsLeadership, type LeadershipClaim, type SweepJob } from '../../modules/jobs';
 import {
-  beginScaling, type Decision, decideScale, endChange, type Sampler, type ScaleDriver, type ScaledService, type ScalePolicy, type ScaleState,
+  beginScaling,
+  type Decision,
+  decideScale,
+  endChange,
+  type Sampler,
+  type ScaleDriver,
+  type ScaledService,
+  type ScalePolicy,
+  type ScaleState,
 } from '../../modules/scaling';
 import { findQueueLag, type Metrics } from '../../modules/telemetry';
 import { failpoint } from '../support/failpoints';
@@ -58,7 +66,10 @@ export const scaleJob = (service: ScaledService): SweepJob<ScaleJobContext> => (
   },
 });
 
-export function watchService(ctx: Pick<ScaleContext, 'clock'>, options: Pick<ScaledTarget, 'service' | 'policy' | 'sampler'>): ScaledTarget {
+export function watchService(
+  ctx: Pick<ScaleContext, 'clock'>,
+  options: Pick<ScaledTarget, 'service' | 'policy' | 'sampler'>,
+): ScaledTarget {
   return { ...options, state: beginScaling(ctx.clock.monotonicMs()), told: '' };
 }
 
@@ -100,7 +111,11 @@ async function schedulersLag(db: Knex): Promise<number> {
   return Math.max(probes, placements);
 }
 
-function tell({ logger, metrics, lead }: ScaleContext, target: ScaledTarget, { decision, actual }: { decision: Decision; actual: number }): void {
+function tell(
+  { logger, metrics, lead }: ScaleContext,
+  target: ScaledTarget,
+  { decision, actual }: { decision: Decision; actual: number },
+): void {
   const { service } = target;
   metrics.scaleActual.set({ service }, actual);
   metrics.scaleDesired.set({ service }, decision.wanted);
@@ -122,7 +137,11 @@ const STUCK = new Set(['no_replica', 'paused', 'foreign']);
 
 const rounded = (value: number | null): number | null => (value === null ? null : Math.round(value * 10) / 10);
 
-async function change(ctx: ScaleContext & { lead: LeadershipClaim }, target: ScaledTarget, { from, decision }: { from: number; decision: Decision }): Promise<void> {
+async function change(
+  ctx: ScaleContext & { lead: LeadershipClaim },
+  target: ScaledTarget,
+  { from, decision }: { from: number; decision: Decision },
+): Promise<void> {
   const { service } = target;
   const { to, reason, utilisationPercent } = decision;
   failpoint('scale.begin');
@@ -130,7 +149,11 @@ async function change(ctx: ScaleContext & { lead: LeadershipClaim }, target: Sca
     if (!(await holdsLeadership(tx, ctx.lead))) {
       return false;
     }
-    await recordEvent(tx, { type: 'service.scaled', actor: 'autoscaler', data: { service, from, to, reason, utilisation_percent: rounded(utilisationPercent) } });
+    await recordEvent(tx, {
+      type: 'service.scaled',
+      actor: 'autoscaler',
+      data: { service, from, to, reason, utilisation_percent: rounded(utilisationPercent) },
+    });
     failpoint('scale.commit');
     return true;
   });

@@ -20,10 +20,12 @@ function aClock(): { clock: Clock; goOn: (seconds: number) => Promise<void>; wai
   };
   const goOn = async (seconds: number): Promise<void> => {
     now += seconds * 1000;
-    [...timers].filter(({ at }) => at <= now).forEach((timer) => {
-      timers.delete(timer);
-      timer.act();
-    });
+    [...timers]
+      .filter(({ at }) => at <= now)
+      .forEach((timer) => {
+        timers.delete(timer);
+        timer.act();
+      });
     await new Promise((resolve) => setImmediate(resolve));
   };
   return { clock, goOn, waiting: () => timers.size };

@@ -40,7 +40,10 @@ export const leadJob: SweepJob<{ lead: LeaderElection; metrics: Metrics }> = {
  * Creates a candidate. The claim lasts two thirds of the limit and is renewed four times within the limit. After a failure of the leader,
  * another process leads within the limit.
  */
-export function createLeaderElection({ db, clock, logger }: ElectionDeps, { name, limitSeconds }: { name: string; limitSeconds: number }): LeaderElection {
+export function createLeaderElection(
+  { db, clock, logger }: ElectionDeps,
+  { name, limitSeconds }: { name: string; limitSeconds: number },
+): LeaderElection {
   const claim = { name, token: newClaimToken() };
   const lastsSeconds = (limitSeconds * 2) / 3;
   let untilMs = -Infinity;

@@ -12,7 +12,11 @@ const PAUSE_MS = 25;
  * Runs `work`, a whole transaction, again for about a second while `again` returns that its failure may be temporary. Then it throws the
  * last failure unchanged.
  */
-export async function whenFree<T>(ctx: Pick<FlowContext, 'clock'>, work: () => Promise<T>, again: (error: unknown) => boolean = isBusy): Promise<T> {
+export async function whenFree<T>(
+  ctx: Pick<FlowContext, 'clock'>,
+  work: () => Promise<T>,
+  again: (error: unknown) => boolean = isBusy,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();

@@ -19,7 +19,13 @@ export function addPeopleRoutes(routes: RouteMaker, { ctx, reads, settings }: Pi
   routes.on(calls.createUser).answer(async ({ body, by }) => {
     const { maxLeases, maxLeaseHours } = settings;
     const limits = { maxLeases: body.max_leases ?? maxLeases, maxLeaseHours: body.max_lease_hours ?? maxLeaseHours };
-    const { user, code } = await createUser(ctx, { username: body.username, password: body.password, role: body.role ?? 'user', ...limits, by: by.user });
+    const { user, code } = await createUser(ctx, {
+      username: body.username,
+      password: body.password,
+      role: body.role ?? 'user',
+      ...limits,
+      by: by.user,
+    });
     return { status: 201, body: { user: presentUser(user), one_time_code: code && presentCode(code) }, headers: NO_STORE };
   });
   routes.on(calls.showUser).answer(async ({ params }) => ({ status: 200, body: presentUser(await findNamedUser(reads, params.id)) }));

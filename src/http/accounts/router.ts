@@ -17,7 +17,10 @@ export function addAccountRoutes(routes: RouteMaker, deps: ApiDeps): void {
   const { ctx, settings, limits } = deps;
   routes.on(calls.signUp, ...limits.signup).answer(async ({ body }) => {
     if (settings.signup === 'closed') {
-      throw new OrionError('forbidden', 'Accounts are made by an operator here (`orion users create`). Ask one, and set your password with: orion passwd --code');
+      throw new OrionError(
+        'forbidden',
+        'Accounts are made by an operator here (`orion users create`). Ask one, and set your password with: orion passwd --code',
+      );
     }
     const { maxLeases, maxLeaseHours } = settings;
     return { status: 201, body: { user: presentUser(await signUp(ctx, { ...body, role: 'user', maxLeases, maxLeaseHours })) } };
@@ -78,7 +81,10 @@ function addKeyRoutes(routes: RouteMaker, { ctx, reads }: Pick<ApiDeps, 'ctx' | 
     status: 200,
     body: { items: (await listUserKeys(reads, user.id)).map(presentKey) },
   }));
-  routes.on(calls.addKey).answer(async ({ body, by: { user } }) => ({ status: 201, body: presentKey(await addKey(ctx, user, { name: body.name ?? '', publicKey: body.public_key })) }));
+  routes.on(calls.addKey).answer(async ({ body, by: { user } }) => ({
+    status: 201,
+    body: presentKey(await addKey(ctx, user, { name: body.name ?? '', publicKey: body.public_key })),
+  }));
   routes.on(calls.removeKey).answer(async ({ params, by: { user } }) => {
     await removeKey(ctx, user, params.id);
     return { status: 204 };

@@ -11,7 +11,9 @@ export function addAuditRoutes(routes: RouteMaker, { reads }: Pick<ApiDeps, 'rea
   addSealedLogRoutes(routes, { reads });
   routes.on(calls.listEvents).answer(async ({ query: { type, actor, user, node, lease, from, to, cursor, limit } }) => {
     const events = await listEvents(reads, {
-      type, actor, limit,
+      type,
+      actor,
+      limit,
       userId: user === undefined ? undefined : (await findNamedUser(reads, user)).id,
       nodeId: node,
       leaseId: lease,

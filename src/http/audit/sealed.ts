@@ -40,7 +40,12 @@ async function requireHead(db: Knex): Promise<StoredHead> {
 
 const base64 = (bytes: Buffer): string => bytes.toString('base64');
 
-const presentHead = ({ size, root, at, note, publicKey }: StoredHead): contract.AuditHead =>
-  ({ size, root: base64(root), at: at.toISOString(), note, key: verifierKeyOf(publicKey) });
+const presentHead = ({ size, root, at, note, publicKey }: StoredHead): contract.AuditHead => ({
+  size,
+  root: base64(root),
+  at: at.toISOString(),
+  note,
+  key: verifierKeyOf(publicKey),
+});
 
 const presentEntry = ({ seq, salt, leaf, event }: Entry): contract.AuditEntry => ({ seq, salt: base64(salt), leaf: base64(leaf), event });

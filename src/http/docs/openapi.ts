@@ -3,8 +3,17 @@ import { OpenApiGeneratorV31, OpenAPIRegistry } from '@asteasolutions/zod-to-ope
 /** Creates the registry in which routes are documented. */
 export function createRegistry(): OpenAPIRegistry {
   const registry = new OpenAPIRegistry();
-  registry.registerComponent('securitySchemes', 'accessToken', { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From POST /api/login' });
-  registry.registerComponent('securitySchemes', 'nodeCredential', { type: 'http', scheme: 'bearer', description: 'From POST /api/workers/register' });
+  registry.registerComponent('securitySchemes', 'accessToken', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'From POST /api/login',
+  });
+  registry.registerComponent('securitySchemes', 'nodeCredential', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'From POST /api/workers/register',
+  });
   return registry;
 }
 

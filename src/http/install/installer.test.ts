@@ -25,7 +25,9 @@ describe('the installer', () => {
     const sha256 = createHash('sha256').update('the agent').digest('hex');
     const script = render('https://orion.example', 'F'.repeat(43));
     expect([...downloads]).toEqual([['orion-agent.js', { path: join(root, 'dist', 'orion-agent.js'), sha256 }]]);
-    expect(script).toContain(`\nURL='https://orion.example'\nSCRIPT_SHA256='${sha256}'\nX64_SHA256=''\nARM64_SHA256=''\nCONTROL='${'F'.repeat(43)}'\n`);
+    expect(script).toContain(
+      `\nURL='https://orion.example'\nSCRIPT_SHA256='${sha256}'\nX64_SHA256=''\nARM64_SHA256=''\nCONTROL='${'F'.repeat(43)}'\n`,
+    );
     expect(script).toContain('curl -fsSL https://orion.example/install.sh | sudo');
     expect(script).not.toMatch(/@[A-Z_0-9]+@/);
   });
@@ -33,7 +35,10 @@ describe('the installer', () => {
   it('names the self-contained agents that were built', async () => {
     writeFileSync(join(root, 'dist', 'orion-agent-linux-arm64.gz.sha256'), `${'a'.repeat(64)}  orion-agent-linux-arm64.gz\n`);
     const { downloads, render } = await readInstaller(root);
-    expect(downloads.get('orion-agent-linux-arm64.gz')).toEqual({ path: join(root, 'dist', 'orion-agent-linux-arm64.gz'), sha256: 'a'.repeat(64) });
+    expect(downloads.get('orion-agent-linux-arm64.gz')).toEqual({
+      path: join(root, 'dist', 'orion-agent-linux-arm64.gz'),
+      sha256: 'a'.repeat(64),
+    });
     expect(render('https://orion.example', 'F'.repeat(43))).toContain(`\nX64_SHA256=''\nARM64_SHA256='${'a'.repeat(64)}'\n`);
   });
 

@@ -32,7 +32,9 @@ export const packedName = (arch: string): string => `orion-agent-linux-${arch}.g
 export async function readInstaller(root: string): Promise<Installer> {
   const dist = (name: string): string => join(root, 'dist', name);
   const [agent, template] = await Promise.all([readFile(dist('orion-agent.js')), readFile(join(root, 'installer', 'install.sh'), 'utf8')]);
-  const downloads = new Map([['orion-agent.js', { path: dist('orion-agent.js'), sha256: createHash('sha256').update(agent).digest('hex') }]]);
+  const downloads = new Map([
+    ['orion-agent.js', { path: dist('orion-agent.js'), sha256: createHash('sha256').update(agent).digest('hex') }],
+  ]);
   for (const name of ARCHITECTURES.map(packedName)) {
     const [sha256] = (await readFile(dist(`${name}.sha256`), 'utf8').catch(() => '')).split(' ', 1);
     if (sha256) {
@@ -44,5 +46,8 @@ export async function readInstaller(root: string): Promise<Installer> {
     .replaceAll('@AGENT_SHA256@', sum('orion-agent.js'))
     .replaceAll('@AGENT_X64_SHA256@', sum(packedName('x64')))
     .replaceAll('@AGENT_ARM64_SHA256@', sum(packedName('arm64')));
-  return { downloads, render: (url, controlFingerprint) => script.replaceAll('@ORION_URL@', url).replaceAll('@CONTROL_FINGERPRINT@', controlFingerprint) };
+  return {
+    downloads,
+    render: (url, controlFingerprint) => script.replaceAll('@ORION_URL@', url).replaceAll('@CONTROL_FINGERPRINT@', controlFingerprint),
+  };
 }

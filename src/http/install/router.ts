@@ -28,19 +28,30 @@ export function createInstallRouter(publicUrl: string | undefined, controlKey: s
   router.get('/install.sh', async (req, res) => {
     const script = (await read()).render(publicUrl ?? urlOf(req), controlFingerprint(controlKey));
     // A script made from the headers of one request must not be cached for other clients, because it runs as root.
-    res.set('Cache-Control', publicUrl === undefined ? 'no-store' : 'public, no-cache').type('text/x-shellscript').send(script);
+    res
+      .set('Cache-Control', publicUrl === undefined ? 'no-store' : 'public, no-cache')
+      .type('text/x-shellscript')
+      .send(script);
   });
   for (const name of ['orion-agent.js', ...ARCHITECTURES.map(packedName)]) {
     router.get(`/${name}`, async (_req, res) => {
       const { path, sha256 } = await find(name);
       const digest = `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`;
-      res.set({ ETag: `"${sha256}"`, 'Repr-Digest': digest, 'Cache-Control': 'public, no-cache' }).type(name.endsWith('.js') ? 'text/javascript' : 'application/gzip');
+      res
+        .set({ ETag: `"${sha256}"`, 'Repr-Digest': digest, 'Cache-Control': 'public, no-cache' })
+        .type(name.endsWith('.js') ? 'text/javascript' : 'application/gzip');
       // The file is streamed from disk, because one agent has 40 MB. A client that disconnects during the download is no error.
       await new Promise<void>((resolve, reject) =>
-        res.sendFile(path, { cacheControl: false, lastModified: false, acceptRanges: false, dotfiles: 'allow' }, (error?: Error) => (error && !res.headersSent ? reject(error) : resolve())));
+        res.sendFile(path, { cacheControl: false, lastModified: false, acceptRanges: false, dotfiles: 'allow' }, (error?: Error) =>
+          error && !res.headersSent ? reject(error) : resolve(),
+        ),
+      );
     });
     router.get(`/${name}.sha256`, async (_req, res) => {
-      res.set('Cache-Control', 'public, no-cache').type('text/plain').send(`${(await find(name)).sha256}  ${name}\n`);
+      res
+        .set('Cache-Control', 'public, no-cache')
+        .type('text/plain')
+        .send(`${(await find(name)).sha256}  ${name}\n`);
     });
   }
   return router;

@@ -62,7 +62,10 @@ const presentPlace = (node: LeaseView['node']): Pick<contract.Lease, 'node' | 's
 
 type Place = Omit<LeaseView, 'checkpoint'>;
 
-const withFingerprint = (gateway: contract.Gateway): contract.Access => ({ ...gateway, host_key_fingerprint: fingerprintOf(gateway.host_key) });
+const withFingerprint = (gateway: contract.Gateway): contract.Access => ({
+  ...gateway,
+  host_key_fingerprint: fingerprintOf(gateway.host_key),
+});
 
 /** Presents the login to the account on the node. Null: it is not there, or its node is dead. */
 function presentDirect({ lease, placement, node }: Place): contract.Access | null {
@@ -103,7 +106,11 @@ export interface LeaseHistory {
   placements: Placement[];
 }
 
-export function presentLeaseDetail(view: LeaseView, gateway: GatewayAddress | null, { events, placements }: LeaseHistory): contract.LeaseDetail {
+export function presentLeaseDetail(
+  view: LeaseView,
+  gateway: GatewayAddress | null,
+  { events, placements }: LeaseHistory,
+): contract.LeaseDetail {
   return {
     ...presentLease(view, gateway),
     events: events.map(({ at, type, actor, data }) => ({ at: at.toISOString(), type, actor, data })),

@@ -35,12 +35,19 @@ export function createRent(deps: Pick<ApiDeps, 'ctx' | 'settings'>): Rent {
       throw new OrionError('invalid_request', `A lease lasts at least ${minLeaseSeconds} s.`);
     }
     if (body.with_password && gateway?.only) {
-      throw new OrionError('invalid_request', 'Every login here goes through the gateway, which takes no passwords. Leave with_password out, and log in with a key.');
+      throw new OrionError(
+        'invalid_request',
+        'Every login here goes through the gateway, which takes no passwords. Leave with_password out, and log in with a key.',
+      );
     }
     const { cpus, memory_mb: memoryMb, labels } = body.requirements;
     const keyInRequest = body.ssh_public_key === undefined ? null : parseSshPublicKey(body.ssh_public_key).line;
     return rentNodes(ctx, {
-      user, requestedBy: by, durationSeconds, count: body.count, requirements: { cpus, memoryMb, labels },
+      user,
+      requestedBy: by,
+      durationSeconds,
+      count: body.count,
+      requirements: { cpus, memoryMb, labels },
       publicKeys: await findKeys(ctx, user, { given: keyInRequest, passwordWillDo: body.with_password }),
       keyInRequest,
       withPassword: body.with_password,
@@ -65,7 +72,11 @@ export function createRent(deps: Pick<ApiDeps, 'ctx' | 'settings'>): Rent {
 
 function answerRent({ leases, password, replayed, complete }: RentOutcome, gateway: GatewayAddress | null): Answered<typeof rentCall> {
   const headers = { 'Cache-Control': 'no-store', ...(replayed ? { 'Idempotent-Replayed': 'true' } : {}) };
-  return { status: complete ? (replayed ? 200 : 201) : 202, headers, body: { leases: leases.map((view) => presentLease(view, gateway)), password } };
+  return {
+    status: complete ? (replayed ? 200 : 201) : 202,
+    headers,
+    body: { leases: leases.map((view) => presentLease(view, gateway)), password },
+  };
 }
 
 function resultOf(error: unknown): RentResult {
@@ -91,13 +102,20 @@ async function findClient(ctx: Ctx, me: User, clientId: number | string | undefi
   return client;
 }
 
-async function findKeys(ctx: Ctx, user: User, { given, passwordWillDo }: { given: string | null; passwordWillDo: boolean }): Promise<string[]> {
+async function findKeys(
+  ctx: Ctx,
+  user: User,
+  { given, passwordWillDo }: { given: string | null; passwordWillDo: boolean },
+): Promise<string[]> {
   if (given !== null) {
     return [given];
   }
   const keys = (await listUserKeys(ctx.db, user.id)).map(({ publicKey }) => publicKey);
   if (keys.length === 0 && !passwordWillDo) {
-    throw new OrionError('public_key_missing', 'Give "ssh_public_key", or add a key to the account with `POST /api/keys`, or ask for "with_password": true.');
+    throw new OrionError(
+      'public_key_missing',
+      'Give "ssh_public_key", or add a key to the account with `POST /api/keys`, or ask for "with_password": true.',
+    );
   }
   return keys;
 }

@@ -18,17 +18,25 @@ export function addLeaseRoutes(routes: RouteMaker, deps: ApiDeps & { rent: Rent 
   const { ctx, settings } = deps;
   const { gateway } = settings;
   routes.on(calls.extendLease).answer(async ({ body, req, by: { user } }) => {
-    const view = await extendLease(ctx, { leaseId: body.lease_id, by: user, seconds: calls.secondsOf(body), idempotencyKey: idempotencyKeyOf(req) });
+    const view = await extendLease(ctx, {
+      leaseId: body.lease_id,
+      by: user,
+      seconds: calls.secondsOf(body),
+      idempotencyKey: idempotencyKeyOf(req),
+    });
     return { status: 200, body: presentLease(view, gateway) };
   });
-  routes.on(calls.releaseLease).answer(async ({ body, by: { user } }) => ({ status: 200, body: presentLease(await releaseLease(ctx, { leaseId: body.lease_id, by: user }), gateway) }));
+  routes.on(calls.releaseLease).answer(async ({ body, by: { user } }) => ({
+    status: 200,
+    body: presentLease(await releaseLease(ctx, { leaseId: body.lease_id, by: user }), gateway),
+  }));
   addReads(routes, deps);
 }
 
 function addReads(routes: RouteMaker, { reads, settings: { gateway } }: ApiDeps): void {
   routes.on(calls.listLeases).answer(async ({ query: { scope, running, cursor, limit }, by: { user } }) => {
     if (scope === 'all' && user.role !== 'admin') {
-      throw new OrionError('forbidden', 'Only an admin may see every account\'s leases.');
+      throw new OrionError('forbidden', "Only an admin may see every account's leases.");
     }
     const leases = await listLeases(reads, {
       ownerId: scope === 'all' ? undefined : user.id,
@@ -36,7 +44,10 @@ function addReads(routes: RouteMaker, { reads, settings: { gateway } }: ApiDeps)
       beforeId: cursor === undefined ? undefined : Number(cursor),
       limit,
     });
-    return { status: 200, body: { items: (await viewLeases(reads, leases)).map((view) => presentLease(view, gateway)), next_cursor: nextCursor(leases, limit) } };
+    return {
+      status: 200,
+      body: { items: (await viewLeases(reads, leases)).map((view) => presentLease(view, gateway)), next_cursor: nextCursor(leases, limit) },
+    };
   });
   routes.on(calls.showLease).answer(async ({ params, by: { user } }) => {
     const lease = await findLease(reads, params.id);
@@ -45,7 +56,9 @@ function addReads(routes: RouteMaker, { reads, settings: { gateway } }: ApiDeps)
     }
     const [view] = await viewLeases(reads, [lease]);
     const [events, placements] = await Promise.all([listLeaseEvents(reads, lease.id, MAX_EVENTS), listPlacementsOfLease(reads, lease.id)]);
-    return { status: 200, body: presentLeaseDetail(view ?? { lease, placement: null, node: null, checkpoint: null }, gateway, { events, placements }) };
+    return {
+      status: 200,
+      body: presentLeaseDetail(view ?? { lease, placement: null, node: null, checkpoint: null }, gateway, { events, placements }),
+    };
   });
 }
-

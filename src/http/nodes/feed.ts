@@ -32,14 +32,21 @@ const INTERVAL_MS = 1_000;
 export function createNodeFeed({ db, clock, logger }: { db: Knex; clock: Clock; logger: Logger }): NodeFeed {
   const watchers = createWatchers(clock);
   const follower = createEventFollower(
-    { findLastId: () => findLastEventId(db), listAfter: (afterId, limit) => listEventsAfter(db, afterId, limit), find: (ids) => findEvents(db, ids) },
+    {
+      findLastId: () => findLastEventId(db),
+      listAfter: (afterId, limit) => listEventsAfter(db, afterId, limit),
+      find: (ids) => findEvents(db, ids),
+    },
     () => clock.monotonicMs(),
   );
 
   const tell = async (nodeIds: number[]): Promise<void> => {
     const nodes = await findNodes(db, nodeIds);
     const found = new Set(nodes.map(({ id }) => id));
-    const owners = await findOwners(db, nodes.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId])));
+    const owners = await findOwners(
+      db,
+      nodes.flatMap(({ leaseId }) => (leaseId === null ? [] : [leaseId])),
+    );
     watchers.tell(createNews({ nodes, removed: nodeIds.filter((id) => !found.has(id)), owners }));
   };
   const pass = async (): Promise<PassResult> => {

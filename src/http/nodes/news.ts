@@ -27,7 +27,11 @@ export function createNews({ nodes, removed, owners }: Changes): News {
     };
     return Buffer.from(nodes.map(tell).join(''));
   };
-  const toAdmins = once(() => Buffer.from([...nodes.map((node) => sentEvent('node', presentNodeForAdmin(node))), ...removed.map((id) => sentEvent('gone', { id }))].join('')));
+  const toAdmins = once(() =>
+    Buffer.from(
+      [...nodes.map((node) => sentEvent('node', presentNodeForAdmin(node))), ...removed.map((id) => sentEvent('gone', { id }))].join(''),
+    ),
+  );
   const toOthers = once(() => toUser(null));
   return { forAdmins: toAdmins, forUser: (userId) => (concerned.has(userId) ? toUser(userId) : toOthers()) };
 }

@@ -26,7 +26,9 @@ const PAGE = 500;
 export function createSnapshotPages(db: Knex): SnapshotPages {
   return {
     all: coalesce(async (afterId: number) => toPage(await listNodes(db, { afterId, limit: PAGE }), presentNodeForAdmin)),
-    free: coalesce(async (afterId: number) => toPage(await listFreeNodes(db, { afterId, limit: PAGE }), (node) => presentNode(node, false))),
+    free: coalesce(async (afterId: number) =>
+      toPage(await listFreeNodes(db, { afterId, limit: PAGE }), (node) => presentNode(node, false)),
+    ),
     ofUser: async (userId) => ({ ...toPage(await listNodesOfUser(db, userId), (node) => presentNode(node, true)), nextAfterId: undefined }),
   };
 }

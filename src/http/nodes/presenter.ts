@@ -23,9 +23,20 @@ const USE = ['idle', 'busy', 'very_busy', 'short'] as const;
 
 /** Returns why a healthy node is not leased: it is short of disk or memory. The figures can be slightly newer than the decision. */
 const shortage = ({ useBand, memoryMb, facts }: Node): string | null =>
-  useBand === SHORT ? (shortageOf({ memoryMb, diskMb: facts.disk_mb, memoryFreeMb: facts.memory_free_mb, diskFreeMb: facts.disk_free_mb, before: useBand }) ?? 'too little free disk or memory') : null;
+  useBand === SHORT
+    ? (shortageOf({
+        memoryMb,
+        diskMb: facts.disk_mb,
+        memoryFreeMb: facts.memory_free_mb,
+        diskFreeMb: facts.disk_free_mb,
+        before: useBand,
+      }) ?? 'too little free disk or memory')
+    : null;
 
-export const presentPairing = (pairing: Pairing | undefined): Pick<contract.Node, 'predecessor_id' | 'successor_id'> => ({ predecessor_id: pairing?.predecessorId ?? null, successor_id: pairing?.successorId ?? null });
+export const presentPairing = (pairing: Pairing | undefined): Pick<contract.Node, 'predecessor_id' | 'successor_id'> => ({
+  predecessor_id: pairing?.predecessorId ?? null,
+  successor_id: pairing?.successorId ?? null,
+});
 
 export function presentNodeForAdmin(node: Node): contract.NodeForAdmin {
   return {

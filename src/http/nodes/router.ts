@@ -15,10 +15,17 @@ import { streamNodes } from './stream';
 export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }: ApiDeps, stopping: AbortSignal): void {
   routes.on(calls.listNodes).answer(async ({ query: { cursor, limit, status }, by: { user } }) => {
     const admin = user.role === 'admin';
-    const nodes = await listNodes(reads, { afterId: Number(cursor ?? 0), limit, ...(status ? { status } : {}), ...(admin ? {} : { visibleToUserId: user.id }) });
+    const nodes = await listNodes(reads, {
+      afterId: Number(cursor ?? 0),
+      limit,
+      ...(status ? { status } : {}),
+      ...(admin ? {} : { visibleToUserId: user.id }),
+    });
     // A user sees a node that is not free only when its lease is the user's own.
     const pairings = await listPairings(reads, admin ? nodes.map(({ id }) => id) : []);
-    const items = nodes.map((node) => (admin ? { ...presentNodeForAdmin(node), ...presentPairing(pairings.get(node.id)) } : presentNode(node, !node.leasable)));
+    const items = nodes.map((node) =>
+      admin ? { ...presentNodeForAdmin(node), ...presentPairing(pairings.get(node.id)) } : presentNode(node, !node.leasable),
+    );
     return { status: 200, body: { items, next_cursor: nextCursor(nodes, limit) } };
   });
   routes.on(calls.streamNodes).answer(async ({ by, res }) => {
@@ -32,7 +39,12 @@ export function addNodeRoutes(routes: RouteMaker, { ctx, reads, feed, settings }
 
 function addOrders(routes: RouteMaker, ctx: ApiDeps['ctx']): void {
   routes.on(calls.approveNode).answer(async ({ params, body, by: { user } }) => {
-    const node = await approve(ctx, { nodeId: params.id, by: user, hostKeyFingerprint: body.host_key_fingerprint ?? null, replaces: body.replaces ?? null });
+    const node = await approve(ctx, {
+      nodeId: params.id,
+      by: user,
+      hostKeyFingerprint: body.host_key_fingerprint ?? null,
+      replaces: body.replaces ?? null,
+    });
     return { status: 200, body: presentNodeForAdmin(node) };
   });
   routes.on(calls.drainNode).answer(async ({ params, body, by: { user } }) => ({

@@ -57,7 +57,12 @@ export async function streamNodes({ clock, feed, stopping }: StreamDeps, res: Se
     return nextAfterId;
   };
   try {
-    res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', Connection: 'keep-alive', 'X-Accel-Buffering': 'no' });
+    res.writeHead(200, {
+      'Content-Type': 'text/event-stream',
+      'Cache-Control': 'no-store',
+      Connection: 'keep-alive',
+      'X-Accel-Buffering': 'no',
+    });
     await Promise.all([ping(outlet, clock, over), sendSnapshot(sendPage, outlet, over)]);
   } finally {
     unwatch();

@@ -28,7 +28,11 @@ export function createWatchRights({ db, clock, logger }: { db: Knex; clock: Cloc
   const watchers = new Map<() => void, Principal>();
   const judgeBatch = async (batch: [() => void, Principal][]): Promise<void> => {
     // A token that expires before the next check counts as expired now.
-    const tokens = batch.map(([, { user, token }]) => ({ ...token, userId: user.id, expiresAtSeconds: token.expiresAtSeconds - INTERVAL_SECONDS }));
+    const tokens = batch.map(([, { user, token }]) => ({
+      ...token,
+      userId: user.id,
+      expiresAtSeconds: token.expiresAtSeconds - INTERVAL_SECONDS,
+    }));
     const users = await findUsersOfTokens(db, tokens);
     batch.forEach(([end, { user }], at) => {
       if (users[at]?.role !== user.role && watchers.delete(end)) {

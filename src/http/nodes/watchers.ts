@@ -43,10 +43,16 @@ export function createWatchers(clock: Clock, max = MAX_WATCHERS): Watchers {
     },
     add: (userId, watcher) => {
       if ((ofUser.get(userId) ?? 0) >= MAX_OF_USER) {
-        throw new OrionError('too_many_requests', `You watch the fleet ${MAX_OF_USER} times already. End one of them first.`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+        throw new OrionError('too_many_requests', `You watch the fleet ${MAX_OF_USER} times already. End one of them first.`, {
+          retryAfterSeconds: RETRY_AFTER_SECONDS,
+        });
       }
       if (watchers.size >= max) {
-        throw new OrionError('unavailable', 'As many watch the fleet as this replica can serve. Try again: another replica may have room.', { retryAfterSeconds: RETRY_AFTER_SECONDS });
+        throw new OrionError(
+          'unavailable',
+          'As many watch the fleet as this replica can serve. Try again: another replica may have room.',
+          { retryAfterSeconds: RETRY_AFTER_SECONDS },
+        );
       }
       watchers.add(watcher);
       count(userId, 1);

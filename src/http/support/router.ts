@@ -11,6 +11,10 @@ export function addSupportRoutes(routes: RouteMaker, { ctx, reads, replica }: Pi
     const [schema, database, jobs] = await Promise.all([replica.migrator.status(), readServerStatus(reads), viewJobs(reads)]);
     const { name, version, settings, recentLogs } = replica;
     const about = { replica: name, at: ctx.clock.now().toISOString(), version, node_version: process.version, settings, schema, database };
-    return { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { ...about, jobs: jobs.map(presentJob), faults: recentLogs.faults(), logs: recentLogs.lines() } };
+    return {
+      status: 200,
+      headers: { 'Cache-Control': 'no-store' },
+      body: { ...about, jobs: jobs.map(presentJob), faults: recentLogs.faults(), logs: recentLogs.lines() },
+    };
   });
 }

@@ -39,7 +39,10 @@ export function presentUsual({ management, heartbeatIntervalSeconds, contactLimi
   };
 }
 
-export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccepted }: HeartbeatAnswer, usual: Omit<Usual, 'management'> & Partial<Usual>): calls.HeartbeatAnswer {
+export function presentHeartbeat(
+  { status, accounts, intervalSeconds, selfAccepted }: HeartbeatAnswer,
+  usual: Omit<Usual, 'management'> & Partial<Usual>,
+): calls.HeartbeatAnswer {
   return {
     status,
     ...usual,
@@ -50,7 +53,10 @@ export function presentHeartbeat({ status, accounts, intervalSeconds, selfAccept
 }
 
 /** The newest head of the audit log for an agent, unless the agent keeps it already. */
-export const presentNews = (kept: { size: number; root: string } | undefined, head: StoredHead | undefined): Pick<calls.HeartbeatAnswer, 'audit_head'> =>
+export const presentNews = (
+  kept: { size: number; root: string } | undefined,
+  head: StoredHead | undefined,
+): Pick<calls.HeartbeatAnswer, 'audit_head'> =>
   !kept || !head || (kept.size === head.size && kept.root === head.root.toString('base64'))
     ? {}
     : { audit_head: { note: head.note, key: verifierKeyOf(head.publicKey) } };

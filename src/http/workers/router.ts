@@ -32,7 +32,9 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, sch
   const statement = sha256(management.statement.text);
   const newestHead = createHeadCache(() => findNewestHead(ctx.db), ctx.clock);
 
-  routes.on(calls.challengeMachine).answer(async () => ({ status: 200, body: { challenge: await issueChallenge(ctx) }, headers: { 'Cache-Control': 'no-store' } }));
+  routes
+    .on(calls.challengeMachine)
+    .answer(async () => ({ status: 200, body: { challenge: await issueChallenge(ctx) }, headers: { 'Cache-Control': 'no-store' } }));
   for (const call of [calls.registerMachine, calls.register]) {
     routes.on(call, ...limits.register).answer(async ({ body, req, by }) => {
       const known = (by && (await findNode(ctx.db, by.nodeId))) ?? null;
@@ -51,7 +53,10 @@ export function addWorkerRoutes(routes: RouteMaker, { ctx, settings, limits, sch
       await noteDispute(ctx, { nodeId: by.nodeId, reason });
     }
     const head = kept && (await newestHead(kept.size));
-    return { status: 200, body: { ...presentHeartbeat(answer, body.statement === statement ? unsigned : usual), ...presentNews(kept, head) } };
+    return {
+      status: 200,
+      body: { ...presentHeartbeat(answer, body.statement === statement ? unsigned : usual), ...presentNews(kept, head) },
+    };
   });
   routes.on(calls.proveAuditLog).answer(async ({ query: { from, to } }) => {
     const size = await countEntries(ctx.db);

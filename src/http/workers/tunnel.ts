@@ -30,11 +30,20 @@ const PATH = '/api/workers/tunnel';
 const MAX_PENDING = 1_000;
 
 const REFUSALS = {
-  elsewhere: () => new OrionError('invalid_request', `Nothing is upgraded here but GET ${PATH}, to a WebSocket. Send any other request without Upgrade (curl: --http1.1).`),
+  elsewhere: () =>
+    new OrionError(
+      'invalid_request',
+      `Nothing is upgraded here but GET ${PATH}, to a WebSocket. Send any other request without Upgrade (curl: --http1.1).`,
+    ),
   unauthenticated: () => new OrionError('unauthenticated', 'Show the credential that the machine got when it was registered.'),
   retired: () => new OrionError('node_retired', 'The machine was retired. Enrol it again to use it.'),
   quarantined: () => new OrionError('forbidden', 'The machine is in quarantine until an operator approves it.'),
-  pending: () => new OrionError('forbidden', 'The machine waits for an operator\'s approval. It gets a tunnel when it is approved; try again until then.', { retryAfterSeconds: 5 }),
+  pending: () =>
+    new OrionError(
+      'forbidden',
+      "The machine waits for an operator's approval. It gets a tunnel when it is approved; try again until then.",
+      { retryAfterSeconds: 5 },
+    ),
   busy: () => new OrionError('unavailable', 'This replica takes no tunnel now. Try again.', { retryAfterSeconds: 2 }),
 } satisfies Record<string, () => OrionError>;
 
@@ -84,7 +93,10 @@ export function acceptTunnels(server: Server, { logger, stopping, take, refusals
  * Finds the node that requests a tunnel, or the reason for a refusal. Throws state_conflict for an upgrade that was recorded and sent
  * again.
  */
-async function findCaller(ctx: Pick<TunnelEntrance, 'db' | 'findNodeCaller' | 'challenges'>, { url, headers }: IncomingMessage): Promise<Node | keyof typeof REFUSALS> {
+async function findCaller(
+  ctx: Pick<TunnelEntrance, 'db' | 'findNodeCaller' | 'challenges'>,
+  { url, headers }: IncomingMessage,
+): Promise<Node | keyof typeof REFUSALS> {
   if (url !== PATH || headers.upgrade?.toLowerCase() !== 'websocket') {
     return 'elsewhere';
   }

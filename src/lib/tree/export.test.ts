@@ -24,7 +24,11 @@ describe('the verification of an export', () => {
     const log = aLog(23);
     for (let from = 0; from <= 23; from += 1) {
       for (let to = from; to <= 23; to += 1) {
-        expect(await verifyDocuments(await exportOf(log, key, { from, to }), { key: key.publicKey })).toMatchObject({ from, to, withoutEvent: 0 });
+        expect(await verifyDocuments(await exportOf(log, key, { from, to }), { key: key.publicKey })).toMatchObject({
+          from,
+          to,
+          withoutEvent: 0,
+        });
       }
     }
   });
@@ -36,17 +40,25 @@ describe('the verification of an export', () => {
     await expect(verifyDocuments(await exportOf(log, key, { to: 9 }), { key: key.publicKey, witnessed })).rejects.toThrow('export a range');
   });
 
-  it.each(Object.keys(TAMPERINGS))('R41: finds a %s with a head from elsewhere, though all hashes and the head were made anew', async (name) => {
-    const property = fc.asyncProperty(fc.integer({ min: 2, max: 40 }), fc.nat(), fc.nat(), async (size, a, b) => {
-      const log = aLog(size);
-      const at = a % size;
-      const tampered = TAMPERINGS[name]?.(log, at) ?? log;
-      // The history went on after the head was handed out.
-      const later = { events: [...tampered.events, ...Array.from({ length: name === 'cut the tail' ? 0 : b % 9 }, (_, n) => `later ${n}`)], salts: [...tampered.salts, ...aLog(9).salts] };
-      await expect(verifyDocuments(await exportOf(later, key), { key: key.publicKey, witnessed: headOf(log, key) })).rejects.toThrow(/missing|not those/);
-    });
-    await fc.assert(property);
-  });
+  it.each(Object.keys(TAMPERINGS))(
+    'R41: finds a %s with a head from elsewhere, though all hashes and the head were made anew',
+    async (name) => {
+      const property = fc.asyncProperty(fc.integer({ min: 2, max: 40 }), fc.nat(), fc.nat(), async (size, a, b) => {
+        const log = aLog(size);
+        const at = a % size;
+        const tampered = TAMPERINGS[name]?.(log, at) ?? log;
+        // The history went on after the head was handed out.
+        const later = {
+          events: [...tampered.events, ...Array.from({ length: name === 'cut the tail' ? 0 : b % 9 }, (_, n) => `later ${n}`)],
+          salts: [...tampered.salts, ...aLog(9).salts],
+        };
+        await expect(verifyDocuments(await exportOf(later, key), { key: key.publicKey, witnessed: headOf(log, key) })).rejects.toThrow(
+          /missing|not those/,
+        );
+      });
+      await fc.assert(property);
+    },
+  );
 
   it.each([
     ['a changed event', 4, (entry: object) => ({ ...entry, event: '{}' })],

@@ -53,7 +53,10 @@ export interface Verified {
 /** The export does not prove what it should. `seq`: the first bad entry, if one is known. */
 export class VerifyError extends Error {
   override name = 'VerifyError';
-  constructor(message: string, readonly seq?: number) {
+  constructor(
+    message: string,
+    readonly seq?: number,
+  ) {
     super(message);
   }
 }
@@ -133,7 +136,13 @@ function meetWitness(progress: Progress): void {
 }
 
 function finish(progress: Progress): Verified {
-  const { header: { from, to, consistency }, head, tree, witnessed, withoutEvent } = progress;
+  const {
+    header: { from, to, consistency },
+    head,
+    tree,
+    witnessed,
+    withoutEvent,
+  } = progress;
   if (tree.size() !== to) {
     throw new VerifyError(`Entry ${tree.size()} is missing: the export ends before it.`, tree.size());
   }

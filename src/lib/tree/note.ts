@@ -21,7 +21,13 @@ export const originOf = (key: LogKey): string => `orion-audit-${createHash('sha2
 /** Type of an Ed25519 key in signed notes, before the key itself (C2SP signed-note). */
 const ED25519 = Buffer.of(1);
 
-const keyIdOf = (key: LogKey): Buffer => createHash('sha256').update(`${originOf(key)}\n`).update(ED25519).update(rawKey(key)).digest().subarray(0, 4);
+const keyIdOf = (key: LogKey): Buffer =>
+  createHash('sha256')
+    .update(`${originOf(key)}\n`)
+    .update(ED25519)
+    .update(rawKey(key))
+    .digest()
+    .subarray(0, 4);
 
 /** The key as programs for signed notes read it: `name+id+base64`. */
 export const verifierKeyOf = (key: LogKey): string =>
@@ -61,7 +67,13 @@ export function openHead(note: string, key: LogKey): Head | undefined {
   const isSigned = signatures.split('\n').some((line) => {
     const [, name, encoded = ''] = line.split(' ');
     const bytes = Buffer.from(encoded, 'base64');
-    return name === originOf(key) && bytes.subarray(0, 4).equals(id) && verify(null, Buffer.from(text), ed25519Public(rawKey(key)), bytes.subarray(4));
+    return (
+      name === originOf(key) &&
+      bytes.subarray(0, 4).equals(id) &&
+      verify(null, Buffer.from(text), ed25519Public(rawKey(key)), bytes.subarray(4))
+    );
   });
-  return isSigned && origin === originOf(key) ? { origin, size: Number(size), root: Buffer.from(root, 'base64'), at: new Date(at) } : undefined;
+  return isSigned && origin === originOf(key)
+    ? { origin, size: Number(size), root: Buffer.from(root, 'base64'), at: new Date(at) }
+    : undefined;
 }

@@ -12,10 +12,12 @@ type Span = readonly [start: number, end: number];
 /** Returns the hashes of these subtrees, in the same order. */
 export type ReadSubtrees = (subtrees: readonly Subtree[]) => Promise<Buffer[]>;
 
-/** Lists the complete subtrees that cover the leaves from `start` up to `end`. `start` must be 0, or the first leaf of a subtree in a tree. */
+/**
+ * Lists the complete subtrees that cover the leaves from `start` up to `end`. `start` must be 0, or the first leaf of a subtree in a tree.
+ */
 export function subtreesOf(start: number, end: number): Subtree[] {
   const subtrees: Subtree[] = [];
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const level = Math.floor(Math.log2(end - at));
     subtrees.push({ level, index: at / 2 ** level });
     at += 2 ** level;

@@ -5,7 +5,9 @@ import { EMPTY_ROOT, leafHash, nodeHash } from './hashes';
 import { isConsistent, isIncluded, readConsistencyProof, readInclusionProof, type ReadSubtrees, subtreesOf } from './proofs';
 
 /** Leaves and roots of the reference implementation of RFC 6962 (certificate-transparency, merkle_tree_test.cc). */
-const LEAVES = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'].map((hex) => Buffer.from(hex, 'hex'));
+const LEAVES = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'].map((hex) =>
+  Buffer.from(hex, 'hex'),
+);
 const ROOTS = [
   '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d',
   'fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125',
@@ -31,8 +33,10 @@ function rootByDefinition(leaves: readonly Buffer[]): Buffer {
   return nodeHash(rootByDefinition(leaves.slice(0, left)), rootByDefinition(leaves.slice(left)));
 }
 
-const readFrom = (leaves: readonly Buffer[]): ReadSubtrees => (subtrees) =>
-  Promise.resolve(subtrees.map(({ level, index }) => rootByDefinition(leaves.slice(index * 2 ** level, (index + 1) * 2 ** level))));
+const readFrom =
+  (leaves: readonly Buffer[]): ReadSubtrees =>
+  (subtrees) =>
+    Promise.resolve(subtrees.map(({ level, index }) => rootByDefinition(leaves.slice(index * 2 ** level, (index + 1) * 2 ** level))));
 
 const someLeaves = (count: number): Buffer[] => Array.from({ length: count }, (_, nth) => leafHash(`leaf ${nth}`));
 const treeOf = (leaves: readonly Buffer[]): { size: number; root: Buffer } => ({ size: leaves.length, root: rootByDefinition(leaves) });
@@ -65,7 +69,9 @@ describe('the tree of RFC 6962', () => {
   it('R41: goes on from its stored subtrees, and lists each subtree that a leaf completes', () => {
     const leaves = someLeaves(70);
     for (let size = 0; size < leaves.length; size += 1) {
-      const stored = subtreesOf(0, size).map(({ level, index }) => rootByDefinition(leaves.slice(index * 2 ** level, (index + 1) * 2 ** level)));
+      const stored = subtreesOf(0, size).map(({ level, index }) =>
+        rootByDefinition(leaves.slice(index * 2 ** level, (index + 1) * 2 ** level)),
+      );
       const range = createCompactRange(size, stored);
       const completed = range.append(leaves[size] as Buffer);
       expect(range.root()).toEqual(rootByDefinition(leaves.slice(0, size + 1)));

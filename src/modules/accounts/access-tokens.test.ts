@@ -8,7 +8,9 @@ describe('an access token', () => {
 
   it('R10: names its user, issuer, audience and expiry, has an id of its own, and no role', () => {
     const now = new Date('2031-05-04T03:02:01.999Z');
-    const [first, second] = [issueAccessToken({ id: 7 }, settings, now), issueAccessToken({ id: 7 }, settings, now)].map((token) => jwt.verify(token, settings.key) as jwt.JwtPayload);
+    const [first, second] = [issueAccessToken({ id: 7 }, settings, now), issueAccessToken({ id: 7 }, settings, now)].map(
+      (token) => jwt.verify(token, settings.key) as jwt.JwtPayload,
+    );
     expect(first).toMatchObject({ sub: '7', iss: 'orion', aud: 'orion-api' });
     expect([first?.iat, first?.exp]).toEqual([now.getTime() / 1000, Date.parse('2031-05-04T03:03:01Z') / 1000]);
     expect(first?.jti).not.toBe(second?.jti);
@@ -21,7 +23,9 @@ describe('an access token', () => {
     const texts = [settings.key, 'the key of yesterday', 'the key of tomorrow'];
     const keys = readTokenKeys({ key: settings.key, extraKeys: texts.slice(1) });
     expect(texts.map((key) => keyOfToken(of(key), keys))).toEqual([keys.key, ...keys.extraKeys]);
-    expect(['', 'x', 'a.b.c', of('a key of nobody'), jwt.sign('text', 'a key of nobody')].map((token) => keyOfToken(token, keys))).toEqual(Array(5).fill(keys.key));
+    expect(['', 'x', 'a.b.c', of('a key of nobody'), jwt.sign('text', 'a key of nobody')].map((token) => keyOfToken(token, keys))).toEqual(
+      Array(5).fill(keys.key),
+    );
   });
 });
 

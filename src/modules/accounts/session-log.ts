@@ -21,7 +21,15 @@ const ROWS_OF_A_STATEMENT = 500;
  * Creates the log. Each replica writes its uses once a minute in a few statements, beside the requests. So no request waits for a write,
  * and a time may be a minute old. A process that is killed loses the uses of its minute.
  */
-export function createSessionLog({ db, clock, logger }: { db: Db; clock: Pick<Clock, 'after' | 'monotonicMs'>; logger: Pick<Logger, 'warn'> }): SessionLog {
+export function createSessionLog({
+  db,
+  clock,
+  logger,
+}: {
+  db: Db;
+  clock: Pick<Clock, 'after' | 'monotonicMs'>;
+  logger: Pick<Logger, 'warn'>;
+}): SessionLog {
   let minute = new Map<string, Omit<SessionUse, 'ageSeconds'> & { atMs: number }>();
   let stopWaiting: (() => void) | undefined;
   const flush = async (): Promise<void> => {

@@ -62,12 +62,23 @@ describe('a public key', () => {
   });
 
   it('R17: whatever bytes are sent, the answer is a clean line or a clear refusal', () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string().map((tail) => `ssh-ed25519 ${tail}`)), (text) => {
-      parses(text);
-    }));
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-      expect(parses(`ssh-ed25519 ${Buffer.from(bytes).toString('base64')}`)).toBe(false);
-    }));
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string({ unit: 'binary' }),
+          fc.string().map((tail) => `ssh-ed25519 ${tail}`),
+        ),
+        (text) => {
+          parses(text);
+        },
+      ),
+    );
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect(parses(`ssh-ed25519 ${Buffer.from(bytes).toString('base64')}`)).toBe(false);
+      }),
+    );
   });
 
   it('R17: cut anywhere, a key is refused', () => {
@@ -75,10 +86,12 @@ describe('a public key', () => {
   });
 
   it('R17: a comment, whatever it is, never gets into the line', () => {
-    fc.assert(fc.property(fc.string({ maxLength: 100 }), (comment) => {
-      if (parses(`${key} ${comment}`)) {
-        expect(parseSshPublicKey(`${key} ${comment}`).line).toBe(key);
-      }
-    }));
+    fc.assert(
+      fc.property(fc.string({ maxLength: 100 }), (comment) => {
+        if (parses(`${key} ${comment}`)) {
+          expect(parseSshPublicKey(`${key} ${comment}`).line).toBe(key);
+        }
+      }),
+    );
   });
 });

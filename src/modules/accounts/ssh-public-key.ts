@@ -21,13 +21,16 @@ export interface SshPublicKey {
 }
 
 const refuse = (why: string): never => {
-  throw new OrionError('invalid_request', `That is not a usable OpenSSH public key: ${why}. Send the one line of a .pub file, such as ~/.ssh/id_ed25519.pub.`);
+  throw new OrionError(
+    'invalid_request',
+    `That is not a usable OpenSSH public key: ${why}. Send the one line of a .pub file, such as ~/.ssh/id_ed25519.pub.`,
+  );
 };
 
 /** Reads the length-prefixed strings of an SSH wire blob (RFC 4251, section 5). Throws when the blob is cut off or has a tail. */
 function readFields(blob: Buffer): Buffer[] {
   const fields: Buffer[] = [];
-  for (let at = 0; at < blob.length; ) {
+  for (let at = 0; at < blob.length;) {
     const length = at + 4 <= blob.length ? blob.readUInt32BE(at) : Number.MAX_SAFE_INTEGER;
     if (at + 4 + length > blob.length) {
       return refuse('it is cut off');

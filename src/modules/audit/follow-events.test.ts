@@ -11,7 +11,14 @@ function createTable(): EventSource & { commit(...ids: number[]): void; asked: n
     asked,
     commit: (...committed) => committed.forEach((id) => ids.add(id)),
     findLastId: () => Promise.resolve(Math.max(0, ...ids)),
-    listAfter: (afterId, limit) => Promise.resolve([...ids].filter((id) => id > afterId).sort((a, b) => a - b).slice(0, limit).map(mark)),
+    listAfter: (afterId, limit) =>
+      Promise.resolve(
+        [...ids]
+          .filter((id) => id > afterId)
+          .sort((a, b) => a - b)
+          .slice(0, limit)
+          .map(mark),
+      ),
     find: (wanted) => {
       asked.push(wanted.length);
       return Promise.resolve(wanted.filter((id) => ids.has(id)).map(mark));
@@ -19,7 +26,8 @@ function createTable(): EventSource & { commit(...ids: number[]): void; asked: n
   };
 }
 
-const idsOf = async (follower: ReturnType<typeof createEventFollower>): Promise<number[]> => (await follower.next()).events.map(({ id }) => id);
+const idsOf = async (follower: ReturnType<typeof createEventFollower>): Promise<number[]> =>
+  (await follower.next()).events.map(({ id }) => id);
 
 describe('following the events', () => {
   it('gives each event once, in whatever order they are committed', async () => {

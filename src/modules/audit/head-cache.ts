@@ -1,7 +1,10 @@
 import type { Clock } from '../../lib/clock';
 import type { StoredHead } from './queries/heads';
 
-/** Returns the newest head, at most a second old, so that heartbeats cost no query each. `atLeast`: reads again if the known head has fewer entries. */
+/**
+ * Returns the newest head, at most a second old, so that heartbeats cost no query each. `atLeast`: reads again if the known head has fewer
+ * entries.
+ */
 type NewestHead = (atLeast: number) => Promise<StoredHead | undefined>;
 
 const FRESH_MS = 1_000;

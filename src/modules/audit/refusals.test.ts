@@ -47,7 +47,9 @@ describe('refusals', () => {
   it('R41: are recorded at once when they are the first of their kind, with the origin of the call', async () => {
     const stage = aLog();
     await withOrigin({ requestId: 'request-1', address: undefined, tokenId: undefined }, () => stage.log.note(aRefusal('a')));
-    expect(stage.db.events).toEqual([{ type: 'access.refused', outcome: 'refused', actor: 'anonymous', requestId: 'request-1', data: { kind: 'a', count: 1 } }]);
+    expect(stage.db.events).toEqual([
+      { type: 'access.refused', outcome: 'refused', actor: 'anonymous', requestId: 'request-1', data: { kind: 'a', count: 1 } },
+    ]);
   });
 
   it('R41: of one kind are counted for a minute, and written as one event', async () => {

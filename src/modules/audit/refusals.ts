@@ -37,7 +37,15 @@ const DEADLINE_MS = 2_000;
  * Writes the first refusal of each kind at once. Counts the following ones, and writes them as one event with their `count` when the minute
  * is over. A process that is killed loses the counts of its minute, but no first refusal.
  */
-export function createRefusalLog({ db, clock, logger }: { db: Db; clock: Pick<Clock, 'after'>; logger: Pick<Logger, 'error'> }): RefusalLog {
+export function createRefusalLog({
+  db,
+  clock,
+  logger,
+}: {
+  db: Db;
+  clock: Pick<Clock, 'after'>;
+  logger: Pick<Logger, 'error'>;
+}): RefusalLog {
   let minute = new Map<string, Counted>();
   let stopWaiting: (() => void) | undefined;
   const write = async (events: NewEvent[]): Promise<void> => {
@@ -81,5 +89,10 @@ const withoutKind = ({ type }: Refusal): Refusal => ({
   data: { note: `callers beyond the first ${MAX_KINDS} of this minute` },
 });
 
-const toEvent = ({ type, actor, userId, origin, data }: Refusal, count: number): NewEvent =>
-  ({ type, actor, userId, origin, data: { ...data, count } });
+const toEvent = ({ type, actor, userId, origin, data }: Refusal, count: number): NewEvent => ({
+  type,
+  actor,
+  userId,
+  origin,
+  data: { ...data, count },
+});

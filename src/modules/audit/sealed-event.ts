@@ -7,10 +7,37 @@ export const SEALED_FORMAT = 1;
 export type SealedRow = Omit<EventRow, 'data' | 'type'> & { type: string; trace_id: string | null; data: string };
 
 /**
- * Returns the text that is sealed: a JSON object whose members have a fixed order. `data` is the last member and is copied as it is, so that
- * no change of it goes unnoticed.
+ * Returns the text that is sealed: a JSON object whose members have a fixed order. `data` is the last member and is copied as it is, so
+ * that no change of it goes unnoticed.
  */
-export function sealedText({ id, at, type, outcome, actor, lease_id, node_id, user_id, address, request_id, token_id, trace_id, data }: SealedRow): string {
-  const head = JSON.stringify({ id, at: at.toISOString(), type, outcome, actor, lease_id, node_id, user_id, address, request_id, token_id, trace_id });
+export function sealedText({
+  id,
+  at,
+  type,
+  outcome,
+  actor,
+  lease_id,
+  node_id,
+  user_id,
+  address,
+  request_id,
+  token_id,
+  trace_id,
+  data,
+}: SealedRow): string {
+  const head = JSON.stringify({
+    id,
+    at: at.toISOString(),
+    type,
+    outcome,
+    actor,
+    lease_id,
+    node_id,
+    user_id,
+    address,
+    request_id,
+    token_id,
+    trace_id,
+  });
   return `${head.slice(0, -1)},"data":${data}}`;
 }

@@ -52,7 +52,9 @@ function start(command: string, args: string[], signal?: AbortSignal): Filter {
   child.stdin.on('error', () => undefined);
   const done = new Promise<void>((resolve, reject) => {
     child.once('error', (error) => reject(new Error(`${command} cannot be run: ${error.message}`)));
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ended with ${code ?? 'a signal'}: ${complaint.trim()}`))));
+    child.once('close', (code) =>
+      code === 0 ? resolve() : reject(new Error(`${command} ended with ${code ?? 'a signal'}: ${complaint.trim()}`)),
+    );
   });
   // A caller that does not await `done` has already failed for another reason.
   done.catch(() => undefined);

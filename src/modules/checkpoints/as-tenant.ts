@@ -114,7 +114,19 @@ export function tenantCommand({ username, uid }: AccountOnNode, { script, args =
   if (!ACCOUNT.test(username) || !Number.isSafeInteger(uid) || uid < 1000) {
     throw new Error('not an account of a tenant');
   }
-  return ['exec', 'python3', '-I', '-S', '-c', quote(BECOME), String(uid), username, nice ? '10' : '0', quote(script), ...args.map(quote)].join(' ');
+  return [
+    'exec',
+    'python3',
+    '-I',
+    '-S',
+    '-c',
+    quote(BECOME),
+    String(uid),
+    username,
+    nice ? '10' : '0',
+    quote(script),
+    ...args.map(quote),
+  ].join(' ');
 }
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

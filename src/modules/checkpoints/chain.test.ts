@@ -27,20 +27,22 @@ describe('the next archive', () => {
 
   it('whatever sizes come, what a restore takes begins with a full one of the same node, is bounded in number, and fits', () => {
     const attempts = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 40 }), moves: fc.boolean() }), { maxLength: 80 });
-    fc.assert(fc.property(attempts, (steps) => {
-      let chain: Archive[] = [];
-      let generation = 1;
-      steps.forEach(({ bytes, moves }, number) => {
-        generation += moves && number % 7 === 0 ? 1 : 0;
-        const { base, roomBytes } = planNext(chain, { generation, maxBytes: 100 });
-        // An archive that does not fit is not stored.
-        chain = bytes > roomBytes ? chain : chainWith(chain, archive(number, { full: base === null, generation, bytes }));
-        expect(chain.map((each) => each.full)).toEqual(chain.map((_, index) => index === 0));
-        expect(new Set(chain.map((each) => each.generation)).size).toBeLessThanOrEqual(1);
-        expect(bytesOf(chain)).toBeLessThanOrEqual(100);
-        expect(chain.length).toBeLessThanOrEqual(25);
-      });
-    }));
+    fc.assert(
+      fc.property(attempts, (steps) => {
+        let chain: Archive[] = [];
+        let generation = 1;
+        steps.forEach(({ bytes, moves }, number) => {
+          generation += moves && number % 7 === 0 ? 1 : 0;
+          const { base, roomBytes } = planNext(chain, { generation, maxBytes: 100 });
+          // An archive that does not fit is not stored.
+          chain = bytes > roomBytes ? chain : chainWith(chain, archive(number, { full: base === null, generation, bytes }));
+          expect(chain.map((each) => each.full)).toEqual(chain.map((_, index) => index === 0));
+          expect(new Set(chain.map((each) => each.generation)).size).toBeLessThanOrEqual(1);
+          expect(bytesOf(chain)).toBeLessThanOrEqual(100);
+          expect(chain.length).toBeLessThanOrEqual(25);
+        });
+      }),
+    );
   });
 });
 
@@ -54,7 +56,12 @@ describe('tidying', () => {
 
 describe('a planned move', () => {
   it.each([
-    ['ask', null, false], ['wait', 0, false], ['wait', 119, false], ['go', 121, false], ['go', 1, true], ['ask', 181, true],
+    ['ask', null, false],
+    ['wait', 0, false],
+    ['wait', 119, false],
+    ['go', 121, false],
+    ['go', 1, true],
+    ['ask', 181, true],
   ] as const)('%s: wanted for %p s, tried since %p', (decision, wantedSeconds, tried) => {
     expect(judgeFinalBackup({ wantedSeconds, tried })).toBe(decision);
   });

@@ -37,7 +37,8 @@ export function planNext(archives: Archive[], { generation, maxBytes }: { genera
 export const chainWith = (archives: Archive[], next: Archive): Archive[] => (next.full ? [next] : [...archives, next]);
 
 /** The name of an archive, on the node and in the store. */
-export const nameOf = ({ number, full }: Pick<Archive, 'number' | 'full'>): string => `${String(number).padStart(10, '0')}-${full ? 'full' : 'changes'}`;
+export const nameOf = ({ number, full }: Pick<Archive, 'number' | 'full'>): string =>
+  `${String(number).padStart(10, '0')}-${full ? 'full' : 'changes'}`;
 
 /**
  * Chooses the names of a lease's archives that can be removed: written under the claim `number` or an earlier one, and not in `chain`.

@@ -6,7 +6,14 @@ import { type SessionSettings, type SshTarget, type StreamEnd, type StreamOnNode
 import type { Cipher, Filter } from './age';
 import type { AccountOnNode } from './as-tenant';
 import { nameOf, planTidying } from './chain';
-import { archiveCommand, beginRestoreCommand, CHANGED_MEANWHILE, extractCommand, finishRestoreCommand, STATE_MISSING } from './node-commands';
+import {
+  archiveCommand,
+  beginRestoreCommand,
+  CHANGED_MEANWHILE,
+  extractCommand,
+  finishRestoreCommand,
+  STATE_MISSING,
+} from './node-commands';
 import type { CheckpointStore, Removed } from './store';
 import { type Archive, RestoreError, StateMissingError, TooLargeError } from './types';
 
@@ -63,19 +70,30 @@ export function createHomes(deps: HomesDeps): Homes {
   const { session, store } = deps;
   return {
     save: (home, order, parent) =>
-      withDeadline(SAVE_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => save(deps, { home, order, run, signal })), parent),
+      withDeadline(
+        SAVE_MS,
+        (signal) => streamOnNode(session, { target: home.target, signal }, (run) => save(deps, { home, order, run, signal })),
+        parent,
+      ),
     restore: async (home, { leaseId, archives }, parent) => {
       let late = false;
-      const faults = await withDeadline(RESTORE_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => extractAll(deps, { home, leaseId, archives, run, signal })), parent).catch(
-        (error: unknown) => {
-          if (!(error instanceof DeadlineError)) {
-            throw error;
-          }
-          late = true;
-          return [messageOf(error)];
-        },
+      const faults = await withDeadline(
+        RESTORE_MS,
+        (signal) =>
+          streamOnNode(session, { target: home.target, signal }, (run) => extractAll(deps, { home, leaseId, archives, run, signal })),
+        parent,
+      ).catch((error: unknown) => {
+        if (!(error instanceof DeadlineError)) {
+          throw error;
+        }
+        late = true;
+        return [messageOf(error)];
+      });
+      const finished = await withDeadline(
+        FINISH_MS,
+        (signal) => streamOnNode(session, { target: home.target, signal }, (run) => run({ command: finishRestoreCommand(home) })),
+        parent,
       );
-      const finished = await withDeadline(FINISH_MS, (signal) => streamOnNode(session, { target: home.target, signal }, (run) => run({ command: finishRestoreCommand(home) })), parent);
       const [fault] = [...faults, ...faultsOf('the home could not be put together', finished)];
       if (fault !== undefined) {
         throw new RestoreError(fault, late);
@@ -142,7 +160,10 @@ function judgeArchiving(end: StreamEnd): void {
   }
 }
 
-async function readAll({ store, cipher }: HomesDeps, { leaseId, archives, signal }: { leaseId: number; archives: Archive[]; signal: AbortSignal }): Promise<true> {
+async function readAll(
+  { store, cipher }: HomesDeps,
+  { leaseId, archives, signal }: { leaseId: number; archives: Archive[]; signal: AbortSignal },
+): Promise<true> {
   for (const archive of archives) {
     const age = cipher.decrypt(signal);
     age.output.resume();
@@ -197,6 +218,9 @@ async function* untilItFails({ output, done }: Filter, feed: { cut: boolean }): 
 
 /** Describes a failed command. Removes control characters from the node's text, which can contain anything and is shown to people. */
 function faultsOf(what: string, { code, complaint }: StreamEnd): string[] {
-  const said = complaint.replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 200);
+  const said = complaint
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, 200);
   return code === 0 ? [] : [`${what} (${code ?? 'killed'}${said === '' ? '' : `: ${said}`})`];
 }

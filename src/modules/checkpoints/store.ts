@@ -54,7 +54,14 @@ export function createDirectoryStore(root: string): CheckpointStore {
     removeLease: async (leaseId) => {
       const folder = folderOf(leaseId);
       const files = await entries(leaseId);
-      const sizes = await Promise.all(files.map((file) => ifThere(stat(join(folder, file)).then(({ size }) => size), 0)));
+      const sizes = await Promise.all(
+        files.map((file) =>
+          ifThere(
+            stat(join(folder, file)).then(({ size }) => size),
+            0,
+          ),
+        ),
+      );
       await rm(folder, { recursive: true, force: true });
       await syncFolder(root);
       return { files: files.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
@@ -90,8 +97,10 @@ async function ifThere<T>(asked: Promise<T>, otherwise: T): Promise<T> {
   return (await asked.catch(passOver('ENOENT'))) ?? otherwise;
 }
 
-const passOver = (code: string) => (error: unknown): undefined => {
-  if ((error as NodeJS.ErrnoException).code !== code) {
-    throw error;
-  }
-};
+const passOver =
+  (code: string) =>
+  (error: unknown): undefined => {
+    if ((error as NodeJS.ErrnoException).code !== code) {
+      throw error;
+    }
+  };

@@ -39,7 +39,10 @@ export interface ClaimedCheckpoint {
 export class RestoreError extends Error {
   override name = 'RestoreError';
 
-  constructor(message: string, /** It took too long; another node is hardly faster. */ readonly late = false) {
+  constructor(
+    message: string,
+    /** It took too long; another node is hardly faster. */ readonly late = false,
+  ) {
     super(message);
   }
 }

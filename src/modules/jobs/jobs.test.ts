@@ -100,7 +100,15 @@ describe('jobs', () => {
   });
 
   it('R40: report a claim that fails as an error of the job, and as no run', async () => {
-    const { newsOf, jobs } = start([bind(queueOf(() => Promise.reject(new Error('no database')), () => Promise.resolve()), null)]);
+    const { newsOf, jobs } = start([
+      bind(
+        queueOf(
+          () => Promise.reject(new Error('no database')),
+          () => Promise.resolve(),
+        ),
+        null,
+      ),
+    ]);
     await eventually(() => newsOf('queue').error !== undefined, { what: 'the error is reported' });
     await jobs.stop();
     expect(newsOf('queue')).toMatchObject({ error: 'no database', passSecondsAgo: expect.any(Number) });
@@ -124,8 +132,20 @@ describe('jobs', () => {
       add();
       return Promise.resolve('done' as const);
     };
-    const both = [sweepOf('one', count(() => (one += 1))), sweepOf('two', count(() => (two += 1)))];
-    const { jobs, logged } = start(both.map((job) => bind(job, null)), () => Promise.reject(new Error('no')));
+    const both = [
+      sweepOf(
+        'one',
+        count(() => (one += 1)),
+      ),
+      sweepOf(
+        'two',
+        count(() => (two += 1)),
+      ),
+    ];
+    const { jobs, logged } = start(
+      both.map((job) => bind(job, null)),
+      () => Promise.reject(new Error('no')),
+    );
     await eventually(() => one > 1 && two > 1, { what: 'both run' });
     await jobs.stop('one');
     const at = [one, two];
@@ -139,8 +159,18 @@ describe('jobs', () => {
 describe('the state of a job', () => {
   const at = (seconds: number): Date => new Date(seconds * 1000);
   const report = (changes: Partial<JobReport>): JobReport => ({
-    name: 'wipe', role: 'scheduler', description: 'wipes', periodSeconds: 1, concurrency: 4,
-    lastPassAt: at(100), passAgeSeconds: 1, lastRunAt: null, lastDurationMs: null, lastError: null, lastErrorAt: null, ...changes,
+    name: 'wipe',
+    role: 'scheduler',
+    description: 'wipes',
+    periodSeconds: 1,
+    concurrency: 4,
+    lastPassAt: at(100),
+    passAgeSeconds: 1,
+    lastRunAt: null,
+    lastDurationMs: null,
+    lastError: null,
+    lastErrorAt: null,
+    ...changes,
   });
 
   it('R40: is what happened last on any replica, with the settings of the newest report', () => {
@@ -149,13 +179,27 @@ describe('the state of a job', () => {
     expect(summariseJobs([report(newer), report({ name: 'expire', passAgeSeconds: null, lastPassAt: null }), report(older)])).toEqual([
       expect.objectContaining({ name: 'expire', replicas: 0, lastPassAt: null, lastRunAt: null, lastError: null }),
       {
-        name: 'wipe', role: 'scheduler', description: 'wipes', periodSeconds: 1, concurrency: 4, replicas: 2,
-        lastPassAt: at(100), lastRunAt: at(50), lastDurationMs: 70, lastError: 'new', lastErrorAt: at(21),
+        name: 'wipe',
+        role: 'scheduler',
+        description: 'wipes',
+        periodSeconds: 1,
+        concurrency: 4,
+        replicas: 2,
+        lastPassAt: at(100),
+        lastRunAt: at(50),
+        lastDurationMs: 70,
+        lastError: 'new',
+        lastErrorAt: at(21),
       },
     ]);
   });
 
-  const CASES = [[1, 33, 1], [1, 34, 0], [600, 1830, 1], [600, 1831, 0]] as const;
+  const CASES = [
+    [1, 33, 1],
+    [1, 34, 0],
+    [600, 1830, 1],
+    [600, 1831, 0],
+  ] as const;
   it.each(CASES)('R40: with a period of %d s and a pass %d s ago is running on %d replicas', (periodSeconds, passAgeSeconds, replicas) => {
     expect(summariseJobs([report({ periodSeconds, passAgeSeconds })])).toMatchObject([{ replicas }]);
   });

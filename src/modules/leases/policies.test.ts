@@ -16,7 +16,9 @@ describe('what follows a failure on a node', () => {
 
   it('R21: nothing is tried for ever on one node', () => {
     const failures = fc.constantFrom<PlacementFailure>('unreachable', 'host_key_changed', 'stale', 'deadline', 'failed');
-    fc.assert(fc.property(failures, fc.integer({ min: 2, max: 1000 }), (failure, attempts) => decideAfterFailure({ failure, attempts }) === 'move'));
+    fc.assert(
+      fc.property(failures, fc.integer({ min: 2, max: 1000 }), (failure, attempts) => decideAfterFailure({ failure, attempts }) === 'move'),
+    );
   });
 });
 

@@ -61,6 +61,9 @@ export const withOperatorLabels = (labels: Labels, operator: Labels): Labels => 
 export function checkOperatorLabels(before: Labels, after: Labels): void {
   const count = Object.keys(after).length;
   if (count > MAX_LABELS && count > Object.keys(before).length) {
-    throw new OrionError('state_conflict', `The node would have ${count} labels of operators, and ${MAX_LABELS} is the most. Take some off: \`orion node label <id> <name>-\`.`);
+    throw new OrionError(
+      'state_conflict',
+      `The node would have ${count} labels of operators, and ${MAX_LABELS} is the most. Take some off: \`orion node label <id> <name>-\`.`,
+    );
   }
 }

@@ -35,7 +35,9 @@ describe('judging a probe', () => {
   });
 
   it('R20: a node that was never verified dies too, and is never called suspect on the way', () => {
-    expect(judgeAll(['failed', 'failed', 'failed'], { from: { ...healthy, status: 'unknown' } }).map((decision) => decision.status)).toEqual(['unknown', 'unknown', 'dead']);
+    expect(
+      judgeAll(['failed', 'failed', 'failed'], { from: { ...healthy, status: 'unknown' } }).map((decision) => decision.status),
+    ).toEqual(['unknown', 'unknown', 'dead']);
   });
 
   it('R20: a node dies at exactly the Nth failure in a row, for any N and any history', () => {
@@ -72,7 +74,11 @@ describe('judging a probe', () => {
   });
 
   it('I8: those that began at that very moment or later do', () => {
-    expect(judgeAll(['failed'], { from: { status: 'suspect', failures: 2, firstFailedAt: at(50) }, judgedSince: 50 })[0]).toMatchObject({ status: 'dead', failures: 3, died: true });
+    expect(judgeAll(['failed'], { from: { status: 'suspect', failures: 2, firstFailedAt: at(50) }, judgedSince: 50 })[0]).toMatchObject({
+      status: 'dead',
+      failures: 3,
+      died: true,
+    });
   });
 
   it('I6: a node returned only when it was dead or never verified, and answers', () => {
@@ -84,14 +90,20 @@ describe('judging a probe', () => {
 
   it('R20: a changed host key is quarantine from any status, and is no death', () => {
     for (const before of WATCHED) {
-      expect(judgeAll(['host_key_changed'], { from: { ...healthy, status: before } })[0]).toMatchObject({ status: 'quarantined', died: false, returned: false });
+      expect(judgeAll(['host_key_changed'], { from: { ...healthy, status: before } })[0]).toMatchObject({
+        status: 'quarantined',
+        died: false,
+        returned: false,
+      });
     }
   });
 
   it('R20: with the same outcome again and again the status changes in one direction and then stays', () => {
     fc.assert(
       fc.property(status, fc.constantFrom<ProbeOutcome>('ok', 'failed'), (before, outcome) => {
-        const seen = judgeAll(Array<ProbeOutcome>(12).fill(outcome), { from: { ...healthy, status: before } }).map((decision) => decision.status);
+        const seen = judgeAll(Array<ProbeOutcome>(12).fill(outcome), { from: { ...healthy, status: before } }).map(
+          (decision) => decision.status,
+        );
         expect(seen.filter((each, n) => n > 0 && each !== seen[n - 1]).length).toBeLessThanOrEqual(1);
         expect(seen.at(-1)).toBe(outcome === 'ok' ? 'alive' : 'dead');
       }),
@@ -100,7 +112,14 @@ describe('judging a probe', () => {
 });
 
 describe('the circuit breaker of migrations', () => {
-  it.each([[0, 0, false], [0, 2, false], [0, 3, true], [3, 3, false], [3, 4, true], [100, 50, false]])('I8: %i healthy and %i failing: %s', (healthyNodes, failing, opens) => {
+  it.each([
+    [0, 0, false],
+    [0, 2, false],
+    [0, 3, true],
+    [3, 3, false],
+    [3, 4, true],
+    [100, 50, false],
+  ])('I8: %i healthy and %i failing: %s', (healthyNodes, failing, opens) => {
     expect(shouldOpenBreaker({ healthy: healthyNodes, failing })).toBe(opens);
   });
 

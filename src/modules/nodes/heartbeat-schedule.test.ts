@@ -19,14 +19,16 @@ describe('how often an agent is to call', () => {
 
   it('never more seldom than usual with accounts, or from an agent that would not notice one; and idle ones never more often than the fleet is to', () => {
     const state = fc.record({ idle: fc.boolean(), keptSeconds: fc.option(seconds, { nil: undefined }), news: fc.boolean() });
-    fc.assert(fc.property(schedule, state, (at, { idle, keptSeconds, news }) => {
-      const told = nextInterval(at, { idle, keptSeconds, news });
-      if (!idle || keptSeconds === undefined) {
-        expect(told).toBe(at.intervalSeconds);
-      } else {
-        expect(told).toBeGreaterThanOrEqual(Math.max(at.intervalSeconds, at.fleetSeconds));
-        expect(told).toBeLessThanOrEqual(Math.max(at.intervalSeconds, at.fleetSeconds, at.idleSeconds));
-      }
-    }));
+    fc.assert(
+      fc.property(schedule, state, (at, { idle, keptSeconds, news }) => {
+        const told = nextInterval(at, { idle, keptSeconds, news });
+        if (!idle || keptSeconds === undefined) {
+          expect(told).toBe(at.intervalSeconds);
+        } else {
+          expect(told).toBeGreaterThanOrEqual(Math.max(at.intervalSeconds, at.fleetSeconds));
+          expect(told).toBeLessThanOrEqual(Math.max(at.intervalSeconds, at.fleetSeconds, at.idleSeconds));
+        }
+      }),
+    );
   });
 });

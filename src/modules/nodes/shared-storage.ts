@@ -17,10 +17,12 @@ const MAX_LISTED = 50;
  * another form are dropped, and a long list is cut to `MAX_LISTED`.
  */
 export function parseNotExamined(lines: readonly unknown[]): NotExamined[] {
-  const found = lines.filter((line) => typeof line === 'string').flatMap((line) => {
-    const [, type, path] = /^([A-Za-z0-9._-]{1,64}) (\/.{0,500})$/s.exec(line) ?? [];
-    return type === undefined || path === undefined ? [] : [{ path, type }];
-  });
+  const found = lines
+    .filter((line) => typeof line === 'string')
+    .flatMap((line) => {
+      const [, type, path] = /^([A-Za-z0-9._-]{1,64}) (\/.{0,500})$/s.exec(line) ?? [];
+      return type === undefined || path === undefined ? [] : [{ path, type }];
+    });
   const byPath = new Map(found.map((each) => [each.path, each]));
   return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1)).slice(0, MAX_LISTED);
 }
@@ -38,5 +40,7 @@ export function reasonAgainst({ homeType, notExamined }: Storage, policy: Shared
   if (homeType !== null) {
     return `/home lies on a file system of type ${homeType}: homes of accounts there cannot be wiped; give the machine a local /home`;
   }
-  return policy === 'refuse' && notExamined.length > 0 ? `it has shared storage, which its policy refuses: ${formatNotExamined(notExamined)}` : null;
+  return policy === 'refuse' && notExamined.length > 0
+    ? `it has shared storage, which its policy refuses: ${formatNotExamined(notExamined)}`
+    : null;
 }

@@ -101,7 +101,13 @@ export interface Node extends Caps {
 export type ReachableNode = Pick<Node, 'id' | 'hostname' | 'address' | 'sshPort' | 'hostKey' | 'reach' | 'status'>;
 
 /** Returns how to connect to a node's sshd. */
-export const targetOf = ({ id, address, sshPort, hostKey, reach }: ReachableNode): SshTarget => ({ nodeId: id, address, port: sshPort, hostKey, reach });
+export const targetOf = ({ id, address, sshPort, hostKey, reach }: ReachableNode): SshTarget => ({
+  nodeId: id,
+  address,
+  port: sshPort,
+  hostKey,
+  reach,
+});
 
 /** Statuses in which the control plane can do nothing on the node. A lease on such a node must move. */
 export const LOST: readonly NodeStatus[] = ['dead', 'quarantined', 'retired'];

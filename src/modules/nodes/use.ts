@@ -33,10 +33,18 @@ const RETURN = 1.5;
 const floorOf = (of: 'disk' | 'memory', total: number): number => Math.min(FLOOR.megabytes[of], total > 0 ? FLOOR.share * total : Infinity);
 
 /** Returns what is missing, in words for the person who runs the node; null: nothing. Pure. */
-export function shortageOf({ memoryMb, diskMb, memoryFreeMb, diskFreeMb, before }: Pick<Use, 'memoryMb' | 'diskMb' | 'memoryFreeMb' | 'diskFreeMb' | 'before'>): string | null {
+export function shortageOf({
+  memoryMb,
+  diskMb,
+  memoryFreeMb,
+  diskFreeMb,
+  before,
+}: Pick<Use, 'memoryMb' | 'diskMb' | 'memoryFreeMb' | 'diskFreeMb' | 'before'>): string | null {
   const say = (of: 'disk' | 'memory', free: number | undefined, total: number): string | null => {
     const least = floorOf(of, total) * (before === SHORT ? RETURN : 1);
-    return free !== undefined && free < least ? `too little free ${of}: ${free} MB. It is leased again by itself with ${Math.ceil(floorOf(of, total) * RETURN)} MB` : null;
+    return free !== undefined && free < least
+      ? `too little free ${of}: ${free} MB. It is leased again by itself with ${Math.ceil(floorOf(of, total) * RETURN)} MB`
+      : null;
   };
   return say('disk', diskFreeMb, diskMb ?? 0) ?? (memoryMb > 0 ? say('memory', memoryFreeMb, memoryMb) : null);
 }
@@ -48,7 +56,8 @@ export function judgeUse(use: Use): UseBand {
   }
   const { cpus, memoryMb, diskMb, load1 = 0, memoryFreeMb = Infinity, diskFreeMb = Infinity } = use;
   const diskFloor = floorOf('disk', diskMb ?? 0);
-  const isAtLeast = (level: 'busy' | 'veryBusy'): boolean => load1 / cpus >= LOAD[level] || memoryFreeMb < MEMORY[level] * memoryMb || diskFreeMb < DISK[level] * diskFloor;
+  const isAtLeast = (level: 'busy' | 'veryBusy'): boolean =>
+    load1 / cpus >= LOAD[level] || memoryFreeMb < MEMORY[level] * memoryMb || diskFreeMb < DISK[level] * diskFloor;
   if (isAtLeast('veryBusy')) {
     return 2;
   }

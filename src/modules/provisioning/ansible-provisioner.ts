@@ -5,7 +5,14 @@ import { createProber, type Dial, type PooledSessions, publicKeyOf } from '../..
 import type { PlayRequest, PlayResult } from './ansible/play';
 import { createPlayRunner } from './ansible/run-play';
 import { createPreforkPlays } from './ansible/prefork-plays';
-import { NewerAccountError, ProvisioningError, type ProvisioningFailure, StaleUidError, UidTakenError, UnfinishedWipeError } from './errors';
+import {
+  NewerAccountError,
+  ProvisioningError,
+  type ProvisioningFailure,
+  StaleUidError,
+  UidTakenError,
+  UnfinishedWipeError,
+} from './errors';
 import { parseFindings } from './findings';
 import { proveFitness } from './fitness';
 import { createLoginCheck } from './login-check';
@@ -73,12 +80,17 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
 
   const logins = createLoginCheck({
     proberOf: (username) => createProber({ dial: deps.dial, username, privateKey: deps.privateKey, timeoutMs: LOGIN_MS, clock }),
-    explain: async (target, username, signal) => textOf(await run({ playbook: 'explain_login.yml', target, signal }, () => ({ username })).catch((): undefined => undefined)),
+    explain: async (target, username, signal) =>
+      textOf(await run({ playbook: 'explain_login.yml', target, signal }, () => ({ username })).catch((): undefined => undefined)),
   });
 
   const provisioner: AnsibleProvisioner = {
     ensurePresent: async (target, spec, signal) => {
-      const report = reportOf(await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal }, (waited) => accountVars({ spec, checkKey, waited, limitSeconds })));
+      const report = reportOf(
+        await run({ playbook: 'create_user.yml', target, freshLogin: 'beside', signal }, (waited) =>
+          accountVars({ spec, checkKey, waited, limitSeconds }),
+        ),
+      );
       const rules = rulesOf(report);
       // A play that reached no machine reports no rules.
       if (spec.proveLogin === true && rules !== '' && !logins.isProved(target.nodeId, rules)) {
@@ -108,11 +120,22 @@ export function createAnsibleProvisioner(deps: AnsibleProvisionerDeps): AnsibleP
 /** Timeout of a login that only proves that logins work. */
 const LOGIN_MS = 10_000;
 
-const textOf = (play: PlayResult | undefined): string => (typeof play?.result['msg'] === 'string' ? play.result['msg'] : 'its configuration could not be read');
+const textOf = (play: PlayResult | undefined): string =>
+  typeof play?.result['msg'] === 'string' ? play.result['msg'] : 'its configuration could not be read';
 
 const rulesOf = ({ details: { login_rules: rules } }: PlayReport): string => (typeof rules === 'string' ? rules : '');
 
-function accountVars({ spec, checkKey, waited, limitSeconds }: { spec: AccountSpec; checkKey: string; waited: number; limitSeconds: number }): Record<string, unknown> {
+function accountVars({
+  spec,
+  checkKey,
+  waited,
+  limitSeconds,
+}: {
+  spec: AccountSpec;
+  checkKey: string;
+  waited: number;
+  limitSeconds: number;
+}): Record<string, unknown> {
   return {
     // An account without login keys does not admit the control plane either.
     check_key: spec.proveLogin === true || spec.publicKeys.length > 0 ? checkKey : null,
@@ -150,7 +173,9 @@ function errorOf(result: PlayResult): ProvisioningError {
   if (failure === 'stale' && Number.isSafeInteger(fence)) {
     return new StaleUidError(Number(fence), result.message, result.output);
   }
-  return failure === 'failed' && unfinished === true ? new UnfinishedWipeError(result.message, result.output) : new ProvisioningError(failure, result.message, result.output);
+  return failure === 'failed' && unfinished === true
+    ? new UnfinishedWipeError(result.message, result.output)
+    : new ProvisioningError(failure, result.message, result.output);
 }
 
 function failureOf(result: PlayResult): ProvisioningFailure {

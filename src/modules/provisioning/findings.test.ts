@@ -3,7 +3,10 @@ import { parseFindings } from './findings';
 
 describe('parseFindings', () => {
   it('reads the findings, over a terminal too', () => {
-    expect(parseFindings('FOUND process 12\r\nFOUND file /tmp/a b\r\nVERIFIED 2\r\n')).toEqual({ findings: ['process 12', 'file /tmp/a b'], notExamined: [] });
+    expect(parseFindings('FOUND process 12\r\nFOUND file /tmp/a b\r\nVERIFIED 2\r\n')).toEqual({
+      findings: ['process 12', 'file /tmp/a b'],
+      notExamined: [],
+    });
     expect(parseFindings('UNEXAMINED nfs4 /scratch dir\nVERIFIED 0\n')).toEqual({ findings: [], notExamined: ['nfs4 /scratch dir'] });
   });
 

@@ -17,7 +17,8 @@ export interface FitnessJob {
 const ACCOUNT_SECONDS = 300;
 
 const REMEDIES: Record<Check['name'], string> = {
-  account: 'an account needs a writable /home, /etc/passwd and /etc/shadow, and some free disk; see docs/enrolment.md, "What a machine needs"',
+  account:
+    'an account needs a writable /home, /etc/passwd and /etc/shadow, and some free disk; see docs/enrolment.md, "What a machine needs"',
   login: 'let accounts named orn-* (members of the group orion-keys) log in with a key; see docs/enrolment.md, "What a machine needs"',
 };
 
@@ -25,7 +26,11 @@ const OK = { result: 'ok', cause: '', remedy: '' } as const;
 const failed = (name: Check['name'], cause: string): Check => ({ name, result: 'fail', cause, remedy: REMEDIES[name] });
 
 /** See Provisioner. The account is created, logged in to, wiped and verified in the same way as a tenant's account. */
-export async function proveFitness({ provisioner, logins }: FitnessDeps, target: NodeTarget, { account, rules, signal }: FitnessJob): Promise<Fitness> {
+export async function proveFitness(
+  { provisioner, logins }: FitnessDeps,
+  target: NodeTarget,
+  { account, rules, signal }: FitnessJob,
+): Promise<Fitness> {
   if (logins.isProved(target.nodeId, rules)) {
     return { checks: [], fence: undefined };
   }
@@ -62,10 +67,36 @@ async function tryAccounts(job: Omit<Parameters<typeof tryAccount>[0], 'account'
   }
 }
 
-async function tryAccount({ provisioner, target, account, signal }: { provisioner: FitnessDeps['provisioner']; target: NodeTarget; account: AccountName; signal: AbortSignal | undefined }): Promise<Check[]> {
+async function tryAccount({
+  provisioner,
+  target,
+  account,
+  signal,
+}: {
+  provisioner: FitnessDeps['provisioner'];
+  target: NodeTarget;
+  account: AccountName;
+  signal: AbortSignal | undefined;
+}): Promise<Check[]> {
   try {
-    await provisioner.ensurePresent(target, { ...account, leaseId: 0, generation: 0, publicKeys: [], passwordHash: null, remainingSeconds: ACCOUNT_SECONDS, proveLogin: true, alone: true }, signal);
-    return [{ name: 'account', ...OK }, { name: 'login', ...OK }];
+    await provisioner.ensurePresent(
+      target,
+      {
+        ...account,
+        leaseId: 0,
+        generation: 0,
+        publicKeys: [],
+        passwordHash: null,
+        remainingSeconds: ACCOUNT_SECONDS,
+        proveLogin: true,
+        alone: true,
+      },
+      signal,
+    );
+    return [
+      { name: 'account', ...OK },
+      { name: 'login', ...OK },
+    ];
   } catch (error) {
     if (error instanceof ProvisioningError && error.failure === 'login_refused') {
       return [{ name: 'account', ...OK }, failed('login', error.message)];

@@ -20,7 +20,8 @@ export interface LoginCheck {
 }
 
 /** Messages of ssh2 when a server accepts none of the keys, and messages of a session in which another command ran. */
-const REFUSED = /authentication methods|No response from server|not what it was asked|the command ended with|Unable to exec|the connection ended/;
+const REFUSED =
+  /authentication methods|No response from server|not what it was asked|the command ended with|Unable to exec|the connection ended/;
 
 /** Remembers for each node the rules under which a login succeeded (some hundred bytes). A login costs both sides some 10 ms of CPU. */
 export function createLoginCheck({ proberOf, explain }: LoginCheckDeps): LoginCheck {

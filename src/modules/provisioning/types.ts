@@ -29,7 +29,9 @@ export interface AccountSpec extends AccountName {
   publicKeys: string[];
   /** crypt(3) SHA-512 hash, or null for no password. */
   passwordHash: string | null;
-  /** The node refuses the account as stale while any other account of Orion is on it. A test account and a new account never meet a tenant. */
+  /**
+   * The node refuses the account as stale while any other account of Orion is on it. A test account and a new account never meet a tenant.
+   */
   alone?: boolean;
   /** The account is new, so its tenant must be able to log in: see ensurePresent. */
   proveLogin?: boolean;

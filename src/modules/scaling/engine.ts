@@ -53,7 +53,9 @@ const STOP_SLACK_MS = 15_000;
 
 /** The HTTP status of the engine's refusal; undefined when the error is no refusal. */
 function statusOf(error: unknown): number | undefined {
-  return typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined;
+  return typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number'
+    ? error.statusCode
+    : undefined;
 }
 
 /** Returns why a call failed. Leaves out the text of the engine's answer, which can contain anything. */
@@ -98,7 +100,11 @@ type Services = Pick<Engine, 'findService' | 'updateService' | 'listTasks' | 'fi
 
 function containersOf(docker: Docker): Omit<Engine, keyof Services> {
   const findContainer = (id: string): Promise<ContainerInfo | undefined> =>
-    unless(404, undefined, timely((options) => docker.getContainer(id).inspect(options) as Promise<ContainerInfo>));
+    unless(
+      404,
+      undefined,
+      timely((options) => docker.getContainer(id).inspect(options) as Promise<ContainerInfo>),
+    );
   return {
     ping: () => done(timely(() => docker.ping() as Promise<unknown>)),
     findContainer,
@@ -111,14 +117,37 @@ function containersOf(docker: Docker): Omit<Engine, keyof Services> {
       const stats = await timely((options) => docker.getContainer(id).stats({ stream: false, 'one-shot': true, ...options }));
       return { usedMs: stats.cpu_stats.cpu_usage.total_usage / 1e6, atMs: Date.parse(stats.read) };
     },
-    findImageId: async (name) => (await unless(404, undefined, timely(() => docker.getImage(name).inspect())))?.Id,
-    createContainer: async ({ name, ...body }) => (await timely((options) => docker.createContainer({ _query: { name }, _body: body, ...options } as Docker.ContainerCreateOptions))).id,
-    connect: (network, id, endpoint) => done(timely((options) => docker.getNetwork(network).connect({ Container: id, EndpointConfig: endpoint, ...options }))),
+    findImageId: async (name) =>
+      (
+        await unless(
+          404,
+          undefined,
+          timely(() => docker.getImage(name).inspect()),
+        )
+      )?.Id,
+    createContainer: async ({ name, ...body }) =>
+      (await timely((options) => docker.createContainer({ _query: { name }, _body: body, ...options } as Docker.ContainerCreateOptions)))
+        .id,
+    connect: (network, id, endpoint) =>
+      done(timely((options) => docker.getNetwork(network).connect({ Container: id, EndpointConfig: endpoint, ...options }))),
     startContainer: (id) => done(timely((options) => docker.getContainer(id).start(options))),
     keepDown: (id) => done(timely((options) => docker.getContainer(id).update({ RestartPolicy: { Name: 'no' }, ...options }))),
     stopContainer: (id, graceSeconds) =>
-      done(unless(304, null, timely((options) => docker.getContainer(id).stop(options), graceSeconds * 1000 + STOP_SLACK_MS))),
-    removeContainer: (id) => done(unless(404, null, timely((options) => docker.getContainer(id).remove({ force: true, v: true, ...options })))),
+      done(
+        unless(
+          304,
+          null,
+          timely((options) => docker.getContainer(id).stop(options), graceSeconds * 1000 + STOP_SLACK_MS),
+        ),
+      ),
+    removeContainer: (id) =>
+      done(
+        unless(
+          404,
+          null,
+          timely((options) => docker.getContainer(id).remove({ force: true, v: true, ...options })),
+        ),
+      ),
   };
 }
 
@@ -130,7 +159,8 @@ function servicesOf(docker: Docker): Services {
     },
     updateService: (id, version, spec) =>
       done(timely((options) => docker.getService(id).update({ _query: { version }, _body: spec, ...options }) as Promise<unknown>)),
-    listTasks: async (serviceId) => timely((options) => docker.listTasks({ filters: { service: [serviceId] }, ...options }) as Promise<TaskInfo[]>),
+    listTasks: async (serviceId) =>
+      timely((options) => docker.listTasks({ filters: { service: [serviceId] }, ...options }) as Promise<TaskInfo[]>),
     findNodes: async () => {
       const [{ Swarm }, nodes] = await Promise.all([
         timely(() => docker.info() as Promise<{ Swarm: { NodeID: string } }>),

@@ -6,9 +6,24 @@ import { smooth } from './smooth';
 import type { Obstacle } from './types';
 
 const policy: ScalePolicy = {
-  min: 1, max: 4, targetPercent: 60, tolerancePercent: 10, stabilisationSeconds: 60, cooldownSeconds: 15, smoothingSeconds: 5, staleSeconds: 15, lagSeconds: 5,
+  min: 1,
+  max: 4,
+  targetPercent: 60,
+  tolerancePercent: 10,
+  stabilisationSeconds: 60,
+  cooldownSeconds: 15,
+  smoothingSeconds: 5,
+  staleSeconds: 15,
+  lagSeconds: 5,
 };
-const look = (second: number, fields: Partial<Look> = {}): Look => ({ atMs: second * 1000, replicas: 1, obstacle: null, loadPercent: 50, lagSeconds: undefined, ...fields });
+const look = (second: number, fields: Partial<Look> = {}): Look => ({
+  atMs: second * 1000,
+  replicas: 1,
+  obstacle: null,
+  loadPercent: 50,
+  lagSeconds: undefined,
+  ...fields,
+});
 
 /** Returns the decision at the last of these samples. They are 5 s apart, and the first is at 20 s. */
 function after(looks: Partial<Look>[], begin: ScaleState = beginScaling(0), by: ScalePolicy = policy) {
@@ -29,7 +44,10 @@ describe('the number of replicas', () => {
   });
 
   it('at most doubles, and stays within the maximum', () => {
-    expect(after([{ loadPercent: 100 }], beginScaling(0), { ...policy, targetPercent: 10, max: 50 }).decision).toMatchObject({ to: 2, wanted: 10 });
+    expect(after([{ loadPercent: 100 }], beginScaling(0), { ...policy, targetPercent: 10, max: 50 }).decision).toMatchObject({
+      to: 2,
+      wanted: 10,
+    });
     expect(after([{ replicas: 4, loadPercent: 400 }]).decision).toMatchObject({ to: 4, reason: 'at_max' });
   });
 
@@ -50,7 +68,10 @@ describe('the number of replicas', () => {
     expect(after([{ loadPercent: 100 }], begun).decision).toMatchObject({ to: 1, wanted: 2, reason: 'cooling_down' });
     expect(after(times(4, { loadPercent: 100 }), begun).decision).toMatchObject({ to: 2 });
     const { state } = after([{ loadPercent: 100 }]);
-    expect(decideScale(endChange(state, 21_000), look(30, { replicas: 2, loadPercent: 200 }), policy).decision).toMatchObject({ to: 2, reason: 'cooling_down' });
+    expect(decideScale(endChange(state, 21_000), look(30, { replicas: 2, loadPercent: 200 }), policy).decision).toMatchObject({
+      to: 2,
+      reason: 'cooling_down',
+    });
   });
 
   it('comes back into its bounds', () => {
@@ -59,12 +80,20 @@ describe('the number of replicas', () => {
   });
 
   it('is left alone while a sample is missing', () => {
-    expect(after([{ loadPercent: 400, replicas: 2 }, { loadPercent: null, replicas: 2 }]).decision).toMatchObject({ to: 2, reason: 'sample_missing' });
+    expect(
+      after([
+        { loadPercent: 400, replicas: 2 },
+        { loadPercent: null, replicas: 2 },
+      ]).decision,
+    ).toMatchObject({ to: 2, reason: 'sample_missing' });
   });
 
-  it.each<Obstacle>(['no_replica', 'starting', 'draining', 'updating', 'paused', 'foreign'])('is left alone while there is something in the way: %s', (obstacle) => {
-    expect(after([{ loadPercent: 200, replicas: 2, obstacle }]).decision).toMatchObject({ to: 2, reason: obstacle });
-  });
+  it.each<Obstacle>(['no_replica', 'starting', 'draining', 'updating', 'paused', 'foreign'])(
+    'is left alone while there is something in the way: %s',
+    (obstacle) => {
+      expect(after([{ loadPercent: 200, replicas: 2, obstacle }]).decision).toMatchObject({ to: 2, reason: obstacle });
+    },
+  );
 
   it('cools down from when a replica has come or gone, and not from when it was told to', () => {
     const { state } = after([{ loadPercent: 100 }, { replicas: 2, obstacle: 'starting' }, { replicas: 2, obstacle: 'starting' }]);
@@ -91,7 +120,8 @@ describe('schedulers', () => {
 
   it('keep it for a while, twice as long each time the lateness comes back', () => {
     const rules = { lagSeconds: 5, holdSeconds: 60 };
-    const judge = (state: LagState, second: number, seconds: number): LagState => judgeLag(state, { seconds, replicas: 1, atMs: second * 1000 }, rules);
+    const judge = (state: LagState, second: number, seconds: number): LagState =>
+      judgeLag(state, { seconds, replicas: 1, atMs: second * 1000 }, rules);
     const first = judge(judge(NO_LAG, 0, 9), 10, 9);
     expect([lagFloor(first, 69_000), lagFloor(first, 70_000)]).toEqual([2, 0]);
     const second = judge(judge(first, 170, 0), 175, 9);
@@ -102,7 +132,10 @@ describe('schedulers', () => {
 
   it('that wait for machines and burn no CPU: the trials with one less die out', () => {
     let lag = 0;
-    const queue = { step: ({ seconds, replicas }: { seconds: number; replicas: number }) => (lag = replicas >= 3 ? Math.max(0, lag - 2 * seconds) : lag + 0.3 * seconds) };
+    const queue = {
+      step: ({ seconds, replicas }: { seconds: number; replicas: number }) =>
+        (lag = replicas >= 3 ? Math.max(0, lag - 2 * seconds) : lag + 0.3 * seconds),
+    };
     const day = 86_400;
     const moments = simulate({ policy, replicas: 1, loadAt: () => 6, queue, intervalSeconds: 5, startSeconds: 10, seconds: 2 * day });
     const changes = changesOf(moments);

@@ -44,7 +44,8 @@ export interface ScaleState {
   lag: LagState;
 }
 
-type Reason = Obstacle | 'sample_missing' | 'load' | 'lag' | 'idle' | 'below_min' | 'above_max' | 'steady' | 'at_max' | 'cooling_down' | 'stabilising';
+type Reason =
+  Obstacle | 'sample_missing' | 'load' | 'lag' | 'idle' | 'below_min' | 'above_max' | 'steady' | 'at_max' | 'cooling_down' | 'stabilising';
 
 export interface Decision {
   /** Number of replicas to have now: the current number, one less, or at most twice as many. */
@@ -56,7 +57,13 @@ export interface Decision {
   utilisationPercent: number | null;
 }
 
-export const beginScaling = (atMs: number): ScaleState => ({ load: null, watchedSinceMs: atMs, wanted: [], changedAtMs: atMs, lag: NO_LAG });
+export const beginScaling = (atMs: number): ScaleState => ({
+  load: null,
+  watchedSinceMs: atMs,
+  wanted: [],
+  changedAtMs: atMs,
+  lag: NO_LAG,
+});
 
 /** Starts the cool-down after a change, whether it worked or not. */
 export const endChange = (state: ScaleState, atMs: number): ScaleState => ({ ...state, changedAtMs: atMs });
@@ -72,11 +79,17 @@ export function decideScale(before: ScaleState, look: Look, policy: ScalePolicy)
   const { atMs } = look;
   const unclear = look.obstacle ?? (look.loadPercent === null ? 'sample_missing' : null);
   if (unclear !== null || look.loadPercent === null) {
-    return { state: moves(look.obstacle) ? endChange(before, atMs) : before, decision: stay(look, unclear ?? 'sample_missing', before.load) };
+    return {
+      state: moves(look.obstacle) ? endChange(before, atMs) : before,
+      decision: stay(look, unclear ?? 'sample_missing', before.load),
+    };
   }
   const seen = watch(before, look, policy);
   const load = smooth(seen.load, { value: look.loadPercent, atMs }, policy.smoothingSeconds);
-  const lag = look.lagSeconds === undefined ? seen.lag : judgeLag(seen.lag, { seconds: look.lagSeconds, replicas: look.replicas, atMs }, toLagPolicy(policy));
+  const lag =
+    look.lagSeconds === undefined
+      ? seen.lag
+      : judgeLag(seen.lag, { seconds: look.lagSeconds, replicas: look.replicas, atMs }, toLagPolicy(policy));
   const want = wantedReplicas(look.replicas, { loadPercent: load.value, floor: lagFloor(lag, atMs) }, policy);
   const state: ScaleState = { ...seen, load, lag, wanted: [...seen.wanted, { atMs, replicas: want.replicas }] };
   return { state, decision: step(state, look, { want, policy }) };
@@ -94,7 +107,10 @@ function watch(before: ScaleState, { atMs }: Look, { stabilisationSeconds, stale
   return { ...before, wanted: before.wanted.filter((want) => want.atMs >= atMs - stabilisationSeconds * 1000) };
 }
 
-const toLagPolicy = ({ lagSeconds, stabilisationSeconds, staleSeconds }: ScalePolicy): LagPolicy => ({ lagSeconds, holdSeconds: Math.max(stabilisationSeconds, staleSeconds) });
+const toLagPolicy = ({ lagSeconds, stabilisationSeconds, staleSeconds }: ScalePolicy): LagPolicy => ({
+  lagSeconds,
+  holdSeconds: Math.max(stabilisationSeconds, staleSeconds),
+});
 
 interface Want {
   replicas: number;
@@ -105,7 +121,9 @@ function wantedReplicas(actual: number, { loadPercent, floor }: { loadPercent: n
   const { min, max, targetPercent, tolerancePercent } = policy;
   const tolerance = tolerancePercent / 100;
   const tooMuch = loadPercent > actual * targetPercent * (1 + tolerance);
-  const byLoad = tooMuch ? Math.ceil(loadPercent / targetPercent) : Math.min(actual, Math.ceil(loadPercent / (targetPercent * (1 - tolerance))));
+  const byLoad = tooMuch
+    ? Math.ceil(loadPercent / targetPercent)
+    : Math.min(actual, Math.ceil(loadPercent / (targetPercent * (1 - tolerance))));
   const free = Math.max(byLoad, floor);
   return { replicas: Math.min(max, Math.max(min, free)), reason: free > max ? 'at_max' : floor > byLoad ? 'lag' : 'load' };
 }

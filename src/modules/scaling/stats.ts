@@ -4,7 +4,10 @@ import type { CpuReading, ServiceState } from './types';
  * Computes the CPU use between two readings, in percent of `cores`. Returns null when the readings cannot be compared: no time between
  * them, too much time, or a restart. Pure.
  */
-export function utilisationPercent([before, after]: [CpuReading | undefined, CpuReading], { cores, staleMs }: { cores: number; staleMs: number }): number | null {
+export function utilisationPercent(
+  [before, after]: [CpuReading | undefined, CpuReading],
+  { cores, staleMs }: { cores: number; staleMs: number },
+): number | null {
   if (before === undefined) {
     return null;
   }

@@ -5,8 +5,12 @@ const bounds = { min: 2, max: 5 };
 
 describe('a step of a service with 2 to 5 replicas', () => {
   it.each([
-    ['one more', 2, 3], ['twice as many', 2, 4], ['up to the maximum', 3, 5], ['one less', 3, 2],
-    ['down towards the maximum', 9, 8], ['up towards the minimum', 1, 2],
+    ['one more', 2, 3],
+    ['twice as many', 2, 4],
+    ['up to the maximum', 3, 5],
+    ['one less', 3, 2],
+    ['down towards the maximum', 9, 8],
+    ['up towards the minimum', 1, 2],
   ])('is allowed: %s', (_what, from, to) => {
     expect(problemWithStep('api', { from, to }, bounds)).toBeNull();
   });

@@ -4,7 +4,12 @@ import type { Obstacle, ServiceState } from './types';
 /** The bodies of requests and answers between the autoscaler and the scale driver. Each side validates those of the other. */
 
 const OBSTACLES: { [O in Obstacle]: O } = {
-  no_replica: 'no_replica', starting: 'starting', draining: 'draining', updating: 'updating', paused: 'paused', foreign: 'foreign',
+  no_replica: 'no_replica',
+  starting: 'starting',
+  draining: 'draining',
+  updating: 'updating',
+  paused: 'paused',
+  foreign: 'foreign',
 };
 const MOST = 10_000;
 const count = z.int().min(0).max(MOST);

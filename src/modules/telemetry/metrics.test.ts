@@ -16,12 +16,23 @@ describe('the metrics', () => {
     countRuns(metrics, 'wipe');
     const text = await metrics.registry.metrics();
     for (const series of [
-      'orion_wipes_total{result="failed"}', 'orion_checkpoints_total{result="failed"}', 'orion_restores_total{result="failed"}', 'orion_rents_total{result="no_node"}', 'orion_probes_total{outcome="host_key_changed"}',
-      'orion_kept_probes_total{outcome="failed"}', 'orion_migrations_total{result="waiting"}', 'orion_placements_total{result="deadline"}', 'orion_scale_changes_total{service="scheduler",direction="down"}',
-      'orion_gateway_logins_total{result="refused"}', 'orion_gateway_bytes_total{direction="sent"}',
-      'orion_heartbeats_total{result="failed"}', 'orion_migration_duration_seconds_count{cause="death"}',
-      'orion_batch_items_count{batch="rents"}', 'orion_loop_passes_total{loop="wipe",outcome="error"}',
-      'orion_job_runs_total{loop="wipe",outcome="error"}', 'orion_node_deaths_total',
+      'orion_wipes_total{result="failed"}',
+      'orion_checkpoints_total{result="failed"}',
+      'orion_restores_total{result="failed"}',
+      'orion_rents_total{result="no_node"}',
+      'orion_probes_total{outcome="host_key_changed"}',
+      'orion_kept_probes_total{outcome="failed"}',
+      'orion_migrations_total{result="waiting"}',
+      'orion_placements_total{result="deadline"}',
+      'orion_scale_changes_total{service="scheduler",direction="down"}',
+      'orion_gateway_logins_total{result="refused"}',
+      'orion_gateway_bytes_total{direction="sent"}',
+      'orion_heartbeats_total{result="failed"}',
+      'orion_migration_duration_seconds_count{cause="death"}',
+      'orion_batch_items_count{batch="rents"}',
+      'orion_loop_passes_total{loop="wipe",outcome="error"}',
+      'orion_job_runs_total{loop="wipe",outcome="error"}',
+      'orion_node_deaths_total',
     ]) {
       expect(text).toContain(`\n${series} 0\n`);
     }

@@ -110,7 +110,9 @@ const createScalingMetrics = ({ counterBy, gauge }: Makers) => ({
   scaleLeads: gauge('orion_scale_leads', '1 while this autoscaler leads'),
   scaleActual: gauge('orion_scale_actual_replicas', 'Replicas that serve', ['service']),
   scaleDesired: gauge('orion_scale_desired_replicas', 'Replicas that the load asks for', ['service']),
-  scaleUtilisation: gauge('orion_scale_utilisation_ratio', 'CPU of a replica on average, smoothed, of its limit or of one core', ['service']),
+  scaleUtilisation: gauge('orion_scale_utilisation_ratio', 'CPU of a replica on average, smoothed, of its limit or of one core', [
+    'service',
+  ]),
   scaleChanges: counterBy('orion_scale_changes_total', 'Changes of the number of replicas', {
     service: ['api', 'scheduler'],
     direction: ['up', 'down'],

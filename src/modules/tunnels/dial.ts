@@ -39,7 +39,9 @@ export function createTunnelDial(deps: TunnelDialDeps): Dial {
       return 'none';
     }
     try {
-      return await (found.owner.id === deps.own?.ownerId ? deps.own.hub.open(nodeId, signal) : openThrough({ nodeId, owner: found.owner, older: deps.older, signal }));
+      return await (found.owner.id === deps.own?.ownerId
+        ? deps.own.hub.open(nodeId, signal)
+        : openThrough({ nodeId, owner: found.owner, older: deps.older, signal }));
     } catch (error) {
       if (error instanceof OwnerGoneError || error instanceof NoTunnelError) {
         return 'lost';
@@ -94,7 +96,11 @@ function tokenFor({ nodeId, owner, older }: Way): string {
 }
 
 function ask(way: Way, headers: Record<string, string>): ClientRequest {
-  return request(`${way.owner.url}/tunnels/${way.nodeId}`, { agent: false, signal: way.signal, headers: { ...headers, authorization: `Bearer ${tokenFor(way)}` } });
+  return request(`${way.owner.url}/tunnels/${way.nodeId}`, {
+    agent: false,
+    signal: way.signal,
+    headers: { ...headers, authorization: `Bearer ${tokenFor(way)}` },
+  });
 }
 
 function openThrough(way: Way): Promise<Duplex> {

@@ -111,7 +111,7 @@ export function createTunnelHub({ clock, logger, pingMs = PING_MS }: TunnelHubDe
 function askRegularly(session: ClientHttp2Session, clock: Clock, pingMs: number): AbortController {
   const over = new AbortController();
   const ask = async (): Promise<void> => {
-    for (let answered = true; answered; ) {
+    for (let answered = true; answered;) {
       // Spread the pings, even if many tunnels opened at once.
       await clock.sleep(pingMs * (0.75 + Math.random() / 2), over.signal);
       answered = !over.signal.aborted && (await ping(session, { clock, limitMs: 2 * pingMs }));
@@ -153,7 +153,9 @@ function openStream(session: ClientHttp2Session, signal: AbortSignal): Promise<D
       reject(new Error('the tunnel closed'));
     });
     stream.on('error', (error: Error) => reject(error));
-    stream.once('response', ({ ':status': status }) => (status === 200 ? resolve(stream) : fail(`the node's sshd does not answer (${String(status)})`)));
+    stream.once('response', ({ ':status': status }) =>
+      status === 200 ? resolve(stream) : fail(`the node's sshd does not answer (${String(status)})`),
+    );
     if (signal.aborted) {
       abort();
     }

@@ -35,14 +35,18 @@ export interface OlderTokens {
 }
 
 export function olderTokens(secrets: readonly [string, ...string[]]): OlderTokens {
-  const [first, ...others] = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', 'orion tunnel relay', 32))) as [Buffer, ...Buffer[]];
+  const [first, ...others] = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', 'orion tunnel relay', 32))) as [
+    Buffer,
+    ...Buffer[],
+  ];
   return {
     sign: (ownerId, nodeId) => mac(first, ownerId, nodeId),
     verify: (token, { owner, nodeId }) => [first, ...others].some((key) => isSame(token, mac(key, owner.id, nodeId))),
   };
 }
 
-const mac = (key: string | Buffer, ...parts: (string | number)[]): string => createHmac('sha256', key).update(parts.join('\n')).digest('base64url');
+const mac = (key: string | Buffer, ...parts: (string | number)[]): string =>
+  createHmac('sha256', key).update(parts.join('\n')).digest('base64url');
 
 function isSame(one: string, other: string): boolean {
   const [a, b] = [Buffer.from(one), Buffer.from(other)];

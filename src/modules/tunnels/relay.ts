@@ -63,7 +63,8 @@ export async function startRelay({ host, port, ...given }: RelayDeps): Promise<R
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
-  const admit = (announced: string): void => void deps.announcements.splice(0, Math.max(0, deps.announcements.push(announced) - ANNOUNCEMENTS));
+  const admit = (announced: string): void =>
+    void deps.announcements.splice(0, Math.max(0, deps.announcements.push(announced) - ANNOUNCEMENTS));
   return { url: urlOf(server), admit, close: () => close(server, sockets) };
 }
 
@@ -104,7 +105,8 @@ async function connect(req: IncomingMessage, socket: Socket, { head, ...deps }: 
   }
 }
 
-const refuse = (socket: Socket, status: string): void => void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+const refuse = (socket: Socket, status: string): void =>
+  void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 
 async function close(server: Server, sockets: Set<Socket>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));

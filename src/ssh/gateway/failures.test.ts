@@ -4,7 +4,8 @@ import { createFailures } from './failures';
 describe('failed logins at the gateway', () => {
   it('30 a minute count against the whole IPv6 network, and 120 against the customer that has it', async () => {
     const failures = createFailures();
-    const fail = (times: number, addressOf: (i: number) => string): void => Array.from({ length: times }, (_, i) => addressOf(i)).forEach((address) => failures.count(address));
+    const fail = (times: number, addressOf: (i: number) => string): void =>
+      Array.from({ length: times }, (_, i) => addressOf(i)).forEach((address) => failures.count(address));
     fail(30, (i) => `2001:db8:0:100::${i}`);
     expect(await failures.tooMany('2001:db8:0:100::ffff')).toBe(false);
     fail(1, () => '2001:db8:0:100::abcd');

@@ -16,7 +16,9 @@ export function createFailures(): Failures {
   return {
     count: (address) => rangesOf(address).forEach(({ key }) => void counter.consume(key).catch(() => undefined)),
     tooMany: async (address) => {
-      const counts = await Promise.all(rangesOf(address).map(async ({ key, share }) => ((await counter.get(key))?.consumedPoints ?? 0) > MAX_FAILURES * share));
+      const counts = await Promise.all(
+        rangesOf(address).map(async ({ key, share }) => ((await counter.get(key))?.consumedPoints ?? 0) > MAX_FAILURES * share),
+      );
       return counts.includes(true);
     },
   };

@@ -33,7 +33,9 @@ export function acceptForwardings(connection: Connection, deps: ForwardingDeps):
     lead({ accept, reject, forbidden, seats }, deps, (client, done) => client.forwardOut(srcIP, srcPort, destIP, destPort, done));
   });
   connection.on('openssh.streamlocal', (accept, reject, { socketPath }) => {
-    lead({ accept, reject, forbidden: allowed === 'none' ? NOTHING : undefined, seats }, deps, (client, done) => client.openssh_forwardOutStreamLocal(socketPath, done));
+    lead({ accept, reject, forbidden: allowed === 'none' ? NOTHING : undefined, seats }, deps, (client, done) =>
+      client.openssh_forwardOutStreamLocal(socketPath, done),
+    );
   });
   acceptRemoteForwardings(connection, { ...deps, seats, maxListeners: MAX_FORWARDED });
 }
@@ -47,7 +49,11 @@ interface Wish {
 }
 
 /** Opens a channel on the node for a channel that the client requested, and joins the two. */
-function lead({ accept, reject, forbidden, seats }: Wish, { leaseId, link, join }: ForwardingDeps, open: (client: Client, done: Opened) => void): void {
+function lead(
+  { accept, reject, forbidden, seats }: Wish,
+  { leaseId, link, join }: ForwardingDeps,
+  open: (client: Client, done: Opened) => void,
+): void {
   const refuse: Refuse = (code, reason) => unlessGone(() => (reject as Refuse)(code, reason));
   if (forbidden !== undefined) {
     refuse(OPEN_FAILURE.prohibited, forbidden);
@@ -73,7 +79,10 @@ function lead({ accept, reject, forbidden, seats }: Wish, { leaseId, link, join 
       if (client) {
         joinSeated({ client, node, stream: made.stream }, { join, leave });
       } else {
-        giveUp(typeof error?.reason === 'number' ? error.reason : OPEN_FAILURE.connectFailed, `the machine answers: ${error?.message ?? 'nothing'}`);
+        giveUp(
+          typeof error?.reason === 'number' ? error.reason : OPEN_FAILURE.connectFailed,
+          `the machine answers: ${error?.message ?? 'nothing'}`,
+        );
       }
     });
   };

@@ -9,7 +9,15 @@ import { createNodeLink, type NodeLink } from './node-link';
 import { connectChannels, endChannel, openChannel, type OpenChannel, takesPackets } from './relay';
 import { runShell, type Terminal } from './shell';
 import { bytesOf, DISCONNECT, endWithReason } from './ssh2-patch';
-import { EXIT_LEASE_OVER, EXIT_LOGIN_REFUSED, EXIT_NODE_LOST, reasonOfEnd, type GatewaySettings, type LeaseDirectory, type GatewayClient } from './types';
+import {
+  EXIT_LEASE_OVER,
+  EXIT_LOGIN_REFUSED,
+  EXIT_NODE_LOST,
+  reasonOfEnd,
+  type GatewaySettings,
+  type LeaseDirectory,
+  type GatewayClient,
+} from './types';
 
 export interface GatewaySessionDeps {
   /** The socket of the connection. */
@@ -30,7 +38,10 @@ const MAX_ENV_BYTES = 128 * 1024;
 const LAST_MESSAGES_MS = 1_000;
 
 /** Serves one gateway session until it closes. All handlers are installed when this returns. */
-export function serveGatewaySession(connection: Connection, { socket, gatewayClient, settings, directory, dial, clock }: GatewaySessionDeps): NodeLink {
+export function serveGatewaySession(
+  connection: Connection,
+  { socket, gatewayClient, settings, directory, dial, clock }: GatewaySessionDeps,
+): NodeLink {
   const { leaseId } = gatewayClient;
   const link = createNodeLink({ gatewayClient, directory, dial, privateKey: settings.privateKey, clock });
   let sessions = 0;
@@ -116,7 +127,10 @@ function serveSession(session: Session, deps: SessionDeps): void {
   session.on('exec', (accept, reject, info) => {
     // The library's types allow only text, but its client sends bytes unchanged.
     const command = bytesOf(info) as unknown as string;
-    void runOnce(begin(accept, reject), deps, { keep, open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done) });
+    void runOnce(begin(accept, reject), deps, {
+      keep,
+      open: (client, done) => client.exec(command, { env: terminal.env, ...(terminal.pty ? { pty: terminal.pty } : {}) }, done),
+    });
   });
   session.on('subsystem', (accept, reject, { name }) => {
     void runOnce(begin(accept, reject), deps, { keep, open: (client, done) => client.subsys(name, done) });

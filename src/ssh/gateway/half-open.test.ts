@@ -8,7 +8,10 @@ import { createHalfOpen, type HalfOpen } from './half-open';
 class FakeSocket extends EventEmitter {
   bytesRead = 0;
   destroyed = false;
-  constructor(readonly remoteAddress: string, readonly remotePort: number) {
+  constructor(
+    readonly remoteAddress: string,
+    readonly remotePort: number,
+  ) {
     super();
     sockets.push(this);
   }
@@ -61,7 +64,7 @@ describe('connections that have proved nothing', () => {
     const halfOpen = createHalfOpen(systemClock);
     const ofNetwork = Array.from({ length: 65 }, (_, i) => come(halfOpen, `2001:db8:0:100::${i}`).admitted);
     expect([ofNetwork.slice(0, 64).includes(false), ofNetwork[64]]).toEqual([false, false]);
-    const ofCustomer = Array.from({ length: 193 }, (_, i) => come(halfOpen, `2001:db8:0:1${(i % 200 + 16).toString(16)}::1`).admitted);
+    const ofCustomer = Array.from({ length: 193 }, (_, i) => come(halfOpen, `2001:db8:0:1${((i % 200) + 16).toString(16)}::1`).admitted);
     expect([ofCustomer.slice(0, 192).includes(false), ofCustomer[192]]).toEqual([false, false]);
     expect(come(halfOpen, '2001:db8:0:200::1').admitted).toBe(true);
   });
@@ -69,7 +72,7 @@ describe('connections that have proved nothing', () => {
   it('when one customer fills the house from many IPv6 networks, its oldest goes, and not whoever comes alone', () => {
     const halfOpen = createHalfOpen(systemClock);
     const alone = come(halfOpen, '2001:db8:ff00:1::1').socket;
-    const crowd = Array.from({ length: 511 }, (_, i) => come(halfOpen, `2001:db8:0:${i % 3}${(i % 200 + 16).toString(16)}::1`).socket);
+    const crowd = Array.from({ length: 511 }, (_, i) => come(halfOpen, `2001:db8:0:${i % 3}${((i % 200) + 16).toString(16)}::1`).socket);
     expect(come(halfOpen, '2001:db8:ee00:1::1').admitted).toBe(true);
     expect([alone.destroyed, crowd[0]?.destroyed, crowd.filter(({ destroyed }) => destroyed).length]).toEqual([false, true, 1]);
   });

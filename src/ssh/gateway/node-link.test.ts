@@ -10,13 +10,24 @@ import type { NodeConnection } from './node-login';
 const key = anOpenSshKeyPair();
 
 /** Creates a link to a real SSH server in this process. Returns it with the nodes that it reported as suspect. */
-async function aLink({ banner, welcome = (ctx) => ctx.accept() }: { banner?: string; welcome?: (ctx: AuthContext, connection: Connection) => void } = {}): Promise<{ link: NodeLink; suspected: number[]; cut: () => void; gone: Promise<void> }> {
+async function aLink({
+  banner,
+  welcome = (ctx) => ctx.accept(),
+}: { banner?: string; welcome?: (ctx: AuthContext, connection: Connection) => void } = {}): Promise<{
+  link: NodeLink;
+  suspected: number[];
+  cut: () => void;
+  gone: Promise<void>;
+}> {
   const connections: Connection[] = [];
   let left = (): void => undefined;
   const gone = new Promise<void>((resolve) => (left = resolve));
   const server = new ssh2.Server({ hostKeys: [key.private], ...(banner === undefined ? {} : { banner }) }, (connection) => {
     connections.push(connection);
-    connection.on('error', () => undefined).on('authentication', (ctx) => welcome(ctx, connection)).once('close', () => left());
+    connection
+      .on('error', () => undefined)
+      .on('authentication', (ctx) => welcome(ctx, connection))
+      .once('close', () => left());
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', () => resolve()));
   open.push(() => server.close());
@@ -76,7 +87,8 @@ describe('the link of a gateway to a node', () => {
     });
     const began = performance.now();
     expect(await link.connect()).toEqual({
-      refused: "one refuses the login of this lease's account orn-a. It answers: System is going down. [2J Unprivileged users are not permitted to log in.",
+      refused:
+        "one refuses the login of this lease's account orn-a. It answers: System is going down. [2J Unprivileged users are not permitted to log in.",
     });
     expect(performance.now() - began).toBeLessThan(8_000);
     expect({ asked, suspected }).toEqual({ asked: 3, suspected: [7, 7, 7] });

@@ -40,7 +40,10 @@ const RETRY_MS = 500;
 const RETRY_REFUSED_MS = 2_500;
 const MAX_REFUSALS = 3;
 
-const about = ({ target: { nodeId } }: Present): { kind: SpanKind; attributes: Record<string, number> } => ({ kind: SpanKind.CLIENT, attributes: { 'orion.node.id': nodeId } });
+const about = ({ target: { nodeId } }: Present): { kind: SpanKind; attributes: Record<string, number> } => ({
+  kind: SpanKind.CLIENT,
+  attributes: { 'orion.node.id': nodeId },
+});
 
 export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   const { directory, clock } = deps;
@@ -64,12 +67,17 @@ export function createNodeLink(deps: NodeLinkDeps): NodeLink {
   });
 
   // A node is not suspect when the client disconnected. Otherwise each client connection would cost the control plane a login to the node.
-  const suspect = (place: Present): void => (!over.signal.aborted && isStillAt(place, at) ? directory.suspect(place.target.nodeId) : undefined);
+  const suspect = (place: Present): void =>
+    !over.signal.aborted && isStillAt(place, at) ? directory.suspect(place.target.nodeId) : undefined;
 
   // Requests of the client start it, outside of the trace of the session.
   const attempt = AsyncResource.bind(async (place: Present): Promise<NodeConnection | LoginRefusedError | undefined> => {
     try {
-      const made = await inSpan('ssh login', () => withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal), about(place));
+      const made = await inSpan(
+        'ssh login',
+        () => withDeadline(CONNECT_MS, (signal) => logInToNode(deps, place, signal), over.signal),
+        about(place),
+      );
       current = made;
       void made.lost.then(() => suspect(place)).then(() => (current = current === made ? undefined : current));
       return made;

@@ -33,7 +33,11 @@ const MAX_EXPLANATION = 300;
  * Logs in to a lease's account. Rejects with LoginRefusedError when the machine does not admit the account. Rejects with another error when
  * the machine cannot be reached or shows another host key.
  */
-export async function logInToNode({ dial, privateKey }: { dial: Dial; privateKey: string }, at: Present, signal: AbortSignal): Promise<NodeConnection> {
+export async function logInToNode(
+  { dial, privateKey }: { dial: Dial; privateKey: string },
+  at: Present,
+  signal: AbortSignal,
+): Promise<NodeConnection> {
   const connecting = new AbortController();
   const cut = (): void => connecting.abort();
   signal.addEventListener('abort', cut, { once: true });
@@ -89,8 +93,12 @@ function watchFailure(client: Client, { nodeName, username }: Present): () => Er
     if (!verified || broken) {
       return new Error('the machine closed the connection');
     }
-    const told = explanation.replace(/[\p{C}\s]+/gu, ' ').trim().slice(0, MAX_EXPLANATION);
-    const cause = told === '' ? 'Its sshd does not admit it (AllowUsers, AllowGroups and expired accounts are usual causes).' : `It answers: ${told}`;
+    const told = explanation
+      .replace(/[\p{C}\s]+/gu, ' ')
+      .trim()
+      .slice(0, MAX_EXPLANATION);
+    const cause =
+      told === '' ? 'Its sshd does not admit it (AllowUsers, AllowGroups and expired accounts are usual causes).' : `It answers: ${told}`;
     return new LoginRefusedError(`${nodeName} refuses the login of this lease's account ${username}. ${cause}`);
   };
 }

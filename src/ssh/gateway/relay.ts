@@ -21,7 +21,10 @@ function untilClosed(channel: ClientChannel): Promise<Ending> {
   return new Promise((resolve) => {
     let ending: Ending = 'lost';
     channel.once('exit', (...[code, signal, coreDumped, description]: [number | null, string?, unknown?, string?]) => {
-      ending = code === null ? { signal: (signal ?? 'TERM').replace(/^SIG/, ''), coreDumped: Boolean(coreDumped), description: description ?? '' } : { code };
+      ending =
+        code === null
+          ? { signal: (signal ?? 'TERM').replace(/^SIG/, ''), coreDumped: Boolean(coreDumped), description: description ?? '' }
+          : { code };
     });
     channel.once('close', () => resolve(ending));
     channel.on('error', () => undefined);
@@ -89,7 +92,10 @@ interface Side<C extends Channel> {
 }
 
 /** Passes bytes in both directions, with backpressure. It passes on the end of the client's input. The caller ends the output. */
-export function connectChannels({ channel: client, stream: toClient }: Side<ServerChannel>, { channel: node, stream: toNode }: Side<ClientChannel>): void {
+export function connectChannels(
+  { channel: client, stream: toClient }: Side<ServerChannel>,
+  { channel: node, stream: toNode }: Side<ClientChannel>,
+): void {
   holdBack(client, toNode);
   holdBack(node, toClient);
   holdBack(node.stderr, toClient);

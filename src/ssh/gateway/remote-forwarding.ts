@@ -87,7 +87,8 @@ export function acceptRemoteForwardings(connection: Connection, deps: RemoteForw
   });
 }
 
-const keyOf = (listener: Listener): string => ('socketPath' in listener ? listener.socketPath : `${listener.bindAddr} ${listener.bindPort}`);
+const keyOf = (listener: Listener): string =>
+  'socketPath' in listener ? listener.socketPath : `${listener.bindAddr} ${listener.bindPort}`;
 
 function listen(client: Client, listener: Listener, done: (error: Error | undefined, port?: number) => void): void {
   if ('socketPath' in listener) {

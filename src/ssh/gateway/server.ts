@@ -53,7 +53,13 @@ export async function startGateway(deps: GatewayDeps, { host, port }: { host: st
   const traffic = createTraffic();
   const sessions = new Map<number, Set<Connection>>();
   const ssh = new ssh2.Server(
-    { hostKeys: settings.hostKeys, ident: 'Orion', keepaliveInterval: KEEPALIVE_MS, keepaliveCountMax: 4, algorithms: { cipher: CIPHERS as never } },
+    {
+      hostKeys: settings.hostKeys,
+      ident: 'Orion',
+      keepaliveInterval: KEEPALIVE_MS,
+      keepaliveCountMax: 4,
+      algorithms: { cipher: CIPHERS as never },
+    },
     (connection, info) => welcome(connection, info, { ...deps, failures, sessions, halfOpen }),
   );
   const tcp = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }, (socket: Socket) => {
@@ -157,7 +163,8 @@ function limitAttempts(): (ctx: AuthContext) => boolean {
   };
 }
 
-const hasRoom = ({ sessions, settings }: ServerDeps, leaseId: number): boolean => (sessions.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
+const hasRoom = ({ sessions, settings }: ServerDeps, leaseId: number): boolean =>
+  (sessions.get(leaseId)?.size ?? 0) < settings.maxConnectionsPerLease;
 
 /** Serves the connection of an admitted client. Resolves when it is closed. */
 async function receive(connection: Connection, gatewayClient: GatewayClient, deps: ServerDeps & { socket: Socket }): Promise<void> {
@@ -170,7 +177,8 @@ async function receive(connection: Connection, gatewayClient: GatewayClient, dep
   meter.connections(1);
   sessions.set(leaseId, present.add(connection));
   logger.info('gateway session begins', { leaseId, address });
-  const note = (what: Promise<void>): void => void what.catch((error: unknown) => logger.warn('a gateway session could not be noted', { leaseId, error }));
+  const note = (what: Promise<void>): void =>
+    void what.catch((error: unknown) => logger.warn('a gateway session could not be noted', { leaseId, error }));
   note(directory.connected(gatewayClient));
   // The client receives the reason and has this long to disconnect.
   connection.once('error', () => void clock.sleep(SWEEP_MS * 10).then(() => socket.destroy()));
@@ -213,7 +221,10 @@ function matchingKey(keys: string[], { key }: PublicKeyAuthContext): string | un
 
 const SWEEP_MS = 100;
 
-async function close(tcp: TcpServer, { sessions, clock, limitMs }: { sessions: ServerDeps['sessions']; clock: Clock; limitMs: number }): Promise<void> {
+async function close(
+  tcp: TcpServer,
+  { sessions, clock, limitMs }: { sessions: ServerDeps['sessions']; clock: Clock; limitMs: number },
+): Promise<void> {
   const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
   const deadline = clock.monotonicMs() + limitMs;
   while (sessions.size > 0 && clock.monotonicMs() < deadline) {

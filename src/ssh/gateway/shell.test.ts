@@ -2,7 +2,16 @@ import { describe, expect, it } from '@jest/globals';
 import { describe as tell, duration } from './shell';
 
 describe('what a shell is told', () => {
-  it.each([[-5, '0 s'], [0, '0 s'], [29.4, '29 s'], [30, '1 min'], [90, '2 min'], [3600, '60 min'], [7199, '2 h'], [86_400, '24 h']])('%d seconds are %s', (seconds, words) => {
+  it.each([
+    [-5, '0 s'],
+    [0, '0 s'],
+    [29.4, '29 s'],
+    [30, '1 min'],
+    [90, '2 min'],
+    [3600, '60 min'],
+    [7199, '2 h'],
+    [86_400, '24 h'],
+  ])('%d seconds are %s', (seconds, words) => {
     expect(duration(seconds)).toBe(words);
   });
 

@@ -13,7 +13,15 @@ export interface GatewayClient {
 
 /** Where a lease is now. `homeAgeSeconds`: age of its home backup, or null when there is none. */
 export type Whereabouts =
-  | { state: 'present'; generation: number; nodeName: string; username: string; target: SshTarget; endsInSeconds: number; homeAgeSeconds: number | null }
+  | {
+      state: 'present';
+      generation: number;
+      nodeName: string;
+      username: string;
+      target: SshTarget;
+      endsInSeconds: number;
+      homeAgeSeconds: number | null;
+    }
   /** `place`: position of the lease in the queue for a machine. Null: it does not wait in that queue. */
   | { state: 'waiting'; place: number | null; endsInSeconds: number }
   /** Over for this client. `why` follows "lease 7 ". */

@@ -23,7 +23,9 @@ export interface Prepared {
   ready?(): Promise<void>;
   /** Sets it off. What a client is told, if anything, does not matter: it may be cut off. */
   begin(): Promise<unknown>;
-  /** What a client does after the blow, at the other API, and the end that has to come. Throws with what is wrong, or after a generous time. */
+  /**
+   * What a client does after the blow, at the other API, and the end that has to come. Throws with what is wrong, or after a generous time.
+   */
   finish(): Promise<void>;
 }
 
@@ -75,7 +77,9 @@ function renting(stage: Stage, nodes: number): Prepared {
     finish: async () => {
       const { leases } = await insist('the repeated rent', () => stage.history.rent(stage.tenant, order));
       await Promise.all(leases.map(({ id }) => untilActive(stage, id)));
-      const running = await stage.system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM leases WHERE state IN ('provisioning','active','migrating')");
+      const running = await stage.system.sql<{ n: number }>(
+        "SELECT COUNT(*) AS n FROM leases WHERE state IN ('provisioning','active','migrating')",
+      );
       mustBe('the number of running leases', Number(running[0]?.n), nodes);
     },
   };
@@ -109,7 +113,9 @@ const migrate: Act = {
         const moved = await stage.tenant.untilLease(lease.id, 'is active elsewhere', isElsewhere, PATIENCE_MS);
         mustBe('the end', moved.ends_at, lease.ends_at);
         await untilActive(stage, lease.id);
-        const wiped = async (): Promise<boolean> => (await stage.system.sql("SELECT id FROM placements WHERE lease_id = ? AND generation = 1 AND state = 'wiped'", [lease.id])).length === 1;
+        const wiped = async (): Promise<boolean> =>
+          (await stage.system.sql("SELECT id FROM placements WHERE lease_id = ? AND generation = 1 AND state = 'wiped'", [lease.id]))
+            .length === 1;
         await eventually(wiped, { what: 'the account that was left is wiped', timeoutMs: PATIENCE_MS, everyMs: 25 });
       },
     };
@@ -128,7 +134,12 @@ const extending = async (stage: Stage, url: string): Promise<Prepared & { lease:
     finish: async () => {
       const extended = await insist('the repeated extension', () => stage.history.extend(stage.tenant, order));
       mustBe('the end', Date.parse(extended.ends_at), Date.parse(lease.ends_at) + EXTRA_SECONDS * 1000);
-      const applied = async (): Promise<boolean> => (await stage.system.sql("SELECT id FROM placements WHERE current_lease_id = ? AND state = 'present' AND due_at IS NULL", [lease.id])).length === 1;
+      const applied = async (): Promise<boolean> =>
+        (
+          await stage.system.sql("SELECT id FROM placements WHERE current_lease_id = ? AND state = 'present' AND due_at IS NULL", [
+            lease.id,
+          ])
+        ).length === 1;
       await eventually(applied, { what: 'the account knows of its new end', timeoutMs: PATIENCE_MS, everyMs: 25 });
       await untilActive(stage, lease.id);
     },
@@ -208,7 +219,10 @@ const register: Act = {
   steps: ['register.begin', 'register.commit', 'register.done'],
   prepare: async ({ fleet, system }) => {
     const worker = fleet.workers[count++ % fleet.workers.length];
-    const registrations = (): Promise<unknown[]> => system.sql("SELECT e.id FROM events e JOIN nodes n ON n.id = e.node_id WHERE e.type = 'node.registered' AND n.hostname = ?", [worker?.name ?? '']);
+    const registrations = (): Promise<unknown[]> =>
+      system.sql("SELECT e.id FROM events e JOIN nodes n ON n.id = e.node_id WHERE e.type = 'node.registered' AND n.hostname = ?", [
+        worker?.name ?? '',
+      ]);
     const before = (await registrations()).length;
     return {
       begin: async () => {
@@ -217,7 +231,8 @@ const register: Act = {
       },
       finish: async () => {
         const back = async (): Promise<boolean> =>
-          (await registrations()).length > before && (await system.sql('SELECT id FROM nodes WHERE leasable AND hostname = ?', [worker?.name ?? ''])).length === 1;
+          (await registrations()).length > before &&
+          (await system.sql('SELECT id FROM nodes WHERE leasable AND hostname = ?', [worker?.name ?? ''])).length === 1;
         await eventually(back, { what: 'the machine is registered, wiped and free', timeoutMs: PATIENCE_MS, everyMs: 50 });
         mustBe('the number of nodes', (await system.sql('SELECT id FROM nodes')).length, fleet.workers.length);
       },

@@ -75,11 +75,21 @@ async function furnish(system: System, real: boolean): Promise<Stage> {
     }
   };
   const lease = async (seconds = 600): Promise<Lease> => {
-    const [rented] = expectStatus((await history.rent(tenant, { seconds, key: `stage-${history.operations.length}` })) ?? noAnswer(), 201, 200).leases;
+    const [rented] = expectStatus(
+      (await history.rent(tenant, { seconds, key: `stage-${history.operations.length}` })) ?? noAnswer(),
+      201,
+      200,
+    ).leases;
     return rented ?? noAnswer();
   };
   return {
-    system, fleet, history, real, tenant, admin, lease,
+    system,
+    fleet,
+    history,
+    real,
+    tenant,
+    admin,
+    lease,
     judge: await appointJudge(system, real ? { history, fleet } : { history }),
     firstUrl: first.url,
     secondUrl: second.url,

@@ -7,8 +7,8 @@ import { CLAIM_SECONDS } from './stage';
 export const BLOWS = ['kill', 'stop', 'reset_before_commit', 'reset_after_commit'] as const;
 
 /**
- * What befalls a process that stands at a step: it is killed outright; it is stopped and goes on when its claims have expired; its next COMMIT
- * does not reach the database; or it does, and the answer is lost.
+ * What befalls a process that stands at a step: it is killed outright; it is stopped and goes on when its claims have expired; its next
+ * COMMIT does not reach the database; or it does, and the answer is lost.
  */
 export type Blow = (typeof BLOWS)[number];
 

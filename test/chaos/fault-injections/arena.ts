@@ -35,7 +35,10 @@ export interface Arena {
   workerOf: (lease: Lease) => Worker;
   untilNode: (hostname: string, what: string, is: (node: NodeForAdmin) => boolean) => Promise<NodeForAdmin>;
   drain: (nodeId: number) => Promise<void>;
-  /** Looks at the tables in the middle of a fault injection, when a fault would be put right a moment later. True: something was found, and goes into the report. */
+  /**
+   * Looks at the tables in the middle of a fault injection, when a fault would be put right a moment later. True: something was found, and
+   * goes into the report.
+   */
   isBroken: () => Promise<boolean>;
   found: Violation[];
   /** Gives everything back, lets quarantined nodes in again, and waits until every node is free. */
@@ -108,17 +111,33 @@ async function furnish(system: System, { real, nodes }: { real: boolean; nodes: 
     );
   const found: Violation[] = [];
   return {
-    system, fleet, history, ada, bob, first, second, tenant, untilNode, found,
+    system,
+    fleet,
+    history,
+    ada,
+    bob,
+    first,
+    second,
+    tenant,
+    untilNode,
+    found,
     isBroken: async () => found.push(...(await system.violations({ history: history.operations }))) > 0,
     judge: await appointJudge(system, real ? { history, fleet } : { history }),
     lease: async ({ seconds = 600, requirements } = {}) => {
-      const [leased] = expectStatus((await history.rent(ada, { seconds, ...(requirements ? { requirements } : {}), key: `lease-${history.operations.length}` })) ?? noAnswer(), 201, 200).leases;
+      const [leased] = expectStatus(
+        (await history.rent(ada, { seconds, ...(requirements ? { requirements } : {}), key: `lease-${history.operations.length}` })) ??
+          noAnswer(),
+        201,
+        200,
+      ).leases;
       return leased ?? noAnswer();
     },
     workerOf: ({ node }) => fleet.workers.find(({ name }) => name === node?.hostname) ?? noAnswer(),
     drain: (nodeId) => order(nodeId, 'drain', { move: true }),
     clear: async () => {
-      const running = await system.sql<{ id: number; user: number }>("SELECT id, user_id AS user FROM leases WHERE state IN ('provisioning','active','migrating')");
+      const running = await system.sql<{ id: number; user: number }>(
+        "SELECT id, user_id AS user FROM leases WHERE state IN ('provisioning','active','migrating')",
+      );
       for (const { id, user } of running) {
         const owner = tenants.find(({ userId }) => userId === user) ?? noAnswer();
         expectStatus((await history.release(owner, { leaseId: id })) ?? noAnswer(), 200);
@@ -146,10 +165,14 @@ export async function carryOut(arena: Arena, { name, inject }: FaultInjection): 
   const failure = await inject(arena).then(() => undefined, messageOf);
   const atOnce = [...arena.found, ...(await system.violations({ history: history.operations }))];
   if (failure !== undefined || atOnce.length > 0) {
-    return [...atOnce, ...(failure === undefined ? [] : [broken('fault injection', name, failure)])].map((violation) => after(name, violation));
+    return [...atOnce, ...(failure === undefined ? [] : [broken('fault injection', name, failure)])].map((violation) =>
+      after(name, violation),
+    );
   }
   const stuck = await arena.clear().then(() => undefined, messageOf);
-  return [...(await judge.violations()), ...(stuck === undefined ? [] : [broken('converges', name, stuck)])].map((violation) => after(name, violation));
+  return [...(await judge.violations()), ...(stuck === undefined ? [] : [broken('converges', name, stuck)])].map((violation) =>
+    after(name, violation),
+  );
 }
 
 const after = (name: string, violation: Violation): Violation => ({ ...violation, what: `${violation.what} (after ${name})` });
@@ -165,8 +188,14 @@ export function stepsOf({ steps }: Replica): StepControl {
 export async function untilPasses({ url }: Replica, loop: string, more: number): Promise<void> {
   const count = async (): Promise<number> => {
     const metrics = await (await fetch(`${url}/metrics`)).text();
-    return [...metrics.matchAll(/^orion_loop_passes_total\{([^}]*)\} (\d+)/gm)].filter(([, labels]) => labels?.includes(`loop="${loop}"`)).reduce((sum, [, , n]) => sum + Number(n), 0);
+    return [...metrics.matchAll(/^orion_loop_passes_total\{([^}]*)\} (\d+)/gm)]
+      .filter(([, labels]) => labels?.includes(`loop="${loop}"`))
+      .reduce((sum, [, , n]) => sum + Number(n), 0);
   };
   const before = await count();
-  await eventually(async () => (await count()) >= before + more, { what: `${more} passes of ${loop}`, timeoutMs: PATIENCE_MS, everyMs: 50 });
+  await eventually(async () => (await count()) >= before + more, {
+    what: `${more} passes of ${loop}`,
+    timeoutMs: PATIENCE_MS,
+    everyMs: 50,
+  });
 }

@@ -11,7 +11,9 @@ const crowd: FaultInjection = {
   inject: async ({ history, tenant, first, second }) => {
     const tenants = await Promise.all(Array.from({ length: CROWD_TENANTS }, tenant));
     await Promise.all(
-      Array.from({ length: CROWD / CROWD_TENANTS }, (_, i) => i).flatMap((i) => tenants.map((each, j) => history.rent(each, { key: `crowd-${i}`, at: ((i + j) % 2 ? first : second).url }))),
+      Array.from({ length: CROWD / CROWD_TENANTS }, (_, i) => i).flatMap((i) =>
+        tenants.map((each, j) => history.rent(each, { key: `crowd-${i}`, at: ((i + j) % 2 ? first : second).url })),
+      ),
     );
   },
 };
@@ -56,7 +58,8 @@ const others: FaultInjection = {
 
 const ends: FaultInjection = {
   name: 'ends',
-  promise: 'leases extended before, around and after their end, beside one that has long to go: the end moves by what was granted, and nothing ends early',
+  promise:
+    'leases extended before, around and after their end, beside one that has long to go: the end moves by what was granted, and nothing ends early',
   inject: async ({ history, ada, first, second, lease }) => {
     const [inTime, tooLate] = await Promise.all([lease({ seconds: 8 }), lease({ seconds: 8 }), lease()]);
     mustBeServed(await history.extend(ada, { leaseId: inTime.id, seconds: 5 }));

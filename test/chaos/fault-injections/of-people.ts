@@ -10,10 +10,14 @@ const found = violationOf('trust');
 
 const people: FaultInjection = {
   name: 'people',
-  promise: 'a user gets a password by a one-time code, rents and is disabled: the code works once, and after 5 s no token is good and no lease runs',
+  promise:
+    'a user gets a password by a one-time code, rents and is disabled: the code works once, and after 5 s no token is good and no lease runs',
   inject: async ({ system, tenant, history, first, second, found: violations }) => {
     const eve = await tenant();
-    const lease = expectStatus((await history.rent(eve, { key: 'people' })) ?? { status: 0, headers: new Headers(), body: { leases: [], password: null } }, 201).leases[0];
+    const lease = expectStatus(
+      (await history.rent(eve, { key: 'people' })) ?? { status: 0, headers: new Headers(), body: { leases: [], password: null } },
+      201,
+    ).leases[0];
     const { body } = await system.admin.post<{ code: string }>(`/api/users/${eve.userId}/reset-password`, {});
     const [user] = await system.sql<{ username: string }>('SELECT username FROM users WHERE id = ?', [eve.userId]);
     const use = (url: string, password: string): Promise<Answer<{ token: string }>> =>
@@ -28,8 +32,14 @@ const people: FaultInjection = {
     if ((await client.get('/api/leases')).status !== 401) {
       violations.push(found(`user ${eve.userId}`, 'a disabled user is let in'));
     }
-    const isOver = async (): Promise<boolean> => (await system.sql('SELECT id FROM leases WHERE id = ? AND state = ?', [lease?.id ?? 0, 'ended'])).length === 1;
-    if (!(await eventually(isOver, { what: 'the lease ends', timeoutMs: LIMIT_MS, everyMs: 100 }).then(() => true, () => false))) {
+    const isOver = async (): Promise<boolean> =>
+      (await system.sql('SELECT id FROM leases WHERE id = ? AND state = ?', [lease?.id ?? 0, 'ended'])).length === 1;
+    if (
+      !(await eventually(isOver, { what: 'the lease ends', timeoutMs: LIMIT_MS, everyMs: 100 }).then(
+        () => true,
+        () => false,
+      ))
+    ) {
       violations.push(found(`lease ${lease?.id ?? 0}`, 'it outlived the account of its owner'));
     }
   },

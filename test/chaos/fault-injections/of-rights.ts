@@ -17,7 +17,10 @@ async function withKey({ system, ada }: Arena): Promise<Tenant & { key: SshKeyPa
 }
 
 const isTrueWithin = (what: string, fn: () => Promise<boolean> | boolean, timeoutMs = LIMIT_MS): Promise<boolean> =>
-  eventually(fn, { what, timeoutMs, everyMs: 100 }).then(() => true, () => false);
+  eventually(fn, { what, timeoutMs, everyMs: 100 }).then(
+    () => true,
+    () => false,
+  );
 
 const removedKey: FaultInjection = {
   name: 'removed-key',
@@ -50,7 +53,9 @@ const ownKey: FaultInjection = {
   inject: async (arena) => {
     const lease = await arena.lease();
     const other = await withKey(arena);
-    const { code, stderr } = await arena.ada.login(lease, 'umask 077; mkdir -p .ssh; tee .ssh/authorized_keys >.ssh/authorized_keys2', { input: `${other.key.publicKey}\n` });
+    const { code, stderr } = await arena.ada.login(lease, 'umask 077; mkdir -p .ssh; tee .ssh/authorized_keys >.ssh/authorized_keys2', {
+      input: `${other.key.publicKey}\n`,
+    });
     if (code !== 0) {
       throw new Error(`the login ended with ${String(code)}: ${stderr}`);
     }
@@ -62,7 +67,8 @@ const ownKey: FaultInjection = {
 
 const shutOut: FaultInjection = {
   name: 'shut-out',
-  promise: 'a machine\'s owner admits only some users to its sshd: every lease that is active admits its tenant, and the machine comes back when it is mended',
+  promise:
+    "a machine's owner admits only some users to its sshd: every lease that is active admits its tenant, and the machine comes back when it is mended",
   inject: async ({ ada, fleet, history, found: violations }) => {
     const [worker] = fleet.workers;
     if (!worker) {

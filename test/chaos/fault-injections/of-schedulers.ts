@@ -17,7 +17,8 @@ const staleMaker: FaultInjection = {
 
 const staleWiper: FaultInjection = {
   name: 'stale-wiper',
-  promise: 'a scheduler that stood still over its claim after a verified wipe comes back when the node waits for the next wipe: it frees nothing',
+  promise:
+    'a scheduler that stood still over its claim after a verified wipe comes back when the node waits for the next wipe: it frees nothing',
   inject: async ({ system, ada, history, lease, isBroken }) => {
     const controls = system.schedulers.map(stepsOf);
     const firstHeld = untilHeld(controls, 'wipe.verified');
@@ -29,7 +30,8 @@ const staleWiper: FaultInjection = {
     if (!late || !other) {
       throw new Error('two schedulers are needed');
     }
-    const free = async (): Promise<boolean> => (await system.sql("SELECT id FROM nodes WHERE hostname = 'alone' AND leasable")).length === 1;
+    const free = async (): Promise<boolean> =>
+      (await system.sql("SELECT id FROM nodes WHERE hostname = 'alone' AND leasable")).length === 1;
     await eventually(free, { what: 'the other scheduler has wiped the node', timeoutMs: PATIENCE_MS, everyMs: 50 });
     const next = await lease({ requirements: ALONE });
     const otherHeld = untilHeld([other], 'wipe.claimed');
@@ -37,7 +39,10 @@ const staleWiper: FaultInjection = {
     const { goOn } = await otherHeld;
     const seen = late.seen.length;
     stale.goOn();
-    await eventually(() => late.seen.slice(seen).includes('wipe.done'), { what: 'the stale wipe has been completed or refused', timeoutMs: PATIENCE_MS });
+    await eventually(() => late.seen.slice(seen).includes('wipe.done'), {
+      what: 'the stale wipe has been completed or refused',
+      timeoutMs: PATIENCE_MS,
+    });
     // Looked at before the other goes on: from then on it is put right.
     await isBroken().finally(goOn);
   },
@@ -55,17 +60,27 @@ const brokenRow: FaultInjection = {
       await system.sql("UPDATE leases SET requirements = '{}' WHERE id = ?", [damaged.id]);
       await drain(damaged.node?.id ?? 0);
       await drain(sound.node?.id ?? 0);
-      const moved = ada.untilLease(sound.id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, 25_000);
+      const moved = ada.untilLease(
+        sound.id,
+        'is active elsewhere',
+        ({ state, generation }) => state === 'active' && generation === 2,
+        25_000,
+      );
       await moved.catch(() => undefined);
     } finally {
       paused?.resume();
-      await system.sql('UPDATE leases SET requirements = (SELECT requirements FROM leases WHERE id = ?) WHERE id = ?', [sound.id, damaged.id]);
+      await system.sql('UPDATE leases SET requirements = (SELECT requirements FROM leases WHERE id = ?) WHERE id = ?', [
+        sound.id,
+        damaged.id,
+      ]);
     }
   },
 };
 
 const idleWorker = async ({ system, fleet }: Arena): Promise<string> => {
-  const [node] = await system.sql<{ hostname: string }>("SELECT hostname FROM nodes WHERE leasable AND hostname LIKE 'worker-%' ORDER BY id DESC LIMIT 1");
+  const [node] = await system.sql<{ hostname: string }>(
+    "SELECT hostname FROM nodes WHERE leasable AND hostname LIKE 'worker-%' ORDER BY id DESC LIMIT 1",
+  );
   return node?.hostname ?? fleet.workers[0]?.name ?? '';
 };
 

@@ -9,7 +9,11 @@ async function untilFreeOrFailed({ system }: Arena, lease: Lease): Promise<void>
   const over = async (): Promise<boolean> =>
     (await system.sql('SELECT id FROM nodes WHERE id = ? AND leasable', [lease.node?.id ?? 0])).length === 1 ||
     (await system.sql("SELECT id FROM events WHERE node_id = ? AND type = 'node.wipe_failed'", [lease.node?.id ?? 0])).length > 0;
-  await eventually(over, { what: `the node of lease ${lease.id} is wiped, or a wipe of it has failed`, timeoutMs: PATIENCE_MS, everyMs: 25 });
+  await eventually(over, {
+    what: `the node of lease ${lease.id} is wiped, or a wipe of it has failed`,
+    timeoutMs: PATIENCE_MS,
+    everyMs: 25,
+  });
 }
 
 /** A job that heeds no signal but one, and a file where nobody looks. */
@@ -35,7 +39,7 @@ const putBack = (uid: number): string =>
 
 const putBackByRoot: FaultInjection = {
   name: 'put-back',
-  promise: 'a file of the tenant\'s comes back between the wipe and its verification: the node is not free until it is gone',
+  promise: "a file of the tenant's comes back between the wipe and its verification: the node is not free until it is gone",
   inject: async (arena) => {
     const lease = await arena.lease();
     const [account] = await arena.system.sql<{ uid: number }>('SELECT uid FROM placements WHERE current_lease_id = ?', [lease.id]);
@@ -53,7 +57,12 @@ const lostNode: FaultInjection = {
     const worker = workerOf(leased);
     await worker.freeze();
     try {
-      await ada.untilLease(leased.id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, PATIENCE_MS);
+      await ada.untilLease(
+        leased.id,
+        'is active elsewhere',
+        ({ state, generation }) => state === 'active' && generation === 2,
+        PATIENCE_MS,
+      );
     } finally {
       await worker.thaw();
     }
@@ -63,7 +72,8 @@ const lostNode: FaultInjection = {
 
 const staleGeneration: FaultInjection = {
   name: 'stale-generation',
-  promise: 'an API that stood still before making an account comes back when the lease has moved and the node is wiped and free: it makes none there',
+  promise:
+    'an API that stood still before making an account comes back when the lease has moved and the node is wiped and free: it makes none there',
   inject: async ({ system, ada, history, first, drain }) => {
     const held = untilHeld([stepsOf(first)], 'placement.claimed');
     const answer = history.rent(ada, { key: 'stale-generation', at: first.url });
@@ -74,7 +84,8 @@ const staleGeneration: FaultInjection = {
       const { id, node } = await eventually(made, { what: 'a scheduler has made the account', timeoutMs: PATIENCE_MS, everyMs: 50 });
       await drain(node);
       await ada.untilLease(id, 'is active elsewhere', ({ state, generation }) => state === 'active' && generation === 2, PATIENCE_MS);
-      const clean = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE id = ? AND NOT dirty', [node])).length === 1;
+      const clean = async (): Promise<boolean> =>
+        (await system.sql('SELECT id FROM nodes WHERE id = ? AND NOT dirty', [node])).length === 1;
       await eventually(clean, { what: 'the node that was left is wiped', timeoutMs: PATIENCE_MS, everyMs: 50 });
     } finally {
       goOn();
@@ -90,7 +101,8 @@ async function leaseOn({ lease }: Arena, hostname: string | undefined): Promise<
 
 const lateWipe: FaultInjection = {
   name: 'late-wipe',
-  promise: 'a scheduler that stood still before a wipe comes back when another has wiped the node and the next tenant has it: it takes nothing of his',
+  promise:
+    'a scheduler that stood still before a wipe comes back when another has wiped the node and the next tenant has it: it takes nothing of his',
   inject: async (arena) => {
     const { system, ada, history, judge, lease, untilNode, found } = arena;
     const before = await lease();
@@ -123,7 +135,11 @@ const newHostKey: FaultInjection = {
     await worker.kill();
     await worker.start();
     // Probes see another key first; which one it is, for an operator to accept, the agent says.
-    await untilNode(worker.name, 'is quarantined and offers its key, or is free all the same', ({ status, free, offered_host_key_fingerprint: offered }) => (status === 'quarantined' && offered !== null) || free);
+    await untilNode(
+      worker.name,
+      'is quarantined and offers its key, or is free all the same',
+      ({ status, free, offered_host_key_fingerprint: offered }) => (status === 'quarantined' && offered !== null) || free,
+    );
   },
 };
 
@@ -132,10 +148,14 @@ const HOSTILE_ANSWERS = 6;
 
 const hostilePath: FaultInjection = {
   name: 'hostile-path',
-  promise: 'somebody between a machine and the control plane adds a key to what the machine is to install: it is not installed, and the machine goes on',
+  promise:
+    'somebody between a machine and the control plane adds a key to what the machine is to install: it is not installed, and the machine goes on',
   inject: async ({ system, fleet, untilNode, found }) => {
     const path = await startOnPath(system.lab, system.apis[1]?.url ?? '');
-    const { workers } = await system.launchWorkers(1, { endpoint: path.url, agentEnv: { MY_HOSTNAME: `on-the-path-${fleet.workers.length}` } });
+    const { workers } = await system.launchWorkers(1, {
+      endpoint: path.url,
+      agentEnv: { MY_HOSTNAME: `on-the-path-${fleet.workers.length}` },
+    });
     const worker = workers[0];
     if (!worker) {
       throw new Error('no worker');
@@ -144,7 +164,11 @@ const hostilePath: FaultInjection = {
     await untilNode(hostname, 'is free', ({ free }) => free);
     const { publicKey, keyFile } = await generateSshKeyPair(system.lab.dir, 'on the path');
     path.change(addManagementKey(path, publicKey));
-    await eventually(() => path.changed() >= HOSTILE_ANSWERS, { what: `${HOSTILE_ANSWERS} answers are changed`, timeoutMs: PATIENCE_MS, everyMs: 50 });
+    await eventually(() => path.changed() >= HOSTILE_ANSWERS, {
+      what: `${HOSTILE_ANSWERS} answers are changed`,
+      timeoutMs: PATIENCE_MS,
+      everyMs: 50,
+    });
     const { stdout } = await worker.exec(`cat ${AUTHORIZED}`);
     const { code } = await sshExec({ ...worker, user: 'orion-mgmt', keyFile }, 'true');
     if (code === 0 || stdout.includes(publicKey.split(' ')[1] ?? publicKey)) {
@@ -165,10 +189,14 @@ const moveOut = (uid: number): string => `rm -rf /srv/stranger; pkill -KILL -U $
 
 const foreignUid: FaultInjection = {
   name: 'foreign-uid',
-  promise: 'somebody who is no tenant has the next uid of each machine: their file and their process are there after the next lease and its wipe',
+  promise:
+    'somebody who is no tenant has the next uid of each machine: their file and their process are there after the next lease and its wipe',
   inject: async (arena) => {
     const next = await arena.system.sql<{ hostname: string; uid: number }>('SELECT hostname, next_uid AS uid FROM nodes');
-    const strangers = arena.fleet.workers.map((worker) => ({ worker, uid: next.find(({ hostname }) => hostname === worker.name)?.uid ?? 0 }));
+    const strangers = arena.fleet.workers.map((worker) => ({
+      worker,
+      uid: next.find(({ hostname }) => hostname === worker.name)?.uid ?? 0,
+    }));
     await Promise.all(strangers.map(({ worker, uid }) => worker.exec(settleIn(uid))));
     const lease = await arena.lease();
     await arena.history.release(arena.ada, { leaseId: lease.id });
@@ -176,7 +204,13 @@ const foreignUid: FaultInjection = {
     for (const { worker, uid } of strangers) {
       const { stdout } = await worker.exec(lookIn(uid));
       if (stdout !== `${uid}\nlives\n`) {
-        arena.found.push(broken('I7', worker.name, `a file or a process of somebody who is no tenant, uid ${uid}, is gone after a wipe: ${JSON.stringify(stdout)}`));
+        arena.found.push(
+          broken(
+            'I7',
+            worker.name,
+            `a file or a process of somebody who is no tenant, uid ${uid}, is gone after a wipe: ${JSON.stringify(stdout)}`,
+          ),
+        );
       }
       await worker.exec(moveOut(uid));
     }
@@ -185,16 +219,36 @@ const foreignUid: FaultInjection = {
 
 const clone: FaultInjection = {
   name: 'clone',
-  promise: 'a machine that was made from an image of a leased node registers with a join token: it is refused, and the lease stays where it is',
+  promise:
+    'a machine that was made from an image of a leased node registers with a join token: it is refused, and the lease stays where it is',
   inject: async ({ system, second, lease, workerOf, found }) => {
     const leased = await lease();
     const original = workerOf(leased);
-    const copy = { hostname: 'copy', host_key: original.hostKey, address: '127.0.0.1', ssh_port: 9, mark: 'of-the-copy-and-not-of-the-node' };
-    const { status, text } = await registerMachine(second.url, copy, { joinToken: system.joinToken, privateKey: await privateKeyOf(original) });
+    const copy = {
+      hostname: 'copy',
+      host_key: original.hostKey,
+      address: '127.0.0.1',
+      ssh_port: 9,
+      mark: 'of-the-copy-and-not-of-the-node',
+    };
+    const { status, text } = await registerMachine(second.url, copy, {
+      joinToken: system.joinToken,
+      privateKey: await privateKeyOf(original),
+    });
     if (status !== 409 || !text.includes('host_key_in_use')) {
       found.push(broken('trust', original.name, `a copy of it took its row while it was leased (answered ${status})`));
     }
   },
 };
 
-export const ON_NODES: FaultInjection[] = [leftover, foreignUid, putBackByRoot, lostNode, staleGeneration, lateWipe, newHostKey, hostilePath, clone];
+export const ON_NODES: FaultInjection[] = [
+  leftover,
+  foreignUid,
+  putBackByRoot,
+  lostNode,
+  staleGeneration,
+  lateWipe,
+  newHostKey,
+  hostilePath,
+  clone,
+];

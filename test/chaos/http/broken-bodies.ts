@@ -4,7 +4,10 @@ import { systemClock } from '../../../src/lib/clock';
 import type { Caddy } from '../../lab';
 import type { Random } from '../random';
 
-/** What a stranger sends, in pieces with a pause before each but the first. `leave`: the connection is cut then; otherwise the answer is awaited. */
+/**
+ * What a stranger sends, in pieces with a pause before each but the first. `leave`: the connection is cut then; otherwise the answer is
+ * awaited.
+ */
 interface BrokenBody {
   kind: string;
   pieces: string[];
@@ -34,13 +37,24 @@ function invent(random: Random): BrokenBody {
     () => ({ kind: 'oversized', pieces: [head('POST', path, `Content-Length: ${TOO_LARGE}`), 'x'.repeat(TOO_LARGE)] }),
     () => ({ kind: 'oversized in chunks', pieces: [`${head('POST', path, CHUNKED)}${TOO_LARGE.toString(16)}\r\n`, 'x'.repeat(TOO_LARGE)] }),
     () => ({ kind: 'shorter than it says', pieces: [`${head('POST', path, 'Content-Length: 900')}{"a"`], pauseMs: 50, leave: true }),
-    () => ({ kind: 'slow', pieces: [head('POST', path, 'Content-Length: 900'), ...Array.from({ length: 12 }, () => 'x')], pauseMs: 250, leave: true }),
+    () => ({
+      kind: 'slow',
+      pieces: [head('POST', path, 'Content-Length: 900'), ...Array.from({ length: 12 }, () => 'x')],
+      pauseMs: 250,
+      leave: true,
+    }),
   ])();
 }
 
 function open(caddy: Caddy, secure: boolean): Socket {
   const socket = secure
-    ? connectTls({ host: '127.0.0.1', port: caddy.httpsPort, servername: 'localhost', rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
+    ? connectTls({
+        host: '127.0.0.1',
+        port: caddy.httpsPort,
+        servername: 'localhost',
+        rejectUnauthorized: false,
+        ALPNProtocols: ['http/1.1'],
+      })
     : connect(caddy.httpPort, '127.0.0.1');
   return socket.on('error', () => undefined);
 }

@@ -26,16 +26,26 @@ const TTL_SECONDS = 600;
 /** Rows are made past the API, for no scheduler runs: nodes are never free, so every rent that is right is told that none is. */
 export async function createCast({ env, joinToken }: System, random: Random): Promise<Cast> {
   const db = createDatabase({
-    host: env['ORION_DB_HOST'] ?? '', port: Number(env['ORION_DB_PORT']), user: env['ORION_DB_USER'] ?? '', password: env['ORION_DB_PASSWORD'] ?? '', database: env['ORION_DB_NAME'] ?? '', poolSize: 2,
+    host: env['ORION_DB_HOST'] ?? '',
+    port: Number(env['ORION_DB_PORT']),
+    user: env['ORION_DB_USER'] ?? '',
+    password: env['ORION_DB_PASSWORD'] ?? '',
+    database: env['ORION_DB_NAME'] ?? '',
+    poolSize: 2,
   });
   const [ada, bob, admin] = await Promise.all([aUser(db), aUser(db), aUser(db, { role: 'admin' })]);
   const people: Record<'ada' | 'bob' | 'admin', User> = { ada, bob, admin };
   const stock: Stock = { leases: [], nodes: [], keys: [], tokens: [], users: [], joinToken };
   let workers: TestNode[] = [];
 
-  const ids = async (sql: string, bindings: number[] = []): Promise<number[]> => (await selectRows<{ id: number }>(db, sql, bindings)).map(({ id }) => id);
+  const ids = async (sql: string, bindings: number[] = []): Promise<number[]> =>
+    (await selectRows<{ id: number }>(db, sql, bindings)).map(({ id }) => id);
   const topUpLeases = async (user: User): Promise<void> => {
-    const running = await selectFirst<{ n: number }>(db, "SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND state IN ('provisioning', 'active')", [user.id]);
+    const running = await selectFirst<{ n: number }>(
+      db,
+      "SELECT COUNT(*) AS n FROM leases WHERE user_id = ? AND state IN ('provisioning', 'active')",
+      [user.id],
+    );
     for (let n = running?.n ?? 0; n < LEASES_EACH; n += 1) {
       // In one transaction: else a request could find the node before its lease, and take it out of service.
       await transaction(db, async (tx) => {
@@ -54,7 +64,11 @@ export async function createCast({ env, joinToken }: System, random: Random): Pr
     await aNode(db, { status: 'pending', dirty: true });
   };
   const restock = async (): Promise<void> => {
-    await execute(db, "UPDATE users SET disabled_at = NULL, role = IF(id = ?, 'admin', 'user'), max_leases = 500, max_lease_hours = 24 WHERE id IN (?, ?, ?)", [admin.id, ada.id, bob.id, admin.id]);
+    await execute(
+      db,
+      "UPDATE users SET disabled_at = NULL, role = IF(id = ?, 'admin', 'user'), max_leases = 500, max_lease_hours = 24 WHERE id IN (?, ?, ?)",
+      [admin.id, ada.id, bob.id, admin.id],
+    );
     await execute(db, 'UPDATE join_tokens SET revoked_at = NULL, uses = 0 WHERE id = 1');
     await topUpLeases(ada);
     await topUpLeases(bob);

@@ -39,24 +39,32 @@ function send(agent: Agent, url: string, { method, path, headers = {}, body, unt
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) };
-    const outgoing = request({ agent, hostname, port, method, path, headers: { ...length, ...headers }, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) }, (incoming) => {
-      const chunks: Buffer[] = [];
-      const done = (): void => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text: Buffer.concat(chunks).toString() });
-      incoming.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        if (untilFirstByte && incoming.headers['content-type']?.startsWith('text/event-stream')) {
-          done();
-          incoming.destroy();
-        }
-      });
-      incoming.on('end', done).on('error', reject);
-    });
+    const outgoing = request(
+      { agent, hostname, port, method, path, headers: { ...length, ...headers }, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        const done = (): void =>
+          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text: Buffer.concat(chunks).toString() });
+        incoming.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          if (untilFirstByte && incoming.headers['content-type']?.startsWith('text/event-stream')) {
+            done();
+            incoming.destroy();
+          }
+        });
+        incoming.on('end', done).on('error', reject);
+      },
+    );
     outgoing.on('error', reject).end(body);
   });
 }
 
 /** Does `work` for 0, 1, … `count` - 1, that many at a time, until all are done or `enough` says so. Returns how many were done. */
-export async function inParallel(count: number, { width, enough = () => false }: { width: number; enough?: () => boolean }, work: (n: number) => Promise<void>): Promise<number> {
+export async function inParallel(
+  count: number,
+  { width, enough = () => false }: { width: number; enough?: () => boolean },
+  work: (n: number) => Promise<void>,
+): Promise<number> {
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < count && !enough()) {

@@ -40,7 +40,10 @@ export interface OpenApi {
   components: { schemas: Record<string, JsonSchema> };
 }
 
-/** What any route may answer before it is even looked at: a body that is too large, none that it takes, headers or times beyond the parser's. */
+/**
+ * What any route may answer before it is even looked at: a body that is too large, none that it takes, headers or times beyond the
+ * parser's.
+ */
 const USUAL = new Set(['400', '408', '413', '415', '431']);
 
 /** The schema with its references put in. The API's schemas do not contain themselves. */
@@ -84,10 +87,12 @@ export function operationsOf({ paths, components: { schemas } }: OpenApi): Opera
     Object.entries(methods).map(([method, raw]) => {
       const body = raw.requestBody && (resolve(schemaIn(raw.requestBody), schemas) as JsonSchema);
       const bodySchema = body && z.fromJSONSchema(body);
-      const answers = new Map(Object.entries(raw.responses).map(([status, content]) => {
-        const schema = schemaIn(content);
-        return [status, schema && z.fromJSONSchema(closed(resolve(schema, schemas)) as never)] as const;
-      }));
+      const answers = new Map(
+        Object.entries(raw.responses).map(([status, content]) => {
+          const schema = schemaIn(content);
+          return [status, schema && z.fromJSONSchema(closed(resolve(schema, schemas)) as never)] as const;
+        }),
+      );
       const problem = z.fromJSONSchema(resolve({ $ref: 'Problem' }, schemas) as never);
       return {
         method: method.toUpperCase(),

@@ -14,12 +14,110 @@ export interface Stock {
 
 /** Strings that have hurt somebody somewhere. */
 const STRINGS = [
-  '', ' ', '\u0000', 'a\u0000b', '\n', 'a\r\nX-Injected: 1', '\u001b[2J', '\u202e', '\ud800', '💥', 'é', 'İ', '%00', '%s%n', '../../etc/passwd', '; reboot', '$(reboot)', '`id`', '| id', "' OR '1'='1", '"; DROP TABLE users; --', "1' UNION SELECT password_hash FROM users --",
-  '\\', '{{7*7}}', '${jndi:ldap://127.0.0.1/x}', '<script>alert(1)</script>', '-oProxyCommand=id', '__proto__', 'constructor', 'null', 'NaN', '0', '1e308', 'true', '{}', 'x'.repeat(64), 'x'.repeat(257), 'x'.repeat(8193), 'x'.repeat(40_000), 'ssh-ed25519 AAAA', 'command="id" ssh-ed25519 AAAA', '::1', '127.0.0.1', '0.0.0.0', 'localhost',
+  '',
+  ' ',
+  '\u0000',
+  'a\u0000b',
+  '\n',
+  'a\r\nX-Injected: 1',
+  '\u001b[2J',
+  '\u202e',
+  '\ud800',
+  '💥',
+  'é',
+  'İ',
+  '%00',
+  '%s%n',
+  '../../etc/passwd',
+  '; reboot',
+  '$(reboot)',
+  '`id`',
+  '| id',
+  "' OR '1'='1",
+  '"; DROP TABLE users; --',
+  "1' UNION SELECT password_hash FROM users --",
+  '\\',
+  '{{7*7}}',
+  '${jndi:ldap://127.0.0.1/x}',
+  '<script>alert(1)</script>',
+  '-oProxyCommand=id',
+  '__proto__',
+  'constructor',
+  'null',
+  'NaN',
+  '0',
+  '1e308',
+  'true',
+  '{}',
+  'x'.repeat(64),
+  'x'.repeat(257),
+  'x'.repeat(8193),
+  'x'.repeat(40_000),
+  'ssh-ed25519 AAAA',
+  'command="id" ssh-ed25519 AAAA',
+  '::1',
+  '127.0.0.1',
+  '0.0.0.0',
+  'localhost',
 ];
 /** As they stand in JSON: some of these are nothing that JSON.stringify would write. */
-const LITERALS = ['0', '-1', '-0', '1', '1.5', '1e308', '-1e308', '1e999', '5e-324', '2147483648', '4294967296', '9007199254740991', '9007199254740993', '1e21', 'null', 'true', 'false', '[]', '[[]]', '[1]', '{}', '{"__proto__":{"x":1}}', '{"constructor":{"prototype":{"x":1}}}', '{"$ne":null}', '"5"', 'NaN', 'Infinity', '01', '0x1'];
-const BODIES = ['', ' ', 'null', 'true', '0', '"x"', '[]', '[{}]', '{', '}', '{]', '{"a":1', '{"a":1,}', "{'a':1}", '{"a":1}{"a":2}', '{"__proto__":{"role":"admin"}}', '{"constructor":{"prototype":{"role":"admin"}}}', '\ufeff{}', '{}\u0000', '['.repeat(20_000), `${'['.repeat(20_000)}${']'.repeat(20_000)}`, '{"a":'.repeat(8_000), `{${'"a":1,'.repeat(5_000)}"a":1}`, `{"a":"${'x'.repeat(66_000)}"}`];
+const LITERALS = [
+  '0',
+  '-1',
+  '-0',
+  '1',
+  '1.5',
+  '1e308',
+  '-1e308',
+  '1e999',
+  '5e-324',
+  '2147483648',
+  '4294967296',
+  '9007199254740991',
+  '9007199254740993',
+  '1e21',
+  'null',
+  'true',
+  'false',
+  '[]',
+  '[[]]',
+  '[1]',
+  '{}',
+  '{"__proto__":{"x":1}}',
+  '{"constructor":{"prototype":{"x":1}}}',
+  '{"$ne":null}',
+  '"5"',
+  'NaN',
+  'Infinity',
+  '01',
+  '0x1',
+];
+const BODIES = [
+  '',
+  ' ',
+  'null',
+  'true',
+  '0',
+  '"x"',
+  '[]',
+  '[{}]',
+  '{',
+  '}',
+  '{]',
+  '{"a":1',
+  '{"a":1,}',
+  "{'a':1}",
+  '{"a":1}{"a":2}',
+  '{"__proto__":{"role":"admin"}}',
+  '{"constructor":{"prototype":{"role":"admin"}}}',
+  '\ufeff{}',
+  '{}\u0000',
+  '['.repeat(20_000),
+  `${'['.repeat(20_000)}${']'.repeat(20_000)}`,
+  '{"a":'.repeat(8_000),
+  `{${'"a":1,'.repeat(5_000)}"a":1}`,
+  `{"a":"${'x'.repeat(66_000)}"}`,
+];
 
 /** What is sent for a member instead of its value: JSON as text, put in unread. */
 export class Literal {
@@ -34,7 +132,11 @@ export function write(value: unknown): string {
   if (Array.isArray(value)) {
     return `[${value.map(write).join()}]`;
   }
-  return typeof value === 'object' && value !== null ? `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}:${write(item)}`).join()}}` : JSON.stringify(value);
+  return typeof value === 'object' && value !== null
+    ? `{${Object.entries(value)
+        .map(([name, item]) => `${JSON.stringify(name)}:${write(item)}`)
+        .join()}}`
+    : JSON.stringify(value);
 }
 
 type Members = Record<string, unknown>;
@@ -50,12 +152,15 @@ export interface Values {
 
 export function createValues(random: Random, stock: () => Stock): Values {
   const bytes = (length: number): Buffer => Buffer.from(random.hex(length * 2), 'hex');
-  const anId = (ids: number[]): number => (ids.length > 0 && random.chance(0.85) ? random.pick(ids) : random.pick([1, 2, 999_999, 9_007_199_254_740_991]));
+  const anId = (ids: number[]): number =>
+    ids.length > 0 && random.chance(0.85) ? random.pick(ids) : random.pick([1, 2, 999_999, 9_007_199_254_740_991]);
   const aKey = (): string => sshKeyLine('ssh-ed25519', bytes(32)) + random.pick(['', '', ' ada@laptop']);
 
   /** Members whose schema says less than what makes sense. */
   const known: Record<string, () => unknown> = {
-    ssh_public_key: aKey, public_key: aKey, host_key: aKey,
+    ssh_public_key: aKey,
+    public_key: aKey,
+    host_key: aKey,
     hostname: () => `h-${random.hex(8)}`,
     address: () => random.pick(['127.0.0.1', '127.9.9.9', '::1', 'edge.example']),
     join_token: () => (random.chance(0.7) ? stock().joinToken : `orion_join_${random.hex(43)}`),
@@ -73,12 +178,21 @@ export function createValues(random: Random, stock: () => Stock): Values {
   const number = ({ type, minimum, maximum, exclusiveMinimum }: JsonSchema): number => {
     const low = Number(minimum ?? exclusiveMinimum ?? 0);
     const high = Math.min(Number(maximum ?? low + 1000), Number.MAX_SAFE_INTEGER);
-    const value = random.pick([low + (exclusiveMinimum === undefined ? 0 : 0.5), high, low + 1, random.between(Math.ceil(low), Math.min(high, low + 1_000_000))]);
+    const value = random.pick([
+      low + (exclusiveMinimum === undefined ? 0 : 0.5),
+      high,
+      low + 1,
+      random.between(Math.ceil(low), Math.min(high, low + 1_000_000)),
+    ]);
     return Math.min(high, type === 'integer' ? Math.round(value) : value);
   };
   const object = ({ properties, required = [] }: JsonSchema): Members => {
     const members = Object.entries((properties ?? {}) as Record<string, JsonSchema>);
-    const made = Object.fromEntries(members.filter(([name]) => (required as string[]).includes(name) || random.chance(0.4)).map(([name, schema]) => [name, valid(schema, name)]));
+    const made = Object.fromEntries(
+      members
+        .filter(([name]) => (required as string[]).includes(name) || random.chance(0.4))
+        .map(([name, schema]) => [name, valid(schema, name)]),
+    );
     // Of the two ways to say how long, exactly one.
     if ('duration_hours' in ((properties ?? {}) as Members) && 'duration_hours' in made === 'duration_minutes' in made) {
       delete made['duration_minutes'];
@@ -136,7 +250,7 @@ export function createValues(random: Random, stock: () => Stock): Values {
   };
   const hostileString = (): string => random.pick(STRINGS);
   const hostileBody = (schema: JsonSchema): string => {
-    const names = Object.keys((schema['properties'] ?? {}));
+    const names = Object.keys(schema['properties'] ?? {});
     if (names.length === 0 || random.chance(0.25)) {
       return random.pick(BODIES);
     }

@@ -1,7 +1,9 @@
 import type { Worker } from '../../lab';
 import type { Account } from './kinds';
 
-/** Looks by itself at all that a uid can own, and at all that its name can be written in. Shares no line with the wipe or its verification. */
+/**
+ * Looks by itself at all that a uid can own, and at all that its name can be written in. Shares no line with the wipe or its verification.
+ */
 const LOOK = String.raw`
 import glob, os, re, stat, sys
 name, uid, address = sys.argv[1], int(sys.argv[2]), sys.argv[3]

@@ -9,8 +9,12 @@ export interface Ground {
   before: string;
 }
 
-/** Inode, links, owner, rights and content of the victim and of what the planted links point to; not how many files are in /etc, where the shadow tools keep backups. */
-const state = (victim: string): string => `stat -c '%i %h %U %G %a %s' ${victim}; stat -c '%i %h %U %G %a' /etc; stat -c '%h %U %a' /etc/passwd; cat ${victim}; grep ^root: /etc/passwd`;
+/**
+ * Inode, links, owner, rights and content of the victim and of what the planted links point to; not how many files are in /etc, where the
+ * shadow tools keep backups.
+ */
+const state = (victim: string): string =>
+  `stat -c '%i %h %U %G %a %s' ${victim}; stat -c '%i %h %U %G %a' /etc; stat -c '%h %U %a' /etc/passwd; cat ${victim}; grep ^root: /etc/passwd`;
 
 /** Makes a file and a directory of root's that all may write, which is as much as the kernel lets a tenant link to. */
 export async function layGround(worker: Worker, tag: string): Promise<Ground> {
@@ -25,14 +29,22 @@ export async function judgeGround(worker: Worker, { victim, shared, before }: Gr
   const after = await rootOf(worker, state(victim));
   const left = await rootOf(worker, `ls -A ${shared}`);
   await rootOf(worker, `rm -r ${shared.replace(/\/[^/]*$/, '')}`);
-  return [...(after === before ? [] : [`a file of another was ${before}, is ${after}`]), ...(left === '' ? [] : [`left in a directory of another: ${left}`])];
+  return [
+    ...(after === before ? [] : [`a file of another was ${before}, is ${after}`]),
+    ...(left === '' ? [] : [`left in a directory of another: ${left}`]),
+  ];
 }
 
 /**
  * Plants these, in this order, through one login of the tenant. Returns the process of that login's session, to be waited for where
- * it must not be taken for a leftover. Throws with the names of those that could not be planted: a machine that keeps them out proves nothing.
+ * it must not be taken for a leftover. Throws with the names of those that could not be planted: a machine that keeps them out proves
+ * nothing.
  */
-export async function plant(leftovers: Leftover[], account: Account, { worker, ground, login }: { worker: Worker; ground: Ground; login: SshTarget }): Promise<{ session: number }> {
+export async function plant(
+  leftovers: Leftover[],
+  account: Account,
+  { worker, ground, login }: { worker: Worker; ground: Ground; login: SshTarget },
+): Promise<{ session: number }> {
   const preparations = leftovers.flatMap(({ prepare }) => (prepare === undefined ? [] : [`(${prepare}) || exit 1`]));
   await rootOf(worker, `NAME=${account.username} ID=${account.uid}\n${preparations.join('\n')}\n`);
   const parts = leftovers.map((leftover, i) => `(\n${leftover.plant}\n) </dev/null >/dev/null; echo "planted ${i} $?"`);
@@ -40,7 +52,9 @@ export async function plant(leftovers: Leftover[], account: Account, { worker, g
   const { stdout, stderr, code } = await sshExec(login, 'sh -s', { input: script, timeoutMs: 40_000 });
   const missing = leftovers.filter((_, i) => !stdout.includes(`planted ${i} 0\n`)).map(({ name }) => name);
   if (missing.length > 0) {
-    throw new Error(`as ${account.username} (${account.uid}) on ${worker.name}: could not plant ${missing.join(', ')}: ended with ${String(code)}: ${stderr.slice(-1000)}`);
+    throw new Error(
+      `as ${account.username} (${account.uid}) on ${worker.name}: could not plant ${missing.join(', ')}: ended with ${String(code)}: ${stderr.slice(-1000)}`,
+    );
   }
   return { session: Number(/^session (\d+)$/m.exec(stdout)?.[1]) };
 }

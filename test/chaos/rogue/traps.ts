@@ -20,7 +20,11 @@ type Bait = (socket: Socket, hostKey: string, onLogin: () => void) => void;
 const DOZE_MS = 1000;
 
 /** Writes for as long as the other side takes it. */
-function pour(to: { write(chunk: Buffer): boolean; on(event: 'drain', go: () => void): unknown; destroyed?: boolean }, chunk: Buffer, limitBytes = Infinity): void {
+function pour(
+  to: { write(chunk: Buffer): boolean; on(event: 'drain', go: () => void): unknown; destroyed?: boolean },
+  chunk: Buffer,
+  limitBytes = Infinity,
+): void {
   let written = 0;
   const go = (): void => {
     while (!to.destroyed && written < limitBytes) {
@@ -41,28 +45,33 @@ function drip(socket: Socket, text: string): void {
 }
 
 /** Speaks SSH with the right host key and lets everybody in; `onExec` answers the commands. */
-const speaking = (onExec: (command: string, channel: ServerChannel, socket: Socket) => void, { admit = true, onReady }: { admit?: boolean; onReady?: (client: Connection) => void } = {}): Bait => (socket, hostKey, onLogin) => {
-  const server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (client: Connection) => {
-    client.on('error', () => undefined);
-    client.on('ready', () => onReady?.(client));
-    client.on('authentication', (attempt) => {
-      onLogin();
-      if (admit) {
-        attempt.accept();
-      }
-    });
-    client.on('session', (accept) => {
-      const session = accept();
-      session.on('exec', (acceptExec, _reject, { command }) => {
-        const channel = acceptExec();
-        channel.on('error', () => undefined);
-        channel.stdin.resume();
-        onExec(command, channel, socket);
+const speaking =
+  (
+    onExec: (command: string, channel: ServerChannel, socket: Socket) => void,
+    { admit = true, onReady }: { admit?: boolean; onReady?: (client: Connection) => void } = {},
+  ): Bait =>
+  (socket, hostKey, onLogin) => {
+    const server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (client: Connection) => {
+      client.on('error', () => undefined);
+      client.on('ready', () => onReady?.(client));
+      client.on('authentication', (attempt) => {
+        onLogin();
+        if (admit) {
+          attempt.accept();
+        }
+      });
+      client.on('session', (accept) => {
+        const session = accept();
+        session.on('exec', (acceptExec, _reject, { command }) => {
+          const channel = acceptExec();
+          channel.on('error', () => undefined);
+          channel.stdin.resume();
+          onExec(command, channel, socket);
+        });
       });
     });
-  });
-  server.injectSocket(socket);
-};
+    server.injectSocket(socket);
+  };
 
 /** Asks for channels that nobody wants, a thousand at a time, for as long as the connection lasts. */
 function pester(client: Connection): void {
@@ -75,16 +84,18 @@ function pester(client: Connection): void {
 }
 
 /** Answers as a healthy machine does when it is only asked how it is. */
-const unlessProbe = (otherwise: (channel: ServerChannel) => void) => (command: string, channel: ServerChannel): void => {
-  const [, marker, asked] = /^echo (\S+); echo (\S+)$/.exec(command) ?? [];
-  if (marker === undefined) {
-    otherwise(channel);
-    return;
-  }
-  channel.write(`${marker}\n${asked}\n`);
-  channel.exit(0);
-  channel.end();
-};
+const unlessProbe =
+  (otherwise: (channel: ServerChannel) => void) =>
+  (command: string, channel: ServerChannel): void => {
+    const [, marker, asked] = /^echo (\S+); echo (\S+)$/.exec(command) ?? [];
+    if (marker === undefined) {
+      otherwise(channel);
+      return;
+    }
+    channel.write(`${marker}\n${asked}\n`);
+    channel.exit(0);
+    channel.end();
+  };
 
 const FLOOD = Buffer.alloc(32_768, 'a line of nothing at all, and then another one of it\n');
 const GIGABYTE = 1e9;
@@ -108,7 +119,10 @@ export const BAITS: Record<string, Bait> = {
   }),
   // These pass every probe, so that they are wiped, which never ends.
   'sly-silent': speaking(unlessProbe(() => undefined)),
-  'sly-restless': speaking(unlessProbe(() => undefined), { onReady: pester }),
+  'sly-restless': speaking(
+    unlessProbe(() => undefined),
+    { onReady: pester },
+  ),
   'sly-flood': speaking(unlessProbe((channel) => pour(channel, FLOOD, GIGABYTE))),
 };
 
@@ -122,7 +136,11 @@ export interface OpenTrap extends Trap {
 }
 
 /** Opens a trap on a loopback address; it closes with the lab. */
-export async function openTrap(lab: Lab, kind: string, { address = '127.0.0.1', hostname = kind }: { address?: string; hostname?: string } = {}): Promise<OpenTrap> {
+export async function openTrap(
+  lab: Lab,
+  kind: string,
+  { address = '127.0.0.1', hostname = kind }: { address?: string; hostname?: string } = {},
+): Promise<OpenTrap> {
   const bait = BAITS[kind];
   if (!bait) {
     throw new Error(`no trap ${kind}`);
@@ -145,7 +163,15 @@ export async function openTrap(lab: Lab, kind: string, { address = '127.0.0.1', 
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { hostname, address, port, hostKey: publicKey.split(' ').slice(0, 2).join(' '), privateKey: readFileSync(keyFile, 'utf8'), caught: () => caught, admitted: () => admitted };
+  return {
+    hostname,
+    address,
+    port,
+    hostKey: publicKey.split(' ').slice(0, 2).join(' '),
+    privateKey: readFileSync(keyFile, 'utf8'),
+    caught: () => caught,
+    admitted: () => admitted,
+  };
 }
 
 /** Opens one on 127.0.77.`number` and enrols it with the join token. */

@@ -9,7 +9,9 @@ export interface Watched {
   probes(): number;
   /** The longest time between two checks of one node, by the database's clock. */
   worstGapSeconds(): number;
-  /** Growth of the scheduler's resident memory over what it was at the beginning: the most at any moment, and the median of the last third. */
+  /**
+   * Growth of the scheduler's resident memory over what it was at the beginning: the most at any moment, and the median of the last third.
+   */
   growthMb(): { peak: number; settled: number };
   /** See measureLateness. */
   lateSeconds(): number;

@@ -18,7 +18,9 @@ export interface HalfOpen {
 
 const AGAIN_MS = 200;
 
-/** Holds `n` connections to the worker's sshd, which gets OpenSSH's own default of MaxStartups: from 10 on it drops some, from 100 on all. */
+/**
+ * Holds `n` connections to the worker's sshd, which gets OpenSSH's own default of MaxStartups: from 10 on it drops some, from 100 on all.
+ */
 export async function holdHalfOpen(lab: Lab, worker: Worker, n: number): Promise<HalfOpen> {
   await rootOf(worker, `sed -i 's/^MaxStartups .*/MaxStartups 10:30:100/' /etc/ssh/sshd_config && kill -HUP "$(pgrep -o -x sshd)"`);
   const sockets = new Set<Socket>();

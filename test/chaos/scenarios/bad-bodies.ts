@@ -31,7 +31,8 @@ interface Stage {
 
 const ENV = {
   ...fastConstants({ probeTimeoutSeconds: 10, heartbeatIdleSeconds: 1 }),
-  ORION_CONTACT_LIMIT_SECONDS: String(CONTACT_SECONDS), ORION_TRUST_PROXY: 'loopback',
+  ORION_CONTACT_LIMIT_SECONDS: String(CONTACT_SECONDS),
+  ORION_TRUST_PROXY: 'loopback',
 };
 
 async function setStage(system: System): Promise<Stage> {
@@ -45,7 +46,10 @@ async function setStage(system: System): Promise<Stage> {
   await system.untilFree(workers.length, 60_000);
   const tenant = await system.tenant('honest');
   expectStatus(await tenant.rent({ count: workers.length }), 201);
-  const login = await createApiClient(apis[0]?.url ?? '').post<{ token: string }>('/api/login', { username: 'honest', password: TENANT_PASSWORD });
+  const login = await createApiClient(apis[0]?.url ?? '').post<{ token: string }>('/api/login', {
+    username: 'honest',
+    password: TENANT_PASSWORD,
+  });
   return { token: expectStatus(login, 200).token, workers, proxies: [byList, byName] };
 }
 
@@ -53,7 +57,12 @@ const CA_INSIDE = '/root/ca.crt';
 
 /** A worker whose agent calls that address; with `caFile` it starts anew once it has the file. */
 async function launchAt(system: System, name: string, endpoint: string, caFile?: string): Promise<Worker> {
-  const { workers: [worker] } = await system.launchWorkers(1, { endpoint, agentEnv: { MY_HOSTNAME: name, ...(caFile === undefined ? {} : { ORION_CA_FILE: CA_INSIDE }) } });
+  const {
+    workers: [worker],
+  } = await system.launchWorkers(1, {
+    endpoint,
+    agentEnv: { MY_HOSTNAME: name, ...(caFile === undefined ? {} : { ORION_CA_FILE: CA_INSIDE }) },
+  });
   if (!worker) {
     throw new Error('no worker was launched');
   }
@@ -67,20 +76,33 @@ async function launchAt(system: System, name: string, endpoint: string, caFile?:
 
 /** `localhost` has an address without a server of names. */
 const byNameEnv = (api: System['apis'][number] | undefined): Record<string, string> => ({
-  ORION_API_BY: 'dns', ORION_API_NAME: 'localhost', ORION_API_PORT: new URL(api?.url ?? '').port, ORION_AGENTS_PORT: new URL(api?.agentsUrl ?? '').port,
+  ORION_API_BY: 'dns',
+  ORION_API_NAME: 'localhost',
+  ORION_API_PORT: new URL(api?.url ?? '').port,
+  ORION_AGENTS_PORT: new URL(api?.agentsUrl ?? '').port,
 });
 
 function get(proxy: Caddy, ca: Buffer, token: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    const asked = request(`${proxy.httpsUrl}/api/me`, { ca, agent: false, headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(PATIENCE_MS) }, (res) => {
-      res.resume().once('end', () => resolve(res.statusCode ?? 0)).once('error', reject);
-    });
+    const asked = request(
+      `${proxy.httpsUrl}/api/me`,
+      { ca, agent: false, headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(PATIENCE_MS) },
+      (res) => {
+        res
+          .resume()
+          .once('end', () => resolve(res.statusCode ?? 0))
+          .once('error', reject);
+      },
+    );
     asked.once('error', reject).end();
   });
 }
 
 /** Calls over and over until told to stop; each is answered as if there was no attack. */
-async function callHonestly(proxy: Caddy, { token, over, note }: { token: string; over: () => boolean; note: (violation: Violation) => void }): Promise<number> {
+async function callHonestly(
+  proxy: Caddy,
+  { token, over, note }: { token: string; over: () => boolean; note: (violation: Violation) => void },
+): Promise<number> {
   const ca = readFileSync(proxy.caFile);
   let calls = 0;
   for (; !over(); calls += 1) {
@@ -134,12 +156,18 @@ async function attack({ token, workers, proxies }: Stage, run: ScenarioRun): Pro
   await Promise.all(attackers);
   ended = true;
   const [calls] = await Promise.all([Promise.all(honest), watching]);
-  return { operations: sent, faults: sent, figures: { kinds: kinds.size, 'honest calls': calls.reduce((sum, n) => sum + n, 0) }, violations };
+  return {
+    operations: sent,
+    faults: sent,
+    figures: { kinds: kinds.size, 'honest calls': calls.reduce((sum, n) => sum + n, 0) },
+    violations,
+  };
 }
 
 export const badBodies: Scenario = {
   name: 'bad-bodies',
-  promise: 'strangers send bodies that are malformed, oversized, broken off or slow, over http and https: honest calls are answered, and no tenant is suspended',
+  promise:
+    'strangers send bodies that are malformed, oversized, broken off or slow, over http and https: honest calls are answered, and no tenant is suspended',
   unit: 'bad bodies',
   operations: { short: 400, long: 10_000 },
   run: async (run) => {

@@ -9,7 +9,13 @@ const WIDTH = 24;
 const SAY_EVERY = 10_000;
 const MOST_VIOLATIONS = 100;
 /** What a token opens, and what would be worst: each takes one. */
-const ENDPOINTS = [['GET', '/api/me'], ['GET', '/api/leases'], ['GET', '/api/users'], ['POST', '/api/tokens'], ['POST', '/api/workers/heartbeat']] as const;
+const ENDPOINTS = [
+  ['GET', '/api/me'],
+  ['GET', '/api/leases'],
+  ['GET', '/api/users'],
+  ['POST', '/api/tokens'],
+  ['POST', '/api/workers/heartbeat'],
+] as const;
 
 export const badTokens: Scenario = {
   name: 'bad-tokens',
@@ -30,7 +36,12 @@ async function show(system: System, run: ScenarioRun): Promise<Outcome> {
   const { random, operations } = run;
   const tenant = await system.tenant();
   const [admin] = await system.sql<{ id: number }>("SELECT id FROM users WHERE role = 'admin'");
-  const forge = createForger(random, { key: system.env['ORION_JWT_KEY'] ?? '', userId: tenant.userId, adminId: admin?.id ?? 1, now: Math.floor(performance.timeOrigin / 1000) });
+  const forge = createForger(random, {
+    key: system.env['ORION_JWT_KEY'] ?? '',
+    userId: tenant.userId,
+    adminId: admin?.id ?? 1,
+    now: Math.floor(performance.timeOrigin / 1000),
+  });
   const client = createHttpClient(WIDTH);
   const violations: Violation[] = [];
   const crafts = new Set<string>();

@@ -20,7 +20,8 @@ const LANES = 4;
 
 export const clocks: Scenario = {
   name: 'clocks',
-  promise: 'replicas and agents whose clocks are ten minutes ahead and behind: no lease ends before its end or late, extends add exactly, one key is one lease, tokens of one are good at the others',
+  promise:
+    'replicas and agents whose clocks are ten minutes ahead and behind: no lease ends before its end or late, extends add exactly, one key is one lease, tokens of one are good at the others',
   unit: 'leases',
   operations: { short: 6, long: 60 },
   run: async (run) => {
@@ -58,7 +59,10 @@ async function withSkew(system: System, run: ScenarioRun): Promise<Outcome> {
     await system.startScheduler(skewed(seconds));
   }
   const workers = new Map<string, Worker>();
-  for (const [name, seconds] of [['ahead', SKEW_SECONDS], ['behind', -SKEW_SECONDS]] as const) {
+  for (const [name, seconds] of [
+    ['ahead', SKEW_SECONDS],
+    ['behind', -SKEW_SECONDS],
+  ] as const) {
     for (const n of [1, 2]) {
       const agentEnv = { ...machineClockEnv(), ...testConstants({ fenceGraceSeconds: FENCE_GRACE_SECONDS }), MY_HOSTNAME: `${name}-${n}` };
       const { workers: launched } = await system.launchWorkers(1, { labels: { clock: name }, agentEnv });
@@ -83,7 +87,9 @@ async function withSkew(system: System, run: ScenarioRun): Promise<Outcome> {
       } catch (error) {
         violations.push(broken('clocks', `lease ${number}`, `could not be carried out: ${messageOf(error)}`));
       }
-      run.say(`${judged.length} leases, expired ${worst(judged.map(({ expired }) => expired)).toFixed(1)} s after their ends at the latest`);
+      run.say(
+        `${judged.length} leases, expired ${worst(judged.map(({ expired }) => expired)).toFixed(1)} s after their ends at the latest`,
+      );
     }
   };
   const tenants = await Promise.all(Array.from({ length: LANES }, () => system.tenant()));
@@ -117,7 +123,13 @@ async function checkTokens(replicas: OrionProcess[]): Promise<Violation[]> {
     for (const reader of replicas) {
       const { status } = await createApiClient(reader.url, token).get('/api/leases');
       if (status !== 200) {
-        found.push(broken('clocks', 'tokens', `one made at ${(await skewOf(maker)).toFixed(0)} s is answered ${status} at ${(await skewOf(reader)).toFixed(0)} s`));
+        found.push(
+          broken(
+            'clocks',
+            'tokens',
+            `one made at ${(await skewOf(maker)).toFixed(0)} s is answered ${status} at ${(await skewOf(reader)).toFixed(0)} s`,
+          ),
+        );
       }
     }
   }
@@ -145,7 +157,11 @@ async function oneLease({ system, replicas, tenant, run, number, late }: OneLeas
   const lease = here.leases[0];
   const violations: Violation[] = [];
   if (!lease || there.leases[0]?.id !== lease.id || there.leases[0].ends_at !== lease.ends_at) {
-    return { violations: [broken('I3', where, `one key at two replicas: ${JSON.stringify(here.leases)} and ${JSON.stringify(there.leases)}`)], expired: 0, wiped: 0 };
+    return {
+      violations: [broken('I3', where, `one key at two replicas: ${JSON.stringify(here.leases)} and ${JSON.stringify(there.leases)}`)],
+      expired: 0,
+      wiped: 0,
+    };
   }
   if (random.chance(0.5)) {
     violations.push(...(await extendTwice(system, tenant, { lease, at: [third, first], seconds: random.between(2, 5), key })));
@@ -154,10 +170,16 @@ async function oneLease({ system, replicas, tenant, run, number, late }: OneLeas
   const over = await tenant.untilLease(lease.id, 'is over', ({ state }) => state === 'ended' || state === 'failed', PATIENCE_MS);
   const times = await timesOf(system, lease.id);
   if (over.state === 'failed' || times.expired === null) {
-    return { violations: [...violations, broken('clocks', where, `is ${over.state} (${over.end_reason ?? ''}) instead of having expired`)], expired: 0, wiped: 0 };
+    return {
+      violations: [...violations, broken('clocks', where, `is ${over.state} (${over.end_reason ?? ''}) instead of having expired`)],
+      expired: 0,
+      wiped: 0,
+    };
   }
   if (times.expired < 0 || times.expired > EXPIRED_WITHIN_SECONDS + late()) {
-    violations.push(broken('I4', where, `expired ${times.expired.toFixed(3)} s after its end (this process was ${late().toFixed(1)} s late)`));
+    violations.push(
+      broken('I4', where, `expired ${times.expired.toFixed(3)} s after its end (this process was ${late().toFixed(1)} s late)`),
+    );
   }
   return { violations, expired: times.expired, wiped: times.wiped };
 }
@@ -168,15 +190,27 @@ async function whenFree(ask: () => Promise<Answer<Rented>>): Promise<Rented> {
 }
 
 /** Twice with one key: it adds once, and exactly. */
-async function extendTwice(system: System, tenant: Tenant, { lease, at, seconds, key }: { lease: Lease; at: string[]; seconds: number; key: string }): Promise<Violation[]> {
+async function extendTwice(
+  system: System,
+  tenant: Tenant,
+  { lease, at, seconds, key }: { lease: Lease; at: string[]; seconds: number; key: string },
+): Promise<Violation[]> {
   const before = Date.parse(lease.ends_at);
   const answers = [];
   for (const url of at) {
-    answers.push(await tenant.client.at(url).post<Lease>('/api/extend', { lease_id: lease.id, duration_minutes: seconds / 60 }, { 'Idempotency-Key': `${key}-extend` }));
+    answers.push(
+      await tenant.client
+        .at(url)
+        .post<Lease>('/api/extend', { lease_id: lease.id, duration_minutes: seconds / 60 }, { 'Idempotency-Key': `${key}-extend` }),
+    );
   }
   const [row] = await system.sql<{ is_over: number }>('SELECT ends_at <= UTC_TIMESTAMP(3) AS is_over FROM leases WHERE id = ?', [lease.id]);
-  const wrong = answers.filter(({ status, body }) => (status === 200 ? Date.parse(body.ends_at) !== before + seconds * 1000 : row?.is_over !== 1));
-  return wrong.map(({ status, body }) => broken('I4', `lease ${lease.id}`, `extended by ${seconds} s from ${lease.ends_at}: ${status} ${JSON.stringify(body)}`));
+  const wrong = answers.filter(({ status, body }) =>
+    status === 200 ? Date.parse(body.ends_at) !== before + seconds * 1000 : row?.is_over !== 1,
+  );
+  return wrong.map(({ status, body }) =>
+    broken('I4', `lease ${lease.id}`, `extended by ${seconds} s from ${lease.ends_at}: ${status} ${JSON.stringify(body)}`),
+  );
 }
 
 /** A session of the tenant's lives until the end, if the account was there in time. */
@@ -192,7 +226,10 @@ async function watchSession(system: System, tenant: Tenant, lease: Lease): Promi
   const session = await tenant.openSession(now);
   try {
     await eventually(() => !session.isOpen(), { what: `the session of lease ${lease.id} has ended`, timeoutMs: PATIENCE_MS, everyMs: 20 });
-    const [row] = await system.sql<{ early: string }>('SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), ends_at) / 1000000 AS early FROM leases WHERE id = ?', [lease.id]);
+    const [row] = await system.sql<{ early: string }>(
+      'SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), ends_at) / 1000000 AS early FROM leases WHERE id = ?',
+      [lease.id],
+    );
     const early = Number(row?.early);
     return early > 0 ? [broken('I7', `lease ${lease.id}`, `its session ended ${early.toFixed(3)} s before its end`)] : [];
   } finally {
@@ -212,9 +249,15 @@ async function timesOf(system: System, leaseId: number): Promise<{ expired: numb
 }
 
 /** The control plane goes away for good: each node ends its account by itself, by its own wrong clock, and not before the end. */
-async function fenceRound(system: System, tenant: Tenant, workers: Map<string, Worker>): Promise<{ violations: Violation[]; seconds: number }> {
+async function fenceRound(
+  system: System,
+  tenant: Tenant,
+  workers: Map<string, Worker>,
+): Promise<{ violations: Violation[]; seconds: number }> {
   const seconds = 25;
-  const leases = await Promise.all(['ahead', 'behind'].map((clock) => tenant.rentOne({ seconds, requirements: { labels: { 'node/clock': clock } } })));
+  const leases = await Promise.all(
+    ['ahead', 'behind'].map((clock) => tenant.rentOne({ seconds, requirements: { labels: { 'node/clock': clock } } })),
+  );
   await eventually(() => knowTheirEnds(system, leases), { what: 'the agents have heard of their leases', timeoutMs: 20_000, everyMs: 100 });
   const port = Number(new URL(system.admin.url).port);
   await Promise.all([...system.schedulers, ...system.apis].map((replica) => replica.kill9()));
@@ -223,7 +266,16 @@ async function fenceRound(system: System, tenant: Tenant, workers: Map<string, W
   await system.startScheduler();
   await system.untilFree(workers.size, PATIENCE_MS);
   const violations = fenced.flatMap(({ lease, after }) =>
-    after < 0 || after > FENCED_WITHIN_SECONDS ? [broken('I7', `lease ${lease.id} on ${lease.node?.hostname ?? 'no node'}`, `was ended by its node ${after.toFixed(1)} s after its end`)] : []);
+    after < 0 || after > FENCED_WITHIN_SECONDS
+      ? [
+          broken(
+            'I7',
+            `lease ${lease.id} on ${lease.node?.hostname ?? 'no node'}`,
+            `was ended by its node ${after.toFixed(1)} s after its end`,
+          ),
+        ]
+      : [],
+  );
   return { violations, seconds: worst(fenced.map(({ after }) => after)) };
 }
 
@@ -240,7 +292,14 @@ async function untilFenced(system: System, lease: Lease, workers: Map<string, Wo
   const worker = workers.get(lease.node?.hostname ?? '');
   const record = `/var/lib/orion/accounts/${lease.access?.username ?? ''}.json`;
   const isEnded = async (): Promise<boolean> => (await worker?.exec(`grep -q '"ended": *true' ${record}`))?.code === 0;
-  await eventually(isEnded, { what: `${lease.node?.hostname ?? ''} has ended the account of lease ${lease.id}`, timeoutMs: 90_000, everyMs: 200 });
-  const [row] = await system.sql<{ late_by: string }>('SELECT TIMESTAMPDIFF(MICROSECOND, ends_at, UTC_TIMESTAMP(3)) / 1000000 AS late_by FROM leases WHERE id = ?', [lease.id]);
+  await eventually(isEnded, {
+    what: `${lease.node?.hostname ?? ''} has ended the account of lease ${lease.id}`,
+    timeoutMs: 90_000,
+    everyMs: 200,
+  });
+  const [row] = await system.sql<{ late_by: string }>(
+    'SELECT TIMESTAMPDIFF(MICROSECOND, ends_at, UTC_TIMESTAMP(3)) / 1000000 AS late_by FROM leases WHERE id = ?',
+    [lease.id],
+  );
   return { lease, after: Number(row?.late_by) };
 }

@@ -52,13 +52,18 @@ async function tryTrials(run: ScenarioRun, real: boolean): Promise<Outcome> {
 const nameOf = ({ act, blow, step }: Trial): string => `${act.name}, ${blow} at ${step}`;
 
 /** One trial, what came of it, and everything put back. */
-async function tryOne(stage: Stage, trial: Trial, { bound, lookAtNodes }: { bound: number; lookAtNodes: boolean }): Promise<{ seconds: number; found: Violation[] }> {
+async function tryOne(
+  stage: Stage,
+  trial: Trial,
+  { bound, lookAtNodes }: { bound: number; lookAtNodes: boolean },
+): Promise<{ seconds: number; found: Violation[] }> {
   const name = nameOf(trial);
   try {
     const seconds = await carryOut(stage, trial);
     await stage.clear();
     const found = lookAtNodes ? await stage.judge.violations() : await stage.system.violations({ history: stage.history.operations });
-    const late = seconds > bound ? [broken('converges', name, `took ${seconds.toFixed(1)} s; at most ${bound.toFixed(1)} s are right`)] : [];
+    const late =
+      seconds > bound ? [broken('converges', name, `took ${seconds.toFixed(1)} s; at most ${bound.toFixed(1)} s are right`)] : [];
     return { seconds, found: [...late, ...found.map((violation) => ({ ...violation, what: `${violation.what} (after ${name})` }))] };
   } catch (error) {
     return { seconds: NaN, found: [broken('converges', name, messageOf(error))] };

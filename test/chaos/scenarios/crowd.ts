@@ -25,7 +25,11 @@ const APIS = 3;
 const ENV = {
   // The machines have no agents: fifty would be a load of their own, and the probes alone say whether a node is well.
   ...fastConstants({
-    managementUser: 'root', overdueIntervals: 86_400, workIntervalSeconds: 0.05, migrateIntervalSeconds: 0.5, expireIntervalSeconds: 0.2,
+    managementUser: 'root',
+    overdueIntervals: 86_400,
+    workIntervalSeconds: 0.05,
+    migrateIntervalSeconds: 0.5,
+    expireIntervalSeconds: 0.2,
   }),
   ORION_PROBE_INTERVAL_SECONDS: '20',
   ORION_PLAY_CONCURRENCY: '16',
@@ -59,10 +63,18 @@ async function runCrowd(run: ScenarioRun): Promise<Outcome> {
       const told = (round % 2 === 1 ? await allAtOnce(crowd, count, round) : await allMixed(crowd, count, round)).length;
       const perSecond = count / ((performance.now() - begun) / 1000);
       asked += count;
-      Object.assign(figures, { rounds: round, leases: figures.leases + told, 'served per second (worst round)': Math.min(figures['served per second (worst round)'], perSecond) });
-      await clear(crowd).catch((error: unknown) => crowd.violations.push(broken('everything is free again', `round ${round}`, messageOf(error))));
+      Object.assign(figures, {
+        rounds: round,
+        leases: figures.leases + told,
+        'served per second (worst round)': Math.min(figures['served per second (worst round)'], perSecond),
+      });
+      await clear(crowd).catch((error: unknown) =>
+        crowd.violations.push(broken('everything is free again', `round ${round}`, messageOf(error))),
+      );
       crowd.violations.push(...(await crowd.judge.violations()));
-      run.say(`round ${round}, ${round % 2 === 1 ? 'rents alone' : 'mixed'}: ${count} rents, ${told} leases, ${crowd.violations.length} violations`);
+      run.say(
+        `round ${round}, ${round % 2 === 1 ? 'rents alone' : 'mixed'}: ${count} rents, ${told} leases, ${crowd.violations.length} violations`,
+      );
     }
     const [moves] = await system.sql<{ n: number }>("SELECT COUNT(*) AS n FROM events WHERE type = 'lease.moved'");
     return { operations: asked, faults: 0, figures: { ...figures, migrations: Number(moves?.n) }, violations: crowd.violations };
@@ -89,13 +101,16 @@ async function enrol(system: System, worker: Worker): Promise<void> {
   await enrolMachine(system, { hostname: name, address, ssh_port: port, host_key: hostKey }, await privateKeyOf(worker));
 }
 
-const rentedOf = (tenant: Tenant, answer: Answer<RentedAnswer> | undefined): Rented[] => (answer && answer.status < 300 ? answer.body.leases.map((lease) => ({ tenant, lease })) : []);
+const rentedOf = (tenant: Tenant, answer: Answer<RentedAnswer> | undefined): Rented[] =>
+  answer && answer.status < 300 ? answer.body.leases.map((lease) => ({ tenant, lease })) : [];
 
 /** "None is free" is the only refusal that this crowd may hear. */
 function judgeAnswer({ violations }: Crowd, where: string, answer: Answer<unknown> | undefined): void {
   const code = (answer?.body as Partial<Problem> | undefined)?.code;
   if (!answer || (answer.status >= 300 && !(answer.status === 503 && code === 'no_node_free'))) {
-    violations.push(broken('everybody is told clearly', where, answer ? `answered ${answer.status}: ${JSON.stringify(answer.body)}` : 'not answered'));
+    violations.push(
+      broken('everybody is told clearly', where, answer ? `answered ${answer.status}: ${JSON.stringify(answer.body)}` : 'not answered'),
+    );
   }
 }
 
@@ -103,14 +118,23 @@ function judgeAnswer({ violations }: Crowd, where: string, answer: Answer<unknow
 async function allAtOnce(crowd: Crowd, count: number, round: number): Promise<Rented[]> {
   const { history, random, system, tenants, violations } = crowd;
   const where = `round ${round}`;
-  const rents = Array.from({ length: count }, (_, i) => ({ tenant: tenants[i % TENANTS] as Tenant, options: { key: `${round}-${i}`, at: random.pick(system.apis).url } }));
+  const rents = Array.from({ length: count }, (_, i) => ({
+    tenant: tenants[i % TENANTS] as Tenant,
+    options: { key: `${round}-${i}`, at: random.pick(system.apis).url },
+  }));
   const answers = await Promise.all(rents.map(async ({ tenant, options }) => ({ tenant, answer: await history.rent(tenant, options) })));
   answers.forEach(({ answer }) => judgeAnswer(crowd, where, answer));
   const rented = answers.flatMap(({ tenant, answer }) => rentedOf(tenant, answer));
   const nodes = new Set(rented.map(({ lease }) => lease.node?.id));
   const wanted = Math.min(NODES, count);
   if (rented.length !== wanted || nodes.size !== wanted) {
-    violations.push(broken('as many leases as free nodes', where, `${count} rents for ${NODES} free nodes gave ${rented.length} leases on ${nodes.size} nodes`));
+    violations.push(
+      broken(
+        'as many leases as free nodes',
+        where,
+        `${count} rents for ${NODES} free nodes gave ${rented.length} leases on ${nodes.size} nodes`,
+      ),
+    );
   }
   return rented;
 }
@@ -121,7 +145,8 @@ async function allMixed(crowd: Crowd, count: number, round: number): Promise<Ren
   let over = false;
   const operator = drainAndUndrain(crowd, random.fork('operator'), () => over);
   const limit = pLimit(AT_ONCE[(round / 2 - 1) % AT_ONCE.length] ?? RENTS);
-  const life = (i: number): Promise<Rented[]> => rentAndRelease(crowd, random.fork(String(i)), { tenant: crowd.tenants[i % TENANTS] as Tenant, name: `${round}-${i}` });
+  const life = (i: number): Promise<Rented[]> =>
+    rentAndRelease(crowd, random.fork(String(i)), { tenant: crowd.tenants[i % TENANTS] as Tenant, name: `${round}-${i}` });
   const lives = Array.from({ length: count }, (_, i) => limit(() => life(i)));
   const rented = (await Promise.all(lives)).flat();
   over = true;
@@ -134,9 +159,15 @@ async function rentAndRelease(crowd: Crowd, random: Random, { tenant, name }: { 
   const at = (): string => random.pick(system.apis).url;
   await systemClock.sleep(random.between(0, 300));
   const order = { key: name, count: random.pick([1, 1, 1, 2, 3]), seconds: random.chance(0.05) ? 1 : 600 };
-  const answers = await Promise.all([history.rent(tenant, { ...order, at: at() }), ...(random.chance(0.1) ? [history.rent(tenant, { ...order, at: at() })] : [])]);
+  const answers = await Promise.all([
+    history.rent(tenant, { ...order, at: at() }),
+    ...(random.chance(0.1) ? [history.rent(tenant, { ...order, at: at() })] : []),
+  ]);
   answers.forEach((answer) => judgeAnswer(crowd, `rent ${name}`, answer));
-  const rented = rentedOf(tenant, answers.find((answer) => answer && answer.status < 300));
+  const rented = rentedOf(
+    tenant,
+    answers.find((answer) => answer && answer.status < 300),
+  );
   for (const { lease } of rented) {
     await systemClock.sleep(random.between(0, 500));
     if (order.seconds > 1 && random.chance(0.2)) {
@@ -157,7 +188,11 @@ async function drainAndUndrain(crowd: Crowd, random: Random, over: () => boolean
   while (!over() || drained.length > 0) {
     if (!over()) {
       const id = random.pick(ids.filter((each) => !drained.includes(each)));
-      judgeAnswer(crowd, `drain of node ${id}`, await system.admin.at(random.pick(system.apis).url).post(`/api/nodes/${id}/drain`, { move: true }));
+      judgeAnswer(
+        crowd,
+        `drain of node ${id}`,
+        await system.admin.at(random.pick(system.apis).url).post(`/api/nodes/${id}/drain`, { move: true }),
+      );
       drained.push(id);
     }
     while (drained.length > (over() ? 0 : NODES / 10)) {
@@ -171,16 +206,23 @@ async function drainAndUndrain(crowd: Crowd, random: Random, over: () => boolean
 /** Everything is given back, and every node is free again. */
 async function clear(crowd: Crowd): Promise<void> {
   const { system, history, tenants } = crowd;
-  const running = await system.sql<{ id: number; user: number }>("SELECT id, user_id AS user FROM leases WHERE state IN ('provisioning','active','migrating')");
+  const running = await system.sql<{ id: number; user: number }>(
+    "SELECT id, user_id AS user FROM leases WHERE state IN ('provisioning','active','migrating')",
+  );
   const release = async ({ id, user }: { id: number; user: number }): Promise<void> =>
-    judgeAnswer(crowd, `release of lease ${id}`, await history.release(tenants.find(({ userId }) => userId === user) as Tenant, { leaseId: id }));
+    judgeAnswer(
+      crowd,
+      `release of lease ${id}`,
+      await history.release(tenants.find(({ userId }) => userId === user) as Tenant, { leaseId: id }),
+    );
   await Promise.all(running.map(release));
   await untilNodesAreFree(system, { timeoutMs: QUIET_MS });
 }
 
 export const crowd: Scenario = {
   name: 'crowd',
-  promise: '200 rents at once over 3 APIs take each of 50 nodes once, the others are told 503; the same mixed with releases, extensions and migrations',
+  promise:
+    '200 rents at once over 3 APIs take each of 50 nodes once, the others are told 503; the same mixed with releases, extensions and migrations',
   unit: 'rents',
   operations: { short: 600, long: 20_000 },
   run: runCrowd,

@@ -28,7 +28,10 @@ interface Round {
   violations: Violation[];
 }
 
-/** Health checks are not what this is about: logins cost the very cores that the rents need, and on a busy machine they would declare nodes dead. */
+/**
+ * Health checks are not what this is about: logins cost the very cores that the rents need, and on a busy machine they would declare nodes
+ * dead.
+ */
 const ENV = {
   ...fastConstants({ probeTimeoutSeconds: 20, overdueIntervals: 60, workIntervalSeconds: 0.05, expireIntervalSeconds: 0.1 }),
   ORION_PROBE_INTERVAL_SECONDS: '5',
@@ -47,9 +50,14 @@ async function runCycles(run: ScenarioRun, size: Size): Promise<Outcome> {
   return { ...outcome, figures: { 'cycles per second': outcome.operations / ((performance.now() - begun) / 1000) } };
 }
 
-async function runRound(run: ScenarioRun, { size, count, random }: { size: Size; count: number; random: Random }): Promise<{ done: number; violations: Violation[] }> {
+async function runRound(
+  run: ScenarioRun,
+  { size, count, random }: { size: Size; count: number; random: Random },
+): Promise<{ done: number; violations: Violation[] }> {
   const system = await startSystem({
-    apis: size.apis, schedulers: 2, faults: { instantPlays: !size.real },
+    apis: size.apis,
+    schedulers: 2,
+    faults: { instantPlays: !size.real },
     env: { ...ENV, ORION_PLAY_CONCURRENCY: size.real ? '2' : '16' },
   });
   try {
@@ -87,7 +95,11 @@ async function cycle({ system, history, random, size }: Round, tenant: Tenant, i
   const at = (): string => random.pick(system.apis).url;
   const expires = !size.real && random.chance(0.02);
   const order = { key: `cycle-${i}`, seconds: expires ? 1 : SECONDS };
-  const lease = await eventually(() => tryToRent(history, tenant, { ...order, at: at() }), { what: 'a node is to be had', timeoutMs: 120_000, everyMs: 20 });
+  const lease = await eventually(() => tryToRent(history, tenant, { ...order, at: at() }), {
+    what: 'a node is to be had',
+    timeoutMs: 120_000,
+    everyMs: 20,
+  });
   if (random.chance(0.1)) {
     const again = await history.rent(tenant, { ...order, at: at() });
     const [same] = again && again.status < 300 ? again.body.leases : [];
@@ -115,7 +127,11 @@ async function cycle({ system, history, random, size }: Round, tenant: Tenant, i
 }
 
 /** Undefined while nothing is free. */
-async function tryToRent(history: History, tenant: Tenant, options: { key: string; seconds: number; at: string }): Promise<Lease | undefined> {
+async function tryToRent(
+  history: History,
+  tenant: Tenant,
+  options: { key: string; seconds: number; at: string },
+): Promise<Lease | undefined> {
   const answer = await history.rent(tenant, options);
   if (answer && answer.status < 300) {
     const [lease] = answer.body.leases;
@@ -129,8 +145,14 @@ async function tryToRent(history: History, tenant: Tenant, options: { key: strin
 
 /** Past the product's own eyes: what a root shell on each node sees. */
 async function leftOvers(fleet: WorkerFleet, real: boolean): Promise<Violation[]> {
-  const looked = real ? await Promise.all(fleet.workers.map(async (worker) => ({ worker, seen: await worker.exec("grep -o '^orn-[^:]*' /etc/passwd; ls /home; true") }))) : [];
-  return looked.filter(({ seen }) => seen.stdout.trim() !== '').map(({ worker, seen }) => broken('nothing is left', worker.name, seen.stdout.trim()));
+  const looked = real
+    ? await Promise.all(
+        fleet.workers.map(async (worker) => ({ worker, seen: await worker.exec("grep -o '^orn-[^:]*' /etc/passwd; ls /home; true") })),
+      )
+    : [];
+  return looked
+    .filter(({ seen }) => seen.stdout.trim() !== '')
+    .map(({ worker, seen }) => broken('nothing is left', worker.name, seen.stdout.trim()));
 }
 
 export const cycles: Scenario = {

@@ -14,8 +14,15 @@ import { appointJudge } from '../judge';
 const NODES = 8;
 const TENANTS = 6;
 
-/** Rents, holds for a while, sometimes extends, releases. What got no certain answer is asked again with the same key, as every client is told to. */
-async function live({ system, history, over }: { system: System; history: History; over: () => boolean }, tenant: Tenant, random: Random): Promise<void> {
+/**
+ * Rents, holds for a while, sometimes extends, releases. What got no certain answer is asked again with the same key, as every client is
+ * told to.
+ */
+async function live(
+  { system, history, over }: { system: System; history: History; over: () => boolean },
+  tenant: Tenant,
+  random: Random,
+): Promise<void> {
   const at = (): string => random.pick(system.apis).url;
   let held: number[] = [];
   let key = 1;
@@ -31,7 +38,9 @@ async function live({ system, history, over }: { system: System; history: Histor
     key += lease || (answer?.body as Partial<Problem> | undefined)?.code === 'provisioning_failed' ? 1 : 0;
     // Some leases are held for a while, so that kills find them there.
     if (held.length > 1 || random.chance(0.7)) {
-      const released = await Promise.all(held.map(async (id) => ({ id, status: (await history.release(tenant, { leaseId: id, at: at() }))?.status })));
+      const released = await Promise.all(
+        held.map(async (id) => ({ id, status: (await history.release(tenant, { leaseId: id, at: at() }))?.status })),
+      );
       held = released.filter(({ status }) => status !== 200).map(({ id }) => id);
     }
   }
@@ -42,17 +51,27 @@ async function killAndRestart({ system, random, history }: { system: System; ran
   await system.mariadb?.kill9();
   await systemClock.sleep(random.pick([0, 500, 3_000]));
   await system.mariadb?.restart();
-  const ready = async (): Promise<boolean> => (await Promise.all([...system.apis, ...system.schedulers].map(async ({ url }) => (await fetch(`${url}/readyz`)).ok))).every(Boolean);
+  const ready = async (): Promise<boolean> =>
+    (await Promise.all([...system.apis, ...system.schedulers].map(async ({ url }) => (await fetch(`${url}/readyz`)).ok))).every(Boolean);
   await eventually(ready, { what: 'every replica is ready again', timeoutMs: 30_000, everyMs: 100 });
   const acknowledged = history.operations.length;
-  await eventually(() => history.operations.slice(acknowledged).some(({ outcome }) => outcome === 'ok'), { what: 'a request is served again', timeoutMs: 30_000, everyMs: 50 });
+  await eventually(() => history.operations.slice(acknowledged).some(({ outcome }) => outcome === 'ok'), {
+    what: 'a request is served again',
+    timeoutMs: 30_000,
+    everyMs: 50,
+  });
 }
 
 /** What is still held at the end, and what nobody was told of. */
 async function giveBack(system: System, tenants: Tenant[]): Promise<void> {
-  for (const { id, user } of await system.sql<{ id: number; user: number }>("SELECT id, user_id AS user FROM leases WHERE state IN ('provisioning','active','migrating')")) {
+  for (const { id, user } of await system.sql<{ id: number; user: number }>(
+    "SELECT id, user_id AS user FROM leases WHERE state IN ('provisioning','active','migrating')",
+  )) {
     const owner = tenants.find(({ userId }) => userId === user);
-    await eventually(async () => (await owner?.client.post('/api/release', { lease_id: id }))?.status === 200, { what: `lease ${id} is given back`, timeoutMs: 20_000 });
+    await eventually(async () => (await owner?.client.post('/api/release', { lease_id: id }))?.status === 200, {
+      what: `lease ${id} is given back`,
+      timeoutMs: 20_000,
+    });
   }
 }
 
@@ -70,7 +89,9 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
     let ended = false;
     const lives = tenants.map((tenant, i) => live({ system, history, over: () => ended }, tenant, scenario.random.fork(`tenant-${i}`)));
     while (kills < scenario.operations && !scenario.timeIsUp() && violations.length === 0) {
-      await killAndRestart({ system, random: scenario.random, history }).catch((error: unknown) => violations.push(broken('the service comes back', `kill ${kills + 1}`, messageOf(error))));
+      await killAndRestart({ system, random: scenario.random, history }).catch((error: unknown) =>
+        violations.push(broken('the service comes back', `kill ${kills + 1}`, messageOf(error))),
+      );
       kills += 1;
     }
     ended = true;
@@ -78,9 +99,17 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
     await giveBack(system, tenants);
     await untilNodesAreFree(system, { timeoutMs: 60_000 });
     const moved = await system.sql<{ id: number }>("SELECT id FROM events WHERE type IN ('lease.moved', 'node.dead')");
-    violations.push(...moved.map(({ id }) => broken('I8', `event ${id}`, 'a machine was given up, or a lease moved, while only the database was away')), ...(await judge.violations()));
+    violations.push(
+      ...moved.map(({ id }) => broken('I8', `event ${id}`, 'a machine was given up, or a lease moved, while only the database was away')),
+      ...(await judge.violations()),
+    );
     const counted = (outcome: string): number => history.operations.filter((operation) => operation.outcome === outcome).length;
-    return { operations: kills, faults: kills, figures: { 'requests served': counted('ok'), 'requests without a certain answer': counted('unknown') }, violations };
+    return {
+      operations: kills,
+      faults: kills,
+      figures: { 'requests served': counted('ok'), 'requests without a certain answer': counted('unknown') },
+      violations,
+    };
   } finally {
     await system.close();
   }

@@ -8,7 +8,10 @@ import { OF_SCHEDULERS } from '../fault-injections/of-schedulers';
 import { ON_NODES } from '../fault-injections/on-nodes';
 import type { Outcome, Scenario, ScenarioRun } from '../scenario';
 
-/** What the fault injections have in common. The nodes that are free beside the leased ones are few, so that one that should not be free is taken. */
+/**
+ * What the fault injections have in common. The nodes that are free beside the leased ones are few, so that one that should not be free is
+ * taken.
+ */
 interface Ground {
   real: boolean;
   nodes: number;
@@ -56,4 +59,9 @@ export const faultInjections = scenarioOf(
   [...OF_CLIENTS, ...OF_SCHEDULERS, ...OF_PEOPLE, ...OF_AUDIT],
 );
 
-export const faultInjectionsOnNodes = scenarioOf('fault-injections-real', 'what tenants leave and machines do, each by itself and on purpose, with real Ansible and sshd', ON_MACHINES, [...ON_NODES, ...OF_RIGHTS]);
+export const faultInjectionsOnNodes = scenarioOf(
+  'fault-injections-real',
+  'what tenants leave and machines do, each by itself and on purpose, with real Ansible and sshd',
+  ON_MACHINES,
+  [...ON_NODES, ...OF_RIGHTS],
+);

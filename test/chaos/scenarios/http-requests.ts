@@ -20,7 +20,8 @@ const NO_LIMITS = { ...fastConstants({ loginsPerName: 1_000_000_000 }), ORION_AD
 
 export const httpRequests: Scenario = {
   name: 'http-requests',
-  promise: 'requests made from the OpenAPI document, valid, nearly valid and hostile, by all kinds of callers to two replicas: no 5xx but "no node is free", problems and answers as documented',
+  promise:
+    'requests made from the OpenAPI document, valid, nearly valid and hostile, by all kinds of callers to two replicas: no 5xx but "no node is free", problems and answers as documented',
   unit: 'HTTP requests',
   operations: { short: 4_000, long: 200_000 },
   run: async (run) => {
@@ -42,7 +43,9 @@ interface Tally {
 }
 
 const describe = ({ nature, caller, request }: Planned): string =>
-  `${caller}, ${nature}: ${request.path.slice(0, 120)} ${JSON.stringify(request.headers).replace(/Bearer [^"]*/, 'Bearer …').slice(0, 250)} ${String(request.body ?? '').slice(0, 300)}`;
+  `${caller}, ${nature}: ${request.path.slice(0, 120)} ${JSON.stringify(request.headers)
+    .replace(/Bearer [^"]*/, 'Bearer …')
+    .slice(0, 250)} ${String(request.body ?? '').slice(0, 300)}`;
 
 function createTally(): Tally {
   const violations: Violation[] = [];
@@ -71,8 +74,12 @@ function createTally(): Tally {
       objections.forEach((what) => object(planned, `${what}: ${answer.text.slice(0, 300)}`));
     },
     figures: () => ({
-      '2xx': counts.answered.get('2xx') ?? 0, '4xx': counts.answered.get('4xx') ?? 0, '503 no_node_free': counts.noNodeFree, 'other 5xx': counts.serverErrors,
-      unanswered: counts.unanswered, 'promises broken': counts.broken,
+      '2xx': counts.answered.get('2xx') ?? 0,
+      '4xx': counts.answered.get('4xx') ?? 0,
+      '503 no_node_free': counts.noNodeFree,
+      'other 5xx': counts.serverErrors,
+      unanswered: counts.unanswered,
+      'promises broken': counts.broken,
     }),
   };
 }
@@ -82,7 +89,12 @@ async function bombard(system: System, run: ScenarioRun): Promise<Outcome> {
   const cast = await createCast(system, random.fork('cast'));
   const client = createHttpClient(WIDTH);
   const document = expectStatus(await system.admin.get<OpenApi>('/api/openapi.json'), 200);
-  const next = createRequests({ random, operations: operationsOf(document), cast, values: createValues(random.fork('values'), () => cast.stock) });
+  const next = createRequests({
+    random,
+    operations: operationsOf(document),
+    cast,
+    values: createValues(random.fork('values'), () => cast.stock),
+  });
   const urls = system.apis.map(({ url }) => url);
   const tally = createTally();
   const startedAt = performance.now();

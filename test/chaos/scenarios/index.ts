@@ -14,4 +14,21 @@ import { rogueNodes } from './rogue-nodes';
 import { workerFaults } from './worker-faults';
 
 /** In the order in which they run. */
-export const SCENARIOS: Scenario[] = [cycles, cyclesForReal, crashPoints, crashPointsForReal, faultInjections, faultInjectionsOnNodes, lostCommits, databaseKills, leftovers, rogueNodes, clocks, httpRequests, badTokens, badBodies, crowd, workerFaults];
+export const SCENARIOS: Scenario[] = [
+  cycles,
+  cyclesForReal,
+  crashPoints,
+  crashPointsForReal,
+  faultInjections,
+  faultInjectionsOnNodes,
+  lostCommits,
+  databaseKills,
+  leftovers,
+  rogueNodes,
+  clocks,
+  httpRequests,
+  badTokens,
+  badBodies,
+  crowd,
+  workerFaults,
+];

@@ -34,7 +34,12 @@ async function wipeMany(system: System, run: ScenarioRun): Promise<Outcome> {
   // A machine each: what is found on a machine after a lease must not be what the next tenant plants there.
   const machines = await Promise.all(Array.from({ length: lanes }, (_, i) => launchWorkerOf(system, `lane-${i + 1}`)));
   await system.untilFree(lanes, PATIENCE_MS);
-  const outcome: Outcome & { figures: Record<string, number> } = { operations: 0, faults: 0, violations: [], figures: { 'kinds planted': 0, 'free again within, s (worst)': 0 } };
+  const outcome: Outcome & { figures: Record<string, number> } = {
+    operations: 0,
+    faults: 0,
+    violations: [],
+    figures: { 'kinds planted': 0, 'free again within, s (worst)': 0 },
+  };
   let taken = 0;
 
   const lane = async (machine: Machine): Promise<void> => {
@@ -74,7 +79,9 @@ interface Machine {
 
 /** @param hostname also the value of the label `lane`, for rents that are meant for this machine */
 async function launchWorkerOf(system: System, hostname: string): Promise<Machine> {
-  const { workers: [worker] } = await system.launchWorkers(1, { labels: { lane: hostname }, agentEnv: { MY_HOSTNAME: hostname } });
+  const {
+    workers: [worker],
+  } = await system.launchWorkers(1, { labels: { lane: hostname }, agentEnv: { MY_HOSTNAME: hostname } });
   if (!worker) {
     throw new Error(`no worker for ${hostname}`);
   }
@@ -90,7 +97,13 @@ interface Wipe {
 }
 
 /** One lease: rent, plant, release, wait until the node is free, look. */
-async function wipeOne({ system, machine: { hostname, worker }, tenant, run, number }: Wipe): Promise<{ violations: Outcome['violations']; seconds: number; planted: number }> {
+async function wipeOne({
+  system,
+  machine: { hostname, worker },
+  tenant,
+  run,
+  number,
+}: Wipe): Promise<{ violations: Outcome['violations']; seconds: number; planted: number }> {
   const kinds = run.random.fork(`wipe ${number}`).shuffle(LEFTOVERS).slice(0, KINDS_EACH);
   const planted = kinds.map(({ name }) => name).join(', ');
   const [rented] = expectStatus(await tenant.rent({ seconds: 3600, requirements: { labels: { 'node/lane': hostname } } }), 201, 202).leases;
@@ -99,7 +112,10 @@ async function wipeOne({ system, machine: { hostname, worker }, tenant, run, num
   if (!access) {
     throw new Error(`lease ${lease.id} is ${lease.state} on ${JSON.stringify(lease.node)}`);
   }
-  const [row] = await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE lease_id = ? AND username = ?', [lease.id, access.username]);
+  const [row] = await system.sql<{ uid: number }>('SELECT uid FROM placements WHERE lease_id = ? AND username = ?', [
+    lease.id,
+    access.username,
+  ]);
   const account = { username: access.username, uid: row?.uid ?? NaN };
   const where = `wipe ${number} of ${account.username} (${account.uid}) on ${hostname}`;
   const ground = await layGround(worker, `${number}`);

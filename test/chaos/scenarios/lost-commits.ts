@@ -80,12 +80,15 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
     const history = createHistory();
     const judge = await appointJudge(system, { history });
     const replicas = [...system.apis, ...system.schedulers];
-    const sum = (of: 'lostAnswers' | 'cutBefore' | 'commits'): number => replicas.reduce((total, { proxy }) => total + (proxy?.[of] ?? 0), 0);
+    const sum = (of: 'lostAnswers' | 'cutBefore' | 'commits'): number =>
+      replicas.reduce((total, { proxy }) => total + (proxy?.[of] ?? 0), 0);
     const violations: Violation[] = [];
     const over = (): boolean => sum('lostAnswers') >= scenario.operations || scenario.timeIsUp() || violations.length > 0;
     const calm = endanger(replicas, scenario.random);
     const lives = tenants.map((tenant, i) =>
-      live({ system, history, over }, tenant, scenario.random.fork(`tenant-${i}`)).catch((error: unknown) => violations.push(broken('a client that insists is answered', `user ${tenant.userId}`, messageOf(error)))),
+      live({ system, history, over }, tenant, scenario.random.fork(`tenant-${i}`)).catch((error: unknown) =>
+        violations.push(broken('a client that insists is answered', `user ${tenant.userId}`, messageOf(error))),
+      ),
     );
     await Promise.all(lives);
     calm();
@@ -94,7 +97,11 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
     return {
       operations: sum('lostAnswers'),
       faults: sum('lostAnswers') + sum('cutBefore'),
-      figures: { 'requests by clients': history.operations.length, COMMITs: sum('commits'), 'COMMITs that never arrived': sum('cutBefore') },
+      figures: {
+        'requests by clients': history.operations.length,
+        COMMITs: sum('commits'),
+        'COMMITs that never arrived': sum('cutBefore'),
+      },
       violations,
     };
   } finally {
@@ -104,7 +111,8 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
 
 export const lostCommits: Scenario = {
   name: 'lost-commits',
-  promise: 'commits whose answer is lost, or that never arrive, between every role and MariaDB: clients that repeat with their key get one lease',
+  promise:
+    'commits whose answer is lost, or that never arrive, between every role and MariaDB: clients that repeat with their key get one lease',
   unit: 'lost answers',
   operations: { short: 150, long: 1_200 },
   run,

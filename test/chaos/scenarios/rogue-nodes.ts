@@ -12,7 +12,10 @@ import { broken, type Outcome, type Scenario, type ScenarioRun } from '../scenar
 
 const GOOD = 4;
 const HALF_OPEN = 200;
-/** The probes' interval (1), their pass (0.25) and the longest that one may take (2.5) make 3.75 s; one more for two cores that also run the traps. */
+/**
+ * The probes' interval (1), their pass (0.25) and the longest that one may take (2.5) make 3.75 s; one more for two cores that also run the
+ * traps.
+ */
 const GAP_SECONDS = 5;
 /** What V8 keeps of a busier life; a leak of the megabytes that the traps send would be hundreds. */
 const GROWTH_MB = 60;
@@ -55,7 +58,10 @@ async function amongRogues(system: System, run: ScenarioRun): Promise<Outcome> {
   await rents.once();
   const [onCrowded, onFull] = [await ada.rentOne({ requirements: SOLE('crowded') }), await ada.rentOne({ requirements: SOLE('full') })];
 
-  const watched = watch(system, good.workers.map(({ name }) => name));
+  const watched = watch(
+    system,
+    good.workers.map(({ name }) => name),
+  );
   const traps = await enrolAll(system, run);
   const held = await holdHalfOpen(system.lab, crowdedWorker, HALF_OPEN);
   run.say(`disk of ${fullWorker.name}: ${await fill(ada, onFull)} left`);
@@ -66,18 +72,33 @@ async function amongRogues(system: System, run: ScenarioRun): Promise<Outcome> {
   const late = (): boolean => run.timeIsUp() || watched.probes() >= run.operations;
   while (!late() || traps.some((trap) => trap.caught() < 3)) {
     await rents.once().catch((error: unknown) => void violations.push(broken('rogue-nodes', 'a rent on a good node', messageOf(error))));
-    run.say(`${watched.probes()} probes, longest gap ${watched.worstGapSeconds().toFixed(1)} s, memory ${watched.growthMb().settled.toFixed(0)} MB more, ${rents.count()} rents`);
+    run.say(
+      `${watched.probes()} probes, longest gap ${watched.worstGapSeconds().toFixed(1)} s, memory ${watched.growthMb().settled.toFixed(0)} MB more, ${rents.count()} rents`,
+    );
   }
   const seen = { gap: watched.worstGapSeconds(), late: watched.lateSeconds(), growth: watched.growthMb(), probes: watched.probes() };
   await watched.stop();
   violations.push(...(await fullIsBack), ...(await crowdedIsLeft));
   held.end();
-  violations.push(...(await wipedWithin(system, ada, { lease: onCrowded, hostname: 'crowded', what: 'after its half-open connections ended', released: true })));
+  violations.push(
+    ...(await wipedWithin(system, ada, {
+      lease: onCrowded,
+      hostname: 'crowded',
+      what: 'after its half-open connections ended',
+      released: true,
+    })),
+  );
   violations.push(...judge(seen), ...(await judgeTraps(system, traps)), ...(await system.violations()));
   return {
     operations: seen.probes,
     faults: traps.reduce((sum, trap) => sum + trap.caught(), held.opened()),
-    figures: { 'longest gap, s': seen.gap, 'memory, MB more': seen.growth.settled, 'memory at its peak, MB more': seen.growth.peak, rents: rents.count(), 'rent, s (worst)': rents.worstSeconds() },
+    figures: {
+      'longest gap, s': seen.gap,
+      'memory, MB more': seen.growth.settled,
+      'memory at its peak, MB more': seen.growth.peak,
+      rents: rents.count(),
+      'rent, s (worst)': rents.worstSeconds(),
+    },
     violations,
   };
 }
@@ -125,7 +146,11 @@ async function fill(tenant: Tenant, { id, access }: Lease): Promise<string> {
 /** A lease whose machine stopped answering can be given back all the same. */
 async function releaseOnceSuspect(system: System, tenant: Tenant, lease: Lease): Promise<Violation[]> {
   try {
-    await eventually(async () => ['suspect', 'dead'].includes((await system.node('crowded')).status), { what: 'the crowded node is suspect', timeoutMs: 30_000, everyMs: 100 });
+    await eventually(async () => ['suspect', 'dead'].includes((await system.node('crowded')).status), {
+      what: 'the crowded node is suspect',
+      timeoutMs: 30_000,
+      everyMs: 100,
+    });
     await tenant.release(lease.id);
     return [];
   } catch (error) {
@@ -161,8 +186,12 @@ async function wipedWithin(system: System, tenant: Tenant, { lease, hostname, wh
 
 function judge({ gap, late, growth }: { gap: number; late: number; growth: { settled: number } }): Violation[] {
   return [
-    ...(gap > GAP_SECONDS + late ? [broken('I10', 'probes of good nodes', `${gap.toFixed(1)} s between two (this process itself was ${late.toFixed(1)} s late)`)] : []),
-    ...(growth.settled > GROWTH_MB ? [broken('rogue-nodes', 'memory of the scheduler', `${growth.settled.toFixed(0)} MB more than before the traps`)] : []),
+    ...(gap > GAP_SECONDS + late
+      ? [broken('I10', 'probes of good nodes', `${gap.toFixed(1)} s between two (this process itself was ${late.toFixed(1)} s late)`)]
+      : []),
+    ...(growth.settled > GROWTH_MB
+      ? [broken('rogue-nodes', 'memory of the scheduler', `${growth.settled.toFixed(0)} MB more than before the traps`)]
+      : []),
   ];
 }
 

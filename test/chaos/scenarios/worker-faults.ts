@@ -32,7 +32,9 @@ async function run(scenario: ScenarioRun): Promise<Outcome> {
         found.push(...(await findings(stage, { after: fault.name, nodes: true })));
       }
       violations.push(...found);
-      scenario.say(`${fault.name}: ${((performance.now() - begun) / 1000).toFixed(1)} s${found.length > 0 ? `, ${found.length} VIOLATIONS` : ''}`);
+      scenario.say(
+        `${fault.name}: ${((performance.now() - begun) / 1000).toFixed(1)} s${found.length > 0 ? `, ${found.length} VIOLATIONS` : ''}`,
+      );
     }
     violations.push(...(await findings(stage, { after: 'all', nodes: violations.length === 0 })));
     return { operations: done, faults: done, figures: { 'kinds of fault': kinds.size, ...figures(stage) }, violations };
@@ -46,7 +48,10 @@ async function inflict(stage: Stage, fault: Fault, random: Random): Promise<Viol
     await fault.carryOut(stage, random);
     await stage.untilCalm();
   } catch (error) {
-    return [broken('the promised end comes', fault.name, messageOf(error)), ...(await findings(stage, { after: fault.name, nodes: false }))];
+    return [
+      broken('the promised end comes', fault.name, messageOf(error)),
+      ...(await findings(stage, { after: fault.name, nodes: false })),
+    ];
   }
   return findings(stage, { after: fault.name, nodes: false });
 }
@@ -70,7 +75,8 @@ function figures({ moves, history }: Stage): Record<string, number> {
 
 export const workerFaults: Scenario = {
   name: 'worker-faults',
-  promise: 'machines killed, hung, rebooted, exchanged, half dead, all at once; MariaDB, an API, a scheduler gone: every lease is where it should be, real Ansible and logins',
+  promise:
+    'machines killed, hung, rebooted, exchanged, half dead, all at once; MariaDB, an API, a scheduler gone: every lease is where it should be, real Ansible and logins',
   unit: 'faults',
   operations: { short: 5, long: 100 },
   run,

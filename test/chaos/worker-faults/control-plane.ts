@@ -8,7 +8,12 @@ import { eventsSince, insist, now, type Stage, type Struck, untilWiped, WITHIN }
 
 const untilReady = ({ system }: Stage): Promise<true> =>
   eventually(
-    async () => (await Promise.all([...system.apis, ...system.schedulers].filter((each) => each.running()).map(async ({ url }) => (await fetch(`${url}/readyz`)).ok))).every(Boolean),
+    async () =>
+      (
+        await Promise.all(
+          [...system.apis, ...system.schedulers].filter((each) => each.running()).map(async ({ url }) => (await fetch(`${url}/readyz`)).ok),
+        )
+      ).every(Boolean),
     { what: 'every replica is ready again', timeoutMs: WITHIN.answer, everyMs: 100 },
   );
 
@@ -20,7 +25,9 @@ function rentMeanwhile(stage: Stage, random: Random, at: string): { answered: Pr
     answered,
     lease: async () => {
       await answered;
-      const { leases } = await insist<Rented>('the repeated rent', () => stage.history.rent(stage.subject, { key, at: random.pick(stage.urls) }));
+      const { leases } = await insist<Rented>('the repeated rent', () =>
+        stage.history.rent(stage.subject, { key, at: random.pick(stage.urls) }),
+      );
       const id = leases[0]?.id ?? 0;
       await stage.subject.untilLease(id, 'is active', ({ state }) => state === 'active', WITHIN.move);
       return id;
@@ -42,7 +49,11 @@ async function stopDatabase({ system }: Stage, random: Random): Promise<void> {
 async function nobodyElse(stage: Stage, mark: number, struckId = 0): Promise<void> {
   const seen = await eventsSince(stage, mark, 'lease.moved', 'node.dead');
   const others = seen.filter(({ nodeId, fromNode }) => (fromNode ?? nodeId) !== struckId);
-  mustBe('what else died or was moved', others.map(({ type, leaseId, nodeId }) => `${type} lease ${leaseId ?? '-'} node ${nodeId ?? '-'}`).join(', '), '');
+  mustBe(
+    'what else died or was moved',
+    others.map(({ type, leaseId, nodeId }) => `${type} lease ${leaseId ?? '-'} node ${nodeId ?? '-'}`).join(', '),
+    '',
+  );
 }
 
 const database: Fault = {
@@ -64,11 +75,20 @@ const database: Fault = {
 /** Long enough for a wrong decision to be made and carried out: every node was checked several times since. */
 async function untilLookedAt({ system }: Stage): Promise<void> {
   const [start] = await system.sql<{ at: string }>('SELECT UTC_TIMESTAMP(3) + INTERVAL 5 SECOND AS at');
-  const looked = async (): Promise<boolean> => (await system.sql("SELECT id FROM nodes WHERE status <> 'retired' AND (last_checked_at IS NULL OR last_checked_at < ?)", [start?.at ?? ''])).length === 0;
+  const looked = async (): Promise<boolean> =>
+    (
+      await system.sql("SELECT id FROM nodes WHERE status <> 'retired' AND (last_checked_at IS NULL OR last_checked_at < ?)", [
+        start?.at ?? '',
+      ])
+    ).length === 0;
   await eventually(looked, { what: 'every node was looked at for a while', timeoutMs: WITHIN.answer, everyMs: 100 });
 }
 
-const databaseInMigration = (name: string, strike: (stage: Stage, struck: Struck) => Promise<void>, mend: (stage: Stage, struck: Struck) => Promise<void>): Fault => ({
+const databaseInMigration = (
+  name: string,
+  strike: (stage: Stage, struck: Struck) => Promise<void>,
+  mend: (stage: Stage, struck: Struck) => Promise<void>,
+): Fault => ({
   name: `MariaDB is stopped and started ${name}`,
   carryOut: async (stage, random) => {
     const struck = await stage.takeLease(random);

@@ -17,14 +17,22 @@ export function mustBe(what: string, actual: unknown, wanted: unknown): void {
   }
 }
 
-/** R21: the lease is active elsewhere at the next generation, with the same end, and its login works there. Some are extended on the way. */
-export async function mustMove(stage: Stage, { lease, nodeId }: Struck, random: Random, begun = systemClock.monotonicMs()): Promise<LeaseDetail> {
+/**
+ * R21: the lease is active elsewhere at the next generation, with the same end, and its login works there. Some are extended on the way.
+ */
+export async function mustMove(
+  stage: Stage,
+  { lease, nodeId }: Struck,
+  random: Random,
+  begun = systemClock.monotonicMs(),
+): Promise<LeaseDetail> {
   const { subject } = stage;
   const extended = random.chance(0.3) ? await stage.extend(lease, `on-the-way-${lease.id}`) : undefined;
   if (extended) {
     mustBe(`the extended end of lease ${lease.id}`, Date.parse(extended.ends_at), Date.parse(lease.ends_at) + 60_000);
   }
-  const isElsewhere = ({ state, generation, access }: LeaseDetail): boolean => state === 'active' && generation > lease.generation && access !== null;
+  const isElsewhere = ({ state, generation, access }: LeaseDetail): boolean =>
+    state === 'active' && generation > lease.generation && access !== null;
   const moved = await subject.untilLease(lease.id, 'is active elsewhere', isElsewhere, WITHIN.move);
   mustBe(`the generation of lease ${lease.id}`, moved.generation, lease.generation + 1);
   mustBe(`the end of lease ${lease.id}`, moved.ends_at, (extended ?? lease).ends_at);
@@ -38,7 +46,12 @@ export async function mustMove(stage: Stage, { lease, nodeId }: Struck, random: 
 
 /** The lease is active where it was, at the same generation, and its login works. */
 export async function mustStay(stage: Stage, { lease, nodeId }: Struck): Promise<void> {
-  const after = await stage.subject.untilLease(lease.id, 'is active', ({ state, access }) => state === 'active' && access !== null, WITHIN.move);
+  const after = await stage.subject.untilLease(
+    lease.id,
+    'is active',
+    ({ state, access }) => state === 'active' && access !== null,
+    WITHIN.move,
+  );
   mustBe(`the node of lease ${lease.id}`, after.node?.id, nodeId);
   mustBe(`the generation of lease ${lease.id}`, after.generation, lease.generation);
   mustBe(`the end of lease ${lease.id}`, after.ends_at, lease.ends_at);
@@ -48,7 +61,9 @@ export async function mustStay(stage: Stage, { lease, nodeId }: Struck): Promise
 export async function mustLogIn({ subject }: Stage, lease: LeaseDetail): Promise<void> {
   const { code, stdout, stderr } = await subject.login(lease, 'id -un', { timeoutMs: 30_000 });
   if (code !== 0 || stdout.trim() !== lease.access?.username) {
-    throw new Error(`the login to lease ${lease.id} (${lease.state}, generation ${lease.generation}) ended with ${code ?? 'a signal'}: ${stderr.slice(-300)}`);
+    throw new Error(
+      `the login to lease ${lease.id} (${lease.state}, generation ${lease.generation}) ended with ${code ?? 'a signal'}: ${stderr.slice(-300)}`,
+    );
   }
 }
 

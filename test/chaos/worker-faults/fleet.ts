@@ -15,7 +15,9 @@ interface Place {
 
 /** Where everybody is who has an account. */
 const places = ({ system }: Stage): Promise<Place[]> =>
-  system.sql("SELECT id, occupied_node_id AS node, generation FROM leases WHERE state IN ('active','migrating') AND activated_at IS NOT NULL");
+  system.sql(
+    "SELECT id, occupied_node_id AS node, generation FROM leases WHERE state IN ('active','migrating') AND activated_at IS NOT NULL",
+  );
 
 const outage: Fault = {
   name: 'the whole fleet hangs',
@@ -25,7 +27,8 @@ const outage: Fault = {
     const mark = await now(stage);
     const before = await places(stage);
     await Promise.all(fleet.workers.map((worker) => worker.freeze()));
-    const dead = async (): Promise<boolean> => (await system.sql("SELECT id FROM nodes WHERE status NOT IN ('dead','retired')")).length === 0;
+    const dead = async (): Promise<boolean> =>
+      (await system.sql("SELECT id FROM nodes WHERE status NOT IN ('dead','retired')")).length === 0;
     await eventually(dead, { what: 'all are judged dead', timeoutMs: WITHIN.death, everyMs: 50 });
     await systemClock.sleep(random.between(0, 4_000));
     await Promise.all(fleet.workers.map((worker) => worker.thaw()));
@@ -59,7 +62,11 @@ async function takeAll(stage: Stage, random: Random): Promise<Lease[]> {
   const leftOver = async (): Promise<boolean> => {
     const waiting = await stage.system.sql("SELECT id FROM nodes WHERE status <> 'retired' AND lease_id IS NULL");
     for (let i = 0; i < waiting.length; i += 1) {
-      const answer = await stage.history.rent(stage.subject, { key: `all-${stage.history.operations.length}`, at: random.pick(stage.urls), seconds: 900 });
+      const answer = await stage.history.rent(stage.subject, {
+        key: `all-${stage.history.operations.length}`,
+        at: random.pick(stage.urls),
+        seconds: 900,
+      });
       taken.push(...(answer && answer.status < 300 ? answer.body.leases : []));
       if (!isClear(answer)) {
         throw new Error(`answered ${answer?.status ?? 0}`);
@@ -90,7 +97,11 @@ const nowhereToGo = (name: string, goOn: (full: Full) => Promise<void>): Fault =
       await struck.worker.kill();
       const waiting = await stage.subject.untilLease(struck.lease.id, 'waits', ({ waiting_since: since }) => since !== null, WITHIN.move);
       mustBe('the state of who waits', waiting.state, 'migrating');
-      mustBe('the events of who waits', waiting.events.some(({ type }) => type === 'lease.waiting'), true);
+      mustBe(
+        'the events of who waits',
+        waiting.events.some(({ type }) => type === 'lease.waiting'),
+        true,
+      );
       await goOn({ stage, struck, random, others });
       await stage.giveBack(struck.lease, ...others);
     } finally {

@@ -53,7 +53,8 @@ const hangsBriefly: Fault = {
 };
 
 async function untilFailures({ system }: Stage, { nodeId, worker }: Struck, n: number): Promise<void> {
-  const failing = async (): Promise<boolean> => (await system.sql('SELECT id FROM nodes WHERE id = ? AND probe_failures >= ?', [nodeId, n])).length === 1;
+  const failing = async (): Promise<boolean> =>
+    (await system.sql('SELECT id FROM nodes WHERE id = ? AND probe_failures >= ?', [nodeId, n])).length === 1;
   await eventually(failing, { what: `${n} checks of ${worker.name} have failed`, timeoutMs: WITHIN.death });
 }
 
@@ -69,7 +70,11 @@ const reboots: Fault = {
     await stage.untilCalm();
     const moved = (await eventsSince(stage, mark, 'lease.moved')).find(({ leaseId }) => leaseId === struck.lease.id);
     if (moved) {
-      mustBe('the number of deaths before the move', (await eventsSince(stage, mark, 'node.dead')).filter(({ id, nodeId }) => nodeId === struck.nodeId && id < moved.id).length, 1);
+      mustBe(
+        'the number of deaths before the move',
+        (await eventsSince(stage, mark, 'node.dead')).filter(({ id, nodeId }) => nodeId === struck.nodeId && id < moved.id).length,
+        1,
+      );
       await untilWiped(stage, struck);
     } else {
       await mustStay(stage, struck);
@@ -79,7 +84,8 @@ const reboots: Fault = {
 };
 
 async function untilRegistered(stage: Stage, { nodeId, worker }: Struck, mark: number): Promise<void> {
-  const registered = async (): Promise<boolean> => (await eventsSince(stage, mark, 'node.registered')).some((event) => event.nodeId === nodeId);
+  const registered = async (): Promise<boolean> =>
+    (await eventsSince(stage, mark, 'node.registered')).some((event) => event.nodeId === nodeId);
   await eventually(registered, { what: `the agent of ${worker.name} has registered again`, timeoutMs: WITHIN.answer, everyMs: 50 });
 }
 
@@ -99,9 +105,17 @@ const agentDies: Fault = {
                         AND last_checked_at > h.last_heartbeat_at + INTERVAL ${SILENT_SECONDS} SECOND`;
       return (await stage.system.sql(query, [struck.nodeId])).length === 1;
     };
-    await eventually(silent, { what: `the agent of ${struck.worker.name} is silent beyond the limit, and the node was looked at since`, timeoutMs: WITHIN.answer, everyMs: 100 });
+    await eventually(silent, {
+      what: `the agent of ${struck.worker.name} is silent beyond the limit, and the node was looked at since`,
+      timeoutMs: WITHIN.answer,
+      everyMs: 100,
+    });
     await untilNode(stage, struck, 'is alive', ({ status }) => status === 'alive');
-    mustBe('deaths of a node whose agent alone is dead', (await eventsSince(stage, mark, 'node.dead')).filter(({ nodeId }) => nodeId === struck.nodeId).length, 0);
+    mustBe(
+      'deaths of a node whose agent alone is dead',
+      (await eventsSince(stage, mark, 'node.dead')).filter(({ nodeId }) => nodeId === struck.nodeId).length,
+      0,
+    );
     await mustStay(stage, struck);
     mustBeOpen(session, 'the death of an agent');
     await stage.giveBack(struck.lease);
@@ -117,10 +131,15 @@ const sshdDies: Fault = {
   name: 'its sshd dies, the agent lives',
   carryOut: async (stage, random) => {
     const struck = await stage.takeLease(random);
-    await inside(struck.worker, 'cp -a /etc/ssh/sshd_config /etc/ssh/sshd_config.good; echo Nonsense > /etc/ssh/sshd_config; kill $(pgrep -o -x sshd)');
+    await inside(
+      struck.worker,
+      'cp -a /etc/ssh/sshd_config /etc/ssh/sshd_config.good; echo Nonsense > /etc/ssh/sshd_config; kill $(pgrep -o -x sshd)',
+    );
     const moved = await mustMove(stage, struck, random);
     const [{ silence } = { silence: null }] = await stage.system.sql<{ silence: number | null }>(
-      'SELECT TIMESTAMPDIFF(SECOND, last_heartbeat_at, UTC_TIMESTAMP(3)) AS silence FROM heartbeats WHERE node_id = ?', [struck.nodeId]);
+      'SELECT TIMESTAMPDIFF(SECOND, last_heartbeat_at, UTC_TIMESTAMP(3)) AS silence FROM heartbeats WHERE node_id = ?',
+      [struck.nodeId],
+    );
     if (silence === null || silence > SILENT_SECONDS) {
       throw new Error(`the agent of ${struck.worker.name} is silent, ${String(silence)} s now: sshd alone was to die`);
     }

@@ -76,7 +76,10 @@ export interface Struck {
 
 const ENV = {
   ...fastConstants({
-    suspectIntervalSeconds: SUSPECT_SECONDS, probeTimeoutSeconds: PROBE_TIMEOUT_SECONDS, claimSeconds: CLAIM_SECONDS, rentWaitSeconds: 20,
+    suspectIntervalSeconds: SUSPECT_SECONDS,
+    probeTimeoutSeconds: PROBE_TIMEOUT_SECONDS,
+    claimSeconds: CLAIM_SECONDS,
+    rentWaitSeconds: 20,
   }),
   ORION_PROBE_INTERVAL_SECONDS: String(PROBE_SECONDS),
   ORION_PLAY_TIMEOUT_SECONDS: String(PLAY_SECONDS),
@@ -114,7 +117,13 @@ async function furnish(system: System, random: Random): Promise<Stage> {
   };
   let orders = 0;
   const stage: Stage = {
-    system, fleet, history, life, subject, urls, api,
+    system,
+    fleet,
+    history,
+    life,
+    subject,
+    urls,
+    api,
     moves: [],
     schedulers: () => live(system.schedulers),
     restartApi: async (i) => {
@@ -125,9 +134,14 @@ async function furnish(system: System, random: Random): Promise<Stage> {
       const lease = await insist(`rent ${key}`, async () => history.rent(subject, { key, at: dice.pick(urls) }));
       return struck(stage, lease.leases[0]?.id ?? 0);
     },
-    extend: (lease, key) => insist(`extension of lease ${lease.id}`, () => history.extend(subject, { leaseId: lease.id, seconds: 60, key, at: random.pick(urls) })),
+    extend: (lease, key) =>
+      insist(`extension of lease ${lease.id}`, () =>
+        history.extend(subject, { leaseId: lease.id, seconds: 60, key, at: random.pick(urls) }),
+      ),
     giveBack: async (...leases) => {
-      await Promise.all(leases.map(({ id }) => insist(`release of lease ${id}`, () => history.release(subject, { leaseId: id, at: random.pick(urls) }))));
+      await Promise.all(
+        leases.map(({ id }) => insist(`release of lease ${id}`, () => history.release(subject, { leaseId: id, at: random.pick(urls) }))),
+      );
     },
     untilCalm: () => untilCalm(system),
     judge: async ({ nodes }) => {
@@ -180,7 +194,9 @@ async function struck({ subject, fleet }: Stage, leaseId: number): Promise<Struc
 
 async function untilCalm(system: System): Promise<void> {
   const calm = async (): Promise<boolean> => {
-    const sick = await system.sql(`SELECT id, hostname, status, status_reason, drained FROM nodes WHERE status <> 'retired' AND (status <> 'alive' OR drained)`);
+    const sick = await system.sql(
+      `SELECT id, hostname, status, status_reason, drained FROM nodes WHERE status <> 'retired' AND (status <> 'alive' OR drained)`,
+    );
     const waiting = await system.sql("SELECT id, state, occupied_node_id FROM leases WHERE state = 'migrating'");
     const breaker = await system.sql('SELECT brake_since FROM control_plane WHERE brake_since IS NOT NULL');
     if (sick.length + waiting.length + breaker.length > 0) {
@@ -194,9 +210,15 @@ async function untilCalm(system: System): Promise<void> {
 /** Nothing is being made or wiped on any machine. */
 async function untilStill(system: System): Promise<void> {
   const still = async (): Promise<boolean> => {
-    const dirty = await system.sql("SELECT id, status FROM nodes WHERE status <> 'retired' AND ((dirty AND lease_id IS NULL) OR status <> 'alive')");
-    const making = await system.sql("SELECT id, state FROM placements WHERE state IN ('creating','wiping') AND node_id NOT IN (SELECT id FROM nodes WHERE status = 'retired')");
-    const ending = await system.sql('SELECT id FROM leases WHERE state IN (\'active\',\'provisioning\',\'migrating\') AND ends_at < UTC_TIMESTAMP(3) + INTERVAL 10 SECOND');
+    const dirty = await system.sql(
+      "SELECT id, status FROM nodes WHERE status <> 'retired' AND ((dirty AND lease_id IS NULL) OR status <> 'alive')",
+    );
+    const making = await system.sql(
+      "SELECT id, state FROM placements WHERE state IN ('creating','wiping') AND node_id NOT IN (SELECT id FROM nodes WHERE status = 'retired')",
+    );
+    const ending = await system.sql(
+      "SELECT id FROM leases WHERE state IN ('active','provisioning','migrating') AND ends_at < UTC_TIMESTAMP(3) + INTERVAL 10 SECOND",
+    );
     if (dirty.length + making.length + ending.length > 0) {
       throw new Error(JSON.stringify({ dirty, making, ending }));
     }
@@ -205,11 +227,19 @@ async function untilStill(system: System): Promise<void> {
   await eventually(still, { what: 'nothing is being made or wiped', timeoutMs: WITHIN.wipe, everyMs: 100 });
 }
 
-export async function untilNode({ system }: Stage, { nodeId, worker }: Pick<Struck, 'nodeId' | 'worker'>, what: string, is: (node: NodeForAdmin) => boolean, timeoutMs = WITHIN.wipe): Promise<NodeForAdmin> {
+export async function untilNode(
+  { system }: Stage,
+  { nodeId, worker }: Pick<Struck, 'nodeId' | 'worker'>,
+  what: string,
+  is: (node: NodeForAdmin) => boolean,
+  timeoutMs = WITHIN.wipe,
+): Promise<NodeForAdmin> {
   const asked = async (): Promise<NodeForAdmin> => {
     const node = (await system.nodes()).find(({ id }) => id === nodeId);
     if (!node || !is(node)) {
-      throw new Error(`it is ${node?.status ?? 'gone'} (${node?.status_reason ?? ''}), dirty ${node?.dirty ?? '-'}, lease ${node?.lease_id ?? '-'}`);
+      throw new Error(
+        `it is ${node?.status ?? 'gone'} (${node?.status_reason ?? ''}), dirty ${node?.dirty ?? '-'}, lease ${node?.lease_id ?? '-'}`,
+      );
     }
     return node;
   };
@@ -241,7 +271,8 @@ export const eventsSince = ({ system }: Stage, mark: number, ...types: string[])
 /** A machine that was away has lost the account, and all of it, as a root shell on it sees. */
 export async function untilWiped({ system }: Stage, { lease, username, worker }: Struck): Promise<void> {
   const wiped = async (): Promise<boolean> =>
-    (await system.sql("SELECT id FROM placements WHERE lease_id = ? AND generation = ? AND state = 'wiped'", [lease.id, lease.generation])).length === 1;
+    (await system.sql("SELECT id FROM placements WHERE lease_id = ? AND generation = ? AND state = 'wiped'", [lease.id, lease.generation]))
+      .length === 1;
   await eventually(wiped, { what: `${worker.name} is wiped of lease ${lease.id}`, timeoutMs: WITHIN.wipe, everyMs: 50 });
   const left = await inside(worker, `grep -o '^${username}:' /etc/passwd; ls -d /home/${username} 2>/dev/null; true`);
   if (left !== '') {

@@ -39,7 +39,8 @@ const PATIENT = new Set(['no_node_free', 'unavailable', 'provisioning_failed']);
 export const codeOf = (answer: Answer<unknown> | undefined): string => (answer?.body as Partial<Problem> | undefined)?.code ?? '';
 
 /** True for what a client may be told while something fails: success, nothing at all, or a refusal that says to ask again. */
-export const isClear = (answer: Answer<unknown> | undefined): boolean => !answer || answer.status < 300 || (answer.status === 503 && PATIENT.has(codeOf(answer)));
+export const isClear = (answer: Answer<unknown> | undefined): boolean =>
+  !answer || answer.status < 300 || (answer.status === 503 && PATIENT.has(codeOf(answer)));
 
 export function startLife({ history, tenants, urls, random }: LifeOptions): Life {
   const oddities: Violation[] = [];
@@ -62,7 +63,7 @@ export function startLife({ history, tenants, urls, random }: LifeOptions): Life
 
   const rent = async (tenant: Tenant, dice: Random, name: string): Promise<Lease | undefined> => {
     const seconds = dice.chance(0.25) ? SHORT_LEASE_SECONDS : LONG_LEASE_SECONDS;
-    for (let attempt = 1; await goOn(); ) {
+    for (let attempt = 1; await goOn();) {
       const answer = await history.rent(tenant, { key: `${name}-${attempt}`, seconds, at: dice.pick(urls) });
       note(name, answer);
       if (answer && answer.status < 300) {
@@ -97,7 +98,11 @@ export function startLife({ history, tenants, urls, random }: LifeOptions): Life
       const took = (systemClock.monotonicMs() - asked) / 1000;
       await hold(Math.max(dice.between(3, 20), took * HELD_FOR_ASKED));
       if (lease && dice.chance(0.4) && (await goOn())) {
-        note(`extension of lease ${lease.id}`, await history.extend(tenant, { leaseId: lease.id, seconds: 30, key: `life-${turn}`, at: dice.pick(urls) }), 'lease_over');
+        note(
+          `extension of lease ${lease.id}`,
+          await history.extend(tenant, { leaseId: lease.id, seconds: 30, key: `life-${turn}`, at: dice.pick(urls) }),
+          'lease_over',
+        );
         await hold(dice.between(1, 5));
       }
       if (lease && dice.chance(0.85)) {

@@ -12,8 +12,13 @@ const RECENT_MS = 4 * 60_000;
 const MIN_FAILING = 3;
 
 const HEALTH = new Map<string, 'well' | 'failing' | null>([
-  ['node.alive', 'well'], ['node.suspect', 'failing'], ['node.dead', 'failing'],
-  ['node.registered', null], ['node.quarantined', null], ['node.retired', null], ['node.approved', null],
+  ['node.alive', 'well'],
+  ['node.suspect', 'failing'],
+  ['node.dead', 'failing'],
+  ['node.registered', null],
+  ['node.quarantined', null],
+  ['node.retired', null],
+  ['node.approved', null],
 ]);
 
 export function createFleetWatch(): FleetWatch {

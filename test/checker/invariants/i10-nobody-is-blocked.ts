@@ -31,5 +31,7 @@ function blocked({ events, leases, now, controlPlane: { breakerSince, lastTickAt
   const progressAt = events.reduce((latest, { type, at }) => (DEALT_WITH.has(type) ? Math.max(latest, at) : latest), 0);
   return leases
     .filter(({ state, dueAt }) => state === 'migrating' && dueAt !== null && now - dueAt > BLOCKED_MS && progressAt < dueAt)
-    .map(({ id, dueAt }) => broken(`lease ${id}`, `has been due to be moved for ${Math.round((now - (dueAt ?? now)) / 1000)} s, in which nobody was`));
+    .map(({ id, dueAt }) =>
+      broken(`lease ${id}`, `has been due to be moved for ${Math.round((now - (dueAt ?? now)) / 1000)} s, in which nobody was`),
+    );
 }

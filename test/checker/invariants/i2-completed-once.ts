@@ -2,14 +2,20 @@ import { type Invariant, violationOf } from '../evidence';
 
 const broken = violationOf('I2');
 
-/** An account that was there is worked on again for an extension, when its node came back, when its node's clock was set, and for each change of who may log in, which its row counts. */
+/**
+ * An account that was there is worked on again for an extension, when its node came back, when its node's clock was set, and for each
+ * change of who may log in, which its row counts.
+ */
 const COMPLETED = new Set(['lease.active', 'placement.refreshed']);
 
 const REASONS = new Set(['lease.resumed', 'node.clock_jumped']);
 
 const nameOf = (leaseId: number, generation: number): string => `lease ${leaseId}, generation ${generation}`;
 
-/** A claim is completed once: a process that lost its claim writes nothing. A placement is therefore completed no more often than there was reason to work on it. */
+/**
+ * A claim is completed once: a process that lost its claim writes nothing. A placement is therefore completed no more often than there was
+ * reason to work on it.
+ */
 export const completedOnce: Invariant = ({ tables: { events, extensions, placements } }) => {
   const reasons = new Map<number, number>();
   const completed = new Map<string, { leaseId: number; times: number }>();

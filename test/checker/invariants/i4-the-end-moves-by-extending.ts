@@ -11,11 +11,16 @@ function firstEnd(events: EventRecord[], createdAt: number): number | null {
 /** Both instants are rounded to a millisecond by themselves. */
 const same = (a: number, b: number): boolean => Math.abs(a - b) <= 1;
 
-/** `ends_at` is the rented end plus the recorded extensions, each beginning where the one before ended; no lease ends before it by expiry. */
+/**
+ * `ends_at` is the rented end plus the recorded extensions, each beginning where the one before ended; no lease ends before it by expiry.
+ */
 export const theEndMovesByExtending: Invariant = ({ tables, history }) => {
   const extensions = groupBy(tables.extensions, ({ leaseId }) => leaseId);
   const eventsOf = groupBy(tables.events, ({ leaseId }) => leaseId ?? 0);
-  const toldOf = groupBy(history.filter(({ outcome }) => outcome === 'ok').flatMap(({ leases }) => leases), ({ id }) => id);
+  const toldOf = groupBy(
+    history.filter(({ outcome }) => outcome === 'ok').flatMap(({ leases }) => leases),
+    ({ id }) => id,
+  );
   return tables.leases.flatMap((lease) => {
     const where = `lease ${lease.id}`;
     const found: Violation[] = [];
@@ -37,7 +42,11 @@ export const theEndMovesByExtending: Invariant = ({ tables, history }) => {
     if (expiry && expiry.at < lease.endsAt) {
       found.push(broken(where, `expired at ${expiry.at}, before its end ${lease.endsAt}`));
     }
-    found.push(...(toldOf.get(lease.id) ?? []).filter(({ endsAt }) => endsAt > lease.endsAt + 1).map(({ endsAt }) => broken(where, `a client was told that it ends at ${endsAt}; it ends at ${lease.endsAt}`)));
+    found.push(
+      ...(toldOf.get(lease.id) ?? [])
+        .filter(({ endsAt }) => endsAt > lease.endsAt + 1)
+        .map(({ endsAt }) => broken(where, `a client was told that it ends at ${endsAt}; it ends at ${lease.endsAt}`)),
+    );
     return found;
   });
 };

@@ -18,8 +18,22 @@ import { uidsOfTheFleet } from './i2-uids-of-the-fleet';
 
 /** I1 to I10, then what the schema has to refuse and what is trusted. */
 export const INVARIANTS: Invariant[] = [
-  oneLeaseANode, oneCurrentPlacement, uidsOfTheFleet, completedOnce, acknowledgedIsKept, theEndMovesByExtending, freeMeansClean, backMeansWiped, accountsAreLeases, nothingIsStoredAfterTheEnd,
-  nobodyMovesWithoutCause, aFailedWipeIsNotForgotten, nobodyIsBlocked, schemaRefuses, pinnedKeys, sealedEvents,
+  oneLeaseANode,
+  oneCurrentPlacement,
+  uidsOfTheFleet,
+  completedOnce,
+  acknowledgedIsKept,
+  theEndMovesByExtending,
+  freeMeansClean,
+  backMeansWiped,
+  accountsAreLeases,
+  nothingIsStoredAfterTheEnd,
+  nobodyMovesWithoutCause,
+  aFailedWipeIsNotForgotten,
+  nobodyIsBlocked,
+  schemaRefuses,
+  pinnedKeys,
+  sealedEvents,
 ];
 
 export const checkInvariants = (evidence: Evidence): Violation[] => INVARIANTS.flatMap((invariant) => invariant(evidence));

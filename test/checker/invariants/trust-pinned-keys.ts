@@ -8,6 +8,8 @@ export const pinnedKeys: Invariant = ({ tables: { nodes }, hostKeys = [] }) => {
   return hostKeys.flatMap(({ nodeId, at, hostKey }) => {
     const node = nodeOf.get(nodeId);
     const accepted = node?.status === 'alive' && node.hostKey !== hostKey && (node.loggedInAt ?? 0) > at;
-    return accepted ? [broken(`node ${nodeId}`, 'shows another host key than the pinned one, was logged in to since, and counts as alive')] : [];
+    return accepted
+      ? [broken(`node ${nodeId}`, 'shows another host key than the pinned one, was logged in to since, and counts as alive')]
+      : [];
   });
 };

@@ -72,7 +72,12 @@ export function startLoad(options: LoadOptions): Load {
   };
 }
 
-async function sendUntilDone({ url, persistent = false }: LoadOptions, agent: Agent, wanted: LoadRequest, report: LoadReport): Promise<void> {
+async function sendUntilDone(
+  { url, persistent = false }: LoadOptions,
+  agent: Agent,
+  wanted: LoadRequest,
+  report: LoadReport,
+): Promise<void> {
   const key = randomUUID();
   const begunAt = systemClock.monotonicMs();
   for (;;) {
@@ -96,13 +101,19 @@ function send(url: string, agent: Agent, { method, path, token, body, fine = [] 
   const content: Record<string, string> = text === undefined ? {} : { 'Content-Type': 'application/json', 'Idempotency-Key': key };
   return new Promise((resolve) => {
     const failed = (why: string): void => resolve(`${method} ${path} begun ${startedAt}: ${why}`);
-    const outgoing = request(`${url}${path}`, { method, agent, timeout: TIMEOUT_MS, headers: { Authorization: `Bearer ${token}`, ...content } }, (response) => {
-      const { statusCode = 0 } = response;
-      let answer = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk));
-      response.on('end', () => (statusCode >= 500 && !fine.includes(statusCode) ? failed(`${statusCode} ${answer.slice(0, 200)}`) : resolve(null)));
-      response.on('error', (error) => failed(error.message));
-    });
+    const outgoing = request(
+      `${url}${path}`,
+      { method, agent, timeout: TIMEOUT_MS, headers: { Authorization: `Bearer ${token}`, ...content } },
+      (response) => {
+        const { statusCode = 0 } = response;
+        let answer = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk));
+        response.on('end', () =>
+          statusCode >= 500 && !fine.includes(statusCode) ? failed(`${statusCode} ${answer.slice(0, 200)}`) : resolve(null),
+        );
+        response.on('error', (error) => failed(error.message));
+      },
+    );
     outgoing.once('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
     outgoing.once('error', (error) => failed(error.message));
     outgoing.end(text);

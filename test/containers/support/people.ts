@@ -31,7 +31,11 @@ export async function signUp(lab: Lab, stack: Stack, username: string): Promise<
 }
 
 export async function rent({ client, key }: User, idempotencyKey: string): Promise<Lease> {
-  const answer = await client.post<Rented>('/api/rent', { duration_minutes: 60, ssh_public_key: key.publicKey }, { 'Idempotency-Key': idempotencyKey });
+  const answer = await client.post<Rented>(
+    '/api/rent',
+    { duration_minutes: 60, ssh_public_key: key.publicKey },
+    { 'Idempotency-Key': idempotencyKey },
+  );
   const [lease] = expectStatus(answer, 201).leases;
   if (!lease) {
     throw new Error('a rent was answered without a lease');
@@ -44,13 +48,16 @@ export async function listRunning({ client }: User): Promise<Lease[]> {
 }
 
 export async function untilFree(operator: Client, count: number): Promise<void> {
-  const free = async (): Promise<boolean> => expectStatus(await operator.get<Page<NodeForAdmin>>('/api/nodes?limit=100'), 200).items.filter((node) => node.free).length >= count;
+  const free = async (): Promise<boolean> =>
+    expectStatus(await operator.get<Page<NodeForAdmin>>('/api/nodes?limit=100'), 200).items.filter((node) => node.free).length >= count;
   await eventually(free, { what: `${count} nodes are free`, timeoutMs: 120_000, everyMs: 500 });
 }
 
 /** Requests that one replica of the API has served, as it counts them. */
 export async function countServed({ address }: Container, route: string): Promise<number> {
   const text = await (await fetch(`http://${address}:9464/metrics`)).text();
-  const lines = text.split('\n').filter((line) => line.startsWith('orion_http_request_duration_seconds_count{') && line.includes(`route="${route}"`));
+  const lines = text
+    .split('\n')
+    .filter((line) => line.startsWith('orion_http_request_duration_seconds_count{') && line.includes(`route="${route}"`));
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }

@@ -21,7 +21,11 @@ export async function tenantAccounts(worker: Worker): Promise<string[]> {
 }
 
 export async function untilNoAccount(worker: Worker, timeoutMs = 30_000): Promise<void> {
-  await eventually(async () => (await tenantAccounts(worker)).length === 0, { what: `${worker.name} has no tenant's account`, timeoutMs, everyMs: 100 });
+  await eventually(async () => (await tenantAccounts(worker)).length === 0, {
+    what: `${worker.name} has no tenant's account`,
+    timeoutMs,
+    everyMs: 100,
+  });
 }
 
 /** Everything on the worker that belongs to this uid or carries the mark: processes, files, jobs, IPC. Empty when nothing is left. */

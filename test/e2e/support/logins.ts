@@ -18,17 +18,22 @@ export async function watchLogins(worker: Worker, keyFile: string): Promise<Logi
     throw new Error(`cannot watch ${worker.name}: ${stderr}`);
   }
   const ssh = `timeout 3 ssh -F none -i /root/key -o BatchMode=yes -o UserKnownHostsFile=/root/hosts -o StrictHostKeyChecking=yes -p ${worker.port}`;
-  await inside(worker, `: > ${FILE}; setsid bash -c '
+  await inside(
+    worker,
+    `: > ${FILE}; setsid bash -c '
     while :; do
       for user in $(grep -o "^orn-[^:]*" /etc/passwd); do
         began=$(date +%s%3N)
         if ${ssh} $user@${worker.address} true </dev/null; then echo $began $(date +%s%3N); fi
       done
       sleep 0.2
-    done' >> ${FILE} 2>/dev/null </dev/null & echo $! > /root/watch.pid`);
+    done' >> ${FILE} 2>/dev/null </dev/null & echo $! > /root/watch.pid`,
+  );
   return {
     taken: async () => {
-      const lines = (await inside(worker, `cat ${FILE}; kill -- -$(cat /root/watch.pid) 2>/dev/null || true`)).split('\n').filter((line) => line !== '');
+      const lines = (await inside(worker, `cat ${FILE}; kill -- -$(cat /root/watch.pid) 2>/dev/null || true`))
+        .split('\n')
+        .filter((line) => line !== '');
       const [first, last] = [lines[0], lines.at(-1)].map((line) => line?.split(' ').map(Number));
       return first && last ? { firstMs: first[0] ?? NaN, lastMs: last[1] ?? NaN } : undefined;
     },

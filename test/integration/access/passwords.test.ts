@@ -29,18 +29,23 @@ beforeEach(async () => {
   admin = await aUser(database.db, { role: 'admin' });
 });
 
-const logIn = (password: string, username = 'ada'): Promise<Reply<LoginAnswer>> => api.call<LoginAnswer>('post', '/api/login', { body: { username, password }, headers: { 'User-Agent': 'laptop é' } });
+const logIn = (password: string, username = 'ada'): Promise<Reply<LoginAnswer>> =>
+  api.call<LoginAnswer>('post', '/api/login', { body: { username, password }, headers: { 'User-Agent': 'laptop é' } });
 const statusOf = async (token: string, at = other): Promise<number> => (await at.call('get', '/api/me', { as: token })).status;
 async function ada(): Promise<string> {
   await other.call('post', '/api/signup', { body: { username: 'ada', password: OLD } });
   return (await logIn(OLD)).body.token;
 }
-const create = (body: object): Promise<Reply<{ user: UserJson; one_time_code: OneTimeCode | null }>> => api.call('post', '/api/users', { as: admin, body });
-const useCode = (code: string | undefined, new_password = NEW): Promise<Reply<LoginAnswer>> => api.call('post', '/api/password', { body: { username: 'ada', code, new_password } });
-const codeFor = async (name = 'ada'): Promise<string> => (await api.call<OneTimeCode>('post', `/api/users/${name}/reset-password`, { as: admin })).body.code;
+const create = (body: object): Promise<Reply<{ user: UserJson; one_time_code: OneTimeCode | null }>> =>
+  api.call('post', '/api/users', { as: admin, body });
+const useCode = (code: string | undefined, new_password = NEW): Promise<Reply<LoginAnswer>> =>
+  api.call('post', '/api/password', { body: { username: 'ada', code, new_password } });
+const codeFor = async (name = 'ada'): Promise<string> =>
+  (await api.call<OneTimeCode>('post', `/api/users/${name}/reset-password`, { as: admin })).body.code;
 
 describe('a password that its user changes', () => {
-  const change = (as: string, old_password = OLD, new_password = NEW): Promise<Reply<LoginAnswer>> => api.call('post', '/api/me/password', { as, body: { old_password, new_password } });
+  const change = (as: string, old_password = OLD, new_password = NEW): Promise<Reply<LoginAnswer>> =>
+    api.call('post', '/api/me/password', { as, body: { old_password, new_password } });
 
   it('R10: logs in from then on, and ends all other tokens on every replica; the answer has a new one', async () => {
     const [first, second] = [await ada(), (await logIn(OLD)).body.token];
@@ -66,7 +71,8 @@ describe('a password that its user changes', () => {
   it('R16: is guessed through a stolen token as often as through the login', async () => {
     const limited = await startTestApi(database.db, { limits: { loginsPerName: 3 } });
     const token = await ada();
-    const guess = (n: number): Promise<Reply<unknown>> => limited.call('post', '/api/me/password', { as: token, body: { old_password: `guess ${n}`, new_password: NEW } });
+    const guess = (n: number): Promise<Reply<unknown>> =>
+      limited.call('post', '/api/me/password', { as: token, body: { old_password: `guess ${n}`, new_password: NEW } });
     const answers = [];
     for (let n = 0; n < 5; n += 1) {
       answers.push((await guess(n)).status);
@@ -87,7 +93,10 @@ describe('a password that its user changes', () => {
 describe('an account that an operator creates', () => {
   it('R10: opens by a one-time code where sign-up is closed, once, and by nothing else', async () => {
     expect((await api.call('post', '/api/signup', { body: { username: 'eve', password: OLD } })).status).toBe(403);
-    const { status, body: { user, one_time_code: code } } = await create({ username: 'ada', max_leases: 3 });
+    const {
+      status,
+      body: { user, one_time_code: code },
+    } = await create({ username: 'ada', max_leases: 3 });
     expect([status, user.max_leases, user.must_change_password]).toEqual([201, 3, false]);
     expect((await logIn(code?.code ?? '')).status).toBe(401);
     expect(await useCode('orion_code_wrong')).toMatchObject({ status: 401, body: { code: 'bad_credentials' } });
@@ -111,8 +120,13 @@ describe('an account that an operator creates', () => {
   });
 
   it('R10: must change a password that the operator chose before anything else', async () => {
-    expect((await create({ username: 'ada', role: 'admin', password: OLD })).body).toMatchObject({ one_time_code: null, user: { must_change_password: true } });
-    const { body: { token, user } } = await logIn(OLD);
+    expect((await create({ username: 'ada', role: 'admin', password: OLD })).body).toMatchObject({
+      one_time_code: null,
+      user: { must_change_password: true },
+    });
+    const {
+      body: { token, user },
+    } = await logIn(OLD);
     expect(user.must_change_password).toBe(true);
     const closed = ENDPOINTS.filter(({ access }) => access === 'user' || access === 'admin');
     for (const { method, path } of closed) {
@@ -157,12 +171,16 @@ describe('a reset by an operator', () => {
 });
 
 describe('sessions', () => {
-  const list = async (token: string): Promise<OpenSession[]> => (await other.call<{ items: OpenSession[] }>('get', '/api/me/sessions', { as: token })).body.items;
+  const list = async (token: string): Promise<OpenSession[]> =>
+    (await other.call<{ items: OpenSession[] }>('get', '/api/me/sessions', { as: token })).body.items;
 
   it('R10: are listed with client and address, and each ends on every replica', async () => {
     const [first, second] = [await ada(), (await logIn(OLD)).body.token];
     const found = await list(first);
-    expect(found.map(({ address, client, current }) => [address, client?.startsWith('laptop'), current]).toSorted()).toEqual([['127.0.0.1', true, false], ['127.0.0.1', true, true]]);
+    expect(found.map(({ address, client, current }) => [address, client?.startsWith('laptop'), current]).toSorted()).toEqual([
+      ['127.0.0.1', true, false],
+      ['127.0.0.1', true, true],
+    ]);
     const ended = found.find(({ current }) => !current)?.id ?? '';
     expect((await api.call('delete', `/api/me/sessions/${ended}`, { as: first })).status).toBe(204);
     expect((await api.call('delete', `/api/me/sessions/${ended}`, { as: first })).status).toBe(204);
@@ -193,7 +211,9 @@ describe('sessions', () => {
     const token = await ada();
     await database.db.raw('UPDATE sessions SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 2 HOUR');
     await statusOf(token, api);
-    await database.db.raw("INSERT INTO sessions (token_id, user_id, created_at, last_used_at, expires_at) VALUES ('old', 1, '2020-01-01', '2020-01-01', '2020-01-02')");
+    await database.db.raw(
+      "INSERT INTO sessions (token_id, user_id, created_at, last_used_at, expires_at) VALUES ('old', 1, '2020-01-01', '2020-01-01', '2020-01-02')",
+    );
     await api.sessions.flush();
     expect(await count(database.db, "SELECT COUNT(*) FROM sessions WHERE token_id = 'old'")).toBe(0);
   });

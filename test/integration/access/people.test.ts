@@ -36,13 +36,22 @@ beforeEach(async () => {
   lease = await aLease(database.db, { userId: ada.id, nodeId: (await aNode(database.db)).id });
 });
 
-const disable = (body: object = {}): Promise<{ status: number }> => api.call('patch', `/api/users/${ada.username}`, { as: admin, body: { disabled: true, ...body } });
-const remove = (query = ''): Promise<{ status: number; body: unknown }> => api.call('delete', `/api/users/${ada.username}${query}`, { as: admin });
-const stateOfLease = async (): Promise<string> => (await row<{ state: string }>(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).state;
+const disable = (body: object = {}): Promise<{ status: number }> =>
+  api.call('patch', `/api/users/${ada.username}`, { as: admin, body: { disabled: true, ...body } });
+const remove = (query = ''): Promise<{ status: number; body: unknown }> =>
+  api.call('delete', `/api/users/${ada.username}${query}`, { as: admin });
+const stateOfLease = async (): Promise<string> =>
+  (await row<{ state: string }>(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).state;
 const wiping = (): Promise<number> => count(database.db, "SELECT COUNT(*) FROM placements WHERE state = 'wiping'");
-const nodeIsDirty = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM nodes WHERE id = ? AND dirty AND lease_id IS NULL AND wipe_due_at <= UTC_TIMESTAMP(3)', [lease.nodeId]);
+const nodeIsDirty = (): Promise<number> =>
+  count(database.db, 'SELECT COUNT(*) FROM nodes WHERE id = ? AND dirty AND lease_id IS NULL AND wipe_due_at <= UTC_TIMESTAMP(3)', [
+    lease.nodeId,
+  ]);
 
-describe.each([['disabled', disable, { keep_leases: true }], ['deleted', remove, '?keep_leases=true']] as const)('a user who is %s', (_, act, keep) => {
+describe.each([
+  ['disabled', disable, { keep_leases: true }],
+  ['deleted', remove, '?keep_leases=true'],
+] as const)('a user who is %s', (_, act, keep) => {
   it('has no token, no key and no lease from then on: its account is to be wiped at once', async () => {
     await addKey(ctx, ada, { name: '', publicKey: anSshKey() });
     const token = api.tokenOf(ada);
@@ -50,7 +59,9 @@ describe.each([['disabled', disable, { keep_leases: true }], ['deleted', remove,
     expect((await api.call('get', '/api/me', { as: token })).status).toBe(401);
     expect([await stateOfLease(), await wiping(), await nodeIsDirty()]).toEqual(['ending', 1, 1]);
     expect(await createLeaseDirectory(ctx).keysOf(lease.id)).toEqual([]);
-    expect(await row(database.db, "SELECT actor, user_id, JSON_VALUE(data, '$.reason') AS reason FROM events WHERE type = 'lease.ending'")).toEqual({ actor: `admin:${admin.id}`, user_id: ada.id, reason: 'revoked' });
+    expect(
+      await row(database.db, "SELECT actor, user_id, JSON_VALUE(data, '$.reason') AS reason FROM events WHERE type = 'lease.ending'"),
+    ).toEqual({ actor: `admin:${admin.id}`, user_id: ada.id, reason: 'revoked' });
   });
 
   it('keeps leases that the operator keeps, and nobody logs in to them', async () => {
@@ -82,7 +93,9 @@ describe('a deleted user', () => {
     expect((await remove()).body).toMatchObject({ username: ada.username, disabled: true, deleted_at: expect.any(String) });
     expect((await api.call<Page<UserJson>>('get', '/api/users', { as: admin })).body.items.map(({ id }) => id)).toEqual([admin.id]);
     expect((await api.call('get', `/api/users/${ada.username}`, { as: admin })).status).toBe(200);
-    expect((await api.call<Page<{ user_id: number }>>('get', `/api/audit?user=${ada.username}`, { as: admin })).body.items.length).toBeGreaterThan(0);
+    expect(
+      (await api.call<Page<{ user_id: number }>>('get', `/api/audit?user=${ada.username}`, { as: admin })).body.items.length,
+    ).toBeGreaterThan(0);
     expect((await api.call('post', '/api/users', { as: admin, body: { username: ada.username } })).status).toBe(409);
     expect((await api.call('patch', `/api/users/${ada.id}`, { as: admin, body: { disabled: false } })).status).toBe(409);
     expect((await api.call('post', `/api/users/${ada.id}/reset-password`, { as: admin })).status).toBe(409);

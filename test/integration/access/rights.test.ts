@@ -28,7 +28,8 @@ beforeEach(async () => {
   provisioner.reset();
 });
 
-const isDue = async (): Promise<boolean> => (await count(database.db, 'SELECT COUNT(*) FROM placements WHERE due_at <= UTC_TIMESTAMP(3) AND current_lease_id = ?', [lease.id])) === 1;
+const isDue = async (): Promise<boolean> =>
+  (await count(database.db, 'SELECT COUNT(*) FROM placements WHERE due_at <= UTC_TIMESTAMP(3) AND current_lease_id = ?', [lease.id])) === 1;
 /** What a scheduler does with what is due and with what another release left behind; gives the keys of the last account that it made. */
 async function carryOut(by = ctx): Promise<{ keys: string[] | undefined; passwordHash: string | null | undefined }> {
   await refreshOutdatedAccounts(database.db, accessRule(by.settings), 10);
@@ -39,11 +40,17 @@ async function carryOut(by = ctx): Promise<{ keys: string[] | undefined; passwor
   return { keys: spec?.publicKeys, passwordHash: spec?.passwordHash };
 }
 const eventsOf = async (user: User): Promise<[string, string][]> =>
-  (await rows<{ type: string; actor: string }>(database.db, "SELECT type, actor FROM events WHERE user_id = ? AND type REGEXP '^(user|key)' ORDER BY id", [user.id])).map(({ type, actor }) => [type, actor]);
+  (
+    await rows<{ type: string; actor: string }>(
+      database.db,
+      "SELECT type, actor FROM events WHERE user_id = ? AND type REGEXP '^(user|key)' ORDER BY id",
+      [user.id],
+    )
+  ).map(({ type, actor }) => [type, actor]);
 const change = (body: object, who = ada): Promise<{ status: number }> => api.call('patch', `/api/users/${who.id}`, { as: admin, body });
 
 describe('the keys of running leases', () => {
-  it('are the lease\'s own and those of the account as they are now; a change makes the account due, and is in the audit', async () => {
+  it("are the lease's own and those of the account as they are now; a change makes the account due, and is in the audit", async () => {
     const own = (await findLease(database.db, lease.id))?.publicKeys ?? [];
     const key = anSshKey();
     const { id } = await addKey(ctx, ada, { name: '', publicKey: key });
@@ -52,10 +59,13 @@ describe('the keys of running leases', () => {
     expect(await isDue()).toBe(false);
     await removeKey(ctx, ada, id);
     expect((await carryOut()).keys).toEqual([...own, 'ssh-ed25519 gateway']);
-    expect(await eventsOf(ada)).toEqual([['key.added', `user:${ada.id}`], ['key.removed', `user:${ada.id}`]]);
+    expect(await eventsOf(ada)).toEqual([
+      ['key.added', `user:${ada.id}`],
+      ['key.removed', `user:${ada.id}`],
+    ]);
   });
 
-  it('leave with the account\'s also where they were copied at the rent, by this release or an older one', async () => {
+  it("leave with the account's also where they were copied at the rent, by this release or an older one", async () => {
     const [own = ''] = (await findLease(database.db, lease.id))?.publicKeys ?? [];
     const { id } = await addKey(ctx, ada, { name: '', publicKey: own });
     await removeKey(ctx, ada, id);
@@ -76,7 +86,10 @@ describe('the keys of running leases', () => {
     expect(provisioner.calls.map(({ spec }) => spec?.publicKeys.length)).toEqual([3, 2]);
   });
 
-  it.each([['alone', 1], ['in a batch', 64]])('are of the moment of the commit when a key was removed after the request had read it, and the rent comes %s', async (_, batchMax) => {
+  it.each([
+    ['alone', 1],
+    ['in a batch', 64],
+  ])('are of the moment of the commit when a key was removed after the request had read it, and the rent comes %s', async (_, batchMax) => {
     await aNode(database.db);
     const key = anSshKey();
     const { id } = await addKey(ctx, ada, { name: '', publicKey: key });
@@ -86,7 +99,10 @@ describe('the keys of running leases', () => {
     expect(reserved.map(({ lease: made }) => made.publicKeys)).toEqual([[]]);
   });
 
-  it.each([['alone', 1], ['in a batch', 64]])('are none of a user who was disabled after the request was let in: nothing is leased (%s)', async (_, batchMax) => {
+  it.each([
+    ['alone', 1],
+    ['in a batch', 64],
+  ])('are none of a user who was disabled after the request was let in: nothing is leased (%s)', async (_, batchMax) => {
     await aNode(database.db);
     await change({ disabled: true });
     await expect(replicaOn(database.db, batchMax)(aRequest(ada))).rejects.toMatchObject({ code: 'forbidden' });
@@ -98,7 +114,10 @@ describe('the keys of running leases', () => {
     expect(await carryOut()).toEqual({ keys: [], passwordHash: null });
     await change({ disabled: false });
     expect(await carryOut()).toMatchObject({ keys: [expect.any(String), 'ssh-ed25519 gateway'], passwordHash: '$6$hash' });
-    expect(await eventsOf(ada)).toEqual([['user.disabled', `admin:${admin.id}`], ['user.enabled', `admin:${admin.id}`]]);
+    expect(await eventsOf(ada)).toEqual([
+      ['user.disabled', `admin:${admin.id}`],
+      ['user.enabled', `admin:${admin.id}`],
+    ]);
   });
 
   it.each([
@@ -115,7 +134,10 @@ describe('the keys of running leases', () => {
 });
 
 describe('accounts that admit the gateway alone', () => {
-  const under = (gatewayOnly: boolean, gatewayKey = 'ssh-ed25519 gateway'): WorkContext => ({ ...ctx, settings: { ...ctx.settings, gatewayKey, gatewayOnly } });
+  const under = (gatewayOnly: boolean, gatewayKey = 'ssh-ed25519 gateway'): WorkContext => ({
+    ...ctx,
+    settings: { ...ctx.settings, gatewayKey, gatewayOnly },
+  });
   const own = [expect.any(String), 'ssh-ed25519 gateway'];
 
   it('have neither the keys nor the password of their owner; existing ones follow the setting, once, in both directions', async () => {
@@ -143,8 +165,20 @@ describe('tokens', () => {
   const me = async (token: string): Promise<number> => (await api.call('get', '/api/me', { as: token })).status;
 
   it.each([
-    ['disabled, and enabled again', async () => { await change({ disabled: true }); await change({ disabled: false }); }],
-    ['demoted', async () => { await change({ role: 'admin' }); await change({ role: 'user' }); }],
+    [
+      'disabled, and enabled again',
+      async () => {
+        await change({ disabled: true });
+        await change({ disabled: false });
+      },
+    ],
+    [
+      'demoted',
+      async () => {
+        await change({ role: 'admin' });
+        await change({ role: 'user' });
+      },
+    ],
   ])('of a user who was %s are void; one of a moment later is good', async (_, happen) => {
     const before = api.tokenOf(ada);
     expect(await me(before)).toBe(200);
@@ -159,6 +193,9 @@ describe('tokens', () => {
     await change({ role: 'admin' });
     await change({ disabled: false });
     expect(await me(before)).toBe(200);
-    expect(await eventsOf(ada)).toEqual([['user.changed', `admin:${admin.id}`], ['user.changed', `admin:${admin.id}`]]);
+    expect(await eventsOf(ada)).toEqual([
+      ['user.changed', `admin:${admin.id}`],
+      ['user.changed', `admin:${admin.id}`],
+    ]);
   });
 });

@@ -41,12 +41,16 @@ describe('a stream of the fleet', () => {
     ['whose token is logged out', ({ token }: Watching) => api.call('post', '/api/logout', { as: token })],
     ['of a user who is disabled', () => change({ disabled: true })],
     ['of an admin who is demoted', () => change({ role: 'user' })],
-  ])('%s ends, and no other', async (_, happen) => {
-    const [ends, stays] = [await watch(api, api.tokenOf(user)), await watch(api, api.tokenOf(root))];
-    await happen(ends);
-    await eventually(() => !ends.isOpen(), { what: 'the end of the stream', timeoutMs: LIMIT_MS });
-    expect(stays.isOpen()).toBe(true);
-  }, 20_000);
+  ])(
+    '%s ends, and no other',
+    async (_, happen) => {
+      const [ends, stays] = [await watch(api, api.tokenOf(user)), await watch(api, api.tokenOf(root))];
+      await happen(ends);
+      await eventually(() => !ends.isOpen(), { what: 'the end of the stream', timeoutMs: LIMIT_MS });
+      expect(stays.isOpen()).toBe(true);
+    },
+    20_000,
+  );
 
   it('of a user who is promoted ends, so that it begins anew with what an admin sees', async () => {
     user = await aUser(database.db);

@@ -72,11 +72,13 @@ export const heartbeatAnswer = (extra: object = {}): Record<string, unknown> => 
   ...extra,
 });
 
-export const problem = (status: number, body: object = {}, headers: Record<string, string> = {}): Reply => (response, call) => {
-  const text = JSON.stringify({ status, ...body });
-  response.writeHead(status, { 'content-type': 'application/problem+json', 'orion-mac': call.seal(status, text), ...headers });
-  response.end(text);
-};
+export const problem =
+  (status: number, body: object = {}, headers: Record<string, string> = {}): Reply =>
+  (response, call) => {
+    const text = JSON.stringify({ status, ...body });
+    response.writeHead(status, { 'content-type': 'application/problem+json', 'orion-mac': call.seal(status, text), ...headers });
+    response.end(text);
+  };
 
 export const aControlKey = (): SigningKey => signingKeyOf(anOpenSshKeyPair().private);
 
@@ -93,7 +95,13 @@ export function createStatements(controlKey: SigningKey): (management: unknown) 
     serial += content === last ? 0 : 1;
     last = content;
     const statement = signText(controlKey, 'management v1', JSON.stringify({ username, public_keys: publicKeys, serial }));
-    return { username, public_keys: publicKeys, control_key: controlKey.publicKey, statement, successors: [] satisfies SignedManagement['successors'] };
+    return {
+      username,
+      public_keys: publicKeys,
+      control_key: controlKey.publicKey,
+      statement,
+      successors: [] satisfies SignedManagement['successors'],
+    };
   };
 }
 
@@ -127,7 +135,11 @@ export async function createFakeControlPlane(lab: Lab, tls?: { key: Buffer; cert
       return;
     }
     const agreed = call.path === 'register' && call.by === undefined ? agree(call) : undefined;
-    const text = JSON.stringify({ ...reply, ...(reply['management'] === undefined ? {} : { management: signed(reply['management']) }), ...agreed?.answer });
+    const text = JSON.stringify({
+      ...reply,
+      ...(reply['management'] === undefined ? {} : { management: signed(reply['management']) }),
+      ...agreed?.answer,
+    });
     response.writeHead(200, { 'content-type': 'application/json', 'orion-mac': (agreed?.seal ?? call.seal)(200, text) }).end(text);
   };
   const listener: RequestListener = (request, response) => {

@@ -95,7 +95,7 @@ describe('the agent on its node', () => {
   }, 60_000);
 
   it('ends an account by itself when its lease is over and the control plane is silent, not before, and tells of it later', async () => {
-    await sh("mkdir -p -m 700 /root/.ssh && echo keep > /root/.ssh/authorized_keys");
+    await sh('mkdir -p -m 700 /root/.ssh && echo keep > /root/.ssh/authorized_keys');
     await addAccount('orn-a', 20_001, 6);
     await sh('mkdir -p /var/lib/orion/keys && touch /var/lib/orion/keys/orn-a /var/lib/orion/keys/orn-later');
     await addAccount('orn-later', 20_003, 600);
@@ -108,7 +108,9 @@ describe('the agent on its node', () => {
 
     await eventually(async () => (await processesOf(20_001)) === '', { what: 'the end of its processes', timeoutMs: 30_000 });
     expect(Number(await sh('date +%s'))).toBeGreaterThan(endsAt);
-    await eventually(async () => (await record('orn-a')).ended === true && (await record('orn-link')).ended === true, { what: 'the marks' });
+    await eventually(async () => (await record('orn-a')).ended === true && (await record('orn-link')).ended === true, {
+      what: 'the marks',
+    });
     expect((await sshExec({ ...worker, user: 'orn-a', keyFile: key.keyFile }, 'true')).code).toBe(255);
     expect(await sh('getent shadow orn-a | cut -d: -f2,8')).toMatch(/^!.*:1$/);
     expect(await sh('ls /home/orn-a/.ssh')).toMatch(/^authorized_keys\.ended-[0-9a-f]+$/);
@@ -127,7 +129,9 @@ describe('the agent on its node', () => {
   it('removes its account and stays down when the node was retired', async () => {
     await eventually(() => sh('getent passwd orion-mgmt'), { what: 'the account' });
     control.reply('heartbeat', problem(410, { code: 'node_retired' }));
-    await eventually(() => readFileSync(join(worker.logs, 'init.log'), 'utf8').includes('agent ended with 0'), { what: 'the end of the agent' });
+    await eventually(() => readFileSync(join(worker.logs, 'init.log'), 'utf8').includes('agent ended with 0'), {
+      what: 'the end of the agent',
+    });
     expect(await sh('getent passwd orion-mgmt; getent shadow orion-mgmt; ls /var/lib/orion/mgmt 2>/dev/null')).toBe('');
   }, 30_000);
 
@@ -135,8 +139,12 @@ describe('the agent on its node', () => {
     control.once('leave', { left: false, status: 'draining', detail: 'wiping' });
     const { code } = await worker.exec(`env $(cat /etc/orion/agent.env) '${process.execPath}' '${agentFile}' leave`);
     expect(code).toBe(0);
-    await eventually(() => readFileSync(join(worker.logs, 'init.log'), 'utf8').includes('agent ended with 0'), { what: 'the end of the agent' });
+    await eventually(() => readFileSync(join(worker.logs, 'init.log'), 'utf8').includes('agent ended with 0'), {
+      what: 'the end of the agent',
+    });
     // The fence is the sandbox's own, which begins with it.
-    expect(await sh('getent passwd orion-mgmt; getent shadow orion-mgmt; find /var/lib/orion -mindepth 1 -not -path /var/lib/orion/fence')).toBe('');
+    expect(
+      await sh('getent passwd orion-mgmt; getent shadow orion-mgmt; find /var/lib/orion -mindepth 1 -not -path /var/lib/orion/fence'),
+    ).toBe('');
   }, 30_000);
 });

@@ -14,7 +14,8 @@ const AUTHORIZED = '/var/lib/orion/mgmt/.ssh/authorized_keys';
 /** Real agents on real machines, over plain http, with somebody between them and a real control plane. */
 describe('whoever is on the path of plain http', () => {
   const system = useSystem({
-    apis: 1, schedulers: 1,
+    apis: 1,
+    schedulers: 1,
     env: fastConstants({ heartbeatIntervalSeconds: 0.3, overdueIntervals: 17, heartbeatIdleSeconds: 0.3 }),
   });
   const path = useForAll(() => startOnPath(system.lab, system.apis[0]?.url ?? ''));
@@ -23,7 +24,8 @@ describe('whoever is on the path of plain http', () => {
   beforeAll(() => system.untilFree(1, 120_000), 200_000);
 
   const logOf = ({ logs }: Worker): string => readFileSync(join(logs, 'agent.log'), 'utf8');
-  const login = async (to: Worker, user: string): Promise<number | null> => (await sshExec({ ...to, user, keyFile: own.keyFile }, 'id -u')).code;
+  const login = async (to: Worker, user: string): Promise<number | null> =>
+    (await sshExec({ ...to, user, keyFile: own.keyFile }, 'id -u')).code;
   const blob = (): string => own.publicKey.split(' ')[1] ?? '';
   const untilChanged = (more: number): Promise<unknown> => {
     const before = path.changed();
@@ -39,7 +41,13 @@ describe('whoever is on the path of plain http', () => {
       if (!management) {
         return added;
       }
-      return { ...added, text: JSON.stringify({ ...body, management: { ...management, control_key: key.publicKey, statement: signText(key, 'management v1', management.statement.text) } }) };
+      return {
+        ...added,
+        text: JSON.stringify({
+          ...body,
+          management: { ...management, control_key: key.publicKey, statement: signText(key, 'management v1', management.statement.text) },
+        }),
+      };
     };
   };
 
@@ -47,7 +55,10 @@ describe('whoever is on the path of plain http', () => {
     const credential = await inside(worker, 'cat /var/lib/orion/agent/credential');
     const secret = system.joinToken.slice(0, 'orion_join_'.length + 43);
     const recorded = (name: string): PassedRequest[] => path.requests.filter((each) => each.path === `/api/workers/${name}`);
-    await eventually(() => recorded('heartbeat').length > 2 && recorded('tunnel').length > 0, { what: 'heartbeats and a tunnel', timeoutMs: 30_000 });
+    await eventually(() => recorded('heartbeat').length > 2 && recorded('tunnel').length > 0, {
+      what: 'heartbeats and a tunnel',
+      timeoutMs: 30_000,
+    });
     expect(credential).toMatch(/^orion_node_[\w-]{43}$/);
     for (const hidden of [credential, credential.replace('orion_node_', ''), secret, secret.replace('orion_join_', '')]) {
       expect(path.recording()).not.toContain(hidden);
@@ -61,31 +72,50 @@ describe('whoever is on the path of plain http', () => {
     expect(await nodes()).toEqual(before);
   }, 60_000);
 
-  it.each([['adds a key', () => addManagementKey(path, own.publicKey)], ['adds a key and signs it', addByOwnKey]])('who %s to the answers of heartbeats gets onto no machine', async (_what, changeBy) => {
-    const before = await inside(worker, `cat ${AUTHORIZED}`);
-    path.change(changeBy());
-    await untilChanged(8);
-    expect(await inside(worker, `cat ${AUTHORIZED}`)).toBe(before);
-    expect([await login(worker, 'orion-mgmt'), await login(worker, 'root')]).toEqual([255, 255]);
-    expect(logOf(worker)).toContain('does not come from this node\'s control plane');
-    path.change((answer) => answer);
-    await eventually(async () => (await system.node(worker.name)).status === 'alive', { what: 'the node goes on', timeoutMs: 60_000 });
-  }, 120_000);
+  it.each([
+    ['adds a key', () => addManagementKey(path, own.publicKey)],
+    ['adds a key and signs it', addByOwnKey],
+  ])(
+    'who %s to the answers of heartbeats gets onto no machine',
+    async (_what, changeBy) => {
+      const before = await inside(worker, `cat ${AUTHORIZED}`);
+      path.change(changeBy());
+      await untilChanged(8);
+      expect(await inside(worker, `cat ${AUTHORIZED}`)).toBe(before);
+      expect([await login(worker, 'orion-mgmt'), await login(worker, 'root')]).toEqual([255, 255]);
+      expect(logOf(worker)).toContain("does not come from this node's control plane");
+      path.change((answer) => answer);
+      await eventually(async () => (await system.node(worker.name)).status === 'alive', { what: 'the node goes on', timeoutMs: 60_000 });
+    },
+    120_000,
+  );
 
-  it.each([['adds a key', () => addManagementKey(path, own.publicKey)], ['adds a key and signs it', addByOwnKey]])('who %s to the answer of a registration enrols a machine nowhere', async (_what, changeBy) => {
-    path.change(changeBy());
-    const [fresh] = (await system.launchWorkers(1, { endpoint: path.url })).workers as [Worker];
-    await untilChanged(2);
-    expect(await inside(fresh, 'getent passwd orion-mgmt; find /var/lib/orion -name credential -o -name authorized_keys; true')).toBe('');
-    expect(logOf(fresh)).toMatch(/was changed on its way|this machine trusts|the signature is not by the control key/);
-    expect(logOf(fresh)).not.toContain(blob());
-    path.change((answer) => answer);
-    await eventually(async () => (await inside(fresh, `cat ${AUTHORIZED} || true`)) !== '', { what: 'it enrols when it is left alone', timeoutMs: 60_000 });
-    expect(await inside(fresh, `cat ${AUTHORIZED}`)).not.toContain(blob());
-  }, 120_000);
+  it.each([
+    ['adds a key', () => addManagementKey(path, own.publicKey)],
+    ['adds a key and signs it', addByOwnKey],
+  ])(
+    'who %s to the answer of a registration enrols a machine nowhere',
+    async (_what, changeBy) => {
+      path.change(changeBy());
+      const [fresh] = (await system.launchWorkers(1, { endpoint: path.url })).workers as [Worker];
+      await untilChanged(2);
+      expect(await inside(fresh, 'getent passwd orion-mgmt; find /var/lib/orion -name credential -o -name authorized_keys; true')).toBe('');
+      expect(logOf(fresh)).toMatch(/was changed on its way|this machine trusts|the signature is not by the control key/);
+      expect(logOf(fresh)).not.toContain(blob());
+      path.change((answer) => answer);
+      await eventually(async () => (await inside(fresh, `cat ${AUTHORIZED} || true`)) !== '', {
+        what: 'it enrols when it is left alone',
+        timeoutMs: 60_000,
+      });
+      expect(await inside(fresh, `cat ${AUTHORIZED}`)).not.toContain(blob());
+    },
+    120_000,
+  );
 
   it('who tells a machine that it is retired, or that nobody has a lease there, is not believed', async () => {
-    path.change((answer, { path: asked }) => (asked.endsWith('/heartbeat') ? { ...answer, status: 410, text: '{"code":"node_retired"}' } : answer));
+    path.change((answer, { path: asked }) =>
+      asked.endsWith('/heartbeat') ? { ...answer, status: 410, text: '{"code":"node_retired"}' } : answer,
+    );
     await untilChanged(5);
     expect(await inside(worker, 'getent passwd orion-mgmt | cut -d: -f1')).toBe('orion-mgmt');
     expect(logOf(worker)).not.toContain('was retired');

@@ -49,7 +49,13 @@ describe('the agent on the wire', () => {
       address: '127.0.10.9',
       host_key: hostKey,
       labels: { zone: 'a' },
-      facts: { cpus: 7, memory_mb: 512, disk_mb: expect.any(Number), os: expect.any(String), agent_version: expect.stringMatching(/^\d+\.\d+\.\d+/) },
+      facts: {
+        cpus: 7,
+        memory_mb: 512,
+        disk_mb: expect.any(Number),
+        os: expect.any(String),
+        agent_version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      },
     });
     expect(control.of('heartbeat')[0]).toMatchObject({
       by: 'first',
@@ -119,9 +125,16 @@ describe('the agent on the wire', () => {
     start();
     await heartbeats(1);
     const { publicKey } = await generateSshKeyPair(join(lab.dir, 'next'));
-    await run('sh', ['-c', `mv ${join(lab.dir, 'next')}/id_ed25519_*[0-9] ${hostKeyFile().replace('.pub', '')} && mv ${join(lab.dir, 'next')}/*.pub ${hostKeyFile()}`]);
+    await run('sh', [
+      '-c',
+      `mv ${join(lab.dir, 'next')}/id_ed25519_*[0-9] ${hostKeyFile().replace('.pub', '')} && mv ${join(lab.dir, 'next')}/*.pub ${hostKeyFile()}`,
+    ]);
     await eventually(() => control.of('register').length > 1, { what: 'another registration' });
-    expect(control.of('register')[1]).toMatchObject({ by: 'first', proved: true, body: { host_key: publicKey.split(' ').slice(0, 2).join(' ') } });
+    expect(control.of('register')[1]).toMatchObject({
+      by: 'first',
+      proved: true,
+      body: { host_key: publicKey.split(' ').slice(0, 2).join(' ') },
+    });
   });
 
   it('enrols nowhere over plain http when nothing says whom to trust', async () => {

@@ -25,7 +25,9 @@ describe('signing up, in and out', () => {
     expect(made.body.user).toMatchObject({ username: 'ada', role: 'user', max_leases: 5, max_lease_hours: 24, disabled: false });
     expect(made.text).not.toContain('correct horse');
 
-    const session = await api.call<{ token: string; token_type: string; expires_in_seconds: number }>('post', '/api/login', { body: credentials });
+    const session = await api.call<{ token: string; token_type: string; expires_in_seconds: number }>('post', '/api/login', {
+      body: credentials,
+    });
     expect(session).toMatchObject({ status: 200, body: { token_type: 'Bearer', expires_in_seconds: 3600 } });
     expect(session.headers['cache-control']).toBe('no-store');
     const as = session.body.token;
@@ -50,16 +52,26 @@ describe('signing up, in and out', () => {
 
   it('R10: a wrong password, an unknown name and a disabled account get one and the same answer', async () => {
     await database.db.raw("UPDATE users SET disabled_at = UTC_TIMESTAMP(3) WHERE username = 'twin'");
-    const attempts = [{ ...credentials, password: 'wrong password' }, { ...credentials, username: 'nobody' }, { username: 'twin', password: 'correct horse battery' }];
+    const attempts = [
+      { ...credentials, password: 'wrong password' },
+      { ...credentials, username: 'nobody' },
+      { username: 'twin', password: 'correct horse battery' },
+    ];
     const answers = await Promise.all(attempts.map((body) => api.call('post', '/api/login', { body })));
     expect(new Set(answers.map(({ status, body: { code, detail } }) => JSON.stringify([status, code, detail]))).size).toBe(1);
     expect(answers[0]).toMatchObject({ status: 401, body: { code: 'bad_credentials' } });
   });
 
   it.each([
-    { username: 'A', password: 'long enough one' }, { username: 'a b', password: 'long enough one' }, { username: 'x'.repeat(33), password: 'long enough one' },
-    { username: 'eve', password: 'short' }, { username: 'eve', password: 'x'.repeat(257) }, { username: 'eve', password: 'long enough one', role: 'admin' },
-    { username: ['eve'], password: 'long enough one' }, { username: 'éve', password: 'long enough one' }, { username: "' OR 1=1 --", password: 'long enough one' },
+    { username: 'A', password: 'long enough one' },
+    { username: 'a b', password: 'long enough one' },
+    { username: 'x'.repeat(33), password: 'long enough one' },
+    { username: 'eve', password: 'short' },
+    { username: 'eve', password: 'x'.repeat(257) },
+    { username: 'eve', password: 'long enough one', role: 'admin' },
+    { username: ['eve'], password: 'long enough one' },
+    { username: 'éve', password: 'long enough one' },
+    { username: "' OR 1=1 --", password: 'long enough one' },
   ])('R10: refuses to make an account of %j', async (body) => {
     expect(await api.call('post', '/api/signup', { body })).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
   });
@@ -74,7 +86,10 @@ describe('signing up, in and out', () => {
 
   it('R10: a closed platform makes no accounts', async () => {
     const closed = await startTestApi(database.db, { settings: { signup: 'closed' } });
-    expect(await closed.call('post', '/api/signup', { body: { username: 'late', password: 'long enough one' } })).toMatchObject({ status: 403, body: { code: 'forbidden' } });
+    expect(await closed.call('post', '/api/signup', { body: { username: 'late', password: 'long enough one' } })).toMatchObject({
+      status: 403,
+      body: { code: 'forbidden' },
+    });
     await closed.close();
   });
 });
@@ -86,7 +101,10 @@ describe('keys of an account', () => {
     const added = await api.call<KeyJson>('post', '/api/keys', { as: user, body: { public_key: ` ${line} ada@laptop\n` } });
     expect(added).toMatchObject({ status: 201, body: { name: 'ada@laptop', public_key: line } });
     expect(added.body.fingerprint).toMatch(/^SHA256:[\w+/]{43}$/);
-    expect(await api.call('post', '/api/keys', { as: user, body: { public_key: line } })).toMatchObject({ status: 409, body: { code: 'key_taken' } });
+    expect(await api.call('post', '/api/keys', { as: user, body: { public_key: line } })).toMatchObject({
+      status: 409,
+      body: { code: 'key_taken' },
+    });
     expect((await api.call<Page<KeyJson>>('get', '/api/keys', { as: user })).body.items).toHaveLength(1);
 
     const stranger = await aUser(database.db);
@@ -97,10 +115,18 @@ describe('keys of an account', () => {
   });
 
   it.each([
-    `command="id" ${anSshKey()}`, `${anSshKey()}\n${anSshKey()}`, sshKeyLine('ssh-rsa', Buffer.from([1, 0, 1]), rsaModulus(1024)), 'ssh-ed25519 AAAA', 'nonsense', '',
+    `command="id" ${anSshKey()}`,
+    `${anSshKey()}\n${anSshKey()}`,
+    sshKeyLine('ssh-rsa', Buffer.from([1, 0, 1]), rsaModulus(1024)),
+    'ssh-ed25519 AAAA',
+    'nonsense',
+    '',
   ])('R17: refuses %j as a key', async (publicKey) => {
     const user = await aUser(database.db);
-    expect(await api.call('post', '/api/keys', { as: user, body: { public_key: publicKey } })).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+    expect(await api.call('post', '/api/keys', { as: user, body: { public_key: publicKey } })).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request' },
+    });
   });
 
   it('are at most twenty', async () => {
@@ -108,7 +134,10 @@ describe('keys of an account', () => {
     for (let n = 0; n < 20; n += 1) {
       expect((await api.call('post', '/api/keys', { as: user, body: { public_key: anSshKey() } })).status).toBe(201);
     }
-    expect(await api.call('post', '/api/keys', { as: user, body: { public_key: anSshKey() } })).toMatchObject({ status: 422, body: { code: 'quota_exceeded' } });
+    expect(await api.call('post', '/api/keys', { as: user, body: { public_key: anSshKey() } })).toMatchObject({
+      status: 422,
+      body: { code: 'quota_exceeded' },
+    });
   });
 });
 
@@ -123,7 +152,11 @@ describe('accounts as an admin sees them', () => {
     expect(second.body.next_cursor).toBeNull();
 
     const path = `/api/users/${user.id}`;
-    expect((await api.call('patch', path, { as: admin, body: { max_leases: 9 } })).body).toMatchObject({ max_leases: 9, max_lease_hours: 24, role: 'user' });
+    expect((await api.call('patch', path, { as: admin, body: { max_leases: 9 } })).body).toMatchObject({
+      max_leases: 9,
+      max_lease_hours: 24,
+      role: 'user',
+    });
     expect((await api.call('get', '/api/me', { as: user })).status).toBe(200);
     expect((await api.call('patch', path, { as: admin, body: { disabled: true } })).body).toMatchObject({ disabled: true, max_leases: 9 });
     expect((await api.call('get', '/api/me', { as: user })).status).toBe(401);
@@ -143,7 +176,10 @@ describe('accounts as an admin sees them', () => {
   it('an admin cannot lock itself out', async () => {
     const admin = await aUser(database.db, { role: 'admin' });
     for (const body of [{ disabled: true }, { role: 'user' }]) {
-      expect(await api.call('patch', `/api/users/${admin.id}`, { as: admin, body })).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
+      expect(await api.call('patch', `/api/users/${admin.id}`, { as: admin, body })).toMatchObject({
+        status: 409,
+        body: { code: 'state_conflict' },
+      });
     }
     expect((await api.call('patch', '/api/users/999999', { as: admin, body: {} })).status).toBe(404);
   });

@@ -20,9 +20,10 @@ describe('replicas whose clocks are ten minutes ahead and behind', () => {
   }, 90_000);
 
   const now = async (): Promise<number> => (await system.sql<{ now: number }>('SELECT UNIX_TIMESTAMP() AS now'))[0]?.now ?? 0;
-  const answersTo = async (token: string): Promise<number[]> => Promise.all(replicas.map(async ({ url }) => (await createApiClient(url, token).get('/api/me')).status));
+  const answersTo = async (token: string): Promise<number[]> =>
+    Promise.all(replicas.map(async ({ url }) => (await createApiClient(url, token).get('/api/me')).status));
 
-  it('R10: make tokens of one minute by the database\'s clock, and take each other\'s', async () => {
+  it("R10: make tokens of one minute by the database's clock, and take each other's", async () => {
     const credentials = { username: 'ada', password: 'a password of a tenant' };
     expectStatus(await createApiClient(replicas[0]?.url ?? '').post('/api/signup', credentials), 201);
     for (const { url } of replicas) {
@@ -39,7 +40,8 @@ describe('replicas whose clocks are ten minutes ahead and behind', () => {
   it('R10: agree on the moment at which one is over', async () => {
     const [user] = await system.sql<{ id: number }>("SELECT id FROM users WHERE username = 'operator'");
     const claims = { sub: String(user?.id), jti: '2f1a3c1e-6f0f-4e1e-9d8e-1b2c3d4e5f60', iss: 'orion', aud: 'orion-api' };
-    const endingIn = async (seconds: number): Promise<string> => jwt.sign({ ...claims, exp: (await now()) + seconds }, system.env['ORION_JWT_KEY'] ?? '', { algorithm: 'HS256' });
+    const endingIn = async (seconds: number): Promise<string> =>
+      jwt.sign({ ...claims, exp: (await now()) + seconds }, system.env['ORION_JWT_KEY'] ?? '', { algorithm: 'HS256' });
     expect(await answersTo(await endingIn(30))).toEqual([200, 200]);
     expect(await answersTo(await endingIn(-1))).toEqual([401, 401]);
   }, 30_000);

@@ -19,38 +19,79 @@ const database = useTestDatabase({ resetEach: true });
 const api = useTestApi(database);
 const admin = useUser(database, { role: 'admin' });
 
-const aMachine = (change: object = {}): Record<string, unknown> & { join_token?: string } => ({ hostname: 'edge-1', ssh_port: 2222, host_key: anSshKey(), facts: { cpus: 4, memory_mb: 8000, os: 'Debian' }, ...change });
+const aMachine = (change: object = {}): Record<string, unknown> & { join_token?: string } => ({
+  hostname: 'edge-1',
+  ssh_port: 2222,
+  host_key: anSshKey(),
+  facts: { cpus: 4, memory_mb: 8000, os: 'Debian' },
+  ...change,
+});
 /** As a machine does it that holds the private half of the host key in `body`; `join_token` is what it proves to hold. */
-const register = ({ join_token: joinToken, ...body }: { join_token?: string; [member: string]: unknown }, { credential, path, on = api }: { credential?: string; path?: string; on?: TestApi } = {}): Promise<Reply<RegisteredJson>> =>
-  registerMachine(on.url, body, { joinToken, credential, ...(path === undefined ? {} : { path }) });
-const aToken = async (body: object = {}): Promise<IssuedJoinToken> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
+const register = (
+  { join_token: joinToken, ...body }: { join_token?: string; [member: string]: unknown },
+  { credential, path, on = api }: { credential?: string; path?: string; on?: TestApi } = {},
+): Promise<Reply<RegisteredJson>> => registerMachine(on.url, body, { joinToken, credential, ...(path === undefined ? {} : { path }) });
+const aToken = async (body: object = {}): Promise<IssuedJoinToken> =>
+  (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', ...body } })).body;
 const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 const nodes = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM nodes');
 
 describe('a machine announces itself', () => {
   it('a newer agent may say more than this control plane understands: it is known and heard all the same, and a user who does so is refused', async () => {
     const { token } = await aToken();
-    const { status, body } = await register({ ...aMachine({ join_token: token }), of_next_year: { proof: 'x' }, facts: { cpus: 4, gpus: 2 } });
+    const { status, body } = await register({
+      ...aMachine({ join_token: token }),
+      of_next_year: { proof: 'x' },
+      facts: { cpus: 4, gpus: 2 },
+    });
     expect(status).toBe(201);
     const heartbeat = { load1: 0.5, of_next_year: ['x'] };
-    expect(await api.call('post', '/api/workers/heartbeat', { as: body.credential ?? '', body: heartbeat })).toMatchObject({ status: 200, body: { status: 'unknown' } });
-    expect(await api.call('post', '/api/workers/leave', { as: body.credential ?? '', body: { of_next_year: true } })).toMatchObject({ status: 200 });
+    expect(await api.call('post', '/api/workers/heartbeat', { as: body.credential ?? '', body: heartbeat })).toMatchObject({
+      status: 200,
+      body: { status: 'unknown' },
+    });
+    expect(await api.call('post', '/api/workers/leave', { as: body.credential ?? '', body: { of_next_year: true } })).toMatchObject({
+      status: 200,
+    });
     expect(await api.call('post', '/api/tokens', { as: admin, body: { name: 'lab', of_next_year: true } })).toMatchObject({ status: 400 });
   });
 
-  it.each(['/api/workers/register', '/api/register'])('R1, R3: on POST %s, with a join token, it is enrolled as unknown and due for a probe', async (path) => {
-    const { token } = await aToken({ labels: { zone: 'lab' } });
-    const hostKey = anSshKey();
-    const answer = await register(aMachine({ host_key: `${hostKey} root@edge-1`, join_token: token, labels: { zone: 'mine', rack: '7' } }), { path });
-    expect(answer).toMatchObject({ status: 201, body: { status: 'unknown', management: { username: 'orion-mgmt', public_keys: ['ssh-ed25519 AAAA'] }, heartbeat_interval_seconds: 10 } });
-    expect(answer.headers['cache-control']).toBe('no-store');
-    expect(answer.body.credential).toMatch(/^orion_node_[\w-]{43}$/);
-    const stored = await node(answer.body.node_id);
-    expect(stored).toMatchObject({ hostname: 'edge-1', address: '127.0.0.1', ssh_port: 2222, host_key: hostKey, status: 'unknown', dirty: 1, cpus: 4, memory_mb: 8000, leasable: 0 });
-    expect(stored['probe_due_at']).not.toBeNull();
-    expect(stored['labels']).toEqual({ zone: 'lab', 'node/zone': 'mine', 'node/rack': '7' });
-    expect(JSON.stringify(stored)).not.toContain(answer.body.credential);
-  });
+  it.each(['/api/workers/register', '/api/register'])(
+    'R1, R3: on POST %s, with a join token, it is enrolled as unknown and due for a probe',
+    async (path) => {
+      const { token } = await aToken({ labels: { zone: 'lab' } });
+      const hostKey = anSshKey();
+      const answer = await register(
+        aMachine({ host_key: `${hostKey} root@edge-1`, join_token: token, labels: { zone: 'mine', rack: '7' } }),
+        { path },
+      );
+      expect(answer).toMatchObject({
+        status: 201,
+        body: {
+          status: 'unknown',
+          management: { username: 'orion-mgmt', public_keys: ['ssh-ed25519 AAAA'] },
+          heartbeat_interval_seconds: 10,
+        },
+      });
+      expect(answer.headers['cache-control']).toBe('no-store');
+      expect(answer.body.credential).toMatch(/^orion_node_[\w-]{43}$/);
+      const stored = await node(answer.body.node_id);
+      expect(stored).toMatchObject({
+        hostname: 'edge-1',
+        address: '127.0.0.1',
+        ssh_port: 2222,
+        host_key: hostKey,
+        status: 'unknown',
+        dirty: 1,
+        cpus: 4,
+        memory_mb: 8000,
+        leasable: 0,
+      });
+      expect(stored['probe_due_at']).not.toBeNull();
+      expect(stored['labels']).toEqual({ zone: 'lab', 'node/zone': 'mine', 'node/rack': '7' });
+      expect(JSON.stringify(stored)).not.toContain(answer.body.credential);
+    },
+  );
 
   it('R1: the two fields of the documents and a host key are enough', async () => {
     const answer = await register({ hostname: 'edge-1', ssh_port: 22, host_key: anSshKey() });
@@ -86,7 +127,14 @@ describe('a machine announces itself', () => {
     const said = new PassThrough();
     const { host, port, user, password, database: name } = database.access;
     const { keyFile } = await generateSshKeyPair(lab.dir);
-    const env = { ORION_CONTROL_KEY_FILE: keyFile, ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: name };
+    const env = {
+      ORION_CONTROL_KEY_FILE: keyFile,
+      ORION_DB_HOST: host,
+      ORION_DB_PORT: String(port),
+      ORION_DB_USER: user,
+      ORION_DB_PASSWORD: password,
+      ORION_DB_NAME: name,
+    };
     expect(await createJoinToken({ name: 'launch', maxUses: 1, ttlHours: 1 }, env, { stdout: said })).toBe(0);
     const token = String(said.read()).trim();
     expect(token).toMatch(/^orion_join_[\w-]{43}_[\w-]{43}$/);
@@ -106,7 +154,9 @@ describe('a machine announces itself', () => {
     expect((await register(aMachine({ join_token: used.token }))).status).toBe(201);
     await age(database.db, 'UPDATE join_tokens SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [expired.id]);
     expect((await api.call<IssuedJoinToken>('delete', `/api/tokens/${revoked.id}`, { as: admin })).body.revoked_at).not.toBeNull();
-    const answers = await Promise.all([used.token, expired.token, revoked.token, `orion_join_${'A'.repeat(43)}`].map((join_token) => register(aMachine({ join_token }))));
+    const answers = await Promise.all(
+      [used.token, expired.token, revoked.token, `orion_join_${'A'.repeat(43)}`].map((join_token) => register(aMachine({ join_token }))),
+    );
     expect(new Set(answers.map(({ status, body }) => `${status} ${body.code ?? ''} ${body.detail ?? ''}`)).size).toBe(1);
     expect(answers[0]).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
     expect(await nodes()).toBe(1);
@@ -125,7 +175,10 @@ describe('a machine announces itself', () => {
     const machine = aMachine();
     const ids = [await register(machine), await register(machine)].map(({ status, body }) => [status, body.node_id]);
     expect(ids[0]).toEqual(ids[1]);
-    expect(await register({ ...machine, join_token: (await aToken()).token })).toMatchObject({ status: 201, body: { node_id: ids[0]?.[1], status: 'unknown' } });
+    expect(await register({ ...machine, join_token: (await aToken()).token })).toMatchObject({
+      status: 201,
+      body: { node_id: ids[0]?.[1], status: 'unknown' },
+    });
   });
 
   it('R1: nobody takes the place of an enrolled machine by showing its host key', async () => {
@@ -149,8 +202,16 @@ describe('a machine announces itself', () => {
     const enrolled = await aNode(database.db);
     const lease = await aLease(database.db, { userId: owner.id, nodeId: enrolled.id });
     const changed = anSshKey();
-    expect(await register(aMachine({ host_key: changed }), { credential: enrolled.credential })).toMatchObject({ status: 409, body: { code: 'host_key_changed' } });
-    expect(await node(enrolled.id)).toMatchObject({ status: 'quarantined', host_key: enrolled.hostKey, offered_host_key: changed, probe_due_at: null });
+    expect(await register(aMachine({ host_key: changed }), { credential: enrolled.credential })).toMatchObject({
+      status: 409,
+      body: { code: 'host_key_changed' },
+    });
+    expect(await node(enrolled.id)).toMatchObject({
+      status: 'quarantined',
+      host_key: enrolled.hostKey,
+      offered_host_key: changed,
+      probe_due_at: null,
+    });
     expect(await row(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).toEqual({ state: 'migrating' });
     expect(await nodes()).toBe(1);
   });
@@ -168,8 +229,20 @@ describe('a machine announces itself', () => {
   });
 
   it.each([
-    { hostname: 'a b' }, { hostname: '' }, { hostname: '-x' }, { ssh_port: 0 }, { ssh_port: 65_536 }, { ssh_port: '22' }, { host_key: 'nonsense' }, { host_key: undefined },
-    { address: '$(id)' }, { address: '-oProxyCommand=id' }, { labels: { 'a b': 'c' } }, { labels: { a: 'x y' } }, { facts: { cpus: 0 } }, { facts: { memory_mb: -1 } },
+    { hostname: 'a b' },
+    { hostname: '' },
+    { hostname: '-x' },
+    { ssh_port: 0 },
+    { ssh_port: 65_536 },
+    { ssh_port: '22' },
+    { host_key: 'nonsense' },
+    { host_key: undefined },
+    { address: '$(id)' },
+    { address: '-oProxyCommand=id' },
+    { labels: { 'a b': 'c' } },
+    { labels: { a: 'x y' } },
+    { facts: { cpus: 0 } },
+    { facts: { memory_mb: -1 } },
     { labels: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`l${n}`, 'x'])) },
   ])('R1: refuses a registration with %j', async (change) => {
     expect(await register(aMachine(change))).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
@@ -190,10 +263,16 @@ describe('a machine announces itself', () => {
 });
 
 describe('an agent calls home', () => {
-  const sendHeartbeat = (of: TestNode, body: object = {}): Promise<Reply<{ status: string; accounts: { username: string; remaining_seconds: number }[] }>> =>
+  const sendHeartbeat = (
+    of: TestNode,
+    body: object = {},
+  ): Promise<Reply<{ status: string; accounts: { username: string; remaining_seconds: number }[] }>> =>
     api.call('post', '/api/workers/heartbeat', { as: of.credential, body });
 
-  it.each([['has no news', {}, 20], ['has news', { load1: 3 }, 10]])('R2: one that %s and has no account is told to come after another interval', async (_what, body, seconds) => {
+  it.each([
+    ['has no news', {}, 20],
+    ['has news', { load1: 3 }, 10],
+  ])('R2: one that %s and has no account is told to come after another interval', async (_what, body, seconds) => {
     const answer = await sendHeartbeat(await aNode(database.db), { ...body, interval_seconds: 10 });
     expect(answer.body).toMatchObject({ heartbeat_interval_seconds: seconds });
   });
@@ -217,8 +296,17 @@ describe('an agent calls home', () => {
     expect(answer).toMatchObject({ status: 200, body: { status: 'alive', heartbeat_interval_seconds: 10 } });
     const { username } = await row<{ username: string }>(database.db, 'SELECT username FROM placements WHERE lease_id = ?', [lease.id]);
     expect(answer.body.accounts).toEqual([{ username, remaining_seconds: expect.closeTo(3600, -2) }]);
-    expect(await row(database.db, 'SELECT load1, memory_free_mb, disk_free_mb, last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE AS fresh FROM heartbeats WHERE node_id = ?', [enrolled.id])).toEqual({
-      load1: 0.5, memory_free_mb: 100, disk_free_mb: null, fresh: 1,
+    expect(
+      await row(
+        database.db,
+        'SELECT load1, memory_free_mb, disk_free_mb, last_heartbeat_at > UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE AS fresh FROM heartbeats WHERE node_id = ?',
+        [enrolled.id],
+      ),
+    ).toEqual({
+      load1: 0.5,
+      memory_free_mb: 100,
+      disk_free_mb: null,
+      fresh: 1,
     });
   });
 
@@ -237,7 +325,8 @@ describe('an agent calls home', () => {
     expect((await sendHeartbeat(before)).status).toBe(401);
     await age(database.db, 'UPDATE nodes SET credential_hash = ? WHERE id = ?', [hash, after.id]);
     expect((await sendHeartbeat(before, { load1: 0.7 })).status).toBe(200);
-    const load = async ({ id }: TestNode): Promise<unknown> => (await row<{ load1: unknown }>(database.db, 'SELECT load1 FROM heartbeats WHERE node_id = ?', [id])).load1;
+    const load = async ({ id }: TestNode): Promise<unknown> =>
+      (await row<{ load1: unknown }>(database.db, 'SELECT load1 FROM heartbeats WHERE node_id = ?', [id])).load1;
     expect([await load(before), await load(after)]).toEqual([null, 0.7]);
   });
 
@@ -250,12 +339,15 @@ describe('an agent calls home', () => {
     expect((await sendHeartbeat(enrolled, { host_key: offered })).body.status).toBe('quarantined');
     await sendHeartbeat(enrolled, { host_key: anSshKey() });
     expect(await node(enrolled.id)).toMatchObject({ status: 'quarantined', host_key: enrolled.hostKey, offered_host_key: offered });
-    expect(await api.call('post', `/api/nodes/${enrolled.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(offered) } })).toMatchObject({ status: 200 });
+    expect(
+      await api.call('post', `/api/nodes/${enrolled.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(offered) } }),
+    ).toMatchObject({ status: 200 });
   });
 });
 
 describe('a machine leaves', () => {
-  const leave = (of: TestNode): Promise<Reply<{ left: boolean; status: string }>> => api.call('post', '/api/workers/leave', { as: of.credential });
+  const leave = (of: TestNode): Promise<Reply<{ left: boolean; status: string }>> =>
+    api.call('post', '/api/workers/leave', { as: of.credential });
 
   it('R6: its lease moves first, then it is wiped, and then it is retired', async () => {
     const enrolled = await aNode(database.db);
@@ -278,7 +370,8 @@ describe('a machine leaves', () => {
 });
 
 describe('an operator decides', () => {
-  const order = (id: number, verb: string, body?: object): Promise<Reply<Node>> => api.call<Node>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
+  const order = (id: number, verb: string, body?: object): Promise<Reply<Node>> =>
+    api.call<Node>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
 
   it('R1: approves a machine that waits, by the fingerprint of its host key alone; it is verified and wiped before it is leased', async () => {
     const waiting = await aNode(database.db, { status: 'pending' });
@@ -289,8 +382,14 @@ describe('an operator decides', () => {
       expect(refusal.body.detail).toContain(`orion node approve ${waiting.id} --fingerprint ${fingerprint}`);
     }
     expect(await node(waiting.id)).toMatchObject({ status: 'pending' });
-    expect(await order(waiting.id, 'approve', { host_key_fingerprint: fingerprint })).toMatchObject({ status: 200, body: { status: 'unknown', dirty: true, free: false } });
-    expect(await order(waiting.id, 'approve', { host_key_fingerprint: fingerprint })).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
+    expect(await order(waiting.id, 'approve', { host_key_fingerprint: fingerprint })).toMatchObject({
+      status: 200,
+      body: { status: 'unknown', dirty: true, free: false },
+    });
+    expect(await order(waiting.id, 'approve', { host_key_fingerprint: fingerprint })).toMatchObject({
+      status: 409,
+      body: { code: 'state_conflict' },
+    });
   });
 
   it('R1: names a quarantined machine by its host key too, for it may never have been approved', async () => {
@@ -304,9 +403,15 @@ describe('an operator decides', () => {
     const enrolled = await aNode(database.db);
     const offered = anSshKey();
     await register(aMachine({ host_key: offered }), { credential: enrolled.credential });
-    expect(await order(enrolled.id, 'approve', {})).toMatchObject({ status: 409, body: { offered_host_key_fingerprint: fingerprintOf(offered) } });
+    expect(await order(enrolled.id, 'approve', {})).toMatchObject({
+      status: 409,
+      body: { offered_host_key_fingerprint: fingerprintOf(offered) },
+    });
     expect((await order(enrolled.id, 'approve', { host_key_fingerprint: fingerprintOf(enrolled.hostKey) })).status).toBe(409);
-    expect(await order(enrolled.id, 'approve', { host_key_fingerprint: fingerprintOf(offered) })).toMatchObject({ status: 200, body: { offered_host_key_fingerprint: null } });
+    expect(await order(enrolled.id, 'approve', { host_key_fingerprint: fingerprintOf(offered) })).toMatchObject({
+      status: 200,
+      body: { offered_host_key_fingerprint: null },
+    });
     expect(await node(enrolled.id)).toMatchObject({ host_key: offered, host_key_fingerprint: fingerprintOf(offered), status: 'unknown' });
     expect((await register(aMachine({ host_key: offered }), { credential: enrolled.credential })).status).toBe(200);
   });
@@ -320,7 +425,8 @@ describe('an operator decides', () => {
   it('R45: drains a node, moves its lease when told to, and takes it back', async () => {
     const enrolled = await aNode(database.db);
     const lease = await aLease(database.db, { userId: admin.id, nodeId: enrolled.id });
-    const state = async (): Promise<unknown> => (await row<{ state: string }>(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).state;
+    const state = async (): Promise<unknown> =>
+      (await row<{ state: string }>(database.db, 'SELECT state FROM leases WHERE id = ?', [lease.id])).state;
     expect(await order(enrolled.id, 'drain', {})).toMatchObject({ status: 200, body: { drained: true } });
     expect(await state()).toBe('active');
     await order(enrolled.id, 'drain', { move: true });
@@ -330,7 +436,10 @@ describe('an operator decides', () => {
 
   it('R45: quarantines with a reason, and retires for good', async () => {
     const enrolled = await aNode(database.db);
-    expect(await order(enrolled.id, 'quarantine', { reason: 'smells' })).toMatchObject({ status: 200, body: { status: 'quarantined', status_reason: 'smells' } });
+    expect(await order(enrolled.id, 'quarantine', { reason: 'smells' })).toMatchObject({
+      status: 200,
+      body: { status: 'quarantined', status_reason: 'smells' },
+    });
     expect((await order(enrolled.id, 'quarantine', {})).status).toBe(400);
     expect(await order(enrolled.id, 'retire')).toMatchObject({ status: 200, body: { status: 'retired' } });
     expect(await order(enrolled.id, 'approve')).toMatchObject({ status: 409, body: { code: 'state_conflict' } });
@@ -350,7 +459,15 @@ describe('join tokens', () => {
     expect((await api.call('delete', '/api/tokens/999999', { as: admin })).status).toBe(404);
   });
 
-  it.each([{ name: '' }, { name: 'a\nb' }, { max_uses: 0 }, { ttl_hours: 0 }, { ttl_hours: -1 }, { ttl_hours: 1e9 }, { labels: { a: '$(id)' } }])('R1: refuses to issue one with %j', async (change) => {
+  it.each([
+    { name: '' },
+    { name: 'a\nb' },
+    { max_uses: 0 },
+    { ttl_hours: 0 },
+    { ttl_hours: -1 },
+    { ttl_hours: 1e9 },
+    { labels: { a: '$(id)' } },
+  ])('R1: refuses to issue one with %j', async (change) => {
     expect((await api.call('post', '/api/tokens', { as: admin, body: { name: 'x', ...change } })).status).toBe(400);
   });
 });

@@ -14,9 +14,12 @@ const database = useTestDatabase({ resetEach: true });
 const api = useTestApi(database);
 const admin = useUser(database, { role: 'admin' });
 
-const aToken = async (body: object = {}): Promise<string> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 100, ...body } })).body.token;
-const many = (n: number, prefix = 'l'): Record<string, string> => Object.fromEntries(Array.from({ length: n }, (_, i) => [`${prefix}${i}`, 'x'.repeat(63)]));
-const order = (id: number, verb: string, body: object): Promise<Reply<Node>> => api.call<Node>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
+const aToken = async (body: object = {}): Promise<string> =>
+  (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 100, ...body } })).body.token;
+const many = (n: number, prefix = 'l'): Record<string, string> =>
+  Object.fromEntries(Array.from({ length: n }, (_, i) => [`${prefix}${i}`, 'x'.repeat(63)]));
+const order = (id: number, verb: string, body: object): Promise<Reply<Node>> =>
+  api.call<Node>('post', `/api/nodes/${id}/${verb}`, { as: admin, body });
 
 interface Stored {
   labels: Record<string, string>;
@@ -27,7 +30,10 @@ const stored = (id: number): Promise<Stored> => row<Stored>(database.db, 'SELECT
 const makeFree = (id: number): Promise<void> => age(database.db, "UPDATE nodes SET status = 'alive', dirty = 0 WHERE id = ?", [id]);
 
 /** A machine that has joined, and how it registers again with other words about itself. */
-async function aMember(change: object = {}, token: object = {}): Promise<{ id: number; again: (change: object) => Promise<Reply<unknown>> }> {
+async function aMember(
+  change: object = {},
+  token: object = {},
+): Promise<{ id: number; again: (change: object) => Promise<Reply<unknown>> }> {
   const machine: MachineBody = aMachine(change);
   const { body } = await enrol(api, machine, { joinToken: await aToken(token) });
   return { id: body.node_id, again: (other) => enrol(api, { ...machine, ...other }, { credential: body.credential ?? '' }) };
@@ -73,7 +79,10 @@ describe('what a node says of itself', () => {
     expect(await stored(node.id)).toMatchObject({ cpus: 8, memory_mb: 16_384 });
     await node.again({ facts });
     expect(await stored(node.id)).toMatchObject({ cpus: 8, memory_mb: 16_384 });
-    expect(await order(node.id, 'limit', { max_cpus: 2 })).toMatchObject({ status: 200, body: { cpus: 2, max_cpus: 2, max_memory_mb: null } });
+    expect(await order(node.id, 'limit', { max_cpus: 2 })).toMatchObject({
+      status: 200,
+      body: { cpus: 2, max_cpus: 2, max_memory_mb: null },
+    });
     await node.again({ facts });
     expect(await stored(node.id)).toMatchObject({ cpus: 2, memory_mb: 1_000_000_000 });
     expect((await node.again({ facts: { cpus: 4097 } })).status).toBe(400);
@@ -83,13 +92,23 @@ describe('what a node says of itself', () => {
 describe('what operators say of a node', () => {
   it('R45: labels are set and taken off, on record with who did it', async () => {
     const node = await aNode(database.db, { labels: { zone: 'a', 'node/gpu': 'a100' } });
-    expect(await order(node.id, 'label', { set: { room: 'lab-1' }, remove: ['zone', 'never-there'] })).toMatchObject({ status: 200, body: { labels: { room: 'lab-1', 'node/gpu': 'a100' } } });
+    expect(await order(node.id, 'label', { set: { room: 'lab-1' }, remove: ['zone', 'never-there'] })).toMatchObject({
+      status: 200,
+      body: { labels: { room: 'lab-1', 'node/gpu': 'a100' } },
+    });
     expect((await rentWith({ room: 'lab-1' })).status).toBe(201);
-    const events = await rows<{ type: string; actor: string; data: object }>(database.db, "SELECT type, actor, data FROM events WHERE type = 'node.labelled'");
-    expect(events).toEqual([{ type: 'node.labelled', actor: `admin:${admin.id}`, data: { before: { zone: 'a' }, after: { room: 'lab-1' } } }]);
+    const events = await rows<{ type: string; actor: string; data: object }>(
+      database.db,
+      "SELECT type, actor, data FROM events WHERE type = 'node.labelled'",
+    );
+    expect(events).toEqual([
+      { type: 'node.labelled', actor: `admin:${admin.id}`, data: { before: { zone: 'a' }, after: { room: 'lab-1' } } },
+    ]);
     await order(node.id, 'limit', { max_memory_mb: 512 });
     const limits = { before: { maxCpus: null, maxMemoryMb: null }, after: { maxCpus: null, maxMemoryMb: 512 } };
-    expect(await rows(database.db, "SELECT actor, data FROM events WHERE type = 'node.limited'")).toEqual([{ actor: `admin:${admin.id}`, data: limits }]);
+    expect(await rows(database.db, "SELECT actor, data FROM events WHERE type = 'node.limited'")).toEqual([
+      { actor: `admin:${admin.id}`, data: limits },
+    ]);
   });
 
   it('R45: are no more than 32 labels, whatever orders and tokens come together', async () => {
@@ -147,11 +166,14 @@ describe('a node of the release before', () => {
 
 describe('a machine that registers in a loop', () => {
   it('R16: is let through as often as the limit says, by all replicas together, and another one is not kept waiting', async () => {
-    const replicas = await Promise.all([database.db, database.secondPool()].map((db) => startTestApi(db, { limits: { registrationsPerNode: 4 } })));
+    const replicas = await Promise.all(
+      [database.db, database.secondPool()].map((db) => startTestApi(db, { limits: { registrationsPerNode: 4 } })),
+    );
     try {
       const machines = [aMachine(), aMachine()] as const;
       const [eve, ada] = await Promise.all(machines.map(async (machine) => enrol(api, machine, { joinToken: await aToken() })));
-      const again = (n: number, [machine, member]: [MachineBody, typeof eve]): Promise<Reply<unknown>> => enrol(replicas[n % 2] as TestApi, machine, { credential: member?.body.credential ?? '' });
+      const again = (n: number, [machine, member]: [MachineBody, typeof eve]): Promise<Reply<unknown>> =>
+        enrol(replicas[n % 2] as TestApi, machine, { credential: member?.body.credential ?? '' });
       // One after the other: of two at once the one with the older challenge is refused as a repetition.
       const answers: Reply<unknown>[] = [];
       for (let n = 0; n < 12; n += 1) {

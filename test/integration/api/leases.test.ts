@@ -15,7 +15,8 @@ const stranger = useUser(database);
 const admin = useUser(database, { role: 'admin' });
 
 const leased = async (owner = user): Promise<TestLease> => aLease(database.db, { userId: owner.id, nodeId: (await aNode(database.db)).id });
-const endOf = async (id: number): Promise<number> => (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases WHERE id = ?', [id])).ends_at.getTime();
+const endOf = async (id: number): Promise<number> =>
+  (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases WHERE id = ?', [id])).ends_at.getTime();
 
 interface By {
   by?: User;
@@ -23,7 +24,8 @@ interface By {
 }
 const extend = (body: object, { by = user, key }: By = {}): Promise<Reply<Lease>> =>
   api.call<Lease>('post', '/api/extend', { as: by, body, headers: key === undefined ? {} : { 'Idempotency-Key': key } });
-const release = (id: number, by = user): Promise<Reply<Lease>> => api.call<Lease>('post', '/api/release', { as: by, body: { lease_id: id } });
+const release = (id: number, by = user): Promise<Reply<Lease>> =>
+  api.call<Lease>('post', '/api/release', { as: by, body: { lease_id: id } });
 
 describe('extending a lease', () => {
   it('R14, I4: moves the end, records it, and makes the account due to learn of it', async () => {
@@ -51,7 +53,10 @@ describe('extending a lease', () => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => extend({ lease_id: id, duration_hours: 1 }, { key: 'e1' })));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
     expect(await endOf(id)).toBe(before + 3_600_000);
-    expect(await extend({ lease_id: id, duration_hours: 2 }, { key: 'e1' })).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+    expect(await extend({ lease_id: id, duration_hours: 2 }, { key: 'e1' })).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency_key_reused' },
+    });
     await extend({ lease_id: id, duration_hours: 1 }, { key: 'e2' });
     expect(await endOf(id)).toBe(before + 7_200_000);
   });
@@ -61,7 +66,10 @@ describe('extending a lease', () => {
     const before = await endOf(id);
     await Promise.all(Array.from({ length: 8 }, () => extend({ lease_id: id, duration_minutes: 10 })));
     expect(await endOf(id)).toBe(before + 80 * 60_000);
-    const chain = await rows<{ ends_before: Date; ends_after: Date }>(database.db, 'SELECT ends_before, ends_after FROM extensions ORDER BY ends_before');
+    const chain = await rows<{ ends_before: Date; ends_after: Date }>(
+      database.db,
+      'SELECT ends_before, ends_after FROM extensions ORDER BY ends_before',
+    );
     chain.forEach(({ ends_before }, n) => expect(ends_before.getTime()).toBe(chain[n - 1]?.ends_after.getTime() ?? before));
   });
 
@@ -73,7 +81,11 @@ describe('extending a lease', () => {
 
   it('R14: what is over stays over', async () => {
     const expired = await leased();
-    await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 2 HOUR, ends_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?', [expired.id]);
+    await age(
+      database.db,
+      'UPDATE leases SET created_at = created_at - INTERVAL 2 HOUR, ends_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?',
+      [expired.id],
+    );
     expect(await extend({ lease_id: expired.id, duration_hours: 1 })).toMatchObject({ status: 422, body: { code: 'lease_over' } });
     const released = await leased();
     await release(released.id);
@@ -91,10 +103,18 @@ describe('releasing a lease', () => {
   it('R14, I7: ends it at once; its node is dirty and due for a wipe before anybody else gets it', async () => {
     const { id, nodeId } = await leased();
     expect(await release(id)).toMatchObject({ status: 200, body: { state: 'ending', end_reason: 'released', access: null } });
-    expect(await row(database.db, 'SELECT lease_id, dirty, leasable, wipe_due_at <= UTC_TIMESTAMP(3) AS due FROM nodes WHERE id = ?', [nodeId])).toEqual({
-      lease_id: null, dirty: 1, leasable: 0, due: 1,
+    expect(
+      await row(database.db, 'SELECT lease_id, dirty, leasable, wipe_due_at <= UTC_TIMESTAMP(3) AS due FROM nodes WHERE id = ?', [nodeId]),
+    ).toEqual({
+      lease_id: null,
+      dirty: 1,
+      leasable: 0,
+      due: 1,
     });
-    expect(await row(database.db, 'SELECT state, current_lease_id FROM placements WHERE lease_id = ?', [id])).toEqual({ state: 'wiping', current_lease_id: null });
+    expect(await row(database.db, 'SELECT state, current_lease_id FROM placements WHERE lease_id = ?', [id])).toEqual({
+      state: 'wiping',
+      current_lease_id: null,
+    });
   });
 
   it('R14: twice is fine and changes nothing', async () => {
@@ -120,7 +140,10 @@ describe('releasing a lease', () => {
 
   it('R14: a hash of a password does not outlive its lease', async () => {
     await aNode(database.db);
-    const rented = await api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, with_password: true, ssh_public_key: anSshKey() } });
+    const rented = await api.call<Rented>('post', '/api/rent', {
+      as: user,
+      body: { duration_hours: 1, with_password: true, ssh_public_key: anSshKey() },
+    });
     await release(rented.body.leases[0]?.id ?? 0);
     expect(await row(database.db, 'SELECT password_hash FROM leases')).toEqual({ password_hash: null });
   });
@@ -163,9 +186,18 @@ describe('looking at leases', () => {
     expect((await api.call('get', `/api/leases/${id}`, { as: stranger })).status).toBe(404);
   });
 
-  it.each(['/api/leases?limit=0', '/api/leases?limit=501', '/api/leases?cursor=x', '/api/leases?scope=theirs', '/api/leases?running=1', '/api/leases/0', '/api/leases/x', '/api/leases/1.5', '/api/leases/%ff', '/api/leases?cursor=1&cursor=2'])(
-    'refuses GET %s', async (path) => {
-      expect(await api.call('get', path, { as: user })).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
-    },
-  );
+  it.each([
+    '/api/leases?limit=0',
+    '/api/leases?limit=501',
+    '/api/leases?cursor=x',
+    '/api/leases?scope=theirs',
+    '/api/leases?running=1',
+    '/api/leases/0',
+    '/api/leases/x',
+    '/api/leases/1.5',
+    '/api/leases/%ff',
+    '/api/leases?cursor=1&cursor=2',
+  ])('refuses GET %s', async (path) => {
+    expect(await api.call('get', path, { as: user })).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+  });
 });

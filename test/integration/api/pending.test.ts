@@ -28,10 +28,16 @@ const comeFrom = (n: number, addressOf: (i: number) => string): Promise<Reply<Re
 const admitted = (answers: Reply<unknown>[]): number => answers.filter(({ status }) => status === 202).length;
 const expire = (): Promise<unknown> => expirePending(createTestContext(database.db, createFakeProvisioner()));
 const pending = (): Promise<number> => count(database.db, "SELECT COUNT(*) FROM nodes WHERE status = 'pending'");
-const events = (type: string): Promise<Record<string, unknown>[]> => rows(database.db, 'SELECT node_id, actor, data FROM events WHERE type = ?', [type]);
+const events = (type: string): Promise<Record<string, unknown>[]> =>
+  rows(database.db, 'SELECT node_id, actor, data FROM events WHERE type = ?', [type]);
 const silentFor = (id: number, minutes: number): Promise<void> =>
-  age(database.db, 'UPDATE nodes JOIN heartbeats ON node_id = id SET registered_at = UTC_TIMESTAMP(3) - INTERVAL ? MINUTE, heartbeats.last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL ? MINUTE WHERE id = ?', [minutes, minutes, id]);
-const sendHeartbeat = (credential: string | undefined, body: object = {}): Promise<Reply<unknown>> => api.call('post', '/api/workers/heartbeat', { as: credential ?? '', body });
+  age(
+    database.db,
+    'UPDATE nodes JOIN heartbeats ON node_id = id SET registered_at = UTC_TIMESTAMP(3) - INTERVAL ? MINUTE, heartbeats.last_heartbeat_at = UTC_TIMESTAMP(3) - INTERVAL ? MINUTE WHERE id = ?',
+    [minutes, minutes, id],
+  );
+const sendHeartbeat = (credential: string | undefined, body: object = {}): Promise<Reply<unknown>> =>
+  api.call('post', '/api/workers/heartbeat', { as: credential ?? '', body });
 
 describe('machines that wait for approval', () => {
   it('R1: are few, however many come at once: of one network, of one customer, and in all', async () => {
@@ -52,8 +58,17 @@ describe('machines that wait for approval', () => {
     const { body } = await api.call<{ token: string }>('post', '/api/tokens', { as: admin, body: { name: 'lab' } });
     expect((await enrol(api, aMachine(), { joinToken: body.token, from: '10.0.0.1' })).status).toBe(201);
     expect((await enrol(api, aMachine(), { from: '10.99.0.1' })).status).toBe(429);
-    const { host_key: hostKey } = await row<{ host_key: string }>(database.db, 'SELECT host_key FROM nodes WHERE id = ?', [first?.body.node_id ?? 0]);
-    expect((await api.call('post', `/api/nodes/${first?.body.node_id ?? 0}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(hostKey) } })).status).toBe(200);
+    const { host_key: hostKey } = await row<{ host_key: string }>(database.db, 'SELECT host_key FROM nodes WHERE id = ?', [
+      first?.body.node_id ?? 0,
+    ]);
+    expect(
+      (
+        await api.call('post', `/api/nodes/${first?.body.node_id ?? 0}/approve`, {
+          as: admin,
+          body: { host_key_fingerprint: fingerprintOf(hostKey) },
+        })
+      ).status,
+    ).toBe(200);
     expect((await enrol(api, aMachine(), { from: '10.99.0.1' })).status).toBe(202);
   });
 
@@ -70,16 +85,25 @@ describe('machines that wait for approval', () => {
     const machine = aMachine();
     const { body } = await enrol(api, machine);
     expect((await sendHeartbeat(body.credential, { host_key: anSshKey() })).status).toBe(200);
-    expect(await enrol(api, { ...machine, host_key: anSshKey() }, { credential: body.credential ?? '' })).toMatchObject({ status: 409, body: { code: 'host_key_changed' } });
-    expect([await pending(), await count(database.db, 'SELECT COUNT(*) FROM nodes'), (await events('node.quarantined')).length]).toEqual([1, 1, 0]);
+    expect(await enrol(api, { ...machine, host_key: anSshKey() }, { credential: body.credential ?? '' })).toMatchObject({
+      status: 409,
+      body: { code: 'host_key_changed' },
+    });
+    expect([await pending(), await count(database.db, 'SELECT COUNT(*) FROM nodes'), (await events('node.quarantined')).length]).toEqual([
+      1, 1, 0,
+    ]);
   });
 
   it('R6: those that come and go leave nothing behind but the record of it', async () => {
-    const left = (): Promise<number[]> => Promise.all(['nodes', 'heartbeats', 'tunnels'].map((table) => count(database.db, `SELECT COUNT(*) FROM ${table}`)));
+    const left = (): Promise<number[]> =>
+      Promise.all(['nodes', 'heartbeats', 'tunnels'].map((table) => count(database.db, `SELECT COUNT(*) FROM ${table}`)));
     const before = await left();
     for (let i = 0; i < 3; i += 1) {
       const { body } = await enrol(api, aMachine());
-      expect(await api.call('post', '/api/workers/leave', { as: body.credential ?? '' })).toMatchObject({ status: 200, body: { left: true } });
+      expect(await api.call('post', '/api/workers/leave', { as: body.credential ?? '' })).toMatchObject({
+        status: 200,
+        body: { left: true },
+      });
     }
     expect(await left()).toEqual(before);
   });
@@ -95,7 +119,9 @@ describe('the wait for approval', () => {
     await silentFor(body.node_id, 61);
     await expire();
     expect(await count(database.db, 'SELECT COUNT(*) FROM nodes')).toBe(0);
-    expect(await events('node.expired')).toEqual([{ node_id: body.node_id, actor: 'test', data: { hostname: 'edge-1', address: '127.0.0.1', registered_at: expect.any(String) } }]);
+    expect(await events('node.expired')).toEqual([
+      { node_id: body.node_id, actor: 'test', data: { hostname: 'edge-1', address: '127.0.0.1', registered_at: expect.any(String) } },
+    ]);
     const answer = await sendHeartbeat(body.credential);
     expect(answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
     expect(answer.body.detail).toContain('waited for approval too long');
@@ -116,7 +142,9 @@ describe('the wait for approval', () => {
     const waiting = (await enrol(api, aMachine())).body.node_id;
     await age(database.db, 'UPDATE control_plane SET judged_since = UTC_TIMESTAMP(3)');
     await silentFor(waiting, 300);
-    const others = await Promise.all((['unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'] as const).map((status) => aNode(database.db, { status })));
+    const others = await Promise.all(
+      (['unknown', 'alive', 'suspect', 'dead', 'quarantined', 'retired'] as const).map((status) => aNode(database.db, { status })),
+    );
     await Promise.all(others.map(({ id }) => silentFor(id, 20_000)));
     await expire();
     expect(await count(database.db, 'SELECT COUNT(*) FROM nodes')).toBe(1 + others.length);

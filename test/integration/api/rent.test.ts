@@ -36,14 +36,25 @@ describe('renting', () => {
     expect(answer.status).toBe(201);
     expect(answer.headers['cache-control']).toBe('no-store');
     const lease = firstLease(answer);
-    expect(lease).toMatchObject({ state: 'active', client_id: user.id, generation: 1, node: { id: node.id, status: 'alive' }, end_reason: null });
+    expect(lease).toMatchObject({
+      state: 'active',
+      client_id: user.id,
+      generation: 1,
+      node: { id: node.id, status: 'alive' },
+      end_reason: null,
+    });
     const { access } = lease;
     expect(access).toMatchObject({ host: '127.0.0.1', port: 22, host_key: node.hostKey, known_hosts: `127.0.0.1 ${node.hostKey}` });
     expect(access?.username).toMatch(/^orn-[a-z0-9]{10}$/);
     expect(access?.username).not.toContain(user.username);
     expect(access?.command).toBe(`ssh -p 22 ${access?.username ?? ''}@127.0.0.1`);
     expect(api.provisioner.accountsOn(node.id)).toEqual([access?.username]);
-    expect(api.provisioner.calls[0]?.spec).toMatchObject({ publicKeys: [wish.ssh_public_key], passwordHash: null, uid: 70_000, generation: 1 });
+    expect(api.provisioner.calls[0]?.spec).toMatchObject({
+      publicKeys: [wish.ssh_public_key],
+      passwordHash: null,
+      uid: 70_000,
+      generation: 1,
+    });
     expect(api.provisioner.calls[0]?.spec?.remainingSeconds).toBeGreaterThan(7190);
     expect(answer.body.password).toBeNull();
   });
@@ -51,9 +62,15 @@ describe('renting', () => {
   it('names the gateway alone where accounts admit nothing else, and refuses a password, which opens nothing there', async () => {
     await aNode(database.db);
     const hostKeys = ['ssh-ed25519 AAAA'];
-    const through = await startTestApi(database.db, { provisioner: api.provisioner, settings: { gateway: { host: 'gate.example', port: 2222, hostKeys, only: true } } });
+    const through = await startTestApi(database.db, {
+      provisioner: api.provisioner,
+      settings: { gateway: { host: 'gate.example', port: 2222, hostKeys, only: true } },
+    });
     const refused = await rent({ ...wish, with_password: true }, { on: through });
-    expect(refused).toMatchObject({ status: 400, body: { detail: expect.stringContaining('through the gateway, which takes no passwords') } });
+    expect(refused).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringContaining('through the gateway, which takes no passwords') },
+    });
     const lease = firstLease(await rent(wish, { on: through }));
     expect(lease).toMatchObject({ state: 'active', gateway: { username: `lease-${lease.id}` } });
     expect(lease.access).toEqual({ ...lease.gateway, host_key_fingerprint: expect.stringMatching(/^SHA256:/) });
@@ -63,7 +80,11 @@ describe('renting', () => {
   it('R11, I4: the end of the lease comes from the clock of the database', async () => {
     await aNode(database.db);
     const { id, ends_at } = firstLease(await rent({ ...wish, duration_hours: undefined, duration_minutes: 90 }));
-    const stored = await row<{ seconds: number; ends_at: Date }>(database.db, 'SELECT TIMESTAMPDIFF(SECOND, created_at, ends_at) AS seconds, ends_at FROM leases WHERE id = ?', [id]);
+    const stored = await row<{ seconds: number; ends_at: Date }>(
+      database.db,
+      'SELECT TIMESTAMPDIFF(SECOND, created_at, ends_at) AS seconds, ends_at FROM leases WHERE id = ?',
+      [id],
+    );
     expect(stored.seconds).toBe(5400);
     expect(ends_at).toBe(stored.ends_at.toISOString());
   });
@@ -87,7 +108,11 @@ describe('renting', () => {
     const { password_hash } = await row<{ password_hash: string }>(database.db, 'SELECT password_hash FROM leases');
     expect(password_hash).toMatch(/^\$6\$/);
     expect(api.provisioner.calls[0]?.spec?.passwordHash).toBe(password_hash);
-    const everything = JSON.stringify([await rows(database.db, 'SELECT * FROM leases'), await rows(database.db, 'SELECT * FROM events'), await rows(database.db, 'SELECT * FROM placements')]);
+    const everything = JSON.stringify([
+      await rows(database.db, 'SELECT * FROM leases'),
+      await rows(database.db, 'SELECT * FROM events'),
+      await rows(database.db, 'SELECT * FROM placements'),
+    ]);
     expect(everything).not.toContain(password);
     expect((await rent({ duration_hours: 1, with_password: true }, { key: 'once' })).body.password).toBeNull();
   });
@@ -113,11 +138,16 @@ describe('renting', () => {
 
   it('R5: labels are compared exactly, and one that no machine has is said to be hopeless', async () => {
     await aNode(database.db, { labels: { zone: 'LAB' } });
-    expect(await rent({ ...wish, requirements: { labels: { zone: 'lab' } } })).toMatchObject({ status: 503, body: { code: 'no_node_free', could_be_satisfied: false } });
+    expect(await rent({ ...wish, requirements: { labels: { zone: 'lab' } } })).toMatchObject({
+      status: 503,
+      body: { code: 'no_node_free', could_be_satisfied: false },
+    });
   });
 
   it('I5: a node that is not alive, drained, dirty or occupied is never leased', async () => {
-    await Promise.all((['pending', 'unknown', 'suspect', 'dead', 'quarantined', 'retired'] as const).map((status) => aNode(database.db, { status })));
+    await Promise.all(
+      (['pending', 'unknown', 'suspect', 'dead', 'quarantined', 'retired'] as const).map((status) => aNode(database.db, { status })),
+    );
     await aNode(database.db, { drained: true });
     await aNode(database.db, { dirty: true });
     await aLease(database.db, { userId: user.id, nodeId: (await aNode(database.db)).id });
@@ -147,16 +177,31 @@ describe('renting', () => {
   it('R11: quotas hold for the number of leases and for their length', async () => {
     await severalNodes(database.db, 4);
     const modest = await aUser(database.db, { maxLeases: 2, maxLeaseHours: 3 });
-    expect(await rent({ ...wish, duration_hours: 3.1 }, { by: modest })).toMatchObject({ status: 422, body: { code: 'duration_too_long', max_lease_hours: 3 } });
+    expect(await rent({ ...wish, duration_hours: 3.1 }, { by: modest })).toMatchObject({
+      status: 422,
+      body: { code: 'duration_too_long', max_lease_hours: 3 },
+    });
     expect(await rent({ ...wish, count: 3 }, { by: modest })).toMatchObject({ status: 422, body: { code: 'quota_exceeded' } });
     const answers = await Promise.all([1, 2, 3, 4].map((n) => rent(wish, { by: modest, on: n % 2 ? api : replica })));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 201, 422, 422]);
   });
 
   it.each([
-    { duration_hours: 0 }, { duration_hours: -1 }, { duration_hours: 1e308 }, { duration_hours: '5' }, { duration_hours: null }, { duration_hours: 1, duration_minutes: 1 }, {},
-    { duration_minutes: 0.5 }, { duration_hours: 1, count: 0 }, { duration_hours: 1, count: 1.5 }, { duration_hours: 1, count: 101 }, { duration_hours: 1, extra: true },
-    { duration_hours: 1, requirements: { labels: { 'a"b': 'c' } } }, { duration_hours: 1, requirements: { cpus: -1 } }, { duration_hours: 1, client_id: {} },
+    { duration_hours: 0 },
+    { duration_hours: -1 },
+    { duration_hours: 1e308 },
+    { duration_hours: '5' },
+    { duration_hours: null },
+    { duration_hours: 1, duration_minutes: 1 },
+    {},
+    { duration_minutes: 0.5 },
+    { duration_hours: 1, count: 0 },
+    { duration_hours: 1, count: 1.5 },
+    { duration_hours: 1, count: 101 },
+    { duration_hours: 1, extra: true },
+    { duration_hours: 1, requirements: { labels: { 'a"b': 'c' } } },
+    { duration_hours: 1, requirements: { cpus: -1 } },
+    { duration_hours: 1, client_id: {} },
     { duration_hours: 1, ssh_public_key: 'no-pty ssh-ed25519 AAAA' },
   ])('R11: refuses %j', async (body) => {
     await aNode(database.db);
@@ -173,7 +218,10 @@ describe('repeating a rent', () => {
     expect(again.status).toBe(200);
     expect(again.headers['idempotent-replayed']).toBe('true');
     expect(again.body.leases.map(({ id }) => id)).toEqual(first.body.leases.map(({ id }) => id));
-    expect(await rent({ ...wish, duration_hours: 3 }, { key: 'k1' })).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+    expect(await rent({ ...wish, duration_hours: 3 }, { key: 'k1' })).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency_key_reused' },
+    });
     expect(firstLease(await rent(wish, { key: 'k2' })).id).not.toBe(firstLease(first).id);
   });
 
@@ -228,7 +276,11 @@ describe('when a node cannot make the account', () => {
     const answer = await rent(wish);
     expect(answer.status).toBe(201);
     expect(firstLease(answer)).toMatchObject({ state: 'active', generation: 2, node: { id: good.id } });
-    expect(await row(database.db, 'SELECT status, dirty, lease_id FROM nodes WHERE id = ?', [bad.id])).toMatchObject({ status: 'suspect', dirty: 1, lease_id: null });
+    expect(await row(database.db, 'SELECT status, dirty, lease_id FROM nodes WHERE id = ?', [bad.id])).toMatchObject({
+      status: 'suspect',
+      dirty: 1,
+      lease_id: null,
+    });
   });
 
   it('R11: everywhere, nothing stays leased and the answer says so', async () => {
@@ -247,7 +299,10 @@ describe('when a node cannot make the account', () => {
     api.provisioner.fail('unreachable', { nodes: [one?.id ?? 0] });
     expect(await rent({ ...wish, count: 2 })).toMatchObject({ status: 503, body: { code: 'provisioning_failed' } });
     expect(await occupied()).toBe(0);
-    expect(await row(database.db, 'SELECT dirty, wipe_due_at IS NOT NULL AS due FROM nodes WHERE id = ?', [two?.id ?? 0])).toMatchObject({ dirty: 1, due: 1 });
+    expect(await row(database.db, 'SELECT dirty, wipe_due_at IS NOT NULL AS due FROM nodes WHERE id = ?', [two?.id ?? 0])).toMatchObject({
+      dirty: 1,
+      due: 1,
+    });
     expect(await count(database.db, "SELECT COUNT(*) FROM placements WHERE state <> 'wiping'")).toBe(0);
   });
 
@@ -281,14 +336,24 @@ describe('when a node cannot make the account', () => {
     await eventually(() => calls > 0, { what: 'the account is tried' });
     await database.db.raw("UPDATE leases SET state = 'active'");
     expect(firstLease(await answer)).toMatchObject({ state: 'active', node: { id: node.id } });
-    expect(await row(database.db, 'SELECT status, provision_failures FROM nodes WHERE id = ?', [node.id])).toEqual({ status: 'alive', provision_failures: 0 });
-    expect(await row(database.db, 'SELECT state, attempts, claim_token IS NOT NULL AS claimed FROM placements')).toEqual({ state: 'creating', attempts: 0, claimed: 1 });
+    expect(await row(database.db, 'SELECT status, provision_failures FROM nodes WHERE id = ?', [node.id])).toEqual({
+      status: 'alive',
+      provision_failures: 0,
+    });
+    expect(await row(database.db, 'SELECT state, attempts, claim_token IS NOT NULL AS claimed FROM placements')).toEqual({
+      state: 'creating',
+      attempts: 0,
+      claimed: 1,
+    });
   }, 20_000);
 
   it('R11: one that shows another host key is quarantined', async () => {
     const [bad] = [await aNode(database.db, { cpus: 1 }), await aNode(database.db, { cpus: 2 })];
     api.provisioner.fail('host_key_changed', { nodes: [bad.id] });
     expect((await rent(wish)).status).toBe(201);
-    expect(await row(database.db, 'SELECT status, lease_id FROM nodes WHERE id = ?', [bad.id])).toEqual({ status: 'quarantined', lease_id: null });
+    expect(await row(database.db, 'SELECT status, lease_id FROM nodes WHERE id = ?', [bad.id])).toEqual({
+      status: 'quarantined',
+      lease_id: null,
+    });
   });
 });

@@ -15,7 +15,10 @@ let api: TestApi;
 beforeAll(async () => {
   database = await openTestDatabase();
   const recentLogs = createRecentLogs(systemClock);
-  createLogger('info', recentLogs.keep(() => undefined)).warn('login failed', { password: CANARY, node: 7 });
+  createLogger(
+    'info',
+    recentLogs.keep(() => undefined),
+  ).warn('login failed', { password: CANARY, node: 7 });
   const settings = showSettings({ ORION_JWT_KEY: CANARY, ORION_DB_PASSWORD: CANARY, ORION_SIGNUP: 'closed' }, ['api']);
   api = await startTestApi(database.db, { replica: { name: 'here:1', version: '0.1.0', settings, recentLogs } });
 }, 60_000);
@@ -26,15 +29,25 @@ afterAll(async () => {
 
 describe('GET /api/support', () => {
   it('R44: gives an admin state, settings and recent log lines of the replica, without secrets', async () => {
-    const { status, body, text } = await api.call<ReplicaReport>('get', '/api/support', { as: await aUser(database.db, { role: 'admin' }) });
+    const { status, body, text } = await api.call<ReplicaReport>('get', '/api/support', {
+      as: await aUser(database.db, { role: 'admin' }),
+    });
     expect(status).toBe(200);
-    expect(body).toMatchObject({ replica: 'here:1', version: '0.1.0', node_version: process.version, jobs: [], schema: { pending: [], newer: [] } });
+    expect(body).toMatchObject({
+      replica: 'here:1',
+      version: '0.1.0',
+      node_version: process.version,
+      jobs: [],
+      schema: { pending: [], newer: [] },
+    });
     expect(body.schema.applied.length).toBeGreaterThan(20);
     expect(body.database.version).toMatch(/MariaDB/i);
     expect(Number(body.database.counters['Slow_queries'])).toBeGreaterThanOrEqual(0);
     expect(body.settings).toContainEqual({ name: 'ORION_SIGNUP', value: 'closed' });
     expect(body.settings).toContainEqual({ name: 'ORION_JWT_KEY', value: 'set' });
-    expect([...body.logs, ...body.faults].map((line) => JSON.parse(line) as object)).toEqual([1, 2].map(() => expect.objectContaining({ message: 'login failed', node: 7 })));
+    expect([...body.logs, ...body.faults].map((line) => JSON.parse(line) as object)).toEqual(
+      [1, 2].map(() => expect.objectContaining({ message: 'login failed', node: 7 })),
+    );
     expect(text).not.toContain(CANARY);
   });
 

@@ -21,12 +21,14 @@ const admin = useUser(database, { role: 'admin' });
 beforeEach(() => api.provisioner.reset());
 beforeEach(() => database.db.raw('DELETE FROM uid_blocks'));
 
-const rent = (): Promise<Reply<Rented>> => api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
+const rent = (): Promise<Reply<Rented>> =>
+  api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
 const nodeAsAdmin = async (id: number): Promise<Record<string, unknown>> => {
   const { body } = await api.call<{ items: Record<string, unknown>[] }>('get', `/api/nodes?cursor=${id - 1}&limit=1`, { as: admin });
   return body.items[0] ?? {};
 };
-const order = (id: number, policy: string): Promise<Reply<unknown>> => api.call('post', `/api/nodes/${id}/shared-storage`, { as: admin, body: { policy } });
+const order = (id: number, policy: string): Promise<Reply<unknown>> =>
+  api.call('post', `/api/nodes/${id}/shared-storage`, { as: admin, body: { policy } });
 async function wipeWhatIsDue(): Promise<number> {
   const ctx = createTestContext(database.db, api.provisioner);
   const claims = await claimWipes(ctx, 10);
@@ -51,7 +53,8 @@ const refuse = (times: number, nodeId: number, jump = 1): void => {
     }
   });
 };
-const uidsAsked = (): (number | undefined)[] => api.provisioner.calls.filter(({ verb }) => verb === 'ensurePresent').map(({ spec }) => spec?.uid);
+const uidsAsked = (): (number | undefined)[] =>
+  api.provisioner.calls.filter(({ verb }) => verb === 'ensurePresent').map(({ spec }) => spec?.uid);
 
 describe('a uid that the machine refuses', () => {
   it('is skipped and recorded; the rent goes on there with the next number, and the machine is not blamed', async () => {
@@ -60,10 +63,15 @@ describe('a uid that the machine refuses', () => {
     expect(await rent()).toMatchObject({ status: 201, body: { leases: [{ state: 'active', generation: 1, node: { id } }] } });
     expect(uidsAsked()).toEqual([70_016, 70_021, 70_026]);
     expect(await row(database.db, 'SELECT uid, state, attempts FROM placements')).toEqual({ uid: 70_026, state: 'present', attempts: 0 });
-    expect(await row(database.db, 'SELECT next_uid, status, provision_failures FROM nodes WHERE id = ?', [id])).toEqual({ next_uid: 70_027, status: 'alive', provision_failures: 0 });
+    expect(await row(database.db, 'SELECT next_uid, status, provision_failures FROM nodes WHERE id = ?', [id])).toEqual({
+      next_uid: 70_027,
+      status: 'alive',
+      provision_failures: 0,
+    });
     const events = await rows<{ data: unknown }>(database.db, "SELECT data FROM events WHERE type = 'uid.taken' ORDER BY id");
     expect(events.map(({ data }) => fromJson<unknown>(data))).toEqual([
-      { uid: 70_016, why: expect.stringContaining('ada'), next: 70_021, generation: 1 }, { uid: 70_021, why: expect.stringContaining('ada'), next: 70_026, generation: 1 },
+      { uid: 70_016, why: expect.stringContaining('ada'), next: 70_021, generation: 1 },
+      { uid: 70_021, why: expect.stringContaining('ada'), next: 70_026, generation: 1 },
     ]);
   });
 
@@ -80,7 +88,10 @@ describe('a uid that the machine refuses', () => {
     expect(await rent()).toMatchObject({ status: 201, body: { leases: [{ state: 'active', generation: 1, node: { id } }] } });
     expect(uidsAsked()).toEqual([70_016, 70_019]);
     expect(api.provisioner.calls.filter(({ verb }) => verb === 'ensurePresent').map(({ spec }) => spec?.alone)).toEqual([true, true]);
-    expect(await row(database.db, 'SELECT status, provision_failures FROM nodes WHERE id = ?', [id])).toEqual({ status: 'alive', provision_failures: 0 });
+    expect(await row(database.db, 'SELECT status, provision_failures FROM nodes WHERE id = ?', [id])).toEqual({
+      status: 'alive',
+      provision_failures: 0,
+    });
   });
 
   it('with more taken than its block has: the node gets another block behind them', async () => {
@@ -96,7 +107,11 @@ describe('a uid that the machine refuses', () => {
     refuse(99, bad);
     expect(await rent()).toMatchObject({ status: 201, body: { leases: [{ state: 'active', generation: 2, node: { id: good } }] } });
     expect(uidsAsked()).toEqual([70_016, 70_017, 70_018, 70_019, 70_080]);
-    expect(await nodeAsAdmin(bad)).toMatchObject({ status: 'alive', provision_failures: 0, uid_refusal: expect.stringContaining('that of ada') });
+    expect(await nodeAsAdmin(bad)).toMatchObject({
+      status: 'alive',
+      provision_failures: 0,
+      uid_refusal: expect.stringContaining('that of ada'),
+    });
     api.provisioner.calls.length = 0;
     expect(await wipeWhatIsDue()).toBe(1);
     expect(api.provisioner.calls[0]?.accounts).toEqual([{ username: expect.any(String), uid: 70_019, unsure: true }]);
@@ -114,20 +129,29 @@ describe('a uid that the machine refuses', () => {
     for (const placement of await claimPlacements(ctx, 1)) {
       await runPlacement(ctx, placement);
     }
-    expect(await row(database.db, 'SELECT uid, state, last_error FROM placements')).toEqual({ uid: 70_016, state: 'present', last_error: expect.stringContaining('ada') });
+    expect(await row(database.db, 'SELECT uid, state, last_error FROM placements')).toEqual({
+      uid: 70_016,
+      state: 'present',
+      last_error: expect.stringContaining('ada'),
+    });
   });
 });
 
 describe('shared storage', () => {
   const LINES = ['nfs4 /scratch', 'fuse.sshfs /mnt/a b'];
-  const SHOWN = [{ path: '/mnt/a b', type: 'fuse.sshfs' }, { path: '/scratch', type: 'nfs4' }];
+  const SHOWN = [
+    { path: '/mnt/a b', type: 'fuse.sshfs' },
+    { path: '/scratch', type: 'nfs4' },
+  ];
 
   it('is shown to operators and to tenants, and does not keep a node from being leased unless its policy says so', async () => {
     api.provisioner.share(LINES);
     const id = await aWipedNode();
     expect(await nodeAsAdmin(id)).toMatchObject({ free: true, not_examined: SHOWN, shared_storage: 'allow', withheld_reason: null });
     const { body } = await rent();
-    expect((await api.call<Lease>('get', `/api/leases/${body.leases[0]?.id ?? 0}`, { as: user })).body).toMatchObject({ shared_storage: SHOWN });
+    expect((await api.call<Lease>('get', `/api/leases/${body.leases[0]?.id ?? 0}`, { as: user })).body).toMatchObject({
+      shared_storage: SHOWN,
+    });
     expect((await api.call<{ items: object[] }>('get', '/api/nodes', { as: user })).body.items[0]).not.toHaveProperty('not_examined');
 
     expect(await order(id, 'refuse')).toMatchObject({ status: 200, body: { shared_storage: 'refuse', lease_id: body.leases[0]?.id } });
@@ -141,7 +165,10 @@ describe('shared storage', () => {
     await order(id, 'allow');
     expect(await wipeWhatIsDue()).toBe(1);
     expect(await nodeAsAdmin(id)).toMatchObject({ free: true, withheld_reason: null });
-    const events = await rows<{ type: string; actor: string }>(database.db, "SELECT type, actor FROM events WHERE type IN ('node.shared_storage', 'node.withheld') ORDER BY id");
+    const events = await rows<{ type: string; actor: string }>(
+      database.db,
+      "SELECT type, actor FROM events WHERE type IN ('node.shared_storage', 'node.withheld') ORDER BY id",
+    );
     expect(events.map(({ type }) => type)).toEqual(['node.shared_storage', 'node.withheld', 'node.shared_storage']);
     expect(events[0]?.actor).toBe(`admin:${admin.id}`);
   });
@@ -166,7 +193,10 @@ describe('shared storage', () => {
     const { id } = await aNode(database.db, { dirty: true });
     await age(database.db, 'UPDATE nodes SET wipe_due_at = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
     await wipeWhatIsDue();
-    expect(await nodeAsAdmin(id)).toMatchObject({ free: false, withheld_reason: expect.stringMatching(/^\/home lies on a file system of type nfs4: .*give the machine a local \/home$/) });
+    expect(await nodeAsAdmin(id)).toMatchObject({
+      free: false,
+      withheld_reason: expect.stringMatching(/^\/home lies on a file system of type nfs4: .*give the machine a local \/home$/),
+    });
   });
 
   it('is decided by operators alone, in one of two words', async () => {

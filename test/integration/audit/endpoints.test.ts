@@ -45,22 +45,31 @@ type Scene = () => Promise<Act> | Act;
 
 const password = 'correct horse battery';
 const nameOf = ({ method, path }: Endpoint): string => `${method} ${path}`;
-const send = (method: Method, path: string, options: CallOptions = {}): Act => () => api.call(method, path, options);
-const order = (verb: string, body: object = {}, status: 'alive' | 'pending' = 'alive'): Scene => async () => {
-  const node = await aNode(database.db, { status, drained: verb === 'undrain' });
-  const named = verb === 'approve' ? { host_key_fingerprint: fingerprintOf(node.hostKey) } : body;
-  return send('post', `/api/nodes/${node.id}/${verb}`, { as: admin, body: named });
-};
-const onLease = (path: string, body: object = {}): Scene => async () => {
-  const lease = await aLease(database.db, { userId: ada.id, nodeId: (await aNode(database.db)).id });
-  return send('post', path, { as: ada, body: { lease_id: lease.id, ...body } });
-};
+const send =
+  (method: Method, path: string, options: CallOptions = {}): Act =>
+  () =>
+    api.call(method, path, options);
+const order =
+  (verb: string, body: object = {}, status: 'alive' | 'pending' = 'alive'): Scene =>
+  async () => {
+    const node = await aNode(database.db, { status, drained: verb === 'undrain' });
+    const named = verb === 'approve' ? { host_key_fingerprint: fingerprintOf(node.hostKey) } : body;
+    return send('post', `/api/nodes/${node.id}/${verb}`, { as: admin, body: named });
+  };
+const onLease =
+  (path: string, body: object = {}): Scene =>
+  async () => {
+    const lease = await aLease(database.db, { userId: ada.id, nodeId: (await aNode(database.db)).id });
+    return send('post', path, { as: ada, body: { lease_id: lease.id, ...body } });
+  };
 const aToken = async (): Promise<IssuedJoinToken> =>
   (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 2 } })).body;
-const registration = (path: string): Scene => async () => {
-  const { token } = await aToken();
-  return () => registerMachine(api.url, aMachine(), { joinToken: token, path });
-};
+const registration =
+  (path: string): Scene =>
+  async () => {
+    const { token } = await aToken();
+    return () => registerMachine(api.url, aMachine(), { joinToken: token, path });
+  };
 
 /** Of each call that changes something. */
 const SCENES: Record<string, Scene> = {
@@ -76,7 +85,9 @@ const SCENES: Record<string, Scene> = {
   },
   'post /api/me/password': async () => {
     await api.call('post', '/api/signup', { body: { username: 'eve', password } });
-    const { body: { token } } = await api.call<{ token: string }>('post', '/api/login', { body: { username: 'eve', password } });
+    const {
+      body: { token },
+    } = await api.call<{ token: string }>('post', '/api/login', { body: { username: 'eve', password } });
     return send('post', '/api/me/password', { as: token, body: { old_password: password, new_password: 'another long password' } });
   },
   'delete /api/me/sessions': () => send('delete', '/api/me/sessions', { as: ada }),
@@ -123,7 +134,9 @@ const SCENES: Record<string, Scene> = {
 };
 
 const changing: readonly Endpoint[] = ENDPOINTS.filter(({ audit }) => audit !== 'reads');
-const guarded: readonly Endpoint[] = ENDPOINTS.filter(({ access }) => access === 'session' || access === 'user' || access === 'admin' || access === 'node');
+const guarded: readonly Endpoint[] = ENDPOINTS.filter(
+  ({ access }) => access === 'session' || access === 'user' || access === 'admin' || access === 'node',
+);
 const typesOf = ({ audit }: Endpoint): readonly string[] => (audit === 'reads' ? [] : audit);
 const anywhere = ({ path }: Endpoint): string => path.replace('{id}', '1');
 
@@ -132,19 +145,25 @@ describe('a call that changes something', () => {
     expect(Object.keys(SCENES).toSorted()).toEqual(changing.map(nameOf).toSorted());
   });
 
-  it.each(changing.map((endpoint): [string, Endpoint] => [nameOf(endpoint), endpoint]))('R41: leaves one event of its type with its origin: %s', async (name, endpoint) => {
-    const act = await (SCENES[name] as Scene)();
-    const before = await lastId();
-    const { status, headers } = await act();
-    expect(status).toBeLessThan(300);
-    const own = (await eventsAfter(before)).filter(({ type }) => typesOf(endpoint).includes(type));
-    expect(own).toHaveLength(1);
-    const byUser = ['session', 'user', 'admin'].includes(endpoint.access);
-    expect(own[0]).toMatchObject({
-      outcome: 'done', address: '127.0.0.1', request_id: headers['x-request-id'], token_id: byUser ? expect.any(String) : null,
-    });
-    expect(own[0]?.actor).toMatch(byUser || endpoint.access === 'public' ? /^(user|admin):\d+$/ : /^node:\d+$/);
-  });
+  it.each(changing.map((endpoint): [string, Endpoint] => [nameOf(endpoint), endpoint]))(
+    'R41: leaves one event of its type with its origin: %s',
+    async (name, endpoint) => {
+      const act = await (SCENES[name] as Scene)();
+      const before = await lastId();
+      const { status, headers } = await act();
+      expect(status).toBeLessThan(300);
+      const own = (await eventsAfter(before)).filter(({ type }) => typesOf(endpoint).includes(type));
+      expect(own).toHaveLength(1);
+      const byUser = ['session', 'user', 'admin'].includes(endpoint.access);
+      expect(own[0]).toMatchObject({
+        outcome: 'done',
+        address: '127.0.0.1',
+        request_id: headers['x-request-id'],
+        token_id: byUser ? expect.any(String) : null,
+      });
+      expect(own[0]?.actor).toMatch(byUser || endpoint.access === 'public' ? /^(user|admin):\d+$/ : /^node:\d+$/);
+    },
+  );
 
   it.each(changing.map(nameOf))('R41: leaves no event of a refusal when it succeeds: %s', async (name) => {
     const act = await (SCENES[name] as Scene)();
@@ -155,28 +174,37 @@ describe('a call that changes something', () => {
 });
 
 describe('a call that only reads', () => {
-  it.each(ENDPOINTS.filter(({ audit, path }) => audit === 'reads' && path !== '/api/nodes/stream').map((endpoint): [string, Endpoint] => [nameOf(endpoint), endpoint]))(
-    'R41: leaves no event: %s',
-    async (_name, endpoint) => {
-      const as = endpoint.access === 'node' ? (await aNode(database.db)).credential : admin;
-      const before = await lastId();
-      await api.call(endpoint.method, anywhere(endpoint), { as, ...(endpoint.method === 'post' ? { body: {} } : {}) });
-      expect(await eventsAfter(before)).toEqual([]);
-    },
-  );
+  it.each(
+    ENDPOINTS.filter(({ audit, path }) => audit === 'reads' && path !== '/api/nodes/stream').map((endpoint): [string, Endpoint] => [
+      nameOf(endpoint),
+      endpoint,
+    ]),
+  )('R41: leaves no event: %s', async (_name, endpoint) => {
+    const as = endpoint.access === 'node' ? (await aNode(database.db)).credential : admin;
+    const before = await lastId();
+    await api.call(endpoint.method, anywhere(endpoint), { as, ...(endpoint.method === 'post' ? { body: {} } : {}) });
+    expect(await eventsAfter(before)).toEqual([]);
+  });
 });
 
 describe('a refusal', () => {
-  it.each(guarded.map((endpoint): [string, Endpoint] => [nameOf(endpoint), endpoint]))('R41: of a caller without a token leaves one event: %s', async (_name, { method, ...endpoint }) => {
-    const { status, headers } = await api.call(method, anywhere({ method, ...endpoint }), method === 'get' ? {} : { body: {} });
-    expect(status).toBe(401);
-    expect(await eventsAfter(0)).toMatchObject([
-      {
-        type: 'access.refused', outcome: 'refused', actor: 'anonymous', address: '127.0.0.1', request_id: headers['x-request-id'],
-        data: { method: method.toUpperCase(), path: endpoint.path, code: 'unauthenticated', count: 1 },
-      },
-    ]);
-  });
+  it.each(guarded.map((endpoint): [string, Endpoint] => [nameOf(endpoint), endpoint]))(
+    'R41: of a caller without a token leaves one event: %s',
+    async (_name, { method, ...endpoint }) => {
+      const { status, headers } = await api.call(method, anywhere({ method, ...endpoint }), method === 'get' ? {} : { body: {} });
+      expect(status).toBe(401);
+      expect(await eventsAfter(0)).toMatchObject([
+        {
+          type: 'access.refused',
+          outcome: 'refused',
+          actor: 'anonymous',
+          address: '127.0.0.1',
+          request_id: headers['x-request-id'],
+          data: { method: method.toUpperCase(), path: endpoint.path, code: 'unauthenticated', count: 1 },
+        },
+      ]);
+    },
+  );
 
   it.each(guarded.filter(({ access }) => access === 'admin').map((endpoint): [string, Endpoint] => [nameOf(endpoint), endpoint]))(
     'R41: of a user who is no admin leaves one event: %s',
@@ -184,7 +212,13 @@ describe('a refusal', () => {
       const { status } = await api.call(method, anywhere({ method, ...endpoint }), { as: ada, ...(method === 'get' ? {} : { body: {} }) });
       expect(status).toBe(403);
       expect(await eventsAfter(0)).toMatchObject([
-        { type: 'access.refused', actor: `user:${ada.id}`, user_id: ada.id, token_id: expect.any(String), data: { path: endpoint.path, code: 'forbidden' } },
+        {
+          type: 'access.refused',
+          actor: `user:${ada.id}`,
+          user_id: ada.id,
+          token_id: expect.any(String),
+          data: { path: endpoint.path, code: 'forbidden' },
+        },
       ]);
     },
   );
@@ -193,7 +227,10 @@ describe('a refusal', () => {
     expect((await api.call('get', '/api/leases?scope=all', { as: ada })).status).toBe(403);
     await aNode(database.db);
     expect((await api.call('post', '/api/rent', { as: ada, body: { duration_hours: 1, client_id: admin.id } })).status).toBe(403);
-    expect((await eventsAfter(0)).map(({ type, data }) => [type, data['path']])).toEqual([['access.refused', '/api/leases'], ['access.refused', '/api/rent']]);
+    expect((await eventsAfter(0)).map(({ type, data }) => [type, data['path']])).toEqual([
+      ['access.refused', '/api/leases'],
+      ['access.refused', '/api/rent'],
+    ]);
   });
 
   it('R41: that is repeated is counted, and not written each time', async () => {

@@ -70,10 +70,17 @@ describe('the audit log', () => {
     await database.db.raw(
       `INSERT INTO events (at, type, actor, user_id, node_id, lease_id, data)
        SELECT '2026-01-31 23:00:00.000' + INTERVAL seq SECOND, IF(seq % 100, 'node.alive', 'node.dead'), IF(seq % 100, 'scheduler', 'api'),
-              seq % 100, seq % 100, seq % 100, '{}' FROM seq_1_to_20000`);
+              seq % 100, seq % 100, seq % 100, '{}' FROM seq_1_to_20000`,
+    );
     const counter = openRowCounter(database.access);
     const filters = [
-      {}, { type: 'node.dead' as const }, { actor: 'api' }, { userId: 7 }, { nodeId: 7 }, { leaseId: 7 }, { from: new Date(from), to: new Date(to) },
+      {},
+      { type: 'node.dead' as const },
+      { actor: 'api' },
+      { userId: 7 },
+      { nodeId: 7 },
+      { leaseId: 7 },
+      { from: new Date(from), to: new Date(to) },
     ];
     for (const filter of filters) {
       let found = 0;
@@ -127,7 +134,10 @@ describe('what is in an event', () => {
   });
 
   it('R41: the last use of a join token, and which token a machine joined with', async () => {
-    const { body: token } = await api.call<{ id: number; token: string }>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 2 } });
+    const { body: token } = await api.call<{ id: number; token: string }>('post', '/api/tokens', {
+      as: admin,
+      body: { name: 'lab', max_uses: 2 },
+    });
     await registerMachine(api.url, aMachine(), { joinToken: token.token });
     expect(await only('token.used_up')).toEqual([]);
     await registerMachine(api.url, aMachine(), { joinToken: token.token });
@@ -140,13 +150,16 @@ describe('what is in an event', () => {
     const env = { ORION_DB_HOST: host, ORION_DB_PORT: String(port), ORION_DB_USER: user, ORION_DB_PASSWORD: password, ORION_DB_NAME: name };
     const stdout = new Writable({ write: (_chunk, _encoding, done) => done() });
     expect(await createAdmin({ username: 'root2', password: 'correct horse battery' }, env, { stdout })).toBe(0);
-    expect(await only('user.created')).toMatchObject([{ actor: 'operator', address: null, data: { username: 'root2', role: 'admin', max_leases: 1000 } }]);
+    expect(await only('user.created')).toMatchObject([
+      { actor: 'operator', address: null, data: { username: 'root2', role: 'admin', max_leases: 1000 } },
+    ]);
   });
 });
 
 describe('logins', () => {
   const password = 'correct horse battery';
-  const logIn = (username: string, typed: string): Promise<{ status: number }> => api.call('post', '/api/login', { body: { username, password: typed } });
+  const logIn = (username: string, typed: string): Promise<{ status: number }> =>
+    api.call('post', '/api/login', { body: { username, password: typed } });
 
   it('R41: that fail are counted by name; the event names the user, and nothing that was typed', async () => {
     const { body } = await api.call<{ user: { id: number } }>('post', '/api/signup', { body: { username: 'operator', password } });
@@ -180,7 +193,10 @@ describe('logins', () => {
     }
     await limited.close();
     expect(answers).toEqual([401, 429, 429, 429, 429, 429]);
-    expect((await only('access.refused')).map(({ data }) => [data['code'], data['count']])).toEqual([['too_many_requests', 4], ['too_many_requests', 1]]);
+    expect((await only('access.refused')).map(({ data }) => [data['code'], data['count']])).toEqual([
+      ['too_many_requests', 4],
+      ['too_many_requests', 1],
+    ]);
   });
 });
 

@@ -71,7 +71,9 @@ describe('the seal of the audit log', () => {
     await someEvents(db, 20);
     await sealEvents(sealer);
     expect(await faultsOf(sealer)).toEqual([]);
-    expect(await rows(db, 'SELECT event_id FROM audit_entries ORDER BY seq')).toEqual(await rows(db, 'SELECT id AS event_id FROM events ORDER BY id'));
+    expect(await rows(db, 'SELECT event_id FROM audit_entries ORDER BY seq')).toEqual(
+      await rows(db, 'SELECT id AS event_id FROM events ORDER BY id'),
+    );
     await someEvents(db, 3);
     await sealAll(sealer);
     expect(await faultsOf(sealer)).toEqual([]);
@@ -138,7 +140,10 @@ describe('the seal of the audit log', () => {
         await someEvents(db, 3);
         await letTimePass();
         const pool = dyingAt(nth, when);
-        died += await sealEvents({ ...sealer, db: pool, state: aSealer(db).state }).then(() => 0, () => 1);
+        died += await sealEvents({ ...sealer, db: pool, state: aSealer(db).state }).then(
+          () => 0,
+          () => 1,
+        );
         await pool.destroy();
         await sealAll(sealer);
         expect(await faultsOf(sealer)).toEqual([]);
@@ -151,7 +156,12 @@ describe('the seal of the audit log', () => {
   it('R41: stands two processes that seal at once: no entry twice, and none missing', async () => {
     const [one, other] = [sealer, { ...sealer, db: database.secondPool(), state: aSealer(db).state }];
     for (let round = 0; round < 30; round += 1) {
-      await Promise.all([sealEvents(one), sealEvents(other), someEvents(db, 7), recordEvent(db, { type: 'node.dead', actor: 'scheduler' })]);
+      await Promise.all([
+        sealEvents(one),
+        sealEvents(other),
+        someEvents(db, 7),
+        recordEvent(db, { type: 'node.dead', actor: 'scheduler' }),
+      ]);
       await letTimePass();
     }
     await sealAll(sealer);
@@ -160,7 +170,8 @@ describe('the seal of the audit log', () => {
   });
 
   it('R41: is led by one scheduler, and taken over when it leaves', async () => {
-    const lead = (pool: Knex): ReturnType<typeof createLeaderElection> => createLeaderElection({ ...sealer, db: pool }, { name: 'seal', limitSeconds: 15 });
+    const lead = (pool: Knex): ReturnType<typeof createLeaderElection> =>
+      createLeaderElection({ ...sealer, db: pool }, { name: 'seal', limitSeconds: 15 });
     const one = { ...sealer, lead: lead(db) };
     const other = { ...sealer, state: aSealer(db).state, lead: lead(db) };
     await sealJob.sweep(one);

@@ -49,7 +49,7 @@ const currentNote = async (): Promise<string> => (await findNewestHead(database.
 async function exported(): Promise<object[]> {
   const proof = await get<{ head: AuditHead; from: number; to: number; before: string[]; consistency: string[] }>('/api/audit/proof');
   const entries: AuditEntry[] = [];
-  for (let cursor: string | null = '0'; cursor !== null; ) {
+  for (let cursor: string | null = '0'; cursor !== null;) {
     const page: Page<AuditEntry> = await get(`/api/audit/entries?limit=7&cursor=${cursor}`);
     entries.push(...page.items);
     cursor = page.next_cursor;
@@ -65,7 +65,7 @@ async function sealAnew(): Promise<void> {
 }
 
 const CHANGES: Record<string, string[]> = {
-  'a changed event': ["UPDATE events SET data = '{\"n\": 99}' ORDER BY id LIMIT 1"],
+  'a changed event': ['UPDATE events SET data = \'{"n": 99}\' ORDER BY id LIMIT 1'],
   'a changed actor': ["UPDATE events SET actor = 'admin:1' ORDER BY id DESC LIMIT 1"],
   'a changed time': ['UPDATE events SET at = at - INTERVAL 1 SECOND ORDER BY id LIMIT 1'],
   'a deleted event': ['DELETE FROM events ORDER BY id LIMIT 1'],
@@ -81,19 +81,25 @@ describe('a change of the sealed audit log', () => {
     const witnessed = await currentNote();
     await someEvents(database.db, 5);
     await sealAll(sealer);
-    expect(await verifyDocuments(await exported(), { key: key(), witnessed, complete: true })).toMatchObject({ to: 25, witnessed: { size: 20 } });
+    expect(await verifyDocuments(await exported(), { key: key(), witnessed, complete: true })).toMatchObject({
+      to: 25,
+      witnessed: { size: 20 },
+    });
   });
 
-  it.each(Object.entries(CHANGES))('R41: %s is found with the head of an agent, though all hashes were made anew and signed', async (_name, statements) => {
-    await someEvents(database.db, 20);
-    await sealAll(sealer);
-    const witnessed = await currentNote();
-    for (const statement of statements) {
-      await raw(statement);
-    }
-    await sealAnew();
-    await expect(verifyDocuments(await exported(), { key: key(), witnessed })).rejects.toMatchObject({ name: 'VerifyError' });
-  });
+  it.each(Object.entries(CHANGES))(
+    'R41: %s is found with the head of an agent, though all hashes were made anew and signed',
+    async (_name, statements) => {
+      await someEvents(database.db, 20);
+      await sealAll(sealer);
+      const witnessed = await currentNote();
+      for (const statement of statements) {
+        await raw(statement);
+      }
+      await sealAnew();
+      await expect(verifyDocuments(await exported(), { key: key(), witnessed })).rejects.toMatchObject({ name: 'VerifyError' });
+    },
+  );
 
   it('R41: names the entry whose event was changed, and the one whose event was deleted', async () => {
     await someEvents(database.db, 20);
@@ -145,8 +151,18 @@ describe('the sealed log of the API', () => {
     await sealAll(sealer);
     const second = openHead(await currentNote(), key());
     const path = `/api/workers/audit/consistency?from=${named.size}&to=${second?.size ?? 0}`;
-    const { body: { proof } } = await api.call<{ proof: string[] }>('get', path, { as: credential });
-    expect(first && second && isConsistent(first, second, proof.map((hash) => Buffer.from(hash, 'base64')))).toBe(true);
+    const {
+      body: { proof },
+    } = await api.call<{ proof: string[] }>('get', path, { as: credential });
+    expect(
+      first &&
+        second &&
+        isConsistent(
+          first,
+          second,
+          proof.map((hash) => Buffer.from(hash, 'base64')),
+        ),
+    ).toBe(true);
     expect((await api.call('get', '/api/workers/audit/consistency?from=1&to=9999', { as: credential })).status).toBe(400);
   });
 
@@ -174,7 +190,8 @@ describe('an agent', () => {
     const controlPlane = createControlPlane({
       post: ({ path, ...call }: { path: string }) => postJson(`${api.agentsUrl}${path}`, { ...call, maxBytes: 100_000 } as never),
     } as never);
-    const prove = (sizes: { from: number; to: number }): ReturnType<typeof controlPlane.proveAudit> => controlPlane.proveAudit(sizes, credential);
+    const prove = (sizes: { from: number; to: number }): ReturnType<typeof controlPlane.proveAudit> =>
+      controlPlane.proveAudit(sizes, credential);
     const witness = createAuditWitness({ stateDir, intervalSeconds: 0, clock: systemClock, logger: silentLogger, prove });
     return {
       callHome: async () => {
@@ -196,7 +213,10 @@ describe('an agent', () => {
     await someEvents(database.db, 9);
     await sealAll(sealer);
     // An agent with a larger head makes the API read its head anew: it may still have that of another test.
-    await api.call('post', '/api/workers/heartbeat', { as: (await aNode(database.db)).credential, body: { audit_head: { size: 1_000_000, root: '' } } });
+    await api.call('post', '/api/workers/heartbeat', {
+      as: (await aNode(database.db)).credential,
+      body: { audit_head: { size: 1_000_000, root: '' } },
+    });
     await until(agent, 'the agent keeps a head', keepsNewest);
     await someEvents(database.db, 14);
     await sealAll(sealer);

@@ -63,38 +63,57 @@ describe('a program of ours that runs as a tenant', () => {
   /** As a home backup runs it. */
   const asOurs = (script: string): Promise<string> => asTenant(management, tenantCommand(spec, { script }));
 
-  it('has the limits, control group, descriptors and signals of a login, and no key or right of root\'s', async () => {
-    const group = `/run/groups/${spec.username}`;
-    await asRoot(worker, `python3 -c "${ROOTS_KEY}"; mkdir -p /run/groups; mount -t cgroup -o freezer none /run/groups; mkdir ${group}`);
-    const staying = sshExec(tenant, 'exec sleep 30.5', { timeoutMs: LIMIT_MS });
-    try {
-      await eventually(() => asRoot(worker, `pgrep -u ${spec.uid} -f 'sleep 30.5' || true`), { what: 'the tenant is at work' });
-      await asRoot(worker, `for pid in $(pgrep -u ${spec.uid}); do echo $pid > ${group}/cgroup.procs; done`);
-      const login = await asTenant(tenant, `sh -c '${PORTRAIT.replaceAll("'", "'\\''")}'`);
-      const ours = await asOurs(PORTRAIT);
+  it(
+    "has the limits, control group, descriptors and signals of a login, and no key or right of root's",
+    async () => {
+      const group = `/run/groups/${spec.username}`;
+      await asRoot(worker, `python3 -c "${ROOTS_KEY}"; mkdir -p /run/groups; mount -t cgroup -o freezer none /run/groups; mkdir ${group}`);
+      const staying = sshExec(tenant, 'exec sleep 30.5', { timeoutMs: LIMIT_MS });
+      try {
+        await eventually(() => asRoot(worker, `pgrep -u ${spec.uid} -f 'sleep 30.5' || true`), { what: 'the tenant is at work' });
+        await asRoot(worker, `for pid in $(pgrep -u ${spec.uid}); do echo $pid > ${group}/cgroup.procs; done`);
+        const login = await asTenant(tenant, `sh -c '${PORTRAIT.replaceAll("'", "'\\''")}'`);
+        const ours = await asOurs(PORTRAIT);
 
-      const lines = (portrait: string, kind: RegExp): string[] => portrait.split('\n').filter((line) => kind.test(line)).map((line) => line.replace(/\s+/g, ' '));
-      for (const kind of [/^(Uid|Gid|Sig|CapBnd)/, /^Max /, /^fd /, /^tty /, /^oom /]) {
-        expect(lines(ours, kind)).toEqual(lines(login, kind));
+        const lines = (portrait: string, kind: RegExp): string[] =>
+          portrait
+            .split('\n')
+            .filter((line) => kind.test(line))
+            .map((line) => line.replace(/\s+/g, ' '));
+        for (const kind of [/^(Uid|Gid|Sig|CapBnd)/, /^Max /, /^fd /, /^tty /, /^oom /]) {
+          expect(lines(ours, kind)).toEqual(lines(login, kind));
+        }
+        expect(lines(ours, /^cgroup .*freezer/)).toEqual([expect.stringMatching(new RegExp(`freezer:/${spec.username}$`))]);
+        expect(lines(ours, /^Groups/)).toEqual(['Groups: ']);
+        expect(lines(ours, /^NoNewPrivs/)).toEqual(['NoNewPrivs: 1']);
+        // Nothing but what keeps the tenant from tracing it: to wake the machine from sleep.
+        expect(lines(ours, /^Cap(Inh|Prm|Eff|Amb)/)).toEqual(
+          ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].map((set) => `${set}: 0000000800000000`),
+        );
+        expect(lines(ours, /^key /).filter((line) => /of-root|_uid/.test(line) && !line.includes(`.${spec.uid}: `))).toEqual([]);
+        expect(lines(ours, /^key .* 0 +\d+ keyring +_ses: /).map((line) => line.split(': ').at(-1))).toEqual(['empty']);
+      } finally {
+        await asRoot(
+          worker,
+          `python3 -c "${FORGET_ROOTS_KEY}"; pkill -9 -u ${spec.uid}; until rmdir ${group}; do sleep 0.05; done; umount /run/groups`,
+        );
+        await staying;
       }
-      expect(lines(ours, /^cgroup .*freezer/)).toEqual([expect.stringMatching(new RegExp(`freezer:/${spec.username}$`))]);
-      expect(lines(ours, /^Groups/)).toEqual(['Groups: ']);
-      expect(lines(ours, /^NoNewPrivs/)).toEqual(['NoNewPrivs: 1']);
-      // Nothing but what keeps the tenant from tracing it: to wake the machine from sleep.
-      expect(lines(ours, /^Cap(Inh|Prm|Eff|Amb)/)).toEqual(['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].map((set) => `${set}: 0000000800000000`));
-      expect(lines(ours, /^key /).filter((line) => /of-root|_uid/.test(line) && !line.includes(`.${spec.uid}: `))).toEqual([]);
-      expect(lines(ours, /^key .* 0 +\d+ keyring +_ses: /).map((line) => line.split(': ').at(-1))).toEqual(['empty']);
-    } finally {
-      await asRoot(worker, `python3 -c "${FORGET_ROOTS_KEY}"; pkill -9 -u ${spec.uid}; until rmdir ${group}; do sleep 0.05; done; umount /run/groups`);
-      await staying;
-    }
-  }, LIMIT_MS);
+    },
+    LIMIT_MS,
+  );
 
-  it('is not to be traced or looked into by the tenant, though its uid is the same', async () => {
-    const tracing = sshExec(tenant, 'python3 -', { input: TRACE, timeoutMs: LIMIT_MS });
-    await asOurs('sleep 4.25');
-    expect((await tracing).stdout.trim()).toBe(['Operation not permitted', 'Permission denied', 'Permission denied', 'Permission denied'].join(', '));
-  }, LIMIT_MS);
+  it(
+    'is not to be traced or looked into by the tenant, though its uid is the same',
+    async () => {
+      const tracing = sshExec(tenant, 'python3 -', { input: TRACE, timeoutMs: LIMIT_MS });
+      await asOurs('sleep 4.25');
+      expect((await tracing).stdout.trim()).toBe(
+        ['Operation not permitted', 'Permission denied', 'Permission denied', 'Permission denied'].join(', '),
+      );
+    },
+    LIMIT_MS,
+  );
 
   it('says why when it is asked to be anybody but a tenant', () => {
     expect(() => tenantCommand({ username: 'root', uid: 0 }, { script: 'id' })).toThrow('not an account of a tenant');

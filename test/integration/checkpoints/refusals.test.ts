@@ -40,32 +40,50 @@ describe('a home that is put back on a node that lets nothing begin', () => {
         });
       });
     });
-    await new Promise<void>((listening) => { server.listen(0, '127.0.0.1', listening); });
+    await new Promise<void>((listening) => {
+      server.listen(0, '127.0.0.1', listening);
+    });
     const { port } = server.address() as AddressInfo;
-    home = { username: 'orn-l1-g1', uid: 5_000, target: { nodeId: 1, address: '127.0.0.1', port, hostKey: hostKey.publicKey.split(' ').slice(0, 2).join(' '), reach: 'direct' } };
+    home = {
+      username: 'orn-l1-g1',
+      uid: 5_000,
+      target: { nodeId: 1, address: '127.0.0.1', port, hostKey: hostKey.publicKey.split(' ').slice(0, 2).join(' '), reach: 'direct' },
+    };
     const [store, cipher] = [createDirectoryStore(lab.dir), createAge(await makeIdentity(lab))];
     const age = await cipher.encrypt(AbortSignal.timeout(10_000));
     age.input.end(Buffer.alloc(ARCHIVE.bytes, 7));
     await store.write(1, '0000000001-full', age.output as AsyncIterable<Buffer>);
-    homes = createHomes({ session: { dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(own.keyFile, 'utf8') }, store, cipher });
+    homes = createHomes({
+      session: { dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(own.keyFile, 'utf8') },
+      store,
+      cipher,
+    });
   }, 30_000);
   afterAll(async () => {
-    await new Promise<void>((closed) => { server.close(() => closed()); });
+    await new Promise<void>((closed) => {
+      server.close(() => closed());
+    });
   });
 
-  it.each(['refused', 'cut'] as const)('I10: is the failure of that node alone, and at once, when the next command is %s', async (how) => {
-    then = how;
-    const unhandled: unknown[] = [];
-    const note = (reason: unknown): void => void unhandled.push(reason);
-    process.on('unhandledRejection', note);
-    try {
-      const told = await homes.restore(home, { leaseId: 1, archives: [ARCHIVE] }, AbortSignal.timeout(10_000)).catch((error: unknown) => error);
-      expect(told).toBeInstanceOf(Error);
-      expect(told).not.toBeInstanceOf(RestoreError);
-      expect((told as Error).message).not.toContain('aborted');
-    } finally {
-      process.off('unhandledRejection', note);
-    }
-    expect(unhandled).toEqual([]);
-  }, 20_000);
+  it.each(['refused', 'cut'] as const)(
+    'I10: is the failure of that node alone, and at once, when the next command is %s',
+    async (how) => {
+      then = how;
+      const unhandled: unknown[] = [];
+      const note = (reason: unknown): void => void unhandled.push(reason);
+      process.on('unhandledRejection', note);
+      try {
+        const told = await homes
+          .restore(home, { leaseId: 1, archives: [ARCHIVE] }, AbortSignal.timeout(10_000))
+          .catch((error: unknown) => error);
+        expect(told).toBeInstanceOf(Error);
+        expect(told).not.toBeInstanceOf(RestoreError);
+        expect((told as Error).message).not.toContain('aborted');
+      } finally {
+        process.off('unhandledRejection', note);
+      }
+      expect(unhandled).toEqual([]);
+    },
+    20_000,
+  );
 });

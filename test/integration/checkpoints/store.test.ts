@@ -62,7 +62,7 @@ describe('a folder of checkpoints', () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
-  it('leaves alone what is not a lease\'s', async () => {
+  it("leaves alone what is not a lease's", async () => {
     mkdirSync(join(dir, 'lost+found'));
     writeFileSync(join(dir, 'lease-x'), '');
     expect(await store.listLeases()).toEqual([]);

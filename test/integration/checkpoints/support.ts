@@ -53,9 +53,16 @@ export async function anAccount(worker: Worker): Promise<Home> {
 
 /** Runs a script as the tenant, in the home. */
 export const asOwner = (worker: Worker, { username, uid }: Home, script: string): Promise<string> =>
-  asRoot(worker, `cd /home/${username} && HOME=/home/${username} setpriv --reuid=${uid} --regid=${uid} --clear-groups bash -euo pipefail -s`, script);
+  asRoot(
+    worker,
+    `cd /home/${username} && HOME=/home/${username} setpriv --reuid=${uid} --regid=${uid} --clear-groups bash -euo pipefail -s`,
+    script,
+  );
 
-/** Every entry of a home with its kind, mode, size, links and content, but for what is not the tenant's to keep; and whatever belongs to anybody else. */
+/**
+ * Every entry of a home with its kind, mode, size, links and content, but for what is not the tenant's to keep; and whatever belongs to
+ * anybody else.
+ */
 export const describeHome = async (worker: Worker, { username, uid }: Home): Promise<string[]> => {
   const said = await asRoot(
     worker,

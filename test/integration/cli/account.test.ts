@@ -50,7 +50,9 @@ describe('logging in', () => {
   it('signs up and logs in at once', async () => {
     bench.api.on('POST /api/signup', { status: 201, body: { user } });
     bench.api.on('POST /api/login', { body: { token: 'jwt-2', expires_in_seconds: 3600, user } });
-    const { code, stdout } = await bench.call(['signup', '--username', 'ada', '--password-stdin', '--server', bench.api.url], { stdin: 'correct horse\n' });
+    const { code, stdout } = await bench.call(['signup', '--username', 'ada', '--password-stdin', '--server', bench.api.url], {
+      stdin: 'correct horse\n',
+    });
     expect(code).toBe(0);
     expect(stdout).toContain('account ada created');
     expect(stored()).toMatchObject({ token: 'jwt-2' });
@@ -108,7 +110,10 @@ describe('doctor', () => {
   it('says what is wrong and what to do about it', async () => {
     bench.logIn();
     chmodSync(join(bench.configDir, 'config.json'), 0o644);
-    bench.api.on('GET /api/me', { ...problem(401, 'unauthenticated', 'The token has expired.'), headers: { date: 'Mon, 01 Jan 2001 00:00:00 GMT' } });
+    bench.api.on('GET /api/me', {
+      ...problem(401, 'unauthenticated', 'The token has expired.'),
+      headers: { date: 'Mon, 01 Jan 2001 00:00:00 GMT' },
+    });
     const { code, stdout } = await bench.call(['doctor']);
     expect(code).toBe(1);
     expect(stdout).toMatch(/✗ clock: differs by \d+ s/);

@@ -84,7 +84,12 @@ describe('the sealed audit log', () => {
 
   it.each([
     ['sealed', { body: { ...head, at: new Date().toISOString() } }, [], '✓ audit log: sealed, 1203 entries'],
-    ['not sealed', problem(404, 'not_found', 'The audit log was never sealed: set ORION_AUDIT_KEY_FILE'), [], '✗ audit log: it is not sealed'],
+    [
+      'not sealed',
+      problem(404, 'not_found', 'The audit log was never sealed: set ORION_AUDIT_KEY_FILE'),
+      [],
+      '✗ audit log: it is not sealed',
+    ],
     ['no longer sealed', { body: head }, [], '✗ audit log: nothing was sealed since 2026-01-31T00:00:00.000Z'],
     ['disputed', { body: head }, [{ node_id: 7 }], '✗ audit log: disputed by node 7'],
   ])('R41: is reported by doctor when it is %s', async (_name, answer, disputes, line) => {

@@ -11,7 +11,10 @@ let userConfig: string;
 beforeEach(() => {
   bench.logIn();
   userConfig = join(bench.home, '.ssh', 'config');
-  writeFileSync(join(bench.configDir, 'leases.json'), JSON.stringify({ [bench.api.url]: { 7: { private_key: '/keys/of 100%/id', ends_at: '2026-05-04T10:00:00.000Z' } } }));
+  writeFileSync(
+    join(bench.configDir, 'leases.json'),
+    JSON.stringify({ [bench.api.url]: { 7: { private_key: '/keys/of 100%/id', ends_at: '2026-05-04T10:00:00.000Z' } } }),
+  );
   bench.api.on('GET /api/leases', page(aLease({ gateway: aGateway() })));
 });
 
@@ -33,11 +36,21 @@ describe('orion config-ssh', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'orion-7  lease-7@gw.orion.example:2222\n' });
     const knownHosts = join(bench.configDir, 'known_hosts');
     expect(await settingsFor('orion-7')).toMatchObject({
-      hostname: 'gw.orion.example', port: '2222', user: 'lease-7', identityfile: '/keys/of 100%%/id', identitiesonly: 'yes',
-      userknownhostsfile: knownHosts, stricthostkeychecking: 'true', globalknownhostsfile: '/dev/null',
+      hostname: 'gw.orion.example',
+      port: '2222',
+      user: 'lease-7',
+      identityfile: '/keys/of 100%%/id',
+      identitiesonly: 'yes',
+      userknownhostsfile: knownHosts,
+      stricthostkeychecking: 'true',
+      globalknownhostsfile: '/dev/null',
     });
-    expect(await runOrThrow('ssh-keygen', ['-F', '[gw.orion.example]:2222', '-f', knownHosts])).toContain('[gw.orion.example]:2222 ssh-ed25519 AAAA');
-    expect([userConfig, join(bench.configDir, 'ssh_config'), knownHosts].map((file) => statSync(file).mode & 0o777)).toEqual([0o600, 0o600, 0o600]);
+    expect(await runOrThrow('ssh-keygen', ['-F', '[gw.orion.example]:2222', '-f', knownHosts])).toContain(
+      '[gw.orion.example]:2222 ssh-ed25519 AAAA',
+    );
+    expect([userConfig, join(bench.configDir, 'ssh_config'), knownHosts].map((file) => statSync(file).mode & 0o777)).toEqual([
+      0o600, 0o600, 0o600,
+    ]);
   }, 30_000);
 
   it('names what is running now, and includes itself once', async () => {
@@ -46,7 +59,10 @@ describe('orion config-ssh', () => {
     bench.api.on('GET /api/leases', page(aLease({ id: 8 }), aLease({ id: 9, access: null, state: 'provisioning' })));
     expect((await bench.call(['config-ssh'])).stdout).toBe('orion-8  orn-abc@127.0.10.3:2222\n');
     expect(readFileSync(userConfig)).toEqual(before);
-    expect([await settingsFor('orion-7'), await settingsFor('orion-8')]).toMatchObject([{ hostname: 'orion-7' }, { hostname: '127.0.10.3', port: '2222' }]);
+    expect([await settingsFor('orion-7'), await settingsFor('orion-8')]).toMatchObject([
+      { hostname: 'orion-7' },
+      { hostname: '127.0.10.3', port: '2222' },
+    ]);
   }, 30_000);
 
   it('leaves what the user has as it is: content to the byte, mode, meaning, symbolic link', async () => {
@@ -54,13 +70,16 @@ describe('orion config-ssh', () => {
     writeUserConfig(own, 0o644);
     expect((await bench.call(['config-ssh'])).code).toBe(0);
     expect(readFileSync(userConfig).subarray(-own.length)).toEqual(own);
-    expect([await settingsFor('a.lab'), await settingsFor('orion-7')]).toMatchObject([{ user: 'ada', port: '2200' }, { user: 'lease-7', port: '2222' }]);
+    expect([await settingsFor('a.lab'), await settingsFor('orion-7')]).toMatchObject([
+      { user: 'ada', port: '2200' },
+      { user: 'lease-7', port: '2222' },
+    ]);
     expect((await bench.call(['config-ssh', '--remove'])).code).toBe(0);
     expect([readFileSync(userConfig), statSync(userConfig).mode & 0o777]).toEqual([own, 0o644]);
     expect(existsSync(join(bench.configDir, 'ssh_config'))).toBe(false);
   }, 30_000);
 
-  it('wins over a Host * of the user\'s that would lead elsewhere, also when somebody has put it before', async () => {
+  it("wins over a Host * of the user's that would lead elsewhere, also when somebody has put it before", async () => {
     const own = `Host *
   RemoteCommand tmux attach
   RequestTTY force
@@ -84,13 +103,29 @@ describe('orion config-ssh', () => {
     writeUserConfig(own);
     await bench.call(['config-ssh']);
     const expected = {
-      hostname: 'gw.orion.example', port: '2222', user: 'lease-7', controlmaster: 'false', requesttty: 'auto', canonicalizehostname: 'false', hostkeyalias: '[gw.orion.example]:2222',
-      hostkeyalgorithms: 'ssh-ed25519', stricthostkeychecking: 'true', userknownhostsfile: join(bench.configDir, 'known_hosts'), preferredauthentications: 'publickey,keyboard-interactive,password', pubkeyauthentication: 'true', identitiesonly: 'yes', verifyhostkeydns: 'false',
+      hostname: 'gw.orion.example',
+      port: '2222',
+      user: 'lease-7',
+      controlmaster: 'false',
+      requesttty: 'auto',
+      canonicalizehostname: 'false',
+      hostkeyalias: '[gw.orion.example]:2222',
+      hostkeyalgorithms: 'ssh-ed25519',
+      stricthostkeychecking: 'true',
+      userknownhostsfile: join(bench.configDir, 'known_hosts'),
+      preferredauthentications: 'publickey,keyboard-interactive,password',
+      pubkeyauthentication: 'true',
+      identitiesonly: 'yes',
+      verifyhostkeydns: 'false',
     };
     const settings = await settingsFor('orion-7');
     expect(settings).toMatchObject(expected);
     // `ssh -G` leaves out what is none.
-    expect(['remotecommand', 'proxyjump', 'proxycommand', 'controlpath'].filter((name) => settings[name] !== undefined && settings[name] !== 'none')).toEqual([]);
+    expect(
+      ['remotecommand', 'proxyjump', 'proxycommand', 'controlpath'].filter(
+        (name) => settings[name] !== undefined && settings[name] !== 'none',
+      ),
+    ).toEqual([]);
     expect(await settingsFor('another')).toMatchObject({ hostname: 'elsewhere', proxyjump: 'bastion', user: 'root' });
 
     writeUserConfig(own + readFileSync(userConfig, 'utf8').replace(own, ''));
@@ -105,7 +140,10 @@ describe('orion config-ssh', () => {
     mkdirSync(join(bench.home, '.ssh'), { mode: 0o700 });
     symlinkSync('../dotfiles', userConfig);
     await bench.call(['config-ssh']);
-    expect([lstatSync(userConfig).isSymbolicLink(), readFileSync(join(bench.home, 'dotfiles'), 'utf8')]).toEqual([true, expect.stringContaining('Include ')]);
+    expect([lstatSync(userConfig).isSymbolicLink(), readFileSync(join(bench.home, 'dotfiles'), 'utf8')]).toEqual([
+      true,
+      expect.stringContaining('Include '),
+    ]);
     await bench.call(['config-ssh', '--remove']);
     expect([lstatSync(userConfig).isSymbolicLink(), readFileSync(join(bench.home, 'dotfiles'), 'utf8')]).toEqual([true, '']);
   });
@@ -116,14 +154,18 @@ describe('orion config-ssh', () => {
     expect([userConfig, join(bench.configDir, 'ssh_config')].map((file) => existsSync(file))).toEqual([false, false]);
   });
 
-  it.each([{ host: 'a\nProxyCommand id' }, { username: 'a\n  ProxyCommand id' }, { host_key: 'ssh-ed25519 AAAA\n* ssh-ed25519 BBBB' }, { port: '22\nProxyCommand id' }])(
-    'writes nothing when the server says %j',
-    async (change) => {
-      bench.api.on('GET /api/leases', page(aLease({ gateway: aGateway(change) })));
-      const { code, stderr } = await bench.call(['config-ssh']);
-      expect(code).toBe(1);
-      expect(stderr).toContain('OpenSSH must not be told');
-      expect([userConfig, join(bench.configDir, 'ssh_config'), join(bench.configDir, 'known_hosts')].some((file) => existsSync(file))).toBe(false);
-    },
-  );
+  it.each([
+    { host: 'a\nProxyCommand id' },
+    { username: 'a\n  ProxyCommand id' },
+    { host_key: 'ssh-ed25519 AAAA\n* ssh-ed25519 BBBB' },
+    { port: '22\nProxyCommand id' },
+  ])('writes nothing when the server says %j', async (change) => {
+    bench.api.on('GET /api/leases', page(aLease({ gateway: aGateway(change) })));
+    const { code, stderr } = await bench.call(['config-ssh']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('OpenSSH must not be told');
+    expect([userConfig, join(bench.configDir, 'ssh_config'), join(bench.configDir, 'known_hosts')].some((file) => existsSync(file))).toBe(
+      false,
+    );
+  });
 });

@@ -8,7 +8,15 @@ const bench = useBench();
 beforeEach(() => bench.logIn());
 
 const node = (changes: Record<string, unknown> = {}): Record<string, unknown> => ({
-  id: 3, hostname: 'worker-3', status: 'alive', cpus: 2, memory_mb: 2048, labels: { zone: 'b' }, free: true, lease_id: null, ...changes,
+  id: 3,
+  hostname: 'worker-3',
+  status: 'alive',
+  cpus: 2,
+  memory_mb: 2048,
+  labels: { zone: 'b' },
+  free: true,
+  lease_id: null,
+  ...changes,
 });
 
 describe('nodes', () => {
@@ -27,7 +35,10 @@ describe('nodes', () => {
     expect(bench.api.seen.at(-1)?.path).toBe('/api/nodes?cursor=2&limit=1');
     expect(shown.stdout).toBe('node 3  worker-3  pending\n  host key SHA256:own (not approved yet)\n');
     expect(shown.stderr).toContain('orion node approve 3 --fingerprint SHA256:own');
-    bench.api.on('GET /api/nodes', page(node({ status: 'quarantined', host_key_fingerprint: 'SHA256:own', offered_host_key_fingerprint: 'SHA256:new' })));
+    bench.api.on(
+      'GET /api/nodes',
+      page(node({ status: 'quarantined', host_key_fingerprint: 'SHA256:own', offered_host_key_fingerprint: 'SHA256:new' })),
+    );
     expect((await bench.call(['node', 'show', '3'])).stderr).toContain('orion node approve 3 --fingerprint SHA256:new');
     expect((await bench.call(['node', 'show', '4'])).code).toBe(4);
   });
@@ -41,12 +52,26 @@ describe('nodes', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(`: ping\n\nevent: snapshot\ndata: ${JSON.stringify({ items: [node()], more: true })}\n\n`);
       response.write(`event: nodes\ndata: ${JSON.stringify({ items: [node({ id: 4, hostname: 'worker-4' })], more: false })}\n\n`);
-      response.end(turn === 1 ? `event: node\ndata: ${JSON.stringify(node({ status: 'suspect', free: false }))}\n\n` : 'event: gone\ndata: {"id":3}\n\n');
+      response.end(
+        turn === 1
+          ? `event: node\ndata: ${JSON.stringify(node({ status: 'suspect', free: false }))}\n\n`
+          : 'event: gone\ndata: {"id":3}\n\n',
+      );
       return 'handled';
     });
     const { code, stdout } = await bench.call(['nodes', '--watch']);
     expect(code).toBe(3);
-    expect(stdout).toBe(['node 3  worker-3  alive', 'node 4  worker-4  alive', 'node 3  worker-3  suspect', 'node 3  worker-3  alive', 'node 4  worker-4  alive', 'node 3  gone', ''].join('\n'));
+    expect(stdout).toBe(
+      [
+        'node 3  worker-3  alive',
+        'node 4  worker-4  alive',
+        'node 3  worker-3  suspect',
+        'node 3  worker-3  alive',
+        'node 4  worker-4  alive',
+        'node 3  gone',
+        '',
+      ].join('\n'),
+    );
   });
 
   it.each([
@@ -67,17 +92,32 @@ describe('nodes', () => {
   });
 
   it('show what keeps one from being leased, and what is not wiped on it', async () => {
-    const details = { withheld_reason: 'no uid is left', not_examined: [{ path: '/scratch', type: 'nfs4' }, { path: '/a\u001b[2J', type: 'cifs' }], shared_storage: 'refuse', uid_range: '70000-79999', uid_refusal: 'uid 70017 is not free here' };
+    const details = {
+      withheld_reason: 'no uid is left',
+      not_examined: [
+        { path: '/scratch', type: 'nfs4' },
+        { path: '/a\u001b[2J', type: 'cifs' },
+      ],
+      shared_storage: 'refuse',
+      uid_range: '70000-79999',
+      uid_refusal: 'uid 70017 is not free here',
+    };
     bench.api.on('GET /api/nodes', page(node(details)));
     const { stdout } = await bench.call(['node', 'show', '3']);
     expect(stdout.split('\n').slice(0, -1)).toEqual([
-      'node 3  worker-3  alive, withheld: no uid is left', expect.stringMatching(/^ {2}not examined: \/scratch \(nfs4\), \/a[^\u001b]* \(cifs\)$/), '  shared storage: refuse', '  uids: 70000-79999', '  refused uids: uid 70017 is not free here',
+      'node 3  worker-3  alive, withheld: no uid is left',
+      expect.stringMatching(/^ {2}not examined: \/scratch \(nfs4\), \/a[^\u001b]* \(cifs\)$/),
+      '  shared storage: refuse',
+      '  uids: 70000-79999',
+      '  refused uids: uid 70017 is not free here',
     ]);
     expect(JSON.parse((await bench.call(['node', 'show', '3', '--json'])).stdout)).toMatchObject(details);
   });
 
   it('are told what to do about shared storage, in one of two words', async () => {
-    bench.api.on('POST /api/nodes/3/shared-storage', { body: node({ shared_storage: 'refuse', not_examined: [{ path: '/scratch', type: 'nfs4' }] }) });
+    bench.api.on('POST /api/nodes/3/shared-storage', {
+      body: node({ shared_storage: 'refuse', not_examined: [{ path: '/scratch', type: 'nfs4' }] }),
+    });
     const { code, stderr } = await bench.call(['node', 'shared-storage', '3', 'refuse']);
     expect({ code, body: bench.api.seen[0]?.body }).toEqual({ code: 0, body: { policy: 'refuse' } });
     expect(stderr).toContain('not examined: /scratch (nfs4)');
@@ -97,11 +137,32 @@ describe('nodes', () => {
 });
 
 describe('join tokens', () => {
-  const token = { id: 4, name: 'edge', max_uses: 5, uses: 0, labels: {}, expires_at: '2026-05-05T00:00:00.000Z', revoked_at: null, created_at: '2026-05-04T00:00:00.000Z' };
+  const token = {
+    id: 4,
+    name: 'edge',
+    max_uses: 5,
+    uses: 0,
+    labels: {},
+    expires_at: '2026-05-05T00:00:00.000Z',
+    revoked_at: null,
+    created_at: '2026-05-04T00:00:00.000Z',
+  };
 
   it('are the only thing on stdout when made, so that a script can take them from there', async () => {
     bench.api.on('POST /api/tokens', { status: 201, body: { ...token, token: 'orion_join_abc' } });
-    const { stdout, stderr } = await bench.call(['token', 'create', 'edge', '--max-uses', '5', '--ttl-hours', '0.5', '--label', 'zone=b', '--max-cpus', '8']);
+    const { stdout, stderr } = await bench.call([
+      'token',
+      'create',
+      'edge',
+      '--max-uses',
+      '5',
+      '--ttl-hours',
+      '0.5',
+      '--label',
+      'zone=b',
+      '--max-cpus',
+      '8',
+    ]);
     expect(stdout).toBe('orion_join_abc\n');
     expect(stderr).not.toContain('orion_join_abc');
     expect(bench.api.seen[0]?.body).toEqual({ name: 'edge', max_uses: 5, ttl_hours: 0.5, labels: { zone: 'b' }, max_cpus: 8 });
@@ -120,7 +181,9 @@ describe('accounts', () => {
     bench.api.on('GET /api/users', page(user));
     bench.api.on('PATCH /api/users/5', { body: { ...user, disabled: true, max_leases: 9 } });
     expect((await bench.call(['users'])).stdout).toMatch(/5 +ada +user +3 +24 +enabled/);
-    expect((await bench.call(['users', 'set', '5', '--max-leases', '9', '--max-hours', '48', '--role', 'admin', '--disable'])).stdout).toMatch(/5 +ada +user +9 +24 +disabled/);
+    expect(
+      (await bench.call(['users', 'set', '5', '--max-leases', '9', '--max-hours', '48', '--role', 'admin', '--disable'])).stdout,
+    ).toMatch(/5 +ada +user +9 +24 +disabled/);
     expect(bench.api.seen[1]?.body).toEqual({ max_leases: 9, max_lease_hours: 48, role: 'admin', disabled: true });
     expect((await bench.call(['users', 'set', '5'])).code).toBe(2);
     expect((await bench.call(['users', 'set', '5', '--enable', '--disable'])).code).toBe(2);
@@ -129,20 +192,40 @@ describe('accounts', () => {
 
 describe('jobs', () => {
   const job = (changes: Record<string, unknown>): Record<string, unknown> => ({
-    name: 'wipe', description: 'wipes dirty nodes', role: 'scheduler', state: 'running', replicas: 2, period_seconds: 1, concurrency: 8,
-    last_pass_at: '2026-05-04T10:00:00.000Z', last_run_at: '2026-05-04T09:59:00.000Z', last_duration_ms: 1500,
-    last_error: null, last_error_at: null,
-    backlog: { due: 0, overdue_seconds: null }, ...changes,
+    name: 'wipe',
+    description: 'wipes dirty nodes',
+    role: 'scheduler',
+    state: 'running',
+    replicas: 2,
+    period_seconds: 1,
+    concurrency: 8,
+    last_pass_at: '2026-05-04T10:00:00.000Z',
+    last_run_at: '2026-05-04T09:59:00.000Z',
+    last_duration_ms: 1500,
+    last_error: null,
+    last_error_at: null,
+    backlog: { due: 0, overdue_seconds: null },
+    ...changes,
   });
   const items = [
     job({}),
     job({
-      name: 'probe', description: 'judges nodes', period_seconds: 0.25, last_run_at: null, last_duration_ms: null,
+      name: 'probe',
+      description: 'judges nodes',
+      period_seconds: 0.25,
+      last_run_at: null,
+      last_duration_ms: null,
       backlog: { due: 1000, overdue_seconds: 61.5 },
     }),
     job({
-      name: 'watch', description: 'watches', state: 'not_running', replicas: 0, last_duration_ms: 12, backlog: null,
-      last_error: 'no\u001b[2J answer', last_error_at: '2026-05-04T09:58:00.000Z',
+      name: 'watch',
+      description: 'watches',
+      state: 'not_running',
+      replicas: 0,
+      last_duration_ms: 12,
+      backlog: null,
+      last_error: 'no\u001b[2J answer',
+      last_error_at: '2026-05-04T09:58:00.000Z',
     }),
   ];
 
@@ -160,7 +243,7 @@ describe('jobs', () => {
     ]);
   });
 
-  it('R40: are the API\'s own document with --json, and none is not an error', async () => {
+  it("R40: are the API's own document with --json, and none is not an error", async () => {
     bench.api.on('GET /api/jobs', { body: { items } });
     expect(JSON.parse((await bench.call(['jobs', '--json'])).stdout)).toEqual({ items });
     bench.api.on('GET /api/jobs', { body: { items: [] } });
@@ -172,21 +255,44 @@ describe('jobs', () => {
 
 describe('the audit log', () => {
   const event = {
-    id: 41, at: '2026-05-04T10:00:00.000Z', type: 'node.approved', outcome: 'done', actor: 'admin:1', user_id: null, lease_id: null, node_id: 3,
-    address: '192.0.2.7', request_id: null, token_id: null, data: { before: 'pending\u001b[2J' },
+    id: 41,
+    at: '2026-05-04T10:00:00.000Z',
+    type: 'node.approved',
+    outcome: 'done',
+    actor: 'admin:1',
+    user_id: null,
+    lease_id: null,
+    node_id: 3,
+    address: '192.0.2.7',
+    request_id: null,
+    token_id: null,
+    data: { before: 'pending\u001b[2J' },
   };
 
   it('R41: is listed page by page, with filters', async () => {
     bench.api.on('GET /api/audit', { body: { items: [event], next_cursor: '41' } });
-    const { code, stdout, stderr } = await bench.call(['audit', 'list', '--type', 'node.approved', '--node', '3', '--before', '50', '--limit', '1']);
+    const { code, stdout, stderr } = await bench.call([
+      'audit',
+      'list',
+      '--type',
+      'node.approved',
+      '--node',
+      '3',
+      '--before',
+      '50',
+      '--limit',
+      '1',
+    ]);
     expect(code).toBe(0);
     const { searchParams } = new URL(bench.api.seenAt('GET /api/audit')[0]?.path ?? '', bench.api.url);
     expect(Object.fromEntries(searchParams)).toEqual({ type: 'node.approved', node: '3', cursor: '50', limit: '1' });
-    expect(stdout).toMatch(/^41 +2026-05-04 10:00:00 UTC +node\.approved +done +admin:1 +- +- +3 +192\.0\.2\.7 +\{"before":"pending\\u001b\[2J"\}$/m);
+    expect(stdout).toMatch(
+      /^41 +2026-05-04 10:00:00 UTC +node\.approved +done +admin:1 +- +- +3 +192\.0\.2\.7 +\{"before":"pending\\u001b\[2J"\}$/m,
+    );
     expect(stderr).toContain('orion audit list --before 41');
   });
 
-  it('R41: is the API\'s own document with --json', async () => {
+  it("R41: is the API's own document with --json", async () => {
     bench.api.on('GET /api/audit', { body: { items: [event], next_cursor: null } });
     expect(JSON.parse((await bench.call(['audit', 'list', '--json'])).stdout)).toEqual({ items: [event], next_cursor: null });
     bench.api.on('GET /api/audit', problem(403, 'forbidden', 'Only an admin may.'));
@@ -225,7 +331,8 @@ describe('keys', () => {
 
 describe('support-bundle', () => {
   const report = (replica: string): Record<string, unknown> => ({ replica, version: '0.1.0', logs: ['{"message":"lease moved"}'] });
-  const read = (file: string): { replicas: { replica: string }[]; errors: string[]; checks: { name: string }[] } => JSON.parse(readFileSync(file, 'utf8')) as ReturnType<typeof read>;
+  const read = (file: string): { replicas: { replica: string }[]; errors: string[]; checks: { name: string }[] } =>
+    JSON.parse(readFileSync(file, 'utf8')) as ReturnType<typeof read>;
 
   it('writes the reports of the replicas that answer and the checks of the doctor into one private file, and overwrites none', async () => {
     const file = join(bench.home, 'bundle.json');
@@ -233,7 +340,11 @@ describe('support-bundle', () => {
     const { code, stdout } = await bench.call(['support-bundle', '--output', file]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${file}\n` });
     expect(statSync(file).mode & 0o777).toBe(0o600);
-    expect(read(file).replicas.map(({ replica }) => replica).sort()).toEqual(['one:1', 'two:2']);
+    expect(
+      read(file)
+        .replicas.map(({ replica }) => replica)
+        .sort(),
+    ).toEqual(['one:1', 'two:2']);
     expect(read(file).checks.map(({ name }) => name)).toContain('ssh client');
     expect(readFileSync(file, 'utf8')).not.toContain('stored-token');
     const again = await bench.call(['support-bundle', '--output', file]);

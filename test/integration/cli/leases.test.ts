@@ -13,7 +13,9 @@ describe('leases', () => {
     const { code, stdout, stderr } = await bench.call(['leases']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(bench.api.seen[0]?.path).toBe('/api/leases?scope=mine&running=true');
-    expect(stdout).toMatch(/^LEASE +STATE +NODE +LEFT +ENDS +SAVED +ACCESS\n7 +active +worker-3 +2 h +2026-05-04 10:00:00 UTC +3 min ago +orn-abc@127\.0\.10\.3:2222\n8 +migrating/);
+    expect(stdout).toMatch(
+      /^LEASE +STATE +NODE +LEFT +ENDS +SAVED +ACCESS\n7 +active +worker-3 +2 h +2026-05-04 10:00:00 UTC +3 min ago +orn-abc@127\.0\.10\.3:2222\n8 +migrating/,
+    );
     expect(stdout).not.toContain('\x1b');
   });
 
@@ -25,7 +27,11 @@ describe('leases', () => {
   });
 
   it('follows the pages to the end, and gives them as one document', async () => {
-    bench.api.on('GET /api/leases', ({ path }) => ({ body: path.includes('cursor=9') ? { items: [aLease({ id: 8 })], next_cursor: null } : { items: [aLease({ id: 9 })], next_cursor: '9' } }));
+    bench.api.on('GET /api/leases', ({ path }) => ({
+      body: path.includes('cursor=9')
+        ? { items: [aLease({ id: 8 })], next_cursor: null }
+        : { items: [aLease({ id: 9 })], next_cursor: '9' },
+    }));
     const { stdout } = await bench.call(['leases', '--all', '--json']);
     expect(JSON.parse(stdout)).toEqual({ items: [aLease({ id: 9 }), aLease({ id: 8 })], next_cursor: null });
   });
@@ -64,8 +70,20 @@ describe('output that cannot be written', () => {
 
 describe('one lease', () => {
   it('is shown with its history', async () => {
-    const placements = [{ generation: 1, node_id: 3, state: 'present', created_at: '2026-05-04T08:00:00.000Z', present_at: '2026-05-04T08:00:02.000Z', wiped_at: null, last_error: null }];
-    bench.api.on('GET /api/leases/7', { body: { ...aLease(), placements, events: [{ at: '2026-05-04T08:00:00.000Z', type: 'lease.requested', actor: 'user:5', data: {} }] } });
+    const placements = [
+      {
+        generation: 1,
+        node_id: 3,
+        state: 'present',
+        created_at: '2026-05-04T08:00:00.000Z',
+        present_at: '2026-05-04T08:00:02.000Z',
+        wiped_at: null,
+        last_error: null,
+      },
+    ];
+    bench.api.on('GET /api/leases/7', {
+      body: { ...aLease(), placements, events: [{ at: '2026-05-04T08:00:00.000Z', type: 'lease.requested', actor: 'user:5', data: {} }] },
+    });
     const { stdout } = await bench.call(['show', '7']);
     expect(stdout).toMatch(/^lease 7 {2}active on worker-3/);
     expect(stdout).toMatch(/1 +3 +present +2026-05-04 08:00:02 UTC/);
@@ -75,12 +93,18 @@ describe('one lease', () => {
   it('is reached through the gateway first, where there is one', async () => {
     bench.api.on('GET /api/leases/7', { body: { ...aLease({ gateway: aGateway() }), placements: [], events: [] } });
     const [, gateway, key, direct] = (await bench.call(['show', '7'])).stdout.split('\n');
-    expect([gateway, key, direct]).toEqual(['  ssh -p 2222 lease-7@gw.orion.example', expect.stringMatching(/^ {2}host key SHA256:/), '  straight to the machine: ssh -p 2222 orn-abc@127.0.10.3']);
+    expect([gateway, key, direct]).toEqual([
+      '  ssh -p 2222 lease-7@gw.orion.example',
+      expect.stringMatching(/^ {2}host key SHA256:/),
+      '  straight to the machine: ssh -p 2222 orn-abc@127.0.10.3',
+    ]);
   });
 
   it('names the gateway alone where machines admit nothing else, and refuses the way to the machine', async () => {
     const gateway = aGateway();
-    bench.api.on('GET /api/leases/7', { body: { ...aLease({ gateway, access: { ...gateway, host_key_fingerprint: 'SHA256:xyz' } }), placements: [], events: [] } });
+    bench.api.on('GET /api/leases/7', {
+      body: { ...aLease({ gateway, access: { ...gateway, host_key_fingerprint: 'SHA256:xyz' } }), placements: [], events: [] },
+    });
     const { stdout } = await bench.call(['show', '7']);
     expect(stdout.match(/ssh -p .*/g)).toEqual(['ssh -p 2222 lease-7@gw.orion.example']);
     const refused = await bench.call(['ssh', '--direct', '7']);
@@ -144,7 +168,10 @@ describe('progress', () => {
   it('is shown on a terminal, with the seconds it takes', async () => {
     let answer: (() => unknown) | undefined;
     bench.api.on('POST /api/release', (_request, response) => {
-      answer = () => (response.headersSent ? response : response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(aLease({ state: 'ending', access: null }))));
+      answer = () =>
+        response.headersSent
+          ? response
+          : response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(aLease({ state: 'ending', access: null })));
       return 'handled';
     });
     const answerOnceSeen = (text: string): void => {

@@ -19,7 +19,10 @@ describe('orion passwd', () => {
   it('R10: sends both passwords, stores the new token, and shows no secret', async () => {
     bench.api.on('POST /api/me/password', { body: session });
     const { code: exit, stdout, stderr } = await bench.call(['passwd', '--stdin'], { stdin: 'old secret\nnew long secret\n' });
-    expect({ exit, body: bench.api.seen[0]?.body }).toEqual({ exit: 0, body: { old_password: 'old secret', new_password: 'new long secret' } });
+    expect({ exit, body: bench.api.seen[0]?.body }).toEqual({
+      exit: 0,
+      body: { old_password: 'old secret', new_password: 'new long secret' },
+    });
     expect(stored()).toMatchObject({ token: 'jwt-2' });
     expect(stdout).toBe('password of ada changed\n');
     expect(stdout + stderr).not.toMatch(/secret|jwt-2/);
@@ -32,7 +35,11 @@ describe('orion passwd', () => {
     expect(bench.api.seen[0]?.body).toEqual({ username: 'ada', code: code.code, new_password: 'new long secret' });
   });
 
-  it.each([['', 2], ['only one line\n', 2], ['old\n\n', 2]])('R10: needs two lines: %j', async (stdin, exit) => {
+  it.each([
+    ['', 2],
+    ['only one line\n', 2],
+    ['old\n\n', 2],
+  ])('R10: needs two lines: %j', async (stdin, exit) => {
     expect((await bench.call(['passwd', '--stdin'], { stdin })).code).toBe(exit);
     expect(bench.api.seen).toHaveLength(0);
   });
@@ -46,14 +53,21 @@ describe('orion passwd', () => {
 
   it('R10: is the next command after a login with a password of an operator', async () => {
     bench.api.on('POST /api/login', { body: { ...session, user: { ...user, must_change_password: true } } });
-    expect((await bench.call(['login', '--username', 'ada', '--password-stdin'], { stdin: 'given\n' })).stderr).toContain('Next: orion passwd');
+    expect((await bench.call(['login', '--username', 'ada', '--password-stdin'], { stdin: 'given\n' })).stderr).toContain(
+      'Next: orion passwd',
+    );
   });
 });
 
 describe('orion sessions', () => {
   const open = (id: string, current: boolean): object => ({
-    id: `${id}-0000-4000-8000-000000000000`, created_at: '2026-05-04T10:00:00.000Z', last_used_at: '2026-05-04T11:00:00.000Z', expires_at: '2026-05-04T22:00:00.000Z',
-    address: '192.0.2.7', client: 'curl\u001b[2J', current,
+    id: `${id}-0000-4000-8000-000000000000`,
+    created_at: '2026-05-04T10:00:00.000Z',
+    last_used_at: '2026-05-04T11:00:00.000Z',
+    expires_at: '2026-05-04T22:00:00.000Z',
+    address: '192.0.2.7',
+    client: 'curl\u001b[2J',
+    current,
   });
 
   it('R10: are listed, and ended by the beginning of an id or all at once', async () => {
@@ -99,9 +113,15 @@ describe('orion users', () => {
 
   it('R10: import creates what is missing and reports each line', async () => {
     bench.api.on('POST /api/users', ({ body }) =>
-      (body as { username: string }).username === 'bob' ? problem(409, 'username_taken', 'Taken.') : { status: 201, body: { user, one_time_code: code } });
+      (body as { username: string }).username === 'bob'
+        ? problem(409, 'username_taken', 'Taken.')
+        : { status: 201, body: { user, one_time_code: code } },
+    );
     const { code: exit, stdout } = await importing('username\nada\nbob\n');
-    expect([exit, stdout.split('\n')]).toEqual([0, ['line,username,result,one_time_code,expires_at,reason', `2,ada,created,${code.code},${code.expires_at},`, '3,bob,exists,,,', '']]);
+    expect([exit, stdout.split('\n')]).toEqual([
+      0,
+      ['line,username,result,one_time_code,expires_at,reason', `2,ada,created,${code.code},${code.expires_at},`, '3,bob,exists,,,', ''],
+    ]);
   });
 
   it('R10: import sends nothing of a file with a fault, and stops where no account can be made', async () => {

@@ -26,7 +26,23 @@ describe('renting', () => {
   it('asks for what was asked, and prints the access on stdout and the advice on stderr', async () => {
     giveUserAKey();
     bench.api.on('POST /api/rent', { status: 201, body: rented() });
-    const args = ['rent', '--hours', '2', '--count', '1', '--cpus', '4', '--memory-mb', '512', '--label', 'zone=b', '--label', 'gpu=a100', '--for', 'grace'];
+    const args = [
+      'rent',
+      '--hours',
+      '2',
+      '--count',
+      '1',
+      '--cpus',
+      '4',
+      '--memory-mb',
+      '512',
+      '--label',
+      'zone=b',
+      '--label',
+      'gpu=a100',
+      '--for',
+      'grace',
+    ];
     const { code, stdout, stderr } = await bench.call(args);
     expect(code).toBe(0);
     expect(rents()[0]?.body).toEqual({
@@ -42,7 +58,7 @@ describe('renting', () => {
     expect(stderr).toContain('Next: orion ssh 7');
   });
 
-  it('prints the API\'s JSON unchanged, and nothing else, with --json', async () => {
+  it("prints the API's JSON unchanged, and nothing else, with --json", async () => {
     giveUserAKey();
     const text = `{ "leases": [${JSON.stringify(aLease({ unknown_member: 1 }))}],  "password": null }`;
     bench.api.on('POST /api/rent', { status: 201, body: text });
@@ -56,7 +72,9 @@ describe('renting', () => {
       const key = String(headers['idempotency-key']);
       const isNew = !leases.has(key);
       leases.set(key, leases.get(key) ?? leases.size + 1);
-      return isNew ? 'cut' : { status: 200, headers: { 'idempotent-replayed': 'true' }, body: rented({ leases: [aLease({ id: leases.get(key) })] }) };
+      return isNew
+        ? 'cut'
+        : { status: 200, headers: { 'idempotent-replayed': 'true' }, body: rented({ leases: [aLease({ id: leases.get(key) })] }) };
     });
     const { code, stdout, stderr } = await bench.call(['rent']);
     expect(code).toBe(0);
@@ -105,7 +123,9 @@ describe('renting', () => {
     giveUserAKey();
     const making = aLease({ state: 'provisioning', access: null });
     bench.api.on('POST /api/rent', { status: 202, body: rented({ leases: [making] }) });
-    bench.api.on('GET /api/leases/7', () => ({ body: { ...(bench.api.seenAt('GET /api/leases/7').length < 3 ? making : aLease()), events: [], placements: [] } }));
+    bench.api.on('GET /api/leases/7', () => ({
+      body: { ...(bench.api.seenAt('GET /api/leases/7').length < 3 ? making : aLease()), events: [], placements: [] },
+    }));
     const { code, stdout } = await bench.call(['rent', '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual(rented());
@@ -135,12 +155,17 @@ describe('renting', () => {
 
 describe('the key of a rent', () => {
   beforeEach(() => bench.api.on('POST /api/rent', { status: 201, body: rented() }));
-  const remembered = (): unknown => (JSON.parse(readFileSync(join(bench.configDir, 'leases.json'), 'utf8')) as Record<string, Record<string, unknown>>)[bench.api.url]?.['7'];
+  const remembered = (): unknown =>
+    (JSON.parse(readFileSync(join(bench.configDir, 'leases.json'), 'utf8')) as Record<string, Record<string, unknown>>)[bench.api.url]?.[
+      '7'
+    ];
 
   it('is left to the registered ones when there are any, and the private key here is found among them', async () => {
     giveUserAKey('id_ecdsa');
     const file = giveUserAKey('id_rsa');
-    bench.api.on('GET /api/keys', { body: { items: [{ id: 1, name: 'x', public_key: 'ssh-ed25519 AAAAid_rsa other-comment', fingerprint: '', created_at: '' }] } });
+    bench.api.on('GET /api/keys', {
+      body: { items: [{ id: 1, name: 'x', public_key: 'ssh-ed25519 AAAAid_rsa other-comment', fingerprint: '', created_at: '' }] },
+    });
     await bench.call(['rent']);
     expect(rents()[0]?.body).not.toHaveProperty('ssh_public_key');
     expect(remembered()).toMatchObject({ private_key: file });
@@ -159,7 +184,9 @@ describe('the key of a rent', () => {
     expect(stderr).toContain(file);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     await bench.call(['rent']);
-    expect(rents().map(({ body }) => (body as { ssh_public_key: string }).ssh_public_key)).toEqual(Array(2).fill(readFileSync(`${file}.pub`, 'utf8').trim()));
+    expect(rents().map(({ body }) => (body as { ssh_public_key: string }).ssh_public_key)).toEqual(
+      Array(2).fill(readFileSync(`${file}.pub`, 'utf8').trim()),
+    );
   });
 
   it('is the named one first of all', async () => {

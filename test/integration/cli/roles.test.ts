@@ -46,32 +46,48 @@ describe('orion as a service', () => {
     }
   }, 30_000);
 
-  it.each(['gateway', 'autoscaler', 'scale-driver'])('%s warns of a setting that has no effect any more', async (role) => {
-    const [setting = ''] = RETIRED.keys();
-    // No machine has this address, so that the process ends when it wants to listen.
-    const nowhere = { ORION_HTTP_HOST: '192.0.2.1', ORION_OPS_HOST: '192.0.2.1' };
-    const required = { ORION_DB_PORT: '1', ORION_DB_PASSWORD: 'hush', ORION_SCALE_DRIVER_URL: 'http://192.0.2.1' };
-    const { stderr } = await orion([`--role=${role}`], { ...nowhere, ...required, [setting]: '5' });
-    expect(stderr.match(/setting has no effect/g)).toHaveLength(1);
-    expect(stderr).toContain(setting);
-  }, 30_000);
+  it.each(['gateway', 'autoscaler', 'scale-driver'])(
+    '%s warns of a setting that has no effect any more',
+    async (role) => {
+      const [setting = ''] = RETIRED.keys();
+      // No machine has this address, so that the process ends when it wants to listen.
+      const nowhere = { ORION_HTTP_HOST: '192.0.2.1', ORION_OPS_HOST: '192.0.2.1' };
+      const required = { ORION_DB_PORT: '1', ORION_DB_PASSWORD: 'hush', ORION_SCALE_DRIVER_URL: 'http://192.0.2.1' };
+      const { stderr } = await orion([`--role=${role}`], { ...nowhere, ...required, [setting]: '5' });
+      expect(stderr.match(/setting has no effect/g)).toHaveLength(1);
+      expect(stderr).toContain(setting);
+    },
+    30_000,
+  );
 
-  it.each(['scheduler', 'api'])('%s tells which setting to change when another process has its port', async (role) => {
-    const dir = mkdtempSync(join(tmpdir(), 'orion-roles-'));
-    const other = createServer().listen(0, '127.0.0.1');
-    try {
-      await once(other, 'listening');
-      const { keyFile } = await generateSshKeyPair(dir);
-      const { code, stderr } = await orion([`--role=${role}`], {
-        ORION_DB_PORT: '1', ORION_DB_PASSWORD: 'hush', ORION_JWT_KEY: 'k'.repeat(32), ORION_SSH_KEY_FILE: keyFile, ORION_CONTROL_KEY_FILE: keyFile,
-        ORION_OPS_HOST: '127.0.0.1', ORION_OPS_PORT: String((other.address() as AddressInfo).port),
-      });
-      expect([code, stderr]).toEqual([1, expect.stringContaining('ORION_OPS_PORT: another process of this machine listens on 127.0.0.1:')]);
-    } finally {
-      other.close();
-      rmSync(dir, { recursive: true });
-    }
-  }, 30_000);
+  it.each(['scheduler', 'api'])(
+    '%s tells which setting to change when another process has its port',
+    async (role) => {
+      const dir = mkdtempSync(join(tmpdir(), 'orion-roles-'));
+      const other = createServer().listen(0, '127.0.0.1');
+      try {
+        await once(other, 'listening');
+        const { keyFile } = await generateSshKeyPair(dir);
+        const { code, stderr } = await orion([`--role=${role}`], {
+          ORION_DB_PORT: '1',
+          ORION_DB_PASSWORD: 'hush',
+          ORION_JWT_KEY: 'k'.repeat(32),
+          ORION_SSH_KEY_FILE: keyFile,
+          ORION_CONTROL_KEY_FILE: keyFile,
+          ORION_OPS_HOST: '127.0.0.1',
+          ORION_OPS_PORT: String((other.address() as AddressInfo).port),
+        });
+        expect([code, stderr]).toEqual([
+          1,
+          expect.stringContaining('ORION_OPS_PORT: another process of this machine listens on 127.0.0.1:'),
+        ]);
+      } finally {
+        other.close();
+        rmSync(dir, { recursive: true });
+      }
+    },
+    30_000,
+  );
 
   it('migrate tells of a database that is not there instead of hanging', async () => {
     const { code, stderr } = await orion(['migrate', 'status'], { ORION_DB_PORT: '1', ORION_DB_PASSWORD: 'hush' });

@@ -20,12 +20,23 @@ beforeAll(async () => {
 
 function remember(leaseId: number, file: string): void {
   mkdirSync(bench.configDir, { recursive: true });
-  writeFileSync(join(bench.configDir, 'leases.json'), JSON.stringify({ [bench.api.url]: { [leaseId]: { private_key: file, ends_at: '2026-05-04T10:00:00.000Z' } } }));
+  writeFileSync(
+    join(bench.configDir, 'leases.json'),
+    JSON.stringify({ [bench.api.url]: { [leaseId]: { private_key: file, ends_at: '2026-05-04T10:00:00.000Z' } } }),
+  );
 }
 
 function leaseThere(hostKey: string, changes: Record<string, unknown> = {}): Record<string, unknown> {
   const { address: host, port } = worker;
-  const access = { host, port, username: 'root', host_key: hostKey, host_key_fingerprint: fingerprintOf(hostKey), known_hosts: `[${host}]:${port} ${hostKey}`, command: '' };
+  const access = {
+    host,
+    port,
+    username: 'root',
+    host_key: hostKey,
+    host_key_fingerprint: fingerprintOf(hostKey),
+    known_hosts: `[${host}]:${port} ${hostKey}`,
+    command: '',
+  };
   return aLease({ access, events: [], placements: [], ...changes });
 }
 
@@ -37,7 +48,7 @@ const orion = (...args: string[]): Promise<RunResult> =>
   });
 
 describe('orion ssh', () => {
-  it('runs a command with the lease\'s key and the pinned host key, and passes its exit code, input and output through', async () => {
+  it("runs a command with the lease's key and the pinned host key, and passes its exit code, input and output through", async () => {
     bench.api.on('GET /api/leases/7', { body: leaseThere(worker.hostKey) });
     const result = await orion('ssh', '7', '--', 'cat; echo --json $USER; echo oops >&2; exit 42');
     expect({ code: result.code, stdout: result.stdout }).toEqual({ code: 42, stdout: 'from standard input--json root\n' });
@@ -56,7 +67,9 @@ describe('orion ssh', () => {
 
   it('waits for a lease that is being moved', async () => {
     bench.api.on('GET /api/leases/7', () =>
-      bench.api.seenAt('GET /api/leases/7').length % 3 === 0 ? { body: leaseThere(worker.hostKey) } : { body: aLease({ state: 'migrating', access: null }) },
+      bench.api.seenAt('GET /api/leases/7').length % 3 === 0
+        ? { body: leaseThere(worker.hostKey) }
+        : { body: aLease({ state: 'migrating', access: null }) },
     );
     const result = await orion('ssh', '7', '--', 'echo', 'there');
     expect({ code: result.code, stdout: result.stdout }).toEqual({ code: 0, stdout: 'there\n' });

@@ -10,7 +10,11 @@ const bench = useForAll(createBench, close);
 const caddy = useForAll(() => startCaddy(lab, { upstreams: [bench.api.url.replace('http://', '')] }));
 beforeAll(() => bench.api.on('GET /api/me', { body: { user } }));
 
-const env = (extra: Record<string, string> = {}): Record<string, string> => ({ ORION_SERVER: caddy.httpsUrl, ORION_TOKEN: 'a-token', ...extra });
+const env = (extra: Record<string, string> = {}): Record<string, string> => ({
+  ORION_SERVER: caddy.httpsUrl,
+  ORION_TOKEN: 'a-token',
+  ...extra,
+});
 
 describe('a server whose certificate is not trusted', () => {
   it('gets nothing, the token least of all, and doctor says what to do', async () => {

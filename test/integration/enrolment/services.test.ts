@@ -60,7 +60,12 @@ const INITS: Init[] = [
     enter: '',
     file: '/etc/systemd/system/orion-agent.service',
     pretence: { runs: '/run/systemd/system', programs: { systemctl: SYSTEMCTL } },
-    installing: ['systemctl daemon-reload', 'systemctl --quiet enable orion-agent', 'systemctl stop orion-agent', 'systemctl start orion-agent'],
+    installing: [
+      'systemctl daemon-reload',
+      'systemctl --quiet enable orion-agent',
+      'systemctl stop orion-agent',
+      'systemctl start orion-agent',
+    ],
     removing: ['systemctl stop orion-agent', 'systemctl --quiet disable orion-agent', 'systemctl daemon-reload'],
   },
   {
@@ -71,7 +76,11 @@ const INITS: Init[] = [
     enter: 'mkdir -p /run/lab/busybox && busybox --install -s /run/lab/busybox && export PATH=/usr/local/bin:/run/lab/busybox:$PATH && ',
     file: '/etc/init.d/orion-agent',
     pretence: { runs: '/run/openrc', programs: { 'rc-service': RC_SERVICE, 'rc-update': RC_UPDATE } },
-    installing: ['rc-update --quiet add orion-agent default', 'rc-service --quiet --ifstarted orion-agent stop', 'rc-service --quiet orion-agent start'],
+    installing: [
+      'rc-update --quiet add orion-agent default',
+      'rc-service --quiet --ifstarted orion-agent stop',
+      'rc-service --quiet orion-agent start',
+    ],
     removing: ['rc-service --quiet --ifstarted orion-agent stop', 'rc-update --quiet delete orion-agent default'],
   },
 ];
@@ -85,13 +94,19 @@ async function pretend(worker: Worker, { runs, programs }: Init['pretence']): Pr
 
 async function enrol(worker: Worker, shell: string): Promise<RunResult> {
   const script = (await get(`${api.url}/install.sh`)).body;
-  return install(worker, script, { env: { ORION_TOKEN: 'none', MY_HOSTNAME: worker.name, MY_ADDRESS: worker.address, MY_HOST_PORT: String(worker.port) }, shell });
+  return install(worker, script, {
+    env: { ORION_TOKEN: 'none', MY_HOSTNAME: worker.name, MY_ADDRESS: worker.address, MY_HOST_PORT: String(worker.port) },
+    shell,
+  });
 }
 
 /** How the init was called since the last look, but for questions. */
 const callsOf = async (worker: Worker): Promise<string[]> => {
   const { stdout } = await worker.exec('cat /run/lab/calls; : >/run/lab/calls');
-  return stdout.trim().split('\n').filter((call) => !/is-active|status$/.test(call));
+  return stdout
+    .trim()
+    .split('\n')
+    .filter((call) => !/is-active|status$/.test(call));
 };
 
 describe.each(INITS)('where $init runs', ({ index, shell, enter, file, pretence, installing, removing }) => {
@@ -103,9 +118,15 @@ describe.each(INITS)('where $init runs', ({ index, shell, enter, file, pretence,
     await pretend(worker(), pretence);
     before = await filesOf(worker());
     const { code, stdout, stderr } = await enrol(worker(), within(shell));
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: expect.stringContaining(`the agent runs; this machine waits until an operator of ${api.url} lets it in`), stderr: '' });
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: expect.stringContaining(`the agent runs; this machine waits until an operator of ${api.url} lets it in`),
+      stderr: '',
+    });
     expect(await callsOf(worker())).toEqual(installing);
-    expect((await worker().exec(`stat -c %a ${file} /usr/local/bin/orion-agent /etc/orion-agent/env`)).stdout).toMatch(/^(644|755)\n755\n600\n$/);
+    expect((await worker().exec(`stat -c %a ${file} /usr/local/bin/orion-agent /etc/orion-agent/env`)).stdout).toMatch(
+      /^(644|755)\n755\n600\n$/,
+    );
     await callsOf(worker());
   }, 120_000);
 

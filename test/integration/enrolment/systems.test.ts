@@ -8,8 +8,8 @@ import { useSystem, useTenant } from '../../support/hooks';
 import { buildAgent, filesOf, get, install } from './support';
 
 /**
- * Other systems than the one that the tests run on, without Node.js: from the installation to the leave. The test command has one of them, `npm run matrix`
- * all. Their root file systems are made by debootstrap and kept in node_modules/.cache; the kernel is this machine's.
+ * Other systems than the one that the tests run on, without Node.js: from the installation to the leave. The test command has one of them,
+ * `npm run matrix` all. Their root file systems are made by debootstrap and kept in node_modules/.cache; the kernel is this machine's.
  */
 const ALL = ['debian11', 'debian12', 'debian13', 'ubuntu24', 'busybox'];
 const systems = process.env['ORION_MATRIX'] === 'all' ? ALL : (process.env['ORION_MATRIX'] ?? 'debian13').split(',');
@@ -38,7 +38,12 @@ describe.each(systems)('a machine with %s', (name) => {
     const script = (await get(`${system.apis[0]?.url ?? ''}/install.sh`)).body;
     for (const worker of fleet.workers) {
       expect((await worker.exec('command -v node nodejs')).stdout).toBe('');
-      const env = { MY_HOSTNAME: worker.name, MY_ADDRESS: worker.address, MY_HOST_PORT: String(worker.port), ORION_TOKEN: system.joinToken };
+      const env = {
+        MY_HOSTNAME: worker.name,
+        MY_ADDRESS: worker.address,
+        MY_HOST_PORT: String(worker.port),
+        ORION_TOKEN: system.joinToken,
+      };
       const { code, stdout, stderr } = await install(worker, script, { env });
       expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: expect.stringContaining('and in service'), stderr: '' });
     }

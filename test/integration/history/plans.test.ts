@@ -21,20 +21,27 @@ beforeAll(async () => {
   await db.raw(`INSERT INTO rents (id, user_id, request_hash) SELECT seq, ?, 'h' FROM seq_1_to_${LEASES}`, [user.id]);
   await db.raw(
     `INSERT INTO leases (id, rent_id, user_id, state, requirements, public_keys, created_at, ends_at, ended_at)
-     SELECT seq, seq, ?, 'ended', '{}', '[]', ${at} - INTERVAL 1 DAY, ${at}, ${at} FROM seq_1_to_${LEASES}`, [user.id]);
+     SELECT seq, seq, ?, 'ended', '{}', '[]', ${at} - INTERVAL 1 DAY, ${at}, ${at} FROM seq_1_to_${LEASES}`,
+    [user.id],
+  );
   await db.raw(
     `INSERT INTO placements (lease_id, node_id, generation, state, username, uid)
-     SELECT seq, ?, 1, 'wiped', CONCAT('orn-', seq), 70000 + seq FROM seq_1_to_${LEASES}`, [node.id]);
+     SELECT seq, ?, 1, 'wiped', CONCAT('orn-', seq), 70000 + seq FROM seq_1_to_${LEASES}`,
+    [node.id],
+  );
   await db.raw(`INSERT INTO checkpoints (lease_id, enabled, archives) SELECT seq, 1, '[]' FROM seq_1_to_${LEASES}`);
   await db.raw(
     `INSERT INTO extensions (lease_id, ends_before, ends_after, extended_by)
-     SELECT seq, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 DAY, 1 FROM seq_1_to_${LEASES}`);
+     SELECT seq, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 DAY, 1 FROM seq_1_to_${LEASES}`,
+  );
   await db.raw(
     `INSERT INTO events (type, actor, lease_id, at, data)
-     SELECT 'lease.active', 'test', 1 + seq % ${LEASES}, ${at}, '{}' FROM seq_1_to_${EVENTS}`);
+     SELECT 'lease.active', 'test', 1 + seq % ${LEASES}, ${at}, '{}' FROM seq_1_to_${EVENTS}`,
+  );
   await db.raw(
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, labels, facts, next_uid)
-     SELECT CONCAT('n', seq), '127.0.0.1', 22, 'k', CONCAT('f', seq), 'alive', '{}', '{}', 70000 FROM seq_1_to_4000`);
+     SELECT CONCAT('n', seq), '127.0.0.1', 22, 'k', CONCAT('f', seq), 'alive', '{}', '{}', 70000 FROM seq_1_to_4000`,
+  );
   await db.raw(`INSERT INTO rate_limits (\`key\`, points, expire) SELECT CONCAT('k', seq), 1, seq FROM seq_1_to_20000`);
   await db.raw(`INSERT INTO revoked_tokens (jti, expires_at) SELECT UUID(), UTC_TIMESTAMP(3) + INTERVAL seq SECOND FROM seq_1_to_20000`);
   await rows(db, 'ANALYZE TABLE nodes, rents, leases, placements, checkpoints, extensions, events, rate_limits, revoked_tokens');

@@ -88,15 +88,19 @@ describe('a lease that is old', () => {
     ['is being ended', ...update('leases', 'id', "state = 'ending', ended_at = NULL", "state = 'ended', ended_at = ends_at")],
     ['has the newest account of its node', ...update('placements', 'lease_id', 'uid = 100000', 'uid = 70001')],
   ];
-  it.each(NEEDED)('R24: stays with all that belongs to it while it %s', async (_why, keep, letGo) => {
-    const { id } = await ended(401);
-    await newest();
-    await age(db, keep, [id]);
-    expect(await pruneAll(aPruner(db))).toEqual(NOTHING);
-    expect(await countHistory(db)).toEqual(eachOnce(2));
-    await age(db, letGo, [id]);
-    expect(await pruneAll(aPruner(db))).toEqual({ leases: 1, events: 1 });
-  }, 30_000);
+  it.each(NEEDED)(
+    'R24: stays with all that belongs to it while it %s',
+    async (_why, keep, letGo) => {
+      const { id } = await ended(401);
+      await newest();
+      await age(db, keep, [id]);
+      expect(await pruneAll(aPruner(db))).toEqual(NOTHING);
+      expect(await countHistory(db)).toEqual(eachOnce(2));
+      await age(db, letGo, [id]);
+      expect(await pruneAll(aPruner(db))).toEqual({ leases: 1, events: 1 });
+    },
+    30_000,
+  );
 
   it('R24: has the newest account of a node that is retired: it goes', async () => {
     await ended(401);

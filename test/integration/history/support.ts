@@ -71,9 +71,13 @@ export async function fillHistory(db: Knex, { userId, nodeId, n, perRent = 1 }: 
   await db.raw(
     `INSERT INTO leases (id, rent_id, user_id, state, requirements, public_keys, created_at, ends_at, ended_at)
      SELECT seq, 1 + seq % ${rents}, ?, 'ended', '{}', '[]', ${daysAgo(500)}, ${daysAgo(450)}, ${daysAgo(450)}
-       FROM seq_1_to_${n}`, [userId]);
+       FROM seq_1_to_${n}`,
+    [userId],
+  );
   await db.raw(
     `INSERT INTO placements (lease_id, node_id, generation, state, username, uid)
-     SELECT id, ?, 1, 'wiped', CONCAT('orn-', id), 70000 + id FROM leases`, [nodeId]);
+     SELECT id, ?, 1, 'wiped', CONCAT('orn-', id), 70000 + id FROM leases`,
+    [nodeId],
+  );
   await db.raw("INSERT INTO events (type, actor, lease_id, at, data) SELECT 'lease.active', 'test', id, ends_at, '{}' FROM leases");
 }

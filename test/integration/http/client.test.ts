@@ -10,7 +10,9 @@ const database = useTestDatabase();
 const api = useTestApi(database);
 let createOrionClient: typeof Create;
 beforeAll(async () => {
-  ({ createOrionClient } = (await import(pathToFileURL(join(packageRoot(), 'dist', 'client.js')).href)) as { createOrionClient: typeof Create });
+  ({ createOrionClient } = (await import(pathToFileURL(join(packageRoot(), 'dist', 'client.js')).href)) as {
+    createOrionClient: typeof Create;
+  });
 }, 60_000);
 
 it('R16: the client that programs import makes typed calls, and has a problem as an answer', async () => {

@@ -63,9 +63,18 @@ describe('a rent past Express', () => {
   it('R11: is answered as the route in Express answers, whatever comes', async () => {
     const seen = async ({ path = '/api/rent', ...call }: Call): Promise<unknown> => {
       const { status, body, headers } = await quick.call<Rented>('post', path, call);
-      const others = Object.entries(headers).filter(([name]) => !OF_EACH_ANSWER.has(name)).sort();
+      const others = Object.entries(headers)
+        .filter(([name]) => !OF_EACH_ANSWER.has(name))
+        .sort();
       const [lease] = (body as Partial<Rented>).leases ?? [];
-      return { status, code: body.code, fields: lease && Object.keys(lease).sort(), state: lease?.state, others, requestId: /^[0-9a-f-]{36}$/.test(headers['x-request-id'] ?? '') };
+      return {
+        status,
+        code: body.code,
+        fields: lease && Object.keys(lease).sort(),
+        state: lease?.state,
+        others,
+        requestId: /^[0-9a-f-]{36}$/.test(headers['x-request-id'] ?? ''),
+      };
     };
     for (const [what, status, call] of calls()) {
       const [one, other] = [await seen(call), await seen(byRoute(call))];
@@ -97,7 +106,9 @@ describe('a rent that waits for nothing', () => {
       expect(lease).toMatchObject({ state: 'provisioning', access: null, checkpoint: { enabled: false, last_at: null } });
     }
     letGo();
-    await eventually(async () => (await count(database.db, "SELECT COUNT(*) FROM leases WHERE state = 'active'")) === 2, { what: 'both accounts are there' });
+    await eventually(async () => (await count(database.db, "SELECT COUNT(*) FROM leases WHERE state = 'active'")) === 2, {
+      what: 'both accounts are there',
+    });
   });
 });
 
@@ -106,8 +117,21 @@ describe('tokens that are shown together', () => {
     const [gone, other] = [await aUser(database.db), await aUser(database.db)];
     const of = (owner: User, at = new Date()): string => issueAccessToken(owner, { key: JWT_KEY, ttlSeconds: 60 }, at);
     const loggedOut = of(user);
-    const tokens: [string, number][] = [[of(user), 200], [loggedOut, 401], [of(user, new Date(Date.now() - 120_000)), 401], [of(gone), 401], [of(other), 200], ['a.b.c', 401], [of({ ...user, id: 999_999 }), 401]];
-    const askAll = (): Promise<number[]> => Promise.all(Array.from({ length: 5 }, () => tokens).flat().map(async ([token]) => (await quick.call('get', '/api/me', { as: token })).status));
+    const tokens: [string, number][] = [
+      [of(user), 200],
+      [loggedOut, 401],
+      [of(user, new Date(Date.now() - 120_000)), 401],
+      [of(gone), 401],
+      [of(other), 200],
+      ['a.b.c', 401],
+      [of({ ...user, id: 999_999 }), 401],
+    ];
+    const askAll = (): Promise<number[]> =>
+      Promise.all(
+        Array.from({ length: 5 }, () => tokens)
+          .flat()
+          .map(async ([token]) => (await quick.call('get', '/api/me', { as: token })).status),
+      );
     await askAll();
     expect((await quick.call('post', '/api/logout', { as: loggedOut })).status).toBe(204);
     await database.db.raw('UPDATE users SET disabled_at = UTC_TIMESTAMP(3) WHERE id = ?', [gone.id]);

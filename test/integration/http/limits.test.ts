@@ -28,7 +28,10 @@ const letThrough = (answers: Reply<unknown>[]): number => answers.filter(({ stat
 
 describe('limits that all replicas share', () => {
   it('R16: over two replicas exactly as many logins of one name are tried as are allowed', async () => {
-    const answers = await onAll(20, '/api/login', (n) => ({ body: { username: n % 3 ? 'eve' : 'EVE', password: 'guess' }, from: `10.0.0.${n}` }));
+    const answers = await onAll(20, '/api/login', (n) => ({
+      body: { username: n % 3 ? 'eve' : 'EVE', password: 'guess' },
+      from: `10.0.0.${n}`,
+    }));
     expect(letThrough(answers)).toBe(4);
     const refused = answers.find(({ status }) => status === 429);
     expect(refused?.body).toMatchObject({ code: 'too_many_requests' });
@@ -46,28 +49,41 @@ describe('limits that all replicas share', () => {
   });
 
   it('R10: an address that the caller made up in front of the proxy counts for nothing', async () => {
-    const answers = await onAll(12, '/api/login', (n) => ({ body: { username: `v${n}`, password: 'guess' }, from: `10.9.9.${n}, 10.0.0.7` }));
+    const answers = await onAll(12, '/api/login', (n) => ({
+      body: { username: `v${n}`, password: 'guess' },
+      from: `10.9.9.${n}, 10.0.0.7`,
+    }));
     expect(letThrough(answers)).toBe(8);
   });
 
   it('R10: whoever has an IPv6 network is one caller, whichever of its addresses the guesses come from', async () => {
-    const guess = (n: number): { body: object; from: string } => ({ body: { username: `w${n}`, password: 'guess' }, from: `2001:db8:7:42::${n.toString(16)}` });
+    const guess = (n: number): { body: object; from: string } => ({
+      body: { username: `w${n}`, password: 'guess' },
+      from: `2001:db8:7:42::${n.toString(16)}`,
+    });
     expect(letThrough(await onAll(24, '/api/login', guess))).toBe(8);
   });
 
   it('R10: the 256 networks of one customer have four times as much together, and the next customer has its own', async () => {
-    const guess = (n: number, customer: string): { body: object; from: string } => ({ body: { username: `x${n}`, password: 'guess' }, from: `2001:db8:8:${customer}${(n + 16).toString(16)}::1` });
+    const guess = (n: number, customer: string): { body: object; from: string } => ({
+      body: { username: `x${n}`, password: 'guess' },
+      from: `2001:db8:8:${customer}${(n + 16).toString(16)}::1`,
+    });
     expect(letThrough(await onAll(48, '/api/login', (n) => guess(n, '1')))).toBe(32);
     expect(letThrough(await onAll(4, '/api/login', (n) => guess(n, '2')))).toBe(4);
   });
 
   it('R10: blanks behind a name give no further guesses', async () => {
-    const answers = await onAll(24, '/api/login', (n) => ({ body: { username: `ada${' '.repeat(n % 6)}`, password: 'guess' }, from: `10.0.1.${n}` }));
+    const answers = await onAll(24, '/api/login', (n) => ({
+      body: { username: `ada${' '.repeat(n % 6)}`, password: 'guess' },
+      from: `10.0.1.${n}`,
+    }));
     expect(letThrough(answers)).toBe(4);
   });
 
   it('R10: once the time is over it may be tried again', async () => {
-    const attempt = (n: number): Promise<Reply<unknown>[]> => onAll(n, '/api/login', () => ({ body: { username: 'ada', password: 'guess' } }));
+    const attempt = (n: number): Promise<Reply<unknown>[]> =>
+      onAll(n, '/api/login', () => ({ body: { username: 'ada', password: 'guess' } }));
     expect(letThrough(await attempt(6))).toBe(4);
     await age(database.db, 'UPDATE rate_limits SET expire = 1');
     expect(letThrough(await attempt(1))).toBe(1);
@@ -76,10 +92,15 @@ describe('limits that all replicas share', () => {
 
 describe('an account that strangers guess at', () => {
   const PASSWORD = 'right and long enough';
-  const attack = (n = 12): Promise<Reply<unknown>[]> => onAll(n, '/api/login', (i) => ({ body: { username: 'ada', password: 'guess' }, from: `10.66.0.${i}` }));
-  const logIn = (from: string, on = replicas[0] as TestApi): Promise<Reply<unknown>> => on.call('post', '/api/login', { body: { username: 'ada', password: PASSWORD }, headers: { 'X-Forwarded-For': from } });
+  const attack = (n = 12): Promise<Reply<unknown>[]> =>
+    onAll(n, '/api/login', (i) => ({ body: { username: 'ada', password: 'guess' }, from: `10.66.0.${i}` }));
+  const logIn = (from: string, on = replicas[0] as TestApi): Promise<Reply<unknown>> =>
+    on.call('post', '/api/login', { body: { username: 'ada', password: PASSWORD }, headers: { 'X-Forwarded-For': from } });
   const aReplicaWhereWait = async (waiting: number): Promise<TestApi> => {
-    const replica = await startTestApi(database.secondPool(), { limits: { loginsPerName: 4, lateLogins: { waiting, everySeconds: TURN_SECONDS } }, settings: { trustProxy: 'loopback' } });
+    const replica = await startTestApi(database.secondPool(), {
+      limits: { loginsPerName: 4, lateLogins: { waiting, everySeconds: TURN_SECONDS } },
+      settings: { trustProxy: 'loopback' },
+    });
     replicas.push(replica);
     return replica;
   };
@@ -125,14 +146,26 @@ describe('an account that strangers guess at', () => {
 describe('names', () => {
   it('R10: what the database takes for one account is counted as one, and only the name itself finds the account', async () => {
     const stored = fc.stringMatching(/^[a-z0-9][a-z0-9._-]{1,8}$/);
-    const change = fc.constantFrom((name: string) => name, (name: string) => `${name} `, (name: string) => `${name}   `, (name: string) => ` ${name}`, (name: string) => name.toUpperCase(), (name: string) => `${name}\t`, (name: string) => `${name}\0`);
+    const change = fc.constantFrom(
+      (name: string) => name,
+      (name: string) => `${name} `,
+      (name: string) => `${name}   `,
+      (name: string) => ` ${name}`,
+      (name: string) => name.toUpperCase(),
+      (name: string) => `${name}\t`,
+      (name: string) => `${name}\0`,
+    );
     const padding = fc.string({ maxLength: 3 });
     await fc.assert(
       fc.asyncProperty(fc.uniqueArray(stored, { minLength: 1, maxLength: 3 }), change, padding, async (names, changed, tail) => {
         await database.db.raw('DELETE FROM users');
         await Promise.all(names.map((username) => aUser(database.db, { username })));
         for (const text of names.flatMap((name) => [changed(name), `${changed(name)}${tail}`])) {
-          const found = await rows<{ username: string }>(database.db, 'SELECT username FROM users WHERE CONVERT(username USING utf8mb4) COLLATE utf8mb4_bin = ? OR username = CONVERT(? USING ascii)', [text, text]);
+          const found = await rows<{ username: string }>(
+            database.db,
+            'SELECT username FROM users WHERE CONVERT(username USING utf8mb4) COLLATE utf8mb4_bin = ? OR username = CONVERT(? USING ascii)',
+            [text, text],
+          );
           found.forEach(({ username }) => expect(usernameKey(text)).toBe(usernameKey(username)));
           const user = await findUserForLogin(database.db, text);
           expect(user?.user.username).toBe(names.includes(text) ? text : undefined);

@@ -37,7 +37,12 @@ describe('a scrape', () => {
   it('R40: of every role has the metrics of its process and of the fleet', async () => {
     for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
       const text = await scrape(role.opsUrl);
-      expect([role.role, text.includes('\norion_database_up 1\n'), text.includes('\nprocess_cpu_seconds_total '), text.match(FROM_DATABASE)?.length]).toEqual([role.role, true, true, ALL]);
+      expect([
+        role.role,
+        text.includes('\norion_database_up 1\n'),
+        text.includes('\nprocess_cpu_seconds_total '),
+        text.match(FROM_DATABASE)?.length,
+      ]).toEqual([role.role, true, true, ALL]);
     }
   });
 
@@ -45,7 +50,10 @@ describe('a scrape', () => {
     for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
       const text = await scrape(role.opsUrl);
       const expected = [
-        'orion_build_info{version="', 'orion_ready 1', 'orion_database_connections_in_use{pool="work"} ', 'orion_log_lines_lost_total 0',
+        'orion_build_info{version="',
+        'orion_ready 1',
+        'orion_database_connections_in_use{pool="work"} ',
+        'orion_log_lines_lost_total 0',
       ];
       expect([role.role, expected.filter((line) => !text.includes(`\n${line}`))]).toEqual([role.role, []]);
     }
@@ -118,13 +126,18 @@ describe('a scrape', () => {
     try {
       for (const role of [...system.apis, ...system.schedulers, gateway.replica]) {
         const texts = await Promise.all(Array.from({ length: 20 }, () => scrape(role.opsUrl)));
-        expect(texts.filter((text) => text.includes('\norion_database_up 0\n') && text.includes('\nprocess_cpu_seconds_total '))).toHaveLength(20);
+        expect(
+          texts.filter((text) => text.includes('\norion_database_up 0\n') && text.includes('\nprocess_cpu_seconds_total ')),
+        ).toHaveLength(20);
         expect(texts.flatMap((text) => text.match(FROM_DATABASE) ?? [])).toEqual([]);
       }
     } finally {
       system.mariadb?.resume();
     }
-    await eventually(async () => (await scrape(system.apis[0]?.opsUrl)).match(FROM_DATABASE)?.length === ALL, { what: 'the gauges are back', timeoutMs: 30_000 });
+    await eventually(async () => (await scrape(system.apis[0]?.opsUrl)).match(FROM_DATABASE)?.length === ALL, {
+      what: 'the gauges are back',
+      timeoutMs: 30_000,
+    });
   }, 90_000);
 });
 
@@ -132,8 +145,18 @@ describe('the gateway', () => {
   it('R40: counts whom it lets in and whom it does not', async () => {
     expect(await scrape(gateway.replica.opsUrl)).toContain('\norion_gateway_logins_total{result="refused"} 0\n');
     const stranger = await generateSshKeyPair(system.lab.dir, 'stranger');
-    expect((await sshExec({ address: '127.0.0.1', port: gateway.port, user: 'lease-1', hostKey: gateway.hostKey, keyFile: stranger.keyFile }, 'true')).code).toBe(255);
-    await eventually(async () => (await scrape(gateway.replica.opsUrl)).includes('\norion_gateway_logins_total{result="refused"} 1\n'), { what: 'the refusal is counted', timeoutMs: 10_000 });
+    expect(
+      (
+        await sshExec(
+          { address: '127.0.0.1', port: gateway.port, user: 'lease-1', hostKey: gateway.hostKey, keyFile: stranger.keyFile },
+          'true',
+        )
+      ).code,
+    ).toBe(255);
+    await eventually(async () => (await scrape(gateway.replica.opsUrl)).includes('\norion_gateway_logins_total{result="refused"} 1\n'), {
+      what: 'the refusal is counted',
+      timeoutMs: 10_000,
+    });
     const text = await scrape(gateway.replica.opsUrl);
     expect(text).toContain('\norion_gateway_connections 0\n');
     expect(text).toMatch(/\norion_gateway_bytes_total\{direction="received"\} [1-9]\d{2}/);

@@ -10,16 +10,25 @@ interface Operation {
 
 const database = useTestDatabase();
 const api = useTestApi(database);
-let document: { openapi: string; info: object; paths: Record<string, Record<string, Operation>>; components: Record<string, Record<string, unknown>> };
+let document: {
+  openapi: string;
+  info: object;
+  paths: Record<string, Record<string, Operation>>;
+  components: Record<string, Record<string, unknown>>;
+};
 let operations: [string, Operation][];
 beforeAll(async () => {
   document = (await api.call<typeof document>('get', '/api/openapi.json')).body;
-  operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]): [string, Operation] => [`${method} ${path}`, operation]));
+  operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]): [string, Operation] => [`${method} ${path}`, operation]),
+  );
 }, 60_000);
 
 /** Every `$ref` in it, however deep. */
 const refsOf = (value: unknown): string[] =>
-  typeof value !== 'object' || value === null ? [] : Object.entries(value).flatMap(([name, item]) => (name === '$ref' ? [String(item)] : refsOf(item)));
+  typeof value !== 'object' || value === null
+    ? []
+    : Object.entries(value).flatMap(([name, item]) => (name === '$ref' ? [String(item)] : refsOf(item)));
 
 describe('the description of the API', () => {
   it('R16: is OpenAPI 3.1, and each reference leads somewhere', () => {

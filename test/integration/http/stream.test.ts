@@ -43,15 +43,24 @@ function parse(block: string): ServerSent[] {
   return event === '' ? [] : [{ event, data: JSON.parse(data) as ServerSent['data'] }];
 }
 
-const rent = (as: User): Promise<{ status: number }> => api.call('post', '/api/rent', { as, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
+const rent = (as: User): Promise<{ status: number }> =>
+  api.call('post', '/api/rent', { as, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
 
 describe('watching the fleet', () => {
   it('R15: users see what is free and their own, admins see everything with its details', async () => {
-    const [free, mine, theirs, dead] = [await aNode(database.db), await aNode(database.db), await aNode(database.db), await aNode(database.db, { status: 'dead' })];
+    const [free, mine, theirs, dead] = [
+      await aNode(database.db),
+      await aNode(database.db),
+      await aNode(database.db),
+      await aNode(database.db, { status: 'dead' }),
+    ];
     const lease = await aLease(database.db, { userId: user.id, nodeId: mine.id });
     await aLease(database.db, { userId: admin.id, nodeId: theirs.id });
     const seen = await api.call<Page<Node>>('get', '/api/nodes', { as: user });
-    expect(seen.body.items.map(({ id, free: isFree, lease_id }) => [id, isFree, lease_id])).toEqual([[free.id, true, null], [mine.id, false, lease.id]]);
+    expect(seen.body.items.map(({ id, free: isFree, lease_id }) => [id, isFree, lease_id])).toEqual([
+      [free.id, true, null],
+      [mine.id, false, lease.id],
+    ]);
     expect(seen.text).not.toMatch(/address|host_key|facts|status_reason/);
 
     const all = await api.call<Page<Node>>('get', '/api/nodes?limit=3', { as: admin });
@@ -70,11 +79,13 @@ describe('watching the fleet', () => {
     expect((await rent(user)).status).toBe(201);
     const mine = await eventually(() => watching.find(({ event }) => event === 'node'), { what: 'the change is told to the tenant' });
     expect(mine.data).toMatchObject({ id: node.id, free: false, lease_id: expect.any(Number) });
-    expect(await eventually(() => asOther.find(({ event }) => event === 'gone'), { what: 'the node is gone for others' })).toMatchObject({ data: { id: node.id } });
+    expect(await eventually(() => asOther.find(({ event }) => event === 'gone'), { what: 'the node is gone for others' })).toMatchObject({
+      data: { id: node.id },
+    });
     expect(asOther.some(({ event }) => event === 'node')).toBe(false);
     const full = await eventually(() => asAdmin.find(({ event }) => event === 'node'), { what: 'the change is told to admins' });
     expect(full.data.address).toBe('127.0.0.1');
-    });
+  });
 
   it('R15: whoever comes later is told of changes from then on', async () => {
     await aNode(database.db);
@@ -84,6 +95,9 @@ describe('watching the fleet', () => {
     const second = await watch(admin);
     const node = await aNode(database.db, { status: 'pending' });
     await api.call('post', `/api/nodes/${node.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(node.hostKey) } });
-    expect((await eventually(() => second.find(({ event, data }) => event === 'node' && data.id === node.id), { what: 'the approval' })).data.status).toBe('unknown');
+    expect(
+      (await eventually(() => second.find(({ event, data }) => event === 'node' && data.id === node.id), { what: 'the approval' })).data
+        .status,
+    ).toBe('unknown');
   });
 });

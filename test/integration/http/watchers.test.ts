@@ -63,15 +63,21 @@ function watch(as: User): Watching {
       blocks.forEach((block) => apply(watching, block));
     });
   };
-  open.push(get(`${api.url}/api/nodes/stream`, { agent: false, headers: { Authorization: `Bearer ${api.tokenOf(as)}` } }, read).on('error', () => undefined));
+  open.push(
+    get(`${api.url}/api/nodes/stream`, { agent: false, headers: { Authorization: `Bearer ${api.tokenOf(as)}` } }, read).on(
+      'error',
+      () => undefined,
+    ),
+  );
   return watching;
 }
 
-const untilComplete = (all: Watching[]): Promise<unknown> => eventually(() => all.every(({ complete }) => complete), { what: 'every snapshot is whole', timeoutMs: 60_000 });
+const untilComplete = (all: Watching[]): Promise<unknown> =>
+  eventually(() => all.every(({ complete }) => complete), { what: 'every snapshot is whole', timeoutMs: 60_000 });
 
 async function listAll(as: User): Promise<Map<number, Node>> {
   const all = new Map<number, Node>();
-  for (let cursor: string | null = '0'; cursor !== null; ) {
+  for (let cursor: string | null = '0'; cursor !== null;) {
     const { body }: { body: Page<Node> } = await api.call<Page<Node>>('get', `/api/nodes?limit=500&cursor=${cursor}`, { as });
     // The stream does not tell which nodes were the same machine.
     body.items.forEach((node) => all.set(node.id, { ...node, predecessor_id: undefined, successor_id: undefined }));
@@ -103,14 +109,22 @@ describe('many watchers of a large fleet', () => {
     const all: Watching[] = [];
     for (let n = 0; n < 60; n += 1) {
       const id = ids[(n * 197) % ids.length] ?? 0;
-      expect((await api.call('post', `/api/nodes/${id}/${n % 3 === 2 ? 'undrain' : 'drain'}`, { as: admin, body: n % 3 === 2 ? {} : { move: false } })).status).toBe(200);
+      expect(
+        (
+          await api.call('post', `/api/nodes/${id}/${n % 3 === 2 ? 'undrain' : 'drain'}`, {
+            as: admin,
+            body: n % 3 === 2 ? {} : { move: false },
+          })
+        ).status,
+      ).toBe(200);
       if (n % 4 === 0) {
         all.push(watch(n % 8 === 0 ? admin : user));
       }
     }
     await untilComplete(all);
     const [forAdmin, forUser] = [sorted(await listAll(admin)), sorted(await listAll(user))];
-    const agrees = ({ fleet }: Watching, nth: number): boolean => JSON.stringify(sorted(fleet)) === JSON.stringify(nth % 2 === 0 ? forAdmin : forUser);
+    const agrees = ({ fleet }: Watching, nth: number): boolean =>
+      JSON.stringify(sorted(fleet)) === JSON.stringify(nth % 2 === 0 ? forAdmin : forUser);
     await eventually(() => all.every(agrees), { what: 'every watcher knows the fleet as it is' });
   }, 60_000);
 
@@ -128,11 +142,15 @@ describe('many watchers of a large fleet', () => {
     const users = await Promise.all(Array.from({ length: 50 }, () => aUser(database.db)));
     const told = new Map<Buffer, number>();
     let tellings = 0;
-    users.forEach(({ id }) => Array.from({ length: PER_USER }, () => feed.watch(id, (news) => {
-      const bytes = news.forUser(id);
-      told.set(bytes, (told.get(bytes) ?? 0) + 1);
-      tellings += 1;
-    })));
+    users.forEach(({ id }) =>
+      Array.from({ length: PER_USER }, () =>
+        feed.watch(id, (news) => {
+          const bytes = news.forUser(id);
+          told.set(bytes, (told.get(bytes) ?? 0) + 1);
+          tellings += 1;
+        }),
+      ),
+    );
     feed.start();
     await eventually(() => statements >= 3, { what: 'the feed has begun' });
     const before = statements;
@@ -156,10 +174,13 @@ describe('many watchers of a large fleet', () => {
     await api.call('post', `/api/nodes/${node.id}/drain`, { as: admin, body: { move: false } });
     await eventually(() => all.every(({ fleet }) => fleet.size === 0), { what: 'all know', timeoutMs: 20_000 });
     open.splice(0, 1).forEach((request) => request.destroy());
-    await eventually(() => {
-      const again = first && watch(first);
-      return eventually(() => again?.status === 200, { what: 'an answer', timeoutMs: 200 });
-    }, { what: 'whoever ends one may begin another' });
+    await eventually(
+      () => {
+        const again = first && watch(first);
+        return eventually(() => again?.status === 200, { what: 'an answer', timeoutMs: 200 });
+      },
+      { what: 'whoever ends one may begin another' },
+    );
   }, 60_000);
 });
 
@@ -211,10 +232,13 @@ describe('a watcher that does not read', () => {
   it('is cut when it has read nothing for some signs of life; until then the next page waits', async () => {
     const { res, end } = await unread();
     const outlet = createOutlet(res);
-    await eventually(() => {
-      outlet.write(PIECE);
-      return res.writableNeedDrain;
-    }, { what: 'the connection is full', everyMs: 1 });
+    await eventually(
+      () => {
+        outlet.write(PIECE);
+        return res.writableNeedDrain;
+      },
+      { what: 'the connection is full', everyMs: 1 },
+    );
     let taken = false;
     const waiting = outlet.taken().then(() => (taken = true));
     [1, 2].forEach(() => outlet.ping(Buffer.from(':\n\n')));

@@ -24,7 +24,12 @@ describe('problems', () => {
     const answer = await api.call('get', '/api/nowhere');
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
     expect(JSON.parse(answer.text)).toEqual({
-      type: 'urn:orion:problem:not_found', title: 'There is no such thing', status: 404, code: 'not_found', detail: expect.stringContaining('/api/docs'), request_id: answer.headers['x-request-id'],
+      type: 'urn:orion:problem:not_found',
+      title: 'There is no such thing',
+      status: 404,
+      code: 'not_found',
+      detail: expect.stringContaining('/api/docs'),
+      request_id: answer.headers['x-request-id'],
     });
   });
 
@@ -33,7 +38,11 @@ describe('problems', () => {
     ['past Express', '/api/workers/heartbeat', '{}'],
   ])('a caller does not choose the id under which its request is logged, answered %s', async (_how, path, body) => {
     const mine = randomUUID();
-    const { headers } = await api.call('post', path, { as: 'orion_node_nobody', headers: { 'X-Request-Id': mine, ...JSON_TYPE }, ...(body === '' ? {} : { body }) });
+    const { headers } = await api.call('post', path, {
+      as: 'orion_node_nobody',
+      headers: { 'X-Request-Id': mine, ...JSON_TYPE },
+      ...(body === '' ? {} : { body }),
+    });
     expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
     expect(headers['x-request-id']).not.toBe(mine);
   });
@@ -41,7 +50,9 @@ describe('problems', () => {
   it('name each field that is wrong', async () => {
     const answer = await api.call('post', '/api/rent', { as: user, body: { count: 0, duration_hours: -1, surprise: 1 } });
     expect(answer.status).toBe(400);
-    expect((JSON.parse(answer.text) as { errors: { field: string }[] }).errors.map(({ field }) => field)).toEqual(expect.arrayContaining(['count', 'duration_hours', '']));
+    expect((JSON.parse(answer.text) as { errors: { field: string }[] }).errors.map(({ field }) => field)).toEqual(
+      expect.arrayContaining(['count', 'duration_hours', '']),
+    );
   });
 
   it.each<[string, string, Record<string, string>, number, string]>([
@@ -54,8 +65,20 @@ describe('problems', () => {
     ['a form', 'username=a&password=b', { 'Content-Type': 'application/x-www-form-urlencoded' }, 415, 'unsupported_media_type'],
     ['in a charset nobody uses', '{}', { 'Content-Type': 'application/json; charset=latin9' }, 415, 'unsupported_media_type'],
     ['in an encoding nobody knows', '{}', { ...JSON_TYPE, 'Content-Encoding': 'rot13' }, 415, 'unsupported_media_type'],
-    ['with a prototype to pollute', '{"__proto__":{"role":"admin"},"username":"mallory","password":"long enough one"}', JSON_TYPE, 400, 'invalid_request'],
-    ['with a constructor', '{"constructor":{"prototype":{"x":1}},"username":"mallory","password":"long enough one"}', JSON_TYPE, 400, 'invalid_request'],
+    [
+      'with a prototype to pollute',
+      '{"__proto__":{"role":"admin"},"username":"mallory","password":"long enough one"}',
+      JSON_TYPE,
+      400,
+      'invalid_request',
+    ],
+    [
+      'with a constructor',
+      '{"constructor":{"prototype":{"x":1}},"username":"mallory","password":"long enough one"}',
+      JSON_TYPE,
+      400,
+      'invalid_request',
+    ],
   ])('a body that is %s is refused', async (_what, body, headers, status, code) => {
     expect(await api.call('post', '/api/signup', { body, headers })).toMatchObject({ status, body: { code } });
     expect(({} as { role?: string }).role).toBeUndefined();
@@ -102,9 +125,15 @@ describe('health and metrics', () => {
 
   it('I8: without its database it lives, is not ready, and says that it is unavailable', async () => {
     const nowhere = createDatabase({ ...database.access, port: await freePort(), poolSize: 2 });
-    const management = await signManagement({ db: database.db }, { username: 'orion-mgmt', publicKeys: [], controlKey: CONTROL_KEY, oldControlKeys: [] });
+    const management = await signManagement(
+      { db: database.db },
+      { username: 'orion-mgmt', publicKeys: [], controlKey: CONTROL_KEY, oldControlKeys: [] },
+    );
     const cut = await startTestApi(nowhere, { settings: { management } });
-    opened.push(() => cut.close(), () => nowhere.destroy());
+    opened.push(
+      () => cut.close(),
+      () => nowhere.destroy(),
+    );
     cut.readiness.set(null);
     expect((await cut.ops('/livez')).status).toBe(200);
     expect(await cut.call('get', '/readyz')).toMatchObject({ status: 503, body: { reason: 'the database does not answer' } });

@@ -79,7 +79,12 @@ function closeServer(server: Server): Promise<void> {
 
 function getOverTls(caddy: Caddy): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port: caddy.httpsPort, servername: 'localhost', headers: { host: `localhost:${caddy.httpsPort}` } };
+    const options = {
+      host: '127.0.0.1',
+      port: caddy.httpsPort,
+      servername: 'localhost',
+      headers: { host: `localhost:${caddy.httpsPort}` },
+    };
     const call = request({ ...options, ca: readFileSync(caddy.caFile), agent: false }, (response) => {
       let body = '';
       response.on('data', (chunk: Buffer) => (body += chunk.toString()));

@@ -40,54 +40,78 @@ describe.each(['routed', 'nat'] as const)('workers in a network of their own: %s
     worker = fleet.workers[0] as Worker;
   }, LIMIT_MS);
 
-  it('reach the servers of the lab, which listen on 127.0.0.1', async () => {
-    expect(await toServer(TAKEN)).toBe(TAKEN);
-    expect(callers).toEqual(['127.0.0.1']);
-  }, LIMIT_MS);
+  it(
+    'reach the servers of the lab, which listen on 127.0.0.1',
+    async () => {
+      expect(await toServer(TAKEN)).toBe(TAKEN);
+      expect(callers).toEqual(['127.0.0.1']);
+    },
+    LIMIT_MS,
+  );
 
-  it(network === 'nat' ? 'cannot be reached, though their sshd listens' : 'can be reached', async () => {
-    expect((await worker.exec('ss -Hltn')).stdout).toContain(`${network === 'nat' ? '192.168.0.2' : worker.address}:2222`);
-    expect(await fromHost(reachable)).toBe(reachable);
-  }, LIMIT_MS);
+  it(
+    network === 'nat' ? 'cannot be reached, though their sshd listens' : 'can be reached',
+    async () => {
+      expect((await worker.exec('ss -Hltn')).stdout).toContain(`${network === 'nat' ? '192.168.0.2' : worker.address}:2222`);
+      expect(await fromHost(reachable)).toBe(reachable);
+    },
+    LIMIT_MS,
+  );
 
-  it.each(['in', 'out', 'both'] as const)('can be cut off (%s), silently, and mended', async (what) => {
-    await worker.cut(what);
-    expect(await toServer(SILENCE)).toBe(SILENCE);
-    expect(await fromHost(SILENCE)).toBe(SILENCE);
-    await worker.mend();
-    expect(await toServer(TAKEN)).toBe(TAKEN);
-    expect(await fromHost(reachable)).toBe(reachable);
-  }, LIMIT_MS);
+  it.each(['in', 'out', 'both'] as const)(
+    'can be cut off (%s), silently, and mended',
+    async (what) => {
+      await worker.cut(what);
+      expect(await toServer(SILENCE)).toBe(SILENCE);
+      expect(await fromHost(SILENCE)).toBe(SILENCE);
+      await worker.mend();
+      expect(await toServer(TAKEN)).toBe(TAKEN);
+      expect(await fromHost(reachable)).toBe(reachable);
+    },
+    LIMIT_MS,
+  );
 
-  it('come back in the same place after a power cut, and uncut', async () => {
-    await worker.cut();
-    await worker.kill();
-    expect(await linksTo(`${worker.address}/`)).toBe('');
-    await worker.start();
-    expect(await toServer(TAKEN)).toBe(TAKEN);
-    expect(await fromHost(reachable)).toBe(reachable);
-  }, LIMIT_MS);
+  it(
+    'come back in the same place after a power cut, and uncut',
+    async () => {
+      await worker.cut();
+      await worker.kill();
+      expect(await linksTo(`${worker.address}/`)).toBe('');
+      await worker.start();
+      expect(await toServer(TAKEN)).toBe(TAKEN);
+      expect(await fromHost(reachable)).toBe(reachable);
+    },
+    LIMIT_MS,
+  );
 
-  it('leave nothing on the host, and never put a rule there', async () => {
-    const net = worker.address.replace(/\d+$/, '');
-    const isOurs = (rule: string): boolean => rule.includes(net) || /-[io] (ow|eth0 -j DROP)/.test(rule);
-    expect((await rulesOfHost()).filter(isOurs)).toEqual([]);
-    await fleet.remove();
-    expect(await linksTo(net)).toBe('');
-  }, LIMIT_MS);
+  it(
+    'leave nothing on the host, and never put a rule there',
+    async () => {
+      const net = worker.address.replace(/\d+$/, '');
+      const isOurs = (rule: string): boolean => rule.includes(net) || /-[io] (ow|eth0 -j DROP)/.test(rule);
+      expect((await rulesOfHost()).filter(isOurs)).toEqual([]);
+      await fleet.remove();
+      expect(await linksTo(net)).toBe('');
+    },
+    LIMIT_MS,
+  );
 });
 
 describe('a worker in a network of its own whose lab was killed', () => {
-  it('leaves no link behind', async () => {
-    const watched = spawn('sleep', ['1000'], { stdio: 'ignore' });
-    const lab = createLab({ watchedPid: watched.pid ?? 0 });
-    const [worker] = (await launchWorkers(lab, 1, { network: 'nat' })).workers;
-    const address = worker?.address ?? '';
-    expect(await linksTo(`${address}/`)).not.toBe('');
-    watched.kill('SIGKILL');
-    await eventually(async () => (await linksTo(`${address}/`)) === '', { what: 'the link is gone', timeoutMs: 30_000 });
-    await lab.close();
-  }, 2 * LIMIT_MS);
+  it(
+    'leaves no link behind',
+    async () => {
+      const watched = spawn('sleep', ['1000'], { stdio: 'ignore' });
+      const lab = createLab({ watchedPid: watched.pid ?? 0 });
+      const [worker] = (await launchWorkers(lab, 1, { network: 'nat' })).workers;
+      const address = worker?.address ?? '';
+      expect(await linksTo(`${address}/`)).not.toBe('');
+      watched.kill('SIGKILL');
+      await eventually(async () => (await linksTo(`${address}/`)) === '', { what: 'the link is gone', timeoutMs: 30_000 });
+      await lab.close();
+    },
+    2 * LIMIT_MS,
+  );
 });
 
 /** Success is waited for as long as it takes, silence is not. */
@@ -96,7 +120,10 @@ const secondsFor = (expected: number): string => (expected === SILENCE ? '1' : '
 /** Ends of links that the host has to workers whose addresses begin so. */
 async function linksTo(address: string): Promise<string> {
   const lines = await runOrThrow('ip', ['-o', '-4', 'addr']);
-  return lines.split('\n').filter((line) => line.includes(`peer ${address}`)).join('\n');
+  return lines
+    .split('\n')
+    .filter((line) => line.includes(`peer ${address}`))
+    .join('\n');
 }
 
 async function rulesOfHost(): Promise<string[]> {

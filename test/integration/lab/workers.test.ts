@@ -1,7 +1,16 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync } from 'node:fs';
 import {
-  createLab, eventually, generateSshKeyPair, launchScript, launchWorkers, projectDir, run, sshExec, type SshTarget, type Worker,
+  createLab,
+  eventually,
+  generateSshKeyPair,
+  launchScript,
+  launchWorkers,
+  projectDir,
+  run,
+  sshExec,
+  type SshTarget,
+  type Worker,
 } from '../../lab';
 import { useFirstWorker, useForAll, useLab } from '../../support/hooks';
 
@@ -19,7 +28,9 @@ describe('a worker sandbox', () => {
     expect(await ssh('hostname')).toBe('worker-1');
     expect(await ssh('cat /proc/1/comm')).toBe('bash');
     // The checkout is shown at its own path, wherever that is.
-    const own = (await ssh('find /home /tmp /var/tmp -mindepth 1 ! -type l')).split('\n').filter((path) => path !== '' && !projectDir.startsWith(`${path}/`));
+    const own = (await ssh('find /home /tmp /var/tmp -mindepth 1 ! -type l'))
+      .split('\n')
+      .filter((path) => path !== '' && !projectDir.startsWith(`${path}/`));
     expect(own).toEqual([]);
     expect(await ssh('touch /usr/x 2>&1; ls /usr/x 2>&1')).toContain('Read-only file system');
     expect(await ssh('useradd -m orn-own && id -un orn-own')).toBe('orn-own');

@@ -11,7 +11,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-const load = (...args: string[]): ReturnType<typeof run> => run(join(projectDir, 'scripts', 'load.sh'), args, { timeoutMs: 150_000, env: { PATH: process.env['PATH'], TMPDIR: dir } });
+const load = (...args: string[]): ReturnType<typeof run> =>
+  run(join(projectDir, 'scripts', 'load.sh'), args, { timeoutMs: 150_000, env: { PATH: process.env['PATH'], TMPDIR: dir } });
 
 /** Of processes whose command line names the folder: everything that a run starts has its files there. */
 const namesDir = async (): Promise<string> => (await run('pgrep', ['-f', dir])).stdout;
@@ -23,7 +24,12 @@ describe('scripts/load.sh', () => {
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^nodes +50$/m);
     const [report] = (JSON.parse(readFileSync(file, 'utf8')) as { reports: LoadReport[] }).reports;
-    expect(report).toMatchObject({ nodes: 50, statuses: { alive: 50 }, heartbeats: { failures: 0, overdueNodes: 0 }, rents: { failed: 0 } });
+    expect(report).toMatchObject({
+      nodes: 50,
+      statuses: { alive: 50 },
+      heartbeats: { failures: 0, overdueNodes: 0 },
+      rents: { failed: 0 },
+    });
     expect(report?.heartbeats.perSecond).toBeGreaterThan(1);
     expect(report?.rents.perSecond).toBeGreaterThan(1);
     expect(report?.roles['api']?.residentMb).toBeGreaterThan(20);

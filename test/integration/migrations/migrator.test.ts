@@ -12,7 +12,12 @@ afterAll(() => lab.close());
 
 const RECORDS = ['knex_migrations', 'schema_lock', 'schema_migrations'];
 const tables = async (db: Knex): Promise<string[]> =>
-  (await selectRows<{ name: string }>(db, 'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY name')).map(({ name }) => name);
+  (
+    await selectRows<{ name: string }>(
+      db,
+      'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY name',
+    )
+  ).map(({ name }) => name);
 
 describe('migrations', () => {
   it('R33: go up, say where they are, come down, and go up again', async () => {
@@ -72,7 +77,9 @@ describe('a migration on a live system', () => {
     const { db, other, migrator } = await openSite(lab);
     const waits: string[] = [];
     await migrator.up();
-    const patient = createMigrator(db, await folderWith(lab, 'ALTER TABLE users ADD COLUMN IF NOT EXISTS colour INT NULL'), (line) => waits.push(line));
+    const patient = createMigrator(db, await folderWith(lab, 'ALTER TABLE users ADD COLUMN IF NOT EXISTS colour INT NULL'), (line) =>
+      waits.push(line),
+    );
     let slowest = 0;
     const reading = async (until: () => boolean): Promise<void> => {
       while (!until()) {
@@ -121,7 +128,11 @@ describe('a schema that is newer than the program', () => {
     const { db, migrator } = await openSite(lab);
     const first = (await listMigrations()).filter((name) => name <= '0010_evacuating.mjs');
     const options: Knex.MigratorConfig = {
-      migrationSource: { getMigrations: () => Promise.resolve(first), getMigrationName: (name: string) => name, getMigration: () => Promise.reject(new Error('nothing is to be run')) },
+      migrationSource: {
+        getMigrations: () => Promise.resolve(first),
+        getMigrationName: (name: string) => name,
+        getMigration: () => Promise.reject(new Error('nothing is to be run')),
+      },
     };
     await migrator.up();
     const [applied, pending] = (await db.migrate.list(options)) as [{ name: string }[], string[]];

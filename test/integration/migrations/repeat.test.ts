@@ -33,7 +33,9 @@ async function runStep(db: Knex, step: Step, first = Infinity): Promise<number> 
   return sent;
 }
 
-/** Breaks the step off after each of its statements, and repeats it each time: each time it must get there. `back` leads to its beginning. */
+/**
+ * Breaks the step off after each of its statements, and repeats it each time: each time it must get there. `back` leads to its beginning.
+ */
 async function breakOffEverywhere(db: Knex, { step, back, goal }: { step: Step; back: Step; goal: unknown[] }): Promise<void> {
   const statements = await runStep(db, step);
   for (let first = 1; first <= statements; first += 1) {
@@ -48,10 +50,16 @@ async function breakOffEverywhere(db: Knex, { step, back, goal }: { step: Step; 
 async function describeSchema(db: Knex): Promise<unknown[]> {
   const of = (columns: string, table: string): Promise<unknown[]> =>
     selectRows(db, `SELECT ${columns} FROM information_schema.${table} WHERE table_schema = DATABASE() ORDER BY ${columns}`);
-  const tables = await selectRows<{ name: string }>(db, 'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY name');
+  const tables = await selectRows<{ name: string }>(
+    db,
+    'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY name',
+  );
   const rows = await Promise.all(tables.map(({ name }) => selectRows(db, `SELECT '${name}' AS name, COUNT(*) AS n FROM ${name}`)));
   const shape = await Promise.all([
-    of('table_name, column_name, column_type, column_default, is_nullable, extra, generation_expression, column_comment, collation_name', 'columns'),
+    of(
+      'table_name, column_name, column_type, column_default, is_nullable, extra, generation_expression, column_comment, collation_name',
+      'columns',
+    ),
     of('table_name, index_name, seq_in_index, column_name, non_unique', 'statistics'),
     of('table_name, constraint_name, column_name, referenced_table_name, referenced_column_name', 'key_column_usage'),
   ]);

@@ -37,6 +37,9 @@ export async function folderOf(lab: Lab, names: string[]): Promise<string> {
 export async function folderWith(lab: Lab, ...statements: string[]): Promise<string> {
   const folder = await folderOf(lab, []);
   const lines = statements.map((sql) => `  await statements.raw(${JSON.stringify(sql)});`);
-  await writeFile(join(folder, '0001_only.mjs'), `export async function up(statements) {\n${lines.join('\n')}\n}\nexport const down = () => undefined;\n`);
+  await writeFile(
+    join(folder, '0001_only.mjs'),
+    `export async function up(statements) {\n${lines.join('\n')}\n}\nexport const down = () => undefined;\n`,
+  );
   return folder;
 }

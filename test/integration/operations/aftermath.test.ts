@@ -11,8 +11,8 @@ import { runScript } from './support';
 const PATIENCE_MS = 120_000;
 
 /**
- * The machines know more than a database that is put back. In the backup: ada's lease, which goes on, and carol's, which is released after it. After the
- * backup: bob signs up and rents two machines, one that was free in the backup, and one that was carol's.
+ * The machines know more than a database that is put back. In the backup: ada's lease, which goes on, and carol's, which is released after
+ * it. After the backup: bob signs up and rents two machines, one that was free in the backup, and one that was carol's.
  */
 describe('after the restore of an older state', () => {
   const system = useSystem({ apis: 1, schedulers: 1 });
@@ -54,10 +54,18 @@ describe('after the restore of an older state', () => {
 
     const port = Number(new URL(system.admin.url).port);
     await Promise.all([...system.apis, ...system.schedulers].map((replica) => replica.stop(60_000)));
-    expect(await runScript('restore.sh', ['--force', backup], system.access)).toMatchObject({ code: 0, stderr: expect.stringContaining('3 nodes to verify, 2 leases that go on') });
+    expect(await runScript('restore.sh', ['--force', backup], system.access)).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('3 nodes to verify, 2 leases that go on'),
+    });
     await system.startApi({ port });
     await system.startScheduler();
-    await carol.untilLease(carols.id, 'is there again, elsewhere', ({ state, generation }) => state === 'active' && generation === 2, PATIENCE_MS);
+    await carol.untilLease(
+      carols.id,
+      'is there again, elsewhere',
+      ({ state, generation }) => state === 'active' && generation === 2,
+      PATIENCE_MS,
+    );
     await system.untilFree(1, PATIENCE_MS);
     carolsNow = await carol.lease(carols.id);
   }, 400_000);
@@ -97,11 +105,14 @@ describe('after the restore of an older state', () => {
     expect(carolsNow).toMatchObject({ ends_at: carols.ends_at });
     expect(carolsNow.placements.map(({ state }) => state)).toEqual(['wiped', 'present']);
     expect((await carol.login(carolsNow, 'id -un')).stdout.trim()).toBe(carolsNow.access?.username);
-    const [old] = await system.sql<{ status: string; provision_failures: number }>('SELECT status, provision_failures FROM nodes WHERE id = ?', [carols.node?.id ?? 0]);
+    const [old] = await system.sql<{ status: string; provision_failures: number }>(
+      'SELECT status, provision_failures FROM nodes WHERE id = ?',
+      [carols.node?.id ?? 0],
+    );
     expect(old).toEqual({ status: 'alive', provision_failures: 0 });
   }, 30_000);
 
-  it('R10: the token of a user whom it does not know is nobody\'s, also when somebody signs up after that', async () => {
+  it("R10: the token of a user whom it does not know is nobody's, also when somebody signs up after that", async () => {
     const dan = await system.tenant('dan');
     expect(dan.userId).not.toBe(bob.userId);
     expect((await bob.client.get('/api/me')).status).toBe(401);

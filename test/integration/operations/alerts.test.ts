@@ -27,17 +27,23 @@ describe('alerts in a real Prometheus', () => {
     expect(received).toEqual([]);
     metrics.wipes.inc({ result: 'failed' });
     await eventually(() => received.length > 0, { what: 'the alert arrives', timeoutMs: 30_000 });
-    expect(received).toEqual([expect.objectContaining({
-      labels: { alertname: 'OrionWipeFails', severity: 'warning' },
-      annotations: { summary: expect.any(String), do: expect.any(String), runbook: 'docs/operations.md#orionwipefails' },
-    })]);
+    expect(received).toEqual([
+      expect.objectContaining({
+        labels: { alertname: 'OrionWipeFails', severity: 'warning' },
+        annotations: { summary: expect.any(String), do: expect.any(String), runbook: 'docs/operations.md#orionwipefails' },
+      }),
+    ]);
   }, 60_000);
 });
 
 /** Stands for a replica of every role: it is ready, the database is up, a node is free. */
 function serveMetrics(): Promise<string> {
   [metrics.databaseUp, metrics.ready, metrics.nodesLeasable].forEach((gauge) => gauge.set(1));
-  return listen(lab, 'metrics', createServer((_req, res) => {
-    void metrics.registry.metrics().then((text) => res.writeHead(200, { 'Content-Type': metrics.registry.contentType }).end(text));
-  }));
+  return listen(
+    lab,
+    'metrics',
+    createServer((_req, res) => {
+      void metrics.registry.metrics().then((text) => res.writeHead(200, { 'Content-Type': metrics.registry.contentType }).end(text));
+    }),
+  );
 }

@@ -36,9 +36,21 @@ let acknowledged: number[];
 /** Rents one node after the other until told to stop or none is left, and writes everything down. */
 async function keepRenting(api: TestApi, user: Awaited<ReturnType<typeof aUser>>, done: AbortSignal): Promise<void> {
   while (!done.aborted) {
-    const operation: Operation = { kind: 'rent', userId: user.id, leaseId: null, key: null, outcome: 'unknown', leases: [], invokedAt: Date.now(), returnedAt: null };
+    const operation: Operation = {
+      kind: 'rent',
+      userId: user.id,
+      leaseId: null,
+      key: null,
+      outcome: 'unknown',
+      leases: [],
+      invokedAt: Date.now(),
+      returnedAt: null,
+    };
     history.push(operation);
-    const { status, body } = await api.call<Rented>('post', '/api/rent', { as: user, body: { duration_hours: 1, ssh_public_key: anSshKey() } });
+    const { status, body } = await api.call<Rented>('post', '/api/rent', {
+      as: user,
+      body: { duration_hours: 1, ssh_public_key: anSshKey() },
+    });
     operation.returnedAt = Date.now();
     if (status !== 201) {
       operation.outcome = 'fail';
@@ -84,7 +96,9 @@ beforeAll(async () => {
   done.abort();
   await renting;
   // What came later may be missing: a backup promises what was acknowledged before it began.
-  history.filter((operation) => !before.includes(operation)).forEach((operation) => Object.assign(operation, { outcome: 'unknown', leases: [] }));
+  history
+    .filter((operation) => !before.includes(operation))
+    .forEach((operation) => Object.assign(operation, { outcome: 'unknown', leases: [] }));
   expect([code, stderr]).toEqual([0, expect.stringContaining(file)]);
   expect(during).toBeGreaterThan(0);
 }, 180_000);
@@ -127,12 +141,18 @@ describe('a backup made while rents are being committed', () => {
   it('I5, I6: restored it trusts no node, no claim, no join token, and gives no id a second time', async () => {
     const to = await anEmptyDatabase();
     expect((await runScript('restore.sh', [file], to)).code).toBe(0);
-    expect(await ask(to, "SELECT status, dirty, SUM(leasable) AS free, SUM(probe_due_at <= UTC_TIMESTAMP(3)) AS due FROM nodes GROUP BY status, dirty")).toEqual([
-      { status: 'unknown', dirty: 1, free: '0', due: String(NODES) },
-    ]);
+    expect(
+      await ask(
+        to,
+        'SELECT status, dirty, SUM(leasable) AS free, SUM(probe_due_at <= UTC_TIMESTAMP(3)) AS due FROM nodes GROUP BY status, dirty',
+      ),
+    ).toEqual([{ status: 'unknown', dirty: 1, free: '0', due: String(NODES) }]);
     expect(await ask(to, 'SELECT id FROM placements WHERE claim_token IS NOT NULL')).toEqual([]);
     expect(await ask(to, 'SELECT id FROM join_tokens WHERE revoked_at IS NULL')).toEqual([]);
-    const next = await ask<{ next_id: number }>(to, "SELECT auto_increment AS next_id FROM information_schema.tables WHERE table_schema = DATABASE() AND auto_increment IS NOT NULL AND table_name NOT LIKE 'knex%'");
+    const next = await ask<{ next_id: number }>(
+      to,
+      "SELECT auto_increment AS next_id FROM information_schema.tables WHERE table_schema = DATABASE() AND auto_increment IS NOT NULL AND table_name NOT LIKE 'knex%'",
+    );
     expect(next.length).toBeGreaterThanOrEqual(8);
     expect(next.filter(({ next_id: id }) => id <= 1_000_000)).toEqual([]);
     const db = createDatabase({ ...to, poolSize: 2 });
@@ -186,7 +206,7 @@ describe('a restore is refused', () => {
     expect(existsSync(join(lab.dir, 'nowhere'))).toBe(false);
   }, 60_000);
 
-  it('and so is a backup of what is no database of Orion\'s', async () => {
+  it("and so is a backup of what is no database of Orion's", async () => {
     const { code, stderr } = await runScript('backup.sh', [join(lab.dir, 'nothing.gz')], await anEmptyDatabase());
     expect([code, stderr]).toEqual([1, expect.stringContaining('no schema')]);
     expect(existsSync(join(lab.dir, 'nothing.gz'))).toBe(false);

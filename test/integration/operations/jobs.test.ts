@@ -8,17 +8,20 @@ const system = useSystem({ apis: 1, schedulers: 2 });
 
 const jobs = async (): Promise<Job[]> => expectStatus(await system.admin.get<{ items: Job[] }>('/api/jobs'), 200).items;
 const allRunOn = (replicas: number): Promise<unknown> =>
-  eventually(async () => {
-    const all = await jobs();
-    return all.length > 0 && all.every((job) => job.replicas === replicas);
-  }, { what: `all jobs run on ${replicas} replicas`, timeoutMs: 30_000 });
+  eventually(
+    async () => {
+      const all = await jobs();
+      return all.length > 0 && all.every((job) => job.replicas === replicas);
+    },
+    { what: `all jobs run on ${replicas} replicas`, timeoutMs: 30_000 },
+  );
 
 /** Time passes for the reports alone. */
 const later = (hours: number): Promise<unknown> =>
-  system.sql(
-    'UPDATE job_reports SET reported_at = reported_at - INTERVAL ? HOUR, last_pass_at = last_pass_at - INTERVAL ? HOUR',
-    [hours, hours],
-  );
+  system.sql('UPDATE job_reports SET reported_at = reported_at - INTERVAL ? HOUR, last_pass_at = last_pass_at - INTERVAL ? HOUR', [
+    hours,
+    hours,
+  ]);
 
 describe('the jobs of two schedulers', () => {
   it('R40: are listed with their descriptions and periods, and with the rows that wait for them', async () => {

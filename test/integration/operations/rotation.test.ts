@@ -12,7 +12,7 @@ const AUTHORIZED = '/var/lib/orion/mgmt/.ssh/authorized_keys';
 const NEW_PASSWORD = 'the "new" pass\\word';
 
 /** The steps of docs/operations.md for three secrets at once, each rolled before the next, while somebody has a lease. */
-describe('rotating the database\'s password, the key of the access tokens and the SSH key', () => {
+describe("rotating the database's password, the key of the access tokens and the SSH key", () => {
   const system = useSystem({ apis: 1, schedulers: 1, ownDatabase: true });
   const worker = useFirstWorker(useFleet(system, 1));
   const ada = useTenant(system, 'ada');
@@ -36,10 +36,13 @@ describe('rotating the database\'s password, the key of the access tokens and th
     await Promise.all([system.startApi({ port, env }), system.startScheduler(env)]);
   };
   const untilAdmitted = (...keys: string[]): Promise<unknown> =>
-    eventually(async () => {
-      const found = (await inside(worker, `cat ${AUTHORIZED}`)).match(/AAAA\S+/g) ?? [];
-      return found.toSorted().join() === keys.toSorted().join();
-    }, { what: `the node admits ${keys.length} keys`, timeoutMs: 60_000, everyMs: 200 });
+    eventually(
+      async () => {
+        const found = (await inside(worker, `cat ${AUTHORIZED}`)).match(/AAAA\S+/g) ?? [];
+        return found.toSorted().join() === keys.toSorted().join();
+      },
+      { what: `the node admits ${keys.length} keys`, timeoutMs: 60_000, everyMs: 200 },
+    );
   const isUntouched = async (tenant: Tenant): Promise<void> => {
     expect(await tenant.lease(lease.id)).toMatchObject({ state: 'active', generation: 1, ends_at: lease.ends_at });
     expect((await tenant.login(lease, 'true')).code).toBe(0);
@@ -47,7 +50,10 @@ describe('rotating the database\'s password, the key of the access tokens and th
 
   it('R44: first the old ones and the new ones are good, then the new ones are used, then the old ones are good no more; nobody notices', async () => {
     const { env } = system;
-    await asDatabaseRoot("ALTER USER ?@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD(?) OR mysql_native_password USING PASSWORD(?)", [system.access.password, NEW_PASSWORD]);
+    await asDatabaseRoot(
+      "ALTER USER ?@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD(?) OR mysql_native_password USING PASSWORD(?)",
+      [system.access.password, NEW_PASSWORD],
+    );
     await roll({ ORION_JWT_EXTRA_KEYS: newJwtKey, ORION_SSH_EXTRA_PUBLIC_KEYS: newKey.publicKey });
     await untilAdmitted(oldKey, blobOf(newKey.publicKey));
     await isUntouched(ada);
@@ -60,7 +66,10 @@ describe('rotating the database\'s password, the key of the access tokens and th
     await roll(next);
     await untilAdmitted(blobOf(newKey.publicKey));
     expect((await ada.client.get('/api/me')).status).toBe(401);
-    const session = await createApiClient(ada.client.url).post<{ token: string }>('/api/login', { username: 'ada', password: 'a password of a tenant' });
+    const session = await createApiClient(ada.client.url).post<{ token: string }>('/api/login', {
+      username: 'ada',
+      password: 'a password of a tenant',
+    });
     const again = createTenant(ada.userId, createApiClient(ada.client.url, expectStatus(session, 200).token), ada);
     await isUntouched(again);
     await again.release(lease.id);

@@ -16,7 +16,9 @@ describe('ensurePresent', () => {
     expect(report.changed).toBe(true);
     const tenant = tenantOf(worker, spec.username, bench.tenantKey);
     expect(await asTenant(tenant, 'id')).toMatch(
-      new RegExp(`^uid=${spec.uid}\\(${spec.username}\\) gid=${spec.uid}\\(${spec.username}\\) groups=${spec.uid}\\(${spec.username}\\),\\d{3}\\(orion-keys\\)$`),
+      new RegExp(
+        `^uid=${spec.uid}\\(${spec.username}\\) gid=${spec.uid}\\(${spec.username}\\) groups=${spec.uid}\\(${spec.username}\\),\\d{3}\\(orion-keys\\)$`,
+      ),
     );
     expect((await sshExec(tenant, 'sudo -n true')).code).not.toBe(0);
     expect((await sshExec(tenant, 'cat /etc/shadow')).code).not.toBe(0);
@@ -74,10 +76,14 @@ describe('ensurePresent', () => {
     ['a uid of the machine', { uid: 33 }],
     ['a name that climbs out of /home', { username: 'orn-../../root' }],
     ['a key with options of its own', { publicKeys: ['command="id" ssh-ed25519 AAAA'] }],
-  ])('refuses %s', async (_, change) => {
-    await expect(present(aSpec(bench.tenantKey, change))).rejects.toMatchObject({ failure: 'failed' });
-    expect(await asRoot(worker, 'grep -c "^root:" /etc/passwd; cat /var/lib/orion/accounts/root.json 2>/dev/null || :')).toBe('1');
-  }, 30_000);
+  ])(
+    'refuses %s',
+    async (_, change) => {
+      await expect(present(aSpec(bench.tenantKey, change))).rejects.toMatchObject({ failure: 'failed' });
+      expect(await asRoot(worker, 'grep -c "^root:" /etc/passwd; cat /var/lib/orion/accounts/root.json 2>/dev/null || :')).toBe('1');
+    },
+    30_000,
+  );
 
   it('refuses a uid and a name that belong to something else', async () => {
     const [first, second] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
@@ -91,7 +97,10 @@ describe('ensurePresent', () => {
   it('I1: refuses a new account beside another one, whatever its uid', async () => {
     const [first, second] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
     await present(first);
-    const refusal = await present({ ...second, alone: true }).then(() => undefined, (error: unknown) => error);
+    const refusal = await present({ ...second, alone: true }).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     expect(refusal).toMatchObject({ failure: 'stale', message: expect.stringContaining('another account of Orion is here') });
     expect(refusal).not.toBeInstanceOf(StaleUidError);
     await expect(asRoot(worker, `id ${second.username}`)).rejects.toThrow();
@@ -104,7 +113,7 @@ describe('ensurePresent', () => {
     expect(await asRoot(worker, `cat /var/lib/orion/keys/${spec.username}`)).toContain(comment);
   }, 30_000);
 
-  it('keeps its program on the node, in a folder of root\'s own, and does not rely on one that is damaged or of another version', async () => {
+  it("keeps its program on the node, in a folder of root's own, and does not rely on one that is damaged or of another version", async () => {
     const kept = '/var/lib/orion/programs';
     await present(aSpec(bench.tenantKey));
     const [folder, file = ''] = (await asRoot(worker, `stat -c '%a %U' ${kept}; ls ${kept}/orion_account.*`)).split('\n');

@@ -10,7 +10,9 @@ print(json.dumps([answer_of({'rc': 0, 'stdout': 'noise\\n' + answer, 'stderr': '
 
 /** What the action makes of these answers of a node. */
 async function takeAll(answers: string[]): Promise<Record<string, unknown>[]> {
-  const { code, stdout, stderr } = await run('/usr/bin/python3', ['-c', DRIVE, join(projectDir, 'playbooks/action_plugins')], { input: JSON.stringify(answers) });
+  const { code, stdout, stderr } = await run('/usr/bin/python3', ['-c', DRIVE, join(projectDir, 'playbooks/action_plugins')], {
+    input: JSON.stringify(answers),
+  });
   if (code !== 0) {
     throw new Error(stderr);
   }
@@ -20,7 +22,16 @@ async function takeAll(answers: string[]): Promise<Record<string, unknown>[]> {
 describe('the answer of a program on a node', () => {
   it('reaches Ansible as it is when it is as agreed', async () => {
     const account = { changed: true, username: 'orn-a', uid: 70_000, ends_at: 1_800_000_000, actions: ['user', 'keys'] };
-    const wipe = { killed: 2, files: ['/tmp/x'], accounts: ['orn-a'], fence: null, changed: false, failed: true, msg: 'files that stay', troubles: ['files that stay'] };
+    const wipe = {
+      killed: 2,
+      files: ['/tmp/x'],
+      accounts: ['orn-a'],
+      fence: null,
+      changed: false,
+      failed: true,
+      msg: 'files that stay',
+      troubles: ['files that stay'],
+    };
     expect(await takeAll([account, wipe].map((answer) => JSON.stringify(answer)))).toEqual([account, wipe]);
   });
 

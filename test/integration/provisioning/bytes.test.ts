@@ -4,16 +4,23 @@ import { type AccountSpec } from '../../../src/modules/provisioning';
 import { aSpec, asRoot, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 /** Files and names on a machine are bytes. Those here are in no encoding that anybody agreed on. */
-describe.each([['over prefork workers', true], ['over ansible-playbook', false]])('a machine with odd bytes in its files, %s', (_way, prefork) => {
+describe.each([
+  ['over prefork workers', true],
+  ['over ansible-playbook', false],
+])('a machine with odd bytes in its files, %s', (_way, prefork) => {
   const { bench, worker } = useBench({ prefork });
-  const present = (spec: AccountSpec): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), spec);
+  const present = (spec: AccountSpec): ReturnType<Bench['provisioner']['ensurePresent']> =>
+    bench.provisioner.ensurePresent(nodeOf(worker), spec);
   const absent = (spec: AccountSpec): ReturnType<Bench['provisioner']['wipe']> => bench.provisioner.wipe(nodeOf(worker), [spec]);
 
   it('copies its skeleton as useradd -m does, byte by byte', async () => {
-    await asRoot(worker, `cd /etc/skel && printf 'caf\\351\\0\\377\\n' >profile-latin1 && printf x >"$(printf 'na\\357ve\\nname')" && mkdir -p -m 750 "$(printf 'dir\\377')/deep"
+    await asRoot(
+      worker,
+      `cd /etc/skel && printf 'caf\\351\\0\\377\\n' >profile-latin1 && printf x >"$(printf 'na\\357ve\\nname')" && mkdir -p -m 750 "$(printf 'dir\\377')/deep"
       printf '#!/bin/sh\\n' >"$(printf 'dir\\377')/deep/tool" && chmod 4755 "$(printf 'dir\\377')/deep/tool" && ln -s profile-latin1 near && ln -s /etc/passwd far && ln -s /nowhere dangling
       ln -s /etc/skel/profile-latin1 own && ln profile-latin1 hard && mkdir -m 1777 empty && head -c 3000000 /dev/urandom >big && chmod 600 big && touch -d '2001-02-03 04:05:06' near empty big
-      mkdir -m 711 .ssh && printf 'odd \\377\\n' >.ssh/config`);
+      mkdir -m 711 .ssh && printf 'odd \\377\\n' >.ssh/config`,
+    );
     const spec = aSpec(bench.tenantKey);
     await present(spec);
     await asRoot(worker, 'useradd -m -k /etc/skel -d /home/reference reference && chmod 700 /home/reference');
@@ -31,20 +38,41 @@ describe.each([['over prefork workers', true], ['over ansible-playbook', false]]
   }, 60_000);
 
   it('keeps every other line of its account files, its sudo rules and its crontabs as they are', async () => {
-    await asRoot(worker, `useradd -M -u 4242 other && gecos=$(printf 'caf\\351 \\f \\302\\205 \\342\\200\\250 end') &&
+    await asRoot(
+      worker,
+      `useradd -M -u 4242 other && gecos=$(printf 'caf\\351 \\f \\302\\205 \\342\\200\\250 end') &&
       LC_ALL=C awk -v g="$gecos" -F: -v OFS=: '$1 == "other" { $5 = g } { print }' /etc/passwd >/etc/p && cat /etc/p >/etc/passwd && rm /etc/p
       LC_ALL=C awk -v g="$gecos" -F: -v OFS=: '$1 == "other" { $9 = g } { print }' /etc/shadow >/etc/p && cat /etc/p >/etc/shadow && rm /etc/p
-      mkdir -p /etc/sudoers.d /var/spool/cron/crontabs && printf '# \\377 \\f orn\\n' >"/etc/sudoers.d/$(printf 'r\\351gle')" && printf '# \\377\\n' >"/var/spool/cron/crontabs/$(printf 'caf\\351')"`);
-    const look = (): Promise<string> => asRoot(worker, "grep -avE '^(orn-|orion-keys:)' /etc/passwd /etc/shadow /etc/group | md5sum; md5sum /etc/sudoers.d/* /var/spool/cron/crontabs/* | md5sum");
+      mkdir -p /etc/sudoers.d /var/spool/cron/crontabs && printf '# \\377 \\f orn\\n' >"/etc/sudoers.d/$(printf 'r\\351gle')" && printf '# \\377\\n' >"/var/spool/cron/crontabs/$(printf 'caf\\351')"`,
+    );
+    const look = (): Promise<string> =>
+      asRoot(
+        worker,
+        "grep -avE '^(orn-|orion-keys:)' /etc/passwd /etc/shadow /etc/group | md5sum; md5sum /etc/sudoers.d/* /var/spool/cron/crontabs/* | md5sum",
+      );
     const before = await look();
     const spec = aSpec(bench.tenantKey);
     await present(spec);
     await present({ ...spec, remainingSeconds: 9 * 86_400 });
     expect(await look()).toBe(before);
     const tenant = tenantOf(worker, spec.username, bench.tenantKey);
-    expect((await sshExec(tenant, `cd ~ && for n in /tmp/$(printf 'x\\377y') "/tmp/$(printf 'a\\nb\\351')" "$(printf '\\303')"; do echo "$n" >"$n"; done; ls -b /tmp ~`)).code).toBe(0);
+    expect(
+      (
+        await sshExec(
+          tenant,
+          `cd ~ && for n in /tmp/$(printf 'x\\377y') "/tmp/$(printf 'a\\nb\\351')" "$(printf '\\303')"; do echo "$n" >"$n"; done; ls -b /tmp ~`,
+        )
+      ).code,
+    ).toBe(0);
     // A key of the kernel (add_key, to the user's keyring), whose description the kernel lists as it is.
-    expect((await sshExec(tenant, 'python3 -', { input: "import ctypes, sys\nsys.exit(ctypes.CDLL(None).syscall(248, b'user', b'odd \\xff\\nline', b'x', ctypes.c_long(1), ctypes.c_long(-4)) < 0)\n" })).code).toBe(0);
+    expect(
+      (
+        await sshExec(tenant, 'python3 -', {
+          input:
+            "import ctypes, sys\nsys.exit(ctypes.CDLL(None).syscall(248, b'user', b'odd \\xff\\nline', b'x', ctypes.c_long(1), ctypes.c_long(-4)) < 0)\n",
+        })
+      ).code,
+    ).toBe(0);
     const report = await absent(spec);
     expect(report.changed).toBe(true);
     expect(JSON.stringify(report.details)).toContain('/tmp/x\\\\xffy');
@@ -55,7 +83,10 @@ describe.each([['over prefork workers', true], ['over ansible-playbook', false]]
   it('says in one line what was not expected of it', async () => {
     await asRoot(worker, "printf 'orn-broken:x:12\\351:1::/:/bin/sh\\n' >>/etc/passwd");
     const spec = aSpec(bench.tenantKey);
-    const reason = await absent(spec).then(() => 'none', (error: unknown) => String(error));
+    const reason = await absent(spec).then(
+      () => 'none',
+      (error: unknown) => String(error),
+    );
     expect(reason).toMatch(/unexpected in orion_wipe\.py, line \d+: ValueError: invalid literal/);
     expect(reason).not.toMatch(/\n|Traceback/);
     await asRoot(worker, "LC_ALL=C sed -i '/^orn-broken:/d' /etc/passwd");

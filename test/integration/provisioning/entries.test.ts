@@ -32,7 +32,9 @@ const textsOf = (etc: string): Texts => Object.fromEntries(FILES.map((file) => [
 
 async function drive(etc: string, more: Record<string, unknown> = {}): Promise<{ code: number | null; said: unknown }> {
   const asked = { node: join(projectDir, 'playbooks/node'), etc, account: ACCOUNT, shadow: ['!', ''], today: TODAY, ...more };
-  const { code, stdout, stderr } = await run('/usr/bin/python3', [join(projectDir, 'test/integration/provisioning/drive-entries.py')], { input: JSON.stringify(asked) });
+  const { code, stdout, stderr } = await run('/usr/bin/python3', [join(projectDir, 'test/integration/provisioning/drive-entries.py')], {
+    input: JSON.stringify(asked),
+  });
   return { code, said: stdout === '' ? stderr : JSON.parse(stdout) };
 }
 
@@ -43,7 +45,30 @@ async function byTools(etc: string): Promise<void> {
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', SOURCE_DATE_EPOCH: String(TODAY * 86_400) };
   await runOrThrow('groupadd', ['-P', prefix, '-g', String(uid), name], { env });
   await runOrThrow('groupadd', ['-P', prefix, '-f', '-r', '-g', '999', 'orion-keys'], { env });
-  await runOrThrow('useradd', ['-P', prefix, '-l', '-M', '-N', '-K', 'SUB_UID_COUNT=0', '-K', 'SUB_GID_COUNT=0', '-u', String(uid), '-g', String(uid), '-d', home, '-s', shell, name], { env });
+  await runOrThrow(
+    'useradd',
+    [
+      '-P',
+      prefix,
+      '-l',
+      '-M',
+      '-N',
+      '-K',
+      'SUB_UID_COUNT=0',
+      '-K',
+      'SUB_GID_COUNT=0',
+      '-u',
+      String(uid),
+      '-g',
+      String(uid),
+      '-d',
+      home,
+      '-s',
+      shell,
+      name,
+    ],
+    { env },
+  );
   await runOrThrow('usermod', ['-P', prefix, '-a', '-G', 'orion-keys', name], { env });
 }
 
@@ -51,12 +76,18 @@ const aName = fc.stringMatching(/^[a-z][a-z0-9_-]{0,12}$/);
 const aField = fc.stringMatching(/^[A-Za-z0-9 ,./$äß€-]{0,12}$/);
 const someone = fc.record({ name: aName, gecos: aField, hash: aField, members: fc.array(aName, { maxLength: 3 }) });
 const anyTexts = fc.uniqueArray(someone, { selector: ({ name }) => name, maxLength: 6 }).map((people): Texts => ({
-  passwd: PLAIN.passwd + people.map(({ name, gecos }, at) => `${name}:x:${2000 + at}:${2000 + at}:${gecos}:/home/${name}:/bin/sh\n`).join(''),
+  passwd:
+    PLAIN.passwd + people.map(({ name, gecos }, at) => `${name}:x:${2000 + at}:${2000 + at}:${gecos}:/home/${name}:/bin/sh\n`).join(''),
   shadow: PLAIN.shadow + people.map(({ name, hash }) => `${name}:${hash}:19000:0:99999:7:::\n`).join(''),
   group: PLAIN.group + people.map(({ name, members }, at) => `${name}:x:${2000 + at}:${members.join(',')}\n`).join(''),
   gshadow: PLAIN.gshadow + people.map(({ name, members }) => `${name}:!::${members.join(',')}\n`).join(''),
 }));
-const anyAges = fc.record({ max: fc.option(fc.nat(99_999)), min: fc.option(fc.nat(30)), warn: fc.option(fc.nat(30)), inactive: fc.option(fc.nat(60)) });
+const anyAges = fc.record({
+  max: fc.option(fc.nat(99_999)),
+  min: fc.option(fc.nat(30)),
+  warn: fc.option(fc.nat(30)),
+  inactive: fc.option(fc.nat(60)),
+});
 
 describe('entries of an account', () => {
   afterAll(() => rmSync(top, { recursive: true, force: true }));
@@ -79,7 +110,7 @@ describe('entries of an account', () => {
     );
   }, 120_000);
 
-  it('join the group whose keys are root\'s when the account is there already, beside the others in it', async () => {
+  it("join the group whose keys are root's when the account is there already, beside the others in it", async () => {
     const etc = etcWith({ ...PLAIN, group: `${PLAIN.group}orion-keys:x:998:orn-old\norn-new:x:30001:\n` });
     await drive(etc);
     expect(textsOf(etc).group).toBe(`${PLAIN.group}orion-keys:x:998:orn-old,orn-new\norn-new:x:30001:\n`);
@@ -124,23 +155,34 @@ describe('entries of an account', () => {
     expect(textsOf(etc)).toEqual(before);
   });
 
-  it.each([0, 1, 2, 3])('a power cut after %d files leaves each whole, old or new, and the next attempt ends what was begun', async (count) => {
-    const [whole, etc] = [etcWith(PLAIN), etcWith(PLAIN)];
-    await drive(whole);
-    const wanted = textsOf(whole);
-    expect(await drive(etc, { die_at: count })).toMatchObject({ code: 9 });
-    const left = textsOf(etc);
-    expect(['group', 'gshadow', 'shadow', 'passwd'].map((file) => left[file as 'passwd'] === wanted[file as 'passwd'])).toEqual([0, 1, 2, 3].map((at) => at < count));
-    FILES.filter((file) => left[file] !== wanted[file]).forEach((file) => expect(left[file]).toBe(Buffer.from(PLAIN[file]).toString('latin1')));
-    expect(await drive(etc)).toMatchObject({ code: 0 });
-    expect(textsOf(etc)).toEqual(wanted);
-    expect(await drive(etc)).toEqual({ code: 0, said: { added: [] } });
-  });
+  it.each([0, 1, 2, 3])(
+    'a power cut after %d files leaves each whole, old or new, and the next attempt ends what was begun',
+    async (count) => {
+      const [whole, etc] = [etcWith(PLAIN), etcWith(PLAIN)];
+      await drive(whole);
+      const wanted = textsOf(whole);
+      expect(await drive(etc, { die_at: count })).toMatchObject({ code: 9 });
+      const left = textsOf(etc);
+      expect(['group', 'gshadow', 'shadow', 'passwd'].map((file) => left[file as 'passwd'] === wanted[file as 'passwd'])).toEqual(
+        [0, 1, 2, 3].map((at) => at < count),
+      );
+      FILES.filter((file) => left[file] !== wanted[file]).forEach((file) =>
+        expect(left[file]).toBe(Buffer.from(PLAIN[file]).toString('latin1')),
+      );
+      expect(await drive(etc)).toMatchObject({ code: 0 });
+      expect(textsOf(etc)).toEqual(wanted);
+      expect(await drive(etc)).toEqual({ code: 0, said: { added: [] } });
+    },
+  );
 
   it('wait for an operator who has the lock, and keep what was written meanwhile', async () => {
     const etc = etcWith(PLAIN);
     expect(await drive(etc, { hold: 'operator:x:1500:1500::/home/operator:/bin/sh' })).toMatchObject({ code: 0 });
-    expect(textsOf(etc).passwd.split('\n').slice(-3)).toEqual(['operator:x:1500:1500::/home/operator:/bin/sh', 'orn-new:x:30001:30001::/home/orn-new:/bin/bash', '']);
+    expect(textsOf(etc).passwd.split('\n').slice(-3)).toEqual([
+      'operator:x:1500:1500::/home/operator:/bin/sh',
+      'orn-new:x:30001:30001::/home/orn-new:/bin/bash',
+      '',
+    ]);
     expect(readdirSync(etc).filter((name) => name.includes('.orion-'))).toEqual([]);
   });
 });

@@ -25,7 +25,12 @@ const processesOfPlays = (own: Set<string>): string[] =>
 
 const WAYS = [
   { way: 'in a prefork worker', prefork: true, flooded: 'stopped because the node answers without end', command: 'prefork_plays.py' },
-  { way: 'as a one-off run', prefork: false, flooded: 'killed because it held more than 90 MB of memory: the node answers without end', command: 'ansible-playbook' },
+  {
+    way: 'as a one-off run',
+    prefork: false,
+    flooded: 'killed because it held more than 90 MB of memory: the node answers without end',
+    command: 'ansible-playbook',
+  },
 ];
 
 describe.each(WAYS)('when a node is not as it should be, and the play runs $way', ({ prefork, flooded, command }) => {
@@ -43,7 +48,10 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
   }, 60_000);
 
   const failureOf = async (work: Promise<unknown>): Promise<ProvisioningError> => {
-    const error: unknown = await work.then(() => undefined, (reason: unknown) => reason);
+    const error: unknown = await work.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
     expect(error).toBeInstanceOf(ProvisioningError);
     return error as ProvisioningError;
   };
@@ -56,7 +64,10 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
 
   it('tells so too when the node has no key of the pinned type', async () => {
     const target = { ...nodeOf(worker), hostKey: 'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==' };
-    expect(await failureOf(bench.provisioner.verifyClean(target, []))).toMatchObject({ failure: 'host_key_changed', message: expect.stringContaining('host key') });
+    expect(await failureOf(bench.provisioner.verifyClean(target, []))).toMatchObject({
+      failure: 'host_key_changed',
+      message: expect.stringContaining('host key'),
+    });
   }, 30_000);
 
   it('is unreachable when nothing listens', async () => {
@@ -75,10 +86,15 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
     const target = { ...nodeOf(worker), address: '127.0.0.1', port: (silent.address() as AddressInfo).port };
     const startedAt = performance.now();
     const failing = failureOf(hasty.wipe(target, []));
-    const own = await eventually(() => {
-      const marks = playDirectories().filter((name) => !before.has(name)).map((name) => `${tmpdir()}/${name}`);
-      return held.size > 0 && marks.length > 0 ? new Set(marks) : undefined;
-    }, { what: 'the play is connected' });
+    const own = await eventually(
+      () => {
+        const marks = playDirectories()
+          .filter((name) => !before.has(name))
+          .map((name) => `${tmpdir()}/${name}`);
+        return held.size > 0 && marks.length > 0 ? new Set(marks) : undefined;
+      },
+      { what: 'the play is connected' },
+    );
     expect(processesOfPlays(own).length).toBeGreaterThan(1);
     expect((await failing).failure).toBe('deadline');
     expect(performance.now() - startedAt).toBeLessThan(5_500);
@@ -96,14 +112,18 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
     }
   }, 30_000);
 
-  it.each(['sly-flood', 'errors-without-end'])('kills a play that a node fills without end (%s) long before its deadline, and says why', async (kind) => {
-    // One that is well holds 82 MB.
-    const small = provisionerWith(bench.lab, bench.managementKey, { prefork, memoryLimitMb: 90, deadlineSeconds: 90 });
-    const { address, port, hostKey } = await openTrap(bench.lab, kind);
-    const error = await failureOf(small.wipe({ nodeId: 7, address, port, hostKey }, []));
-    expect(error).toMatchObject({ failure: 'failed', message: flooded });
-    expect(error.output.length).toBeLessThanOrEqual(64 * 1024);
-  }, 100_000);
+  it.each(['sly-flood', 'errors-without-end'])(
+    'kills a play that a node fills without end (%s) long before its deadline, and says why',
+    async (kind) => {
+      // One that is well holds 82 MB.
+      const small = provisionerWith(bench.lab, bench.managementKey, { prefork, memoryLimitMb: 90, deadlineSeconds: 90 });
+      const { address, port, hostKey } = await openTrap(bench.lab, kind);
+      const error = await failureOf(small.wipe({ nodeId: 7, address, port, hostKey }, []));
+      expect(error).toMatchObject({ failure: 'failed', message: flooded });
+      expect(error.output.length).toBeLessThanOrEqual(64 * 1024);
+    },
+    100_000,
+  );
 
   it('stops at once when the caller aborts', async () => {
     const stop = new AbortController();
@@ -132,16 +152,19 @@ describe.each(WAYS)('when a node is not as it should be, and the play runs $way'
     const blob = spec.publicKeys[0]?.split(' ')[1] ?? '';
     const work = bench.provisioner.ensurePresent(nodeOf(worker), spec).finally(() => (done = true));
     const leaks = new Set<string>();
-    await eventually(() => {
-      for (const pid of pids()) {
-        const args = read(`/proc/${pid}/cmdline`);
-        seen += args.includes(command) ? 1 : 0;
-        if (args.includes('NeverShowThis') || args.includes(blob)) {
-          leaks.add(args);
+    await eventually(
+      () => {
+        for (const pid of pids()) {
+          const args = read(`/proc/${pid}/cmdline`);
+          seen += args.includes(command) ? 1 : 0;
+          if (args.includes('NeverShowThis') || args.includes(blob)) {
+            leaks.add(args);
+          }
         }
-      }
-      return done;
-    }, { what: 'the play has ended', everyMs: 1, timeoutMs: 20_000 });
+        return done;
+      },
+      { what: 'the play has ended', everyMs: 1, timeoutMs: 20_000 },
+    );
     expect(JSON.stringify(await work)).not.toContain('NeverShowThis');
     expect(seen).toBeGreaterThan(5);
     expect([...leaks]).toEqual([]);

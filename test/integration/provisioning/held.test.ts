@@ -19,19 +19,27 @@ describe('provisioning of a held account', () => {
   };
   const states = (uid: number): Promise<string> => asRoot(worker, `ps -o stat= -U ${uid} | cut -c 1 | sort -u`);
 
-  it('gives it back: the order to have it there is a confirmation', async () => {
-    const spec = await held();
-    const report = await bench.provisioner.ensurePresent(nodeOf(worker), spec);
-    expect(report.details['actions']).toEqual(['record', 'expiry', 'thawed']);
-    expect(await states(spec.uid)).toBe('S');
-    expect(await asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'id -un')).toBe(spec.username);
-    expect(await asRoot(worker, `cat /var/lib/orion/accounts/${spec.username}.json`)).not.toContain('held');
-  }, TEST_MS);
+  it(
+    'gives it back: the order to have it there is a confirmation',
+    async () => {
+      const spec = await held();
+      const report = await bench.provisioner.ensurePresent(nodeOf(worker), spec);
+      expect(report.details['actions']).toEqual(['record', 'expiry', 'thawed']);
+      expect(await states(spec.uid)).toBe('S');
+      expect(await asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'id -un')).toBe(spec.username);
+      expect(await asRoot(worker, `cat /var/lib/orion/accounts/${spec.username}.json`)).not.toContain('held');
+    },
+    TEST_MS,
+  );
 
-  it('wipes it like any other', async () => {
-    const spec = await held();
-    const report = await bench.provisioner.wipe(nodeOf(worker), [spec]);
-    expect(report.details['killed']).toBeGreaterThanOrEqual(1);
-    expect(await bench.provisioner.verifyClean(nodeOf(worker), [spec])).toMatchObject({ clean: true, findings: [] });
-  }, TEST_MS);
+  it(
+    'wipes it like any other',
+    async () => {
+      const spec = await held();
+      const report = await bench.provisioner.wipe(nodeOf(worker), [spec]);
+      expect(report.details['killed']).toBeGreaterThanOrEqual(1);
+      expect(await bench.provisioner.verifyClean(nodeOf(worker), [spec])).toMatchObject({ clean: true, findings: [] });
+    },
+    TEST_MS,
+  );
 });

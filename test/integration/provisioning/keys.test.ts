@@ -11,19 +11,27 @@ describe('the keys of an account', () => {
   const own = useForAll(() => generateSshKeyPair(bench.lab.dir));
   const spec = useForEach(() => aSpec(bench.tenantKey));
   const root = (command: string, input?: string): Promise<string> => asRoot(worker, command, input);
-  const present = (change: Partial<AccountSpec> = {}): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), { ...spec, ...change });
+  const present = (change: Partial<AccountSpec> = {}): ReturnType<Bench['provisioner']['ensurePresent']> =>
+    bench.provisioner.ensurePresent(nodeOf(worker), { ...spec, ...change });
   const as = (key: SshKeyPair): SshTarget => tenantOf(worker, spec.username, key);
   const setPam = (value: 'yes' | 'no'): Promise<void> => changeSshd(worker, `sed -i 's/^UsePAM .*/UsePAM ${value}/' ${SSHD_CONFIG}`);
   const opens = async (key: SshKeyPair): Promise<boolean> => (await sshExec(as(key), 'true')).code === 0;
   const actionsOf = async (change: Partial<AccountSpec> = {}): Promise<unknown> => (await present(change)).details['actions'];
 
-  it('are root\'s alone: whatever the tenant writes into its home lets nobody in', async () => {
+  it("are root's alone: whatever the tenant writes into its home lets nobody in", async () => {
     await present();
     const plant = `umask 077; cat > .ssh/authorized_keys; cp .ssh/authorized_keys .ssh/authorized_keys2; echo '+ +' | tee .shosts .rhosts;
       echo 'LC_ALL=C' > .ssh/environment; echo '${spec.username}' > .ssh/authorized_principals; echo 'any@REALM' > .k5login; cp -r .ssh /tmp/ssh`;
     await asTenant(as(bench.tenantKey), plant, { input: `${own.publicKey}\n` });
     expect(await opens(own)).toBe(false);
-    expect((await sshExec(as(bench.tenantKey), `echo '${own.publicKey}' >> /var/lib/orion/keys/${spec.username} || rm -f /var/lib/orion/keys/${spec.username}`)).code).not.toBe(0);
+    expect(
+      (
+        await sshExec(
+          as(bench.tenantKey),
+          `echo '${own.publicKey}' >> /var/lib/orion/keys/${spec.username} || rm -f /var/lib/orion/keys/${spec.username}`,
+        )
+      ).code,
+    ).not.toBe(0);
     expect((await sshExec(as(bench.tenantKey), 'ls /var/lib/orion/keys')).code).not.toBe(0);
     expect(await opens(own)).toBe(false);
     expect(await opens(bench.tenantKey)).toBe(true);
@@ -90,7 +98,9 @@ describe('the keys of an account', () => {
   it('are removed by the wipe, and found by the verification, whosever they are', async () => {
     await present();
     await root(': > /var/lib/orion/keys/orn-forgotten');
-    expect((await bench.provisioner.verifyClean(nodeOf(worker), [])).findings).toEqual(expect.arrayContaining([`path /var/lib/orion/keys/${spec.username}`, 'path /var/lib/orion/keys/orn-forgotten']));
+    expect((await bench.provisioner.verifyClean(nodeOf(worker), [])).findings).toEqual(
+      expect.arrayContaining([`path /var/lib/orion/keys/${spec.username}`, 'path /var/lib/orion/keys/orn-forgotten']),
+    );
     await bench.provisioner.wipe(nodeOf(worker), [spec]);
     expect((await bench.provisioner.verifyClean(nodeOf(worker), [spec])).findings).toEqual([]);
   }, 60_000);
@@ -105,7 +115,8 @@ describe('sshd', () => {
     await bench.provisioner.ensurePresent(nodeOf(worker), spec);
     return spec;
   };
-  const keysFileOf = ({ username }: AccountSpec): Promise<string> => root(`sshd -T -C user=${username},host=h,addr=127.0.0.1,laddr=127.0.0.1,lport=22 | grep ^authorizedkeysfile`);
+  const keysFileOf = ({ username }: AccountSpec): Promise<string> =>
+    root(`sshd -T -C user=${username},host=h,addr=127.0.0.1,laddr=127.0.0.1,lport=22 | grep ^authorizedkeysfile`);
   const configure = (text: string): Promise<string> => root(`cat > ${SSHD_CONFIG} && rm -rf ${SSHD_CONFIG}.d`, text);
   const OURS = 'authorizedkeysfile /var/lib/orion/keys/%u';
 
@@ -148,7 +159,10 @@ describe('sshd', () => {
     await root(`mkdir ${SSHD_CONFIG}.d && printf 'Match User orn-*\\n AuthorizedKeysFile .ssh/theirs\\n' > ${SSHD_CONFIG}.d/00-first.conf`);
     const before = await root(`cat ${SSHD_CONFIG} ${SSHD_CONFIG}.d/*`);
     const spec = aSpec(bench.tenantKey);
-    await expect(bench.provisioner.ensurePresent(nodeOf(worker), spec)).rejects.toMatchObject({ failure: 'failed', message: expect.stringContaining('Put these lines into /etc/ssh/sshd_config') });
+    await expect(bench.provisioner.ensurePresent(nodeOf(worker), spec)).rejects.toMatchObject({
+      failure: 'failed',
+      message: expect.stringContaining('Put these lines into /etc/ssh/sshd_config'),
+    });
     expect(await root(`cat ${SSHD_CONFIG} ${SSHD_CONFIG}.d/*`)).toBe(before);
     expect((await sshExec(tenantOf(worker, spec.username, bench.tenantKey), 'true')).code).not.toBe(0);
     await configure(plain);

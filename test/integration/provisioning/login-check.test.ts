@@ -26,16 +26,28 @@ let n = 0;
 const look = async (): Promise<Fitness> => {
   const { username, uid } = aSpec(bench.tenantKey);
   n += 1;
-  return bench.provisioner.proveFitness(nodeOf(worker), { username: `orn-check-${n}${username.slice(-6).replace(/^-/, 'x')}`, uid }, { rules: '' });
+  return bench.provisioner.proveFitness(
+    nodeOf(worker),
+    { username: `orn-check-${n}${username.slice(-6).replace(/^-/, 'x')}`, uid },
+    { rules: '' },
+  );
 };
 const failing = ({ checks }: Fitness): Check[] => checks.filter(({ result }) => result === 'fail');
-const rent = (change: Partial<AccountSpec> = {}): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), { ...aSpec(bench.tenantKey), proveLogin: true, ...change });
-const refusalOf = async (): Promise<Pick<ProvisioningError, 'failure' | 'message'>> => rent().then(() => ({ failure: 'failed' as const, message: 'it was let in' }), (error: unknown) => error as ProvisioningError);
+const rent = (change: Partial<AccountSpec> = {}): ReturnType<Bench['provisioner']['ensurePresent']> =>
+  bench.provisioner.ensurePresent(nodeOf(worker), { ...aSpec(bench.tenantKey), proveLogin: true, ...change });
+const refusalOf = async (): Promise<Pick<ProvisioningError, 'failure' | 'message'>> =>
+  rent().then(
+    () => ({ failure: 'failed' as const, message: 'it was let in' }),
+    (error: unknown) => error as ProvisioningError,
+  );
 
 describe('whether a tenant can log in', () => {
   it('is found by a login as one: a machine as it should be passes, and nothing of the check stays', async () => {
     const { checks, fence } = await look();
-    expect(checks).toEqual([{ name: 'account', result: 'ok', cause: '', remedy: '' }, { name: 'login', result: 'ok', cause: '', remedy: '' }]);
+    expect(checks).toEqual([
+      { name: 'account', result: 'ok', cause: '', remedy: '' },
+      { name: 'login', result: 'ok', cause: '', remedy: '' },
+    ]);
     expect(fence).toBeGreaterThan(0);
     expect(await asRoot(worker, 'grep -c orn-check /etc/passwd || :')).toBe('0');
   }, 60_000);
@@ -48,7 +60,11 @@ describe('whether a tenant can log in', () => {
     const again = await bench.provisioner.proveFitness(nodeOf(worker), { username, uid }, { rules });
     expect([again, typeof details['login_rules']]).toEqual([{ checks: [], fence: undefined }, 'string']);
     const seen = [rules];
-    for (const [command, back] of [['touch /etc/nologin', 'rm /etc/nologin'], ['touch /etc/ssh/sshrc', 'rm /etc/ssh/sshrc'], ['touch -d yesterday /etc/pam.d/sshd', 'touch /etc/pam.d/sshd']]) {
+    for (const [command, back] of [
+      ['touch /etc/nologin', 'rm /etc/nologin'],
+      ['touch /etc/ssh/sshrc', 'rm /etc/ssh/sshrc'],
+      ['touch -d yesterday /etc/pam.d/sshd', 'touch /etc/pam.d/sshd'],
+    ]) {
       await given(command as string, back as string);
       seen.push(String((await bench.provisioner.wipe(nodeOf(worker), [])).details['login_rules']));
     }
@@ -61,21 +77,36 @@ describe('whether a tenant can log in', () => {
     ['AllowUsers root orion-mgmt', 'AllowUsers in /etc/ssh/sshd_config does not admit orn-'],
     ['DenyUsers orn-*', 'DenyUsers in /etc/ssh/sshd_config names it'],
     ['AllowGroups root', 'AllowGroups in /etc/ssh/sshd_config names no group of it: add orion-keys'],
-    ['AuthenticationMethods publickey,password publickey,keyboard-interactive', 'AuthenticationMethods in /etc/ssh/sshd_config asks for more than a key'],
-  ])('%s: a rent is refused with the cause, and so is the look after the wipe', async (line, cause) => {
-    // The control plane itself is let in.
-    await givenConfig(line.startsWith('AuthenticationMethods') ? `Match User orn-*\\n${line}\\nMatch all` : line);
-    const refusal = await refusalOf();
-    expect(refusal.failure).toBe('login_refused');
-    expect(refusal.message).toContain(cause);
-    await bench.provisioner.wipe(nodeOf(worker), []);
-    const [found] = failing(await look());
-    expect(found).toMatchObject({ name: 'login', result: 'fail', cause: expect.stringContaining(cause), remedy: expect.stringContaining('orn-*') });
-  }, 60_000);
+    [
+      'AuthenticationMethods publickey,password publickey,keyboard-interactive',
+      'AuthenticationMethods in /etc/ssh/sshd_config asks for more than a key',
+    ],
+  ])(
+    '%s: a rent is refused with the cause, and so is the look after the wipe',
+    async (line, cause) => {
+      // The control plane itself is let in.
+      await givenConfig(line.startsWith('AuthenticationMethods') ? `Match User orn-*\\n${line}\\nMatch all` : line);
+      const refusal = await refusalOf();
+      expect(refusal.failure).toBe('login_refused');
+      expect(refusal.message).toContain(cause);
+      await bench.provisioner.wipe(nodeOf(worker), []);
+      const [found] = failing(await look());
+      expect(found).toMatchObject({
+        name: 'login',
+        result: 'fail',
+        cause: expect.stringContaining(cause),
+        remedy: expect.stringContaining('orn-*'),
+      });
+    },
+    60_000,
+  );
 
   it('a command that is forced on everybody is no login', async () => {
     await givenConfig('Match User orn-*\\nForceCommand echo only this\\nMatch all');
-    expect(await refusalOf()).toMatchObject({ failure: 'login_refused', message: expect.stringContaining('ForceCommand in /etc/ssh/sshd_config runs something else: echo only this') });
+    expect(await refusalOf()).toMatchObject({
+      failure: 'login_refused',
+      message: expect.stringContaining('ForceCommand in /etc/ssh/sshd_config runs something else: echo only this'),
+    });
   }, 60_000);
 
   it('/etc/nologin is found where PAM goes by it', async () => {
@@ -90,13 +121,31 @@ describe('whether a tenant can log in', () => {
   }, 60_000);
 
   it.each([
-    ['a home folder that cannot be written', 'mount --bind /home /home && mount -o remount,bind,ro /home', 'umount /home', 'Read-only file system'],
-    ['account files that cannot be replaced', 'cp /etc/passwd /root/passwd && mount --bind /root/passwd /etc/passwd', 'umount /etc/passwd', '/etc/passwd'],
-  ])('%s: no account can be made, and the check says so', async (_what, command, back, cause) => {
-    await given(command, back);
-    const [found] = failing(await look());
-    expect(found).toMatchObject({ name: 'account', cause: expect.stringContaining(cause), remedy: expect.stringContaining('/etc/passwd') });
-  }, 60_000);
+    [
+      'a home folder that cannot be written',
+      'mount --bind /home /home && mount -o remount,bind,ro /home',
+      'umount /home',
+      'Read-only file system',
+    ],
+    [
+      'account files that cannot be replaced',
+      'cp /etc/passwd /root/passwd && mount --bind /root/passwd /etc/passwd',
+      'umount /etc/passwd',
+      '/etc/passwd',
+    ],
+  ])(
+    '%s: no account can be made, and the check says so',
+    async (_what, command, back, cause) => {
+      await given(command, back);
+      const [found] = failing(await look());
+      expect(found).toMatchObject({
+        name: 'account',
+        cause: expect.stringContaining(cause),
+        remedy: expect.stringContaining('/etc/passwd'),
+      });
+    },
+    60_000,
+  );
 });
 
 it('I1: the account of a check that broke off keeps no tenant away; another tenant does', async () => {

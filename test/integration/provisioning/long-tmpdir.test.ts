@@ -8,7 +8,10 @@ import { useSystem } from '../../support/hooks';
 const base = mkdtempSync(join(tmpdir(), 'orion-lab-long-'));
 const TMPDIR = join(base, 'long'.repeat(30), 'name'.repeat(30));
 
-describe.each([['prefork workers', 'true'], ['a process of ansible-playbook for each play', 'false']])('a long TMPDIR, with %s', (_what, warm) => {
+describe.each([
+  ['prefork workers', 'true'],
+  ['a process of ansible-playbook for each play', 'false'],
+])('a long TMPDIR, with %s', (_what, warm) => {
   beforeAll(() => void mkdirSync(TMPDIR, { recursive: true }));
   const system = useSystem({ apis: 1, schedulers: 1, env: { TMPDIR, ORION_WARM_PLAYS: warm } });
   afterAll(() => rmSync(base, { recursive: true, force: true }));

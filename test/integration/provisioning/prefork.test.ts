@@ -17,10 +17,19 @@ interface Process {
   parent: number;
 }
 const processes = (): Process[] =>
-  readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).map((pid) => ({ pid, parent: Number(/^PPid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) }));
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .map((pid) => ({ pid, parent: Number(/^PPid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) }));
 /** The processes that this one started and that have Ansible loaded, or are about to. */
-const sources = (): number[] => processes().filter(({ pid, parent }) => parent === process.pid && read(`/proc/${pid}/cmdline`).includes('prefork_plays.py')).map(({ pid }) => pid);
-const forksOf = (source: number): number[] => processes().filter(({ parent }) => parent === source).map(({ pid }) => pid);
+const sources = (): number[] =>
+  processes()
+    .filter(({ pid, parent }) => parent === process.pid && read(`/proc/${pid}/cmdline`).includes('prefork_plays.py'))
+    .map(({ pid }) => pid);
+const forksOf = (source: number): number[] =>
+  processes()
+    .filter(({ parent }) => parent === source)
+    .map(({ pid }) => pid);
 const isPlaying = (pid: number): boolean => read(`/proc/${pid}/comm`).trim() === 'orion-play';
 const anonymousKb = (pid: number): number => Number(/^RssAnon:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
 
@@ -34,7 +43,10 @@ describe('plays in prefork workers', () => {
 
   /** A play that waits on the node, for the lock that it takes there. */
   const startWaiting = async (signal?: AbortSignal): Promise<{ outcome: Promise<unknown>; fork: number; unlock: () => Promise<void> }> => {
-    await asRoot(worker, 'mkdir -p /var/lib/orion; (flock -w 5 9; echo held >/run/lock-held; exec sleep 60) 9>/var/lib/orion/lock >/dev/null 2>&1 & echo $! >/run/locker');
+    await asRoot(
+      worker,
+      'mkdir -p /var/lib/orion; (flock -w 5 9; echo held >/run/lock-held; exec sleep 60) 9>/var/lib/orion/lock >/dev/null 2>&1 & echo $! >/run/locker',
+    );
     await eventually(async () => (await asRoot(worker, 'cat /run/lock-held 2>/dev/null || :')) === 'held', { what: 'the lock is held' });
     const outcome = bench.provisioner.wipe(nodeOf(worker), [], { signal }).then(
       () => 'ok',
@@ -48,8 +60,14 @@ describe('plays in prefork workers', () => {
     return { outcome, fork, unlock };
   };
   const programs = async (): Promise<number> =>
-    Number(await asRoot(worker, "for each in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$each; echo; done 2>/dev/null | grep -c '^python3 -I -S -' || :"));
-  const untilNoProgram = (): Promise<unknown> => eventually(async () => (await programs()) === 0, { what: 'nothing of the play runs on the node', timeoutMs: 5_000 });
+    Number(
+      await asRoot(
+        worker,
+        "for each in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$each; echo; done 2>/dev/null | grep -c '^python3 -I -S -' || :",
+      ),
+    );
+  const untilNoProgram = (): Promise<unknown> =>
+    eventually(async () => (await programs()) === 0, { what: 'nothing of the play runs on the node', timeoutMs: 5_000 });
 
   it('a play whose process is killed fails, what it started on the node ends, and the next play is none the worse', async () => {
     const { outcome, fork, unlock } = await startWaiting();
@@ -96,7 +114,9 @@ describe('plays in prefork workers', () => {
     const hostKey = (await generateSshKeyPair(bench.lab.dir)).publicKey.split(' ').slice(0, 2).join(' ');
     await expect(bench.provisioner.wipe({ ...target, hostKey }, [])).rejects.toMatchObject({ failure: 'host_key_changed' });
     const other = bench.workers[1] as Worker;
-    await expect(bench.provisioner.wipe({ ...nodeOf(other), hostKey: target.hostKey }, [])).rejects.toMatchObject({ failure: 'host_key_changed' });
+    await expect(bench.provisioner.wipe({ ...nodeOf(other), hostKey: target.hostKey }, [])).rejects.toMatchObject({
+      failure: 'host_key_changed',
+    });
     await bench.provisioner.wipe(target, []);
   }, 30_000);
 
@@ -110,13 +130,17 @@ describe('plays in prefork workers', () => {
     await expect(bench.provisioner.ensurePresent(target, aSpec(bench.tenantKey), moment)).rejects.toMatchObject({ failure: 'deadline' });
     await asRoot(other, `kill -CONT ${listener}`);
     await bench.provisioner.ensurePresent(target, aSpec(bench.tenantKey));
-    await expect(bench.provisioner.ensurePresent({ ...target, port: 1 }, aSpec(bench.tenantKey))).rejects.toMatchObject({ failure: 'unreachable' });
+    await expect(bench.provisioner.ensurePresent({ ...target, port: 1 }, aSpec(bench.tenantKey))).rejects.toMatchObject({
+      failure: 'unreachable',
+    });
     await bench.provisioner.wipe(target, []);
   }, 30_000);
 
   it('two plays on two nodes at once do what each was asked', async () => {
     const specs = bench.workers.map(() => aSpec(bench.tenantKey));
-    await Promise.all(bench.workers.map((each, at) => bench.provisioner.ensurePresent(nodeOf(each, at + 1), specs[at] as (typeof specs)[0])));
+    await Promise.all(
+      bench.workers.map((each, at) => bench.provisioner.ensurePresent(nodeOf(each, at + 1), specs[at] as (typeof specs)[0])),
+    );
     const found = await Promise.all(bench.workers.map((each) => asRoot(each, "grep -o '^orn-[^:]*' /etc/passwd")));
     expect(found.map((names, at) => names.split('\n').includes(specs[at]?.username ?? ''))).toEqual([true, true]);
     expect(found[0]).not.toContain(specs[1]?.username);
@@ -171,7 +195,9 @@ describe('prefork workers that get no play', () => {
     writeFileSync(script, readFileSync(script, 'utf8').replace('connection.connect(address)', "connection.connect('elsewhere')"));
     const provisioner = provisionerWith(bench.lab, bench.managementKey, { logger, playbooksDir: broken });
     await provisioner.wipe(nodeOf(bench.workers[0] as Worker), []);
-    expect(logs).toEqual([expect.stringMatching(/plays run without prefork workers.*no play can be had from the control plane.*No such file or directory/)]);
+    expect(logs).toEqual([
+      expect.stringMatching(/plays run without prefork workers.*no play can be had from the control plane.*No such file or directory/),
+    ]);
     await bench.lab.close();
   }, 120_000);
 });

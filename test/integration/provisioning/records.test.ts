@@ -45,42 +45,59 @@ describe('what a machine notes about its accounts', () => {
     return spec;
   };
 
-  it('the next tenant cannot see who logged in to a terminal before', async () => {
-    const gone = await lease();
-    const read = 'last -w -f /var/log/wtmp; tr -d "\\0" < /var/log/wtmp';
-    expect(await asTenant(tenantOf(worker, gone.username, bench.tenantKey), read, { tty: true })).toContain(gone.username);
-    await bench.provisioner.wipe(nodeOf(worker), [gone]);
-    expect(await asTenant(tenantOf(worker, (await lease()).username, bench.tenantKey), read)).not.toContain(gone.username);
-  }, LIMIT_MS);
+  it(
+    'the next tenant cannot see who logged in to a terminal before',
+    async () => {
+      const gone = await lease();
+      const read = 'last -w -f /var/log/wtmp; tr -d "\\0" < /var/log/wtmp';
+      expect(await asTenant(tenantOf(worker, gone.username, bench.tenantKey), read, { tty: true })).toContain(gone.username);
+      await bench.provisioner.wipe(nodeOf(worker), [gone]);
+      expect(await asTenant(tenantOf(worker, (await lease()).username, bench.tenantKey), read)).not.toContain(gone.username);
+    },
+    LIMIT_MS,
+  );
 
-  it('goes with the tenant, and what it notes about others stays byte for byte in its place', async () => {
-    const spec = await lease();
-    await asRoot(worker, `python3 - ${spec.username} ${spec.uid}`, LOGINS);
-    await bench.provisioner.wipe(nodeOf(worker), [spec]);
-    const logins = [`${OF_MACHINE} pts/0`, '  ', '  pts/0', '  ', `${OF_MACHINE} pts/2`];
-    const shown = (list: string[]): string => `[${list.map((text) => `'${text}'`).join(', ')}]`;
-    expect((await asRoot(worker, 'python3 -', SHOW(spec.uid))).split('\n')).toEqual([
-      ...['/run/utmp', '/var/log/wtmp', '/var/log/btmp'].map((path) => `${path} ${shown(logins)}`),
-      ...['/var/log/lastlog', '/var/log/faillog'].map((path) => `${path} ${shown(['0', '', String(spec.uid + 1)])}`),
-      `[('root', '198.51.100.9')]`,
-      '640 Accepted publickey for',
-    ]);
-    expect((await bench.provisioner.verifyClean(nodeOf(worker), [spec])).findings).toEqual([]);
-  }, LIMIT_MS);
+  it(
+    'goes with the tenant, and what it notes about others stays byte for byte in its place',
+    async () => {
+      const spec = await lease();
+      await asRoot(worker, `python3 - ${spec.username} ${spec.uid}`, LOGINS);
+      await bench.provisioner.wipe(nodeOf(worker), [spec]);
+      const logins = [`${OF_MACHINE} pts/0`, '  ', '  pts/0', '  ', `${OF_MACHINE} pts/2`];
+      const shown = (list: string[]): string => `[${list.map((text) => `'${text}'`).join(', ')}]`;
+      expect((await asRoot(worker, 'python3 -', SHOW(spec.uid))).split('\n')).toEqual([
+        ...['/run/utmp', '/var/log/wtmp', '/var/log/btmp'].map((path) => `${path} ${shown(logins)}`),
+        ...['/var/log/lastlog', '/var/log/faillog'].map((path) => `${path} ${shown(['0', '', String(spec.uid + 1)])}`),
+        `[('root', '198.51.100.9')]`,
+        '640 Accepted publickey for',
+      ]);
+      expect((await bench.provisioner.verifyClean(nodeOf(worker), [spec])).findings).toEqual([]);
+    },
+    LIMIT_MS,
+  );
 
-  it('lets no next tenant read a key that the last one left for everybody', async () => {
-    const [gone, next] = [await lease(), await lease()];
-    const left = await asTenant(tenantOf(worker, gone.username, bench.tenantKey), 'python3 -', { input: `import ctypes
+  it(
+    'lets no next tenant read a key that the last one left for everybody',
+    async () => {
+      const [gone, next] = [await lease(), await lease()];
+      const left = await asTenant(tenantOf(worker, gone.username, bench.tenantKey), 'python3 -', {
+        input: `import ctypes
 libc = ctypes.CDLL(None)
 key = libc.syscall(248, b'user', b'left', b'a secret', 8, ctypes.c_long(-4))
 libc.syscall(250, ctypes.c_long(5), ctypes.c_long(key), ctypes.c_long(0x3f3f3f3f))
-print(key)` });
-    const read = async (spec: typeof next): Promise<string> => asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'python3 -', { input: `import ctypes
+print(key)`,
+      });
+      const read = async (spec: typeof next): Promise<string> =>
+        asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'python3 -', {
+          input: `import ctypes
 text = ctypes.create_string_buffer(8)
-print(ctypes.CDLL(None).syscall(250, ctypes.c_long(11), ctypes.c_long(${left}), text, ctypes.c_long(8)), text.raw)` });
-    expect(await read(next)).toBe(`8 b'a secret'`);
-    const report = await bench.provisioner.wipe(nodeOf(worker), [gone, next]);
-    expect(report.details['keys_removed']).toBeGreaterThanOrEqual(2);
-    expect(await read(await lease())).toMatch(/^-1 /);
-  }, LIMIT_MS);
+print(ctypes.CDLL(None).syscall(250, ctypes.c_long(11), ctypes.c_long(${left}), text, ctypes.c_long(8)), text.raw)`,
+        });
+      expect(await read(next)).toBe(`8 b'a secret'`);
+      const report = await bench.provisioner.wipe(nodeOf(worker), [gone, next]);
+      expect(report.details['keys_removed']).toBeGreaterThanOrEqual(2);
+      expect(await read(await lease())).toMatch(/^-1 /);
+    },
+    LIMIT_MS,
+  );
 });

@@ -13,13 +13,21 @@ while time.monotonic() < end:
 ${generation.replace(/^/gm, '    ')}`;
 const RELAYS: [string, string, string][] = [
   ['forks and ends', 'python3', python('if os.fork():\n    os._exit(0)\ntime.sleep(0.0005)')],
-  ['forks twice, each time in a session of its own', 'python3', python('if os.fork():\n    os._exit(0)\nos.setsid()\nif os.fork():\n    os._exit(0)\ntime.sleep(0.0005)')],
-  ['forks from a thread, its main thread ended', 'python3', python(`def run():
+  [
+    'forks twice, each time in a session of its own',
+    'python3',
+    python('if os.fork():\n    os._exit(0)\nos.setsid()\nif os.fork():\n    os._exit(0)\ntime.sleep(0.0005)'),
+  ],
+  [
+    'forks from a thread, its main thread ended',
+    'python3',
+    python(`def run():
     if time.monotonic() > end or os.fork():
         os._exit(0)
     threading.Thread(target=run).start()
     ctypes.CDLL(None).pthread_exit(None)
-run()`)],
+run()`),
+  ],
   ['starts another program', 'sh', `: > begun; [ "$(cut -d . -f 1 /proc/uptime)" -lt "$1" ] || exit 0\nsh "$0" "$1" &\n`],
   ['kills all but itself', 'python3', python('if os.fork():\n    os._exit(0)\nos.kill(-1, signal.SIGKILL)')],
 ];
@@ -31,17 +39,24 @@ describe('the first wipe is enough', () => {
     await asRoot(worker, 'for i in $(seq 400); do sleep 900 >/dev/null 2>&1 </dev/null & done');
   }, 60_000);
 
-  it.each(RELAYS)('for a relay of processes, each of which %s', async (_, program, text) => {
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const spec = aSpec(bench.tenantKey);
-      await bench.provisioner.ensurePresent(nodeOf(worker), spec);
-      const begun = `cat > relay && end=$(($(cut -d . -f 1 /proc/uptime) + 120)) && (setsid ${program} relay $end </dev/null >/dev/null 2>&1 &)`;
-      await asTenant(tenantOf(worker, spec.username, bench.tenantKey), begun, { input: text });
-      await eventually(() => asRoot(worker, `[ ! -e /home/${spec.username}/begun ] || echo runs`), { what: 'the relay runs', everyMs: 5 });
+  it.each(RELAYS)(
+    'for a relay of processes, each of which %s',
+    async (_, program, text) => {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const spec = aSpec(bench.tenantKey);
+        await bench.provisioner.ensurePresent(nodeOf(worker), spec);
+        const begun = `cat > relay && end=$(($(cut -d . -f 1 /proc/uptime) + 120)) && (setsid ${program} relay $end </dev/null >/dev/null 2>&1 &)`;
+        await asTenant(tenantOf(worker, spec.username, bench.tenantKey), begun, { input: text });
+        await eventually(() => asRoot(worker, `[ ! -e /home/${spec.username}/begun ] || echo runs`), {
+          what: 'the relay runs',
+          everyMs: 5,
+        });
 
-      await bench.provisioner.wipe(nodeOf(worker), [spec]);
+        await bench.provisioner.wipe(nodeOf(worker), [spec]);
 
-      expect((await bench.provisioner.verifyClean(nodeOf(worker), [spec])).findings).toEqual([]);
-    }
-  }, 120_000);
+        expect((await bench.provisioner.verifyClean(nodeOf(worker), [spec])).findings).toEqual([]);
+      }
+    },
+    120_000,
+  );
 });

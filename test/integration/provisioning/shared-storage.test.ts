@@ -20,8 +20,10 @@ async function lease(worker: Worker): Promise<ReturnType<typeof aSpec>> {
   await bench.provisioner.ensurePresent(nodeOf(worker), spec);
   return spec;
 }
-const wipe = (worker: Worker, spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['wipe']> => bench.provisioner.wipe(nodeOf(worker), [spec]);
-const verify = (worker: Worker, spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['verifyClean']> => bench.provisioner.verifyClean(nodeOf(worker), [spec]);
+const wipe = (worker: Worker, spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['wipe']> =>
+  bench.provisioner.wipe(nodeOf(worker), [spec]);
+const verify = (worker: Worker, spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['verifyClean']> =>
+  bench.provisioner.verifyClean(nodeOf(worker), [spec]);
 
 describe('a file system that several machines share', () => {
   it('is not wiped: what a tenant wrote there stays, no other tenant reads it, and wipe and verification say what they did not look at', async () => {
@@ -39,7 +41,12 @@ describe('a file system that several machines share', () => {
 
     const report = await wipe(workers[0], specs[0]);
     expect(report.details['not_examined']).toEqual(['fuse.shared /scratch']);
-    expect(await verify(workers[0], specs[0])).toEqual({ clean: true, findings: [], notExamined: ['fuse.shared /scratch'], durationMs: expect.any(Number) });
+    expect(await verify(workers[0], specs[0])).toEqual({
+      clean: true,
+      findings: [],
+      notExamined: ['fuse.shared /scratch'],
+      durationMs: expect.any(Number),
+    });
     expect(await asTenant(other, 'cat /scratch/other')).toBe('live');
     expect(statSync(join(folder, 'one')).uid).toBe(specs[0].uid);
     await expect(asTenant(other, 'cat /scratch/one')).rejects.toThrow('Permission denied');
@@ -51,7 +58,10 @@ describe('a file system that several machines share', () => {
   it('may have a server that does not answer, and a local file system mounted on it: neither wipe nor verification waits', async () => {
     const [worker] = workers;
     const mount = await mountShared(bench.lab, worker, { folder: folderFor('gone'), point: '/srv/a b/gone' });
-    await asRoot(worker, "mkdir '/srv/a b/gone/local' && mount -t tmpfs local '/srv/a b/gone/local' && touch '/srv/a b/beside' '/srv/a b/.hidden'");
+    await asRoot(
+      worker,
+      "mkdir '/srv/a b/gone/local' && mount -t tmpfs local '/srv/a b/gone/local' && touch '/srv/a b/beside' '/srv/a b/.hidden'",
+    );
     const spec = await lease(worker);
     await asRoot(worker, `chown ${spec.uid} '/srv/a b/beside' '/srv/a b/.hidden'`);
     mount.freeze();
@@ -93,7 +103,7 @@ describe('a file system that several machines share', () => {
   }, 60_000);
 });
 
-it('a local file system beside the root\'s is wiped as ever', async () => {
+it("a local file system beside the root's is wiped as ever", async () => {
   const [worker] = workers;
   await asRoot(worker, 'mkdir -p /local && mount -t tmpfs local /local && chmod 1777 /local');
   const spec = await lease(worker);

@@ -5,8 +5,17 @@ import { type Logger, silentLogger } from '../../../src/lib/logger';
 import { createAnsibleProvisioner, type AccountSpec, type AnsibleProvisioner, type NodeTarget } from '../../../src/modules/provisioning';
 import { createPooledSessions, dialDirectly } from '../../../src/ssh';
 import {
-  createLab, generateSshKeyPair, launchWorkers, projectDir, sshExec,
-  type Lab, type RunResult, type SshExecOptions, type SshKeyPair, type SshTarget, type Worker,
+  createLab,
+  generateSshKeyPair,
+  launchWorkers,
+  projectDir,
+  sshExec,
+  type Lab,
+  type RunResult,
+  type SshExecOptions,
+  type SshKeyPair,
+  type SshTarget,
+  type Worker,
 } from '../../lab';
 import { useFirstWorker, useForAll } from '../../support/hooks';
 
@@ -48,19 +57,44 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
 
 /** A bench for all tests of the enclosing block, and its first worker. */
 export function useBench(options?: BenchOptions): { bench: Bench; worker: Worker } {
-  const bench = useForAll(() => createBench(options), ({ lab }) => lab.close());
+  const bench = useForAll(
+    () => createBench(options),
+    ({ lab }) => lab.close(),
+  );
   return { bench, worker: useFirstWorker(bench) };
 }
 
 /** A provisioner that ends with the lab. */
 export function provisionerWith(lab: Lab, key: SshKeyPair, options: BenchOptions = {}): AnsibleProvisioner {
-  const { concurrency = 2, deadlineSeconds = 90, memoryLimitMb = 256, ansiblePlaybook, playbooksDir = join(projectDir, 'playbooks'), logger = silentLogger } = options;
+  const {
+    concurrency = 2,
+    deadlineSeconds = 90,
+    memoryLimitMb = 256,
+    ansiblePlaybook,
+    playbooksDir = join(projectDir, 'playbooks'),
+    logger = silentLogger,
+  } = options;
   const keeping = {
-    dial: dialDirectly, username: 'orion-mgmt', privateKey: readFileSync(key.keyFile, 'utf8'), clock: systemClock, loginTimeoutMs: 10_000, idleMs: 60_000, max: 10,
+    dial: dialDirectly,
+    username: 'orion-mgmt',
+    privateKey: readFileSync(key.keyFile, 'utf8'),
+    clock: systemClock,
+    loginTimeoutMs: 10_000,
+    idleMs: 60_000,
+    max: 10,
   };
   const sessions = createPooledSessions(keeping);
   const provisioner = createAnsibleProvisioner({
-    privateKeyFile: key.keyFile, privateKey: keeping.privateKey, playbooksDir, concurrency, deadlineSeconds, memoryLimitMb, ansiblePlaybook, dial: dialDirectly, clock: systemClock, logger,
+    privateKeyFile: key.keyFile,
+    privateKey: keeping.privateKey,
+    playbooksDir,
+    concurrency,
+    deadlineSeconds,
+    memoryLimitMb,
+    ansiblePlaybook,
+    dial: dialDirectly,
+    clock: systemClock,
+    logger,
     prefork: options.prefork === false ? undefined : { sessions, openSessions: () => createPooledSessions(keeping) },
   });
   lab.push('provisioner', async () => {
@@ -87,17 +121,30 @@ export async function asRoot(worker: Worker, command: string, input = ''): Promi
 }
 
 export const nodeOf = (worker: Worker, nodeId = 1): NodeTarget => ({
-  nodeId, address: worker.address, port: worker.port, hostKey: worker.hostKey,
+  nodeId,
+  address: worker.address,
+  port: worker.port,
+  hostKey: worker.hostKey,
 });
 
-/** Workers share a kernel, which keeps keys by uid: no two tests may use the same. Above what workers begin with by themselves (scripts/lib/worker-boot.sh). */
+/**
+ * Workers share a kernel, which keeps keys by uid: no two tests may use the same. Above what workers begin with by themselves
+ * (scripts/lib/worker-boot.sh).
+ */
 let lastUid = 1_700_000_000 + (process.pid % 700_000) * 400;
 
 /** An account that no test had before. */
 export function aSpec(key: SshKeyPair, change: Partial<AccountSpec> = {}): AccountSpec {
   const uid = (lastUid += 1);
   return {
-    username: `orn-t${String(uid)}`, uid, leaseId: uid, generation: 1, publicKeys: [key.publicKey], passwordHash: null, remainingSeconds: 3600, ...change,
+    username: `orn-t${String(uid)}`,
+    uid,
+    leaseId: uid,
+    generation: 1,
+    publicKeys: [key.publicKey],
+    passwordHash: null,
+    remainingSeconds: 3600,
+    ...change,
   };
 }
 

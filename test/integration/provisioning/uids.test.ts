@@ -4,36 +4,53 @@ import { addNameService } from '../../support/name-service';
 import { aSpec, asRoot, asTenant, type Bench, nodeOf, tenantOf, useBench } from './support';
 
 const { bench, worker } = useBench();
-const present = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['ensurePresent']> => bench.provisioner.ensurePresent(nodeOf(worker), spec);
+const present = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['ensurePresent']> =>
+  bench.provisioner.ensurePresent(nodeOf(worker), spec);
 
 beforeAll(() => addNameService(bench.lab, worker), 60_000);
-beforeEach(() => asRoot(worker, 'rm -f /etc/people /etc/people.groups /etc/people.hangs /var/lib/orion/owners; : > /etc/subuid; : > /etc/subgid'));
+beforeEach(() =>
+  asRoot(worker, 'rm -f /etc/people /etc/people.groups /etc/people.hangs /var/lib/orion/owners; : > /etc/subuid; : > /etc/subgid'),
+);
 
 /** Refused as taken, and nothing made. */
 async function expectTaken(spec: ReturnType<typeof aSpec>, why: string | RegExp, nextFree: number = spec.uid + 1): Promise<void> {
   await expect(present(spec)).rejects.toMatchObject({ failure: 'uid_taken', message: expect.stringMatching(why), nextFree });
-  expect(await asRoot(worker, `grep -c ${spec.username} /etc/passwd /etc/group /etc/shadow; ls -d /home/${spec.username} /var/lib/orion/accounts/${spec.username}.json 2>&1 | grep -c cannot; :`))
-    .toBe('/etc/passwd:0\n/etc/group:0\n/etc/shadow:0\n2');
+  expect(
+    await asRoot(
+      worker,
+      `grep -c ${spec.username} /etc/passwd /etc/group /etc/shadow; ls -d /home/${spec.username} /var/lib/orion/accounts/${spec.username}.json 2>&1 | grep -c cannot; :`,
+    ),
+  ).toBe('/etc/passwd:0\n/etc/group:0\n/etc/shadow:0\n2');
 }
 
-describe('a uid that is somebody else\'s', () => {
+describe("a uid that is somebody else's", () => {
   it('as a person of a directory service: who keeps home, process and file through the lease and the wipe of the next number', async () => {
     const taken = aSpec(bench.tenantKey);
-    await asRoot(worker, `
+    await asRoot(
+      worker,
+      `
       echo 'ada ${taken.uid} 100' > /etc/people; mkdir -m 700 /home/ada; echo secret > /home/ada/note; chmod 600 /home/ada/note; chown -R ${taken.uid}:100 /home/ada
-      setsid setpriv --reuid ${taken.uid} --regid 100 --clear-groups sleep 3600 </dev/null >/dev/null 2>&1 &`);
+      setsid setpriv --reuid ${taken.uid} --regid 100 --clear-groups sleep 3600 </dev/null >/dev/null 2>&1 &`,
+    );
     await expectTaken(taken, /the uid \d+ is that of ada/);
     const spec = aSpec(bench.tenantKey);
     await present(spec);
-    expect(await asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'cat /home/ada/note 2>&1 || id -u')).toContain(String(spec.uid));
+    expect(await asTenant(tenantOf(worker, spec.username, bench.tenantKey), 'cat /home/ada/note 2>&1 || id -u')).toContain(
+      String(spec.uid),
+    );
     // The account of the refused number never was: its wipe must not touch what the number owns.
     const { details } = await bench.provisioner.wipe(nodeOf(worker), [spec, { ...taken, unsure: true }]);
     expect(details).toMatchObject({ never_made: [taken.username], accounts: [spec.username] });
     expect(await bench.provisioner.verifyClean(nodeOf(worker), [spec])).toMatchObject({ clean: true });
-    expect(await asRoot(worker, `cat /home/ada/note; stat -c '%u %a' /home/ada/note; pgrep -U ${taken.uid} -c sleep; pkill -U ${taken.uid}; rm -r /home/ada`)).toBe(`secret\n${taken.uid} 600\n1`);
+    expect(
+      await asRoot(
+        worker,
+        `cat /home/ada/note; stat -c '%u %a' /home/ada/note; pgrep -U ${taken.uid} -c sleep; pkill -U ${taken.uid}; rm -r /home/ada`,
+      ),
+    ).toBe(`secret\n${taken.uid} 600\n1`);
   }, 60_000);
 
-  it('as a gid alone, of a directory service or of a person\'s entry', async () => {
+  it("as a gid alone, of a directory service or of a person's entry", async () => {
     const [group, primary] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
     await asRoot(worker, `echo 'staff2 ${group.uid}' > /etc/people.groups; echo 'bob:x:1700:${primary.uid}::/:/bin/sh' >> /etc/passwd`);
     await expectTaken(group, /the gid \d+ is that of staff2/, group.uid + 2);
@@ -51,9 +68,15 @@ describe('a uid that is somebody else\'s', () => {
 
   it('of a process without an entry: its saved uid, or one of its groups', async () => {
     const [uid, group] = [aSpec(bench.tenantKey), aSpec(bench.tenantKey)];
-    const run = (python: string): Promise<string> => asRoot(worker, `setsid python3 -c 'import os, time; ${python}; time.sleep(3600)' </dev/null >/dev/null 2>&1 & echo $!`);
+    const run = (python: string): Promise<string> =>
+      asRoot(worker, `setsid python3 -c 'import os, time; ${python}; time.sleep(3600)' </dev/null >/dev/null 2>&1 & echo $!`);
     const pids = [await run(`os.setresuid(0, 0, ${uid.uid})`), await run(`os.setgroups([${group.uid}])`)];
-    await eventually(async () => (await asRoot(worker, `grep -c ${uid.uid} /proc/${pids[0] ?? ''}/status; grep -c ${group.uid} /proc/${pids[1] ?? ''}/status`)) === '1\n1', { what: 'both run' });
+    await eventually(
+      async () =>
+        (await asRoot(worker, `grep -c ${uid.uid} /proc/${pids[0] ?? ''}/status; grep -c ${group.uid} /proc/${pids[1] ?? ''}/status`)) ===
+        '1\n1',
+      { what: 'both run' },
+    );
     await expectTaken(uid, /the process \d+ runs with it/, group.uid + 1);
     await expectTaken(group, /the process \d+ runs with it/);
     await asRoot(worker, `kill ${pids.join(' ')}`);
@@ -70,7 +93,9 @@ describe('a uid that is somebody else\'s', () => {
     await asRoot(worker, `mkdir /data/new && chgrp ${next.uid} /data/new`);
     await bench.provisioner.wipe(nodeOf(worker), [spec]);
     await expectTaken(next, 'owned files');
-    expect(await asRoot(worker, 'stat -c %g /data/new; stat -c %a /var/lib/orion/owners; cat /data/old; umount /data')).toBe(`${next.uid}\n600\nprecious`);
+    expect(await asRoot(worker, 'stat -c %g /data/new; stat -c %a /var/lib/orion/owners; cat /data/old; umount /data')).toBe(
+      `${next.uid}\n600\nprecious`,
+    );
   }, 60_000);
 });
 
@@ -79,7 +104,10 @@ describe('a name service', () => {
     const spec = aSpec(bench.tenantKey);
     await asRoot(worker, 'touch /etc/people.hangs');
     const began = Date.now();
-    await expect(present(spec)).rejects.toMatchObject({ failure: 'failed', message: expect.stringContaining('name service of this machine (nsswitch.conf) did not answer') });
+    await expect(present(spec)).rejects.toMatchObject({
+      failure: 'failed',
+      message: expect.stringContaining('name service of this machine (nsswitch.conf) did not answer'),
+    });
     expect(Date.now() - began).toBeLessThan(15_000);
     await asRoot(worker, 'rm /etc/people.hangs');
     await expect(present(spec)).resolves.toMatchObject({ changed: true });

@@ -13,7 +13,8 @@ describe('wipe', () => {
     await bench.provisioner.ensurePresent(nodeOf(worker), spec);
     return spec;
   };
-  const verify = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['verifyClean']> => bench.provisioner.verifyClean(nodeOf(worker), [spec]);
+  const verify = (spec: ReturnType<typeof aSpec>): ReturnType<Bench['provisioner']['verifyClean']> =>
+    bench.provisioner.verifyClean(nodeOf(worker), [spec]);
 
   it('leaves nothing of a tenant that left everything', async () => {
     const spec = await lease();
@@ -48,7 +49,10 @@ describe('wipe', () => {
 
   it('comes too late for an account that is newer than it, and touches nothing', async () => {
     const [gone, next] = [await lease(), await lease()];
-    await expect(bench.provisioner.wipe(nodeOf(worker), [gone], { newestUid: next.uid - 1 })).rejects.toMatchObject({ failure: 'stale', newestUid: next.uid });
+    await expect(bench.provisioner.wipe(nodeOf(worker), [gone], { newestUid: next.uid - 1 })).rejects.toMatchObject({
+      failure: 'stale',
+      newestUid: next.uid,
+    });
     for (const { username } of [gone, next]) {
       expect(await sshExec(tenantOf(worker, username, bench.tenantKey), 'true')).toMatchObject({ code: 0 });
     }
@@ -77,10 +81,13 @@ describe('wipe', () => {
 
   it('wipes every Orion account, asked for or not, and what names them', async () => {
     const [asked, other] = [await lease(), await lease()];
-    await asRoot(worker, `
+    await asRoot(
+      worker,
+      `
       mkdir -p /etc/sudoers.d; echo '${other.username} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/extra; echo 'keep ALL=(ALL) ALL' >> /etc/sudoers.d/extra
       gpasswd -a ${other.username} audio; echo '${other.username}:100000:65536' >> /etc/subuid
-      echo mail > /var/mail/${other.username}; touch /var/tmp/by-root; chgrp ${other.username} /var/tmp/by-root`);
+      echo mail > /var/mail/${other.username}; touch /var/tmp/by-root; chgrp ${other.username} /var/tmp/by-root`,
+    );
     await bench.provisioner.wipe(nodeOf(worker), [asked]);
     expect((await verify(asked)).findings).toEqual([]);
     expect((await verify(other)).findings).toEqual([]);
@@ -89,8 +96,11 @@ describe('wipe', () => {
 
   it('reports one trouble and wipes the others all the same', async () => {
     const [first, stuck] = [await lease(), await lease()];
-    await asRoot(worker, `
-      mkdir -p /srv/stuck && chown ${String(stuck.uid)} /srv/stuck && mkdir -p /srv/stuck/mounted && mount -t tmpfs none /srv/stuck/mounted`);
+    await asRoot(
+      worker,
+      `
+      mkdir -p /srv/stuck && chown ${String(stuck.uid)} /srv/stuck && mkdir -p /srv/stuck/mounted && mount -t tmpfs none /srv/stuck/mounted`,
+    );
     await expect(bench.provisioner.wipe(nodeOf(worker), [first, stuck])).rejects.toMatchObject({
       failure: 'failed',
       message: expect.stringContaining('/srv/stuck'),
@@ -115,9 +125,15 @@ describe('wipe', () => {
 
   it('never touches what is not an Orion account', async () => {
     await asRoot(worker, 'setsid sleep 9876 >/dev/null 2>&1 </dev/null &');
-    for (const account of [{ username: 'root', uid: 0 }, { username: 'orn-x', uid: 0 }, { username: 'orn-x', uid: 65_534 }]) {
+    for (const account of [
+      { username: 'root', uid: 0 },
+      { username: 'orn-x', uid: 0 },
+      { username: 'orn-x', uid: 65_534 },
+    ]) {
       await expect(bench.provisioner.wipe(nodeOf(worker), [account])).rejects.toMatchObject({ failure: 'failed' });
     }
-    expect(await asRoot(worker, 'grep -c -e ^root: -e ^nobody: /etc/passwd; pgrep -f "sleep 9876" >/dev/null && echo alive')).toBe('2\nalive');
+    expect(await asRoot(worker, 'grep -c -e ^root: -e ^nobody: /etc/passwd; pgrep -f "sleep 9876" >/dev/null && echo alive')).toBe(
+      '2\nalive',
+    );
   }, 60_000);
 });

@@ -15,7 +15,8 @@ beforeAll(() => {
   [one, other] = [replicaOn(database.db), replicaOn(database.secondPool())];
 });
 
-const several = (n: number, each: (i: number) => [Reserve, ReturnType<typeof aRequest>]): Promise<Told[]> => askAtOnce(Array.from({ length: n }, (_, i) => each(i)));
+const several = (n: number, each: (i: number) => [Reserve, ReturnType<typeof aRequest>]): Promise<Told[]> =>
+  askAtOnce(Array.from({ length: n }, (_, i) => each(i)));
 
 /** Every lease has its node, its placement and its event, and every node its lease: no half of a rent. */
 async function expectWhole(leases: number): Promise<void> {
@@ -57,7 +58,10 @@ describe('rents that share a transaction', () => {
     expect(new Set(told.map(({ rentId }) => rentId)).size).toBe(1);
     const mixed = await several(2, (i) => [one, aRequest(user, { idempotencyKey: 'm', count: 1 + i })]);
     expect(mixed.map(({ is }) => is)).toEqual(['leased', 'idempotency_key_reused']);
-    expect((await several(2, (i) => [one, aRequest(i ? user : stranger, { idempotencyKey: 'k' })])).map(({ is }) => is)).toEqual(['leased', 'replayed']);
+    expect((await several(2, (i) => [one, aRequest(i ? user : stranger, { idempotencyKey: 'k' })])).map(({ is }) => is)).toEqual([
+      'leased',
+      'replayed',
+    ]);
     await expectWhole(3);
   }, 20_000);
 
@@ -65,17 +69,37 @@ describe('rents that share a transaction', () => {
     await severalNodes(database.db, 5);
     const user = await aUser(database.db, { maxLeases: 50 });
     const told = await several(3, (i) => [one, aRequest(user, { count: [3, 3, 2][i] ?? 0 })]);
-    expect(told.map(({ is, nodes }) => [is, nodes.length])).toEqual([['leased', 3], ['no_node_free', 0], ['leased', 2]]);
+    expect(told.map(({ is, nodes }) => [is, nodes.length])).toEqual([
+      ['leased', 3],
+      ['no_node_free', 0],
+      ['leased', 2],
+    ]);
     await expectWhole(5);
   });
 
-  it('one caller\'s refusal is his alone: his term, his quota, an account that is gone, what no machine offers', async () => {
+  it("one caller's refusal is his alone: his term, his quota, an account that is gone, what no machine offers", async () => {
     await severalNodes(database.db, 10);
     const [good, poor] = [await aUser(database.db), await aUser(database.db, { maxLeases: 1 })];
     const nowhere = aRequest(poor, { requirements: { ...anything, cpus: 4000 } });
-    const asks = [aRequest(good), aRequest(good, { durationSeconds: 1e6 }), nowhere, aRequest(poor), aRequest(poor), aRequest({ ...good, id: 999_999 }), aRequest(good)];
+    const asks = [
+      aRequest(good),
+      aRequest(good, { durationSeconds: 1e6 }),
+      nowhere,
+      aRequest(poor),
+      aRequest(poor),
+      aRequest({ ...good, id: 999_999 }),
+      aRequest(good),
+    ];
     const told = await askAtOnce(asks.map((ask) => [one, ask]));
-    expect(told.map(({ is }) => is)).toEqual(['leased', 'duration_too_long', 'no_node_free', 'leased', 'quota_exceeded', 'not_found', 'leased']);
+    expect(told.map(({ is }) => is)).toEqual([
+      'leased',
+      'duration_too_long',
+      'no_node_free',
+      'leased',
+      'quota_exceeded',
+      'not_found',
+      'leased',
+    ]);
     await expectWhole(3);
   }, 20_000);
 
@@ -103,17 +127,29 @@ describe('rents that share a transaction', () => {
     await age(database.db, 'UPDATE nodes SET last_death_at = UTC_TIMESTAMP(3) - INTERVAL 59 MINUTE WHERE id = ?', [flapped.id]);
     const user = await aUser(database.db);
     const told = await several(3, () => [one, aRequest(user)]);
-    expect(told.map(({ is, nodes }) => [is, nodes[0] === flapped.id])).toEqual([['leased', false], ['leased', true], ['no_node_free', false]]);
+    expect(told.map(({ is, nodes }) => [is, nodes[0] === flapped.id])).toEqual([
+      ['leased', false],
+      ['leased', true],
+      ['no_node_free', false],
+    ]);
   });
 });
 
-const nodeShape = fc.record({ cpus: fc.integer({ min: 1, max: 4 }), memoryMb: fc.constantFrom(1024, 4096), labels: fc.constantFrom<Labels[]>({}, { zone: 'a' }, { zone: 'b' }) });
+const nodeShape = fc.record({
+  cpus: fc.integer({ min: 1, max: 4 }),
+  memoryMb: fc.constantFrom(1024, 4096),
+  labels: fc.constantFrom<Labels[]>({}, { zone: 'a' }, { zone: 'b' }),
+});
 const wish = fc.record({
   user: fc.nat(2),
   count: fc.integer({ min: 1, max: 3 }),
   durationSeconds: fc.constantFrom(3600, 3600, 3600, 1e6),
   idempotencyKey: fc.constantFrom(null, null, 'k', 'l'),
-  requirements: fc.record({ cpus: fc.integer({ min: 1, max: 4 }), memoryMb: fc.constantFrom(0, 2048), labels: fc.constantFrom<Labels[]>({}, { zone: 'a' }) }),
+  requirements: fc.record({
+    cpus: fc.integer({ min: 1, max: 4 }),
+    memoryMb: fc.constantFrom(0, 2048),
+    labels: fc.constantFrom<Labels[]>({}, { zone: 'a' }),
+  }),
 });
 
 /** No two nodes fit equally well: of such, whoever comes alone gets either, by chance. */
@@ -121,27 +157,42 @@ describe('a batch and the same callers one by one', () => {
   it('have the same outcome', async () => {
     const alone = replicaOn(database.db, 1);
     await fc.assert(
-      fc.asyncProperty(fc.uniqueArray(nodeShape, { maxLength: 8, selector: fitOf }), fc.array(wish, { minLength: 1, maxLength: 12 }), async (nodes, wishes) => {
-        const play = async (ask: (asks: [Reserve, ReturnType<typeof aRequest>][]) => Promise<Told[]>, reserve: Reserve): Promise<unknown[]> => {
-          await database.reset();
-          const users = [await aUser(database.db, { maxLeases: 0 }), await aUser(database.db, { maxLeases: 3 }), await aUser(database.db, { maxLeases: 20 })];
-          for (const shape of nodes) {
-            await aNode(database.db, shape);
-          }
-          const told = await ask(wishes.map(({ user, ...rest }) => [reserve, aRequest(users[user] as User, rest)]));
-          const found = await rows<{ id: number; fit: number }>(database.db, 'SELECT id, fit FROM nodes');
-          const rents = [...new Set(told.flatMap(({ rentId }) => rentId ?? []))];
-          return told.map(({ is, rentId, nodes: got }) => [is, rentId === undefined ? null : rents.indexOf(rentId), got.map((id) => found.find((each) => each.id === id)?.fit)]);
-        };
-        const oneByOne = await play(async (asks) => {
-          const told: Told[] = [];
-          for (const ask of asks) {
-            told.push(...(await askAtOnce([ask])));
-          }
-          return told;
-        }, alone);
-        expect(await play(askAtOnce, replicaOn(database.db))).toEqual(oneByOne);
-      }),
+      fc.asyncProperty(
+        fc.uniqueArray(nodeShape, { maxLength: 8, selector: fitOf }),
+        fc.array(wish, { minLength: 1, maxLength: 12 }),
+        async (nodes, wishes) => {
+          const play = async (
+            ask: (asks: [Reserve, ReturnType<typeof aRequest>][]) => Promise<Told[]>,
+            reserve: Reserve,
+          ): Promise<unknown[]> => {
+            await database.reset();
+            const users = [
+              await aUser(database.db, { maxLeases: 0 }),
+              await aUser(database.db, { maxLeases: 3 }),
+              await aUser(database.db, { maxLeases: 20 }),
+            ];
+            for (const shape of nodes) {
+              await aNode(database.db, shape);
+            }
+            const told = await ask(wishes.map(({ user, ...rest }) => [reserve, aRequest(users[user] as User, rest)]));
+            const found = await rows<{ id: number; fit: number }>(database.db, 'SELECT id, fit FROM nodes');
+            const rents = [...new Set(told.flatMap(({ rentId }) => rentId ?? []))];
+            return told.map(({ is, rentId, nodes: got }) => [
+              is,
+              rentId === undefined ? null : rents.indexOf(rentId),
+              got.map((id) => found.find((each) => each.id === id)?.fit),
+            ]);
+          };
+          const oneByOne = await play(async (asks) => {
+            const told: Told[] = [];
+            for (const ask of asks) {
+              told.push(...(await askAtOnce([ask])));
+            }
+            return told;
+          }, alone);
+          expect(await play(askAtOnce, replicaOn(database.db))).toEqual(oneByOne);
+        },
+      ),
       { numRuns: 40 },
     );
   }, 60_000);

@@ -37,7 +37,8 @@ afterEach(() => {
 const RENTS = 10;
 const leases = (): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM leases');
 /** Callers, each with a key of his own, in one batch. */
-const rents = (n: number): Promise<Told[]> => askAtOnce(Array.from({ length: n }, (_, i) => [reserve, aRequest(users[i % 5] as User, { idempotencyKey: `key-${i}` })]));
+const rents = (n: number): Promise<Told[]> =>
+  askAtOnce(Array.from({ length: n }, (_, i) => [reserve, aRequest(users[i % 5] as User, { idempotencyKey: `key-${i}` })]));
 const tenRents = (): Promise<Told[]> => rents(RENTS);
 
 function strikeNextCommit(fate: CommitFate): void {
@@ -75,7 +76,9 @@ describe('a lone rent', () => {
     const single = createDatabase({ ...database.access, host: proxy.host, port: proxy.port, poolSize: 1 });
     try {
       const ctx = createTestContext(single, createFakeProvisioner());
-      const { reserved: [reserved] } = await reserveAlone(ctx, aRequest(users[0] as User));
+      const {
+        reserved: [reserved],
+      } = await reserveAlone(ctx, aRequest(users[0] as User));
       const before = proxy.queries;
       await runPlacement(ctx, (reserved as Reserved).placement, reserved);
       expect(proxy.queries - before).toBe(5);
@@ -129,7 +132,12 @@ describe('a lone rent', () => {
 });
 
 describe('a batch of rents', () => {
-  it.each([[1, 'cut_before'], [1, 'cut_after'], [RENTS, 'cut_before'], [RENTS, 'cut_after']] as const)(
+  it.each([
+    [1, 'cut_before'],
+    [1, 'cut_after'],
+    [RENTS, 'cut_before'],
+    [RENTS, 'cut_after'],
+  ] as const)(
     'I3: of %i whose COMMIT is %s is unknown to all; each finds with its key what became of it',
     async (n, fate) => {
       const kept = fate === 'cut_before' ? 0 : n;

@@ -15,8 +15,18 @@ const publicKey = anSshKey();
 
 export function aRequest(user: User, change: Partial<SecretRequest> = {}): SecretRequest {
   return {
-    user, requestedBy: user, durationSeconds: 3600, count: 1, requirements: anything, publicKeys: [publicKey], keyInRequest: publicKey, withPassword: false,
-    checkpoint: true, idempotencyKey: null, passwordHash: null, ...change,
+    user,
+    requestedBy: user,
+    durationSeconds: 3600,
+    count: 1,
+    requirements: anything,
+    publicKeys: [publicKey],
+    keyInRequest: publicKey,
+    withPassword: false,
+    checkpoint: true,
+    idempotencyKey: null,
+    passwordHash: null,
+    ...change,
   };
 }
 

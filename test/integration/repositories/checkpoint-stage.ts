@@ -22,7 +22,10 @@ export class CheckpointStage {
   readonly provisioner = createFakeProvisioner();
   readonly ctx: CheckpointContext & WorkContext;
 
-  private constructor(readonly database: TestDatabase, readonly user: User) {
+  private constructor(
+    readonly database: TestDatabase,
+    readonly user: User,
+  ) {
     this.ctx = { ...createTestContext(database.db, this.provisioner, { checkpoints: SETTINGS }), homes: this.homes, checkpoints: SETTINGS };
   }
 
@@ -62,13 +65,19 @@ export class CheckpointStage {
 
   /** Seconds. */
   async dueIn(id: number): Promise<number> {
-    const { s } = await row<{ s: string }>(this.database.db, 'SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), due_at) / 1000000 AS s FROM checkpoints WHERE lease_id = ?', [id]);
+    const { s } = await row<{ s: string }>(
+      this.database.db,
+      'SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), due_at) / 1000000 AS s FROM checkpoints WHERE lease_id = ?',
+      [id],
+    );
     return Math.round(Number(s));
   }
 
   /** What the events of this type say, in order. */
   async events(type: string): Promise<Record<string, unknown>[]> {
-    return (await rows<{ data: unknown }>(this.database.db, 'SELECT data FROM events WHERE type = ? ORDER BY id', [type])).map(({ data }) => fromJson(data));
+    return (await rows<{ data: unknown }>(this.database.db, 'SELECT data FROM events WHERE type = ? ORDER BY id', [type])).map(({ data }) =>
+      fromJson(data),
+    );
   }
 
   /** The lease's node is dead. */

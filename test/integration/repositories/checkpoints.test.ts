@@ -18,7 +18,10 @@ describe('checkpoints', () => {
     expect(await stage.shown(id)).toMatchObject({ enabled: true, lastAt: null, ageSeconds: null, archives: [], error: null });
     await stage.checkpoint(id);
     await stage.checkpoint(id);
-    expect((await stage.shown(id))?.archives).toMatchObject([{ number: 1, full: true, generation: 1 }, { number: 2, full: false }]);
+    expect((await stage.shown(id))?.archives).toMatchObject([
+      { number: 1, full: true, generation: 1 },
+      { number: 2, full: false },
+    ]);
     expect((await stage.shown(id))?.ageSeconds).toBeLessThan(30);
     expect(stage.homes.saves.map(({ order }) => order.base?.number ?? null)).toEqual([null, 1]);
     expect(await stage.dueIn(id)).toBeGreaterThan(290);
@@ -36,7 +39,9 @@ describe('checkpoints', () => {
     const leases = await Promise.all(Array.from({ length: 12 }, () => stage.aSavedLease()));
     await Promise.all(leases.map(({ id }) => stage.makeDue(id)));
     const other = { ...stage.ctx, db: database.secondPool() };
-    const claims = (await Promise.all([stage.ctx, other, stage.ctx, other].map((each) => claimCheckpoints(each, 4)))).flat().map(({ leaseId }) => leaseId);
+    const claims = (await Promise.all([stage.ctx, other, stage.ctx, other].map((each) => claimCheckpoints(each, 4))))
+      .flat()
+      .map(({ leaseId }) => leaseId);
     expect(new Set(claims).size).toBe(claims.length);
     expect(claims.length).toBeGreaterThan(0);
   });

@@ -14,7 +14,13 @@ interface Shape {
 }
 
 const labels = fc.dictionary(fc.constantFrom('zone', 'gpu'), fc.constantFrom('a', 'b'), { maxKeys: 2 });
-const shape: fc.Arbitrary<Shape> = fc.record({ cpus: fc.integer({ min: 1, max: 6 }), memoryMb: fc.constantFrom(0, 1024, 4096), labels, useBand: fc.nat(3), flapped: fc.boolean() });
+const shape: fc.Arbitrary<Shape> = fc.record({
+  cpus: fc.integer({ min: 1, max: 6 }),
+  memoryMb: fc.constantFrom(0, 1024, 4096),
+  labels,
+  useBand: fc.nat(3),
+  flapped: fc.boolean(),
+});
 const wanted: fc.Arbitrary<Requirements> = fc.record({ cpus: fc.integer({ min: 1, max: 4 }), memoryMb: fc.constantFrom(0, 1024), labels });
 
 const satisfies = (node: Shape, { cpus, memoryMb, labels: named }: Requirements): boolean =>
@@ -27,7 +33,11 @@ async function given(nodes: Shape[]): Promise<(Shape & { id: number })[]> {
   const placed: (Shape & { id: number })[] = [];
   for (const node of nodes) {
     const { id } = await aNode(database.db, { cpus: node.cpus, memoryMb: node.memoryMb, labels: node.labels });
-    await database.db.raw('UPDATE nodes SET use_band = ?, last_death_at = IF(?, UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE, NULL) WHERE id = ?', [node.useBand, node.flapped, id]);
+    await database.db.raw('UPDATE nodes SET use_band = ?, last_death_at = IF(?, UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE, NULL) WHERE id = ?', [
+      node.useBand,
+      node.flapped,
+      id,
+    ]);
     placed.push({ ...node, id });
   }
   return placed;

@@ -1,8 +1,27 @@
 import type { Knex } from 'knex';
 import { describe, expect, it } from '@jest/globals';
 import { type Tx, transaction } from '../../../src/db/transaction';
-import { claimDuePlacements, insertLeases, insertRents, lockDueMigration, lockExpiredLeases, renewPlacement, failPlacement, completePlacement } from '../../../src/modules/leases';
-import { claimDueProbes, claimDueWipes, claimFreeNode, lockProbedNode, occupyNodes, renewWipe, completeAliveProbe, completeWipe, failWipe } from '../../../src/modules/nodes';
+import {
+  claimDuePlacements,
+  insertLeases,
+  insertRents,
+  lockDueMigration,
+  lockExpiredLeases,
+  renewPlacement,
+  failPlacement,
+  completePlacement,
+} from '../../../src/modules/leases';
+import {
+  claimDueProbes,
+  claimDueWipes,
+  claimFreeNode,
+  lockProbedNode,
+  occupyNodes,
+  renewWipe,
+  completeAliveProbe,
+  completeWipe,
+  failWipe,
+} from '../../../src/modules/nodes';
 import { aLease, aNode, severalNodes } from '../../support/builders';
 import { age, count, row } from '../../support/database';
 import { useForAll, useTestDatabase, useUser } from '../../support/hooks';
@@ -12,7 +31,8 @@ const pools = useForAll((): [Knex, Knex] => [database.db, database.secondPool()]
 const user = useUser(database);
 
 const either = (n: number): Knex => (n % 2 ? pools[0] : pools[1]);
-const inParallel = <T>(n: number, work: (db: Knex) => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: n }, (_, each) => work(either(each))));
+const inParallel = <T>(n: number, work: (db: Knex) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: n }, (_, each) => work(either(each))));
 const anything = { cpus: 1, memoryMb: 0, labels: {} };
 
 /** Holds a transaction open with whatever it has locked until it is told to go on. */
@@ -26,7 +46,13 @@ async function holding<T>(db: Knex, lock: (tx: Tx) => Promise<T>): Promise<{ loc
       await told;
     }).catch(reject);
   });
-  return { locked, release: async () => { go(); await running; } };
+  return {
+    locked,
+    release: async () => {
+      go();
+      await running;
+    },
+  };
 }
 
 async function leaseOne(db: Knex): Promise<number | 'none' | 'busy'> {
@@ -37,7 +63,9 @@ async function leaseOne(db: Knex): Promise<number | 'none' | 'busy'> {
     }
     const { node } = free;
     const [rentId = 0] = await insertRents(tx, [{ userId: user.id, idempotencyKey: null, requestHash: 'h' }]);
-    await insertLeases(tx, [{ rentId, userId: user.id, nodeId: node.id, durationSeconds: 60, requirements: anything, publicKeys: [], passwordHash: null }]);
+    await insertLeases(tx, [
+      { rentId, userId: user.id, nodeId: node.id, durationSeconds: 60, requirements: anything, publicKeys: [], passwordHash: null },
+    ]);
     await occupyNodes(tx, [node.id]);
     return node.id;
   });
@@ -52,7 +80,14 @@ async function patiently(db: Knex): Promise<number | 'none'> {
   }
 }
 
-const A_WIPE = { fence: 0, fleet: { first: 70_000, last: 2_000_000_000 }, notExamined: [], checks: [], withheld: () => null, againSeconds: 300 };
+const A_WIPE = {
+  fence: 0,
+  fleet: { first: 70_000, last: 2_000_000_000 },
+  notExamined: [],
+  checks: [],
+  withheld: () => null,
+  againSeconds: 300,
+};
 
 describe('claiming free nodes', () => {
   it('R13, I1: forty claims at once over twenty nodes get each node once', async () => {
@@ -166,12 +201,20 @@ describe('claiming placements', () => {
     if (!stale || !fresh) {
       throw new Error('nothing was claimed');
     }
-    const outcome = { appliedEndsAt: (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases')).ends_at, accessRule: '', report: {} };
+    const outcome = {
+      appliedEndsAt: (await row<{ ends_at: Date }>(database.db, 'SELECT ends_at FROM leases')).ends_at,
+      accessRule: '',
+      report: {},
+    };
     expect(await renewPlacement(pools[0], stale, 30)).toBe(false);
     expect(await transaction(pools[0], (tx) => completePlacement(tx, stale, outcome))).toBe(false);
     expect(await transaction(pools[0], (tx) => failPlacement(tx, stale, { message: 'x', retrySeconds: 1 }))).toBe(false);
     expect(await transaction(pools[1], (tx) => completePlacement(tx, fresh, outcome))).toBe(true);
-    expect(await row(database.db, 'SELECT state, due_at, attempts FROM placements')).toEqual({ state: 'present', due_at: null, attempts: 0 });
+    expect(await row(database.db, 'SELECT state, due_at, attempts FROM placements')).toEqual({
+      state: 'present',
+      due_at: null,
+      attempts: 0,
+    });
   });
 
   it('R14: one whose lease was extended meanwhile stays due', async () => {
@@ -182,7 +225,9 @@ describe('claiming placements', () => {
     if (!claimed) {
       throw new Error('nothing was claimed');
     }
-    expect(await transaction(pools[0], (tx) => completePlacement(tx, claimed, { appliedEndsAt: ends_at, accessRule: '', report: {} }))).toBe(true);
+    expect(
+      await transaction(pools[0], (tx) => completePlacement(tx, claimed, { appliedEndsAt: ends_at, accessRule: '', report: {} })),
+    ).toBe(true);
     expect(await row(database.db, 'SELECT state, due_at <= UTC_TIMESTAMP(3) AS due FROM placements')).toEqual({ state: 'present', due: 1 });
   });
 });

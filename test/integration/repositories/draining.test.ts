@@ -20,13 +20,18 @@ const other = useForAll(() => createTestContext(database.secondPool(), provision
 const user = useUser(database);
 beforeEach(() => provisioner.reset());
 
-const lease = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT state, generation, occupied_node_id AS node FROM leases WHERE id = ?', [id]);
+const lease = (id: number): Promise<Record<string, unknown>> =>
+  row(database.db, 'SELECT state, generation, occupied_node_id AS node FROM leases WHERE id = ?', [id]);
 const orderDrain = (nodeId: number, move = true): Promise<unknown> => drain(other, { nodeId, move, by: user });
-const leaseInTheMaking = async (): Promise<TestLease> => aLease(database.db, { userId: user.id, nodeId: (await aNode(database.db)).id, state: 'provisioning' });
+const leaseInTheMaking = async (): Promise<TestLease> =>
+  aLease(database.db, { userId: user.id, nodeId: (await aNode(database.db)).id, state: 'provisioning' });
 
 /** Statements of others that have run for so long that they can but wait for a row. */
 const waiting = (): Promise<number> =>
-  count(database.db, "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND command = 'Query' AND id <> CONNECTION_ID() AND time_ms > 200");
+  count(
+    database.db,
+    "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND command = 'Query' AND id <> CONNECTION_ID() AND time_ms > 200",
+  );
 
 /** Makes the accounts that are due; `meanwhile` happens while the first of them is made. */
 async function makeAccounts(meanwhile?: () => Promise<unknown>): Promise<void> {
@@ -58,7 +63,10 @@ describe('R6: a node that is drained while an account is made there', () => {
     const next = await aNode(database.db);
     expect(await migrate()).toBe('moved');
     expect(await lease(id)).toEqual({ state: 'active', generation: 2, node: next.id });
-    expect(await row(database.db, "SELECT lease_id, node_id FROM events WHERE type = 'lease.migrating'")).toEqual({ lease_id: id, node_id: nodeId });
+    expect(await row(database.db, "SELECT lease_id, node_id FROM events WHERE type = 'lease.migrating'")).toEqual({
+      lease_id: id,
+      node_id: nodeId,
+    });
   });
 
   it('is left when it was drained before the account was begun', async () => {
@@ -71,12 +79,27 @@ describe('R6: a node that is drained while an account is made there', () => {
 
   it.each([
     ['was not asked to', (nodeId: number) => orderDrain(nodeId, false)],
-    ['was asked to, and then was not', async (nodeId: number) => { await orderDrain(nodeId); await orderDrain(nodeId, false); }],
-    ['was asked to, and the order was taken back', async (nodeId: number) => { await orderDrain(nodeId); await undrain(other, { nodeId, by: user }); }],
-    ['was asked to, and the order was taken back by a replica of the version before', async (nodeId: number) => {
-      await orderDrain(nodeId);
-      await age(database.db, 'UPDATE nodes SET drained = 0, leaving = 0 WHERE id = ?', [nodeId]);
-    }],
+    [
+      'was asked to, and then was not',
+      async (nodeId: number) => {
+        await orderDrain(nodeId);
+        await orderDrain(nodeId, false);
+      },
+    ],
+    [
+      'was asked to, and the order was taken back',
+      async (nodeId: number) => {
+        await orderDrain(nodeId);
+        await undrain(other, { nodeId, by: user });
+      },
+    ],
+    [
+      'was asked to, and the order was taken back by a replica of the version before',
+      async (nodeId: number) => {
+        await orderDrain(nodeId);
+        await age(database.db, 'UPDATE nodes SET drained = 0, leaving = 0 WHERE id = ?', [nodeId]);
+      },
+    ],
   ])('keeps a lease that %s', async (_, order) => {
     const { id, nodeId } = await leaseInTheMaking();
     await makeAccounts(() => order(nodeId));

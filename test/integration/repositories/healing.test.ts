@@ -21,15 +21,21 @@ const ctx = useForAll(() => createTestContext(database.db, provisioner));
 const user = useUser(database);
 beforeEach(() => provisioner.reset());
 
-const lease = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT state, generation, occupied_node_id, ends_at, waiting_since, end_reason FROM leases WHERE id = ?', [id]);
-const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT status, dirty, leasable, lease_id, wipe_failures, wipe_due_at FROM nodes WHERE id = ?', [id]);
-const eventTypes = async (): Promise<string[]> => (await rows<{ type: string }>(database.db, 'SELECT type FROM events ORDER BY id')).map(({ type }) => type);
+const lease = (id: number): Promise<Record<string, unknown>> =>
+  row(database.db, 'SELECT state, generation, occupied_node_id, ends_at, waiting_since, end_reason FROM leases WHERE id = ?', [id]);
+const node = (id: number): Promise<Record<string, unknown>> =>
+  row(database.db, 'SELECT status, dirty, leasable, lease_id, wipe_failures, wipe_due_at FROM nodes WHERE id = ?', [id]);
+const eventTypes = async (): Promise<string[]> =>
+  (await rows<{ type: string }>(database.db, 'SELECT type FROM events ORDER BY id')).map(({ type }) => type);
 const leasedOn = (on: TestNode): Promise<TestLease> => aLease(database.db, { userId: user.id, nodeId: on.id });
 
 /** One probe of a node with this outcome; a hand-made prober stands in for SSH. */
 async function probe(id: number, outcome: ProbeResult['outcome']): Promise<void> {
   await age(database.db, 'UPDATE nodes SET probe_due_at = IF(id = ?, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL 1 HOUR)', [id]);
-  const probing = { ...ctx, prober: { probe: () => Promise.resolve({ outcome, reason: outcome === 'ok' ? null : 'the fake says so', durationMs: 1 }) } };
+  const probing = {
+    ...ctx,
+    prober: { probe: () => Promise.resolve({ outcome, reason: outcome === 'ok' ? null : 'the fake says so', durationMs: 1 }) },
+  };
   for (const claim of await claimProbes(probing, 1)) {
     await probeNode(probing, claim);
   }
@@ -91,7 +97,11 @@ describe('health', () => {
   it('I8: silence of agents from before an outage suspects nobody; silence after it does, once', async () => {
     const quiet = await aNode(database.db);
     await age(database.db, 'UPDATE nodes SET last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 2 MINUTE WHERE id = ?', [quiet.id]);
-    await age(database.db, 'UPDATE heartbeats SET last_heartbeat_at = last_heartbeat_at - INTERVAL 2 MINUTE, silent_at = silent_at - INTERVAL 2 MINUTE WHERE node_id = ?', [quiet.id]);
+    await age(
+      database.db,
+      'UPDATE heartbeats SET last_heartbeat_at = last_heartbeat_at - INTERVAL 2 MINUTE, silent_at = silent_at - INTERVAL 2 MINUTE WHERE node_id = ?',
+      [quiet.id],
+    );
     await age(database.db, 'UPDATE control_plane SET judged_since = UTC_TIMESTAMP(3)');
     await watchFleet(ctx);
     expect(await node(quiet.id)).toMatchObject({ status: 'alive' });
@@ -105,7 +115,8 @@ describe('health', () => {
 
   it('R20: a hint brings the probe of a node that is well forward, and hastens nothing for one that is suspected already', async () => {
     const { id } = await aNode(database.db);
-    const isDue = async (): Promise<number> => (await row<{ due: number }>(database.db, 'SELECT probe_due_at <= UTC_TIMESTAMP(3) AS due FROM nodes WHERE id = ?', [id])).due;
+    const isDue = async (): Promise<number> =>
+      (await row<{ due: number }>(database.db, 'SELECT probe_due_at <= UTC_TIMESTAMP(3) AS due FROM nodes WHERE id = ?', [id])).due;
     await probeSoon(database.db, id);
     expect(await isDue()).toBe(1);
     await probe(id, 'failed');
@@ -147,7 +158,8 @@ describe('migration', () => {
     expect(await lease(id)).toMatchObject({ state: 'active', generation: 2, occupied_node_id: well.id, ends_at });
     expect(await node(sick.id)).toMatchObject({ status: 'dead', dirty: 1, lease_id: null, wipe_due_at: null });
     expect(await rows(database.db, 'SELECT generation, state, node_id FROM placements ORDER BY generation')).toEqual([
-      { generation: 1, state: 'wiping', node_id: sick.id }, { generation: 2, state: 'present', node_id: well.id },
+      { generation: 1, state: 'wiping', node_id: sick.id },
+      { generation: 2, state: 'present', node_id: well.id },
     ]);
     expect(await migrate()).toBe('none');
   });
@@ -239,7 +251,7 @@ describe('migration', () => {
     for (const each of sick) {
       await leasedOn(each);
     }
-    await age(database.db, "UPDATE nodes SET drained = 1 WHERE lease_id IS NOT NULL");
+    await age(database.db, 'UPDATE nodes SET drained = 1 WHERE lease_id IS NOT NULL');
     await age(database.db, "UPDATE leases SET state = 'migrating', due_at = UTC_TIMESTAMP(3)");
     const other = createTestContext(database.secondPool(), provisioner);
     const work = async (mine: WorkContext): Promise<void> => {
@@ -247,11 +259,13 @@ describe('migration', () => {
         if (step.outcome === 'moved') {
           await runPlacement(mine, step.placement);
         }
-        await age(database.db, "UPDATE leases SET due_at = IF(waiting_since IS NULL, due_at, UTC_TIMESTAMP(3))").catch(() => undefined);
+        await age(database.db, 'UPDATE leases SET due_at = IF(waiting_since IS NULL, due_at, UTC_TIMESTAMP(3))').catch(() => undefined);
       }
     };
     await Promise.all([work(ctx), work(other), work(ctx)]);
-    expect(await count(database.db, "SELECT COUNT(DISTINCT occupied_node_id) FROM leases WHERE state = 'active' AND generation = 2")).toBe(8);
+    expect(await count(database.db, "SELECT COUNT(DISTINCT occupied_node_id) FROM leases WHERE state = 'active' AND generation = 2")).toBe(
+      8,
+    );
   }, 20_000);
 
   it('an account left in the making by a replica that died is finished by a scheduler', async () => {
@@ -280,7 +294,11 @@ describe('the end of a lease', () => {
   it('R22, I5, I7: it expires by the clock of the database, is wiped and verified, and only then is its node free', async () => {
     const used = await aNode(database.db);
     const { id } = await leasedOn(used);
-    await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) + INTERVAL 5 SECOND WHERE id = ?', [id]);
+    await age(
+      database.db,
+      'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) + INTERVAL 5 SECOND WHERE id = ?',
+      [id],
+    );
     await expireLeases(ctx);
     expect(await lease(id)).toMatchObject({ state: 'active' });
     await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
@@ -296,7 +314,11 @@ describe('the end of a lease', () => {
 
   it.each(['provisioning', 'migrating'])('R22: a lease that is still %s expires as well', async (state) => {
     const { id } = await leasedOn(await aNode(database.db));
-    await age(database.db, 'UPDATE leases SET state = ?, created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) WHERE id = ?', [state, id]);
+    await age(
+      database.db,
+      'UPDATE leases SET state = ?, created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) WHERE id = ?',
+      [state, id],
+    );
     await expireLeases(ctx);
     expect(await lease(id)).toMatchObject({ state: 'ending' });
   });

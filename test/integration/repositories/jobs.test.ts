@@ -24,7 +24,10 @@ const jobOf = (name: string, sweep: () => Promise<'done'> = () => Promise.resolv
 function aReplica(...jobs: SweepJob<null>[]): RunningJobs {
   const write = createReportWriter(database.secondPool(), 'scheduler');
   const deps = { clock: systemClock, logger: silentLogger, metrics: createMetrics(), write };
-  const replica = startJobs(deps, jobs.map((job) => bind(job, null)));
+  const replica = startJobs(
+    deps,
+    jobs.map((job) => bind(job, null)),
+  );
   running.push(replica);
   return replica;
 }
@@ -33,7 +36,12 @@ type News = Parameters<ReturnType<typeof createReportWriter>>[0][number];
 
 const newsOf = (name: string, changes: Partial<News> = {}): News => ({
   job: { name, description: `does ${name}`, periodSeconds: 1, concurrency: 1 },
-  passSecondsAgo: 0, runSecondsAgo: null, errorSecondsAgo: null, durationMs: null, error: null, ...changes,
+  passSecondsAgo: 0,
+  runSecondsAgo: null,
+  errorSecondsAgo: null,
+  durationMs: null,
+  error: null,
+  ...changes,
 });
 
 const view = async (wanted: string): Promise<Awaited<ReturnType<typeof viewJobs>>[number] | undefined> =>
@@ -89,7 +97,12 @@ describe('reports of two replicas', () => {
     const writers = Array.from({ length: 8 }, () => createReportWriter(database.db, 'scheduler'));
     const news = ['a', 'b', 'c', 'd'].map((name) => newsOf(name));
     await Promise.all(writers.flatMap((write) => [write(news), write(news), write(news)]));
-    expect((await viewJobs(database.db)).map(({ name, replicas }) => [name, replicas])).toEqual([['a', 8], ['b', 8], ['c', 8], ['d', 8]]);
+    expect((await viewJobs(database.db)).map(({ name, replicas }) => [name, replicas])).toEqual([
+      ['a', 8],
+      ['b', 8],
+      ['c', 8],
+      ['d', 8],
+    ]);
   });
 });
 
@@ -113,8 +126,13 @@ describe('a backlog', () => {
     const all = jobs.map(({ name, backlog }) => [name, backlog && { due: backlog.due, overdueSeconds: rounded(backlog.overdueSeconds) }]);
     const none = { due: 0, overdueSeconds: null };
     expect(Object.fromEntries(all)).toEqual({
-      wipe: { due: 2, overdueSeconds: 40 }, expire: { due: 1, overdueSeconds: 90 }, migrate: { due: 1, overdueSeconds: 5 },
-      probe: none, placement: none, checkpoint: none, watch: null,
+      wipe: { due: 2, overdueSeconds: 40 },
+      expire: { due: 1, overdueSeconds: 90 },
+      migrate: { due: 1, overdueSeconds: 5 },
+      probe: none,
+      placement: none,
+      checkpoint: none,
+      watch: null,
     });
   });
 
@@ -123,7 +141,8 @@ describe('a backlog', () => {
     await database.db.raw(
       `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, labels, facts, next_uid, probe_due_at)
        SELECT CONCAT('n', seq), '127.0.0.1', 22, 'k', CONCAT('f', seq), 'alive', '{}', '{}', 70000,
-              UTC_TIMESTAMP(3) - INTERVAL seq SECOND FROM seq_1_to_8000`);
+              UTC_TIMESTAMP(3) - INTERVAL seq SECOND FROM seq_1_to_8000`,
+    );
     await rows(database.db, 'ANALYZE TABLE nodes');
     const counter = openRowCounter(database.access);
     expect(await counter.rowsRead(() => Promise.resolve())).toBe(0);

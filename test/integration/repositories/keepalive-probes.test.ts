@@ -10,7 +10,8 @@ const database = useTestDatabase({ resetEach: true });
 
 const hold = (id: string): Promise<number> => transaction(database.db, (tx) => holdShards(tx, { id, seconds: 15 }));
 const owned = (id: string): Promise<number> => count(database.db, 'SELECT COUNT(*) FROM probe_shards WHERE owner_id = ?', [id]);
-const expireOwner = (id: string): Promise<void> => age(database.db, 'UPDATE probe_owners SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
+const expireOwner = (id: string): Promise<void> =>
+  age(database.db, 'UPDATE probe_owners SET expires_at = UTC_TIMESTAMP(3) WHERE id = ?', [id]);
 
 describe('shards', () => {
   it('R25: the first scheduler has all, a second one half, a third one its third, within a round or two', async () => {
@@ -42,7 +43,8 @@ describe('shards', () => {
   it('R25: eight schedulers that come and go at once never own more than there is, and in the end all of it in fair shares', async () => {
     const other = database.secondPool();
     const names = Array.from({ length: 8 }, (_, n) => `s${n}`);
-    const step = (id: string, n: number): Promise<number> => transaction(n % 2 ? other : database.db, (tx) => holdShards(tx, { id, seconds: 15 }));
+    const step = (id: string, n: number): Promise<number> =>
+      transaction(n % 2 ? other : database.db, (tx) => holdShards(tx, { id, seconds: 15 }));
     for (let round = 0; round < 10; round += 1) {
       await Promise.all(names.map(step));
       if (round === 2) {
@@ -61,15 +63,29 @@ describe('answers over pooled sessions', () => {
   let node: TestNode;
   beforeEach(async () => {
     node = await aNode(database.db);
-    await age(database.db, `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 5 SECOND, last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 25 SECOND,
-      logged_in_at = UTC_TIMESTAMP(3) - INTERVAL 4 MINUTE`);
+    await age(
+      database.db,
+      `UPDATE nodes SET probe_due_at = UTC_TIMESTAMP(3) + INTERVAL 5 SECOND, last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 25 SECOND,
+      logged_in_at = UTC_TIMESTAMP(3) - INTERVAL 4 MINUTE`,
+    );
     await hold('mine');
   });
 
   const completeAnswered = (nodes: TestNode[] = [node], ownerId = 'mine'): Promise<number> =>
-    transaction(database.db, (tx) => completeAnsweredProbes(tx, { ownerId, nodes: nodes.map(({ id, hostKey }) => ({ nodeId: id, fingerprint: fingerprintOf(hostKey) })), nextProbeSeconds: 30, deepCheckSeconds: 600 }));
+    transaction(database.db, (tx) =>
+      completeAnsweredProbes(tx, {
+        ownerId,
+        nodes: nodes.map(({ id, hostKey }) => ({ nodeId: id, fingerprint: fingerprintOf(hostKey) })),
+        nextProbeSeconds: 30,
+        deepCheckSeconds: 600,
+      }),
+    );
   const seen = (): Promise<{ due: number; age: number }> =>
-    row(database.db, 'SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(3), probe_due_at) AS due, TIMESTAMPDIFF(SECOND, last_checked_at, UTC_TIMESTAMP(3)) AS age FROM nodes WHERE id = ?', [node.id]);
+    row(
+      database.db,
+      'SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(3), probe_due_at) AS due, TIMESTAMPDIFF(SECOND, last_checked_at, UTC_TIMESTAMP(3)) AS age FROM nodes WHERE id = ?',
+      [node.id],
+    );
 
   it('R20: count as a probe of a node that was well', async () => {
     expect(await completeAnswered()).toBe(1);
@@ -128,7 +144,8 @@ describe('answers over pooled sessions', () => {
     await aNode(database.db, { status: 'suspect' });
     const leaving = await aNode(database.db);
     await age(database.db, 'UPDATE nodes SET leaving = 1 WHERE id = ?', [leaving.id]);
-    const ids = async (owner: string, limit = 100): Promise<number[]> => (await listKeepableNodes(database.db, owner, limit)).map(({ nodeId }) => nodeId);
+    const ids = async (owner: string, limit = 100): Promise<number[]> =>
+      (await listKeepableNodes(database.db, owner, limit)).map(({ nodeId }) => nodeId);
     expect(await ids('mine')).toEqual([node.id]);
     expect(await ids('other')).toEqual([]);
     // Never logged in to.

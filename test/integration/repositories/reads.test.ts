@@ -15,7 +15,10 @@ const database = useTestDatabase();
 const counter = useForAll(() => openRowCounter(database.access), close);
 let tenantId: number;
 
-/** All nodes are leased but the last ones; the tenant has one lease in fifty of those that run, and a long history. One node in fifty has been dead for long, some have just begun to fail. */
+/**
+ * All nodes are leased but the last ones; the tenant has one lease in fifty of those that run, and a long history. One node in fifty has
+ * been dead for long, some have just begun to fail.
+ */
 async function fill(db: Knex): Promise<void> {
   const raw = (sql: string, bindings: number[] = []): Promise<unknown> => db.raw(sql, bindings);
   const other = (await aUser(db)).id;
@@ -23,14 +26,26 @@ async function fill(db: Knex): Promise<void> {
   await raw(
     `INSERT INTO nodes (hostname, address, ssh_port, host_key, host_key_fingerprint, status, dirty, cpus, memory_mb, labels, facts, next_uid, last_checked_at, probe_due_at, last_death_at)
      SELECT CONCAT('n', seq), '127.0.0.1', 22, 'k', CONCAT('f', seq), IF(seq % 50 = 0, 'dead', IF(seq % 1000 = 7, 'suspect', 'alive')), 0, 1 + seq % 8, 1024, '{}', '{}', 70000,
-            UTC_TIMESTAMP(3) - INTERVAL 10 SECOND, UTC_TIMESTAMP(3) + INTERVAL 10 + seq % 20 MINUTE, IF(seq % 50 = 0, UTC_TIMESTAMP(3) - INTERVAL 3 DAY, NULL) FROM seq_1_to_${NODES}`);
+            UTC_TIMESTAMP(3) - INTERVAL 10 SECOND, UTC_TIMESTAMP(3) + INTERVAL 10 + seq % 20 MINUTE, IF(seq % 50 = 0, UTC_TIMESTAMP(3) - INTERVAL 3 DAY, NULL) FROM seq_1_to_${NODES}`,
+  );
   await raw("INSERT INTO rents (user_id, request_hash) VALUES (?, 'h')", [other]);
   const lease = (columns: string, values: string): string =>
     `INSERT INTO leases (rent_id, user_id, requirements, public_keys, created_at, ${columns}) SELECT (SELECT MIN(id) FROM rents), ${values}`;
-  await raw(lease('state, ends_at, ended_at', `?, '{}', '[]', UTC_TIMESTAMP(3) - INTERVAL 2 DAY, 'ended', UTC_TIMESTAMP(3) - INTERVAL 1 DAY, UTC_TIMESTAMP(3) FROM seq_1_to_5000`), [tenantId]);
   await raw(
-    lease('state, ends_at, occupied_node_id', `IF(id % 50 = 1, ?, ?), '{}', '[]', UTC_TIMESTAMP(3), 'active', UTC_TIMESTAMP(3) + INTERVAL id SECOND, id
-     FROM nodes WHERE leasable = 1 AND id <= (SELECT MAX(id) FROM nodes) - ${FREE}`), [tenantId, other]);
+    lease(
+      'state, ends_at, ended_at',
+      `?, '{}', '[]', UTC_TIMESTAMP(3) - INTERVAL 2 DAY, 'ended', UTC_TIMESTAMP(3) - INTERVAL 1 DAY, UTC_TIMESTAMP(3) FROM seq_1_to_5000`,
+    ),
+    [tenantId],
+  );
+  await raw(
+    lease(
+      'state, ends_at, occupied_node_id',
+      `IF(id % 50 = 1, ?, ?), '{}', '[]', UTC_TIMESTAMP(3), 'active', UTC_TIMESTAMP(3) + INTERVAL id SECOND, id
+     FROM nodes WHERE leasable = 1 AND id <= (SELECT MAX(id) FROM nodes) - ${FREE}`,
+    ),
+    [tenantId, other],
+  );
   await raw('UPDATE nodes JOIN leases ON leases.occupied_node_id = nodes.id SET nodes.lease_id = leases.id');
   await rows(db, 'ANALYZE TABLE nodes, leases');
 }
@@ -56,9 +71,12 @@ describe(`with ${NODES} nodes, what is asked often looks at few of them`, () => 
 
   it('R15: pages of a user hold what is free and his own, each once, in order', async () => {
     const wanted = await rows<{ id: number }>(
-      database.db, 'SELECT id FROM nodes WHERE leasable = 1 OR lease_id IN (SELECT l.id FROM leases l WHERE l.user_id = ?) ORDER BY id', [tenantId]);
+      database.db,
+      'SELECT id FROM nodes WHERE leasable = 1 OR lease_id IN (SELECT l.id FROM leases l WHERE l.user_id = ?) ORDER BY id',
+      [tenantId],
+    );
     const listed: number[] = [];
-    for (let page = await listNodes(database.db, { afterId: 0, limit: 150, visibleToUserId: tenantId }); page.length > 0; ) {
+    for (let page = await listNodes(database.db, { afterId: 0, limit: 150, visibleToUserId: tenantId }); page.length > 0;) {
       listed.push(...page.map(({ id }) => id));
       page = await listNodes(database.db, { afterId: page.at(-1)?.id ?? 0, limit: 150, visibleToUserId: tenantId });
     }

@@ -61,10 +61,19 @@ describe('restoring', () => {
       const tried = stage.homes.restores.map(({ home }) => home.target.nodeId);
       expect([tried.length, new Set(tried).size]).toEqual([3, 2]);
       expect(await findLease(database.db, lease.id)).toMatchObject({ state: 'active', generation: 3, occupiedNodeId: tried[2] });
-      expect(await row(database.db, 'SELECT state, present_at FROM placements WHERE node_id = ?', [tried[0] ?? 0])).toEqual({ state: 'wiping', present_at: null });
-      expect(await row(database.db, 'SELECT dirty, leasable, lease_id FROM nodes WHERE id = ?', [tried[0] ?? 0])).toEqual({ dirty: 1, leasable: 0, lease_id: null });
+      expect(await row(database.db, 'SELECT state, present_at FROM placements WHERE node_id = ?', [tried[0] ?? 0])).toEqual({
+        state: 'wiping',
+        present_at: null,
+      });
+      expect(await row(database.db, 'SELECT dirty, leasable, lease_id FROM nodes WHERE id = ?', [tried[0] ?? 0])).toEqual({
+        dirty: 1,
+        leasable: 0,
+        lease_id: null,
+      });
       expect(await stage.shown(lease.id)).toMatchObject({ error: null });
-      expect(await stage.events('placement.failed')).toMatchObject([{ failure: 'restore', message: expect.stringContaining('No space left') }]);
+      expect(await stage.events('placement.failed')).toMatchObject([
+        { failure: 'restore', message: expect.stringContaining('No space left') },
+      ]);
       expect(await stage.events('checkpoint.restored')).toHaveLength(1);
     });
 
@@ -106,7 +115,10 @@ describe('restoring', () => {
 
     it.each([
       ['the lease is over by then', (lease: TestLease) => releaseLease(stage.ctx, { leaseId: lease.id, by: stage.user })],
-      ['another has taken the placement over', () => age(database.db, "UPDATE placements SET claim_token = 'somebody else' WHERE state = 'creating'")],
+      [
+        'another has taken the placement over',
+        () => age(database.db, "UPDATE placements SET claim_token = 'somebody else' WHERE state = 'creating'"),
+      ],
     ])('goes nowhere when %s', async (_, meanwhile) => {
       const lease = await stage.aSavedLease();
       await stage.checkpoint(lease.id);

@@ -10,18 +10,24 @@ import { useTestDatabase } from '../../support/hooks';
 
 const database = useTestDatabase({ resetEach: true });
 beforeEach(() =>
-  age(database.db, 'UPDATE control_plane SET judged_since = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, last_tick_at = UTC_TIMESTAMP(3)'));
+  age(database.db, 'UPDATE control_plane SET judged_since = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, last_tick_at = UTC_TIMESTAMP(3)'),
+);
 
 /** Nodes of which these (by their place in the list) have not called for two minutes, nor been logged in to. */
 async function aFleet(size: number, silent: number[]): Promise<number[]> {
   const ids = (await severalNodes(database.db, size)).map(({ id }) => id);
   const quiet = silent.map((at) => ids[at] ?? 0);
   await age(database.db, `UPDATE nodes SET logged_in_at = UTC_TIMESTAMP(3) - INTERVAL 10 MINUTE WHERE id IN (${quiet.join(',')})`);
-  await age(database.db, `UPDATE heartbeats SET last_heartbeat_at = last_heartbeat_at - INTERVAL 2 MINUTE, silent_at = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE WHERE node_id IN (${quiet.join(',')})`);
+  await age(
+    database.db,
+    `UPDATE heartbeats SET last_heartbeat_at = last_heartbeat_at - INTERVAL 2 MINUTE, silent_at = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE WHERE node_id IN (${quiet.join(',')})`,
+  );
   return ids;
 }
-const look = (search: { after: number; span: number; limit: number }): ReturnType<typeof suspectSilentNodes> => transaction(database.db, (tx) => suspectSilentNodes(tx, search));
-const suspects = async (): Promise<number[]> => (await rows<{ id: number }>(database.db, "SELECT id FROM nodes WHERE status = 'suspect' ORDER BY id")).map(({ id }) => id);
+const look = (search: { after: number; span: number; limit: number }): ReturnType<typeof suspectSilentNodes> =>
+  transaction(database.db, (tx) => suspectSilentNodes(tx, search));
+const suspects = async (): Promise<number[]> =>
+  (await rows<{ id: number }>(database.db, "SELECT id FROM nodes WHERE status = 'suspect' ORDER BY id")).map(({ id }) => id);
 
 describe('silent agents', () => {
   it('R20: are found a stretch of the fleet at a time, each once, and the next round begins at the first', async () => {

@@ -28,10 +28,12 @@ async function failing(work: (tx: Transaction) => Promise<unknown>, on = db): Pr
 describe('a transaction, in a pool of one connection', () => {
   it('keeps what its work did, or nothing of it', async () => {
     expect(await transaction(db, (tx) => insert(tx, 'ada'))).toBe(1);
-    expect(await failing(async (tx) => {
-      await insert(tx, 'bob');
-      throw new Error('as it happens');
-    })).toMatchObject({ message: 'as it happens' });
+    expect(
+      await failing(async (tx) => {
+        await insert(tx, 'bob');
+        throw new Error('as it happens');
+      }),
+    ).toMatchObject({ message: 'as it happens' });
     expect(await users()).toBe(1);
   });
 
@@ -40,7 +42,7 @@ describe('a transaction, in a pool of one connection', () => {
     expect(row).toEqual({ level: 'READ-COMMITTED' });
   });
 
-  it('whose handle is used after its end is refused: the connection may be somebody else\'s by then', async () => {
+  it("whose handle is used after its end is refused: the connection may be somebody else's by then", async () => {
     let kept: Tx | undefined;
     await transaction(db, (tx) => Promise.resolve((kept = tx)));
     await expect(insert(kept as Tx, 'ada')).rejects.toThrow('the transaction is over');
@@ -53,7 +55,9 @@ describe('a transaction, in a pool of one connection', () => {
   });
 
   it('refuses to nest', async () => {
-    expect(await failing((tx) => transaction(tx as never, () => Promise.resolve()))).toMatchObject({ message: expect.stringMatching('do not nest') });
+    expect(await failing((tx) => transaction(tx as never, () => Promise.resolve()))).toMatchObject({
+      message: expect.stringMatching('do not nest'),
+    });
   });
 
   it('that loses its connection says unavailable, has done nothing, and the next one finds a connection that works', async () => {
@@ -103,12 +107,16 @@ describe.each([
   });
   beforeEach(() => selectFirst(far, 'SELECT 1'));
   const names = (tx: Tx): Promise<{ username: string }[]> => selectRows(tx, 'SELECT username FROM users ORDER BY id');
-  const insertAll = (...all: string[]) => (batch: Batch): Promise<unknown> => Promise.all(all.map((name) => insert(batch, name)));
+  const insertAll =
+    (...all: string[]) =>
+    (batch: Batch): Promise<unknown> =>
+      Promise.all(all.map((name) => insert(batch, name)));
 
   it('is done in its order, with BEGIN before and COMMIT after it', async () => {
     const before = [proxy.queries, proxy.commits] as const;
     const answers = await transaction(far, (tx) =>
-      tx.batch((batch) => Promise.all([insert(batch, 'a;?'), names(batch), insert(batch, "b'"), names(batch)]), { commit: true }));
+      tx.batch((batch) => Promise.all([insert(batch, 'a;?'), names(batch), insert(batch, "b'"), names(batch)]), { commit: true }),
+    );
     expect(answers).toEqual([1, [{ username: 'a;?' }], 1, [{ username: 'a;?' }, { username: "b'" }]]);
     expect([proxy.queries - before[0], proxy.commits - before[1]]).toEqual([trips.batch, 1]);
   });
@@ -129,9 +137,19 @@ describe.each([
     for (const commit of [false, true]) {
       const before = proxy.queries;
       const told: string[] = [];
-      const error = await failing((tx) => tx.batch((batch) => Promise.all(
-        ['bob', 'ada', 'eve'].map((name) => insert(batch, name).catch((each: unknown) => told.push(isDuplicate(each) ? name : String(each)))),
-      ), { commit }), far);
+      const error = await failing(
+        (tx) =>
+          tx.batch(
+            (batch) =>
+              Promise.all(
+                ['bob', 'ada', 'eve'].map((name) =>
+                  insert(batch, name).catch((each: unknown) => told.push(isDuplicate(each) ? name : String(each))),
+                ),
+              ),
+            { commit },
+          ),
+        far,
+      );
       expect(isDuplicate(error, 'users_username')).toBe(true);
       expect(told).toEqual(['bob', 'ada', 'eve']);
       // BEGIN and the two statements before the failure; ROLLBACK.
@@ -166,11 +184,15 @@ describe.each([
 
   it('takes no statement after it was sent', async () => {
     let kept: Batch | undefined;
-    const error = await failing((tx) => tx.batch(async (batch) => {
-      kept = batch;
-      await insert(batch, 'ada');
-      await insert(batch, 'bob');
-    }), far);
+    const error = await failing(
+      (tx) =>
+        tx.batch(async (batch) => {
+          kept = batch;
+          await insert(batch, 'ada');
+          await insert(batch, 'bob');
+        }),
+      far,
+    );
     expect(error.message).toMatch('the batch was sent');
     await expect(insert(kept as Batch, 'eve')).rejects.toThrow('the batch was sent');
     expect(await users()).toBe(0);
@@ -185,18 +207,22 @@ describe.each([
 
   it('is not needed to go on after a plain statement that failed', async () => {
     await insert(db, 'ada');
-    expect(await transaction(far, async (tx) => {
-      await insert(tx, 'ada').catch(() => undefined);
-      return insert(tx, 'bob');
-    })).toBe(1);
+    expect(
+      await transaction(far, async (tx) => {
+        await insert(tx, 'ada').catch(() => undefined);
+        return insert(tx, 'bob');
+      }),
+    ).toBe(1);
     expect(await users()).toBe(2);
   });
 
   it('with COMMIT is the last: what is sent later is refused', async () => {
-    expect(await failing(async (tx) => {
-      await tx.batch(insertAll('ada'), { commit: true });
-      await insert(tx, 'bob');
-    }, far)).toMatchObject({ message: 'the transaction is over' });
+    expect(
+      await failing(async (tx) => {
+        await tx.batch(insertAll('ada'), { commit: true });
+        await insert(tx, 'bob');
+      }, far),
+    ).toMatchObject({ message: 'the transaction is over' });
     expect(await users()).toBe(1);
   });
 

@@ -20,7 +20,8 @@ beforeAll(() => {
 });
 beforeEach(() => db.raw('DELETE FROM uid_blocks'));
 
-const give = (wish: Partial<BlockWish> = {}, pool = db): Promise<number | null> => transaction(pool, (tx) => giveBlock(tx, { nodeId: 1, own: null, fleet: FLEET, above: 0, ...wish }));
+const give = (wish: Partial<BlockWish> = {}, pool = db): Promise<number | null> =>
+  transaction(pool, (tx) => giveBlock(tx, { nodeId: 1, own: null, fleet: FLEET, above: 0, ...wish }));
 
 /** As after a verified wipe, with the fence that the machine reports. */
 async function wiped(nodeId: number, { fence = 0, fleet = FLEET } = {}): Promise<string | null | undefined> {
@@ -29,9 +30,12 @@ async function wiped(nodeId: number, { fence = 0, fleet = FLEET } = {}): Promise
   if (claim?.node.id !== nodeId) {
     throw new Error('another node was due');
   }
-  return transaction(db, (tx) => completeWipe(tx, claim, { fence, fleet, notExamined: [], checks: [], withheld: () => null, againSeconds: 300 }));
+  return transaction(db, (tx) =>
+    completeWipe(tx, claim, { fence, fleet, notExamined: [], checks: [], withheld: () => null, againSeconds: 300 }),
+  );
 }
-const uidsOf = (nodeId: number): Promise<{ next_uid: number; uid_end: number | null }> => row(db, 'SELECT next_uid, uid_end FROM nodes WHERE id = ?', [nodeId]);
+const uidsOf = (nodeId: number): Promise<{ next_uid: number; uid_end: number | null }> =>
+  row(db, 'SELECT next_uid, uid_end FROM nodes WHERE id = ?', [nodeId]);
 
 describe('blocks of uids', () => {
   it('are given once, a thousand of them wanted by two replicas at the same time', async () => {
@@ -79,7 +83,7 @@ describe('blocks of uids', () => {
     expect(await give()).toBe(far + BLOCK);
   });
 
-  it('of a machine\'s own range have a sequence of their own, and neither takes the other\'s numbers', async () => {
+  it("of a machine's own range have a sequence of their own, and neither takes the other's numbers", async () => {
     const own = { first: 200_000, last: 200_255 };
     expect([await give({ own }), await give({ own }), await give({ own })]).toEqual([200_000, 200_064, 200_128]);
     expect(await give()).toBe(70_016);
@@ -100,7 +104,9 @@ describe('blocks of uids', () => {
     const { placementId } = await aLease(db, { userId: user.id, nodeId: id });
     await age(db, 'UPDATE placements SET uid = 70050 WHERE id = ?', [placementId]);
     await age(db, 'UPDATE nodes SET next_uid = 70081 WHERE id = ?', [id]);
-    const { up } = (await import(pathToFileURL(join(migrationsDir, '0018_uid_blocks.mjs')).href)) as { up: (statements: Statements) => Promise<void> };
+    const { up } = (await import(pathToFileURL(join(migrationsDir, '0018_uid_blocks.mjs')).href)) as {
+      up: (statements: Statements) => Promise<void>;
+    };
     await up({ raw: async (sql, bindings = []) => (await db.raw(sql, bindings as never)) as unknown });
     expect([await give(), await give()]).toEqual([70_144, 70_208]);
   });
@@ -111,7 +117,10 @@ describe('a node', () => {
     const [one, other] = [await aNode(db), await aNode(db)];
     await wiped(one.id);
     await wiped(other.id);
-    expect([await uidsOf(one.id), await uidsOf(other.id)]).toEqual([{ next_uid: 70_016, uid_end: 70_080 }, { next_uid: 70_080, uid_end: 70_144 }]);
+    expect([await uidsOf(one.id), await uidsOf(other.id)]).toEqual([
+      { next_uid: 70_016, uid_end: 70_080 },
+      { next_uid: 70_080, uid_end: 70_144 },
+    ]);
     await age(db, 'UPDATE nodes SET next_uid = 70064 WHERE id = ?', [one.id]);
     await wiped(one.id, { fence: 70_063 });
     expect(await uidsOf(one.id)).toEqual({ next_uid: 70_064, uid_end: 70_080 });
@@ -129,7 +138,7 @@ describe('a node', () => {
     expect((await uidsOf(id)).next_uid).toBe(900_000_064);
   });
 
-  it('leaves its block when the fleet\'s range or its own becomes another', async () => {
+  it("leaves its block when the fleet's range or its own becomes another", async () => {
     const { id } = await aNode(db);
     await wiped(id);
     await wiped(id, { fleet: { first: 300_000, last: 400_000 } });
@@ -170,11 +179,18 @@ it('after a restore no number that was given since the backup is given again', a
   await wiped(one.id);
   await wiped(own.id);
   // What a backup of this moment does not know of.
-  const since = [...(await Promise.all(Array.from({ length: 100 }, () => give()))), await give({ own: { first: 500_000, last: 509_999 } }), await give({ above: 8_000_000 })].map(Number);
+  const since = [
+    ...(await Promise.all(Array.from({ length: 100 }, () => give()))),
+    await give({ own: { first: 500_000, last: 509_999 } }),
+    await give({ above: 8_000_000 }),
+  ].map(Number);
   await db.raw('DELETE FROM uid_blocks WHERE first IN (?)', [since]);
   const { host, port, user, password, database: name } = database.access;
   const sql = readFileSync(join(projectDir, 'scripts', 'lib', 'backup-make-safe.sql'), 'utf8');
-  const done = await run('mariadb', ['-h', host, '-P', String(port), '-u', user, name], { input: sql, env: { ...process.env, MYSQL_PWD: password } });
+  const done = await run('mariadb', ['-h', host, '-P', String(port), '-u', user, name], {
+    input: sql,
+    env: { ...process.env, MYSQL_PWD: password },
+  });
   expect(done.code === 0 ? '' : done.stderr).toBe('');
   for (const { id } of [one, own]) {
     expect(await uidsOf(id)).toMatchObject({ uid_end: null });

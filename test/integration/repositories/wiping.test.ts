@@ -12,7 +12,8 @@ const database = useTestDatabase({ resetEach: true });
 const ctx = useForAll(() => createTestContext(database.db, provisioner));
 beforeEach(() => provisioner.reset());
 
-const node = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT status, dirty, leasable, wipe_failures, wipe_due_at FROM nodes WHERE id = ?', [id]);
+const node = (id: number): Promise<Record<string, unknown>> =>
+  row(database.db, 'SELECT status, dirty, leasable, wipe_failures, wipe_due_at FROM nodes WHERE id = ?', [id]);
 async function wipeWhatIsDue(): Promise<number> {
   const claims = await claimWipes(ctx, 10);
   await Promise.all(claims.map((claim) => wipeNode(ctx, claim)));
@@ -33,7 +34,9 @@ describe('wiping', () => {
     for (let n = 1; n <= 5; n += 1) {
       expect(await wipeWhatIsDue()).toBe(1);
       expect(await node(id)).toMatchObject({ dirty: 1, leasable: 0 });
-      pauses.push(await count(database.db, 'SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), wipe_due_at) / 1e6, -1) FROM nodes'));
+      pauses.push(
+        await count(database.db, 'SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), wipe_due_at) / 1e6, -1) FROM nodes'),
+      );
       await database.db.raw('UPDATE nodes SET wipe_due_at = IF(wipe_due_at IS NULL, NULL, UTC_TIMESTAMP(3))');
     }
     pauses.slice(0, 4).forEach((pause, n) => {
@@ -42,7 +45,9 @@ describe('wiping', () => {
     });
     expect(await node(id)).toMatchObject({ status: 'quarantined', dirty: 1, leasable: 0, wipe_due_at: null });
     expect(await wipeWhatIsDue()).toBe(0);
-    expect(await row(database.db, 'SELECT status_reason FROM nodes')).toMatchObject({ status_reason: expect.stringContaining('process 4711') });
+    expect(await row(database.db, 'SELECT status_reason FROM nodes')).toMatchObject({
+      status_reason: expect.stringContaining('process 4711'),
+    });
   });
 
   it('I5: a claim lost during the wipe frees nothing', async () => {
@@ -77,7 +82,11 @@ describe('wiping', () => {
     const { id } = await dirtyNode();
     refuseAsLate(() => Promise.resolve());
     await wipeWhatIsDue();
-    expect(provisioner.calls.map(({ verb, newestUid }) => [verb, newestUid])).toEqual([['wipe', 200_006], ['wipe', 300_000], ['verifyClean', undefined]]);
+    expect(provisioner.calls.map(({ verb, newestUid }) => [verb, newestUid])).toEqual([
+      ['wipe', 200_006],
+      ['wipe', 300_000],
+      ['verifyClean', undefined],
+    ]);
     expect(await node(id)).toMatchObject({ dirty: 0, leasable: 1 });
   });
 

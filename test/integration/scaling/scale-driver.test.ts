@@ -63,7 +63,9 @@ async function setup({ driver = {}, unready = null, ping = () => Promise.resolve
   };
   const app = createScaleDriverApp({
     driver: () => (unready === null ? plain : undefined),
-    ping, reasonOf, readiness,
+    ping,
+    reasonOf,
+    readiness,
     bounds: { api: { min: 2, max: 4 }, scheduler: { min: 1, max: 2 } },
     logger: createLogger('info', (level, message, fields) => void lines.push({ level, message, ...fields })),
   });
@@ -95,7 +97,11 @@ describe('R31: the scale driver, through its client', () => {
     expect(await client.inspect('api')).toEqual(STATE);
     await client.scale('api', { from: 3, to: 4 });
     expect(await client.tidy('scheduler')).toEqual(['shop_api_4']);
-    expect(calls).toEqual([['inspect', 'api'], ['scale', 'api', { from: 3, to: 4 }], ['tidy', 'scheduler']]);
+    expect(calls).toEqual([
+      ['inspect', 'api'],
+      ['scale', 'api', { from: 3, to: 4 }],
+      ['tidy', 'scheduler'],
+    ]);
   });
 
   it('is ready when the engine answers and the project is known, and reports why not', async () => {
@@ -156,10 +162,20 @@ describe('R31: the scale driver, through its client', () => {
 
 describe('A9: an attacker in the autoscaler', () => {
   it.each([
-    '/services/db', '/services/API', '/services/api/', '/services/__proto__', '/services/api%2f..%2fdb', '/containers/json', '/metrics',
+    '/services/db',
+    '/services/API',
+    '/services/api/',
+    '/services/__proto__',
+    '/services/api%2f..%2fdb',
+    '/containers/json',
+    '/metrics',
   ])('reaches no other service and nothing of Docker: %s', async (path) => {
     const { send, calls } = await setup();
-    for (const [method, to] of [['GET', path], ['POST', `${path}/scale`], ['POST', `${path}/tidy`]] as const) {
+    for (const [method, to] of [
+      ['GET', path],
+      ['POST', `${path}/scale`],
+      ['POST', `${path}/tidy`],
+    ] as const) {
       const { status, body } = await send(method, to, method === 'POST' ? '{"from":2,"to":3}' : undefined);
       expect([to, status, body['code']]).toEqual([to, 404, 'not_found']);
     }
@@ -234,7 +250,10 @@ describe('A9: an attacker in the autoscaler', () => {
     const other = await send('POST', '/services/api/tidy');
     expect(other).toMatchObject({ status: 503, body: { detail: 'Docker did not do it: its answer is not as expected.' } });
     expect(answer.text + other.text).not.toContain('hush');
-    expect(lines.map(({ level, message }) => [level, message])).toEqual([['error', 'request failed'], ['error', 'request failed']]);
+    expect(lines.map(({ level, message }) => [level, message])).toEqual([
+      ['error', 'request failed'],
+      ['error', 'request failed'],
+    ]);
     expect(JSON.stringify(lines)).toContain('hush');
   });
 });

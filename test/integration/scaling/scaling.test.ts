@@ -34,7 +34,11 @@ describe('the lead', () => {
     await expireLeader();
     expect(await holdsLeadership(database.db, one)).toBe(false);
     expect(await takeLeadership(database.db, other, 30)).toBe(true);
-    expect([await takeLeadership(database.db, one, 30), await holdsLeadership(database.db, one), await holdsLeadership(database.db, other)]).toEqual([false, false, true]);
+    expect([
+      await takeLeadership(database.db, one, 30),
+      await holdsLeadership(database.db, one),
+      await holdsLeadership(database.db, other),
+    ]).toEqual([false, false, true]);
   });
 
   it('is handed back at once, and only by whoever has it', async () => {
@@ -72,7 +76,17 @@ describe('the lead', () => {
   });
 });
 
-const policy: ScalePolicy = { min: 1, max: 4, targetPercent: 60, tolerancePercent: 10, stabilisationSeconds: 0, cooldownSeconds: 0, smoothingSeconds: 1, staleSeconds: 60, lagSeconds: 5 };
+const policy: ScalePolicy = {
+  min: 1,
+  max: 4,
+  targetPercent: 60,
+  tolerancePercent: 10,
+  stabilisationSeconds: 0,
+  cooldownSeconds: 0,
+  smoothingSeconds: 1,
+  staleSeconds: 60,
+  lagSeconds: 5,
+};
 
 /** A fake: replicas that exist by being counted. */
 function aService(actual: number, { percent, obstacle = null }: { percent: number; obstacle?: Obstacle | null }) {
@@ -95,7 +109,10 @@ interface Scene {
   lines: LogFields[];
 }
 
-function stage(service: ReturnType<typeof aService>, { lead, name = 'api' }: { lead: LeadershipClaim | undefined; name?: ScaledService }): Scene {
+function stage(
+  service: ReturnType<typeof aService>,
+  { lead, name = 'api' }: { lead: LeadershipClaim | undefined; name?: ScaledService },
+): Scene {
   const lines: LogFields[] = [];
   const logger = createLogger('info', (level, message, fields) => void lines.push({ level, message, ...fields }));
   const ctx = { db: database.db, clock: systemClock, logger, metrics: createMetrics(), driver: service.driver, lead };
@@ -112,7 +129,13 @@ describe('R31: scaling a service', () => {
     await scaleService(ctx, target);
     expect(steps).toEqual([{ from: 1, to: 2 }]);
     const [event] = await scaled();
-    expect(typeof event?.data === 'string' ? JSON.parse(event.data) : event?.data).toEqual({ service: 'api', from: 1, to: 2, reason: 'load', utilisation_percent: 100 });
+    expect(typeof event?.data === 'string' ? JSON.parse(event.data) : event?.data).toEqual({
+      service: 'api',
+      from: 1,
+      to: 2,
+      reason: 'load',
+      utilisation_percent: 100,
+    });
     const text = await ctx.metrics.registry.metrics();
     expect(text).toContain('orion_scale_desired_replicas{service="api"} 2');
     expect(text).toContain('orion_scale_actual_replicas{service="api"} 1');

@@ -42,7 +42,17 @@ async function aScene(): Promise<Scene> {
   ]);
   const session = randomUUID();
   const now = Date.now() / 1000;
-  await noteSessions(db, [{ tokenId: session, userId: user.id, issuedAtSeconds: now, expiresAtSeconds: now + 60, address: undefined, client: undefined, ageSeconds: 0 }]);
+  await noteSessions(db, [
+    {
+      tokenId: session,
+      userId: user.id,
+      issuedAtSeconds: now,
+      expiresAtSeconds: now + 60,
+      address: undefined,
+      client: undefined,
+      ageSeconds: 0,
+    },
+  ]);
   return { user, other, admin, worker, lease: lease.id, key: key.body.id, token: token.body.id, pending, session };
 }
 
@@ -57,7 +67,13 @@ const BAD: Record<string, (scene: Scene) => string> = {
   'of a node that there is not': () => `orion_node_${'A'.repeat(43)}`,
 };
 
-const claimsOf = (user: User): object => ({ sub: String(user.id), jti: '2f1a3c1e-6f0f-4e1e-9d8e-1b2c3d4e5f60', iss: 'orion', aud: 'orion-api', exp: Math.floor(Date.now() / 1000) + 60 });
+const claimsOf = (user: User): object => ({
+  sub: String(user.id),
+  jti: '2f1a3c1e-6f0f-4e1e-9d8e-1b2c3d4e5f60',
+  iss: 'orion',
+  aud: 'orion-api',
+  exp: Math.floor(Date.now() / 1000) + 60,
+});
 const crafted = (user: User, change: object): string => jwt.sign({ ...claimsOf(user), ...change }, JWT_KEY, { algorithm: 'HS256' });
 
 const CALLERS = ['nobody', 'bad', 'worker', 'other', 'user', 'admin'] as const;
@@ -72,13 +88,28 @@ const theLease: Body = ({ lease }) => ({ lease_id: lease });
 const nothing: Body = () => ({});
 const FOR_ADMINS: Statuses = [401, 401, 401, 403, 403, 200];
 
-/** The one table of who may call what. The request is one that would succeed for whoever may; what is addressed (`{id}`) is the user's, or the fleet's. */
+/**
+ * The one table of who may call what. The request is one that would succeed for whoever may; what is addressed (`{id}`) is the user's, or
+ * the fleet's.
+ */
 const ROUTES: Row[] = [
-  ['post', '/api/signup', null, () => ({ username: `u${Math.random().toString(36).slice(2, 12)}`, password: 'long enough one' }), [201, 201, 201, 201, 201, 201]],
+  [
+    'post',
+    '/api/signup',
+    null,
+    () => ({ username: `u${Math.random().toString(36).slice(2, 12)}`, password: 'long enough one' }),
+    [201, 201, 201, 201, 201, 201],
+  ],
   ['post', '/api/login', null, () => CREDENTIALS, [200, 200, 200, 200, 200, 200]],
   ['post', '/api/logout', null, null, [401, 401, 401, 204, 204, 204]],
   ['get', '/api/me', null, null, [401, 401, 401, 200, 200, 200]],
-  ['post', '/api/password', null, () => ({ username: CREDENTIALS.username, code: 'orion_code_wrong', new_password: 'long enough one' }), [401, 401, 401, 401, 401, 401]],
+  [
+    'post',
+    '/api/password',
+    null,
+    () => ({ username: CREDENTIALS.username, code: 'orion_code_wrong', new_password: 'long enough one' }),
+    [401, 401, 401, 401, 401, 401],
+  ],
   // Whoever may call it does not know this password: see access/passwords.test.ts.
   ['post', '/api/me/password', null, () => ({ old_password: 'wrong', new_password: 'long enough one' }), [401, 401, 401, 401, 401, 401]],
   ['get', '/api/me/sessions', null, null, [401, 401, 401, 200, 200, 200]],
@@ -119,7 +150,8 @@ const ROUTES: Row[] = [
   ['get', '/api/tokens', null, null, FOR_ADMINS],
   ['delete', '/api/tokens/{id}', 'token', null, FOR_ADMINS],
   ['post', '/api/workers/challenge', null, nothing, [200, 200, 200, 200, 200, 200]],
-  // Without a proof of its host key a machine registers by its credential alone, as agents of the release before do: see enrolment-proof.test.ts.
+  // Without a proof of its host key a machine registers by its credential alone, as agents of the release before do: see
+  // enrolment-proof.test.ts.
   ['post', '/api/register', null, aMachine, [401, 401, 200, 401, 401, 401]],
   ['post', '/api/workers/register', null, aMachine, [401, 401, 200, 401, 401, 401]],
   ['post', '/api/workers/heartbeat', null, nothing, [401, 401, 200, 401, 401, 401]],
@@ -138,7 +170,10 @@ function ask([method, path, about, body]: Row, { scene, caller, bearer }: Asking
   return client.send(api.url, {
     method: method.toUpperCase(),
     path: path.replace('{id}', String(typeof subject === 'object' ? subject.id : subject)),
-    headers: { ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }), ...(body ? { 'Content-Type': 'application/json' } : {}) },
+    headers: {
+      ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }),
+      ...(body ? { 'Content-Type': 'application/json' } : {}),
+    },
     ...(body ? { body: JSON.stringify(body(scene, caller)) } : {}),
     untilFirstByte: true,
   });
@@ -164,7 +199,9 @@ const document = async (): Promise<Document> => (await api.call<Document>('get',
 
 describe('who may call what', () => {
   it('the table of this test has every documented route', async () => {
-    const documented = Object.entries((await document()).paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+    const documented = Object.entries((await document()).paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
     expect(documented.toSorted()).toEqual(ROUTES.map(([method, path]) => `${method} ${path}`).toSorted());
   });
 
@@ -194,12 +231,14 @@ describe('who may call what', () => {
     const { user, admin } = await aScene();
     const [token, kept] = [api.tokenOf(user), api.tokenOf(user)];
     expect((await api.call('post', '/api/logout', { as: token })).status).toBe(204);
-    expect([(await api.call('get', '/api/me', { as: token })).status, (await api.call('get', '/api/me', { as: kept })).status]).toEqual([401, 200]);
+    expect([(await api.call('get', '/api/me', { as: token })).status, (await api.call('get', '/api/me', { as: kept })).status]).toEqual([
+      401, 200,
+    ]);
     expect((await api.call('patch', `/api/users/${user.id}`, { as: admin, body: { disabled: true } })).status).toBe(200);
     expect((await api.call('get', '/api/me', { as: kept })).status).toBe(401);
   });
 
-  it('R10: an admin who was demoted is one no more: the token of before is void, and a new one is a user\'s', async () => {
+  it("R10: an admin who was demoted is one no more: the token of before is void, and a new one is a user's", async () => {
     const [boss, other] = [await aUser(database.db, { role: 'admin' }), await aUser(database.db, { role: 'admin' })];
     const token = api.tokenOf(other);
     expect((await api.call('get', '/api/users', { as: token })).status).toBe(200);
@@ -210,7 +249,8 @@ describe('who may call what', () => {
 
   it('R10: a token is taken from the header alone, by its scheme', async () => {
     const token = api.tokenOf((await aScene()).user);
-    const me = async (headers: Record<string, string>, query = ''): Promise<number> => (await api.call('get', `/api/me${query}`, { headers })).status;
+    const me = async (headers: Record<string, string>, query = ''): Promise<number> =>
+      (await api.call('get', `/api/me${query}`, { headers })).status;
     expect(await me({ Authorization: `Bearer ${token}` })).toBe(200);
     expect(await me({}, `?access_token=${token}&token=${token}`)).toBe(401);
     expect(await me({ Authorization: token })).toBe(401);

@@ -16,7 +16,8 @@ const WRONG = 'canary-wrong-5a0e97d41c66';
 const said: { path: string; answer: HttpAnswer }[] = [];
 const logs: [string, () => string][] = [];
 const system = useSystem({
-  apis: 1, schedulers: 1,
+  apis: 1,
+  schedulers: 1,
   env: { ...fastConstants({ claimSeconds: 30 }), LOG_LEVEL: 'debug', ORION_PLAY_TIMEOUT_SECONDS: '120' },
 });
 const client = useForAll(() => createHttpClient(4), close);
@@ -27,7 +28,8 @@ let tenantKey: string;
 
 /** The lines of a private key's body: none of them may be anywhere. The first holds what is public. */
 const linesOfKey = (file: string): string[] => readFileSync(file, 'utf8').trim().split('\n').slice(3, -1);
-const note = (name: string, ...secrets: string[]): void => secrets.forEach((secret, n) => void canaries.set(n === 0 ? name : `${name} ${n}`, secret));
+const note = (name: string, ...secrets: string[]): void =>
+  secrets.forEach((secret, n) => void canaries.set(n === 0 ? name : `${name} ${n}`, secret));
 
 interface Asked {
   token?: string | undefined;
@@ -36,9 +38,21 @@ interface Asked {
 }
 
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller says what the API answers
-async function ask<T>(method: string, path: string, { token, body, url = system.apis[0]?.url ?? '' }: Asked = {}): Promise<{ status: number; body: T }> {
-  const headers = { ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) };
-  const answer = await client.send(url, { method, path, headers, ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }) });
+async function ask<T>(
+  method: string,
+  path: string,
+  { token, body, url = system.apis[0]?.url ?? '' }: Asked = {},
+): Promise<{ status: number; body: T }> {
+  const headers = {
+    ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+    ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+  };
+  const answer = await client.send(url, {
+    method,
+    path,
+    headers,
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
   said.push({ path, answer });
   return { status: answer.status, body: (/json/.test(answer.headers['content-type'] ?? '') ? JSON.parse(answer.text) : undefined) as T };
 }
@@ -78,7 +92,10 @@ async function useIt(publicKey: string): Promise<void> {
   await ask('POST', '/api/register', { body: { hostname: 'x', host_key: publicKey, join_token: `${WRONG}-join` } });
   await ask('POST', '/api/workers/heartbeat', { token: canaries.get('the join token'), body: {} });
 
-  const rented = await ask<Rented>('POST', '/api/rent', { token, body: { duration_minutes: 5, ssh_public_key: publicKey, with_password: true } });
+  const rented = await ask<Rented>('POST', '/api/rent', {
+    token,
+    body: { duration_minutes: 5, ssh_public_key: publicKey, with_password: true },
+  });
   expect(rented.status).toBe(201);
   note('the generated password', rented.body.password ?? '');
   const [lease] = rented.body.leases as [Lease];
@@ -110,7 +127,8 @@ async function failWithoutDatabase(): Promise<void> {
 }
 
 /** Names of the canaries in a text. */
-const found = (text: string, ...belong: string[]): string[] => [...canaries].filter(([name, secret]) => text.includes(secret) && !belong.includes(name)).map(([name]) => name);
+const found = (text: string, ...belong: string[]): string[] =>
+  [...canaries].filter(([name, secret]) => text.includes(secret) && !belong.includes(name)).map(([name]) => name);
 
 /** Every regular file below a folder whose path is not left out. */
 function filesIn(folder: string, leftOut: RegExp): string[] {
@@ -130,7 +148,10 @@ describe('secrets, after a life of a lease with everything logged', () => {
   });
 
   it('R44: are in no log of any process', () => {
-    for (const [name, read] of [...logs, ...readdirSync(worker.logs).map((file): [string, () => string] => [file, () => readFileSync(join(worker.logs, file), 'utf8')])]) {
+    for (const [name, read] of [
+      ...logs,
+      ...readdirSync(worker.logs).map((file): [string, () => string] => [file, () => readFileSync(join(worker.logs, file), 'utf8')]),
+    ]) {
       expect([name, found(read())]).toEqual([name, []]);
     }
     expect(logs.map(([, read]) => read()).join('')).toContain('"level":"debug"');
@@ -139,9 +160,15 @@ describe('secrets, after a life of a lease with everything logged', () => {
   it('R44: are in no answer but the one that shows them, once', () => {
     const shown: Record<string, string> = { '/api/login': 'the access token', '/api/rent': 'the generated password' };
     for (const { path, answer } of said) {
-      expect([path, answer.status, found(answer.text + JSON.stringify(answer.headers), shown[path] ?? '')]).toEqual([path, answer.status, []]);
+      expect([path, answer.status, found(answer.text + JSON.stringify(answer.headers), shown[path] ?? '')]).toEqual([
+        path,
+        answer.status,
+        [],
+      ]);
     }
-    expect(said.filter(({ path, answer }) => path === '/api/rent' && found(answer.text).includes('the generated password'))).toHaveLength(1);
+    expect(said.filter(({ path, answer }) => path === '/api/rent' && found(answer.text).includes('the generated password'))).toHaveLength(
+      1,
+    );
     expect(said.length).toBeGreaterThan(30);
   });
 
@@ -158,7 +185,9 @@ describe('secrets, after a life of a lease with everything logged', () => {
       expect([table, /PRIVATE KEY/.test(rows)]).toEqual([table, false]);
     }
     // Of the generated password not even that: it is forgotten with the lease's end.
-    const [stored] = await system.sql<{ password_hash: string; lease_hash: string | null }>("SELECT u.password_hash, l.password_hash AS lease_hash FROM users u JOIN leases l ON l.user_id = u.id WHERE u.username = 'canary'");
+    const [stored] = await system.sql<{ password_hash: string; lease_hash: string | null }>(
+      "SELECT u.password_hash, l.password_hash AS lease_hash FROM users u JOIN leases l ON l.user_id = u.id WHERE u.username = 'canary'",
+    );
     expect(stored).toMatchObject({ password_hash: expect.stringMatching(/^\$argon2id\$/), lease_hash: null });
   });
 
@@ -170,7 +199,14 @@ describe('secrets, after a life of a lease with everything logged', () => {
     expect(folders.flatMap((name) => filesIn(join(tmpdir(), name), /^$/))).toEqual([]);
     const keys = system.env['ORION_SSH_KEY_FILE'] ?? '';
     for (const file of filesIn(system.lab.dir, /\/(?:root|work|template|mariadb[^/]*)$/).filter((path) => path !== tenantKey)) {
-      const belong = file === keys ? [...canaries.keys()].filter((name) => name.startsWith('the private key of the control plane')) : /credential$/.test(file) ? ['the credential of the node'] : /token/.test(file) ? ['the join token'] : [];
+      const belong =
+        file === keys
+          ? [...canaries.keys()].filter((name) => name.startsWith('the private key of the control plane'))
+          : /credential$/.test(file)
+            ? ['the credential of the node']
+            : /token/.test(file)
+              ? ['the join token']
+              : [];
       expect([file, found(readFileSync(file, 'latin1'), ...belong)]).toEqual([file, []]);
     }
   });

@@ -25,7 +25,8 @@ beforeEach(() => {
   shown = 'no_answer';
 });
 
-const aToken = async (): Promise<IssuedJoinToken> => (await watching.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5 } })).body;
+const aToken = async (): Promise<IssuedJoinToken> =>
+  (await watching.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5 } })).body;
 const stored = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 const aMachine = (hostKey = anSshKey()): { hostname: string; host_key: string } => ({ hostname: 'edge-1', host_key: hostKey });
 
@@ -36,16 +37,25 @@ describe('a machine with the host key of a node', () => {
     await age(database.db, 'UPDATE nodes SET registered_at = registered_at - INTERVAL 1 HOUR WHERE id = ?', [node.id]);
     return node;
   };
-  const silence = (node: TestNode): Promise<void> => age(database.db, 'UPDATE heartbeats SET silent_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE node_id = ?', [node.id]);
+  const silence = (node: TestNode): Promise<void> =>
+    age(database.db, 'UPDATE heartbeats SET silent_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE node_id = ?', [node.id]);
   const register = async (node: TestNode, change: object = {}, showing: { credential?: string } = {}): Promise<Reply<RegisteredJson>> =>
-    registerMachine(watching.url, { ...aMachine(node.hostKey), mark: MARK, ...change }, showing.credential === undefined ? { joinToken: (await aToken()).token } : showing);
-  const events = (node: TestNode): Promise<number> => count(database.db, "SELECT COUNT(*) FROM events WHERE type = 'node.clone_refused' AND node_id = ?", [node.id]);
+    registerMachine(
+      watching.url,
+      { ...aMachine(node.hostKey), mark: MARK, ...change },
+      showing.credential === undefined ? { joinToken: (await aToken()).token } : showing,
+    );
+  const events = (node: TestNode): Promise<number> =>
+    count(database.db, "SELECT COUNT(*) FROM events WHERE type = 'node.clone_refused' AND node_id = ?", [node.id]);
   const untouched = async (node: TestNode, registration: () => Promise<Reply<RegisteredJson>>): Promise<Reply<RegisteredJson>> => {
     const lease = await aLease(database.db, { userId: admin.id, nodeId: node.id });
     const before = await stored(node.id);
     const answer = await registration();
     expect(await stored(node.id)).toEqual(before);
-    expect(await row(database.db, 'SELECT state, occupied_node_id FROM leases WHERE id = ?', [lease.id])).toEqual({ state: 'active', occupied_node_id: node.id });
+    expect(await row(database.db, 'SELECT state, occupied_node_id FROM leases WHERE id = ?', [lease.id])).toEqual({
+      state: 'active',
+      occupied_node_id: node.id,
+    });
     return answer;
   };
 
@@ -54,7 +64,10 @@ describe('a machine with the host key of a node', () => {
     const node = await enrolled();
     await silence(node);
     const answer = await untouched(node, () => register(node, { hostname: 'copy', address: '127.0.0.9' }));
-    expect(answer).toMatchObject({ status: 409, body: { code: 'host_key_in_use', detail: expect.stringContaining('--new-host-key') as unknown } });
+    expect(answer).toMatchObject({
+      status: 409,
+      body: { code: 'host_key_in_use', detail: expect.stringContaining('--new-host-key') as unknown },
+    });
     expect(answer.headers['retry-after']).toBeUndefined();
     expect(asked).toEqual([[node.id, '127.0.0.1', node.hostKey, MARK]]);
     await register(node, { hostname: 'copy', address: '127.0.0.9' });
@@ -88,7 +101,10 @@ describe('a machine with the host key of a node', () => {
   it('R1: that never got the answer to its registration gets its row at once', async () => {
     const machine = aMachine();
     const first = await registerMachine(watching.url, machine, { joinToken: (await aToken()).token });
-    expect(await registerMachine(watching.url, machine, { joinToken: (await aToken()).token })).toMatchObject({ status: 201, body: { node_id: first.body.node_id } });
+    expect(await registerMachine(watching.url, machine, { joinToken: (await aToken()).token })).toMatchObject({
+      status: 201,
+      body: { node_id: first.body.node_id },
+    });
   });
 
   it('R1: that waits for approval too is not asked for at an address which a stranger gave, and gets the row when the first one is silent', async () => {
@@ -100,11 +116,17 @@ describe('a machine with the host key of a node', () => {
     expect(asked).toEqual([]);
   });
 
-  it.each([['the same host key', false], ['a new host key', true]])('R1: with a copy of the credential and %s is refused, and the node stays in service', async (_what, isNew) => {
+  it.each([
+    ['the same host key', false],
+    ['a new host key', true],
+  ])('R1: with a copy of the credential and %s is refused, and the node stays in service', async (_what, isNew) => {
     shown = 'not_shown';
     const node = await enrolled();
     const answer = await untouched(node, () => register(node, isNew ? { host_key: anSshKey() } : {}, { credential: node.credential }));
-    expect(answer).toMatchObject({ status: 409, body: { code: 'host_key_in_use', detail: expect.stringContaining('credential') as unknown } });
+    expect(answer).toMatchObject({
+      status: 409,
+      body: { code: 'host_key_in_use', detail: expect.stringContaining('credential') as unknown },
+    });
     expect(await events(node)).toBe(1);
   });
 
@@ -126,12 +148,17 @@ describe('a machine with the host key of a node', () => {
     // With a challenge that is older, or the later answer would be refused for its challenge alone.
     const { token: joinToken } = await aToken();
     const first = await signRegistration(watching.url, { ...aMachine(node.hostKey), mark: MARK }, { joinToken });
-    const slow = await startTestApi(database.db, { findMark: async () => {
-      expect((await sendRegistration(watching.url, first)).status).toBe(201);
-      return 'no_answer';
-    } });
+    const slow = await startTestApi(database.db, {
+      findMark: async () => {
+        expect((await sendRegistration(watching.url, first)).status).toBe(201);
+        return 'no_answer';
+      },
+    });
     const answer = await registerMachine(slow.url, { ...aMachine(node.hostKey), mark: MARK }, { joinToken });
     await slow.close();
-    expect(answer).toMatchObject({ status: 409, body: { code: 'state_conflict', detail: expect.stringContaining('at the same moment') as unknown } });
+    expect(answer).toMatchObject({
+      status: 409,
+      body: { code: 'state_conflict', detail: expect.stringContaining('at the same moment') as unknown },
+    });
   });
 });

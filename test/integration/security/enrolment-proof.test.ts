@@ -14,7 +14,16 @@ import { aLease, aNode } from '../../support/builders';
 import { age, row } from '../../support/database';
 import { useTestApi, useTestDatabase, useUser } from '../../support/hooks';
 import { anOpenSshKeyPair, anSshKey, privateHalfOf } from '../../support/keys';
-import { callAsNode, ENTRANCES, fetchChallenge, post, registerMachine, sendRegistration, signRegistration, type SignedRegistration } from '../../support/machine';
+import {
+  callAsNode,
+  ENTRANCES,
+  fetchChallenge,
+  post,
+  registerMachine,
+  sendRegistration,
+  signRegistration,
+  type SignedRegistration,
+} from '../../support/machine';
 import type { IssuedJoinToken } from '../../../src/contract';
 import type { RegisteredJson, Reply } from '../../support/wire';
 import { checksums, expectRefusal } from './support';
@@ -24,7 +33,8 @@ const api = useTestApi(database);
 const replicas = [api, useTestApi(database)] as const;
 const admin = useUser(database, { role: 'admin' });
 
-const aToken = async (body: object = {}): Promise<IssuedJoinToken> => (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5, ...body } })).body;
+const aToken = async (body: object = {}): Promise<IssuedJoinToken> =>
+  (await api.call<IssuedJoinToken>('post', '/api/tokens', { as: admin, body: { name: 'lab', max_uses: 5, ...body } })).body;
 const stored = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 const aMachine = (hostKey = anSshKey()): { hostname: string; host_key: string } => ({ hostname: 'edge-1', host_key: hostKey });
 const refuses = async (what: string, registration: Promise<Reply<RegisteredJson>>): Promise<Reply<RegisteredJson>> => {
@@ -43,14 +53,20 @@ describe('a public host key is no identity', () => {
     return sendRegistration(api.url, { ...signed, text });
   };
 
-  it.each(['pending', 'alive', 'quarantined', 'dead'] as const)('R1: who knows the one of a node that is %s gets nothing of it, with a join token or without', async (status) => {
-    const { token } = await aToken();
-    const node = await aNode(database.db, { status });
-    await aLease(database.db, { userId: admin.id, nodeId: node.id });
-    for (const joinToken of [undefined, token]) {
-      expect(await refuses('a stranger', stranger(node.hostKey, { ...(joinToken === undefined ? {} : { joinToken }) }))).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
-    }
-  });
+  it.each(['pending', 'alive', 'quarantined', 'dead'] as const)(
+    'R1: who knows the one of a node that is %s gets nothing of it, with a join token or without',
+    async (status) => {
+      const { token } = await aToken();
+      const node = await aNode(database.db, { status });
+      await aLease(database.db, { userId: admin.id, nodeId: node.id });
+      for (const joinToken of [undefined, token]) {
+        expect(await refuses('a stranger', stranger(node.hostKey, { ...(joinToken === undefined ? {} : { joinToken }) }))).toMatchObject({
+          status: 401,
+          body: { code: 'unauthenticated' },
+        });
+      }
+    },
+  );
 
   it('R1: it cannot be offered in the place of another key either: the credential alone does not prove it', async () => {
     const [mine, theirs] = [await aNode(database.db), await aNode(database.db)];
@@ -58,18 +74,30 @@ describe('a public host key is no identity', () => {
   });
 
   it.each([
-    ['no signature', (signed: SignedRegistration) => ({ ...signed, headers: Object.fromEntries(Object.entries(signed.headers).filter(([name]) => name !== 'orion-host-key-signature')) })],
+    [
+      'no signature',
+      (signed: SignedRegistration) => ({
+        ...signed,
+        headers: Object.fromEntries(Object.entries(signed.headers).filter(([name]) => name !== 'orion-host-key-signature')),
+      }),
+    ],
     ['a signature of something else', (signed: SignedRegistration) => ({ ...signed, text: signed.text.replace('edge-1', 'edge-2') })],
     ['no challenge', (signed: SignedRegistration) => ({ ...signed, text: signed.text.replace('"challenge"', '"unchallenged"') })],
   ])('R1: a registration with %s enrols nobody', async (what, change) => {
-    await refuses(what, sendRegistration(api.url, change(await signRegistration(api.url, aMachine(), { joinToken: (await aToken()).token }))));
+    await refuses(
+      what,
+      sendRegistration(api.url, change(await signRegistration(api.url, aMachine(), { joinToken: (await aToken()).token }))),
+    );
   });
 
   it('R1: a machine that lost its state enrols under its own row again, with a join token; without one it is told how', async () => {
     const { token } = await aToken();
     const machine = aMachine();
     const first = await registerMachine(api.url, machine, { joinToken: token });
-    expect(await registerMachine(api.url, machine)).toMatchObject({ status: 409, body: { code: 'node_known', detail: expect.stringContaining('join token') as unknown } });
+    expect(await registerMachine(api.url, machine)).toMatchObject({
+      status: 409,
+      body: { code: 'node_known', detail: expect.stringContaining('join token') as unknown },
+    });
     const again = await registerMachine(api.url, machine, { joinToken: token });
     expect(again).toMatchObject({ status: 201, body: { node_id: first.body.node_id } });
     expect(again.body.credential).not.toBe(first.body.credential);
@@ -80,7 +108,10 @@ describe('a public host key is no identity', () => {
     const again = await api.call('post', '/api/workers/register', { as: node.credential, body: aMachine(node.hostKey) });
     expect(again).toMatchObject({ status: 200, body: { node_id: node.id, management: { public_keys: ['ssh-ed25519 AAAA'] } } });
     const { token } = await aToken();
-    const refusal = await refuses('an old agent', api.call('post', '/api/workers/register', { body: { ...aMachine(), join_token: token } }));
+    const refusal = await refuses(
+      'an old agent',
+      api.call('post', '/api/workers/register', { body: { ...aMachine(), join_token: token } }),
+    );
     expect(refusal).toMatchObject({ status: 401, body: { detail: expect.stringContaining('installer') as unknown } });
   });
 });
@@ -129,29 +160,56 @@ describe('what is sent again is refused', () => {
 });
 
 describe('a call without the credential in it', () => {
-  const sendHeartbeat = (url: string, credential: string, change: { nonce?: string; contentType?: string } = {}): Promise<Reply<{ status: string }>> =>
-    callAsNode(url, { credential, name: 'heartbeat', body: { load1: 0.5 }, ...change });
+  const sendHeartbeat = (
+    url: string,
+    credential: string,
+    change: { nonce?: string; contentType?: string } = {},
+  ): Promise<Reply<{ status: string }>> => callAsNode(url, { credential, name: 'heartbeat', body: { load1: 0.5 }, ...change });
 
-  it.each(ENTRANCES)('R2: is taken from its node alone, over %s, and answered so that the node can tell who answers', async (_entrance, contentType) => {
-    const node = await aNode(database.db);
-    const answer = await sendHeartbeat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
-    expect(answer).toMatchObject({ status: 200, body: { status: 'alive' } });
-    expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(true);
-    expect(isSealed(node.credential, { nonce: 'another', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(false);
-    expect((await sendHeartbeat(api.url, `${node.credential}x`, { contentType })).status).toBe(401);
-  });
+  it.each(ENTRANCES)(
+    'R2: is taken from its node alone, over %s, and answered so that the node can tell who answers',
+    async (_entrance, contentType) => {
+      const node = await aNode(database.db);
+      const answer = await sendHeartbeat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
+      expect(answer).toMatchObject({ status: 200, body: { status: 'alive' } });
+      expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(
+        true,
+      );
+      expect(isSealed(node.credential, { nonce: 'another', status: 200, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(
+        false,
+      );
+      expect((await sendHeartbeat(api.url, `${node.credential}x`, { contentType })).status).toBe(401);
+    },
+  );
 
-  it('R2: that was changed on its way is nobody\'s', async () => {
+  it("R2: that was changed on its way is nobody's", async () => {
     const node = await aNode(database.db);
     for (const [, contentType] of ENTRANCES) {
       const text = '{"load1":0.5}';
-      const headers = { 'Content-Type': contentType, Authorization: authorizeCall(node.credential, { method: 'POST', path: '/api/workers/heartbeat', nonce: 'nonce-of-mine', body: text }) };
+      const headers = {
+        'Content-Type': contentType,
+        Authorization: authorizeCall(node.credential, {
+          method: 'POST',
+          path: '/api/workers/heartbeat',
+          nonce: 'nonce-of-mine',
+          body: text,
+        }),
+      };
       const send = (change: { text?: string; path?: string; authorization?: string }): Promise<Reply<unknown>> =>
-        post(`${api.url}${change.path ?? '/api/workers/heartbeat'}`, { text: change.text ?? text, headers: { ...headers, Authorization: change.authorization ?? headers.Authorization } });
+        post(`${api.url}${change.path ?? '/api/workers/heartbeat'}`, {
+          text: change.text ?? text,
+          headers: { ...headers, Authorization: change.authorization ?? headers.Authorization },
+        });
       expect((await send({})).status).toBe(200);
       const [scheme = '', shown = ''] = headers.Authorization.split(' ');
       const [keyId = '', nonce = '', mac = ''] = shown.split(':');
-      for (const changed of [{ text: '{"load1":0.6}' }, { path: '/api/workers/leave' }, { authorization: `${scheme} ${keyId}:${nonce}x:${mac}` }, { authorization: `${scheme} ${keyId}:${nonce}:${mac.slice(1)}A` }, { authorization: `${scheme} ${'0'.repeat(24)}:${nonce}:${mac}` }]) {
+      for (const changed of [
+        { text: '{"load1":0.6}' },
+        { path: '/api/workers/leave' },
+        { authorization: `${scheme} ${keyId}:${nonce}x:${mac}` },
+        { authorization: `${scheme} ${keyId}:${nonce}:${mac.slice(1)}A` },
+        { authorization: `${scheme} ${'0'.repeat(24)}:${nonce}:${mac}` },
+      ]) {
         expectRefusal(await send(changed), JSON.stringify(changed));
       }
     }
@@ -163,7 +221,9 @@ describe('a call without the credential in it', () => {
     for (const [, contentType] of ENTRANCES) {
       const answer = await sendHeartbeat(api.url, node.credential, { nonce: 'nonce-of-mine', contentType });
       expect(answer).toMatchObject({ status: 410, body: { code: 'node_retired' } });
-      expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 410, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(true);
+      expect(isSealed(node.credential, { nonce: 'nonce-of-mine', status: 410, text: answer.text }, answer.headers['orion-mac'] ?? '')).toBe(
+        true,
+      );
     }
   });
 
@@ -173,7 +233,12 @@ describe('a call without the credential in it', () => {
     const answer = await sendRegistration(api.url, signed);
     const { credential = '', server_key: serverKey = '', signature = '', management } = answer.body;
     const tables = JSON.stringify(await Promise.all(['nodes', 'join_tokens', 'events'].map((table) => database.db(table).select())));
-    for (const secret of [credential, token, token.slice('orion_join_'.length, 'orion_join_'.length + 43), privateHalfOf(aMachine().host_key)?.export({ format: 'jwk' }).d ?? 'none']) {
+    for (const secret of [
+      credential,
+      token,
+      token.slice('orion_join_'.length, 'orion_join_'.length + 43),
+      privateHalfOf(aMachine().host_key)?.export({ format: 'jwk' }).d ?? 'none',
+    ]) {
       expect(`${JSON.stringify(signed)} ${answer.text} ${tables}`).not.toContain(secret);
     }
     const text = registrationText({ challenge: signed.challenge, agentKey: signed.agreement.publicKey, serverKey });
@@ -197,7 +262,12 @@ describe('the statement of the keys that open nodes', () => {
   };
 
   it('R44: has one number at all replicas that say the same, and a higher one for whatever is said later, even over a database of yesterday', async () => {
-    const [first, same, next, back] = [await serialAt(['ssh-ed25519 AAAA']), await serialAt(['ssh-ed25519 AAAA']), await serialAt(['ssh-ed25519 BBBB']), await serialAt(['ssh-ed25519 AAAA'])];
+    const [first, same, next, back] = [
+      await serialAt(['ssh-ed25519 AAAA']),
+      await serialAt(['ssh-ed25519 AAAA']),
+      await serialAt(['ssh-ed25519 BBBB']),
+      await serialAt(['ssh-ed25519 AAAA']),
+    ];
     expect(same).toBe(first);
     expect(next).toBeGreaterThan(first);
     expect(back).toBeGreaterThan(next);
@@ -205,7 +275,10 @@ describe('the statement of the keys that open nodes', () => {
     expect(await serialAt(['ssh-ed25519 BBBB'])).toBeGreaterThan(back);
   });
 
-  it.each([['by the old one, is believed by an agent that knows the old one', true], ['by nobody, is not', false]])('R44: a new control key that is vouched for %s', async (_what, named) => {
+  it.each([
+    ['by the old one, is believed by an agent that knows the old one', true],
+    ['by nobody, is not', false],
+  ])('R44: a new control key that is vouched for %s', async (_what, named) => {
     const old = signingKeyOf(anOpenSshKeyPair().private);
     const at = await startTestApi(database.db, { oldControlKeys: named ? [old] : [] });
     const node = await aNode(database.db);

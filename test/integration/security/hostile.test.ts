@@ -29,21 +29,60 @@ const JSON_TYPE = { 'Content-Type': 'application/json' };
 type Who = 'user' | 'admin' | 'node' | 'nobody';
 const bearer = (who: Who): Record<string, string> =>
   who === 'nobody' ? {} : { Authorization: `Bearer ${who === 'node' ? node.credential : api.tokenOf(who === 'user' ? user : admin)}` };
-const send = (who: Who, sent: HttpRequest): Promise<HttpAnswer> => client.send(api.url, { ...sent, headers: { ...bearer(who), ...sent.headers } });
+const send = (who: Who, sent: HttpRequest): Promise<HttpAnswer> =>
+  client.send(api.url, { ...sent, headers: { ...bearer(who), ...sent.headers } });
 const post = (who: Who, path: string, body: object | string | Buffer, headers: Record<string, string> = {}): Promise<HttpAnswer> =>
-  send(who, { method: 'POST', path, headers: { ...JSON_TYPE, ...headers }, body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body) });
+  send(who, {
+    method: 'POST',
+    path,
+    headers: { ...JSON_TYPE, ...headers },
+    body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+  });
 
 const RENT = { duration_hours: 1, with_password: true };
-const SHELL = ['; reboot', '$(reboot)', '`reboot`', '| nc 127.0.0.1 1', '&& id', '-oProxyCommand=id', '../../etc/passwd', '{{ 7*7 }}', '${jndi:ldap://127.0.0.1/x}', '%s%s%n', "' OR '1'='1", '"; DROP TABLE users; --', '\\', '\u0000', 'a\nb', '\u202e', '\ud800', '<script>'];
+const SHELL = [
+  '; reboot',
+  '$(reboot)',
+  '`reboot`',
+  '| nc 127.0.0.1 1',
+  '&& id',
+  '-oProxyCommand=id',
+  '../../etc/passwd',
+  '{{ 7*7 }}',
+  '${jndi:ldap://127.0.0.1/x}',
+  '%s%s%n',
+  "' OR '1'='1",
+  '"; DROP TABLE users; --',
+  '\\',
+  '\u0000',
+  'a\nb',
+  '\u202e',
+  '\ud800',
+  '<script>',
+];
 
 describe('public keys', () => {
   const key = anSshKey();
   const [type = '', blob = ''] = key.split(' ');
   const KEYS: [string, string][] = [
-    ['options in front', `command="id" ${key}`], ['more options', `no-pty,from="*" ${key}`], ['cert-authority', `cert-authority ${key}`], ['two keys', `${key}\n${anSshKey()}`],
-    ['a line with a command behind', `${key}\ncommand="id" ${key}`], ['a CRLF in its middle', `${type}\r\n${blob}`], ['a NUL', `${key}\u0000`], ['a NUL in the comment', `${key} a\u0000b`],
-    ['a tab', `${type}\t${blob}`], ['an escape', `${key} \u001b[2J`], ['a line separator', `${key}\u2028x`], ['no key', 'none'], ['nothing', ''], ['a DSA key', `ssh-dss ${blob}`], ['two halves that differ', `ssh-rsa ${blob}`],
-    ['8192 letters', 'x'.repeat(8192)], ['8193 letters', `${key} ${'x'.repeat(8193)}`], ...SHELL.map((text): [string, string] => [JSON.stringify(text), `${type} ${text}`]),
+    ['options in front', `command="id" ${key}`],
+    ['more options', `no-pty,from="*" ${key}`],
+    ['cert-authority', `cert-authority ${key}`],
+    ['two keys', `${key}\n${anSshKey()}`],
+    ['a line with a command behind', `${key}\ncommand="id" ${key}`],
+    ['a CRLF in its middle', `${type}\r\n${blob}`],
+    ['a NUL', `${key}\u0000`],
+    ['a NUL in the comment', `${key} a\u0000b`],
+    ['a tab', `${type}\t${blob}`],
+    ['an escape', `${key} \u001b[2J`],
+    ['a line separator', `${key}\u2028x`],
+    ['no key', 'none'],
+    ['nothing', ''],
+    ['a DSA key', `ssh-dss ${blob}`],
+    ['two halves that differ', `ssh-rsa ${blob}`],
+    ['8192 letters', 'x'.repeat(8192)],
+    ['8193 letters', `${key} ${'x'.repeat(8193)}`],
+    ...SHELL.map((text): [string, string] => [JSON.stringify(text), `${type} ${text}`]),
   ];
 
   it.each(KEYS)('R17: with %s, none is taken: not for a rent, an account or a machine', async (what, text) => {
@@ -55,10 +94,37 @@ describe('public keys', () => {
 });
 
 describe('numbers', () => {
-  const RAW = ['0', '-1', '-0', '1e308', '1e999', '-1e999', '1e-400', 'NaN', 'Infinity', '"5"', 'null', '[]', '[1]', '{}', 'true', '"1 OR 1=1"', '9007199254740993', '0x10', '01', '1_000', '1.', '"NaN"'];
+  const RAW = [
+    '0',
+    '-1',
+    '-0',
+    '1e308',
+    '1e999',
+    '-1e999',
+    '1e-400',
+    'NaN',
+    'Infinity',
+    '"5"',
+    'null',
+    '[]',
+    '[1]',
+    '{}',
+    'true',
+    '"1 OR 1=1"',
+    '9007199254740993',
+    '0x10',
+    '01',
+    '1_000',
+    '1.',
+    '"NaN"',
+  ];
 
   it.each(RAW)('R11: %s is no duration and no count', async (value) => {
-    for (const body of [`{"duration_hours":${value},"with_password":true}`, `{"duration_minutes":${value},"with_password":true}`, `{"duration_hours":1,"with_password":true,"count":${value}}`]) {
+    for (const body of [
+      `{"duration_hours":${value},"with_password":true}`,
+      `{"duration_minutes":${value},"with_password":true}`,
+      `{"duration_hours":1,"with_password":true,"count":${value}}`,
+    ]) {
       expectRefusal(await post('user', '/api/rent', body), body);
     }
     for (const body of [`{"lease_id":${lease.id},"duration_hours":${value}}`, `{"lease_id":${value},"duration_hours":1}`]) {
@@ -67,7 +133,9 @@ describe('numbers', () => {
   });
 
   it.each(RAW.filter((value) => value !== '{}'))('R1: %s is no port, no number of CPUs, of uses, no life of a token', async (value) => {
-    for (const body of [`"ssh_port":${value}`, `"facts":{"cpus":${value}}`].map((member) => `{"hostname":"h","host_key":"${anSshKey()}",${member}}`)) {
+    for (const body of [`"ssh_port":${value}`, `"facts":{"cpus":${value}}`].map(
+      (member) => `{"hostname":"h","host_key":"${anSshKey()}",${member}}`,
+    )) {
       expectRefusal(await post('nobody', '/api/register', body), body);
     }
     for (const body of [`{"name":"x","max_uses":${value}}`, `{"name":"x","ttl_hours":${value}}`]) {
@@ -76,25 +144,92 @@ describe('numbers', () => {
   });
 
   it('R1: more of anything than its column holds is refused', async () => {
-    for (const facts of [{ memory_mb: 4_294_967_296 }, { memory_mb: 1e12 }, { cpus: 100_001 }, { disk_mb: 1e13 }, { os: 'x'.repeat(201) }]) {
+    for (const facts of [
+      { memory_mb: 4_294_967_296 },
+      { memory_mb: 1e12 },
+      { cpus: 100_001 },
+      { disk_mb: 1e13 },
+      { os: 'x'.repeat(201) },
+    ]) {
       expectRefusal(await post('nobody', '/api/register', { hostname: 'h', host_key: anSshKey(), facts }), JSON.stringify(facts));
     }
     expectRefusal(await post('admin', `/api/nodes/${node.id}/quarantine`, { reason: 'x'.repeat(301) }), 'a long reason');
-    expectRefusal(await send('admin', { method: 'PATCH', path: `/api/users/${user.id}`, headers: JSON_TYPE, body: '{"max_leases":4294967296}' }), 'a large quota');
+    expectRefusal(
+      await send('admin', { method: 'PATCH', path: `/api/users/${user.id}`, headers: JSON_TYPE, body: '{"max_leases":4294967296}' }),
+      'a large quota',
+    );
   });
 });
 
 describe('ids in paths, and queries', () => {
-  const IDS = ['0', '-1', '+1', '1e3', '1e0', '0x1', '01x', '1.0', '1.5', '1;DROP%20TABLE%20leases', '1%20OR%201=1', '%201', '1%20', '1%00', '%ff', '%', '%2e%2e', '..%2f1', 'NaN', 'Infinity', 'null', 'undefined', '__proto__', '9007199254740993', '1'.repeat(40), '%F0%9F%92%A5', '%EF%BC%91', '1,2', '[1]', '%27', "1'--"];
+  const IDS = [
+    '0',
+    '-1',
+    '+1',
+    '1e3',
+    '1e0',
+    '0x1',
+    '01x',
+    '1.0',
+    '1.5',
+    '1;DROP%20TABLE%20leases',
+    '1%20OR%201=1',
+    '%201',
+    '1%20',
+    '1%00',
+    '%ff',
+    '%',
+    '%2e%2e',
+    '..%2f1',
+    'NaN',
+    'Infinity',
+    'null',
+    'undefined',
+    '__proto__',
+    '9007199254740993',
+    '1'.repeat(40),
+    '%F0%9F%92%A5',
+    '%EF%BC%91',
+    '1,2',
+    '[1]',
+    '%27',
+    "1'--",
+  ];
 
   it.each(IDS)('%s names nothing', async (id) => {
-    for (const [who, method, path] of [['user', 'GET', '/api/leases/'], ['user', 'DELETE', '/api/keys/'], ['admin', 'PATCH', '/api/users/'], ['admin', 'DELETE', '/api/tokens/'], ['admin', 'POST', '/api/nodes/']] as const) {
-      const answer = await send(who, { method, path: `${path}${id}${path === '/api/nodes/' ? '/retire' : ''}`, headers: JSON_TYPE, ...(method === 'PATCH' ? { body: '{}' } : {}) });
+    for (const [who, method, path] of [
+      ['user', 'GET', '/api/leases/'],
+      ['user', 'DELETE', '/api/keys/'],
+      ['admin', 'PATCH', '/api/users/'],
+      ['admin', 'DELETE', '/api/tokens/'],
+      ['admin', 'POST', '/api/nodes/'],
+    ] as const) {
+      const answer = await send(who, {
+        method,
+        path: `${path}${id}${path === '/api/nodes/' ? '/retire' : ''}`,
+        headers: JSON_TYPE,
+        ...(method === 'PATCH' ? { body: '{}' } : {}),
+      });
       expectRefusal(answer, `${method} ${path}${id}`);
     }
   });
 
-  it.each(['limit=0', 'limit=501', 'limit=1e2', 'limit=0x10', 'limit=-1', 'limit=', 'limit=1&limit=2', 'limit=1.5', 'cursor=-1', 'cursor=1e3', 'cursor=1%3BDROP', 'cursor=', 'cursor=1&cursor=2', `cursor=${'9'.repeat(16)}`])('?%s is no page', async (query) => {
+  it.each([
+    'limit=0',
+    'limit=501',
+    'limit=1e2',
+    'limit=0x10',
+    'limit=-1',
+    'limit=',
+    'limit=1&limit=2',
+    'limit=1.5',
+    'cursor=-1',
+    'cursor=1e3',
+    'cursor=1%3BDROP',
+    'cursor=',
+    'cursor=1&cursor=2',
+    `cursor=${'9'.repeat(16)}`,
+  ])('?%s is no page', async (query) => {
     for (const path of ['/api/users', '/api/nodes', '/api/tokens', '/api/leases']) {
       expectRefusal(await send('admin', { method: 'GET', path: `${path}?${query}` }), `${path}?${query}`);
     }
@@ -114,11 +249,14 @@ describe('ids in paths, and queries', () => {
 describe('bodies', () => {
   const deep = (n: number): string => `${'{"a":'.repeat(n)}1${'}'.repeat(n)}`;
   const CREDENTIALS = '{"username":"mallory","password":"long enough one"}';
-  const bytes = (...parts: (string | number[])[]): Buffer => Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : Buffer.from(part))));
+  const bytes = (...parts: (string | number[])[]): Buffer =>
+    Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : Buffer.from(part))));
   const BODIES: [string, string | Buffer, Record<string, string>, number][] = [
     ['a byte too large', `{"username":"mallory","password":"long enough one"${' '.repeat(65_536)}}`, {}, 413],
-    ['deep', deep(5_000), {}, 400], ['deep arrays', `{"username":${'['.repeat(30_000)}${']'.repeat(30_000)},"password":"x"}`, {}, 400],
-    ['never closed', '['.repeat(60_000), {}, 400], ['of 30,000 members', `{${Array.from({ length: 5_000 }, (_, n) => `"m${n}":1`).join()}}`, {}, 400],
+    ['deep', deep(5_000), {}, 400],
+    ['deep arrays', `{"username":${'['.repeat(30_000)}${']'.repeat(30_000)},"password":"x"}`, {}, 400],
+    ['never closed', '['.repeat(60_000), {}, 400],
+    ['of 30,000 members', `{${Array.from({ length: 5_000 }, (_, n) => `"m${n}":1`).join()}}`, {}, 400],
     ['with __proto__', '{"__proto__":{"role":"admin"},"username":"mallory","password":"long enough one"}', {}, 400],
     ['with constructor', '{"constructor":{"prototype":{"x":1}},"username":"mallory","password":"long enough one"}', {}, 400],
     ['with a role', '{"role":"admin","username":"mallory","password":"long enough one"}', {}, 400],
@@ -135,10 +273,17 @@ describe('bodies', () => {
     ['a brotli bomb', brotliCompressSync(Buffer.alloc(20_000_000, ' ')), { 'Content-Encoding': 'br' }, 413],
     ['said to be brotli', CREDENTIALS, { 'Content-Encoding': 'br' }, 400],
     ['twice encoded', gzipSync(gzipSync(CREDENTIALS)), { 'Content-Encoding': 'gzip, gzip' }, 415],
-    ['of no type', CREDENTIALS, { 'Content-Type': '' }, 415], ['of a form', 'username=mallory&password=long+enough+one', { 'Content-Type': 'application/x-www-form-urlencoded' }, 415],
-    ['of parts', CREDENTIALS, { 'Content-Type': 'multipart/form-data; boundary=x' }, 415], ['of XML', '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>', { 'Content-Type': 'application/xml' }, 415],
-    ['plain text', CREDENTIALS, { 'Content-Type': 'text/plain' }, 415], ['a bare value', '"x"', {}, 400], ['null', 'null', {}, 400], ['an array', `[${CREDENTIALS}]`, {}, 400], ['nothing', '', {}, 400],
-    ['two values', `${CREDENTIALS}${CREDENTIALS}`, {}, 400], ['JavaScript', "{username:'mallory',password:'long enough one'}", {}, 400],
+    ['of no type', CREDENTIALS, { 'Content-Type': '' }, 415],
+    ['of a form', 'username=mallory&password=long+enough+one', { 'Content-Type': 'application/x-www-form-urlencoded' }, 415],
+    ['of parts', CREDENTIALS, { 'Content-Type': 'multipart/form-data; boundary=x' }, 415],
+    ['of XML', '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>', { 'Content-Type': 'application/xml' }, 415],
+    ['plain text', CREDENTIALS, { 'Content-Type': 'text/plain' }, 415],
+    ['a bare value', '"x"', {}, 400],
+    ['null', 'null', {}, 400],
+    ['an array', `[${CREDENTIALS}]`, {}, 400],
+    ['nothing', '', {}, 400],
+    ['two values', `${CREDENTIALS}${CREDENTIALS}`, {}, 400],
+    ['JavaScript', "{username:'mallory',password:'long enough one'}", {}, 400],
   ];
 
   it.each(BODIES)('that are %s are refused', async (what, body, headers, status) => {
@@ -183,11 +328,17 @@ describe('half of a surrogate pair', () => {
 });
 
 describe('headers', () => {
-  it.each(['x'.repeat(10_000), 'x'.repeat(129), 'a b', 'schlüssel', '', ' ', 'a\tb'])('an Idempotency-Key like %j is refused', async (key) => {
-    for (const [path, body] of [['/api/rent', RENT], ['/api/extend', { lease_id: lease.id, duration_hours: 1 }]] as const) {
-      expectRefusal(await post('user', path, body, { 'Idempotency-Key': key }), path);
-    }
-  });
+  it.each(['x'.repeat(10_000), 'x'.repeat(129), 'a b', 'schlüssel', '', ' ', 'a\tb'])(
+    'an Idempotency-Key like %j is refused',
+    async (key) => {
+      for (const [path, body] of [
+        ['/api/rent', RENT],
+        ['/api/extend', { lease_id: lease.id, duration_hours: 1 }],
+      ] as const) {
+        expectRefusal(await post('user', path, body, { 'Idempotency-Key': key }), path);
+      }
+    },
+  );
 
   it('an address that a proxy made up is none: nobody is enrolled there', async () => {
     for (const from of ['$(id)', 'x'.repeat(400), '-oProxyCommand=id', '127.0.0.1:80', '999.1.1.1', "' OR 1=1"]) {
@@ -202,7 +353,10 @@ describe('headers', () => {
       const { port } = new URL(api.url);
       let said = '';
       const socket = connect({ host: '127.0.0.1', port: Number(port) }, () => socket.end(text));
-      socket.on('data', (chunk) => (said += chunk.toString())).on('close', () => resolve(said)).on('error', reject);
+      socket
+        .on('data', (chunk) => (said += chunk.toString()))
+        .on('close', () => resolve(said))
+        .on('error', reject);
     });
   const head = (...lines: string[]): string => ['POST /api/rent HTTP/1.1', 'Host: x', ...lines, '', ''].join('\r\n');
 
@@ -220,7 +374,12 @@ describe('headers', () => {
     ['TLS', () => '\u0016\u0003\u0001\u0002', 400],
   ])('%s is refused with a problem, and the connection ends', async (what, make, status) => {
     const [start = '', body = ''] = (await raw(make())).split('\r\n\r\n');
-    const headers = Object.fromEntries(start.split('\r\n').slice(1).map((line) => [line.replace(/:.*/, '').toLowerCase(), line.replace(/^[^:]*: /, '')]));
+    const headers = Object.fromEntries(
+      start
+        .split('\r\n')
+        .slice(1)
+        .map((line) => [line.replace(/:.*/, '').toLowerCase(), line.replace(/^[^:]*: /, '')]),
+    );
     expect([what, start.split('\r\n')[0]]).toEqual([what, expect.stringContaining(`HTTP/1.1 ${status} `)]);
     expectRefusal({ status, headers, text: body }, what);
     expect(headers['connection']).toBe('close');

@@ -16,14 +16,21 @@ beforeAll(async () => {
   apis.forEach((api) => api.readiness.set(null));
   caddy = await startProjectCaddy(lab, apis);
   agent = new Agent({ ca: readFileSync(caddy.caFile) });
-  await eventually(async () => (await send({ method: 'GET', path: '/api/docs' })) === 200, { what: 'Caddy finds the APIs', timeoutMs: 20_000 });
+  await eventually(async () => (await send({ method: 'GET', path: '/api/docs' })) === 200, {
+    what: 'Caddy finds the APIs',
+    timeoutMs: 20_000,
+  });
 }, 90_000);
 afterAll(() => agent.destroy());
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** The status, or how the connection ended. `unfinished`: the rest of the body never comes. */
-function send({ body, unfinished = false, ...options }: RequestOptions & { body?: string; unfinished?: boolean }): Promise<number | string> {
+function send({
+  body,
+  unfinished = false,
+  ...options
+}: RequestOptions & { body?: string; unfinished?: boolean }): Promise<number | string> {
   return new Promise((resolve) => {
     const asked = request({ agent, host: 'localhost', port: caddy.httpsPort, ...options }, (res) => {
       res.resume();
@@ -77,11 +84,16 @@ describe('a body that is too large', () => {
 
 describe('the port for agents', () => {
   it('answers their calls and nothing else', async () => {
-    const at = async (path: string, method = 'POST'): Promise<number> => (await fetch(`${apis[0].agentsUrl}${path}`, { method, headers: JSON_TYPE, body: method === 'GET' ? null : '{}' })).status;
-    expect(await Promise.all(['/api/workers/heartbeat', '/api/workers/leave', '/api/register', '/api/workers/register'].map((path) => at(path)))).toEqual([401, 401, 400, 400]);
+    const at = async (path: string, method = 'POST'): Promise<number> =>
+      (await fetch(`${apis[0].agentsUrl}${path}`, { method, headers: JSON_TYPE, body: method === 'GET' ? null : '{}' })).status;
+    expect(
+      await Promise.all(['/api/workers/heartbeat', '/api/workers/leave', '/api/register', '/api/workers/register'].map((path) => at(path))),
+    ).toEqual([401, 401, 400, 400]);
     expect(await at('/readyz', 'GET')).toBe(200);
     expect(await Promise.all(['/api/login', '/api/rent', '/api/signup'].map((path) => at(path)))).toEqual([404, 404, 404]);
-    expect(await Promise.all(['/api/nodes', '/api/docs', '/metrics', '/livez'].map((path) => at(path, 'GET')))).toEqual([404, 404, 404, 404]);
+    expect(await Promise.all(['/api/nodes', '/api/docs', '/metrics', '/livez'].map((path) => at(path, 'GET')))).toEqual([
+      404, 404, 404, 404,
+    ]);
   });
 });
 

@@ -16,12 +16,31 @@ interface Answer {
   accounts: object[];
 }
 
-const sendHeartbeat = (node: TestNode, body: object): Promise<Reply<Answer>> => api.call<Answer>('post', '/api/workers/heartbeat', { as: node.credential, body });
+const sendHeartbeat = (node: TestNode, body: object): Promise<Reply<Answer>> =>
+  api.call<Answer>('post', '/api/workers/heartbeat', { as: node.credential, body });
 const node = (options: NodeOptions = {}): Promise<TestNode> => aNode(database.db, options);
 const stored = (id: number): Promise<Record<string, unknown>> => row(database.db, 'SELECT * FROM nodes WHERE id = ?', [id]);
 
 /** What a heartbeat decides nothing about: who may be sent to the node, and what is known of its health. */
-const DECISIVE = ['status', 'dirty', 'drained', 'leaving', 'lease_id', 'leasable', 'host_key', 'host_key_fingerprint', 'address', 'ssh_port', 'labels', 'cpus', 'memory_mb', 'probe_failures', 'probe_due_at', 'wipe_due_at', 'credential_hash'];
+const DECISIVE = [
+  'status',
+  'dirty',
+  'drained',
+  'leaving',
+  'lease_id',
+  'leasable',
+  'host_key',
+  'host_key_fingerprint',
+  'address',
+  'ssh_port',
+  'labels',
+  'cpus',
+  'memory_mb',
+  'probe_failures',
+  'probe_due_at',
+  'wipe_due_at',
+  'credential_hash',
+];
 const decisive = async (id: number): Promise<unknown[]> => {
   const all = await stored(id);
   return DECISIVE.map((name) => all[name]);
@@ -37,18 +56,23 @@ describe('a heartbeat that is sent again', () => {
     expect(await decisive(mine.id)).toEqual(before);
   });
 
-  it.each(['dead', 'suspect', 'unknown', 'pending', 'quarantined'] as const)('R20, I6: on a node that is %s makes it no better: only a probe says that it is well', async (status) => {
-    const mine = await node({ status, dirty: true });
-    const before = await decisive(mine.id);
-    expect(await sendHeartbeat(mine, { load1: 1, host_key: mine.hostKey })).toMatchObject({ status: 200, body: { status } });
-    expect(await decisive(mine.id)).toEqual(before);
-  });
+  it.each(['dead', 'suspect', 'unknown', 'pending', 'quarantined'] as const)(
+    'R20, I6: on a node that is %s makes it no better: only a probe says that it is well',
+    async (status) => {
+      const mine = await node({ status, dirty: true });
+      const before = await decisive(mine.id);
+      expect(await sendHeartbeat(mine, { load1: 1, host_key: mine.hostKey })).toMatchObject({ status: 200, body: { status } });
+      expect(await decisive(mine.id)).toEqual(before);
+    },
+  );
 
   it('R20: with the host key of before the operator accepted a new one, takes the node out of service and never back', async () => {
     const mine = await node();
     const fresh = anSshKey();
     await sendHeartbeat(mine, { host_key: fresh });
-    expect((await api.call('post', `/api/nodes/${mine.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(fresh) } })).status).toBe(200);
+    expect(
+      (await api.call('post', `/api/nodes/${mine.id}/approve`, { as: admin, body: { host_key_fingerprint: fingerprintOf(fresh) } })).status,
+    ).toBe(200);
     expect(await stored(mine.id)).toMatchObject({ host_key: fresh, status: 'unknown', dirty: 1 });
     await sendHeartbeat(mine, { host_key: mine.hostKey });
     expect(await stored(mine.id)).toMatchObject({ host_key: fresh, offered_host_key: mine.hostKey, status: 'quarantined', leasable: 0 });
@@ -68,7 +92,10 @@ describe('a heartbeat that is sent again', () => {
       expectRefusal(answer, JSON.stringify(body));
       expect(answer).toMatchObject({ status: 410, body: { code: 'node_retired' } });
     }
-    expectRefusal(await api.call('post', '/api/workers/register', { as: mine.credential, body: { hostname: 'back', host_key: mine.hostKey } }), 'a registration of before');
+    expectRefusal(
+      await api.call('post', '/api/workers/register', { as: mine.credential, body: { hostname: 'back', host_key: mine.hostKey } }),
+      'a registration of before',
+    );
     expect(await checksums(database.db)).toEqual(before);
   });
 

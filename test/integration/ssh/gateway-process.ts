@@ -11,7 +11,10 @@ export interface GatewayPlan {
   leases: Record<string, { key: string; at: Whereabouts }>;
 }
 
-/** The real gateway in a process of its own, so that its memory is its own and a hang of it is seen; only what it is told of leases stands in a file. */
+/**
+ * The real gateway in a process of its own, so that its memory is its own and a hang of it is seen; only what it is told of leases stands
+ * in a file.
+ */
 const { settings, leases } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as GatewayPlan;
 const { port } = await startGateway(
   {

@@ -6,8 +6,16 @@ import ssh2, { type Client, type ConnectConfig, type ServerChannel } from 'ssh2'
 import type { Forwarding, Whereabouts } from '../../../src/ssh/gateway';
 import { admitFullPackets } from '../../../src/ssh/gateway/ssh2-patch';
 import {
-  eventually, generateSshKeyPair, type LabProcess, run, runOrThrow, type RunResult,
-  sshExec, sshOptions, type SshTarget, startProcess,
+  eventually,
+  generateSshKeyPair,
+  type LabProcess,
+  run,
+  runOrThrow,
+  type RunResult,
+  sshExec,
+  sshOptions,
+  type SshTarget,
+  startProcess,
 } from '../../lab';
 import { useForAll, useLab, useWorker } from '../../support/hooks';
 import { startGatewayProcess } from './start-gateway-process';
@@ -28,25 +36,40 @@ const counting = { banner: 'a banner of a machine\n'.repeat(11_000) };
 const clients: Client[] = [];
 
 const port = (forwarding: Forwarding = 'local'): number => ports[forwarding];
-const target = (lease = GOOD, { keyFile } = ada): SshTarget => ({ address: '127.0.0.1', port: port(), user: `lease-${lease}`, keyFile, hostKey });
+const target = (lease = GOOD, { keyFile } = ada): SshTarget => ({
+  address: '127.0.0.1',
+  port: port(),
+  user: `lease-${lease}`,
+  keyFile,
+  hostKey,
+});
 /** OpenSSH that tells more than `sshExec` has it tell, with other keys. */
 function ssh(lease: number, options: Record<string, string>, ...command: string[]): Promise<RunResult> {
   const first = Object.entries({ ...options, LogLevel: 'INFO' }).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   const rest = sshOptions(target(lease)).filter((word) => !word.startsWith('IdentityFile='));
-  return run('ssh', [...first, ...rest.filter((word, i) => !(word === '-o' && rest[i + 1] === '-o')), `lease-${lease}@127.0.0.1`, ...command], { timeoutMs: 15_000 });
+  return run(
+    'ssh',
+    [...first, ...rest.filter((word, i) => !(word === '-o' && rest[i + 1] === '-o')), `lease-${lease}@127.0.0.1`, ...command],
+    { timeoutMs: 15_000 },
+  );
 }
 const memory = (): number => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${gateway.pid}/status`, 'utf8'))?.[1] ?? 0) * KIB;
 
 /** A server in the place of a node that answers each command with its length, after a banner. */
 async function startCounting(key: string): Promise<number> {
   const server = new ssh2.Server({ hostKeys: [key], banner: counting.banner }, (connection) => {
-    connection.on('error', () => undefined).on('authentication', (ctx) => ctx.accept()).on('ready', () => admitFullPackets(connection));
-    connection.on('session', (accept) => accept().on('exec', (take, _reject, { command }) => {
-      const channel: ServerChannel = take();
-      channel.write(String(command.length));
-      channel.exit(0);
-      channel.end();
-    }));
+    connection
+      .on('error', () => undefined)
+      .on('authentication', (ctx) => ctx.accept())
+      .on('ready', () => admitFullPackets(connection));
+    connection.on('session', (accept) =>
+      accept().on('exec', (take, _reject, { command }) => {
+        const channel: ServerChannel = take();
+        channel.write(String(command.length));
+        channel.exit(0);
+        channel.end();
+      }),
+    );
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', () => resolve()));
   closers.push(() => server.close());
@@ -60,13 +83,36 @@ beforeAll(async () => {
   direct = { address: worker.address, port: worker.port, hostKey: worker.hostKey, user: 'root', keyFile: own.keyFile };
   hostKey = host.publicKey.split(' ').slice(0, 2).join(' ');
   const key = ada.publicKey.split(' ').slice(0, 2).join(' ');
-  const at = (username: string, { address, port: at, hostKey: pinned }: Pick<SshTarget, 'address' | 'port' | 'hostKey'> = worker): { key: string; at: Whereabouts } => ({
-    key, at: { state: 'present', generation: 1, nodeName: 'node', username, target: { nodeId: 1, address, port: at, hostKey: pinned }, endsInSeconds: 3600, homeAgeSeconds: null },
+  const at = (
+    username: string,
+    { address, port: at, hostKey: pinned }: Pick<SshTarget, 'address' | 'port' | 'hostKey'> = worker,
+  ): { key: string; at: Whereabouts } => ({
+    key,
+    at: {
+      state: 'present',
+      generation: 1,
+      nodeName: 'node',
+      username,
+      target: { nodeId: 1, address, port: at, hostKey: pinned },
+      endsInSeconds: 3600,
+      homeAgeSeconds: null,
+    },
   });
   const counter = await startCounting(readFileSync(host.keyFile, 'utf8'));
-  const leases = { [GOOD]: at('root'), [REFUSED]: at('nobody-of-that-name'), [COUNTING]: at('counting', { address: '127.0.0.1', port: counter, hostKey }) };
-  const settings = { hostKeys: [readFileSync(host.keyFile, 'utf8')], privateKey: readFileSync(own.keyFile, 'utf8'), warnSeconds: [], maxConnectionsPerLease: 1000 };
-  const [none, local, all] = await Promise.all((['none', 'local', 'all'] as const).map((forwarding) => startGatewayProcess(lab, { settings: { ...settings, forwarding }, leases })));
+  const leases = {
+    [GOOD]: at('root'),
+    [REFUSED]: at('nobody-of-that-name'),
+    [COUNTING]: at('counting', { address: '127.0.0.1', port: counter, hostKey }),
+  };
+  const settings = {
+    hostKeys: [readFileSync(host.keyFile, 'utf8')],
+    privateKey: readFileSync(own.keyFile, 'utf8'),
+    warnSeconds: [],
+    maxConnectionsPerLease: 1000,
+  };
+  const [none, local, all] = await Promise.all(
+    (['none', 'local', 'all'] as const).map((forwarding) => startGatewayProcess(lab, { settings: { ...settings, forwarding }, leases })),
+  );
   gateway = (local as { process: LabProcess }).process;
   ports = { none: none?.port ?? 0, local: local?.port ?? 0, all: all?.port ?? 0 };
 }, 90_000);
@@ -82,7 +128,14 @@ async function logIn(config: ConnectConfig = {}): Promise<{ client: Client; brok
   clients.push(client);
   const broken = new Promise<string>((resolve) => client.on('error', ({ message }) => resolve(message)));
   const ready = new Promise((resolve, reject) => client.once('ready', () => resolve(undefined)).once('error', reject));
-  client.connect({ host: '127.0.0.1', port: port(), username: `lease-${GOOD}`, privateKey: readFileSync(ada.keyFile), strictVendor: false, ...config });
+  client.connect({
+    host: '127.0.0.1',
+    port: port(),
+    username: `lease-${GOOD}`,
+    privateKey: readFileSync(ada.keyFile),
+    strictVendor: false,
+    ...config,
+  });
   await ready;
   return { client, broken };
 }
@@ -103,7 +156,10 @@ describe('packets', () => {
     const command = `printf %s ${'x'.repeat(120_000)} | sha256sum`;
     const { code, stdout } = await sshExec(direct, command);
     expect({ code, length: stdout.length }).toEqual({ code: 0, length: 68 });
-    const ways = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'].flatMap((cipher) => [['-c', cipher], ['-c', cipher, '-m', 'hmac-sha2-256', '-C']]);
+    const ways = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'].flatMap((cipher) => [
+      ['-c', cipher],
+      ['-c', cipher, '-m', 'hmac-sha2-256', '-C'],
+    ]);
     for (const args of [...ways, ['-o', 'RekeyLimit=16K']]) {
       expect(await sshExec(target(), command, { args })).toMatchObject({ code: 0, stdout });
     }
@@ -114,7 +170,7 @@ describe('packets', () => {
     expect(counting.banner.length).toBeGreaterThan(240_000);
     expect(await exec(client, 'x'.repeat(250_000))).toBe('250000');
     // A real machine takes it, and its kernel does not run it.
-    expect((await logIn().then(({ client: real }) => exec(real, 'x'.repeat(250_000))))).toBe('');
+    expect(await logIn().then(({ client: real }) => exec(real, 'x'.repeat(250_000)))).toBe('');
   }, 30_000);
 
   it('one over 256 KiB ends its own connection with a reason, and no other', async () => {
@@ -141,7 +197,13 @@ describe('packets', () => {
   it('a command is bytes, in whatever encoding', async () => {
     const script = join(lab.dir, 'latin1.sh');
     const bytes = async ({ user, address, port: at, keyFile }: SshTarget): Promise<string> => {
-      writeFileSync(script, Buffer.from(`ssh -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i ${keyFile} -p ${at} ${user}@${address} "printf %s caf\xe9 | od -An -tx1"`, 'latin1'));
+      writeFileSync(
+        script,
+        Buffer.from(
+          `ssh -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i ${keyFile} -p ${at} ${user}@${address} "printf %s caf\xe9 | od -An -tx1"`,
+          'latin1',
+        ),
+      );
       return runOrThrow('sh', [script]);
     };
     expect(await bytes(target())).toBe(await bytes(direct));
@@ -154,7 +216,11 @@ describe('requests in a session', () => {
     const { client } = await logIn();
     const answers = await new Promise<boolean[]>((resolve, reject) => {
       client.exec('sleep 30', (error, channel) => {
-        const inside = channel as unknown as { _callbacks: ((failed: boolean) => void)[]; outgoing: { id: number }; _client: { _protocol: Record<'x11Forward' | 'subsystem', (id: number, what: unknown, wantsAnswer: boolean) => void> } };
+        const inside = channel as unknown as {
+          _callbacks: ((failed: boolean) => void)[];
+          outgoing: { id: number };
+          _client: { _protocol: Record<'x11Forward' | 'subsystem', (id: number, what: unknown, wantsAnswer: boolean) => void> };
+        };
         const got: boolean[] = [];
         const ask = (): void => {
           inside._callbacks.push((failed) => {
@@ -201,17 +267,25 @@ describe('requests in a session', () => {
 
 describe('logins', () => {
   it('a client with twenty keys gets in by its last one; one with more is told the reason', async () => {
-    const [socket, others] = [join(lab.dir, 'agent.sock'), await Promise.all(Array.from({ length: 20 }, () => generateSshKeyPair(lab.dir)))];
+    const [socket, others] = [
+      join(lab.dir, 'agent.sock'),
+      await Promise.all(Array.from({ length: 20 }, () => generateSshKeyPair(lab.dir))),
+    ];
     startProcess(lab, { name: 'ssh-agent', command: 'ssh-agent', args: ['-D', '-a', socket] });
     await eventually(() => existsSync(socket), { what: 'the agent runs' });
-    const add = (files: string[]): Promise<string> => runOrThrow('ssh-add', ['-q', ...files], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
-    const byAgent = (): Promise<RunResult> => ssh(GOOD, { IdentitiesOnly: 'no', IdentityAgent: socket, IdentityFile: '/dev/null' }, 'echo in');
+    const add = (files: string[]): Promise<string> =>
+      runOrThrow('ssh-add', ['-q', ...files], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
+    const byAgent = (): Promise<RunResult> =>
+      ssh(GOOD, { IdentitiesOnly: 'no', IdentityAgent: socket, IdentityFile: '/dev/null' }, 'echo in');
     await add(others.slice(1).map(({ keyFile }) => keyFile));
     await add([ada.keyFile]);
     expect(await byAgent()).toMatchObject({ code: 0, stdout: 'in\n' });
     await runOrThrow('ssh-add', ['-q', '-D'], { env: { ...process.env, SSH_AUTH_SOCK: socket } });
     await add([...others.map(({ keyFile }) => keyFile), ada.keyFile]);
-    expect(await byAgent()).toMatchObject({ code: 255, stderr: expect.stringMatching(/Too many authentication failures: .*IdentitiesOnly/) });
+    expect(await byAgent()).toMatchObject({
+      code: 255,
+      stderr: expect.stringMatching(/Too many authentication failures: .*IdentitiesOnly/),
+    });
   }, 30_000);
 
   it('a machine that refuses the login ends the session within seconds, with the reason and the code of ssh itself', async () => {
@@ -220,7 +294,10 @@ describe('logins', () => {
       sshExec(target(REFUSED), 'cat', { input: 'x' }),
       ssh(REFUSED, { IdentityFile: ada.keyFile }, '-W', '127.0.0.1:22'),
     ]);
-    expect(command).toMatchObject({ code: 255, stderr: expect.stringMatching(/\[orion\] node refuses the login of this lease's account nobody-of-that-name\. .*AllowUsers/) });
+    expect(command).toMatchObject({
+      code: 255,
+      stderr: expect.stringMatching(/\[orion\] node refuses the login of this lease's account nobody-of-that-name\. .*AllowUsers/),
+    });
     expect(forwarded).toMatchObject({ code: 255, stderr: expect.stringContaining('refuses the login') });
     expect(performance.now() - began).toBeLessThan(10_000);
   }, 30_000);
@@ -234,16 +311,34 @@ describe('what the setting does not allow is refused with a reason', () => {
   const toPort = (host: string) => (client: Client, done: (error?: Error) => void) => client.forwardOut('127.0.0.1', 1, host, 9, done);
   const toSocket = (client: Client, done: (error?: Error) => void) => client.openssh_forwardOutStreamLocal('/run/none.sock', done);
 
-  it.each([['none', /=none: this gateway forwards nothing/], ['local', /the machine answers: .*open failed/], ['all', /the machine answers: .*open failed/]] as const)('%s: UNIX sockets of the machine', async (forwarding, answer) => {
+  it.each([
+    ['none', /=none: this gateway forwards nothing/],
+    ['local', /the machine answers: .*open failed/],
+    ['all', /the machine answers: .*open failed/],
+  ] as const)('%s: UNIX sockets of the machine', async (forwarding, answer) => {
     expect(await open(forwarding, toSocket)).toMatch(answer);
   });
 
-  it.each([['none', '127.0.0.1', /=none/], ['local', '192.0.2.1', /=local: only/], ['local', '127.0.0.1', /refused/], ['all', '127.0.0.1', /refused/]] as const)('%s: %s', async (forwarding, host, answer) => {
+  it.each([
+    ['none', '127.0.0.1', /=none/],
+    ['local', '192.0.2.1', /=local: only/],
+    ['local', '127.0.0.1', /refused/],
+    ['all', '127.0.0.1', /refused/],
+  ] as const)('%s: %s', async (forwarding, host, answer) => {
     expect(await open(forwarding, toPort(host))).toMatch(answer);
   });
 
-  it.each([['none', /Unable to bind/], ['local', /^open$/]] as const)('%s: a UNIX socket on the machine that leads back, and is taken back', async (forwarding, answer) => {
+  it.each([
+    ['none', /Unable to bind/],
+    ['local', /^open$/],
+  ] as const)('%s: a UNIX socket on the machine that leads back, and is taken back', async (forwarding, answer) => {
     const path = `/tmp/gateway-width-${forwarding}.sock`;
-    expect(await open(forwarding, (client, done) => client.openssh_forwardInStreamLocal(path, (error) => (error ? done(error) : client.openssh_unforwardInStreamLocal(path, (failed) => done(failed ?? undefined)))))).toMatch(answer);
+    expect(
+      await open(forwarding, (client, done) =>
+        client.openssh_forwardInStreamLocal(path, (error) =>
+          error ? done(error) : client.openssh_unforwardInStreamLocal(path, (failed) => done(failed ?? undefined)),
+        ),
+      ),
+    ).toMatch(answer);
   });
 });

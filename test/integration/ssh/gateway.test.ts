@@ -31,7 +31,13 @@ beforeAll(async () => {
   const [own, host] = await Promise.all([generateSshKeyPair(lab.dir), generateSshKeyPair(lab.dir)]);
   await worker.authorizeRoot(own.publicKey);
   const at = (target: { address: string; port: number; hostKey: string }): Whereabouts => ({
-    state: 'present', generation: 1, nodeName: 'node', username: 'root', target: { nodeId: 1, address: target.address, port: target.port, hostKey: target.hostKey }, endsInSeconds: 3600, homeAgeSeconds: null,
+    state: 'present',
+    generation: 1,
+    nodeName: 'node',
+    username: 'root',
+    target: { nodeId: 1, address: target.address, port: target.port, hostKey: target.hostKey },
+    endsInSeconds: 3600,
+    homeAgeSeconds: null,
   });
   const key = ada.publicKey.split(' ').slice(0, 2).join(' ');
   hostKey = host.publicKey.split(' ').slice(0, 2).join(' ');
@@ -41,7 +47,13 @@ beforeAll(async () => {
   const changed = await openTrap(lab, 'command-without-end', { hostname: 'changed' });
   traps.push(changed);
   const plan: GatewayPlan = {
-    settings: { hostKeys: [readFileSync(host.keyFile, 'utf8')], privateKey: readFileSync(own.keyFile, 'utf8'), forwarding: 'local', warnSeconds: [], maxConnectionsPerLease: 1000 },
+    settings: {
+      hostKeys: [readFileSync(host.keyFile, 'utf8')],
+      privateKey: readFileSync(own.keyFile, 'utf8'),
+      forwarding: 'local',
+      warnSeconds: [],
+      maxConnectionsPerLease: 1000,
+    },
     leases: {
       [GOOD]: { key, at: at(worker) },
       [CHANGED]: { key, at: at({ ...changed, hostKey }) },
@@ -63,27 +75,46 @@ afterEach(async () => {
 }, 30_000);
 
 const target = (lease = GOOD, { keyFile } = ada): SshTarget => ({ address: '127.0.0.1', port, user: `lease-${lease}`, keyFile, hostKey });
-const memory = (what: 'VmHWM' | 'VmRSS'): number => Number(new RegExp(`${what}:\\s+(\\d+)`).exec(readFileSync(`/proc/${gateway.pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+const memory = (what: 'VmHWM' | 'VmRSS'): number =>
+  Number(new RegExp(`${what}:\\s+(\\d+)`).exec(readFileSync(`/proc/${gateway.pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
 
 function knock(localAddress: string): Socket {
   const socket = connect({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true });
   sockets.push(socket.on('error', () => undefined).resume());
   return socket;
 }
-const untilAllClosed = (): Promise<boolean> => eventually(() => sockets.every(({ closed, readableEnded }) => closed || readableEnded), { what: 'every connection is closed', timeoutMs: 25_000 });
+const untilAllClosed = (): Promise<boolean> =>
+  eventually(() => sockets.every(({ closed, readableEnded }) => closed || readableEnded), {
+    what: 'every connection is closed',
+    timeoutMs: 25_000,
+  });
 
 async function logIn(config: ConnectConfig = {}): Promise<Client> {
   const client = new ssh2.Client();
   clients.push(client);
-  const ready = new Promise((resolve, reject) => client.once('ready', () => resolve(undefined)).once('error', reject).once('close', () => reject(new Error('closed'))));
+  const ready = new Promise((resolve, reject) =>
+    client
+      .once('ready', () => resolve(undefined))
+      .once('error', reject)
+      .once('close', () => reject(new Error('closed'))),
+  );
   client.on('error', () => undefined);
-  client.connect({ host: '127.0.0.1', port, username: `lease-${GOOD}`, privateKey: readFileSync(ada.keyFile), localAddress: '127.0.0.2', ...config });
+  client.connect({
+    host: '127.0.0.1',
+    port,
+    username: `lease-${GOOD}`,
+    privateKey: readFileSync(ada.keyFile),
+    localAddress: '127.0.0.2',
+    ...config,
+  });
   await ready;
   return client;
 }
 const closed = (client: Client): Promise<void> => new Promise((resolve) => client.once('close', () => resolve()));
 const exec = (client: Client, command: string): Promise<ClientChannel> =>
-  new Promise((resolve, reject) => client.exec(command, (error, channel) => (error ? reject(error) : resolve(channel.on('error', () => undefined)))));
+  new Promise((resolve, reject) =>
+    client.exec(command, (error, channel) => (error ? reject(error) : resolve(channel.on('error', () => undefined)))),
+  );
 
 interface Inside {
   _sock: Socket;
@@ -109,7 +140,10 @@ describe('strangers at the gateway', () => {
       }
     }
     expect(await sshExec(target(), 'true')).toMatchObject({ code: 0 });
-    await eventually(() => sockets.filter(({ closed, readableEnded }) => !closed && !readableEnded).length <= 512, { what: 'few of them are left', timeoutMs: 25_000 });
+    await eventually(() => sockets.filter(({ closed, readableEnded }) => !closed && !readableEnded).length <= 512, {
+      what: 'few of them are left',
+      timeoutMs: 25_000,
+    });
   }, 90_000);
 
   it('a greeting without end, in lines or not, is cut at once; a slow one after a while', async () => {
@@ -125,10 +159,14 @@ describe('strangers at the gateway', () => {
     clearInterval(drip);
   }, 40_000);
 
-  it('ways in that are none: password, keyboard, none, a wrong signature, another\'s key', async () => {
+  it("ways in that are none: password, keyboard, none, a wrong signature, another's key", async () => {
     const attempts: ConnectConfig[] = [
-      { password: 'x', authHandler: ['password'] }, { tryKeyboard: true, authHandler: ['keyboard-interactive'] }, { authHandler: ['none'] },
-      { privateKey: readFileSync(eve.keyFile) }, { username: 'lease-7' }, { username: 'root' },
+      { password: 'x', authHandler: ['password'] },
+      { tryKeyboard: true, authHandler: ['keyboard-interactive'] },
+      { authHandler: ['none'] },
+      { privateKey: readFileSync(eve.keyFile) },
+      { username: 'lease-7' },
+      { username: 'root' },
     ];
     for (const attempt of attempts) {
       await expect(logIn({ ...attempt, localAddress: '127.0.4.1' })).rejects.toThrow(/authentication|configured/i);
@@ -139,7 +177,13 @@ describe('strangers at the gateway', () => {
       throw new Error('the keys cannot be read');
     }
     mine.sign = other.sign.bind(other);
-    await expect(logIn({ privateKey: undefined as never, authHandler: [{ type: 'publickey', username: `lease-${GOOD}`, key: mine } as never], localAddress: '127.0.4.1' })).rejects.toThrow();
+    await expect(
+      logIn({
+        privateKey: undefined as never,
+        authHandler: [{ type: 'publickey', username: `lease-${GOOD}`, key: mine } as never],
+        localAddress: '127.0.4.1',
+      }),
+    ).rejects.toThrow();
   }, 30_000);
 
   it('who fails again and again is no longer listened to, and nobody else is shut out by that', async () => {
@@ -173,12 +217,15 @@ describe('guests of the gateway who misbehave', () => {
     await exec(client, 'head -c 1000000000 /dev/zero');
     inside(client)._sock.pause();
     let before = -1;
-    await eventually(() => {
-      const now = memory('VmRSS');
-      const still = Math.abs(now - before) < MIB;
-      before = now;
-      return still;
-    }, { what: 'nothing more is piled up', everyMs: 1_000, timeoutMs: 20_000 });
+    await eventually(
+      () => {
+        const now = memory('VmRSS');
+        const still = Math.abs(now - before) < MIB;
+        before = now;
+        return still;
+      },
+      { what: 'nothing more is piled up', everyMs: 1_000, timeoutMs: 20_000 },
+    );
   }, 40_000);
 
   it('requests without end, and no ear for the answers', async () => {
@@ -196,12 +243,21 @@ describe('guests of the gateway who misbehave', () => {
 
   it('a thousand channels, ten thousand variables, a command of a mebibyte', async () => {
     const client = await logIn();
-    const opened = await Promise.all(Array.from({ length: 1_000 }, () => exec(client, 'sleep 60').then(() => 1, () => 0)));
+    const opened = await Promise.all(
+      Array.from({ length: 1_000 }, () =>
+        exec(client, 'sleep 60').then(
+          () => 1,
+          () => 0,
+        ),
+      ),
+    );
     expect(opened.reduce<number>((sum, one) => sum + one, 0)).toBe(10);
     const second = await logIn();
     const environment = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`V${i}`, 'x'.repeat(100)]));
     const answer = await new Promise<string>((resolve, reject) => {
-      second.exec('echo done', { env: environment }, (error, channel) => (error ? reject(error) : channel.once('data', (data: Buffer) => resolve(data.toString()))));
+      second.exec('echo done', { env: environment }, (error, channel) =>
+        error ? reject(error) : channel.once('data', (data: Buffer) => resolve(data.toString())),
+      );
     });
     expect(answer).toBe('done\n');
     const third = await logIn();
@@ -213,7 +269,10 @@ describe('guests of the gateway who misbehave', () => {
   it('forwardings that are opened and left', async () => {
     for (let round = 0; round < 5; round++) {
       const client = await logIn();
-      const results = Array.from({ length: 300 }, () => new Promise<boolean>((resolve) => client.forwardOut('127.0.0.1', 1, '127.0.0.1', 22_222, (error) => resolve(!error))));
+      const results = Array.from(
+        { length: 300 },
+        () => new Promise<boolean>((resolve) => client.forwardOut('127.0.0.1', 1, '127.0.0.1', 22_222, (error) => resolve(!error))),
+      );
       client.forwardIn('127.0.0.1', 0, () => undefined);
       if (round < 4) {
         // In the middle of it.
@@ -226,12 +285,16 @@ describe('guests of the gateway who misbehave', () => {
 });
 
 describe('machines behind a lease that are traps', () => {
-  it.each(TRAPS)('%s: the gateway session waits and its client may end it, other sessions go on', async (kind) => {
-    const session = sshExec(target(leaseOf(kind)), 'cat', { input: 'my secret', timeoutMs: 4_000 });
-    await eventually(() => (traps[TRAPS.indexOf(kind)]?.caught() ?? 0) > 0, { what: 'the gateway has tried' });
-    expect(await sshExec(target(), 'echo other')).toMatchObject({ code: 0 });
-    expect((await session).code).toBeNull();
-  }, 30_000);
+  it.each(TRAPS)(
+    '%s: the gateway session waits and its client may end it, other sessions go on',
+    async (kind) => {
+      const session = sshExec(target(leaseOf(kind)), 'cat', { input: 'my secret', timeoutMs: 4_000 });
+      await eventually(() => (traps[TRAPS.indexOf(kind)]?.caught() ?? 0) > 0, { what: 'the gateway has tried' });
+      expect(await sshExec(target(), 'echo other')).toMatchObject({ code: 0 });
+      expect((await session).code).toBeNull();
+    },
+    30_000,
+  );
 
   it('another host key: nothing is said to it, and it is tried again', async () => {
     const trap = traps.at(-1);

@@ -53,7 +53,10 @@ function startKeeper(): Keeper {
   const sessions = createPooledSessions({ ...login, clock: systemClock, loginTimeoutMs: TIMEOUT_MS, idleMs: Infinity, max: 10 });
   let suspected = 0;
   const paused = new AbortController();
-  const probes = createKeepaliveProbes({ ...ctx, sessions }, { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) });
+  const probes = createKeepaliveProbes(
+    { ...ctx, sessions },
+    { max: 10, timeoutMs: TIMEOUT_MS, deepCheckSeconds: 600, onLost: () => undefined, onSuspect: () => (suspected += 1) },
+  );
   const pinging = (async () => {
     while (!paused.signal.aborted) {
       await probes.pingDue();
@@ -79,7 +82,11 @@ afterEach(async () => {
 
 async function enrol({ address, port, hostKey }: { address: string; port: number; hostKey: string }): Promise<number> {
   const { id } = await aNode(database.db);
-  await age(database.db, 'UPDATE nodes SET address = ?, ssh_port = ?, host_key = ?, host_key_fingerprint = ?, last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, probe_due_at = UTC_TIMESTAMP(3) WHERE id = ?', [address, port, hostKey, fingerprintOf(hostKey), id]);
+  await age(
+    database.db,
+    'UPDATE nodes SET address = ?, ssh_port = ?, host_key = ?, host_key_fingerprint = ?, last_checked_at = UTC_TIMESTAMP(3) - INTERVAL 1 HOUR, probe_due_at = UTC_TIMESTAMP(3) WHERE id = ?',
+    [address, port, hostKey, fingerprintOf(hostKey), id],
+  );
   await probeDue();
   return id;
 }
@@ -91,8 +98,10 @@ async function probeDue(): Promise<number> {
   return claims.length;
 }
 
-const isDue = async (): Promise<boolean> => (await count(database.db, 'SELECT COUNT(*) FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3)')) > 0;
-const checked = async (): Promise<string> => String((await row<{ at: unknown }>(database.db, 'SELECT CAST(last_checked_at AS CHAR) AS at FROM nodes')).at);
+const isDue = async (): Promise<boolean> =>
+  (await count(database.db, 'SELECT COUNT(*) FROM nodes WHERE probe_due_at <= UTC_TIMESTAMP(3)')) > 0;
+const checked = async (): Promise<string> =>
+  String((await row<{ at: unknown }>(database.db, 'SELECT CAST(last_checked_at AS CHAR) AS at FROM nodes')).at);
 const status = async (): Promise<string> => (await row<{ status: string }>(database.db, 'SELECT status FROM nodes')).status;
 const untilRenewed = async (by?: () => Promise<void>): Promise<void> => {
   const before = await checked();
@@ -149,7 +158,11 @@ describe('probes over pooled sessions', () => {
     await worker.freeze();
     try {
       await eventually(isDue, { what: 'it is due' });
-      expect(await row(database.db, 'SELECT probe_due_at <= last_checked_at + INTERVAL ? SECOND AS in_time FROM nodes', [health.intervalSeconds])).toEqual({ in_time: 1 });
+      expect(
+        await row(database.db, 'SELECT probe_due_at <= last_checked_at + INTERVAL ? SECOND AS in_time FROM nodes', [
+          health.intervalSeconds,
+        ]),
+      ).toEqual({ in_time: 1 });
     } finally {
       await worker.thaw();
     }

@@ -29,7 +29,9 @@ describe('a login to a node', () => {
           return;
         }
         const key = utils.parseKey(`${attempt.key.algo.replace(/^rsa-.*/, 'ssh-rsa')} ${attempt.key.data.toString('base64')}`);
-        const isGood = attempt.signature === undefined || (!(key instanceof Error) && key.verify(attempt.blob as Buffer, attempt.signature, attempt.hashAlgo));
+        const isGood =
+          attempt.signature === undefined ||
+          (!(key instanceof Error) && key.verify(attempt.blob as Buffer, attempt.signature, attempt.hashAlgo));
         if (isGood) {
           attempt.accept();
         } else {
@@ -37,17 +39,29 @@ describe('a login to a node', () => {
         }
       });
     });
-    await new Promise<void>((listening) => { server.listen(0, '127.0.0.1', listening); });
+    await new Promise<void>((listening) => {
+      server.listen(0, '127.0.0.1', listening);
+    });
     const { port } = server.address() as AddressInfo;
     target = { nodeId: 1, address: '127.0.0.1', port, hostKey: hostKey.publicKey.split(' ').slice(0, 2).join(' '), reach: 'direct' };
   });
   afterAll(async () => {
-    await new Promise<void>((closed) => { server.close(() => closed()); });
+    await new Promise<void>((closed) => {
+      server.close(() => closed());
+    });
   });
 
   const logIn = async (privateKey: string): Promise<string[]> => {
     asked = [];
-    const sessions = createPooledSessions({ dial: dialDirectly, username: 'orion-mgmt', privateKey, clock: systemClock, loginTimeoutMs: 5_000, max: 1, idleMs: 5_000 });
+    const sessions = createPooledSessions({
+      dial: dialDirectly,
+      username: 'orion-mgmt',
+      privateKey,
+      clock: systemClock,
+      loginTimeoutMs: 5_000,
+      max: 1,
+      idleMs: 5_000,
+    });
     try {
       await sessions.keep(target, AbortSignal.timeout(5_000));
     } finally {
@@ -67,7 +81,10 @@ describe('a login to a node', () => {
   it('asks first with an RSA key, and signs as the server can read it', async () => {
     accepts = true;
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    expect(await logIn(privateKey.export({ type: 'pkcs1', format: 'pem' }).toString())).toEqual([expect.stringMatching(/asked$/), expect.stringMatching(/signed$/)]);
+    expect(await logIn(privateKey.export({ type: 'pkcs1', format: 'pem' }).toString())).toEqual([
+      expect.stringMatching(/asked$/),
+      expect.stringMatching(/signed$/),
+    ]);
   });
 
   it('is over at once where the key is refused', async () => {

@@ -11,11 +11,18 @@ beforeEach(() => {
   library = join(lab.dir, 'node_modules', 'ssh2');
   mkdirSync(join(lab.dir, 'scripts'));
   cpSync(join(projectDir, 'scripts', 'patch-ssh2.mjs'), join(lab.dir, 'scripts', 'patch-ssh2.mjs'));
-  cpSync(join(projectDir, 'node_modules', 'ssh2'), library, { recursive: true, filter: (file) => !/ssh2\/(node_modules|test|examples)/.test(file) });
+  cpSync(join(projectDir, 'node_modules', 'ssh2'), library, {
+    recursive: true,
+    filter: (file) => !/ssh2\/(node_modules|test|examples)/.test(file),
+  });
   FILES.forEach((file) => renameSync(join(library, `${file}.orig`), join(library, file)));
 });
 
-const FILES = ['lib/server.js', 'lib/Channel.js', ...['crypto', 'kex', 'Protocol', 'zlib', 'handlers.misc', 'utils'].map((name) => `lib/protocol/${name}.js`)];
+const FILES = [
+  'lib/server.js',
+  'lib/Channel.js',
+  ...['crypto', 'kex', 'Protocol', 'zlib', 'handlers.misc', 'utils'].map((name) => `lib/protocol/${name}.js`),
+];
 const patch = (): Promise<RunResult> => run(process.execPath, [join(lab.dir, 'scripts', 'patch-ssh2.mjs')]);
 const read = (file: string): string => readFileSync(join(library, file), 'utf8');
 
@@ -33,8 +40,16 @@ describe('the patch of the SSH library', () => {
   });
 
   it.each([
-    ['another release', () => writeFileSync(join(library, 'package.json'), JSON.stringify({ name: 'ssh2', version: '1.18.0' })), /ssh2 1\.18\.0 is installed/],
-    ['a file that somebody else changed', () => writeFileSync(join(library, 'lib', 'server.js'), `${read('lib/server.js')}// changed\n`), /server\.js is not the one of ssh2 1\.17\.0/],
+    [
+      'another release',
+      () => writeFileSync(join(library, 'package.json'), JSON.stringify({ name: 'ssh2', version: '1.18.0' })),
+      /ssh2 1\.18\.0 is installed/,
+    ],
+    [
+      'a file that somebody else changed',
+      () => writeFileSync(join(library, 'lib', 'server.js'), `${read('lib/server.js')}// changed\n`),
+      /server\.js is not the one of ssh2 1\.17\.0/,
+    ],
   ])('fails for %s, and leaves that as it is', async (_what, change, why) => {
     change();
     const before = FILES.map(read);

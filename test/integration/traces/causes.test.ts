@@ -54,7 +54,8 @@ async function rent(headers: Record<string, string>): Promise<Called> {
 }
 
 const traceIdOf = (cause: { traceparent: string | null }): string | undefined => cause.traceparent?.split('-')[1];
-const tracesOf = async (type: string): Promise<unknown[]> => (await rows<{ id: string }>(database.db, 'SELECT trace_id AS id FROM events WHERE type = ?', [type])).map(({ id }) => id);
+const tracesOf = async (type: string): Promise<unknown[]> =>
+  (await rows<{ id: string }>(database.db, 'SELECT trace_id AS id FROM events WHERE type = ?', [type])).map(({ id }) => id);
 
 describe('a rent', () => {
   it('R40: stores its trace and its request with its placement and its events, and continues the trace of its caller', async () => {
@@ -65,13 +66,20 @@ describe('a rent', () => {
     expect(await tracesOf('lease.requested')).toEqual([TRACE]);
     expect(await tracesOf('lease.active')).toEqual([TRACE]);
     const second = await rent({ traceparent: 'nonsense' });
-    expect(await findCause(database.db, second.leaseId)).toMatchObject({ requestId: second.requestId, traceparent: expect.stringMatching(/^00-(?!0af7)[\da-f-]{52}$/) });
+    expect(await findCause(database.db, second.leaseId)).toMatchObject({
+      requestId: second.requestId,
+      traceparent: expect.stringMatching(/^00-(?!0af7)[\da-f-]{52}$/),
+    });
   });
 
   it('R40: is the cause that a scheduler finds with its placement; an extension becomes the next cause', async () => {
     await aNode(database.db);
     const { leaseId } = await rent({ traceparent: traceparent(TRACE) });
-    const extended = await api.call('post', '/api/extend', { as: user, body: { lease_id: leaseId, duration_hours: 1 }, headers: { traceparent: traceparent(OTHER) } });
+    const extended = await api.call('post', '/api/extend', {
+      as: user,
+      body: { lease_id: leaseId, duration_hours: 1 },
+      headers: { traceparent: traceparent(OTHER) },
+    });
     const [claimed] = await claimPlacements(scheduler, 1);
     expect(claimed?.cause).toEqual({ traceparent: traceparent(OTHER), requestId: extended.headers['x-request-id'] });
   });
@@ -79,7 +87,11 @@ describe('a rent', () => {
   it('R40: ended by its user is the cause of the wipe', async () => {
     await aNode(database.db);
     const { leaseId } = await rent({});
-    const released = await api.call('post', '/api/release', { as: user, body: { lease_id: leaseId }, headers: { traceparent: traceparent(OTHER) } });
+    const released = await api.call('post', '/api/release', {
+      as: user,
+      body: { lease_id: leaseId },
+      headers: { traceparent: traceparent(OTHER) },
+    });
     expect(released.status).toBe(200);
     const [wipe] = await claimWipes(scheduler, 1);
     expect(wipe?.cause).toEqual({ traceparent: traceparent(OTHER), requestId: released.headers['x-request-id'] });
@@ -89,7 +101,11 @@ describe('a rent', () => {
 describe('work that no request ordered', () => {
   it('R40: the end of a lease has a trace of its own, in its log line, its event and the cause of the wipe', async () => {
     const lease = await aLease(database.db, { userId: user.id, nodeId: (await aNode(database.db)).id });
-    await age(database.db, 'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?', [lease.id]);
+    await age(
+      database.db,
+      'UPDATE leases SET created_at = created_at - INTERVAL 1 DAY, ends_at = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ?',
+      [lease.id],
+    );
     await expireLeases(scheduler);
     const [line] = lines.filter(({ message }) => message === 'lease expired');
     const [wipe] = await claimWipes(scheduler, 1);
@@ -116,7 +132,11 @@ describe('work that no request ordered', () => {
   it('R40: a claim that an older release left without a cause is worked on without one', async () => {
     await aNode(database.db);
     const { leaseId } = await rent({});
-    await age(database.db, 'UPDATE placements SET due_at = UTC_TIMESTAMP(3), claim_token = NULL, traceparent = NULL, request_id = NULL WHERE lease_id = ?', [leaseId]);
+    await age(
+      database.db,
+      'UPDATE placements SET due_at = UTC_TIMESTAMP(3), claim_token = NULL, traceparent = NULL, request_id = NULL WHERE lease_id = ?',
+      [leaseId],
+    );
     const [claimed] = await claimPlacements(scheduler, 1);
     expect(claimed?.cause).toEqual({ traceparent: null, requestId: null });
   });

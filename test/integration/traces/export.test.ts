@@ -36,11 +36,17 @@ describe('exported spans', () => {
       await inSpan('reserve', noted, { attributes: { 'orion.node.id': 7 } });
       return currentOrigin();
     });
-    await inTrace('wipe', { causes: [causeOf(call)] }, () => Promise.reject(new Error('token eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl'))).catch(() => undefined);
+    await inTrace('wipe', { causes: [causeOf(call)] }, () =>
+      Promise.reject(new Error('token eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl')),
+    ).catch(() => undefined);
     await inSpan('idle', noted);
     await stop();
     const [reserve, rent, wipe] = receiver.spans;
-    expect(receiver.spans.map(({ service, name }) => `${service} ${name}`)).toEqual(['orion-api reserve', 'orion-api POST /api/rent', 'orion-api wipe']);
+    expect(receiver.spans.map(({ service, name }) => `${service} ${name}`)).toEqual([
+      'orion-api reserve',
+      'orion-api POST /api/rent',
+      'orion-api wipe',
+    ]);
     expect(rent).toMatchObject({ traceId: call?.trace?.traceId, spanId: call?.trace?.spanId, events: [{ name: 'rent.begin' }] });
     expect(rent?.parentSpanId).toBeUndefined();
     expect(reserve).toMatchObject({ traceId: rent?.traceId, parentSpanId: rent?.spanId, attributes: { 'orion.node.id': 7 } });
@@ -61,7 +67,13 @@ describe('exported spans', () => {
 
   it('R40: are dropped when the receiver hangs: no call waits, and the queue is bounded', async () => {
     const receiver = await startTraceReceiver({ hangs: true });
-    exportTo(receiver.url, { OTEL_BSP_MAX_QUEUE_SIZE: '100', OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '50', OTEL_BSP_SCHEDULE_DELAY: '10', OTEL_BSP_EXPORT_TIMEOUT: '500', OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+    exportTo(receiver.url, {
+      OTEL_BSP_MAX_QUEUE_SIZE: '100',
+      OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '50',
+      OTEL_BSP_SCHEDULE_DELAY: '10',
+      OTEL_BSP_EXPORT_TIMEOUT: '500',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '500',
+    });
     const startedAt = performance.now();
     for (let n = 0; n < 5_000; n += 1) {
       await inTrace(`call ${n}`, { origin: CALL }, noted);
@@ -76,7 +88,11 @@ describe('exported spans', () => {
   }, 30_000);
 
   it('R40: of a receiver that is down cost one warning a minute', async () => {
-    exportTo(`http://127.0.0.1:${await freePort()}`, { OTEL_BSP_SCHEDULE_DELAY: '10', OTEL_EXPORTER_OTLP_TIMEOUT: '500', OTEL_BSP_EXPORT_TIMEOUT: '500' });
+    exportTo(`http://127.0.0.1:${await freePort()}`, {
+      OTEL_BSP_SCHEDULE_DELAY: '10',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '500',
+      OTEL_BSP_EXPORT_TIMEOUT: '500',
+    });
     for (let n = 0; n < 10; n += 1) {
       await inTrace('call', { origin: CALL }, noted);
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -10,7 +10,12 @@ import { startOwner, useOwner } from './support';
 jest.setTimeout(30_000);
 
 const PATH = '/api/workers/tunnel';
-const HANDSHAKE = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': Buffer.alloc(16, 'k').toString('base64') };
+const HANDSHAKE = {
+  Connection: 'Upgrade',
+  Upgrade: 'websocket',
+  'Sec-WebSocket-Version': '13',
+  'Sec-WebSocket-Key': Buffer.alloc(16, 'k').toString('base64'),
+};
 
 describe('the entrance for tunnels', () => {
   const database = useTestDatabase();
@@ -22,7 +27,11 @@ describe('the entrance for tunnels', () => {
       let answer = '';
       const socket = connect({ host: '127.0.0.1', port: Number(new URL(owner.url).port), allowHalfOpen: true });
       socket.setTimeout(5_000, () => reject(new Error(`still open after ${JSON.stringify(answer)}`)));
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: orion\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nHost: orion\r\n${Object.entries(headers)
+          .map(([name, value]) => `${name}: ${value}\r\n`)
+          .join('')}\r\n`,
+      );
       socket.on('data', (chunk) => (answer += chunk.toString()));
       socket.once('error', reject);
       socket.once('end', () => {
@@ -42,11 +51,20 @@ describe('the entrance for tunnels', () => {
   const openSockets = (): Promise<number> => new Promise((resolve) => owner.server.getConnections((_error, count) => resolve(count)));
 
   it('nobody without the credential of a node that is in service', async () => {
-    const [retired, quarantined, pending] = [await aNode(database.db, { status: 'retired' }), await aNode(database.db, { status: 'quarantined' }), await aNode(database.db, { status: 'pending' })];
+    const [retired, quarantined, pending] = [
+      await aNode(database.db, { status: 'retired' }),
+      await aNode(database.db, { status: 'quarantined' }),
+      await aNode(database.db, { status: 'pending' }),
+    ];
     const { credential } = await aNode(database.db);
     const before = await checksums(database.db);
     expectProblem(await ask(PATH, HANDSHAKE), 401, 'unauthenticated');
-    for (const wrong of [bearer(`${credential}x`), bearer('x'.repeat(600)), bearer("' OR 1=1 --"), { ...HANDSHAKE, Authorization: `Basic ${credential}` }]) {
+    for (const wrong of [
+      bearer(`${credential}x`),
+      bearer('x'.repeat(600)),
+      bearer("' OR 1=1 --"),
+      { ...HANDSHAKE, Authorization: `Basic ${credential}` },
+    ]) {
       expectProblem(await ask(PATH, wrong), 401, 'unauthenticated');
     }
     expectProblem(await ask(PATH, bearer(retired.credential)), 410, 'node_retired');
@@ -78,7 +96,19 @@ describe('the entrance for tunnels', () => {
     const { credential } = await aNode(database.db);
     const going = await startOwner(database.db);
     going.stopping.abort();
-    const { stdout } = await run('curl', ['-sS', '-i', '-m', '5', '--http1.1', ...Object.entries(bearer(credential)).flatMap(([name, value]) => ['-H', `${name}: ${value}`]), `${going.url}${PATH}`], {});
+    const { stdout } = await run(
+      'curl',
+      [
+        '-sS',
+        '-i',
+        '-m',
+        '5',
+        '--http1.1',
+        ...Object.entries(bearer(credential)).flatMap(([name, value]) => ['-H', `${name}: ${value}`]),
+        `${going.url}${PATH}`,
+      ],
+      {},
+    );
     expectProblem(stdout, 503, 'unavailable');
     expect(stdout).toContain('Retry-After: ');
     await going.close();
@@ -91,7 +121,9 @@ describe('the entrance for tunnels', () => {
       socket.on('error', () => undefined);
       socket.write(`GET /x HTTP/1.1\r\nHost: orion\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`);
     }
-    await eventually(async () => sockets.every(({ readyState }) => readyState !== 'opening') && (await openSockets()) === 0, { what: 'no connection is left' });
+    await eventually(async () => sockets.every(({ readyState }) => readyState !== 'opening') && (await openSockets()) === 0, {
+      what: 'no connection is left',
+    });
     sockets.forEach((socket) => socket.destroy());
   });
 });

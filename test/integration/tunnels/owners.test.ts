@@ -25,7 +25,8 @@ const join = (endpoint: string, { credential }: TestNode): { stop(): Promise<voi
   agents.push(agent);
   return agent;
 };
-const status = async ({ id }: TestNode): Promise<string> => (await row<{ status: string }>(database.db, 'SELECT status FROM nodes WHERE id = ?', [id])).status;
+const status = async ({ id }: TestNode): Promise<string> =>
+  (await row<{ status: string }>(database.db, 'SELECT status FROM nodes WHERE id = ?', [id])).status;
 
 describe('a machine that waits for approval', () => {
   it('has no tunnel, and gets one soon after it is approved, from the agent that kept asking', async () => {
@@ -34,7 +35,10 @@ describe('a machine that waits for approval', () => {
     const asked = new Promise((resolve) => owner.server.once('upgrade', resolve));
     join(owner.url, node);
     await asked;
-    await eventually(async () => (await new Promise<number>((resolve) => owner.server.getConnections((_error, open) => resolve(open)))) === 0, { what: 'the agent is refused' });
+    await eventually(
+      async () => (await new Promise<number>((resolve) => owner.server.getConnections((_error, open) => resolve(open)))) === 0,
+      { what: 'the agent is refused' },
+    );
     expect([owner.hub.list(), await count(database.db, 'SELECT COUNT(*) FROM tunnels')]).toEqual([[], 0]);
     await transaction(database.db, (tx) => approveNode(tx, node.id));
     await untilTunnel(database.db, node.id);
@@ -55,13 +59,24 @@ describe('the relay', () => {
 
   /** The owner as the rest of the control plane reads it. */
   const readOwner = async ({ id }: Owner): Promise<TunnelOwner> => {
-    const read = await row<{ url: string; relay_key: string; announced: string }>(database.db, 'SELECT url, relay_key, CAST(expires_at AS CHAR) AS announced FROM tunnel_holders WHERE id = ?', [id]);
+    const read = await row<{ url: string; relay_key: string; announced: string }>(
+      database.db,
+      'SELECT url, relay_key, CAST(expires_at AS CHAR) AS announced FROM tunnel_holders WHERE id = ?',
+      [id],
+    );
     return { id, url: read.url, key: read.relay_key, announced: read.announced };
   };
 
   const ask = async (path: string, token: string | undefined, upgrade?: string): Promise<string> => {
-    const headers = [...(token === undefined ? [] : [`Authorization: ${token}`]), ...(upgrade === undefined ? [] : ['Connection: Upgrade', `Upgrade: ${upgrade}`])];
-    const { stdout } = await run('curl', ['-s', '-i', '-m', '5', ...headers.flatMap((header) => ['-H', header]), `${owner.relayUrl}${path}`], {});
+    const headers = [
+      ...(token === undefined ? [] : [`Authorization: ${token}`]),
+      ...(upgrade === undefined ? [] : ['Connection: Upgrade', `Upgrade: ${upgrade}`]),
+    ];
+    const { stdout } = await run(
+      'curl',
+      ['-s', '-i', '-m', '5', ...headers.flatMap((header) => ['-H', header]), `${owner.relayUrl}${path}`],
+      {},
+    );
     return stdout.split('\r\n')[0] ?? '';
   };
 
@@ -69,16 +84,32 @@ describe('the relay', () => {
     const [shown, another] = [await readOwner(owner), await readOwner(other)];
     const right = `Bearer ${relayToken(shown, node.id)}`;
     const wrong = [
-      undefined, 'Bearer', 'Bearer x', `Bearer ${'x'.repeat(5000)}`, right.replace('Bearer', 'Basic'), `${right}x`, right.slice(0, -1),
-      `Bearer ${relayToken(shown, node.id + 1)}`, `Bearer ${relayToken(another, node.id)}`, `Bearer ${relayToken({ ...shown, key: another.key }, node.id)}`,
-      `Bearer ${relayToken({ ...shown, announced: '' }, node.id)}`, `Bearer ${node.credential}`,
+      undefined,
+      'Bearer',
+      'Bearer x',
+      `Bearer ${'x'.repeat(5000)}`,
+      right.replace('Bearer', 'Basic'),
+      `${right}x`,
+      right.slice(0, -1),
+      `Bearer ${relayToken(shown, node.id + 1)}`,
+      `Bearer ${relayToken(another, node.id)}`,
+      `Bearer ${relayToken({ ...shown, key: another.key }, node.id)}`,
+      `Bearer ${relayToken({ ...shown, announced: '' }, node.id)}`,
+      `Bearer ${node.credential}`,
     ];
     for (const upgrade of [undefined, 'orion-tunnel']) {
       for (const token of wrong) {
         expect([token, await ask(`/tunnels/${node.id}`, token, upgrade)]).toEqual([token, 'HTTP/1.1 404 Not Found']);
       }
     }
-    for (const path of ['/', '/tunnels', `/tunnels/${node.id}/`, `/tunnels/0${node.id}`, `/tunnels/${node.id}?x`, '/tunnels/9007199254740993']) {
+    for (const path of [
+      '/',
+      '/tunnels',
+      `/tunnels/${node.id}/`,
+      `/tunnels/0${node.id}`,
+      `/tunnels/${node.id}?x`,
+      '/tunnels/9007199254740993',
+    ]) {
       expect(await ask(path, right, 'orion-tunnel')).toBe('HTTP/1.1 404 Not Found');
     }
     expect(await ask(`/tunnels/${node.id}`, right, 'websocket')).toBe('HTTP/1.1 404 Not Found');
@@ -90,9 +121,11 @@ describe('the relay', () => {
     const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
     socket.write(`GET /tunnels/${node.id} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: orion-tunnel\r\n\r\n`);
     let reset = false;
-    socket.on('error', () => {
-      reset = true;
-    }).resume();
+    socket
+      .on('error', () => {
+        reset = true;
+      })
+      .resume();
     // The far end of a connection that is closed on both sides answers with a reset.
     await eventually(() => reset || !socket.write('x') || socket.destroyed, { what: 'the connection is gone on its side too' });
     socket.destroy();
@@ -105,7 +138,11 @@ describe('the relay', () => {
   it('a token that was overheard is worth nothing half a minute later', async () => {
     const overheard = `Bearer ${relayToken(await readOwner(owner), node.id)}`;
     expect(await ask(`/tunnels/${node.id}`, overheard)).toBe('HTTP/1.1 200 OK');
-    await eventually(async () => (await ask(`/tunnels/${node.id}`, overheard)) === 'HTTP/1.1 404 Not Found', { what: 'the token is over', timeoutMs: 50_000, everyMs: 500 });
+    await eventually(async () => (await ask(`/tunnels/${node.id}`, overheard)) === 'HTTP/1.1 404 Not Found', {
+      what: 'the token is over',
+      timeoutMs: 50_000,
+      everyMs: 500,
+    });
     await expectEcho(await dialNode(database.db, node.id));
   }, 60_000);
 
@@ -145,7 +182,7 @@ describe('a owner that is gone', () => {
     return dead;
   };
 
-  it('whoever dials waits for the next tunnel, and says in the end that it is not the machine\'s fault', async () => {
+  it("whoever dials waits for the next tunnel, and says in the end that it is not the machine's fault", async () => {
     const owner = await startOwner(database.db);
     const dead = await deadOwner();
     const node = await aNode(database.db);
@@ -186,23 +223,38 @@ describe('one credential, used twice', () => {
   afterAll(stopAgents);
   const owners = [useOwner(database), useOwner(database)] as const;
 
-  it.each([['the same replica', 0], ['two replicas', 1]] as const)('from two places, at %s: both tunnels end and the node is in quarantine', async (_where, second) => {
-    const node = await aNode(database.db);
-    join(owners[0].url, node);
-    await untilTunnel(database.db, node.id);
-    join(owners[second].url, node);
-    await eventually(async () => (await status(node)) === 'quarantined', { what: 'it is in quarantine' });
-    await eventually(() => owners.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), { what: 'nobody holds a tunnel of it', timeoutMs: 15_000 });
-    expect(await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])).toBe(0);
-    const { data } = await row<{ data: string }>(database.db, "SELECT data FROM events WHERE node_id = ? AND type = 'node.quarantined'", [node.id]);
-    expect(JSON.stringify(data)).toContain('its credential is used from two places');
-  }, 30_000);
+  it.each([
+    ['the same replica', 0],
+    ['two replicas', 1],
+  ] as const)(
+    'from two places, at %s: both tunnels end and the node is in quarantine',
+    async (_where, second) => {
+      const node = await aNode(database.db);
+      join(owners[0].url, node);
+      await untilTunnel(database.db, node.id);
+      join(owners[second].url, node);
+      await eventually(async () => (await status(node)) === 'quarantined', { what: 'it is in quarantine' });
+      await eventually(() => owners.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), {
+        what: 'nobody holds a tunnel of it',
+        timeoutMs: 15_000,
+      });
+      expect(await count(database.db, 'SELECT COUNT(*) FROM tunnels WHERE node_id = ?', [node.id])).toBe(0);
+      const { data } = await row<{ data: string }>(database.db, "SELECT data FROM events WHERE node_id = ? AND type = 'node.quarantined'", [
+        node.id,
+      ]);
+      expect(JSON.stringify(data)).toContain('its credential is used from two places');
+    },
+    30_000,
+  );
 
   it('from two places in the same moment: the same', async () => {
     const node = await aNode(database.db);
     owners.forEach(({ url }) => join(url, node));
     await eventually(async () => (await status(node)) === 'quarantined', { what: 'it is in quarantine', timeoutMs: 25_000 });
-    await eventually(() => owners.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), { what: 'nobody holds a tunnel of it', timeoutMs: 15_000 });
+    await eventually(() => owners.every(({ hub }) => !hub.list().some(({ nodeId }) => nodeId === node.id)), {
+      what: 'nobody holds a tunnel of it',
+      timeoutMs: 15_000,
+    });
   }, 45_000);
 
   it('a node that an operator shuts out loses the tunnel that it has', async () => {
@@ -235,10 +287,13 @@ describe('one credential, used twice', () => {
         join(owners[1].url, node);
       }
       const before = token;
-      token = await eventually(async () => {
-        const found = (await findTunnel(database.db, node.id))?.token;
-        return found !== before && found;
-      }, { what: `there is a new tunnel after ${way}`, timeoutMs: 20_000 });
+      token = await eventually(
+        async () => {
+          const found = (await findTunnel(database.db, node.id))?.token;
+          return found !== before && found;
+        },
+        { what: `there is a new tunnel after ${way}`, timeoutMs: 20_000 },
+      );
     }
     expect(await status(node)).toBe('alive');
     path.close();
@@ -286,10 +341,12 @@ async function startPath(port: number): Promise<Path> {
     const pair: [Socket, Socket] = [from, onward];
     pairs.add(pair);
     for (const [one, other] of [pair, [...pair].reverse() as [Socket, Socket]]) {
-      one.on('error', () => undefined).once('close', () => {
-        other.destroy();
-        pairs.delete(pair);
-      });
+      one
+        .on('error', () => undefined)
+        .once('close', () => {
+          other.destroy();
+          pairs.delete(pair);
+        });
       one.pipe(other);
     }
   });

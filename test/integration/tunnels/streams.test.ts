@@ -45,11 +45,14 @@ describe('what an agent leads to', () => {
       stream.once('close', () => reject(new Error('closed')));
     });
 
-  it.each(['sshd', '127.0.0.1:1', 'orion-db:3306', '169.254.169.254:80', '[::1]:22'])('asked for %s it leads to its own sshd', async (authority) => {
-    const { status, stream } = await ask({ ':method': 'CONNECT', ':authority': authority });
-    expect(status).toBe(200);
-    await expectEcho(stream);
-  });
+  it.each(['sshd', '127.0.0.1:1', 'orion-db:3306', '169.254.169.254:80', '[::1]:22'])(
+    'asked for %s it leads to its own sshd',
+    async (authority) => {
+      const { status, stream } = await ask({ ':method': 'CONNECT', ':authority': authority });
+      expect(status).toBe(200);
+      await expectEcho(stream);
+    },
+  );
 
   it.each(['GET', 'POST', 'PUT', 'OPTIONS'])('%s leads to nothing', async (method) => {
     const { status, stream } = await ask({ ':method': method, ':path': '/', ':authority': '127.0.0.1:1', ':scheme': 'http' });
@@ -84,10 +87,12 @@ describe('many streams in one tunnel', () => {
     };
   };
   const several = (n: number, id: number): Promise<Duplex[]> =>
-    Promise.all(Array.from({ length: n }, async () => {
-      const stream = await dialNode(database.db, id);
-      return stream.on('error', () => undefined);
-    }));
+    Promise.all(
+      Array.from({ length: n }, async () => {
+        const stream = await dialNode(database.db, id);
+        return stream.on('error', () => undefined);
+      }),
+    );
 
   it('sixty-four at a time: the next one waits for its turn, and gives up when it wants to', async () => {
     const node = await enrol(echo);
@@ -123,12 +128,15 @@ describe('many streams in one tunnel', () => {
       while (stream.write(FLOOD));
     }
     let before = -1;
-    await eventually(() => {
-      const now = stalled.reduce((sum, stream) => sum + stream.writableLength + stream.readableLength, 0);
-      const still = now === before;
-      before = now;
-      return still;
-    }, { what: 'nothing moves any more', everyMs: 500, timeoutMs: 20_000 });
+    await eventually(
+      () => {
+        const now = stalled.reduce((sum, stream) => sum + stream.writableLength + stream.readableLength, 0);
+        const still = now === before;
+        before = now;
+        return still;
+      },
+      { what: 'nothing moves any more', everyMs: 500, timeoutMs: 20_000 },
+    );
     await expectEcho(await dialNode(database.db, node.id));
     stalled.forEach((stream) => stream.destroy());
     await node.close();

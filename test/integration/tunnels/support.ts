@@ -43,15 +43,32 @@ export interface Owner {
 export async function startOwner(db: Knex, { pingMs = 5_000 } = {}): Promise<Owner> {
   const hub = createTunnelHub({ clock: systemClock, logger: silentLogger, pingMs });
   const id = newClaimToken();
-  const keeper = await startTunnelKeeper({ ...createTestContext(db, createFakeProvisioner()), tunnels: { ownerId: id, hub, older: OLDER } }, { host: '127.0.0.1', port: 0 });
+  const keeper = await startTunnelKeeper(
+    { ...createTestContext(db, createFakeProvisioner()), tunnels: { ownerId: id, hub, older: OLDER } },
+    { host: '127.0.0.1', port: 0 },
+  );
   const { url: relayUrl } = await row<{ url: string }>(db, 'SELECT url FROM tunnel_holders WHERE id = ?', [id]);
   const server = createServer((_req, res) => res.writeHead(404).end());
   const stopping = new AbortController();
   const refusals = createRefusalLog({ db, clock: systemClock, logger: silentLogger });
-  acceptTunnels(server, { db, findNodeCaller: createNodeFinder({ db, clock: systemClock, logger: silentLogger }), challenges: CHALLENGES, refusals, logger: silentLogger, stopping: stopping.signal, take: (node, stream) => keeper.take(node, stream) });
+  acceptTunnels(server, {
+    db,
+    findNodeCaller: createNodeFinder({ db, clock: systemClock, logger: silentLogger }),
+    challenges: CHALLENGES,
+    refusals,
+    logger: silentLogger,
+    stopping: stopping.signal,
+    take: (node, stream) => keeper.take(node, stream),
+  });
   const url = `http://127.0.0.1:${await listening(server)}`;
   return {
-    id, url, relayUrl, server, hub, keeper, stopping,
+    id,
+    url,
+    relayUrl,
+    server,
+    hub,
+    keeper,
+    stopping,
     close: async () => {
       server.close();
       await keeper.stop();
@@ -110,7 +127,18 @@ export function nextChallenge(): string {
 /** The real agent's half of a tunnel, in this process. */
 export function startAgent(endpoint: string, credential: string, sshd: { host: string; port: number }): { stop(): Promise<void> } {
   const over = new AbortController();
-  const kept = keepTunnel({ endpoint, ca: undefined, sshd, findCredential: () => Promise.resolve(credential), challenge: () => Promise.resolve(nextChallenge()), clock: systemClock, logger: silentLogger }, over.signal);
+  const kept = keepTunnel(
+    {
+      endpoint,
+      ca: undefined,
+      sshd,
+      findCredential: () => Promise.resolve(credential),
+      challenge: () => Promise.resolve(nextChallenge()),
+      clock: systemClock,
+      logger: silentLogger,
+    },
+    over.signal,
+  );
   return {
     stop: async () => {
       over.abort();
@@ -121,13 +149,22 @@ export function startAgent(endpoint: string, credential: string, sshd: { host: s
 
 /** Something that shows an agent's credential and is none: a WebSocket with its bytes in the test's hand. */
 export async function openRaw(url: string, credential: string): Promise<WebSocket> {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/api/workers/tunnel`, { headers: { authorization: `Bearer ${credential}` }, perMessageDeflate: false });
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/api/workers/tunnel`, {
+    headers: { authorization: `Bearer ${credential}` },
+    perMessageDeflate: false,
+  });
   socket.on('error', () => undefined);
   await eventually(() => socket.readyState !== WebSocket.CONNECTING, { what: 'the WebSocket is open' });
   return socket;
 }
 
-export const targetOf = (nodeId: number): SshTarget => ({ nodeId, address: '127.0.99.99', port: 1, hostKey: 'ssh-ed25519 AAAA', reach: 'tunnel' });
+export const targetOf = (nodeId: number): SshTarget => ({
+  nodeId,
+  address: '127.0.99.99',
+  port: 1,
+  hostKey: 'ssh-ed25519 AAAA',
+  reach: 'tunnel',
+});
 
 /** Dials as a process that holds no tunnel does, with a deadline. */
 export function dialNode(db: Knex, nodeId: number, limitMs = 10_000, older?: typeof OLDER): Promise<Duplex> {
@@ -148,10 +185,14 @@ export async function expectEcho(stream: Duplex): Promise<void> {
 }
 
 export async function untilTunnel(db: Knex, nodeId: number, owner?: Owner): Promise<string> {
-  const find = (): Promise<{ token: string; holder_id: string }> => row(db, 'SELECT token, holder_id FROM tunnels WHERE node_id = ?', [nodeId]);
-  const { token } = await eventually(async () => {
-    const found = await find();
-    return (!owner || found.holder_id === owner.id) && found;
-  }, { what: `node ${nodeId} has a tunnel` });
+  const find = (): Promise<{ token: string; holder_id: string }> =>
+    row(db, 'SELECT token, holder_id FROM tunnels WHERE node_id = ?', [nodeId]);
+  const { token } = await eventually(
+    async () => {
+      const found = await find();
+      return (!owner || found.holder_id === owner.id) && found;
+    },
+    { what: `node ${nodeId} has a tunnel` },
+  );
   return token;
 }

@@ -8,7 +8,13 @@ export const ACCESS: Mutation[] = [
     breaks: 'trust',
     shows: 'still opens it',
     scenario: 'fault-injections-real/removed-key',
-    edits: [{ file: 'src/flows/accounts/manage-keys.ts', find: '    await takeFromLeases(tx, user.id, removed.publicKey);\n    await accessChanged(tx, user.id);\n', replace: '    await takeFromLeases(tx, user.id, removed.publicKey);\n' }],
+    edits: [
+      {
+        file: 'src/flows/accounts/manage-keys.ts',
+        find: '    await takeFromLeases(tx, user.id, removed.publicKey);\n    await accessChanged(tx, user.id);\n',
+        replace: '    await takeFromLeases(tx, user.id, removed.publicKey);\n',
+      },
+    ],
   },
   {
     name: 'disabled-user-keeps-token',
@@ -18,7 +24,11 @@ export const ACCESS: Mutation[] = [
     scenario: 'fault-injections/people',
     edits: [
       { file: 'src/modules/accounts/queries/users.ts', find: ' AND disabled_at IS NULL`,', replace: '`,' },
-      { file: 'src/flows/people/change-user.ts', find: "  if (isToggled || (before.role === 'admin'", replace: "  if ((before.role === 'admin'" },
+      {
+        file: 'src/flows/people/change-user.ts',
+        find: "  if (isToggled || (before.role === 'admin'",
+        replace: "  if ((before.role === 'admin'",
+      },
     ],
   },
   {
@@ -27,7 +37,13 @@ export const ACCESS: Mutation[] = [
     breaks: 'trust',
     shows: 'a one-time code sets a second password',
     scenario: 'fault-injections/people',
-    edits: [{ file: 'src/modules/accounts/queries/passwords.ts', find: 'must_change_password = 0, code_hash = NULL, code_expires_at = NULL WHERE', replace: 'must_change_password = 0 WHERE' }],
+    edits: [
+      {
+        file: 'src/modules/accounts/queries/passwords.ts',
+        find: 'must_change_password = 0, code_hash = NULL, code_expires_at = NULL WHERE',
+        replace: 'must_change_password = 0 WHERE',
+      },
+    ],
   },
   {
     name: 'session-outlives-its-key',
@@ -39,7 +55,7 @@ export const ACCESS: Mutation[] = [
   },
   {
     name: 'keys-in-the-home',
-    what: 'sshd takes the keys of the home beside root\'s',
+    what: "sshd takes the keys of the home beside root's",
     breaks: 'trust',
     shows: 'wrote into its home opens it',
     scenario: 'fault-injections-real/own-key',
@@ -51,6 +67,12 @@ export const ACCESS: Mutation[] = [
     breaks: 'trust',
     shows: 'its tenant cannot log in',
     scenario: 'fault-injections-real/shut-out',
-    edits: [{ file: 'src/modules/provisioning/login-check.ts', find: 'proved.get(nodeId) === rules', replace: 'true || proved.get(nodeId) === rules' }],
+    edits: [
+      {
+        file: 'src/modules/provisioning/login-check.ts',
+        find: 'proved.get(nodeId) === rules',
+        replace: 'true || proved.get(nodeId) === rules',
+      },
+    ],
   },
 ];

@@ -13,7 +13,7 @@ const TRANSACTION = 'src/db/transaction.ts';
 export const LEASING: Mutation[] = [
   {
     name: 'claim-without-lock',
-    what: 'the row lock is taken out of the claim, and with it all that stands behind it: the guard of the node\'s row, the UNIQUE keys on node and uid',
+    what: "the row lock is taken out of the claim, and with it all that stands behind it: the guard of the node's row, the UNIQUE keys on node and uid",
     breaks: 'I1',
     shows: 'occupy it at once',
     scenario: 'fault-injections/crowd',
@@ -42,7 +42,11 @@ export const LEASING: Mutation[] = [
     edits: [
       { file: OCCUPY, find: ', next_uid = next_uid + 1 WHERE', replace: ' WHERE' },
       { file: OCCUPY, find: ', nodes.next_uid = nodes.next_uid + 1', replace: '' },
-      { file: 'src/modules/nodes/queries/wipes.ts', find: 'next_uid = ?, uid_end = ?,', replace: 'next_uid = next_uid + 0 * ?, uid_end = ?,' },
+      {
+        file: 'src/modules/nodes/queries/wipes.ts',
+        find: 'next_uid = ?, uid_end = ?,',
+        replace: 'next_uid = next_uid + 0 * ?, uid_end = ?,',
+      },
       withoutUnique('placements_uid'),
     ],
   },
@@ -63,7 +67,10 @@ export const LEASING: Mutation[] = [
     breaks: 'I3',
     shows: 'was extended',
     scenario: 'fault-injections/keys',
-    edits: [{ file: EXTEND, find: 'if (idempotencyKey !== null && (await repeats', replace: 'if (idempotencyKey === "" && (await repeats' }, withoutUnique('extensions_idempotency')],
+    edits: [
+      { file: EXTEND, find: 'if (idempotencyKey !== null && (await repeats', replace: 'if (idempotencyKey === "" && (await repeats' },
+      withoutUnique('extensions_idempotency'),
+    ],
   },
   {
     name: 'lost-answer-retried',
@@ -71,7 +78,13 @@ export const LEASING: Mutation[] = [
     breaks: 'I3',
     shows: 'asked for',
     scenario: 'fault-injections/lost-answers',
-    edits: [{ file: TRANSACTION, find: 'if (RETRIABLE.has(sqlCodeOf(error)) &&', replace: 'if ((RETRIABLE.has(sqlCodeOf(error)) || isDatabaseGone(error)) &&' }],
+    edits: [
+      {
+        file: TRANSACTION,
+        find: 'if (RETRIABLE.has(sqlCodeOf(error)) &&',
+        replace: 'if ((RETRIABLE.has(sqlCodeOf(error)) || isDatabaseGone(error)) &&',
+      },
+    ],
   },
   {
     name: 'owner-missing',
@@ -79,11 +92,17 @@ export const LEASING: Mutation[] = [
     breaks: 'I3',
     shows: 'whose it is not',
     scenario: 'fault-injections/others',
-    edits: [{ file: FIND_LEASES, find: "const owner = ownerId === undefined ? '' : 'AND user_id = ?';", replace: "const owner = ownerId === undefined ? '' : 'AND user_id <> -?';" }],
+    edits: [
+      {
+        file: FIND_LEASES,
+        find: "const owner = ownerId === undefined ? '' : 'AND user_id = ?';",
+        replace: "const owner = ownerId === undefined ? '' : 'AND user_id <> -?';",
+      },
+    ],
   },
   {
     name: 'owner-missing-in-list',
-    what: 'the list of a tenant\'s leases does not ask for their owner',
+    what: "the list of a tenant's leases does not ask for their owner",
     breaks: 'I3',
     shows: 'answered a look',
     scenario: 'fault-injections/others',
@@ -103,17 +122,27 @@ export const LEASING: Mutation[] = [
     breaks: 'I4',
     shows: 'what was rented and extended gives',
     scenario: 'fault-injections/ends',
-    edits: [{ file: TRANSITIONS, find: 'ends_at), ? FROM leases WHERE id = ?`', replace: 'ends_at), ? FROM leases WHERE id = ? AND 1 = 0`' }],
+    edits: [
+      { file: TRANSITIONS, find: 'ends_at), ? FROM leases WHERE id = ?`', replace: 'ends_at), ? FROM leases WHERE id = ? AND 1 = 0`' },
+    ],
   },
   {
     name: 'process-clock',
-    what: 'leases end by the clock of the process, which is ten minutes ahead, instead of the database\'s',
+    what: "leases end by the clock of the process, which is ten minutes ahead, instead of the database's",
     breaks: 'I4',
     shows: 'before its end',
     scenario: 'fault-injections/ends',
     edits: [
-      { file: TRANSITIONS, find: 'WHERE state = ? AND ends_at <= UTC_TIMESTAMP(3) ORDER BY', replace: 'WHERE state = ? AND ends_at <= ? ORDER BY' },
-      { file: TRANSITIONS, find: '[state, limit - found.length]', replace: '[state, new Date(Date.now() + 600_000), limit - found.length]' },
+      {
+        file: TRANSITIONS,
+        find: 'WHERE state = ? AND ends_at <= UTC_TIMESTAMP(3) ORDER BY',
+        replace: 'WHERE state = ? AND ends_at <= ? ORDER BY',
+      },
+      {
+        file: TRANSITIONS,
+        find: '[state, limit - found.length]',
+        replace: '[state, new Date(Date.now() + 600_000), limit - found.length]',
+      },
     ],
   },
   {
@@ -122,7 +151,13 @@ export const LEASING: Mutation[] = [
     breaks: 'I4',
     shows: 'before its end',
     scenario: 'fault-injections/ends',
-    edits: [{ file: TRANSITIONS, find: 'WHERE state = ? AND ends_at <= UTC_TIMESTAMP(3) ORDER BY', replace: 'WHERE state = ? AND ends_at <= UTC_TIMESTAMP(3) + INTERVAL 2 SECOND ORDER BY' }],
+    edits: [
+      {
+        file: TRANSITIONS,
+        find: 'WHERE state = ? AND ends_at <= UTC_TIMESTAMP(3) ORDER BY',
+        replace: 'WHERE state = ? AND ends_at <= UTC_TIMESTAMP(3) + INTERVAL 2 SECOND ORDER BY',
+      },
+    ],
   },
   {
     name: 'migration-moves-the-end',
@@ -130,6 +165,12 @@ export const LEASING: Mutation[] = [
     breaks: 'I4',
     shows: 'what was rented and extended gives',
     scenario: 'fault-injections/moves',
-    edits: [{ file: TRANSITIONS, find: 'generation = generation + 1, due_at = NULL', replace: 'generation = generation + 1, ends_at = ends_at + INTERVAL 5 SECOND, due_at = NULL' }],
+    edits: [
+      {
+        file: TRANSITIONS,
+        find: 'generation = generation + 1, due_at = NULL',
+        replace: 'generation = generation + 1, ends_at = ends_at + INTERVAL 5 SECOND, due_at = NULL',
+      },
+    ],
   },
 ];

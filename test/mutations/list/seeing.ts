@@ -10,11 +10,13 @@ export const SEEING: Mutation[] = [
     breaks: 'R40',
     shows: 'how long due work waits',
     test: TEST,
-    edits: [{
-      file: 'src/modules/telemetry/queries/queue-lag.ts',
-      find: 'Math.max(0, Number(value ?? 0));',
-      replace: 'Math.max(0, 0 * Number(value ?? 0));',
-    }],
+    edits: [
+      {
+        file: 'src/modules/telemetry/queries/queue-lag.ts',
+        find: 'Math.max(0, Number(value ?? 0));',
+        replace: 'Math.max(0, 0 * Number(value ?? 0));',
+      },
+    ],
   },
   {
     name: 'nothing-counted',
@@ -22,10 +24,13 @@ export const SEEING: Mutation[] = [
     breaks: 'R40',
     shows: 'counts whom it lets in',
     test: TEST,
-    edits: [{
-      file: 'src/modules/telemetry/makers.ts',
-      find: '      combinationsOf(values).forEach((labels) => made.inc(labels, 0));\n      return made;',
-      replace: '      combinationsOf(values).forEach((labels) => made.inc(labels, 0));\n      return { inc: () => undefined, reset: () => undefined };',
-    }],
+    edits: [
+      {
+        file: 'src/modules/telemetry/makers.ts',
+        find: '      combinationsOf(values).forEach((labels) => made.inc(labels, 0));\n      return made;',
+        replace:
+          '      combinationsOf(values).forEach((labels) => made.inc(labels, 0));\n      return { inc: () => undefined, reset: () => undefined };',
+      },
+    ],
   },
 ];

@@ -9,8 +9,16 @@ export const TRUST: Mutation[] = [
     shows: 'admits a management key that somebody on the path added',
     scenario: 'fault-injections-real/hostile-path',
     edits: [
-      { file: 'src/agent/control-trust.ts', find: 'if (!isSignedByControlKey(offer.controlKey, context, signed)) {', replace: "if (signed.text === '' && !isSignedByControlKey(offer.controlKey, context, signed)) {" },
-      { file: 'src/agent/answer.ts', find: 'if (isDecisive(answer) && !isSealed(', replace: 'if (status === 0 && isDecisive(answer) && !isSealed(' },
+      {
+        file: 'src/agent/control-trust.ts',
+        find: 'if (!isSignedByControlKey(offer.controlKey, context, signed)) {',
+        replace: "if (signed.text === '' && !isSignedByControlKey(offer.controlKey, context, signed)) {",
+      },
+      {
+        file: 'src/agent/answer.ts',
+        find: 'if (isDecisive(answer) && !isSealed(',
+        replace: 'if (status === 0 && isDecisive(answer) && !isSealed(',
+      },
     ],
   },
   {
@@ -19,7 +27,13 @@ export const TRUST: Mutation[] = [
     breaks: 'trust',
     shows: 'a copy of it took its row while it was leased',
     scenario: 'fault-injections-real/clone',
-    edits: [{ file: 'src/flows/nodes/tell-clones.ts', find: "  if (incumbent.answer === 'shown') {\n", replace: "  if (incumbent.answer !== undefined) {\n" }],
+    edits: [
+      {
+        file: 'src/flows/nodes/tell-clones.ts',
+        find: "  if (incumbent.answer === 'shown') {\n",
+        replace: '  if (incumbent.answer !== undefined) {\n',
+      },
+    ],
   },
   {
     name: 'leaf-ignores-payload',
@@ -27,7 +41,13 @@ export const TRUST: Mutation[] = [
     breaks: 'trust',
     shows: 'is not the hash of its event',
     scenario: 'fault-injections/resealed-log',
-    edits: [{ file: 'src/modules/audit/queries/entries.ts', find: 'leafHash(salt, sealedText(event))', replace: 'leafHash(salt, String(event.id))' }],
+    edits: [
+      {
+        file: 'src/modules/audit/queries/entries.ts',
+        find: 'leafHash(salt, sealedText(event))',
+        replace: 'leafHash(salt, String(event.id))',
+      },
+    ],
   },
   {
     name: 'agent-keeps-any-head',
@@ -35,6 +55,12 @@ export const TRUST: Mutation[] = [
     breaks: 'trust',
     shows: 'does not continue the one that it had',
     scenario: 'fault-injections/resealed-log',
-    edits: [{ file: 'src/agent/audit-witness.ts', find: 'const problem = kept ? await whyNot(openHead(kept.note, key), head, prove) : ', replace: 'const problem = kept ? undefined : ' }],
+    edits: [
+      {
+        file: 'src/agent/audit-witness.ts',
+        find: 'const problem = kept ? await whyNot(openHead(kept.note, key), head, prove) : ',
+        replace: 'const problem = kept ? undefined : ',
+      },
+    ],
   },
 ];

@@ -20,7 +20,13 @@ export const WORKING: Mutation[] = [
     breaks: 'I5',
     shows: 'is free while placement',
     scenario: 'fault-injections/stale-wiper',
-    edits: [{ file: WIPES, find: 'WHERE id = ? AND wipe_token = ? AND lease_id IS NULL FOR UPDATE', replace: "WHERE id = ? AND ? <> '' AND lease_id IS NULL FOR UPDATE" }],
+    edits: [
+      {
+        file: WIPES,
+        find: 'WHERE id = ? AND wipe_token = ? AND lease_id IS NULL FOR UPDATE',
+        replace: "WHERE id = ? AND ? <> '' AND lease_id IS NULL FOR UPDATE",
+      },
+    ],
   },
   {
     name: 'late-wipe-not-bounded',
@@ -32,7 +38,7 @@ export const WORKING: Mutation[] = [
   },
   {
     name: 'generation-not-checked',
-    what: 'work for a generation that is past is done: neither the process that stood still, nor the renewal of its claim, nor the node\'s fence stops it',
+    what: "work for a generation that is past is done: neither the process that stood still, nor the renewal of its claim, nor the node's fence stops it",
     breaks: 'I7',
     shows: 'for no lease',
     scenario: 'fault-injections-real/stale-generation',
@@ -54,9 +60,11 @@ export const WORKING: Mutation[] = [
     name: 'outage-not-forgiven',
     what: 'failures from before an outage of the schedulers count towards a death',
     breaks: 'I8',
-    shows: 'from before the control plane\'s own outage',
+    shows: "from before the control plane's own outage",
     scenario: 'fault-injections/outage',
-    edits: [{ file: HEALTH, find: 'state.firstFailedAt !== null && state.firstFailedAt >= judgedSince', replace: 'state.firstFailedAt !== null' }],
+    edits: [
+      { file: HEALTH, find: 'state.firstFailedAt !== null && state.firstFailedAt >= judgedSince', replace: 'state.firstFailedAt !== null' },
+    ],
   },
   {
     name: 'broken-row-blocks',

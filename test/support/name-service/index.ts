@@ -8,7 +8,16 @@ import { type Lab, projectDir, runOrThrow, type Worker } from '../../lab';
  */
 export async function addNameService(lab: Lab, worker: Worker): Promise<void> {
   const library = join(lab.dir, 'libnss_people.so.2');
-  await runOrThrow('g++', ['-xc', '-shared', '-fPIC', '-O1', '-Wl,-soname,libnss_people.so.2', '-o', library, join(projectDir, 'test', 'support', 'name-service', 'people.c')]);
+  await runOrThrow('g++', [
+    '-xc',
+    '-shared',
+    '-fPIC',
+    '-O1',
+    '-Wl,-soname,libnss_people.so.2',
+    '-o',
+    library,
+    join(projectDir, 'test', 'support', 'name-service', 'people.c'),
+  ]);
   const script = `set -e
     mkdir -p /srv/nss /etc/ld.so.conf.d; base64 -d > /srv/nss/libnss_people.so.2
     echo /srv/nss > /etc/ld.so.conf.d/people.conf; grep -qs ld.so.conf.d /etc/ld.so.conf || echo 'include /etc/ld.so.conf.d/*.conf' >> /etc/ld.so.conf; ldconfig

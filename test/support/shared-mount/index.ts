@@ -20,10 +20,16 @@ export interface SharedMountOptions {
 }
 
 /** Mounts a file system in a worker. It stores the uids of the writers, as NFS does. It is unmounted when the lab closes. */
-export async function mountShared(lab: Lab, worker: Worker, { folder, point, type = 'fuse.shared', squash = false }: SharedMountOptions): Promise<SharedMount> {
+export async function mountShared(
+  lab: Lab,
+  worker: Worker,
+  { folder, point, type = 'fuse.shared', squash = false }: SharedMountOptions,
+): Promise<SharedMount> {
   const [pid = ''] = readFileSync(join(worker.logs, '..', 'pid'), 'utf8').split(' ');
   const program = join(projectDir, 'test', 'support', 'shared-mount', 'passthrough.py');
-  const server = spawn('python3', [program, folder, pid, point, type, ...(squash ? ['squash'] : [])], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const server = spawn('python3', [program, folder, pid, point, type, ...(squash ? ['squash'] : [])], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   lab.push('shared mount', () => {
     server.kill('SIGKILL');
     return Promise.resolve();

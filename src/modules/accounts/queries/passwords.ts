@@ -39,7 +39,11 @@ export async function setCode(tx: Tx, userId: number, { hash, seconds }: { hash:
 const OF_CODE = 'username = ? AND code_hash = ? AND code_expires_at > UTC_TIMESTAMP(3) AND disabled_at IS NULL';
 
 /** Finds the user of a one-time code that is valid now, and locks the user if `locks`. */
-export async function findUserOfCode(db: Db, { username, codeHash }: { username: string; codeHash: string }, { locks }: { locks: boolean }): Promise<number | undefined> {
+export async function findUserOfCode(
+  db: Db,
+  { username, codeHash }: { username: string; codeHash: string },
+  { locks }: { locks: boolean },
+): Promise<number | undefined> {
   if (!couldBeUsername(username)) {
     return undefined;
   }

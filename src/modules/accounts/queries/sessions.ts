@@ -3,8 +3,8 @@ import type { Db, Tx } from '../../../db/transaction';
 import type { Session } from '../types';
 
 /**
- * Makes every token that the user has by now invalid. The caller has locked the user. The time lies a millisecond ahead, so that it is later
- * than the time of every token from before.
+ * Makes every token that the user has by now invalid. The caller has locked the user. The time lies a millisecond ahead, so that it is
+ * later than the time of every token from before.
  */
 export async function voidTokens(tx: Tx, id: number): Promise<void> {
   await execute(
@@ -29,7 +29,10 @@ export async function findTokenTime(tx: Tx, userId: number): Promise<Date> {
 
 /** Revokes the token. It also deletes up to 100 rows of tokens that expired more than an hour ago. False: it was revoked already. */
 export async function revokeToken(db: Db, tokenId: string, expiresAtSeconds: number): Promise<boolean> {
-  const revoked = await execute(db, 'INSERT IGNORE INTO revoked_tokens (jti, expires_at) VALUES (?, FROM_UNIXTIME(?))', [tokenId, expiresAtSeconds]);
+  const revoked = await execute(db, 'INSERT IGNORE INTO revoked_tokens (jti, expires_at) VALUES (?, FROM_UNIXTIME(?))', [
+    tokenId,
+    expiresAtSeconds,
+  ]);
   await execute(db, 'DELETE FROM revoked_tokens WHERE expires_at < UTC_TIMESTAMP(3) - INTERVAL 1 HOUR LIMIT 100');
   return revoked === 1;
 }
@@ -55,7 +58,13 @@ export async function noteSessions(db: Db, uses: SessionUse[]): Promise<void> {
     `INSERT INTO sessions (token_id, user_id, created_at, last_used_at, expires_at, address, client) VALUES ${rowsOf(uses, USE)}
      ON DUPLICATE KEY UPDATE address = IF(VALUES(last_used_at) > last_used_at, VALUES(address), address), last_used_at = GREATEST(last_used_at, VALUES(last_used_at))`,
     uses.flatMap((use) => [
-      use.tokenId, use.userId, use.issuedAtSeconds, use.ageSeconds, use.expiresAtSeconds, use.address ?? null, asciiOf(use.client),
+      use.tokenId,
+      use.userId,
+      use.issuedAtSeconds,
+      use.ageSeconds,
+      use.expiresAtSeconds,
+      use.address ?? null,
+      asciiOf(use.client),
     ]),
   );
 }
@@ -98,6 +107,9 @@ export async function listSessions(db: Db, userId: number, limit: number): Promi
 
 /** Returns when the token of a session expires. Undefined: the user has no such session. */
 export async function findSessionEnd(db: Db, userId: number, tokenId: string): Promise<Date | undefined> {
-  const row = await selectFirst<{ expires_at: Date }>(db, 'SELECT expires_at FROM sessions WHERE token_id = ? AND user_id = ?', [tokenId, userId]);
+  const row = await selectFirst<{ expires_at: Date }>(db, 'SELECT expires_at FROM sessions WHERE token_id = ? AND user_id = ?', [
+    tokenId,
+    userId,
+  ]);
   return row?.expires_at;
 }

@@ -21,7 +21,11 @@ const toUserKey = (row: UserKeyRow): UserKey => ({
 });
 
 /** Throws ER_DUP_ENTRY on `user_keys_fingerprint` when the user has that key already. */
-export async function insertUserKey(db: Db, userId: number, key: { name: string; publicKey: string; fingerprint: string }): Promise<UserKey> {
+export async function insertUserKey(
+  db: Db,
+  userId: number,
+  key: { name: string; publicKey: string; fingerprint: string },
+): Promise<UserKey> {
   const id = await insertRow(db, 'INSERT INTO user_keys (user_id, name, public_key, fingerprint) VALUES (?, ?, ?, ?)', [
     userId,
     key.name,
@@ -60,5 +64,8 @@ export async function listKeysOfUsers(db: Db, userIds: number[]): Promise<Map<nu
     `SELECT u.id, k.public_key AS publicKey FROM users u LEFT JOIN user_keys k ON k.user_id = u.id WHERE u.id IN (${marks(userIds)}) AND u.disabled_at IS NULL ORDER BY k.id`,
     userIds,
   );
-  return rows.reduce((keys, { id, publicKey }) => keys.set(id, [...(keys.get(id) ?? []), ...(publicKey === null ? [] : [publicKey])]), new Map<number, string[]>());
+  return rows.reduce(
+    (keys, { id, publicKey }) => keys.set(id, [...(keys.get(id) ?? []), ...(publicKey === null ? [] : [publicKey])]),
+    new Map<number, string[]>(),
+  );
 }

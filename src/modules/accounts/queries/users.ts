@@ -16,7 +16,8 @@ interface UserRow {
   created_at: Date;
 }
 
-const COLUMNS = 'id, username, role, max_leases, max_lease_hours, disabled_at, deleted_at, must_change_password, access_version, created_at';
+const COLUMNS =
+  'id, username, role, max_leases, max_lease_hours, disabled_at, deleted_at, must_change_password, access_version, created_at';
 
 const toUser = (row: UserRow): User => ({
   id: row.id,
@@ -69,7 +70,11 @@ export async function lockUser(tx: Tx, id: number): Promise<User | undefined> {
  * Locks these users. If another transaction has locked a user's row, it waits for that row (`waits`), or leaves the user out of the result.
  */
 export async function lockUsers(tx: Tx, ids: number[], { waits }: { waits: boolean }): Promise<User[]> {
-  const rows = await selectRows<UserRow>(tx, `SELECT ${COLUMNS} FROM users WHERE id IN (${marks(ids)}) ORDER BY id FOR UPDATE${waits ? '' : ' SKIP LOCKED'}`, ids);
+  const rows = await selectRows<UserRow>(
+    tx,
+    `SELECT ${COLUMNS} FROM users WHERE id IN (${marks(ids)}) ORDER BY id FOR UPDATE${waits ? '' : ' SKIP LOCKED'}`,
+    ids,
+  );
   return rows.map(toUser);
 }
 
@@ -102,7 +107,9 @@ export async function findUserForLogin(db: Db, username: string): Promise<LoginC
   if (!couldBeUsername(username)) {
     return undefined;
   }
-  const row = await selectFirst<UserRow & { password_hash: string }>(db, `SELECT ${COLUMNS}, password_hash FROM users WHERE username = ?`, [username]);
+  const row = await selectFirst<UserRow & { password_hash: string }>(db, `SELECT ${COLUMNS}, password_hash FROM users WHERE username = ?`, [
+    username,
+  ]);
   return row && { user: toUser(row), passwordHash: row.password_hash };
 }
 
@@ -122,13 +129,17 @@ export async function findUsersOfTokens(db: Db, tokens: TokenOfUser[]): Promise<
   const revoked = new Set(rows.map((row) => row.revoked));
   return tokens.map(({ userId, tokenId, issuedAtSeconds, expiresAtSeconds }) => {
     const row = rowOf.get(userId);
-    return row && expiresAtSeconds > row.now && issuedAtSeconds >= Number(row.valid_from) && !revoked.has(tokenId) ? toUser(row) : undefined;
+    return row && expiresAtSeconds > row.now && issuedAtSeconds >= Number(row.valid_from) && !revoked.has(tokenId)
+      ? toUser(row)
+      : undefined;
   });
 }
 
 /** Lists the users that are not deleted. */
 export async function listUsers(db: Db, afterId: number, limit: number): Promise<User[]> {
-  return (await selectRows<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?`, [afterId, limit])).map(toUser);
+  return (
+    await selectRows<UserRow>(db, `SELECT ${COLUMNS} FROM users WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?`, [afterId, limit])
+  ).map(toUser);
 }
 
 export interface UserChange {

@@ -39,23 +39,25 @@ export async function readTree(db: Db, size: number): Promise<CompactRange> {
 }
 
 /** Returns a reader of the roots of complete subtrees. Each is in the row of its last leaf. */
-export const readSubtrees = (db: Db): ReadSubtrees => async (subtrees) => {
-  if (subtrees.length === 0) {
-    return [];
-  }
-  const seqs = subtrees.map(lastLeafOf);
-  const rows = await selectRows<{ seq: number; leaf: Buffer; nodes: Buffer }>(
-    db,
-    `SELECT seq, leaf, nodes FROM audit_entries WHERE seq IN (${marks(seqs)})`,
-    seqs,
-  );
-  const bySeq = new Map(rows.map((row) => [row.seq, row]));
-  return subtrees.map((subtree) => {
-    const { leaf, nodes } = bySeq.get(lastLeafOf(subtree)) ?? missing(subtree);
-    const hash = subtree.level === 0 ? leaf : nodes.subarray((subtree.level - 1) * HASH_BYTES, subtree.level * HASH_BYTES);
-    return hash.length === HASH_BYTES ? hash : missing(subtree);
-  });
-};
+export const readSubtrees =
+  (db: Db): ReadSubtrees =>
+  async (subtrees) => {
+    if (subtrees.length === 0) {
+      return [];
+    }
+    const seqs = subtrees.map(lastLeafOf);
+    const rows = await selectRows<{ seq: number; leaf: Buffer; nodes: Buffer }>(
+      db,
+      `SELECT seq, leaf, nodes FROM audit_entries WHERE seq IN (${marks(seqs)})`,
+      seqs,
+    );
+    const bySeq = new Map(rows.map((row) => [row.seq, row]));
+    return subtrees.map((subtree) => {
+      const { leaf, nodes } = bySeq.get(lastLeafOf(subtree)) ?? missing(subtree);
+      const hash = subtree.level === 0 ? leaf : nodes.subarray((subtree.level - 1) * HASH_BYTES, subtree.level * HASH_BYTES);
+      return hash.length === HASH_BYTES ? hash : missing(subtree);
+    });
+  };
 
 const lastLeafOf = ({ level, index }: Subtree): number => (index + 1) * 2 ** level - 1;
 
@@ -67,18 +69,19 @@ function missing(subtree: Subtree): never {
 const OUT_OF_ORDER = 1_000;
 
 /**
- * Finds the lowest id that may belong to an event whose transaction committed late: events recorded up to `seconds` before the newest sealed
- * event. Ids are given out at the INSERT, so an event with a lower id may become visible after one with a higher id was sealed.
+ * Finds the lowest id that may belong to an event whose transaction committed late: events recorded up to `seconds` before the newest
+ * sealed event. Ids are given out at the INSERT, so an event with a lower id may become visible after one with a higher id was sealed.
  */
 export async function findFirstUncertain(db: Db, seconds: number): Promise<number> {
   const newest = await selectFirst<{ id: number | null }>(db, 'SELECT MAX(event_id) AS id FROM audit_entries');
   const newestId = newest?.id ?? 0;
   const last = await selectFirst<{ at: Date }>(db, 'SELECT at FROM events WHERE id <= ? ORDER BY id DESC LIMIT 1', [newestId]);
-  const first = last && (await selectFirst<{ id: number }>(
-    db,
-    'SELECT id FROM events WHERE at >= ? - INTERVAL ? SECOND ORDER BY at, id LIMIT 1',
-    [last.at, seconds],
-  ));
+  const first =
+    last &&
+    (await selectFirst<{ id: number }>(db, 'SELECT id FROM events WHERE at >= ? - INTERVAL ? SECOND ORDER BY at, id LIMIT 1', [
+      last.at,
+      seconds,
+    ]));
   return Math.max(0, Math.min(first?.id ?? newestId, newestId) - OUT_OF_ORDER);
 }
 

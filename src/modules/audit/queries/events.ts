@@ -29,7 +29,19 @@ const rowOf = (event: NewEvent): string => `?, ?, ?, ?, ?, ${needsOwner(event) ?
 function valuesOf({ type, actor, leaseId, nodeId, userId, data, origin = currentOrigin() }: NewEvent): Bindings {
   const { address, requestId, tokenId, trace } = origin ?? {};
   const subject = userId ?? leaseId;
-  const values = [type, outcomeOf(type), actor, leaseId, nodeId, subject, address, requestId, tokenId, JSON.stringify(data ?? {}), trace?.traceId];
+  const values = [
+    type,
+    outcomeOf(type),
+    actor,
+    leaseId,
+    nodeId,
+    subject,
+    address,
+    requestId,
+    tokenId,
+    JSON.stringify(data ?? {}),
+    trace?.traceId,
+  ];
   return values.map((value) => value ?? null);
 }
 
@@ -80,8 +92,16 @@ export async function listEvents(db: Db, filter: EventFilter): Promise<RecordedE
   const { type, actor, userId, nodeId, leaseId, from, to, beforeId, limit } = filter;
   const { firstId, lastId } = await findBounds(db, filter);
   const conditions: [sql: string, value: string | number | Date | undefined][] = [
-    ['lease_id = ?', leaseId], ['node_id = ?', nodeId], ['user_id = ?', userId], ['actor = ?', actor], ['type = ?', type],
-    ['at >= ?', from], ['id >= ?', firstId], ['at < ?', to], ['id <= ?', lastId], ['id < ?', beforeId],
+    ['lease_id = ?', leaseId],
+    ['node_id = ?', nodeId],
+    ['user_id = ?', userId],
+    ['actor = ?', actor],
+    ['type = ?', type],
+    ['at >= ?', from],
+    ['id >= ?', firstId],
+    ['at < ?', to],
+    ['id <= ?', lastId],
+    ['id < ?', beforeId],
   ];
   const given = conditions.filter((each): each is [string, string | number | Date] => each[1] !== undefined);
   const where = given.map(([sql]) => sql).join(' AND ') || 'TRUE';
@@ -110,7 +130,9 @@ function indexFor({ leaseId, nodeId, userId, actor, type }: EventFilter): string
 
 /** Lists the events of a lease, oldest first. */
 export async function listLeaseEvents(db: Db, leaseId: number, limit: number): Promise<RecordedEvent[]> {
-  return (await selectRows<EventRow>(db, `SELECT ${COLUMNS} FROM events WHERE lease_id = ? ORDER BY id LIMIT ?`, [leaseId, limit])).map(toEvent);
+  return (await selectRows<EventRow>(db, `SELECT ${COLUMNS} FROM events WHERE lease_id = ? ORDER BY id LIMIT ?`, [leaseId, limit])).map(
+    toEvent,
+  );
 }
 
 /** Returns why the lease began to leave its node the last time. An event of an older release names no cause, and counts as a death. */
@@ -167,5 +189,7 @@ export async function listEventsAfter(db: Db, afterId: number, limit: number): P
 
 /** Finds the events with these ids that exist by now. */
 export async function findEvents(db: Db, ids: readonly number[]): Promise<EventMark[]> {
-  return ids.length === 0 ? [] : selectRows(db, `SELECT id, node_id AS nodeId FROM events WHERE id IN (${ids.map(() => '?').join(',')})`, ids);
+  return ids.length === 0
+    ? []
+    : selectRows(db, `SELECT id, node_id AS nodeId FROM events WHERE id IN (${ids.map(() => '?').join(',')})`, ids);
 }

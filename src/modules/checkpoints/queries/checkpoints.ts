@@ -64,19 +64,39 @@ export const CHECKPOINTS: WorkQueue = { table: 'checkpoints', key: 'lease_id', d
 
 /** Claims up to `limit` leases whose backups are due, the longest due first. */
 export async function claimDueCheckpoints(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedCheckpoint[]> {
-  const claiming = { columns: 'lease_id, claims, archives, failures', limit, claimSeconds, sets: 'claims = claims + 1, begun_at = UTC_TIMESTAMP(3)' };
-  const { rows, token } = await claimDue<{ lease_id: number; claims: number; archives: unknown; failures: number }>(tx, CHECKPOINTS, claiming);
-  return rows.map((row) => ({ leaseId: row.lease_id, token, number: row.claims + 1, archives: fromJson<Archive[]>(row.archives), failures: row.failures }));
+  const claiming = {
+    columns: 'lease_id, claims, archives, failures',
+    limit,
+    claimSeconds,
+    sets: 'claims = claims + 1, begun_at = UTC_TIMESTAMP(3)',
+  };
+  const { rows, token } = await claimDue<{ lease_id: number; claims: number; archives: unknown; failures: number }>(
+    tx,
+    CHECKPOINTS,
+    claiming,
+  );
+  return rows.map((row) => ({
+    leaseId: row.lease_id,
+    token,
+    number: row.claims + 1,
+    archives: fromJson<Archive[]>(row.archives),
+    failures: row.failures,
+  }));
 }
 
 /** Renews the claim of a backup. False: the claim was lost; the caller must stop and change nothing. */
-export const renewCheckpoint = (db: Db, { leaseId, token }: ClaimedCheckpoint, claimSeconds: number): Promise<boolean> => renewClaim(db, CHECKPOINTS, { id: leaseId, token, claimSeconds });
+export const renewCheckpoint = (db: Db, { leaseId, token }: ClaimedCheckpoint, claimSeconds: number): Promise<boolean> =>
+  renewClaim(db, CHECKPOINTS, { id: leaseId, token, claimSeconds });
 
 /** The next backup is due at once if somebody requested a fresh one after this one began. */
 const NEXT = `IF(wanted_at > begun_at, UTC_TIMESTAMP(3), ${IN_SECONDS})`;
 
 /** Completes the claim: these archives are now what a restore needs. False: the claim was lost; nothing changed. */
-export async function completeCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { archives, seconds }: { archives: Archive[]; seconds: number }): Promise<boolean> {
+export async function completeCheckpoint(
+  tx: Tx,
+  { leaseId, token }: ClaimedCheckpoint,
+  { archives, seconds }: { archives: Archive[]; seconds: number },
+): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE checkpoints SET archives = ?, last_at = begun_at, tried_at = begun_at, failures = 0, last_error = NULL, claim_token = NULL, due_at = ${NEXT}
@@ -87,7 +107,11 @@ export async function completeCheckpoint(tx: Tx, { leaseId, token }: ClaimedChec
 }
 
 /** Fails the claim: what was stored before stays. False: the claim was lost. */
-export async function failCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoint, { message, seconds }: { message: string; seconds: number }): Promise<boolean> {
+export async function failCheckpoint(
+  tx: Tx,
+  { leaseId, token }: ClaimedCheckpoint,
+  { message, seconds }: { message: string; seconds: number },
+): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE checkpoints SET tried_at = begun_at, failures = failures + 1, last_error = ?, claim_token = NULL, due_at = ${NEXT} WHERE lease_id = ? AND claim_token = ?`,
@@ -98,7 +122,11 @@ export async function failCheckpoint(tx: Tx, { leaseId, token }: ClaimedCheckpoi
 
 /** Gives a claim back, because there is no account to back up now. */
 export async function postponeCheckpoint(db: Db, { leaseId, token }: ClaimedCheckpoint, seconds: number): Promise<void> {
-  await execute(db, `UPDATE checkpoints SET claim_token = NULL, due_at = ${IN_SECONDS} WHERE lease_id = ? AND claim_token = ?`, [seconds, leaseId, token]);
+  await execute(db, `UPDATE checkpoints SET claim_token = NULL, due_at = ${IN_SECONDS} WHERE lease_id = ? AND claim_token = ?`, [
+    seconds,
+    leaseId,
+    token,
+  ]);
 }
 
 /** Completes the removal of a lease's archives. False: the claim was lost. */
@@ -116,12 +144,20 @@ export async function completeRemoval(tx: Tx, { leaseId, token }: ClaimedCheckpo
  * tables: `leases` first, `checkpoints` last.
  */
 export async function endCheckpoint(tx: Tx, leaseId: number): Promise<void> {
-  await execute(tx, 'UPDATE checkpoints SET due_at = UTC_TIMESTAMP(3), claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1', [leaseId]);
+  await execute(
+    tx,
+    'UPDATE checkpoints SET due_at = UTC_TIMESTAMP(3), claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1',
+    [leaseId],
+  );
 }
 
 /** Ends any claim after a move of the lease, because that claim saves a home that is no longer current. */
 export async function moveCheckpoint(tx: Tx, leaseId: number, seconds: number): Promise<void> {
-  await execute(tx, `UPDATE checkpoints SET due_at = ${IN_SECONDS}, claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1`, [seconds, leaseId]);
+  await execute(
+    tx,
+    `UPDATE checkpoints SET due_at = ${IN_SECONDS}, claim_token = NULL, wanted_at = NULL WHERE lease_id = ? AND enabled = 1`,
+    [seconds, leaseId],
+  );
 }
 
 /** Reads the state of the final backup of a planned move. Undefined: the lease has no backups. */
@@ -137,7 +173,11 @@ export async function findFinalBackup(tx: Tx, leaseId: number): Promise<FinalBac
 
 /** Requests a backup now. A running backup began too early to count: another one follows it. */
 export async function wantCheckpoint(tx: Tx, leaseId: number): Promise<void> {
-  await execute(tx, 'UPDATE checkpoints SET wanted_at = UTC_TIMESTAMP(3), due_at = IF(claim_token IS NULL, UTC_TIMESTAMP(3), due_at) WHERE lease_id = ?', [leaseId]);
+  await execute(
+    tx,
+    'UPDATE checkpoints SET wanted_at = UTC_TIMESTAMP(3), due_at = IF(claim_token IS NULL, UTC_TIMESTAMP(3), due_at) WHERE lease_id = ?',
+    [leaseId],
+  );
 }
 
 /**
@@ -160,7 +200,11 @@ export async function selectForgotten(db: Db, leaseIds: number[]): Promise<numbe
   if (leaseIds.length === 0) {
     return [];
   }
-  const rows = await selectRows<{ lease_id: number }>(db, `SELECT lease_id FROM checkpoints WHERE due_at IS NOT NULL AND lease_id IN (${leaseIds.map(() => '?').join(',')})`, leaseIds);
+  const rows = await selectRows<{ lease_id: number }>(
+    db,
+    `SELECT lease_id FROM checkpoints WHERE due_at IS NOT NULL AND lease_id IN (${leaseIds.map(() => '?').join(',')})`,
+    leaseIds,
+  );
   const known = new Set(rows.map((row) => row.lease_id));
   return leaseIds.filter((id) => !known.has(id));
 }

@@ -13,7 +13,12 @@ export async function takeLeadership(db: Db, { name, token }: LeadershipClaim, s
 
 /** Whether this process is still the leader. Locks the row, so that no other process becomes the leader before the transaction ends. */
 export async function holdsLeadership(db: Db, { name, token }: LeadershipClaim): Promise<boolean> {
-  return (await execute(db, 'UPDATE leaders SET token = token WHERE name = ? AND token = ? AND expires_at > UTC_TIMESTAMP(3)', [name, token])) === 1;
+  return (
+    (await execute(db, 'UPDATE leaders SET token = token WHERE name = ? AND token = ? AND expires_at > UTC_TIMESTAMP(3)', [
+      name,
+      token,
+    ])) === 1
+  );
 }
 
 /** Gives the leadership up, so that another process need not wait for it to expire. Does nothing when this process is not the leader. */

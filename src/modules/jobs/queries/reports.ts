@@ -30,7 +30,8 @@ export function createReportWriter(db: Knex, role: string): WriteReports {
          ON DUPLICATE KEY UPDATE reported_at = VALUES(reported_at), ${NEWS.map(unlessNull).join(', ')}`,
         news.flatMap((each) => [replicaId, role, ...valuesOf(each)]),
       );
-      const forgotten = 'reported_at < UTC_TIMESTAMP(3) - INTERVAL ? SECOND AND (role = ? OR reported_at < UTC_TIMESTAMP(3) - INTERVAL ? DAY)';
+      const forgotten =
+        'reported_at < UTC_TIMESTAMP(3) - INTERVAL ? SECOND AND (role = ? OR reported_at < UTC_TIMESTAMP(3) - INTERVAL ? DAY)';
       await execute(tx, `DELETE FROM job_reports WHERE ${forgotten} LIMIT ?`, [FORGOTTEN_SECONDS, role, GONE_DAYS, FORGOTTEN_AT_ONCE]);
     });
 }

@@ -47,7 +47,11 @@ export async function refreshOutdatedAccounts(db: Db, rule: string, limit: numbe
   );
   if (rows.length > 0) {
     const ids = rows.map(({ id }) => id);
-    await execute(db, `UPDATE placements SET access_wanted = access_wanted + 1, due_at = UTC_TIMESTAMP(3) WHERE id IN (${marks(ids)}) AND state = 'present' AND due_at IS NULL AND claim_token IS NULL`, ids);
+    await execute(
+      db,
+      `UPDATE placements SET access_wanted = access_wanted + 1, due_at = UTC_TIMESTAMP(3) WHERE id IN (${marks(ids)}) AND state = 'present' AND due_at IS NULL AND claim_token IS NULL`,
+      ids,
+    );
   }
   return rows.length;
 }

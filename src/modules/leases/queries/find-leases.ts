@@ -29,7 +29,9 @@ export async function lockOwnedLease(tx: Tx, id: number, ownerId: number | undef
 }
 
 export async function listLeasesOfRents(db: Db, rentIds: number[]): Promise<Lease[]> {
-  return (await selectRows<LeaseRow>(db, `SELECT ${LEASE_COLUMNS} FROM leases WHERE rent_id IN (${marks(rentIds)}) ORDER BY id`, rentIds)).map(toLease);
+  return (
+    await selectRows<LeaseRow>(db, `SELECT ${LEASE_COLUMNS} FROM leases WHERE rent_id IN (${marks(rentIds)}) ORDER BY id`, rentIds)
+  ).map(toLease);
 }
 
 /**
@@ -47,7 +49,10 @@ export async function countRunningLeases(tx: Tx, userIds: number[]): Promise<Map
 
 /** Counts the leases that are not over, by state, for metrics. The number of leases that are over only grows. */
 export async function countLeases(db: Db): Promise<{ state: string; count: number }[]> {
-  return selectRows(db, "SELECT state, COUNT(*) AS count FROM leases WHERE state IN ('provisioning','active','migrating','ending') GROUP BY state");
+  return selectRows(
+    db,
+    "SELECT state, COUNT(*) AS count FROM leases WHERE state IN ('provisioning','active','migrating','ending') GROUP BY state",
+  );
 }
 
 /** Finds the users of these leases: user ids by lease id. */
@@ -55,7 +60,11 @@ export async function findOwners(db: Db, leaseIds: readonly number[]): Promise<M
   if (leaseIds.length === 0) {
     return new Map();
   }
-  const rows = await selectRows<{ id: number; userId: number }>(db, `SELECT id, user_id AS userId FROM leases WHERE id IN (${leaseIds.map(() => '?').join(',')})`, leaseIds);
+  const rows = await selectRows<{ id: number; userId: number }>(
+    db,
+    `SELECT id, user_id AS userId FROM leases WHERE id IN (${leaseIds.map(() => '?').join(',')})`,
+    leaseIds,
+  );
   return new Map(rows.map(({ id, userId }) => [id, userId]));
 }
 
@@ -71,7 +80,9 @@ const DEFAULT_RETRY_SECONDS = 30;
 /** Finds when the next lease ends, for a client that found no free node. */
 export async function findNextEnd(db: Db): Promise<NextEnd> {
   // Reads the first lease of each state, by the index. A single query over all three states would read every running lease.
-  const firsts = RUNNING.map((state) => `(SELECT ends_at FROM leases WHERE state = '${state}' AND ends_at > UTC_TIMESTAMP(3) ORDER BY ends_at LIMIT 1)`);
+  const firsts = RUNNING.map(
+    (state) => `(SELECT ends_at FROM leases WHERE state = '${state}' AND ends_at > UTC_TIMESTAMP(3) ORDER BY ends_at LIMIT 1)`,
+  );
   const row = await selectFirst<{ ends_at: Date | null; seconds: string | number | null }>(
     db,
     `SELECT MIN(ends_at) AS ends_at, CEIL(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), MIN(ends_at)) / 1000000) AS seconds FROM (${firsts.join(' UNION ALL ')}) AS next`,

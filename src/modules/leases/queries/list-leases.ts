@@ -41,7 +41,10 @@ const RUNNING: LeaseState[] = ['provisioning', 'active', 'migrating', 'ending'];
  */
 function runningIds(filter: LeaseFilter): Part {
   const ofState = (state: LeaseState): Part => idsBy('leases_state', filter, ['state = ?', state]);
-  const parts = filter.ownerId === undefined ? RUNNING.map(ofState) : [idsBy('leases_user_node', filter, ['occupied_node_id > ?', 0]), ofState('ending')];
+  const parts =
+    filter.ownerId === undefined
+      ? RUNNING.map(ofState)
+      : [idsBy('leases_user_node', filter, ['occupied_node_id > ?', 0]), ofState('ending')];
   return { sql: parts.map(({ sql }) => sql).join(' UNION ALL '), bindings: parts.flatMap(({ bindings }) => bindings) };
 }
 
@@ -51,5 +54,8 @@ function idsBy(index: string, { ownerId, beforeId, limit }: LeaseFilter, also?: 
   const conditions: Condition[] = [['user_id = ?', ownerId], ...(also ? [also] : []), ['id < ?', beforeId]];
   const given = conditions.filter((each): each is [string, number | string] => each[1] !== undefined);
   const where = given.map(([sql]) => sql).join(' AND ') || 'TRUE';
-  return { sql: `(SELECT id FROM leases FORCE INDEX (${index}) WHERE ${where} ORDER BY id DESC LIMIT ?)`, bindings: [...given.map(([, value]) => value), limit] };
+  return {
+    sql: `(SELECT id FROM leases FORCE INDEX (${index}) WHERE ${where} ORDER BY id DESC LIMIT ?)`,
+    bindings: [...given.map(([, value]) => value), limit],
+  };
 }

@@ -46,20 +46,28 @@ const toPlacement = (row: PlacementRow): Placement => ({
 });
 
 export async function listPlacementsOfLease(db: Db, leaseId: number): Promise<Placement[]> {
-  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE lease_id = ? ORDER BY generation`, [leaseId])).map(toPlacement);
+  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE lease_id = ? ORDER BY generation`, [leaseId])).map(
+    toPlacement,
+  );
 }
 
 export async function listCurrentPlacements(db: Db, leaseIds: number[]): Promise<Placement[]> {
   if (leaseIds.length === 0) {
     return [];
   }
-  const rows = await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE current_lease_id IN (${marks(leaseIds)})`, leaseIds);
+  const rows = await selectRows<PlacementRow>(
+    db,
+    `SELECT ${COLUMNS} FROM placements WHERE current_lease_id IN (${marks(leaseIds)})`,
+    leaseIds,
+  );
   return rows.map(toPlacement);
 }
 
 /** Lists accounts that must be removed from the node and are not known to be gone. */
 export async function listPlacementsToWipe(db: Db, nodeId: number): Promise<Placement[]> {
-  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE node_id = ? AND state = 'wiping'`, [nodeId])).map(toPlacement);
+  return (await selectRows<PlacementRow>(db, `SELECT ${COLUMNS} FROM placements WHERE node_id = ? AND state = 'wiping'`, [nodeId])).map(
+    toPlacement,
+  );
 }
 
 /**
@@ -88,7 +96,10 @@ export interface LocalEnd {
  * Finds and locks the lease of an account whose end on the node is not the applied end, because the node's clock was set since. Undefined:
  * the ends agree, the account is due or claimed anyway, or another transaction has locked it.
  */
-export async function findAstray(tx: Tx, { nodeId, username, endsInSeconds, toleranceSeconds }: LocalEnd): Promise<{ leaseId: number; userId: number; jumpSeconds: number } | undefined> {
+export async function findAstray(
+  tx: Tx,
+  { nodeId, username, endsInSeconds, toleranceSeconds }: LocalEnd,
+): Promise<{ leaseId: number; userId: number; jumpSeconds: number } | undefined> {
   const row = await selectFirst<{ lease_id: number; user_id: number; jump: string | number }>(
     tx,
     `SELECT p.lease_id, l.user_id, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), l.ends_at) / 1000000 - ? AS jump
@@ -115,7 +126,10 @@ const toClaimed = (row: PlacementRow, token: string): ClaimedPlacement => ({
   cause: toCause(row),
 });
 
-const toCause = ({ traceparent, request_id: requestId }: Pick<PlacementRow, 'traceparent' | 'request_id'>): Cause => ({ traceparent, requestId });
+const toCause = ({ traceparent, request_id: requestId }: Pick<PlacementRow, 'traceparent' | 'request_id'>): Cause => ({
+  traceparent,
+  requestId,
+});
 
 export interface NewPlacement {
   leaseId: Id;
@@ -135,16 +149,37 @@ const FIRST_ACCESS = 1;
  * claimed for `claimSeconds`. I2: throws ER_DUP_ENTRY when a lease has a current placement.
  */
 export async function insertPlacements(tx: Tx, placements: NewPlacement[], claimSeconds: number): Promise<ClaimedPlacement[]> {
-  const made = placements.map((placement) => ({ cause: causeOf(), ...placement, token: newClaimToken(), username: `orn-${randomName(NAME_LENGTH)}` }));
+  const made = placements.map((placement) => ({
+    cause: causeOf(),
+    ...placement,
+    token: newClaimToken(),
+    username: `orn-${randomName(NAME_LENGTH)}`,
+  }));
   const rows = await selectRows<{ id: number; lease_id: number }>(
     tx,
     `INSERT INTO placements (lease_id, node_id, generation, current_lease_id, state, username, uid, due_at, claim_token, traceparent, request_id)
      VALUES ${rowsOf(made, `(?, ?, ?, ?, '${PLACEMENT_MOVES.make.to}', ?, ?, ${IN_SECONDS}, ?, ?, ?)`)} RETURNING id, lease_id`,
-    made.flatMap(({ leaseId, nodeId, generation, username, uid, token, cause: { traceparent, requestId } }) =>
-      [leaseId, nodeId, generation, leaseId, username, uid, claimSeconds, token, traceparent, requestId]),
+    made.flatMap(({ leaseId, nodeId, generation, username, uid, token, cause: { traceparent, requestId } }) => [
+      leaseId,
+      nodeId,
+      generation,
+      leaseId,
+      username,
+      uid,
+      claimSeconds,
+      token,
+      traceparent,
+      requestId,
+    ]),
   );
   return zip(made, rows).map(([placement, row]) => ({
-    ...placement, id: row.id, leaseId: row.lease_id, attempts: 0, untouched: true, state: PLACEMENT_MOVES.make.to, accessWanted: FIRST_ACCESS,
+    ...placement,
+    id: row.id,
+    leaseId: row.lease_id,
+    attempts: 0,
+    untouched: true,
+    state: PLACEMENT_MOVES.make.to,
+    accessWanted: FIRST_ACCESS,
   }));
 }
 
@@ -158,7 +193,8 @@ export async function claimDuePlacements(tx: Tx, limit: number, claimSeconds: nu
 }
 
 /** Renews the claim of a placement. False: the claim was lost; stop, and change nothing. */
-export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> => renewClaim(db, PLACEMENTS, { id, token, claimSeconds });
+export const renewPlacement = (db: Db, { id, token }: ClaimedPlacement, claimSeconds: number): Promise<boolean> =>
+  renewClaim(db, PLACEMENTS, { id, token, claimSeconds });
 
 const COMPLETE = placementState.update('complete', {
   join: 'JOIN leases l ON l.id = placements.lease_id',
@@ -168,16 +204,34 @@ const COMPLETE = placementState.update('complete', {
 });
 
 /**
- * Completes the claim: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones, under `accessRule`. If the lease was
- * extended or the keys changed meanwhile, the placement stays due, to be brought up to date. False: the claim was lost; nothing changed.
+ * Completes the claim: the account is there, with the end `appliedEndsAt` and the keys of the claim or newer ones, under `accessRule`. If
+ * the lease was extended or the keys changed meanwhile, the placement stays due, to be brought up to date. False: the claim was lost;
+ * nothing changed.
  */
-export async function completePlacement(tx: Tx, { id, token, accessWanted }: ClaimedPlacement, outcome: { appliedEndsAt: Date; accessRule: string; report: unknown }): Promise<boolean> {
-  const bindings = [JSON.stringify(outcome.report), outcome.appliedEndsAt, accessWanted, outcome.accessRule, outcome.appliedEndsAt, accessWanted, id, token];
+export async function completePlacement(
+  tx: Tx,
+  { id, token, accessWanted }: ClaimedPlacement,
+  outcome: { appliedEndsAt: Date; accessRule: string; report: unknown },
+): Promise<boolean> {
+  const bindings = [
+    JSON.stringify(outcome.report),
+    outcome.appliedEndsAt,
+    accessWanted,
+    outcome.accessRule,
+    outcome.appliedEndsAt,
+    accessWanted,
+    id,
+    token,
+  ];
   return (await execute(tx, COMPLETE, bindings)) === 1;
 }
 
 /** Fails the claim: the same node is tried again after `retrySeconds`. False: the claim was lost. */
-export async function failPlacement(tx: Tx, { id, token }: ClaimedPlacement, failure: { message: string; retrySeconds: number }): Promise<boolean> {
+export async function failPlacement(
+  tx: Tx,
+  { id, token }: ClaimedPlacement,
+  failure: { message: string; retrySeconds: number },
+): Promise<boolean> {
   const changed = await execute(
     tx,
     `UPDATE placements SET attempts = attempts + 1, last_error = ?, claim_token = NULL, due_at = ${IN_SECONDS} WHERE id = ? AND claim_token = ?`,
@@ -197,7 +251,11 @@ export async function reclaimPlacement(tx: Tx, placement: ClaimedPlacement, clai
  * Gives another uid to a placement whose account was never there, and claims the placement again at once. Undefined: the claim was lost;
  * nothing changed.
  */
-export async function renumberPlacement(tx: Tx, placement: ClaimedPlacement, { uid, claimSeconds }: { uid: number; claimSeconds: number }): Promise<ClaimedPlacement | undefined> {
+export async function renumberPlacement(
+  tx: Tx,
+  placement: ClaimedPlacement,
+  { uid, claimSeconds }: { uid: number; claimSeconds: number },
+): Promise<ClaimedPlacement | undefined> {
   const token = newClaimToken();
   const changed = await execute(
     tx,
@@ -208,12 +266,13 @@ export async function renumberPlacement(tx: Tx, placement: ClaimedPlacement, { u
 }
 
 /**
- * Makes the lease's account due, so that a scheduler brings it up to date, on the order of the current act. It changes no claimed placement,
- * because completing that claim compares the end and the keys again.
+ * Makes the lease's account due, so that a scheduler brings it up to date, on the order of the current act. It changes no claimed
+ * placement, because completing that claim compares the end and the keys again.
  */
 export async function refreshPlacement(tx: Tx, leaseId: number): Promise<void> {
   const { traceparent, requestId } = causeOf();
-  const sql = 'UPDATE placements SET due_at = UTC_TIMESTAMP(3), traceparent = ?, request_id = ? WHERE current_lease_id = ? AND claim_token IS NULL';
+  const sql =
+    'UPDATE placements SET due_at = UTC_TIMESTAMP(3), traceparent = ?, request_id = ? WHERE current_lease_id = ? AND claim_token IS NULL';
   await execute(tx, sql, [traceparent, requestId, leaseId]);
 }
 

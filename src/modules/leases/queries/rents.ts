@@ -67,7 +67,13 @@ export async function insertLeases(tx: Tx, leases: NewLease[]): Promise<Lease[]>
      VALUES ${rowsOf(leases, `(?, ?, '${LEASE_MOVES.rent.to}', ?, ?, ?, ?, UTC_TIMESTAMP(3), ${IN_SECONDS})`)}
      RETURNING id, rent_id, created_at, ends_at`,
     leases.flatMap(({ rentId, userId, nodeId, requirements, publicKeys, passwordHash, durationSeconds }) => [
-      rentId, userId, nodeId, JSON.stringify(requirements), JSON.stringify(publicKeys), passwordHash, durationSeconds,
+      rentId,
+      userId,
+      nodeId,
+      JSON.stringify(requirements),
+      JSON.stringify(publicKeys),
+      passwordHash,
+      durationSeconds,
     ]),
   );
   return zip(leases, rows).map(([lease, row]) => toNewLease(lease, row));

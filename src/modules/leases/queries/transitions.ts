@@ -72,7 +72,10 @@ export async function markMigrating(tx: Tx, leaseId: number): Promise<boolean> {
 
 /** Makes a migrating lease wait for `seconds`, because no node is free. True: the lease was not waiting before. */
 export async function markWaiting(tx: Tx, lease: Lease, seconds: number): Promise<boolean> {
-  await execute(tx, `UPDATE leases SET due_at = ${IN_SECONDS}, waiting_since = COALESCE(waiting_since, UTC_TIMESTAMP(3)) WHERE id = ?`, [seconds, lease.id]);
+  await execute(tx, `UPDATE leases SET due_at = ${IN_SECONDS}, waiting_since = COALESCE(waiting_since, UTC_TIMESTAMP(3)) WHERE id = ?`, [
+    seconds,
+    lease.id,
+  ]);
   return lease.waitingSince === null;
 }
 
@@ -159,7 +162,10 @@ export async function extendEnd(tx: Tx, { leaseId, idempotencyKey, seconds, exte
      SELECT id, ?, ends_at, TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, ends_at), ? FROM leases WHERE id = ?`,
     [idempotencyKey, seconds, extendedBy, leaseId],
   );
-  await execute(tx, 'UPDATE leases SET ends_at = TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, ends_at) WHERE id = ?', [seconds, leaseId]);
+  await execute(tx, 'UPDATE leases SET ends_at = TIMESTAMPADD(MICROSECOND, ROUND(? * 1000) * 1000, ends_at) WHERE id = ?', [
+    seconds,
+    leaseId,
+  ]);
 }
 
 /** Returns the seconds by which the extension with this idempotency key moved the end. Undefined: the key is new. */

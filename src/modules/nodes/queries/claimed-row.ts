@@ -14,7 +14,8 @@ export interface ClaimedRow extends ReachableRow {
 }
 
 /** The columns of `ClaimedRow`, and no more: reading whole nodes is a large part of the cost of a claim. */
-export const CLAIMED_COLUMNS = 'id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid, use_band, not_examined';
+export const CLAIMED_COLUMNS =
+  'id, hostname, address, ssh_port, reach, host_key, status, cpus, memory_mb, next_uid, use_band, not_examined';
 
 export const toClaimedNode = (row: ClaimedRow): ClaimedNode => ({
   ...toReachableNode(row),

@@ -6,7 +6,11 @@ import type { Caps, Labels, Node } from '../types';
 
 /** Replaces the operator's labels of a locked node. The labels that the node declared stay. */
 export async function setOperatorLabels(tx: Tx, { id, labels }: Pick<Node, 'id' | 'labels'>, operator: Labels): Promise<void> {
-  await execute(tx, 'UPDATE nodes SET operator_labels = ?, labels = ? WHERE id = ?', [JSON.stringify(operator), JSON.stringify(withOperatorLabels(labels, operator)), id]);
+  await execute(tx, 'UPDATE nodes SET operator_labels = ?, labels = ? WHERE id = ?', [
+    JSON.stringify(operator),
+    JSON.stringify(withOperatorLabels(labels, operator)),
+    id,
+  ]);
 }
 
 /**
@@ -14,9 +18,11 @@ export async function setOperatorLabels(tx: Tx, { id, labels }: Pick<Node, 'id' 
  * that declares the values again.
  */
 export async function limitNode(tx: Tx, nodeId: number, { maxCpus, maxMemoryMb }: Caps): Promise<void> {
-  await execute(tx, 'UPDATE nodes SET max_cpus = ?, max_memory_mb = ?, cpus = LEAST(cpus, COALESCE(?, cpus)), memory_mb = LEAST(memory_mb, COALESCE(?, memory_mb)) WHERE id = ?', [
-    maxCpus, maxMemoryMb, maxCpus, maxMemoryMb, nodeId,
-  ]);
+  await execute(
+    tx,
+    'UPDATE nodes SET max_cpus = ?, max_memory_mb = ?, cpus = LEAST(cpus, COALESCE(?, cpus)), memory_mb = LEAST(memory_mb, COALESCE(?, memory_mb)) WHERE id = ?',
+    [maxCpus, maxMemoryMb, maxCpus, maxMemoryMb, nodeId],
+  );
 }
 
 /**

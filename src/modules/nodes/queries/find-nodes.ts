@@ -20,7 +20,9 @@ export async function findNodes(db: Db, ids: number[]): Promise<Node[]> {
   if (ids.length === 0) {
     return [];
   }
-  return (await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM nodes WHERE id IN (${ids.map(() => '?').join(',')})`, ids)).map(toNode);
+  return (await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM nodes WHERE id IN (${ids.map(() => '?').join(',')})`, ids)).map(
+    toNode,
+  );
 }
 
 /** Finds the node with this host key. It finds no retired node, because retiring frees the host key. */
@@ -51,7 +53,9 @@ export async function listNodes(db: Db, { visibleToUserId, status, afterId, limi
   }
   // The index is forced: otherwise the server scans the primary key, across nodes of other statuses.
   const [from, bindings] = status === undefined ? ['nodes WHERE', []] : ['nodes FORCE INDEX (nodes_status) WHERE status = ? AND', [status]];
-  return (await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM ${from} id > ? ORDER BY id LIMIT ?`, [...bindings, afterId, limit])).map(toNode);
+  return (
+    await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM ${from} id > ? ORDER BY id LIMIT ?`, [...bindings, afterId, limit])
+  ).map(toNode);
 }
 
 interface VisibleFilter {
@@ -87,7 +91,13 @@ const FREE_IDS = `(SELECT id AS node_id FROM nodes FORCE INDEX (nodes_free) WHER
 
 /** Returns a page of the nodes that anybody may lease, ordered by id. */
 export async function listFreeNodes(db: Db, { afterId, limit }: Pick<NodeFilter, 'afterId' | 'limit'>): Promise<Node[]> {
-  return (await selectRows<NodeRow>(db, `SELECT ${NODE_COLUMNS} FROM ${FREE_IDS} AS free JOIN nodes ON nodes.id = free.node_id ORDER BY free.node_id`, [afterId, limit])).map(toNode);
+  return (
+    await selectRows<NodeRow>(
+      db,
+      `SELECT ${NODE_COLUMNS} FROM ${FREE_IDS} AS free JOIN nodes ON nodes.id = free.node_id ORDER BY free.node_id`,
+      [afterId, limit],
+    )
+  ).map(toNode);
 }
 
 /** Lists the nodes that the user's leases occupy. The quota bounds their number. */
@@ -97,7 +107,9 @@ export async function listNodesOfUser(db: Db, userId: number): Promise<Node[]> {
 }
 
 /** Counts nodes by status and flags, for metrics. It reads every row: 60 ms at 100,000 nodes, once per scrape. */
-export async function countNodes(db: Db): Promise<{ status: string; drained: number; dirty: number; occupied: number; short: number; count: number }[]> {
+export async function countNodes(
+  db: Db,
+): Promise<{ status: string; drained: number; dirty: number; occupied: number; short: number; count: number }[]> {
   return selectRows(
     db,
     `SELECT status, drained, dirty, lease_id IS NOT NULL AS occupied, use_band = ${SHORT} AS short, COUNT(*) AS count FROM nodes GROUP BY status, drained, dirty, occupied, short`,

@@ -77,6 +77,10 @@ export async function claimFreeNode(tx: Tx, wanted: Requirements): Promise<FreeN
 /** Counts the free nodes that satisfy `wanted`, up to `limit`. Nodes that other transactions are claiming now count as free. */
 export async function countFreeNodes(db: Db, wanted: Requirements, limit: number): Promise<number> {
   const { sql, bindings } = requirementsSql(wanted);
-  const rows = await selectRows<{ id: number }>(db, `SELECT id FROM nodes FORCE INDEX (nodes_claim) WHERE ${LEASABLE} AND ${sql} ORDER BY fit, use_band, id LIMIT ?`, [...bindings, limit]);
+  const rows = await selectRows<{ id: number }>(
+    db,
+    `SELECT id FROM nodes FORCE INDEX (nodes_claim) WHERE ${LEASABLE} AND ${sql} ORDER BY fit, use_band, id LIMIT ?`,
+    [...bindings, limit],
+  );
   return rows.length;
 }

@@ -82,7 +82,13 @@ export async function recordHeartbeats(db: Db, heartbeats: Heartbeat[]): Promise
      VALUES ${sorted.map(() => '(?, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND, ?, ?, ?)').join(',')}
      ON DUPLICATE KEY UPDATE last_heartbeat_at = VALUES(last_heartbeat_at), silent_at = VALUES(silent_at), load1 = COALESCE(VALUES(load1), load1),
        memory_free_mb = COALESCE(VALUES(memory_free_mb), memory_free_mb), disk_free_mb = COALESCE(VALUES(disk_free_mb), disk_free_mb)`,
-    sorted.flatMap(({ nodeId, overdueSeconds, vitals: { load1, memory_free_mb: memory, disk_free_mb: disk } }) => [nodeId, Math.round(overdueSeconds * 1e6), load1 ?? null, memory ?? null, disk ?? null]),
+    sorted.flatMap(({ nodeId, overdueSeconds, vitals: { load1, memory_free_mb: memory, disk_free_mb: disk } }) => [
+      nodeId,
+      Math.round(overdueSeconds * 1e6),
+      load1 ?? null,
+      memory ?? null,
+      disk ?? null,
+    ]),
   );
 }
 

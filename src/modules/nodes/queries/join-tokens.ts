@@ -56,7 +56,17 @@ export async function insertJoinToken(db: Db, token: NewJoinToken): Promise<Join
     db,
     `INSERT INTO join_tokens (name, token_hash, public_key, max_uses, labels, max_cpus, max_memory_mb, expires_at, created_by)
      VALUES (?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND, ?)`,
-    [token.name, token.tokenHash, token.publicKey, token.maxUses, JSON.stringify(token.labels), token.maxCpus, token.maxMemoryMb, token.ttlSeconds, token.createdBy],
+    [
+      token.name,
+      token.tokenHash,
+      token.publicKey,
+      token.maxUses,
+      JSON.stringify(token.labels),
+      token.maxCpus,
+      token.maxMemoryMb,
+      token.ttlSeconds,
+      token.createdBy,
+    ],
   );
   const issued = await findJoinToken(db, id);
   if (!issued) {
@@ -72,7 +82,10 @@ export async function findJoinToken(db: Db, id: number): Promise<JoinToken | und
 
 /** Returns the key that verifies a proof of the token with this hash. Undefined: there is no such token, or it is older than proofs. */
 export async function findJoinKey(db: Db, tokenHash: string): Promise<string | undefined> {
-  return (await selectFirst<{ public_key: string | null }>(db, 'SELECT public_key FROM join_tokens WHERE token_hash = ?', [tokenHash]))?.public_key ?? undefined;
+  return (
+    (await selectFirst<{ public_key: string | null }>(db, 'SELECT public_key FROM join_tokens WHERE token_hash = ?', [tokenHash]))
+      ?.public_key ?? undefined
+  );
 }
 
 /** Uses the token up by one. Undefined: the token is unknown, used up, expired or revoked; the result does not reveal which. */
@@ -90,7 +103,9 @@ export async function consumeJoinToken(tx: Tx, tokenHash: string): Promise<JoinT
 }
 
 export async function listJoinTokens(db: Db, afterId: number, limit: number): Promise<JoinToken[]> {
-  return (await selectRows<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id > ? ORDER BY id LIMIT ?`, [afterId, limit])).map(toJoinToken);
+  return (await selectRows<JoinTokenRow>(db, `SELECT ${COLUMNS} FROM join_tokens WHERE id > ? ORDER BY id LIMIT ?`, [afterId, limit])).map(
+    toJoinToken,
+  );
 }
 
 /** Revokes a join token. False: there is no such token, or it is revoked already. */

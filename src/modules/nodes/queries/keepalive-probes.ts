@@ -27,7 +27,14 @@ export async function listKeepableNodes(db: Db, ownerId: string, limit: number):
       WHERE status = 'alive' AND leaving = 0 AND logged_in_at IS NOT NULL AND id % ${SHARDS} IN (${OWNED_SHARDS}) ORDER BY id LIMIT ?`,
     [ownerId, limit],
   );
-  return rows.map((row) => ({ nodeId: row.id, address: row.address, port: row.ssh_port, hostKey: row.host_key, fingerprint: row.host_key_fingerprint, reach: row.reach }));
+  return rows.map((row) => ({
+    nodeId: row.id,
+    address: row.address,
+    port: row.ssh_port,
+    hostKey: row.host_key,
+    fingerprint: row.host_key_fingerprint,
+    reach: row.reach,
+  }));
 }
 
 export interface Answers {

@@ -11,7 +11,11 @@ const QUARANTINE = nodeState.update('quarantine', {
 });
 
 /** Takes a node out of service until an operator approves it. Until then the node is dirty, and is neither probed nor wiped. */
-export async function quarantineNode(tx: Tx, nodeId: number, { reason, offeredHostKey }: { reason: string; offeredHostKey?: string | undefined }): Promise<void> {
+export async function quarantineNode(
+  tx: Tx,
+  nodeId: number,
+  { reason, offeredHostKey }: { reason: string; offeredHostKey?: string | undefined },
+): Promise<void> {
   await execute(tx, QUARANTINE, [reason.slice(0, 500), offeredHostKey ?? null, nodeId]);
 }
 
@@ -30,8 +34,16 @@ export async function approveNode(tx: Tx, nodeId: number): Promise<boolean> {
 }
 
 /** Pins the host key that the node offered, in place of its old one. */
-export async function acceptOfferedHostKey(tx: Tx, nodeId: number, { hostKey, fingerprint }: { hostKey: string; fingerprint: string }): Promise<void> {
-  await execute(tx, 'UPDATE nodes SET host_key = ?, host_key_fingerprint = ?, offered_host_key = NULL WHERE id = ?', [hostKey, fingerprint, nodeId]);
+export async function acceptOfferedHostKey(
+  tx: Tx,
+  nodeId: number,
+  { hostKey, fingerprint }: { hostKey: string; fingerprint: string },
+): Promise<void> {
+  await execute(tx, 'UPDATE nodes SET host_key = ?, host_key_fingerprint = ?, offered_host_key = NULL WHERE id = ?', [
+    hostKey,
+    fingerprint,
+    nodeId,
+  ]);
 }
 
 /**
@@ -70,5 +82,9 @@ export async function countProvisionFailure(tx: Tx, nodeId: number): Promise<num
 }
 
 export async function resetProvisionFailures(tx: Tx, nodeId: number): Promise<void> {
-  await execute(tx, 'UPDATE nodes SET provision_failures = 0, uid_refusal = NULL WHERE id = ? AND (provision_failures > 0 OR uid_refusal IS NOT NULL)', [nodeId]);
+  await execute(
+    tx,
+    'UPDATE nodes SET provision_failures = 0, uid_refusal = NULL WHERE id = ? AND (provision_failures > 0 OR uid_refusal IS NOT NULL)',
+    [nodeId],
+  );
 }

@@ -20,9 +20,16 @@ export const OWNED_SHARDS = `SELECT s.shard FROM probe_shards s JOIN probe_owner
  */
 export async function holdShards(tx: Tx, { id, seconds }: ShardOwner): Promise<number> {
   await execute(tx, 'DELETE FROM probe_owners WHERE expires_at <= UTC_TIMESTAMP(3)');
-  await execute(tx, `INSERT INTO probe_owners (id, expires_at) VALUES (?, ${IN_SECONDS}) ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)`, [id, seconds]);
+  await execute(
+    tx,
+    `INSERT INTO probe_owners (id, expires_at) VALUES (?, ${IN_SECONDS}) ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)`,
+    [id, seconds],
+  );
   const counts = await selectFirst<{ owners: number; owned: number }>(
-    tx, 'SELECT (SELECT COUNT(*) FROM probe_owners) AS owners, (SELECT COUNT(*) FROM probe_shards WHERE owner_id = ?) AS owned', [id]);
+    tx,
+    'SELECT (SELECT COUNT(*) FROM probe_owners) AS owners, (SELECT COUNT(*) FROM probe_shards WHERE owner_id = ?) AS owned',
+    [id],
+  );
   const { owners = 1, owned = 0 } = counts ?? {};
   const share = Math.ceil(SHARDS / owners);
   if (owned > share) {
@@ -34,7 +41,10 @@ export async function holdShards(tx: Tx, { id, seconds }: ShardOwner): Promise<n
 
 async function takeShards(tx: Tx, ownerId: string, limit: number): Promise<number> {
   const free = await selectRows<{ shard: number }>(
-    tx, 'SELECT shard FROM probe_shards WHERE owner_id IS NULL OR owner_id NOT IN (SELECT id FROM probe_owners) ORDER BY shard LIMIT ? FOR UPDATE SKIP LOCKED', [limit]);
+    tx,
+    'SELECT shard FROM probe_shards WHERE owner_id IS NULL OR owner_id NOT IN (SELECT id FROM probe_owners) ORDER BY shard LIMIT ? FOR UPDATE SKIP LOCKED',
+    [limit],
+  );
   if (free.length > 0) {
     await execute(tx, `UPDATE probe_shards SET owner_id = ? WHERE shard IN (${free.map(({ shard }) => shard).join(',')})`, [ownerId]);
   }

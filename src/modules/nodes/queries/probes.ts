@@ -68,7 +68,11 @@ export interface Way {
 /**
  * Completes a probe in the common case, in one statement: the node was alive and is alive. False: it was not alive, or the claim was lost.
  */
-export async function completeAliveProbe(db: Db, claim: ClaimedProbe, { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number }): Promise<boolean> {
+export async function completeAliveProbe(
+  db: Db,
+  claim: ClaimedProbe,
+  { reach, directFailed, nextProbeSeconds }: Way & { nextProbeSeconds: number },
+): Promise<boolean> {
   const changed = await execute(
     db,
     `UPDATE nodes SET probe_token = NULL, probe_due_at = ${IN_SECONDS}, probe_failures = 0, first_failed_at = NULL, last_checked_at = UTC_TIMESTAMP(3), logged_in_at = UTC_TIMESTAMP(3),
@@ -155,13 +159,18 @@ export async function writeDecision(tx: Tx, nodeId: number, decision: Decision &
   const watched = decision.status !== 'quarantined';
   const changed = await execute(tx, DECISIONS[decision.status], [
     decision.reason,
-    decision.failures, decision.firstFailedAt,
-    watched, decision.nextProbeSeconds, decision.status === 'alive',
-    decision.reach, decision.directFailed,
+    decision.failures,
+    decision.firstFailedAt,
+    watched,
+    decision.nextProbeSeconds,
+    decision.status === 'alive',
+    decision.reach,
+    decision.directFailed,
     decision.died,
     decision.died || decision.returned || !watched,
     decision.died || decision.returned || !watched,
-    decision.died || !watched, decision.returned,
+    decision.died || !watched,
+    decision.returned,
     nodeId,
   ]);
   if (changed !== 1) {

@@ -47,9 +47,25 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
        ${nodeState.assign('register', "VALUES(status) = 'unknown'")},
        dirty = 1, wipe_token = NULL, wipe_due_at = NULL, probe_token = NULL, probe_due_at = IF(status = 'unknown', UTC_TIMESTAMP(3), NULL), registered_at = UTC_TIMESTAMP(3)`,
     [
-      r.hostname, r.address, r.sshPort, r.hostKey, r.fingerprint, r.cpus, r.memoryMb, JSON.stringify(r.labels), JSON.stringify(r.decided.labels),
-      r.decided.maxCpus, r.decided.maxMemoryMb, JSON.stringify(r.facts),
-      r.status, r.credentialHash, (r.uidRange ?? r.fleetUids).first, r.uidRange?.first ?? null, r.uidRange?.last ?? null, r.enrolledFrom, r.status,
+      r.hostname,
+      r.address,
+      r.sshPort,
+      r.hostKey,
+      r.fingerprint,
+      r.cpus,
+      r.memoryMb,
+      JSON.stringify(r.labels),
+      JSON.stringify(r.decided.labels),
+      r.decided.maxCpus,
+      r.decided.maxMemoryMb,
+      JSON.stringify(r.facts),
+      r.status,
+      r.credentialHash,
+      (r.uidRange ?? r.fleetUids).first,
+      r.uidRange?.first ?? null,
+      r.uidRange?.last ?? null,
+      r.enrolledFrom,
+      r.status,
     ],
   );
   const row = await selectFirst<{ id: number }>(tx, 'SELECT id FROM nodes WHERE host_key_fingerprint = ?', [r.fingerprint]);
@@ -63,7 +79,11 @@ export async function upsertNode(tx: Tx, r: Registration): Promise<number> {
  * Writes the values that a locked node declares now. If its address or port changed, it is due for a probe there at once, unless a probe is
  * under way.
  */
-export async function redescribeNode(tx: Tx, nodeId: number, r: Placeable & Pick<Registration, 'hostname' | 'address' | 'sshPort' | 'facts'>): Promise<void> {
+export async function redescribeNode(
+  tx: Tx,
+  nodeId: number,
+  r: Placeable & Pick<Registration, 'hostname' | 'address' | 'sshPort' | 'facts'>,
+): Promise<void> {
   await execute(
     tx,
     `UPDATE nodes SET probe_due_at = IF((address <> ? OR ssh_port <> ?) AND probe_token IS NULL AND status IN ('unknown','alive','suspect','dead'), UTC_TIMESTAMP(3), probe_due_at),

@@ -53,6 +53,10 @@ export async function suspectSilentNodes(tx: Tx, { after, span, limit }: Silence
 
 /** Returns the last node of a stretch; null: fewer nodes are left. */
 async function endOfStretch(db: Db, after: number, span: number): Promise<number | null> {
-  const row = await selectFirst<{ node_id: number }>(db, 'SELECT node_id FROM heartbeats WHERE node_id > ? ORDER BY node_id LIMIT 1 OFFSET ?', [after, span - 1]);
+  const row = await selectFirst<{ node_id: number }>(
+    db,
+    'SELECT node_id FROM heartbeats WHERE node_id > ? ORDER BY node_id LIMIT 1 OFFSET ?',
+    [after, span - 1],
+  );
   return row?.node_id ?? null;
 }

@@ -32,7 +32,11 @@ export async function giveBlock(tx: Tx, { nodeId, own, fleet, above }: BlockWish
 
 /** Returns the first uid of the pool's next block within the range. */
 async function nextOf(tx: Tx, pool: number, { first, last }: UidRange): Promise<number> {
-  const row = await selectFirst<{ last: number | null }>(tx, 'SELECT MAX(first) AS last FROM uid_blocks WHERE pool = ? AND first BETWEEN ? AND ?', [pool, first, last]);
+  const row = await selectFirst<{ last: number | null }>(
+    tx,
+    'SELECT MAX(first) AS last FROM uid_blocks WHERE pool = ? AND first BETWEEN ? AND ?',
+    [pool, first, last],
+  );
   return typeof row?.last === 'number' ? row.last + BLOCK : blockFrom(first);
 }
 

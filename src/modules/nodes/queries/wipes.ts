@@ -27,12 +27,17 @@ export const WIPES: WorkQueue = { table: 'nodes', key: 'id', dueAt: 'wipe_due_at
 export async function claimDueWipes(tx: Tx, limit: number, claimSeconds: number): Promise<ClaimedWipe[]> {
   const columns = `${NODE_COLUMNS}, next_uid, wipe_traceparent, wipe_request_id`;
   const { rows, token } = await claimDue<DueRow>(tx, WIPES, { columns, limit, claimSeconds });
-  return rows.map(({ next_uid: nextUid, wipe_traceparent: traceparent, wipe_request_id: requestId, ...row }) => (
-    { node: toNode(row), token, newestUid: nextUid - 1, cause: { traceparent, requestId } }));
+  return rows.map(({ next_uid: nextUid, wipe_traceparent: traceparent, wipe_request_id: requestId, ...row }) => ({
+    node: toNode(row),
+    token,
+    newestUid: nextUid - 1,
+    cause: { traceparent, requestId },
+  }));
 }
 
 /** Renews the claim of a wipe. False: the claim was lost; stop, and change nothing. */
-export const renewWipe = (db: Db, { node, token }: ClaimedWipe, claimSeconds: number): Promise<boolean> => renewClaim(db, WIPES, { id: node.id, token, claimSeconds });
+export const renewWipe = (db: Db, { node, token }: ClaimedWipe, claimSeconds: number): Promise<boolean> =>
+  renewClaim(db, WIPES, { id: node.id, token, claimSeconds });
 
 export interface VerifiedWipe {
   /** The node's fencing token, as the node reports it: the highest uid ever wiped on the machine. */
@@ -65,7 +70,8 @@ export async function completeWipe(tx: Tx, { node, token }: ClaimedWipe, wiped: 
   }
   const uids = await uidsFrom(tx, { nodeId: node.id, row, fleet: wiped.fleet, least: wiped.fence + 1 });
   const { checks } = wiped;
-  const withheld = (wiped.withheld({ sharedStorage: row.shared_storage }) ?? (uids ? null : reasonForNoUid(row, wiped)))?.slice(0, 500) ?? null;
+  const withheld =
+    (wiped.withheld({ sharedStorage: row.shared_storage }) ?? (uids ? null : reasonForNoUid(row, wiped)))?.slice(0, 500) ?? null;
   await execute(
     tx,
     `UPDATE nodes SET dirty = ?, withheld_reason = ?, not_examined = ?, next_uid = ?, uid_end = ?,
@@ -73,9 +79,17 @@ export async function completeWipe(tx: Tx, { node, token }: ClaimedWipe, wiped: 
             wipe_due_at = IF(?, ${IN_SECONDS}, NULL)
       WHERE id = ?`,
     [
-      withheld !== null, withheld, JSON.stringify(wiped.notExamined), uids?.nextUid ?? row.next_uid, uids ? uids.uidEnd : row.uid_end,
-      withheld !== null, checks.length > 0 ? JSON.stringify(checks) : null, checks.length > 0,
-      withheld !== null, wiped.againSeconds, node.id,
+      withheld !== null,
+      withheld,
+      JSON.stringify(wiped.notExamined),
+      uids?.nextUid ?? row.next_uid,
+      uids ? uids.uidEnd : row.uid_end,
+      withheld !== null,
+      checks.length > 0 ? JSON.stringify(checks) : null,
+      checks.length > 0,
+      withheld !== null,
+      wiped.againSeconds,
+      node.id,
     ],
   );
   return withheld;
@@ -83,7 +97,9 @@ export async function completeWipe(tx: Tx, { node, token }: ClaimedWipe, wiped: 
 
 function reasonForNoUid(row: UidRow, { fleet, fence }: VerifiedWipe): string {
   const own = ownRangeOf(row);
-  const whose = own ? 'the range that the machine asks for (ORION_UID_RANGE)' : 'the range of the fleet (ORION_UID_RANGE of the control plane)';
+  const whose = own
+    ? 'the range that the machine asks for (ORION_UID_RANGE)'
+    : 'the range of the fleet (ORION_UID_RANGE of the control plane)';
   const behind = fence > 0 ? `, behind uid ${fence}, up to which accounts were wiped there` : '';
   return `no uid is left for it in ${whose}, ${formatUidRange(own ?? fleet)}${behind}; set a larger range`;
 }
@@ -100,6 +116,10 @@ export async function failWipe(tx: Tx, { node, token }: ClaimedWipe, retrySecond
 
 /** Ends the claim of a wipe that must continue after `afterSeconds`, which is no failure. False: the claim was lost. */
 export async function endUnfinishedWipe(tx: Tx, { node, token }: ClaimedWipe, afterSeconds: number): Promise<boolean> {
-  const changed = await execute(tx, `UPDATE nodes SET wipe_token = NULL, wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [afterSeconds, node.id, token]);
+  const changed = await execute(tx, `UPDATE nodes SET wipe_token = NULL, wipe_due_at = ${IN_SECONDS} WHERE id = ? AND wipe_token = ?`, [
+    afterSeconds,
+    node.id,
+    token,
+  ]);
   return changed === 1;
 }

@@ -43,7 +43,8 @@ export async function createPlayDirectory(files: PlayFiles): Promise<PlayDirecto
   const write = (file: string, text: string): Promise<void> => writeFile(file, text, { mode: 0o600, flag: 'wx' });
   try {
     await write(known, knownHosts(files.target));
-    const proxy = files.target.reach === 'tunnel' ? { command: join(files.playbooksDir, 'files/hand_over.py'), socket: directory.socket } : undefined;
+    const proxy =
+      files.target.reach === 'tunnel' ? { command: join(files.playbooksDir, 'files/hand_over.py'), socket: directory.socket } : undefined;
     await write(directory.sshConfig, sshConfig(files.target, { privateKey: files.privateKeyFile, knownHosts: known, proxy }));
     await write(directory.inventory, inventoryOf(files));
     await write(directory.vars, toUnsafeYaml(files.vars));

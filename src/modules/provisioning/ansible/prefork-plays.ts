@@ -44,7 +44,10 @@ export function createPreforkPlays(deps: PreforkPlaysDeps): PreforkPlays {
         return await withDeadline(
           request.deadlineMs,
           async (signal) => {
-            const [outcome, refused] = await Promise.all([playOnce(workers.take(), { request, sessions, signal, clock: deps.clock }), anew && knock(anew, request.target, signal)]);
+            const [outcome, refused] = await Promise.all([
+              playOnce(workers.take(), { request, sessions, signal, clock: deps.clock }),
+              anew && knock(anew, request.target, signal),
+            ]);
             return outcome?.status === 'ok' && refused ? refused : outcome;
           },
           request.signal,
@@ -59,7 +62,10 @@ export function createPreforkPlays(deps: PreforkPlaysDeps): PreforkPlays {
   };
 }
 
-function sessionsFor({ sessions, openSessions }: PreforkPlaysDeps, { freshLogin, target }: PlayRequest): { anew: PooledSessions | undefined; sessions: PooledSessions } {
+function sessionsFor(
+  { sessions, openSessions }: PreforkPlaysDeps,
+  { freshLogin, target }: PlayRequest,
+): { anew: PooledSessions | undefined; sessions: PooledSessions } {
   if (freshLogin === 'own') {
     const anew = openSessions();
     return { anew, sessions: anew };
@@ -89,7 +95,11 @@ interface Stage {
 }
 
 async function playOnce(taking: Promise<PreforkWorker | undefined>, stage: Stage): Promise<Outcome | undefined> {
-  const { request: { playbook, vars, target }, sessions, signal } = stage;
+  const {
+    request: { playbook, vars, target },
+    sessions,
+    signal,
+  } = stage;
   // If no session is open, connect now: the session is ready when the play sends its first command.
   sessions.keep(target, signal).catch(() => undefined);
   const worker = await taking;
@@ -115,7 +125,10 @@ async function playOnce(taking: Promise<PreforkWorker | undefined>, stage: Stage
   }
 }
 
-async function answer({ request: { target }, sessions, signal, clock }: Stage, { command, input }: { command: string; input: string }): Promise<Answer> {
+async function answer(
+  { request: { target }, sessions, signal, clock }: Stage,
+  { command, input }: { command: string; input: string },
+): Promise<Answer> {
   const over = new AbortController();
   void watchOver(sessions, target, { clock, over: over.signal });
   try {
@@ -131,7 +144,8 @@ async function answer({ request: { target }, sessions, signal, clock }: Stage, {
   }
 }
 
-const whyUnreachable = (error: unknown): string => `${error instanceof HostKeyChangedError ? 'Host key verification failed: ' : ''}${messageOf(error)}`;
+const whyUnreachable = (error: unknown): string =>
+  `${error instanceof HostKeyChangedError ? 'Host key verification failed: ' : ''}${messageOf(error)}`;
 
 /**
  * Pings the node while it runs a command. A node that does not answer loses its connection after 15 s, long before the deadline of the

@@ -31,7 +31,9 @@ const KIB = 1024;
  * counts for both.
  */
 export async function memoryOfPlay(mark: string): Promise<number> {
-  const texts = await Promise.all((await markedProcesses(mark)).map((pid) => readFile(`/proc/${String(pid)}/status`, 'latin1').catch(() => '')));
+  const texts = await Promise.all(
+    (await markedProcesses(mark)).map((pid) => readFile(`/proc/${String(pid)}/status`, 'latin1').catch(() => '')),
+  );
   return texts.reduce((sum, text) => sum + KIB * Number(/^RssAnon:\s+(\d+) kB/m.exec(text)?.[1] ?? 0), 0);
 }
 

@@ -90,7 +90,11 @@ export function createPlayRunner(deps: PlayRunnerDeps): RunPlay {
       output: redactText(said).slice(-MAX_OUTPUT),
     };
   };
-  return (request) => inSpan(`play ${request.playbook}`, () => run(request), { kind: SpanKind.CLIENT, attributes: { 'orion.node.id': request.target.nodeId } });
+  return (request) =>
+    inSpan(`play ${request.playbook}`, () => run(request), {
+      kind: SpanKind.CLIENT,
+      attributes: { 'orion.node.id': request.target.nodeId },
+    });
 }
 
 function outcomeOfRun(finished: Finished, { deadlineMs, memoryLimitMb }: { deadlineMs: number; memoryLimitMb: number }): Outcome {
@@ -141,7 +145,11 @@ async function runProcess(deps: PlayRunnerDeps, request: PlayRequest, directory:
 }
 
 /** Waits until the play must be cut short. Returns undefined when the play ended before that. */
-async function untilCut({ clock, memoryLimitMb }: PlayRunnerDeps, { deadlineMs, signal }: PlayRequest, { mark, ended }: { mark: string; ended: AbortSignal }): Promise<Cut | undefined> {
+async function untilCut(
+  { clock, memoryLimitMb }: PlayRunnerDeps,
+  { deadlineMs, signal }: PlayRequest,
+  { mark, ended }: { mark: string; ended: AbortSignal },
+): Promise<Cut | undefined> {
   const wake = signal ? AbortSignal.any([ended, signal]) : ended;
   const deadline = clock.monotonicMs() + deadlineMs;
   for (let left = deadlineMs; left > 0; left = deadline - clock.monotonicMs()) {
@@ -174,5 +182,7 @@ async function mustBeReadable(privateKeyFile: string): Promise<void> {
 
 function explainSpawn(error: unknown): string {
   const missing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
-  return missing ? 'ansible-playbook is not installed on the control plane: install ansible-core' : `ansible-playbook cannot be started: ${String(error)}`;
+  return missing
+    ? 'ansible-playbook is not installed on the control plane: install ansible-core'
+    : `ansible-playbook cannot be started: ${String(error)}`;
 }

@@ -35,7 +35,8 @@ export function whyNotCloned(source: ContainerInfo): string | null {
   return replicaName(source, 1) === undefined ? 'it has a fixed name' : null;
 }
 
-const hasAddress = (config: unknown): boolean => typeof config === 'object' && config !== null && ('IPv4Address' in config || 'IPv6Address' in config);
+const hasAddress = (config: unknown): boolean =>
+  typeof config === 'object' && config !== null && ('IPv4Address' in config || 'IPv6Address' in config);
 
 export interface Clone {
   options: NewContainer;
@@ -55,7 +56,10 @@ export function cloneOf(source: ContainerInfo, { number, image }: { number: numb
   }
   const { Hostname, ...config } = source.Config;
   const ownHostname = source.Id.startsWith(Hostname);
-  const endpoints = Object.entries(source.NetworkSettings.Networks).map(([network, endpoint]): [string, Endpoint] => [network, cloneEndpoint(source, endpoint as Endpoint, name)]);
+  const endpoints = Object.entries(source.NetworkSettings.Networks).map(([network, endpoint]): [string, Endpoint] => [
+    network,
+    cloneEndpoint(source, endpoint as Endpoint, name),
+  ]);
   const first = endpoints.find(([network]) => network === source.HostConfig.NetworkMode) ?? endpoints[0];
   const labels = Object.fromEntries(Object.entries(config.Labels).filter(([label]) => label !== LABEL.replaces));
   return {

@@ -35,7 +35,11 @@ export function judgeContainers(containers: ContainerInfo[]): Judged {
   const marked = containers.some(restarts) ? containers.filter((container) => !restarts(container)) : [];
   const others = containers.filter((container) => !marked.includes(container));
   const serving = others.filter(isUp);
-  return { serving, leaving: marked, obstacle: findObstacle(serving, { restarting: others.some(({ State }) => State.Restarting), draining: marked.some(isUp) }) };
+  return {
+    serving,
+    leaving: marked,
+    obstacle: findObstacle(serving, { restarting: others.some(({ State }) => State.Restarting), draining: marked.some(isUp) }),
+  };
 }
 
 function findObstacle(serving: ContainerInfo[], { restarting, draining }: { restarting: boolean; draining: boolean }): Obstacle | null {

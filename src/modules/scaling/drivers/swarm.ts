@@ -5,11 +5,17 @@ import type { DriverDeps } from './compose';
 import { measureReplicas } from './measure';
 
 const ENDED = new Set(['complete', 'failed', 'shutdown', 'rejected', 'orphaned', 'remove']);
-const UPDATING: Record<string, Obstacle> = { updating: 'updating', rollback_started: 'updating', paused: 'paused', rollback_paused: 'paused' };
+const UPDATING: Record<string, Obstacle> = {
+  updating: 'updating',
+  rollback_started: 'updating',
+  paused: 'paused',
+  rollback_paused: 'paused',
+};
 const ATTEMPTS = 3;
 
 const serves = ({ DesiredState, Status }: TaskInfo): boolean => DesiredState === 'running' && Status.State === 'running';
-const goes = ({ DesiredState, Status }: TaskInfo): boolean => (DesiredState === 'shutdown' || DesiredState === 'remove') && !ENDED.has(Status.State);
+const goes = ({ DesiredState, Status }: TaskInfo): boolean =>
+  (DesiredState === 'shutdown' || DesiredState === 'remove') && !ENDED.has(Status.State);
 const replicasOf = ({ Spec }: ServiceInfo): number | undefined => Spec?.Mode?.Replicated?.Replicas;
 
 /** Returns what prevents scaling of a swarm service, or null. Tasks on machines that are down do not count. Pure. */
@@ -40,7 +46,10 @@ export function createSwarmDriver({ engine, project, logger }: DriverDeps): Scal
       const [tasks, nodes] = await Promise.all([service ? engine.listTasks(service.ID) : [], engine.findNodes()]);
       const serving = tasks.filter(serves);
       const here = await Promise.all(serving.filter(({ NodeID }) => NodeID === nodes.own).map((task) => containerOf(engine, task)));
-      const replicas = await measureReplicas(here.filter((container) => container !== undefined), { engine, logger });
+      const replicas = await measureReplicas(
+        here.filter((container) => container !== undefined),
+        { engine, logger },
+      );
       return { actual: serving.length, replicas, obstacle: judgeService(service, tasks, nodes.ready) };
     },
 

@@ -7,7 +7,9 @@ import type { TunnelOwner, TunnelRecord } from '../types';
  * writes it.
  */
 export async function nextAnnouncement(db: Db, seconds: number): Promise<string> {
-  const row = await selectFirst<{ announced: string }>(db, `SELECT CAST(CAST(${IN_SECONDS} AS DATETIME(3)) AS CHAR) AS announced`, [seconds]);
+  const row = await selectFirst<{ announced: string }>(db, `SELECT CAST(CAST(${IN_SECONDS} AS DATETIME(3)) AS CHAR) AS announced`, [
+    seconds,
+  ]);
   return row?.announced ?? '';
 }
 
@@ -42,18 +44,32 @@ export async function sweepOwners(db: Db, seconds: number): Promise<number> {
 
 /** Finds the tunnel of a node; undefined when it has none. `alive` is false when the owner's announcement expired. */
 export async function findTunnel(db: Db, nodeId: number): Promise<TunnelRecord | undefined> {
-  const row = await selectFirst<{ token: string; holder_id: string; url: string; relay_key: string | null; announced: string; alive: number }>(
+  const row = await selectFirst<{
+    token: string;
+    holder_id: string;
+    url: string;
+    relay_key: string | null;
+    announced: string;
+    alive: number;
+  }>(
     db,
     `SELECT t.token, t.holder_id, h.url, h.relay_key, CAST(h.expires_at AS CHAR) AS announced, h.expires_at > UTC_TIMESTAMP(3) AS alive
        FROM tunnels t JOIN tunnel_holders h ON h.id = t.holder_id WHERE t.node_id = ?`,
     [nodeId],
   );
-  return row && { token: row.token, owner: { id: row.holder_id, url: row.url, key: row.relay_key, announced: row.announced }, alive: row.alive === 1 };
+  return (
+    row && {
+      token: row.token,
+      owner: { id: row.holder_id, url: row.url, key: row.relay_key, announced: row.announced },
+      alive: row.alive === 1,
+    }
+  );
 }
 
 /** Lists the tokens of this owner's recorded tunnels, without those of nodes that are quarantined or retired. */
 export async function listTunnels(db: Db, ownerId: string): Promise<string[]> {
-  const sql = "SELECT t.token FROM tunnels t JOIN nodes n ON n.id = t.node_id WHERE t.holder_id = ? AND n.status NOT IN ('quarantined', 'retired')";
+  const sql =
+    "SELECT t.token FROM tunnels t JOIN nodes n ON n.id = t.node_id WHERE t.holder_id = ? AND n.status NOT IN ('quarantined', 'retired')";
   return (await selectRows<{ token: string }>(db, sql, [ownerId])).map(({ token }) => token);
 }
 

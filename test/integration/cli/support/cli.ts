@@ -48,13 +48,20 @@ export async function createBench(): Promise<Bench> {
     configDir,
     call: async (args, { stdin = '', env = {}, tty = false, columns = 100, onStderr } = {}) => {
       const [stdout, stderr] = [createCapture(tty, columns), createCapture(tty, columns, onStderr)];
-      const io = { env: { HOME: home, PATH: process.env.PATH, ORION_CONFIG_DIR: configDir, ...env }, stdin: Readable.from([stdin]), isTty: false, clock: hastyClock };
+      const io = {
+        env: { HOME: home, PATH: process.env.PATH, ORION_CONFIG_DIR: configDir, ...env },
+        stdin: Readable.from([stdin]),
+        isTty: false,
+        clock: hastyClock,
+      };
       const code = await runCli(args, { ...io, stdout: stdout.stream, stderr: stderr.stream });
       return { code, stdout: stdout.text(), stderr: stderr.text() };
     },
     logIn: () => {
       mkdirSync(configDir, { recursive: true, mode: 0o700 });
-      writeFileSync(join(configDir, 'config.json'), JSON.stringify({ server: api.url, username: 'ada', token: 'stored-token' }), { mode: 0o600 });
+      writeFileSync(join(configDir, 'config.json'), JSON.stringify({ server: api.url, username: 'ada', token: 'stored-token' }), {
+        mode: 0o600,
+      });
     },
     close: async () => {
       await api.close();
@@ -63,7 +70,11 @@ export async function createBench(): Promise<Bench> {
   };
 }
 
-function createCapture(tty: boolean, columns: number, onText: (text: string) => void = () => undefined): { stream: CliStream; text(): string } {
+function createCapture(
+  tty: boolean,
+  columns: number,
+  onText: (text: string) => void = () => undefined,
+): { stream: CliStream; text(): string } {
   let text = '';
   const stream = new Writable({
     write: (chunk, _encoding, done) => {

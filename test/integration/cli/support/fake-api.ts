@@ -37,7 +37,12 @@ export async function startFakeApi(): Promise<FakeApi> {
       chunks.push(chunk);
     }
     const text = Buffer.concat(chunks).toString();
-    const request: SeenRequest = { method: req.method ?? '', path: req.url ?? '', headers: req.headers, body: text === '' ? undefined : JSON.parse(text) };
+    const request: SeenRequest = {
+      method: req.method ?? '',
+      path: req.url ?? '',
+      headers: req.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+    };
     seen.push(request);
     const handler = routes.get(routeOf(request));
     const result = handler ? handler(request, res) : problem(404, 'not_found', `The fake knows no ${routeOf(request)}.`);
@@ -71,10 +76,22 @@ function send(res: ServerResponse, { status = 200, body, headers = {} }: FakeAns
 }
 
 export function problem(status: number, code: string, detail: string, headers: Record<string, string> = {}): FakeAnswer {
-  return { status, headers, body: { type: `https://orion.invalid/problems/${code}`, title: code, status, code, detail, request_id: 'req-77' } };
+  return {
+    status,
+    headers,
+    body: { type: `https://orion.invalid/problems/${code}`, title: code, status, code, detail, request_id: 'req-77' },
+  };
 }
 
-export const user = { id: 5, username: 'ada', role: 'user', max_leases: 3, max_lease_hours: 24, disabled: false, created_at: '2026-05-01T00:00:00.000Z' };
+export const user = {
+  id: 5,
+  username: 'ada',
+  role: 'user',
+  max_leases: 3,
+  max_lease_hours: 24,
+  disabled: false,
+  created_at: '2026-05-01T00:00:00.000Z',
+};
 
 export function aLease(changes: Record<string, unknown> = {}): Record<string, unknown> {
   return {
