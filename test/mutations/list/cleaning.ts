@@ -178,8 +178,8 @@ export const CLEANING: Mutation[] = [
       },
       {
         file: 'src/flows/heartbeats/record-heartbeat.ts',
-        find: 'if (hostKey !== null && hostKey !== node.hostKey &&',
-        replace: "if (hostKey === '' && hostKey !== node.hostKey &&",
+        find: 'hostKey !== null &&\n    hostKey !== node.hostKey &&',
+        replace: "hostKey === '' &&\n    hostKey !== node.hostKey &&",
       },
       {
         file: 'src/flows/enrolment/register-node.ts',
