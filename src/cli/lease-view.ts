@@ -9,7 +9,7 @@ const RUNNING: readonly LeaseState[] = ['provisioning', 'active', 'migrating'];
 export const isRunning = ({ state }: Lease): boolean => RUNNING.includes(state);
 
 /** Whether the lease's account admits nothing but the gateway. The server then gives the gateway's address in `access` too. */
-export const admitsGatewayAlone = ({ access, gateway }: Lease): boolean => access !== null && access.username === gateway?.username;
+export const admitsGatewayAlone = ({ access, gateway }: Lease): boolean => access !== null && access.command === gateway?.command;
 
 /** Describes the state of a lease in one line: `lease 7  active on worker-3  until 2026-05-04 10:20:30 UTC (2 h left)`. */
 export function describeLease(lease: Lease): string {
