@@ -89,7 +89,7 @@ describe('a rent whose API dies before its account is complete', () => {
     const { id: nodeId } = await system.node(lease.node?.hostname ?? '');
     const onNode = both.filter(({ attributes }) => attributes['orion.node.id'] === nodeId).map(({ name }) => name);
     expect(onNode).toEqual(expect.arrayContaining(['play create_user.yml', 'ssh login', 'ssh command']));
-    expect(both.flatMap(({ events }) => events.map(({ name }) => name))).toContain('placement.settled');
+    expect(both.flatMap(({ events }) => events.map(({ name }) => name))).toContain('placement.completed');
 
     await workerOf(fleet, lease).kill();
     await ada.untilLease(id, 'has moved', ({ state, generation }) => state === 'active' && generation === 2, 40_000);

@@ -28,7 +28,7 @@ describe('the jobs of two schedulers', () => {
     await allRunOn(2);
     const all = await jobs();
     const withQueue = ['expire', 'migrate', 'placement', 'probe', 'wipe'];
-    const withoutQueue = ['kept-probe', 'outdated-accounts', 'pending', 'prune', 'shards', 'watch'];
+    const withoutQueue = ['kept-probe', 'outdated-accounts', 'pending', 'prune', 'seal', 'shards', 'watch'];
     expect(all.map(({ name }) => name)).toEqual([...withQueue, ...withoutQueue].toSorted());
     expect(all.filter(({ backlog }) => backlog !== null).map(({ name }) => name)).toEqual(withQueue);
     expect(all.filter(({ description, role, period_seconds: s }) => description === '' || role !== 'scheduler' || s <= 0)).toEqual([]);
@@ -43,7 +43,7 @@ describe('the jobs of two schedulers', () => {
     await later(2);
     const gone = await jobs();
     expect(gone.filter(({ state, last_pass_at: at }) => state !== 'not_running' || at === null)).toEqual([]);
-    expect(gone).toHaveLength(11);
+    expect(gone).toHaveLength(12);
     await system.startScheduler();
     await allRunOn(1);
     expect(await system.sql('SELECT COUNT(DISTINCT replica_id) AS replicas FROM job_reports')).toEqual([{ replicas: 1 }]);
