@@ -1,5 +1,7 @@
 /** Writes docs/api.md from the OpenAPI document that the API serves. `--check` fails when the page is not up to date. */
 import request from 'supertest';
+import type { CallAccess } from '../src/contract';
+import { ENDPOINTS } from '../src/contract/endpoints';
 import { createDatabase } from '../src/db/connection';
 import { createApps } from '../src/http/app';
 import { createLimits } from '../src/http/limits';
@@ -13,7 +15,6 @@ import { keepPage } from './lib/page';
 interface Operation {
   summary: string;
   tags: string[];
-  security: Record<string, unknown>[];
   requestBody?: { content: { 'application/json': { schema: { $ref?: string } } } };
   parameters?: { name: string; in: string; required?: boolean }[];
   responses: Record<string, { description: string }>;
@@ -109,18 +110,24 @@ function typeOf(schema: Schema): string {
   return schema.items ? `array of ${typeOf(schema.items)}` : [schema.type ?? 'any'].flat().join(' or ');
 }
 
-const accessOf = ({ security }: Operation): string => {
-  const [scheme] = security.flatMap((one) => Object.keys(one));
-  return scheme === undefined ? 'anybody' : scheme === 'nodeCredential' ? 'an agent' : 'a user';
+const CALLERS: Record<CallAccess, string> = {
+  public: 'anybody',
+  session: 'a user',
+  user: 'a user',
+  admin: 'an admin',
+  node: 'an agent',
+  machine: 'an agent',
 };
+const ACCESS = new Map<string, CallAccess>(ENDPOINTS.map(({ method, path, access }) => [`${method} ${path}`, access]));
+
+/** Who may call an operation. The description of the API itself is no endpoint of the contract, and open to anybody. */
+const accessOf = (operation: string): string => CALLERS[ACCESS.get(operation) ?? 'public'];
 
 function operationRow(path: string, method: string, operation: Operation): string {
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query').map(({ name }) => `\`${name}\``);
   const ref = operation.requestBody?.content['application/json'].schema.$ref;
   const input = [...(ref ? [`[${nameOf(ref)}](#${nameOf(ref).toLowerCase()})`] : []), ...query].join(', ');
-  const admin =
-    '403' in operation.responses && operation.security.length > 0 && /^\/api\/(tokens|users|jobs|audit|nodes\/\{id\})/.test(path);
-  return `| \`${method.toUpperCase()} ${path}\` | ${operation.summary} | ${admin ? 'an admin' : accessOf(operation)} | ${input} | ${Object.keys(operation.responses).join(' ')} |`;
+  return `| \`${method.toUpperCase()} ${path}\` | ${operation.summary} | ${accessOf(`${method} ${path}`)} | ${input} | ${Object.keys(operation.responses).join(' ')} |`;
 }
 
 function schemaSection(name: string, schema: Schema): string {
