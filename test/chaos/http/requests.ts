@@ -98,7 +98,7 @@ export function createRequests({ random, operations, cast, values }: RequestDeps
   const queryOf = ({ parameters }: Operation, nature: Nature): string => {
     const value = ({ schema, name }: Parameter): string => {
       if (nature === 'valid') {
-        return String(name === 'cursor' ? random.between(0, 50) : values.valid(schema, name));
+        return encodeURIComponent(String(name === 'cursor' ? random.between(0, 50) : values.valid(schema, name)));
       }
       return random.pick([...ODD_IDS.filter((text) => text !== '%'), '', '0', '501', 'all', escaped(values.hostileString()).slice(0, 500)]);
     };

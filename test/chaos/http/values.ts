@@ -222,7 +222,7 @@ export function createValues(random: Random, stock: () => Stock): Values {
       case 'integer':
         return number(schema);
       default:
-        return 'a text of no meaning';
+        return schema['format'] === 'date-time' ? '2026-01-02T03:04:05.678Z' : 'a text of no meaning';
     }
   };
 
