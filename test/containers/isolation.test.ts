@@ -17,7 +17,7 @@ const SECRETS: Record<string, string[]> = {
     'jwt_key',
     'ssh_key',
   ],
-  scheduler: ['checkpoint_key', 'db_ca', 'db_password_scheduler', 'gateway_key_pub', 'ssh_key'],
+  scheduler: ['audit_key', 'checkpoint_key', 'db_ca', 'db_password_scheduler', 'gateway_key_pub', 'ssh_key'],
   gateway: ['db_ca', 'db_password_gateway', 'gateway_host_key', 'gateway_key', 'gateway_key_pub'],
   autoscaler: ['db_ca', 'db_password_autoscaler'],
   'scale-driver': [],
