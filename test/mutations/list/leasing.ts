@@ -22,6 +22,11 @@ export const LEASING: Mutation[] = [
       { file: OCCUPY, find: 'next_uid = next_uid + 1 WHERE id = ? AND lease_id IS NULL', replace: 'next_uid = next_uid + 1 WHERE id = ?' },
       { file: OCCUPY, find: ') AND nodes.lease_id IS NULL', replace: ')' },
       withoutUnique('leases_occupied_node'),
+      {
+        file: 'src/flows/placements/run-placement.ts',
+        find: 'if (error instanceof StaleUidError) {\n    return error.fence + 1;',
+        replace: 'if (error instanceof StaleUidError) {\n    return undefined;',
+      },
       withoutUnique('placements_uid'),
     ],
   },
@@ -35,7 +40,7 @@ export const LEASING: Mutation[] = [
   },
   {
     name: 'uid-used-again',
-    what: 'a node gives the same uid to every placement, and a wipe does not lift it over the fence',
+    what: 'a node gives the same uid to every placement, and neither a wipe nor the refusal of its fence lifts it',
     breaks: 'I2',
     shows: 'was used twice',
     scenario: 'fault-injections/stale-wiper',

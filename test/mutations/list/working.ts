@@ -12,7 +12,7 @@ export const WORKING: Mutation[] = [
     breaks: 'I2',
     shows: 'was completed',
     scenario: 'fault-injections/stale-maker',
-    edits: [{ file: PLACEMENTS, find: 'placements.id = ? AND claim_token = ?', replace: "placements.id = ? AND ? <> ''" }],
+    edits: [{ file: PLACEMENTS, find: 'placements.id = ? AND claim_token = ?', replace: 'placements.id = ? AND ? IS NOT NULL' }],
   },
   {
     name: 'wipe-completed-without-token',
