@@ -43,7 +43,7 @@ export const LEASING: Mutation[] = [
     what: 'a node gives the same uid to every placement, and neither a wipe nor the refusal of its fence lifts it',
     breaks: 'I2',
     shows: 'was used twice',
-    scenario: 'fault-injections/stale-wiper',
+    scenario: 'cycles',
     edits: [
       { file: OCCUPY, find: ', next_uid = next_uid + 1 WHERE', replace: ' WHERE' },
       { file: OCCUPY, find: ', nodes.next_uid = nodes.next_uid + 1', replace: '' },
