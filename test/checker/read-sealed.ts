@@ -1,9 +1,8 @@
 import { leafHash } from '../../src/lib/tree/hashes';
-import { sealedText } from '../../src/modules/audit/sealed-event';
+import { SEALED_COLUMNS, sealedText } from '../../src/modules/audit/sealed-event';
 import type { SealedRecord } from './evidence';
 
-const COLUMNS =
-  'e.id, e.type, e.outcome, e.actor, e.lease_id, e.node_id, e.user_id, e.address, e.request_id, e.token_id, e.trace_id, CAST(e.data AS CHAR) AS data';
+const COLUMNS = [...SEALED_COLUMNS.filter((name) => name !== 'at').map((name) => `e.${name}`), 'CAST(e.data AS CHAR) AS data'].join(', ');
 
 /** Reads the entries of the audit log whose events exist, with the hashes that their events have. */
 export async function readSealed(rows: (sql: string) => Promise<Record<string, unknown>[]>): Promise<SealedRecord[]> {

@@ -3,7 +3,7 @@ import type { Db } from '../../../db/transaction';
 import { type CompactRange, createCompactRange } from '../../../lib/tree/compact-range';
 import { HASH_BYTES, leafHash } from '../../../lib/tree/hashes';
 import { type ReadSubtrees, type Subtree, subtreesOf } from '../../../lib/tree/proofs';
-import { SEALED_FORMAT, type SealedRow, sealedText } from '../sealed-event';
+import { SEALED_COLUMNS, SEALED_FORMAT, type SealedRow, sealedText } from '../sealed-event';
 
 /** An entry of the sealed log. `event`: the text that was sealed. Null: the event was deleted, because it was old. */
 export interface Entry {
@@ -19,8 +19,7 @@ interface NewEntry extends Omit<Entry, 'event'> {
   nodes: Buffer[];
 }
 
-const COLUMNS = ['id', 'at', 'type', 'outcome', 'actor', 'lease_id', 'node_id', 'user_id', 'address', 'request_id', 'token_id', 'trace_id'];
-const EVENT = `${COLUMNS.map((column) => `e.${column}`).join(', ')}, CAST(e.data AS CHAR) AS data`;
+const EVENT = `${SEALED_COLUMNS.map((column) => `e.${column}`).join(', ')}, CAST(e.data AS CHAR) AS data`;
 
 /** Makes the entry of an event, and appends it to the tree. */
 export function makeEntry(range: CompactRange, event: SealedRow, salt: Buffer): NewEntry {
