@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -60,6 +60,20 @@ describe('the witness of the audit log', () => {
     expect(await witness.describe()).toEqual({ audit_dispute: disputes[0] });
     await witness.answered(undefined);
     expect(await witness.describe()).toEqual({});
+  });
+
+  it('R41: reports once that something damaged its heads, and takes no other in their place', async () => {
+    await aWitness().answered(offer(served, 17));
+    const file = join(stateDir, 'agent', 'audit-heads.json');
+    writeFileSync(file, '[{"key":');
+    const witness = aWitness();
+    expect(await witness.describe()).toEqual({
+      audit_dispute: expect.stringContaining('the heads that this machine keeps cannot be read'),
+    });
+    await witness.answered(offer(served, 30));
+    nowMs += 1_000_000;
+    expect(await witness.describe()).toEqual({});
+    expect(readFileSync(file, 'utf8')).toBe('[{"key":');
   });
 
   it('R41: stays with its head after a restart', async () => {

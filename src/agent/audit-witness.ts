@@ -48,6 +48,10 @@ export function createAuditWitness({ stateDir, intervalSeconds, clock, logger, p
     logger.error('audit log of the control plane disputed', { reason });
     pending = reason === reported ? pending : reason.slice(0, MAX_DISPUTE);
   };
+  const unreadable = (error: unknown): undefined => {
+    dispute(`the heads that this machine keeps cannot be read: ${messageOf(error)}`);
+    return undefined;
+  };
   const judge = async (offer: AuditOffer): Promise<void> => {
     const heads = await readHeads(stateDir);
     const key = parseLogKey(offer.key);
@@ -67,7 +71,7 @@ export function createAuditWitness({ stateDir, intervalSeconds, clock, logger, p
   };
   return {
     describe: async () => {
-      const named = clock.monotonicMs() < askAtMs ? undefined : await newestOf(stateDir).catch(() => undefined);
+      const named = clock.monotonicMs() < askAtMs ? undefined : await newestOf(stateDir).catch(unreadable);
       return { ...(named && { audit_head: named }), ...(pending !== undefined && { audit_dispute: pending }) };
     },
     answered: async (offer) => {
