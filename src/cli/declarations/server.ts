@@ -13,7 +13,7 @@ export function declareServer(program: Command, { io, action }: Declaration): vo
     )
     .addArgument(new Argument('<verb>').choices(['up', 'down', 'status', 'grant']))
     .action(action(async (_context, verb: MigrateVerb) => (await import('../../roles/migrate')).runMigrate(verb, io.env, io)));
-  const admin = program.command('admin').description("what whoever holds the database's password may do, beside the API");
+  const admin = program.command('admin').description('commands for operators who have the password of the database');
   admin
     .command('create')
     .description('create an admin in the database')

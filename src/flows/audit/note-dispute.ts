@@ -10,7 +10,7 @@ export async function noteDispute(
   { nodeId, reason }: { nodeId: number; reason: string },
 ): Promise<void> {
   logger.error('audit log disputed by a node', { nodeId, reason });
-  const isKnown = await hasEventLately(db, { type: 'audit.disputed', of: 'node', id: nodeId, is: () => true, seconds: ONCE_IN_SECONDS });
+  const isKnown = await hasEventLately(db, { type: 'audit.disputed', of: 'node', id: nodeId, seconds: ONCE_IN_SECONDS });
   if (!isKnown) {
     await recordEvent(db, { type: 'audit.disputed', actor: `node:${nodeId}`, nodeId, data: { reason } });
   }
